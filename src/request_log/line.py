@@ -1,0 +1,37 @@
+"""One line of the access log: its limits, the reasons to reject one, and its writer."""
+
+from datetime import datetime
+from enum import Enum
+
+MAX_LINE_BYTES = 64 * 1024
+MAX_CUSTOMER_BYTES = 256
+MAX_DURATION_SECONDS = 86_400
+FIRST_YEAR = 1970
+LAST_YEAR = 2199
+SECONDS_A_DAY = 86_400
+
+
+class Reason(str, Enum):
+    """Why a line is no request. Few, for they are counted one by one."""
+
+    EMPTY = "empty"
+    TOO_LONG = "too_long"
+    NOT_UTF8 = "not_utf8"
+    CONTROL_CHARACTER = "control_character"
+    FIELDS = "fields"
+    TIME = "time"
+    CUSTOMER = "customer"
+    STATUS = "status"
+    DURATION = "duration"
+    TOO_OLD = "too_old"
+
+
+def format_line(time: datetime, customer_id: str, path: str, status: int, duration_ms: int) -> bytes:
+    """The line of one request, with its newline.
+
+    `time` is UTC (its fraction is dropped), `duration_ms` whole milliseconds; the line has the duration in seconds.
+    The caller answers for a valid customer and path: no white space, no control characters.
+    """
+    stamp = time.strftime("%Y-%m-%d %H:%M:%S")
+    seconds, milliseconds = divmod(duration_ms, 1000)
+    return f"{stamp} {customer_id} {path} {status} {seconds}.{milliseconds:03d}\n".encode()

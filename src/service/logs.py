@@ -1,0 +1,62 @@
+"""Log lines: one event each, in logfmt, with the counts that matter.
+
+ts=2026-11-24T06:30:01.482Z level=info service=log_processor event=batch_stored lines=5000 rejected=2
+"""
+
+import logging
+import logging.config
+from typing import Any, Literal
+
+import structlog
+
+Level = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+
+
+def configure(service: str, level: Level) -> None:
+    """Send the log lines of this process, the libraries' included, to standard output."""
+    shared: list[Any] = [
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
+        structlog.processors.format_exc_info,
+    ]
+    logfmt = structlog.processors.LogfmtRenderer(
+        key_order=["ts", "level", "service", "event"], drop_missing=True, bool_as_flag=False
+    )
+
+    def name_service(_logger: object, _method: str, event: Any) -> Any:
+        event["service"] = service
+        return event
+
+    structlog.configure(
+        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    logging.config.dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "formatters": {
+                "logfmt": {
+                    "()": structlog.stdlib.ProcessorFormatter,
+                    "foreign_pre_chain": shared,
+                    "processors": [
+                        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                        name_service,
+                        logfmt,
+                    ],
+                }
+            },
+            "handlers": {
+                "stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "logfmt"}
+            },
+            "root": {"handlers": ["stdout"], "level": level},
+        }
+    )
+
+
+def logger(name: str) -> structlog.stdlib.BoundLogger:
+    """The logger of a module: `log.info("batch_stored", lines=5000)`."""
+    bound: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
+    return bound

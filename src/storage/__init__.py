@@ -1,0 +1,1 @@
+"""Where requests, counts and the ledger are kept: one contract, two backends. Imports request_log and service."""

@@ -1,0 +1,145 @@
+"""The contract between the pipeline and what it stores in: everything that a backend must do.
+
+    log_processor --(synchronous half)--> Storage <--(asynchronous half)-- api
+
+Errors:
+    StorageError
+     |- StorageUnavailable    it may work later: try again
+     |- StorageRefused        it will never work like this: wrong token, missing bucket, conflicting types
+"""
+
+import zlib
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from request_log.line import Reason
+from request_log.parser import Requests
+from storage.counts import CountsKey, DayCounts, Position
+
+
+class StorageError(Exception):
+    """Base of what a store raises; its text is a sentence for people."""
+
+
+class StorageUnavailable(StorageError):
+    """The store is away, overloaded, or did not answer in time. Whether a write was done is then unknown."""
+
+
+class StorageRefused(StorageError):
+    """The store answered that it will not do this: trying again cannot help."""
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRow:
+    """How far one writer is in one log. Through `position`: lines read = stored + rejected."""
+
+    log: str
+    writer: int
+    position: Position
+    fingerprint: str
+    """Tells the file of this generation from every other, see log_processor.fingerprint."""
+    read: int = 0
+    stored: int = 0
+    rejected: Mapping[Reason, int] = field(default_factory=Counter)
+    newest: int = 0
+    """Unix time (s) of the latest request stored; 0 where there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRequests:
+    """Requests of one generation of one log, to be stored."""
+
+    log: str
+    generation: int
+    requests: Requests
+
+
+class Storage(ABC):
+    """One connection to the store.
+
+    The processor opens one a writer, the api one for its questions. Customers are divided among the writers by
+    `writer_of`, so each row of counts has one writer. A method raises StorageUnavailable or StorageRefused when it
+    fails; each may be called again with the same arguments, and twice stores the same as once.
+    """
+
+    WRITERS: ClassVar[int]
+    """How many may write at once. Fixed for a backend, because each writer has its own ledger and its own row of all
+    customers together."""
+
+    def __init__(self, writer: int | None = None) -> None:
+        """`writer`: which one this is, from 0; None for a connection that only asks."""
+        self.writer = writer
+
+    # Writing: the processor.
+
+    @abstractmethod
+    def set_up(self) -> None:
+        """Make what the store needs before its first use. Again: no harm."""
+
+    @abstractmethod
+    def begin(self) -> list[LedgerRow]:
+        """Begin to write: the ledger of this writer, a row a log.
+
+        From here on a write that an earlier process left under way can no longer put an old row of counts over a new
+        one.
+        """
+
+    @abstractmethod
+    def store_requests(self, batch: StoredRequests) -> None:
+        """Store requests, each under the identity that its position gives it."""
+
+    @abstractmethod
+    def read_counts(self, keys: Collection[CountsKey]) -> dict[CountsKey, DayCounts]:
+        """The stored counts of those keys that have any. Of all customers (None): this writer's share."""
+
+    @abstractmethod
+    def commit(self, counts: Mapping[CountsKey, DayCounts], ledger: Sequence[LedgerRow]) -> None:
+        """Replace these rows of counts, and when they are stored the rows of this writer's ledger."""
+
+    @abstractmethod
+    def remove_expired(self, oldest_day: int) -> None:
+        """Remove what is of days before `oldest_day` (days since 1970-01-01)."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the connection of the synchronous half."""
+
+    # Asking: the api. Days are UTC days since 1970-01-01, ranges inclusive.
+
+    @abstractmethod
+    async def ping(self) -> None:
+        """Return when the store answers."""
+
+    @abstractmethod
+    async def days(self, customer: str | None, first: int, last: int) -> dict[int, DayCounts]:
+        """The counts of a customer, or of all together (None), of each day in the range that has any."""
+
+    @abstractmethod
+    async def knows(self, customer: str) -> bool:
+        """Whether there are requests of this customer on any day."""
+
+    @abstractmethod
+    async def customers(self, first: int, last: int) -> dict[str, DayCounts]:
+        """The counts of every customer over the range; without `applied`. Customers without requests in it are left
+        out."""
+
+    @abstractmethod
+    async def ledger(self) -> list[LedgerRow]:
+        """The ledgers of all writers."""
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Close the connection of the asynchronous half."""
+
+
+def bucket_of(customer: str) -> int:
+    """Which of 256 buckets a customer is in: the same in every process."""
+    return zlib.crc32(customer.encode()) & 0xFF
+
+
+def writer_of(customer: str, writers: int) -> int:
+    """Which writer counts this customer."""
+    return bucket_of(customer) % writers

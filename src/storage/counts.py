@@ -1,0 +1,60 @@
+"""The counts of one customer's one day, from which every figure is computed."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class Position(NamedTuple):
+    """A place in a log: how often the log had been rotated, and the byte offset in that generation's file. Ordered."""
+
+    generation: int
+    offset: int
+
+
+class CountsKey(NamedTuple):
+    """Whose counts, and of which UTC day (days since 1970-01-01). Customer None: all customers together."""
+
+    customer: str | None
+    day: int
+
+
+@dataclass(slots=True)
+class DayCounts:
+    """Counts of requests of one UTC day, absolute: they replace what was stored before."""
+
+    statuses: Counter[int] = field(default_factory=Counter)
+    """HTTP status -> requests."""
+    latencies: Counter[int] = field(default_factory=Counter)
+    """Whole milliseconds -> requests."""
+    applied: dict[str, Position] = field(default_factory=dict)
+    """Log -> through which position its lines are counted here."""
+
+    def add(self, other: "DayCounts") -> None:
+        """Add another's counts; `applied` stays as it is."""
+        self.statuses.update(other.statuses)
+        self.latencies.update(other.latencies)
+
+
+def encode_counter(counter: Counter[int]) -> str:
+    """`{200: 12, 404: 1}` -> `200:12,404:1`, in the order of the keys."""
+    return ",".join([f"{value}:{count}" for value, count in sorted(counter.items())])
+
+
+def decode_counter(text: str) -> Counter[int]:
+    """The reverse of `encode_counter`."""
+    counter: Counter[int] = Counter()
+    if text:
+        for pair in text.split(","):
+            value, _, count = pair.partition(":")
+            counter[int(value)] = int(count)
+    return counter
+
+
+def merge(days: Iterable[DayCounts]) -> DayCounts:
+    """The counts of several days together, without `applied`."""
+    total = DayCounts()
+    for day in days:
+        total.add(day)
+    return total

@@ -1,0 +1,37 @@
+"""Which store, and how to reach it."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from service.settings import ProjectPath, Settings
+
+
+class StorageSettings(Settings):
+    """Settings of every service that uses the store."""
+
+    storage: Literal["influxdb", "sqlite"] = "sqlite"
+    sqlite_path: ProjectPath = Field(default=Path("data/requests.sqlite"), validate_default=True)
+    influxdb_url: str = Field(default="http://127.0.0.1:8086", pattern=r"^https?://[^/]+/?$")
+    influxdb_org: str = Field(default="acme", min_length=1)
+    influxdb_bucket: str = Field(default="api_requests", min_length=1)
+    influxdb_token_file: ProjectPath | None = None
+    """The file that holds the token; read at the start."""
+    influxdb_token: str = Field(default="", validate_default=True, repr=False)
+    """The token itself, where there is no file."""
+    retention_days: int = Field(default=45, ge=1, le=3650)
+    """Whole UTC days before today that are kept."""
+
+    @field_validator("influxdb_token")
+    @classmethod
+    def _token_from_file(cls, token: str, info: ValidationInfo) -> str:
+        path: Path | None = info.data.get("influxdb_token_file")
+        if path is not None and not token:
+            try:
+                token = path.read_text().strip()
+            except OSError as error:
+                raise ValueError(f"INFLUXDB_TOKEN_FILE={path} cannot be read: {error.strerror}") from None
+        if info.data.get("storage") == "influxdb" and not token:
+            raise ValueError("STORAGE=influxdb needs INFLUXDB_TOKEN or INFLUXDB_TOKEN_FILE")
+        return token
