@@ -1,0 +1,123 @@
+"""A real InfluxDB for tests: one that runs already, or an `influxd` of our own."""
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+START_SECONDS = 60
+RETENTION_SECONDS = 47 * 86_400
+SHARD_SECONDS = 7 * 86_400
+
+
+@dataclass(frozen=True)
+class InfluxServer:
+    """A running InfluxDB, and the token that may do everything in it."""
+
+    url: str
+    org: str
+    admin_token: str
+
+    def new_bucket(self) -> str:
+        """The name of a fresh bucket that keeps 47 days, in shards of 7."""
+        name = f"test_{uuid.uuid4().hex}"
+        with self.client() as client:
+            orgs = client.get("/api/v2/orgs", params={"org": self.org}).raise_for_status().json()["orgs"]
+            rule = {
+                "type": "expire",
+                "everySeconds": RETENTION_SECONDS,
+                "shardGroupDurationSeconds": SHARD_SECONDS,
+            }
+            bucket = {"orgID": orgs[0]["id"], "name": name, "retentionRules": [rule]}
+            client.post("/api/v2/buckets", json=bucket).raise_for_status()
+        return name
+
+    def client(self) -> httpx.Client:
+        """An HTTP client with the admin token."""
+        return httpx.Client(base_url=self.url, headers={"Authorization": f"Token {self.admin_token}"}, timeout=30)
+
+
+@contextmanager
+def influx_server(folder: Path) -> Iterator[InfluxServer]:
+    """The InfluxDB that TEST_INFLUXDB_URL names, else an `influxd` with its data in `folder`, ended after.
+
+    With neither the test is skipped.
+    """
+    if url := os.environ.get("TEST_INFLUXDB_URL"):
+        yield InfluxServer(url, os.environ["TEST_INFLUXDB_ORG"], os.environ["TEST_INFLUXDB_ADMIN_TOKEN"])
+    elif command := shutil.which("influxd"):
+        with influxd(command, folder) as server:
+            yield server
+    else:
+        pytest.skip("no influxd on PATH and no TEST_INFLUXDB_URL")
+
+
+@contextmanager
+def influxd(command: str, folder: Path) -> Iterator[InfluxServer]:
+    """An `influxd` of our own on a free port, set up."""
+    port = free_port()
+    with (folder / "influxd.log").open("wb") as log:
+        process = subprocess.Popen(
+            [
+                command,
+                f"--bolt-path={folder / 'influxd.bolt'}",
+                f"--sqlite-path={folder / 'influxd.sqlite'}",
+                f"--engine-path={folder / 'engine'}",
+                f"--http-bind-address=127.0.0.1:{port}",
+                "--reporting-disabled",
+                "--log-level=error",
+            ],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        server = InfluxServer(f"http://127.0.0.1:{port}", "test_org", "test-admin-token")
+        with httpx.Client(base_url=server.url) as client:
+            _wait_until_healthy(client, process, folder / "influxd.log")
+            first_user = {
+                "username": "admin",
+                "password": "test-password",
+                "org": server.org,
+                "bucket": "first_bucket",
+                "token": server.admin_token,
+            }
+            client.post("/api/v2/setup", json=first_user, timeout=30).raise_for_status()
+        yield server
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def free_port() -> int:
+    """A TCP port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait_until_healthy(client: httpx.Client, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"influxd ended with status {process.returncode}: {log.read_text()}")
+        try:
+            if client.get("/health").is_success:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.05)
+    raise TimeoutError(f"influxd did not answer within {START_SECONDS} s: {log.read_text()}")
