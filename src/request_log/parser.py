@@ -60,19 +60,15 @@ class Requests:
 
     def select(self, selectors: Sequence[bool]) -> "Requests":
         """Those requests whose selector is true."""
-        return Requests(*(list(compress(column, selectors)) for column in self.columns()))
-
-    def columns(self) -> tuple[list[str], list[str], list[int], list[str], list[int], list[int], list[int], list[int]]:
-        """All columns, in the order of their declaration."""
-        return (
-            self.customers,
-            self.paths,
-            self.statuses,
-            self.durations,
-            self.latencies,
-            self.days,
-            self.seconds,
-            self.offsets,
+        return Requests(
+            customers=list(compress(self.customers, selectors)),
+            paths=list(compress(self.paths, selectors)),
+            statuses=list(compress(self.statuses, selectors)),
+            durations=list(compress(self.durations, selectors)),
+            latencies=list(compress(self.latencies, selectors)),
+            days=list(compress(self.days, selectors)),
+            seconds=list(compress(self.seconds, selectors)),
+            offsets=list(compress(self.offsets, selectors)),
         )
 
 

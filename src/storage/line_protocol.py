@@ -35,17 +35,19 @@ def request_lines(batch: StoredRequests) -> bytes:
         customer: f"{series}{bucket_of(customer)} customer_id={string_field(customer)},request_path="
         for customer in set(requests.customers)
     }
+    rows = zip(
+        requests.customers,
+        requests.paths,
+        requests.statuses,
+        requests.durations,
+        requests.seconds,
+        requests.offsets,
+        strict=True,
+    )
     return "\n".join(
         [
-            f"{heads[customer]}{string_field(path)},status_code={status}i,duration={duration} {point_time(second, offset)}"
-            for customer, path, status, duration, second, offset in zip(
-                requests.customers,
-                requests.paths,
-                requests.statuses,
-                requests.durations,
-                requests.seconds,
-                requests.offsets,
-                strict=True,
-            )
+            f"{heads[customer]}{string_field(path)},status_code={status}i,duration={duration}"
+            f" {point_time(second, offset)}"
+            for customer, path, status, duration, second, offset in rows
         ]
     ).encode()

@@ -1,0 +1,168 @@
+"""The storage contract: the same tests on every backend."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from influxd import InfluxServer
+from request_log.line import Reason
+from request_log.parser import parse
+from storage.contract import LedgerRow, Storage, StoredRequests, writer_of
+from storage.counts import CountsKey, DayCounts, Position
+from storage.influxdb import InfluxStorage
+from storage.sqlite import SqliteStorage
+
+OpenStorage = Callable[[int | None], Storage]
+TODAY = int(time.time()) // 86_400
+ODD_CUSTOMERS = [
+    "plain",
+    'quo"te',
+    "com,ma",
+    "equals=sign",
+    "back\\slash\\",
+    "ünïcödé-客户",
+    "a/b",
+    "..",
+    "%41",
+    "$c",
+    "'or'1",
+]
+
+
+@pytest.fixture(params=["sqlite", "influxdb"])
+def open_storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenStorage]:
+    """Opens connections to one fresh store: a writer's by its number, one that asks by None."""
+    opened: list[Storage] = []
+    if request.param == "influxdb":
+        server: InfluxServer = request.getfixturevalue("influxd")
+        bucket = server.new_bucket()
+
+    def connect(writer: int | None) -> Storage:
+        if request.param == "influxdb":
+            opened.append(InfluxStorage(server.url, server.org, bucket, server.admin_token, writer))
+        else:
+            opened.append(SqliteStorage(tmp_path / "requests.sqlite", writer))
+        return opened[-1]
+
+    connect(None).set_up()
+    yield connect
+    for storage in opened:
+        storage.close()
+
+
+def counts(statuses: dict[int, int], latencies: dict[int, int], offset: int = 100) -> DayCounts:
+    return DayCounts(Counter(statuses), Counter(latencies), {"log": Position(0, offset)})
+
+
+def ledger(writer: int = 0, offset: int = 100, log: str = "log") -> LedgerRow:
+    return LedgerRow(
+        log, writer, Position(3, offset), "print", 12, 10, {Reason.FIELDS: 1, Reason.TIME: 1}, 1_700_000_000
+    )
+
+
+def test_an_empty_store_knows_nothing(open_storage: OpenStorage) -> None:
+    asking = open_storage(None)
+
+    async def ask() -> None:
+        await asking.ping()
+        assert await asking.ledger() == []
+        assert await asking.days(None, 0, TODAY) == {}
+        assert await asking.days("nobody", 0, TODAY) == {}
+        assert await asking.customers(0, TODAY) == {}
+        assert not await asking.knows("nobody")
+        await asking.aclose()
+
+    asyncio.run(ask())
+    assert open_storage(0).begin() == []
+
+
+@pytest.mark.parametrize("customer", ODD_CUSTOMERS)
+def test_counts_come_back_as_they_went_in(open_storage: OpenStorage, customer: str) -> None:
+    writing, asking = open_storage(0), open_storage(None)
+    writing.begin()
+    yesterday, today = counts({200: 3}, {5: 3}), counts({200: 1, 500: 2}, {0: 1, 86_400_000: 2})
+    rows = {CountsKey(customer, TODAY - 1): yesterday, CountsKey(customer, TODAY): today}
+    writing.commit(rows, [ledger()])
+
+    assert writing.read_counts([*rows, CountsKey("other", TODAY)]) == rows
+
+    async def ask() -> None:
+        days = await asking.days(customer, TODAY - 5, TODAY)
+        assert [(day, row.statuses, row.latencies) for day, row in days.items()] == [
+            (TODAY - 1, yesterday.statuses, yesterday.latencies),
+            (TODAY, today.statuses, today.latencies),
+        ]
+        assert list(await asking.days(customer, TODAY, TODAY)) == [TODAY]
+        assert await asking.knows(customer)
+        total = (await asking.customers(TODAY - 5, TODAY))[customer]
+        assert total.statuses == {200: 4, 500: 2}
+        assert total.latencies == {5: 3, 0: 1, 86_400_000: 2}
+        await asking.aclose()
+
+    asyncio.run(ask())
+
+
+def test_a_later_row_replaces_an_earlier_one_also_after_a_restart(open_storage: OpenStorage) -> None:
+    key = CountsKey("customer", TODAY)
+    for run, offset in enumerate([100, 200, 300]):
+        writing = open_storage(0)
+        assert [row.position for row in writing.begin()] == ([Position(3, offset - 100)] if run else [])
+        latest = counts({200: offset}, {1: offset}, offset)
+        writing.commit({key: counts({200: 1}, {1: 1})}, [])
+        writing.commit({key: latest}, [ledger(offset=offset)])
+        assert open_storage(0).read_counts([key]) == {key: latest}
+
+    asking = open_storage(None)
+
+    async def ask() -> None:
+        assert (await asking.days("customer", TODAY, TODAY))[TODAY].statuses == {200: 300}
+        assert (await asking.customers(TODAY, TODAY))["customer"].statuses == {200: 300}
+        await asking.aclose()
+
+    asyncio.run(ask())
+
+
+def test_all_customers_together_are_the_sum_of_the_writers_shares(open_storage: OpenStorage) -> None:
+    asking = open_storage(None)
+    key = CountsKey(None, TODAY)
+    for writer in range(asking.WRITERS):
+        writing = open_storage(writer)
+        writing.begin()
+        writing.commit({key: counts({200: writer + 1}, {7: writer + 1})}, [ledger(writer)])
+        assert writing.read_counts([key])[key].statuses == {200: writer + 1}
+
+    async def ask() -> None:
+        total = sum(range(1, asking.WRITERS + 1))
+        assert (await asking.days(None, TODAY, TODAY))[TODAY].latencies == {7: total}
+        assert await asking.customers(TODAY, TODAY) == {}
+        assert [row.writer for row in await asking.ledger()] == list(range(asking.WRITERS))
+        await asking.aclose()
+
+    asyncio.run(ask())
+
+
+def test_the_ledger_comes_back_a_row_a_log(open_storage: OpenStorage) -> None:
+    writing = open_storage(0)
+    writing.begin()
+    rows = [ledger(log="odd name,=\\"), ledger(log="second", offset=7)]
+    writing.commit({}, rows)
+    assert open_storage(0).begin() == rows
+
+
+def test_requests_can_be_stored_twice(open_storage: OpenStorage) -> None:
+    lines = "".join(f'2026-11-23 16:15:35 cu"s{n} /a"b\\c 200 0.7{n}\n' for n in range(10)).encode()
+    lines = lines.replace(b"2026-11-23", time.strftime("%Y-%m-%d", time.gmtime()).encode())
+    writing = open_storage(0)
+    writing.begin()
+    for _ in range(2):
+        writing.store_requests(StoredRequests("log", 0, parse(lines)[0]))
+        writing.commit({}, [])
+
+
+def test_every_customer_has_one_writer() -> None:
+    assert {writer_of(f"customer{n}", 2) for n in range(100)} == {0, 1}
+    assert writer_of("customer", 1) == 0
