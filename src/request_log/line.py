@@ -1,7 +1,9 @@
 """One line of the access log: its limits, the reasons to reject one, and its writer."""
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from enum import Enum
+from time import gmtime, strftime
 
 MAX_LINE_BYTES = 64 * 1024
 MAX_CUSTOMER_BYTES = 256
@@ -9,6 +11,7 @@ MAX_DURATION_SECONDS = 86_400
 FIRST_YEAR = 1970
 LAST_YEAR = 2199
 SECONDS_A_DAY = 86_400
+_STAMP = "%Y-%m-%d %H:%M:%S"
 
 
 class Reason(str, Enum):
@@ -32,6 +35,21 @@ def format_line(time: datetime, customer_id: str, path: str, status: int, durati
     `time` is UTC (its fraction is dropped), `duration_ms` whole milliseconds; the line has the duration in seconds.
     The caller answers for a valid customer and path: no white space, no control characters.
     """
-    stamp = time.strftime("%Y-%m-%d %H:%M:%S")
-    seconds, milliseconds = divmod(duration_ms, 1000)
-    return f"{stamp} {customer_id} {path} {status} {seconds}.{milliseconds:03d}\n".encode()
+    return _line(time.strftime(_STAMP), customer_id, path, status, duration_ms).encode()
+
+
+def format_lines(
+    seconds: Sequence[int],
+    customer_ids: Iterable[str],
+    paths: Iterable[str],
+    statuses: Iterable[int],
+    durations_ms: Iterable[int],
+) -> bytes:
+    """The lines of many requests, as `format_line` writes them: columns of equal length. `seconds` is Unix time."""
+    stamps = {second: strftime(_STAMP, gmtime(second)) for second in set(seconds)}
+    columns = (map(stamps.__getitem__, seconds), customer_ids, paths, statuses, durations_ms)
+    return "".join(map(_line, *columns)).encode()
+
+
+def _line(stamp: str, customer_id: str, path: str, status: int, duration_ms: int) -> str:
+    return f"{stamp} {customer_id} {path} {status} {duration_ms // 1000}.{duration_ms % 1000:03d}\n"
