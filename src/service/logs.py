@@ -51,6 +51,8 @@ def configure(service: str, level: Level) -> None:
             "handlers": {
                 "stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "logfmt"}
             },
+            # At INFO it writes a line for each question to the store.
+            "loggers": {"httpx": {"level": "WARNING"}},
             "root": {"handlers": ["stdout"], "level": level},
         }
     )

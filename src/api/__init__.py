@@ -1,0 +1,1 @@
+"""The statistics over HTTP. Imports storage and service."""

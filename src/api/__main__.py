@@ -1,0 +1,21 @@
+"""`python -m api`: answers questions about the stored requests until it is told to stop."""
+
+from api.app import build_app
+from api.server import listen, serve
+from api.settings import ApiSettings
+from service.logs import configure
+from service.settings import load
+from storage.backend import open_storage
+
+
+def main() -> None:
+    """Load, check, build, run."""
+    settings = load(ApiSettings)
+    configure("api", settings.logging_level)
+    listener = listen(settings.api_host, settings.api_port)
+    app = build_app(open_storage(settings), settings.retention_days)
+    serve(app, listener, settings.logging_level)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""What can be asked. Each route asks the store, and has the answer built."""
+
+import asyncio
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request
+
+from api.answers import Direction, Order, customer_list, range_statistics
+from api.dates import DateRange, IsoDate, date_range, utc_today
+from api.models import CustomerList, Statistics, Status, problem
+from storage.contract import Storage
+
+MAX_PAGE = 1000
+
+
+def _unknown(customer_id: str) -> str:
+    return f"Customer {customer_id} is unknown: no request of it is stored"
+
+
+_UNKNOWN: dict[int | str, dict[str, Any]] = {404: problem("The customer is unknown.", _unknown("cust_1"))}
+_AWAY: dict[int | str, dict[str, Any]] = {
+    503: problem(
+        "The store does not answer, or refuses to.", "InfluxDB cannot be reached: All connection attempts failed"
+    )
+}
+
+router = APIRouter()
+
+
+async def _storage(request: Request) -> Storage:
+    storage: Storage = request.app.state.storage
+    return storage
+
+
+async def _dates(
+    request: Request,
+    from_date: Annotated[
+        IsoDate | None,
+        Query(
+            description="First UTC day, inclusive; the first that is kept where it is left out or before that. "
+            "Not in the future.",
+            examples=["1970-01-01"],
+        ),
+    ] = None,
+    to_date: Annotated[
+        IsoDate | None,
+        Query(description="Last UTC day, inclusive; today where it is left out or later. Not before `from_date`."),
+    ] = None,
+) -> DateRange:
+    return date_range(from_date, to_date, utc_today(), request.app.state.retention_days)
+
+
+Store = Annotated[Storage, Depends(_storage)]
+Dates = Annotated[DateRange, Depends(_dates)]
+
+
+@router.get("/customers", tags=["statistics"], summary="The customers and their totals", responses=_AWAY)
+async def customers(
+    storage: Store,
+    dates: Dates,
+    order: Annotated[
+        Order, Query(description="What to sort by; equal ones are in the order of their id.")
+    ] = "requests",
+    direction: Direction = "descending",
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE, description="How many customers at most.")] = 100,
+    offset: Annotated[int, Query(ge=0, description="How many customers to pass over.")] = 0,
+) -> CustomerList:
+    """Every customer that has requests in the range, with the figures over the range, sorted and in pages."""
+    counts = await storage.customers(dates.days[0], dates.days[-1]) if dates.days else {}
+    # In a thread, for with 100,000 customers this takes a second.
+    return await asyncio.to_thread(customer_list, dates, counts, order, direction, limit, offset)
+
+
+@router.get(
+    "/customers/stats",
+    tags=["statistics"],
+    summary="The statistics of all customers together, or of any one",
+    responses={**_UNKNOWN, **_AWAY},
+)
+async def stats(
+    storage: Store,
+    dates: Dates,
+    customer_id: Annotated[
+        str | None, Query(min_length=1, description="Of this customer alone; any id can be asked for in this way.")
+    ] = None,
+) -> Statistics:
+    """The figures over the range and of each of its days."""
+    days = await storage.days(customer_id, dates.days[0], dates.days[-1]) if dates.days else {}
+    if not days and customer_id is not None and not await storage.knows(customer_id):
+        raise HTTPException(404, _unknown(customer_id))
+    return range_statistics(customer_id, dates, days)
+
+
+@router.get(
+    "/customers/{customer_id:path}/stats",
+    tags=["statistics"],
+    summary="The statistics of one customer",
+    responses={**_UNKNOWN, **_AWAY},
+)
+async def customer_stats(
+    storage: Store,
+    dates: Dates,
+    customer_id: Annotated[
+        str,
+        Path(
+            min_length=1,
+            description="The customer, percent-encoded; slashes may stay as they are. An id that paths cannot carry, "
+            "such as `..`, can be asked for with `/customers/stats?customer_id=`.",
+            examples=["cust_1"],
+        ),
+    ],
+) -> Statistics:
+    """The figures over the range and of each of its days. Zeros and nulls where there are no requests in the range."""
+    return await stats(storage, dates, customer_id)
+
+
+@router.get("/health", tags=["service"], summary="Whether the api answers")
+async def health() -> Status:
+    """Answers as long as the process does, whatever the store does."""
+    return Status()
+
+
+@router.get("/ready", tags=["service"], summary="Whether the store answers", responses=_AWAY)
+async def ready(storage: Store) -> Status:
+    """Answers once questions can be answered."""
+    await storage.ping()
+    return Status()
