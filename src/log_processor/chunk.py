@@ -1,0 +1,53 @@
+"""What flows from the source to the log handler."""
+
+import hashlib
+from dataclasses import dataclass, field
+
+from request_log.parser import Rejected, Requests
+from storage.counts import Position
+
+KEPT_BYTES = 1024
+
+
+@dataclass(slots=True)
+class Overlong:
+    """A line too long to be a request, and so not held: only its length, its hash, its first bytes and its last."""
+
+    length: int = 0
+    beginning: bytes = b""
+    end: bytes = b""
+    digest: "hashlib.blake2b" = field(default_factory=lambda: hashlib.blake2b(digest_size=16))
+
+    def add(self, data: bytes) -> None:
+        """The line's next bytes."""
+        self.length += len(data)
+        self.beginning += data[: KEPT_BYTES - len(self.beginning)]
+        self.end = (self.end + data)[-KEPT_BYTES:]
+        self.digest.update(data)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Whole lines of one log, from `start` up to `end`."""
+
+    log: str
+    start: Position
+    end: Position
+    lines: bytes
+    """Each line ends in a newline."""
+    fingerprint: str
+    """Of the file, at `end`."""
+    overlong: Overlong | None = None
+    """Instead of lines: one that is too long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One writer's share of a chunk: the requests of its customers."""
+
+    log: str
+    start: Position
+    end: Position
+    fingerprint: str
+    requests: Requests
+    rejected: list[Rejected]
