@@ -1,0 +1,131 @@
+"""A real log processor on a log of a test's own, and what it has stored."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import astuple
+from datetime import date, timedelta
+from pathlib import Path
+
+import oracle
+from storage.contract import LedgerRow, Storage
+from storage.statistics import statistics
+
+SOURCES = Path(__file__).parents[1] / "src"
+WAIT_SECONDS = 60.0
+FIRST_DAY, LAST_DAY = 0, 100_000
+
+
+class Pipeline:
+    """`open_storage` opens the store that `environment` names."""
+
+    def __init__(self, folder: Path, environment: dict[str, str], open_storage: Callable[[], Storage]) -> None:
+        self.log = folder / "api_requests.log"
+        self.output = folder / "log_processor.out"
+        self._environment = {
+            **os.environ,
+            "PYTHONPATH": str(SOURCES),
+            "LOG_FILE_PATH": str(self.log),
+            "HEARTBEAT_PATH": str(folder / "heartbeat"),
+            "STREAM_MAX_WAIT_TIME_IN_SECONDS": "0.1",
+            "START_POSITION": "beginning",
+            **environment,
+        }
+        self._open_storage = open_storage
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, **environment: str) -> None:
+        """Start the processor; it need not follow yet when this returns."""
+        with self.output.open("ab") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "log_processor"],
+                env={**self._environment, **environment},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    def send(self, number: signal.Signals) -> None:
+        """Send the processor a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """End the processor by a signal; its exit status."""
+        self.send(number)
+        return self.wait()
+
+    def wait(self) -> int:
+        """The processor's exit status, when it has ended."""
+        assert self._process is not None
+        status = self._process.wait(timeout=WAIT_SECONDS)
+        self._process = None
+        return status
+
+    def close(self) -> None:
+        """End what runs."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def append(self, lines: bytes) -> None:
+        """Append to the log."""
+        with self.log.open("ab") as log:
+            log.write(lines)
+
+    def until(self, condition: Callable[[], bool], what: str) -> None:
+        """Wait until the condition holds."""
+        deadline = time.monotonic() + WAIT_SECONDS
+        while not condition():
+            if self._process is not None and self._process.poll() is not None:
+                raise AssertionError(f"the processor ended before {what}:\n{self.said()[-3000:]}")
+            if time.monotonic() > deadline:
+                raise AssertionError(f"not within {WAIT_SECONDS} s: {what}\n{self.said()[-3000:]}")
+            time.sleep(0.02)
+
+    def until_stored(self, generation: int = 0, offset: int | None = None) -> None:
+        """Wait until every writer's ledger is at the log's end, or at the offset."""
+        end = (generation, self.log.stat().st_size if offset is None else offset)
+        writers = self._open_storage().WRITERS
+        self.until(
+            lambda: [row.position for row in self.ledger()] == [end] * writers,
+            f"the ledger at {end}, it is at {[tuple(row.position) for row in self.ledger()]}",
+        )
+
+    def said(self) -> str:
+        """What the processor has printed."""
+        return self.output.read_text(errors="replace")
+
+    def ledger(self) -> list[LedgerRow]:
+        """The ledgers of all writers."""
+
+        async def ask() -> list[LedgerRow]:
+            storage = self._open_storage()
+            try:
+                return await storage.ledger()
+            finally:
+                await storage.aclose()
+                storage.close()
+
+        return asyncio.run(ask())
+
+    def stored(self) -> dict[tuple[str | None, str], oracle.Figures]:
+        """Every figure in the store, in the oracle's form."""
+
+        async def ask() -> dict[tuple[str | None, str], oracle.Figures]:
+            storage = self._open_storage()
+            try:
+                names = [*await storage.customers(FIRST_DAY, LAST_DAY), None]
+                return {
+                    (name, (date(1970, 1, 1) + timedelta(days=day)).isoformat()): astuple(statistics(counts))
+                    for name in names
+                    for day, counts in (await storage.days(name, FIRST_DAY, LAST_DAY)).items()
+                }
+            finally:
+                await storage.aclose()
+                storage.close()
+
+        return asyncio.run(ask())
