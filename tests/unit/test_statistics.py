@@ -1,0 +1,43 @@
+"""Figures from counts, against the definitions computed in the plainest way."""
+
+from collections import Counter
+from dataclasses import astuple
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+import oracle
+from storage.counts import DayCounts, decode_counter, encode_counter, merge
+from storage.statistics import statistics
+
+requests = st.lists(st.tuples(st.integers(100, 599), st.integers(0, 86_400_000)), min_size=1, max_size=400)
+
+
+def counts_of(requests: list[tuple[int, int]]) -> DayCounts:
+    return DayCounts(Counter(status for status, _ in requests), Counter(ms for _, ms in requests))
+
+
+@given(requests)
+def test_figures_are_exact(requests: list[tuple[int, int]]) -> None:
+    logged = [(status, f"{ms // 1000}.{ms % 1000:03d}") for status, ms in requests]
+    assert astuple(statistics(counts_of(requests))) == oracle.figures(logged)
+
+
+def test_figures_of_every_count_up_to_a_thousand() -> None:
+    for n in range(1, 1_001):
+        logged = [(200, f"{ms // 1000}.{ms % 1000:03d}") for ms in range(n)]
+        assert astuple(statistics(counts_of([(200, ms) for ms in range(n)]))) == oracle.figures(logged)
+
+
+def test_without_requests_there_is_nothing_to_divide() -> None:
+    assert astuple(statistics(DayCounts())) == (0, 0, 0, None, None, None, None)
+
+
+@given(requests, requests)
+def test_days_add_up(one: list[tuple[int, int]], other: list[tuple[int, int]]) -> None:
+    assert statistics(merge([counts_of(one), counts_of(other)])) == statistics(counts_of(one + other))
+
+
+@given(st.dictionaries(st.integers(0), st.integers(1)))
+def test_counters_come_back_from_text(counter: dict[int, int]) -> None:
+    assert decode_counter(encode_counter(Counter(counter))) == counter
