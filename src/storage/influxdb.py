@@ -105,7 +105,7 @@ class InfluxStorage(Storage):
 
     def close(self) -> None:
         self._questions.close()
-        self._client.close()  # type: ignore[no-untyped-call]
+        self._client.close()
 
     def _claim_slot(self) -> int:
         """Take the next slot of this writer, durably before it is used."""

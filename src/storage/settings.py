@@ -8,20 +8,25 @@ from pydantic import Field, ValidationInfo, field_validator
 from service.settings import ProjectPath, Settings
 
 
-class StorageSettings(Settings):
-    """Settings of every service that uses the store."""
+class StoreLocation(Settings):
+    """Which store, and where."""
 
     storage: Literal["influxdb", "sqlite"] = "sqlite"
     sqlite_path: ProjectPath = Field(default=Path("data/requests.sqlite"), validate_default=True)
     influxdb_url: str = Field(default="http://127.0.0.1:8086", pattern=r"^https?://[^/]+/?$")
     influxdb_org: str = Field(default="acme", min_length=1)
     influxdb_bucket: str = Field(default="api_requests", min_length=1)
+    retention_days: int = Field(default=45, ge=1, le=3650)
+    """Whole UTC days before today that are kept."""
+
+
+class StorageSettings(StoreLocation):
+    """Settings of every service that uses the store."""
+
     influxdb_token_file: ProjectPath | None = None
     """The file that holds the token; read at the start."""
     influxdb_token: str = Field(default="", validate_default=True, repr=False)
     """The token itself, where there is no file."""
-    retention_days: int = Field(default=45, ge=1, le=3650)
-    """Whole UTC days before today that are kept."""
 
     @field_validator("influxdb_token")
     @classmethod

@@ -1,0 +1,230 @@
+"""Makes what the store needs before its first use; again, it does no harm.
+
+For InfluxDB that is the bucket and a token of it for each service, so that none runs on the admin token. InfluxDB
+keeps only hashes of tokens: one is known when it is made and never again, so a file with a token that works is kept.
+"""
+
+import os
+import re
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import urllib3
+from influxdb_client import Authorization, Bucket, BucketRetentionRules, Organization, Permission, PermissionResource
+from influxdb_client.client.influxdb_client import InfluxDBClient
+from influxdb_client.client.write_api import SYNCHRONOUS
+from influxdb_client.rest import ApiException
+from pydantic import Field, ValidationInfo, field_validator
+
+from request_log.line import SECONDS_A_DAY
+from service.logs import Level, logger
+from service.settings import ProjectPath, load
+from storage.backend import open_storage
+from storage.contract import StorageRefused, StorageUnavailable
+from storage.settings import StorageSettings, StoreLocation
+
+log = logger(__name__)
+
+ACTIONS = {"log_processor": ["read", "write"], "api": ["read"]}
+"""What each service may do with the bucket."""
+EXTRA_RETENTION_DAYS = 2
+"""How much longer the bucket keeps points than we do: it removes by the second, we by whole days."""
+SHARD_DAYS = 7
+"""InfluxDB's own choice, a day for this retention, makes writing to many days half as fast."""
+WAIT_SECONDS = 60.0
+_TIMEOUT_MS = 10_000
+
+Item = TypeVar("Item")
+
+
+class SetupSettings(StoreLocation):
+    """Settings of `python -m storage setup`."""
+
+    docker_influxdb_init_admin_token: str = Field(default="", validate_default=True, repr=False)
+    """The token that the InfluxDB image gives its first user, who may do everything."""
+    tokens_path: ProjectPath = Field(default=Path("secrets"), validate_default=True)
+    """The folder for the services' tokens: log_processor.token and api.token."""
+    logging_level: Level = "INFO"
+
+    @field_validator("docker_influxdb_init_admin_token")
+    @classmethod
+    def _needed_for_influxdb(cls, token: str, info: ValidationInfo) -> str:
+        if info.data.get("storage") == "influxdb" and not token:
+            raise ValueError("STORAGE=influxdb needs the admin token to set it up")
+        return token
+
+
+def set_up(settings: SetupSettings) -> None:
+    """Make what the store needs. Raises StorageUnavailable or StorageRefused."""
+    if settings.storage == "influxdb":
+        _set_up_influxdb(settings)
+    else:
+        open_storage(load(StorageSettings)).set_up()
+        log.info("set_up", storage="sqlite", path=str(settings.sqlite_path))
+
+
+def _set_up_influxdb(settings: SetupSettings) -> None:
+    with _errors(settings), _connect(settings, settings.docker_influxdb_init_admin_token) as admin:
+        wait_until_it_answers(admin)
+        organization = _find_organization(admin, settings)
+        bucket = _make_bucket(admin, organization, settings)
+        for service, actions in ACTIONS.items():
+            path = settings.tokens_path / f"{service}.token"
+            if _works(_read_token(path), actions, bucket, settings):
+                log.info("token_kept", service_name=service, path=str(path))
+            else:
+                _write_token(path, _make_token(admin, service, actions, bucket))
+                log.info("token_made", service_name=service, path=str(path), may=actions)
+        log.info("set_up", storage="influxdb", url=settings.influxdb_url, bucket=bucket.name)
+
+
+def wait_until_it_answers(client: InfluxDBClient, seconds: float = WAIT_SECONDS) -> None:
+    """Return when the server answers. Raises StorageUnavailable when it does not in so many seconds."""
+    deadline = time.monotonic() + seconds
+    if client.ping():
+        return
+    log.info("waiting_for_influxdb", url=client.url, seconds_at_most=seconds)
+    while not client.ping():
+        if time.monotonic() > deadline:
+            raise StorageUnavailable(f"InfluxDB at {client.url} has not answered for {seconds:g} s.")
+        time.sleep(0.5)
+
+
+def _connect(settings: SetupSettings, token: str) -> InfluxDBClient:
+    return InfluxDBClient(settings.influxdb_url, token, org=settings.influxdb_org, timeout=_TIMEOUT_MS, retries=False)
+
+
+@contextmanager
+def _errors(settings: SetupSettings) -> Iterator[None]:
+    """Turn the client's errors into ours."""
+    try:
+        yield
+    except ApiException as error:
+        if error.status == 401:
+            raise StorageRefused(
+                f"InfluxDB at {settings.influxdb_url} refuses the admin token: DOCKER_INFLUXDB_INIT_ADMIN_TOKEN has to "
+                "be what it was when InfluxDB's data was first made."
+            ) from error
+        raise StorageRefused(
+            f"InfluxDB at {settings.influxdb_url} answered {error.status}: {error.message or error.reason}."
+        ) from error
+    except urllib3.exceptions.HTTPError as error:
+        raise StorageUnavailable(f"InfluxDB at {settings.influxdb_url} went away: {error}.") from error
+
+
+def _found(find: Callable[[], list[Item]]) -> list[Item]:
+    """What `find` finds; for InfluxDB a name that nothing has is an error."""
+    try:
+        return find()
+    except ApiException as error:
+        if error.status == 404:
+            return []
+        raise
+
+
+def _find_organization(admin: InfluxDBClient, settings: SetupSettings) -> Organization:
+    found: list[Organization] = _found(lambda: admin.organizations_api().find_organizations(org=settings.influxdb_org))
+    if not found:
+        raise StorageRefused(
+            f"InfluxDB at {settings.influxdb_url} has no organisation {settings.influxdb_org} (INFLUXDB_ORG)."
+        )
+    return found[0]
+
+
+def _make_bucket(admin: InfluxDBClient, organization: Organization, settings: SetupSettings) -> Bucket:
+    """The bucket, with our retention and shards whether it is new or not."""
+    days = settings.retention_days + EXTRA_RETENTION_DAYS
+    # InfluxDB wants no shard that is longer than what is kept.
+    seconds, shard_seconds = days * SECONDS_A_DAY, min(SHARD_DAYS, days) * SECONDS_A_DAY
+    rule = BucketRetentionRules(type="expire", every_seconds=seconds, shard_group_duration_seconds=shard_seconds)
+    name = settings.influxdb_bucket
+    buckets = admin.buckets_api()
+    found: list[Bucket] = _found(lambda: buckets.find_buckets(name=name, org_id=organization.id).buckets)
+    if not found:
+        bucket = buckets.create_bucket(bucket_name=name, retention_rules=rule, org=organization)
+        log.info("bucket_made", bucket=name, keeps_days=days)
+        return bucket
+    bucket = found[0]
+    if not _same(bucket.retention_rules, rule):
+        bucket.retention_rules = [rule]
+        bucket = buckets.update_bucket(bucket)
+        log.info("bucket_corrected", bucket=name, keeps_days=days)
+    return bucket
+
+
+def _same(rules: list[BucketRetentionRules], wanted: BucketRetentionRules) -> bool:
+    return [(rule.every_seconds, rule.shard_group_duration_seconds) for rule in rules] == [
+        (wanted.every_seconds, wanted.shard_group_duration_seconds)
+    ]
+
+
+def _works(token: str | None, actions: list[str], bucket: Bucket, settings: SetupSettings) -> bool:
+    """Whether the token reads this bucket and no other, and may write it exactly if it should."""
+    if token is None:
+        return False
+    with _connect(settings, token) as client:
+        try:
+            readable = client.buckets_api().find_buckets().buckets
+        except ApiException as error:
+            if error.status == 401:
+                return False
+            raise
+        return [found.id for found in readable] == [bucket.id] and _may_write(client, bucket) == ("write" in actions)
+
+
+def _may_write(client: InfluxDBClient, bucket: Bucket) -> bool:
+    try:
+        # A comment: InfluxDB asks for the permission and stores nothing.
+        client.write_api(write_options=SYNCHRONOUS).write(bucket.name, record=b"#")
+    except ApiException as error:
+        if error.status == 403:
+            return False
+        raise
+    return True
+
+
+def _make_token(admin: InfluxDBClient, service: str, actions: list[str], bucket: Bucket) -> str:
+    """A new token of this service, in the place of the one it had."""
+    authorizations = admin.authorizations_api()
+    description = f"request-statistics: {service} of {bucket.name}"
+    for old in authorizations.find_authorizations(org_id=bucket.org_id):
+        if old.description == description:
+            authorizations.delete_authorization(old)
+    resource = PermissionResource(type="buckets", id=bucket.id, org_id=bucket.org_id)
+    made = authorizations.create_authorization(
+        authorization=Authorization(
+            org_id=bucket.org_id,
+            description=description,
+            permissions=[Permission(action, resource) for action in actions],
+        )
+    )
+    token: str = made.token
+    return token
+
+
+def _read_token(path: Path) -> str | None:
+    """The token in the file, None where there is none."""
+    try:
+        content = path.read_bytes().strip()
+    except FileNotFoundError:
+        return None
+    return content.decode() if re.fullmatch(rb"[!-~]+", content) else None
+
+
+def _write_token(path: Path, token: str) -> None:
+    """Replace the file at once, so that nobody reads half a token; only its owner may read it."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    new = Path(name)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(f"{token}\n")
+            file.flush()
+            os.fsync(descriptor)
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)
