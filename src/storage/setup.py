@@ -78,7 +78,7 @@ def _set_up_influxdb(settings: SetupSettings) -> None:
                 log.info("token_kept", service_name=service, path=str(path))
             else:
                 _write_token(path, _make_token(admin, service, actions, bucket))
-                log.info("token_made", service_name=service, path=str(path), may=actions)
+                log.info("token_made", service_name=service, path=str(path), may=",".join(actions))
         log.info("set_up", storage="influxdb", url=settings.influxdb_url, bucket=bucket.name)
 
 
