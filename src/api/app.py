@@ -55,5 +55,5 @@ async def _refused(_: Request, error: Exception) -> JSONResponse:
 
 
 async def _failed(_: Request, _error: Exception) -> JSONResponse:
-    # The server logs it, with its traceback.
-    return JSONResponse({"detail": "Internal Server Error"}, 500)
+    # The server logs it, with its traceback, and closes the connection: say so, lest the client asks again on it.
+    return JSONResponse({"detail": "Internal Server Error"}, 500, {"Connection": "close"})

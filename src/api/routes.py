@@ -39,7 +39,7 @@ async def _dates(
         Query(
             description="First UTC day, inclusive; the first that is kept where it is left out or before that. "
             "Not in the future.",
-            examples=["1970-01-01"],
+            openapi_examples={"all": {"summary": "All that is kept", "value": "1970-01-01"}},
         ),
     ] = None,
     to_date: Annotated[
@@ -106,7 +106,7 @@ async def customer_stats(
             min_length=1,
             description="The customer, percent-encoded; slashes may stay as they are. An id that paths cannot carry, "
             "such as `..`, can be asked for with `/customers/stats?customer_id=`.",
-            examples=["cust_1"],
+            openapi_examples={"customer": {"summary": "A customer", "value": "cust_1"}},
         ),
     ],
 ) -> Statistics:

@@ -1,0 +1,384 @@
+"""The api's answers, over HTTP, from real stores."""
+
+import asyncio
+import re
+from collections.abc import Callable, Iterator
+from datetime import date, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import pytest
+
+import oracle
+from api.app import build_app
+from influxd import InfluxServer
+from lines import valid_lines
+from stores import Store, influxdb_store, sqlite_store
+
+RETENTION_DAYS = 45
+FIGURES = [
+    "total_requests",
+    "successful_requests",
+    "failed_requests",
+    "uptime",
+    "average_latency",
+    "median_latency",
+    "p99_latency",
+]
+NOTHING = dict(zip(FIGURES, [0, 0, 0, None, None, None, None], strict=True))
+ODD_CUSTOMERS = [
+    "a/b",
+    "/a",
+    "a/",
+    "a//b",
+    "stats",
+    "stats/stats",
+    "a/stats",
+    "/",
+    'quo"te',
+    "quo'te",
+    "com,ma",
+    "equals=sign",
+    "back\\slash\\",
+    "per%cent",
+    "%2F",
+    "a%2Fb",
+    "pl+us",
+    "ques?tion",
+    "ha#sh",
+    "semi;colon&ampersand",
+    "$customer",
+    "' or 1=1 --".replace(" ", ""),
+    "ünïcödé-客户-🙂",
+    "line\u2028separator",
+    "{brace}",
+    "<script>",
+]
+WITHOUT_PATH = [".", "..", "../..", "a/../b"]
+"""Customers that HTTP clients cannot ask for in a path, for they take it for a relative one."""
+
+
+@pytest.fixture(params=["sqlite", "influxdb"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """A fresh store of either kind."""
+    if request.param == "influxdb":
+        server: InfluxServer = request.getfixturevalue("influxd")
+        with influxdb_store(server) as opened:
+            yield opened
+    else:
+        with sqlite_store(tmp_path) as opened:
+            yield opened
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path) -> Iterator[Store]:
+    """A fresh SQLite store, for what does not depend on the store."""
+    with sqlite_store(tmp_path) as opened:
+        yield opened
+
+
+def responses(store: Store, *urls: str) -> list[httpx.Response]:
+    """The api's responses to these, from one process's life."""
+
+    async def ask() -> list[httpx.Response]:
+        storage = store.open()
+        transport = httpx.ASGITransport(build_app(storage, RETENTION_DAYS))
+        async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
+            answers = [await client.get(url) for url in urls]
+        await storage.aclose()
+        return answers
+
+    return asyncio.run(ask())
+
+
+def response(store: Store, url: str) -> httpx.Response:
+    (answer,) = responses(store, url)
+    return answer
+
+
+def answer(store: Store, url: str) -> Any:
+    """The body of a response that must be 200."""
+    found = response(store, url)
+    assert found.status_code == 200, found.text
+    return found.json()
+
+
+def line(day: date, customer: str, status: int = 200, seconds: str = "0.100") -> bytes:
+    return f"{day} 12:00:00 {customer} /api/v1/resource1 {status} {seconds}\n".encode()
+
+
+def today() -> date:
+    return datetime.now(timezone.utc).date()
+
+
+def ago(days: int) -> date:
+    return today() - timedelta(days=days)
+
+
+def in_path(customer: str) -> str:
+    return f"/customers/{quote(customer, safe='')}/stats"
+
+
+def in_query(customer: str) -> str:
+    return f"/customers/stats?customer_id={quote(customer, safe='')}"
+
+
+def test_every_figure_of_every_customer_and_day_is_that_of_the_log(store: Store) -> None:
+    log = valid_lines(3_000, days=4)
+    store.fill(log)
+    truth = oracle.days_of(log)
+    customers = {customer for customer, _ in truth if customer is not None}
+    answers = responses(store, "/customers/stats", *map(in_path, customers))
+    served = {
+        (found["customer_id"], day["date"]): tuple(day[figure] for figure in FIGURES)
+        for found in (response.json() for response in answers)
+        for day in found["daily"]
+    }
+    assert served == truth
+
+
+def test_the_figures_over_the_range_are_those_of_all_its_requests(store: Store) -> None:
+    store.fill(
+        line(ago(2), "c", 200, "0.100")
+        + line(ago(2), "c", 301, "0.300")
+        + line(ago(1), "c", 404, "0.200")
+        + line(ago(1), "other", 500, "9")
+        + line(ago(0), "c", 399, "1.0005")
+    )
+    found = answer(store, "/customers/c/stats?from_date=1970-01-01")
+    assert [day["date"] for day in found.pop("daily")] == [str(ago(2)), str(ago(1)), str(ago(0))]
+    assert found == {
+        "customer_id": "c",
+        "from_date": str(ago(RETENTION_DAYS)),
+        "to_date": str(today()),
+        "total_requests": 4,
+        "successful_requests": 3,
+        "failed_requests": 1,
+        "uptime": 75.0,
+        "average_latency": (0.1 + 0.3 + 0.2 + 1.001) / 4,
+        "median_latency": 0.25,
+        "p99_latency": 1.001,
+    }
+    everybody = answer(store, "/customers/stats")
+    assert everybody["customer_id"] is None
+    assert (everybody["total_requests"], everybody["p99_latency"]) == (5, 9.0)
+
+
+def test_both_dates_are_inclusive_and_the_answer_says_which_were_used(store: Store) -> None:
+    store.fill(b"".join(line(ago(age), "c") for age in (4, 3, 2, 1, 0)))
+
+    def days(query: str) -> list[str]:
+        found = answer(store, f"/customers/c/stats?{query}")
+        assert found["total_requests"] == len(found["daily"])
+        return [found["from_date"], found["to_date"], *(day["date"] for day in found["daily"])]
+
+    kept = str(ago(RETENTION_DAYS))
+    assert days(f"from_date={ago(3)}&to_date={ago(2)}") == [str(ago(age)) for age in (3, 2, 3, 2)]
+    assert days(f"from_date={ago(1)}&to_date={ago(1)}") == [str(ago(1))] * 3
+    assert days(f"to_date={ago(4)}") == [kept, str(ago(4)), str(ago(4))]
+    assert days(f"from_date={ago(1)}&to_date=2199-01-01") == [str(ago(age)) for age in (1, 0, 1, 0)]
+
+
+def test_days_before_what_is_kept_are_left_out_even_while_the_store_has_them(store: Store) -> None:
+    store.fill(line(ago(RETENTION_DAYS), "c") + line(ago(RETENTION_DAYS + 1), "c"))
+    found = answer(store, "/customers/c/stats?from_date=1970-01-01")
+    assert [day["date"] for day in found["daily"]] == [str(ago(RETENTION_DAYS))]
+    before = answer(store, f"/customers/c/stats?from_date=1970-01-01&to_date={ago(RETENTION_DAYS + 1)}")
+    assert {figure: before[figure] for figure in FIGURES} == NOTHING
+    assert answer(store, f"/customers?to_date={ago(RETENTION_DAYS + 1)}")["total"] == 0
+
+
+def test_a_customer_never_seen_is_404_and_one_without_requests_in_the_range_is_zero(store: Store) -> None:
+    store.fill(line(ago(3), "c"))
+    for url in ("/customers/nobody/stats", "/customers/stats?customer_id=nobody"):
+        found = response(store, url)
+        assert found.status_code == 404
+        assert found.json() == {"detail": "Customer nobody is unknown: no request of it is stored"}
+    for url in ("/customers/c/stats?", "/customers/stats?customer_id=c&", "/customers/stats?"):
+        empty = answer(store, f"{url}from_date={ago(2)}")
+        assert {figure: empty[figure] for figure in FIGURES} == NOTHING
+        assert empty["daily"] == []
+
+
+def test_every_customer_id_can_be_asked_for(store: Store) -> None:
+    store.fill(b"".join(line(today(), customer) for customer in [*ODD_CUSTOMERS, *WITHOUT_PATH]))
+    asked = [*map(in_path, ODD_CUSTOMERS), *map(in_query, [*ODD_CUSTOMERS, *WITHOUT_PATH])]
+    found = [answered.json() for answered in responses(store, *asked)]
+    assert [one.get("customer_id") for one in found] == ODD_CUSTOMERS * 2 + WITHOUT_PATH
+    assert {one["total_requests"] for one in found} == {1}
+    listed = answer(store, "/customers?order=customer_id")
+    assert [one["customer_id"] for one in listed["customers"]] == sorted([*ODD_CUSTOMERS, *WITHOUT_PATH], reverse=True)
+
+
+def test_slashes_may_stay_as_they_are(sqlite: Store) -> None:
+    sqlite.fill(line(today(), "a/b") + line(today(), "stats"))
+    assert answer(sqlite, "/customers/a/b/stats")["customer_id"] == "a/b"
+    assert answer(sqlite, "/customers/stats/stats")["customer_id"] == "stats"
+    assert answer(sqlite, "/customers/stats")["customer_id"] is None
+
+
+@pytest.mark.parametrize("url", ["/customers//stats", "/customers/stats?customer_id="])
+def test_an_empty_customer_id_is_refused_and_is_not_all_customers(sqlite: Store, url: str) -> None:
+    sqlite.fill(line(today(), "c"))
+    assert response(sqlite, url).status_code == 422
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "20261124",
+        "2026-02-30",
+        "2026-13-01",
+        "2026-1-1",
+        "0000-01-01",
+        "2026-11-24T00:00:00",
+        "24.11.2026",
+        "\u0662026-11-24",
+        "yesterday",
+        "0",
+        "-1",
+        "1700000000",
+        "",
+    ],
+)
+@pytest.mark.parametrize("parameter", ["from_date", "to_date"])
+def test_what_is_no_date_is_refused(sqlite: Store, parameter: str, text: str) -> None:
+    found = response(sqlite, f"/customers/stats?{parameter}={quote(text)}")
+    assert found.status_code == 422
+    (fault,) = found.json()["detail"]
+    assert fault["loc"] == ["query", parameter]
+
+
+@pytest.mark.parametrize("url", ["/customers", "/customers/stats", "/customers/c/stats"])
+def test_ranges_that_cannot_be_are_refused(sqlite: Store, url: str) -> None:
+    sqlite.fill(line(today(), "c"))
+    before = today()
+    future, reverse, longest = responses(
+        sqlite,
+        f"{url}?from_date={ago(-2)}",
+        f"{url}?from_date={ago(1)}&to_date={ago(2)}",
+        f"{url}?from_date=0001-01-01&to_date=9999-12-31",
+    )
+    assert future.status_code == 422
+    message = future.json()["detail"][0]["msg"]
+    assert message in [f"from_date is in the future: today is {day} in UTC" for day in (before, today())]
+    assert reverse.status_code == 422
+    assert reverse.json()["detail"][0]["msg"] == f"to_date is before from_date, {ago(1)}"
+    assert longest.status_code == 200
+
+
+# Five customers; equal ones in `requests`, `failures`, `uptime` and latencies among them.
+LISTED = {
+    "a": [(200, "0.1"), (200, "0.2"), (500, "0.9")],
+    "b": [(200, "0.5"), (200, "0.5")],
+    "c": [(200, "0.1"), (404, "0.2"), (404, "0.4")],
+    "d": [(200, "0.7")],
+    "e": [(500, "0.1")],
+}
+
+
+@pytest.fixture
+def listed(store: Store) -> Store:
+    """A store with the customers of LISTED today, and one that was here ten days ago."""
+    lines = [line(today(), customer, *request) for customer, requests in LISTED.items() for request in requests]
+    store.fill(b"".join(lines) + line(ago(10), "gone"))
+    return store
+
+
+ORDERS: list[tuple[str, Callable[[oracle.Figures], Any]]] = [
+    ("requests", lambda figures: figures[0]),
+    ("failures", lambda figures: figures[2]),
+    ("uptime", lambda figures: figures[3]),
+    ("average_latency", lambda figures: figures[4]),
+    ("median_latency", lambda figures: figures[5]),
+    ("p99_latency", lambda figures: figures[6]),
+]
+
+
+def test_customers_are_sorted_by_any_figure_and_equal_ones_by_their_id(listed: Store) -> None:
+    figures = {customer: oracle.figures(requests) for customer, requests in LISTED.items()}
+    urls = [
+        f"/customers?from_date={today()}&order={order}&direction={direction}"
+        for order, _ in ORDERS
+        for direction in ("ascending", "descending")
+    ]
+    found = [
+        [customer["customer_id"] for customer in answered.json()["customers"]] for answered in responses(listed, *urls)
+    ]
+    assert found == [
+        sorted(figures, key=lambda customer: (sign * figure(figures[customer]), customer))
+        for _, figure in ORDERS
+        for sign in (1, -1)
+    ]
+
+
+def test_customers_are_listed_with_their_totals_in_pages(listed: Store) -> None:
+    every = answer(listed, "/customers")
+    assert [customer["customer_id"] for customer in every["customers"]] == ["a", "c", "b", "d", "e", "gone"]
+    assert (every["from_date"], every["to_date"]) == (str(ago(RETENTION_DAYS)), str(today()))
+
+    page = answer(listed, f"/customers?from_date={today()}&order=customer_id&direction=ascending&limit=2&offset=2")
+    assert page["total"] == len(LISTED)
+    assert page["customers"] == [
+        {"customer_id": customer, **dict(zip(FIGURES, oracle.figures(LISTED[customer]), strict=True))}
+        for customer in ("c", "d")
+    ]
+    assert answer(listed, "/customers?offset=6")["customers"] == []
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=1001", "offset=-1", "order=size", "direction=down", "limit=x"])
+def test_what_cannot_be_listed_is_refused(sqlite: Store, query: str) -> None:
+    assert response(sqlite, f"/customers?{query}").status_code == 422
+
+
+def test_an_empty_store_is_ready_and_has_no_customers(store: Store) -> None:
+    assert answer(store, "/health") == {"status": "ok"}
+    assert answer(store, "/ready") == {"status": "ok"}
+    assert answer(store, "/customers")["customers"] == []
+    assert answer(store, "/customers/stats")["total_requests"] == 0
+
+
+@pytest.mark.parametrize("url", ["/", "/nothing", "/customers/", "/customers/c", "/redoc", "/static-offline-docs/no"])
+def test_what_is_not_there_has_the_shape_of_an_error(sqlite: Store, url: str) -> None:
+    found = response(sqlite, url)
+    assert found.status_code == 404
+    assert found.json() == {"detail": "Not Found"}
+
+
+def test_the_documentation_needs_no_other_server(sqlite: Store) -> None:
+    page = response(sqlite, "/docs")
+    assert page.status_code == 200
+    assert not re.search(r"https?://|['\"]//", page.text)
+    files = re.findall(r"(?:href|src)=\"([^\"]+)\"", page.text)
+    assert [Path(file).suffix for file in files] == [".css", ".png", ".js"]
+    for found, kind in zip(responses(sqlite, *files), ["text/css", "image/png", "text/javascript"], strict=True):
+        assert found.status_code == 200
+        assert found.headers["content-type"].partition(";")[0] == kind
+
+
+def test_the_errors_are_documented_and_the_examples_work(sqlite: Store) -> None:
+    sqlite.fill(line(today(), "cust_1"))
+    document = answer(sqlite, "/openapi.json")
+    paths = {path: operations["get"] for path, operations in document["paths"].items()}
+    assert {path: set(operation["responses"]) for path, operation in paths.items()} == {
+        "/customers": {"200", "422", "503"},
+        "/customers/stats": {"200", "404", "422", "503"},
+        "/customers/{customer_id}/stats": {"200", "404", "422", "503"},
+        "/health": {"200"},
+        "/ready": {"200", "503"},
+    }
+    for operation in paths.values():
+        for status in {"404", "503"} & set(operation["responses"]):
+            schema = operation["responses"][status]["content"]["application/json"]["schema"]
+            assert schema == {"$ref": "#/components/schemas/Problem"}
+    for path, operation in paths.items():
+        query = {}
+        for parameter in operation.get("parameters", []):
+            for example in parameter.get("examples", {}).values():
+                if parameter["in"] == "path":
+                    path = path.replace(f"{{{parameter['name']}}}", example["value"])
+                else:
+                    query[parameter["name"]] = example["value"]
+        assert response(sqlite, str(httpx.URL(path, params=query))).status_code == 200

@@ -1,0 +1,268 @@
+"""The api as a process: `python -m api` on a socket, with a store that comes and goes."""
+
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from datetime import datetime, timezone
+from pathlib import Path
+from urllib.parse import quote
+
+import httpx
+import pytest
+
+from influxd import InfluxServer, free_port
+from stores import Store, influxdb_store, sqlite_store
+
+SOURCES = Path(__file__).parents[2] / "src"
+WAIT_SECONDS = 30.0
+
+
+class Api:
+    """A running api."""
+
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        self.port = free_port()
+        self._output = folder / "api.out"
+        with self._output.open("wb") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "api"],
+                env={**os.environ, "PYTHONPATH": str(SOURCES), "API_PORT": str(self.port), **environment},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=WAIT_SECONDS)
+
+    def get(self, url: str) -> httpx.Response:
+        return self.client.get(url)
+
+    def until(self, url: str, status: int) -> httpx.Response:
+        """The first response to `url` that has the status."""
+        deadline = time.monotonic() + WAIT_SECONDS
+        while time.monotonic() < deadline:
+            assert self._process.poll() is None, self.said()
+            with suppress(httpx.TransportError):
+                response = self.get(url)
+                if response.status_code == status:
+                    return response
+            time.sleep(0.02)
+        raise AssertionError(f"{url} did not answer {status} within {WAIT_SECONDS} s: {self.said()}")
+
+    def end(self, number: signal.Signals) -> int:
+        """End it by a signal; its exit status."""
+        self._process.send_signal(number)
+        return self._process.wait(timeout=WAIT_SECONDS)
+
+    def said(self) -> str:
+        """What it has printed."""
+        return self._output.read_text()
+
+    def close(self) -> None:
+        self.client.close()
+        self._process.kill()
+        self._process.wait()
+
+
+@contextmanager
+def running(folder: Path, environment: dict[str, str]) -> Iterator[Api]:
+    """An api that answers."""
+    api = Api(folder, environment)
+    try:
+        api.until("/health", 200)
+        yield api
+    finally:
+        api.close()
+
+
+@contextmanager
+def relay(port: int, to: str) -> Iterator[None]:
+    """Carries connections from the port to the server with this URL, and in the end cuts them."""
+    url = httpx.URL(to)
+    listener = socket.create_server(("127.0.0.1", port))
+    ends: list[socket.socket] = []
+    threads: list[threading.Thread] = []
+
+    def start(target: object, *arguments: object) -> None:
+        threads.append(threading.Thread(target=target, args=arguments))  # type: ignore[arg-type]
+        threads[-1].start()
+
+    def carry(source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65_536):
+                sink.sendall(data)
+        with suppress(OSError):
+            sink.shutdown(socket.SHUT_RDWR)
+
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                near, far = listener.accept()[0], socket.create_connection((url.host, url.port or 80))
+                ends.extend((near, far))
+                start(carry, near, far)
+                start(carry, far, near)
+
+    start(accept)
+    try:
+        yield
+    finally:
+        for end in (listener, *ends):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        for thread in threads:
+            thread.join()
+        for end in (listener, *ends):
+            end.close()
+
+
+def line(customer: str) -> bytes:
+    return f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S} {customer} /api/v1/resource1 200 0.100\n".encode()
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path) -> Iterator[Store]:
+    with sqlite_store(tmp_path) as store:
+        yield store
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_well_when_told_to_even_with_a_connection_open(
+    tmp_path: Path, sqlite: Store, number: signal.Signals
+) -> None:
+    with running(tmp_path, sqlite.environment) as api, socket.create_connection(("127.0.0.1", api.port)):
+        assert api.get("/customers/stats").status_code == 200
+        assert api.end(number) == 0
+        said = api.said().splitlines()
+    assert [event.partition("event=")[2].split()[0] for event in said] == ["listening", "stopped"]
+    assert all(event.startswith("ts=") and " service=api " in event for event in said)
+
+
+def test_requests_are_logged_when_debugging(tmp_path: Path, sqlite: Store) -> None:
+    with running(tmp_path, {**sqlite.environment, "LOGGING_LEVEL": "DEBUG"}) as api:
+        api.get("/customers/nobody/stats")
+        assert api.end(signal.SIGTERM) == 0
+        said = api.said().splitlines()
+    assert all(event.startswith("ts=") for event in said)
+    assert any("GET /customers/nobody/stats" in event and "404" in event for event in said)
+
+
+def test_customer_ids_survive_the_way_through_a_socket(tmp_path: Path, sqlite: Store) -> None:
+    customers = [
+        "a/b",
+        "a//b",
+        "/",
+        "stats",
+        "a%2Fb",
+        "per%",
+        'quo"te',
+        "back\\slash",
+        "pl+us",
+        "e=q?u#a&l",
+        "ünï-客户",
+    ]
+    sqlite.fill(b"".join(map(line, [*customers, ".."])))
+    with running(tmp_path, sqlite.environment) as api:
+        for customer in customers:
+            quoted = quote(customer, safe="")
+            for url in (f"/customers/{quoted}/stats", f"/customers/stats?customer_id={quoted}"):
+                answer = api.get(url).json()
+                assert (answer.get("customer_id"), answer.get("total_requests")) == (customer, 1)
+        assert api.get("/customers/stats?customer_id=..").json()["customer_id"] == ".."
+
+
+def test_a_taken_port_is_told_in_one_line(tmp_path: Path, sqlite: Store) -> None:
+    with running(tmp_path, sqlite.environment) as api:
+        second = subprocess.run(
+            [sys.executable, "-m", "api"],
+            env={**os.environ, "PYTHONPATH": str(SOURCES), **sqlite.environment, "API_PORT": str(api.port)},
+            capture_output=True,
+            text=True,
+            timeout=WAIT_SECONDS,
+        )
+    assert second.returncode == 78
+    assert second.stdout == ""
+    assert second.stderr.startswith(f"API_PORT={api.port}: cannot listen: Address already in use")
+    assert len(second.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("API_PORT", "0"), ("API_PORT", "http"), ("API_HOST", "192.0.2.1"), ("LOGGING_LEVEL", "loud")],
+)
+def test_a_bad_setting_is_told_in_one_line(name: str, value: str) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "api"],
+        env={**os.environ, "PYTHONPATH": str(SOURCES), "STORAGE": "sqlite", name: value},
+        capture_output=True,
+        text=True,
+        timeout=WAIT_SECONDS,
+    )
+    assert ended.returncode == 78
+    assert ended.stderr.startswith(f"{name}={value}: ")
+    assert len(ended.stderr.splitlines()) == 1
+
+
+def test_it_answers_again_when_the_file_is_back(tmp_path: Path, sqlite: Store) -> None:
+    sqlite.fill(line("c"))
+    path = Path(sqlite.environment["SQLITE_PATH"])
+    with running(tmp_path, sqlite.environment) as api:
+        assert api.get("/customers/c/stats").status_code == 200
+        # Into a folder, with the write-ahead log that it may have.
+        away = tmp_path / "away"
+        away.mkdir()
+        files = [file.rename(away / file.name) for file in tmp_path.glob(f"{path.name}*")]
+        for url in ("/customers/c/stats", "/customers/stats", "/customers", "/ready"):
+            response = api.get(url)
+            assert response.status_code == 503
+            assert response.json()["detail"].startswith("SQLite store requests.sqlite: ")
+            assert int(response.headers["Retry-After"]) > 0
+        assert api.get("/health").status_code == 200
+        for file in files:
+            file.rename(tmp_path / file.name)
+        assert api.get("/customers/c/stats").json()["total_requests"] == 1
+        assert api.get("/ready").status_code == 200
+        assert "event=store_unavailable" in api.said()
+
+
+def test_it_answers_again_when_influxdb_is_back(tmp_path: Path, influxd: InfluxServer) -> None:
+    port = free_port()
+    with influxdb_store(influxd) as store:
+        store.fill(line("c"))
+        environment = {**store.environment, "INFLUXDB_URL": f"http://127.0.0.1:{port}"}
+        with running(tmp_path, environment) as api:
+            for _ in range(2):
+                away = api.get("/customers/c/stats")
+                assert away.status_code == 503
+                assert away.json()["detail"].startswith("InfluxDB cannot be reached")
+                assert api.get("/ready").status_code == 503
+                assert api.get("/health").status_code == 200
+                with relay(port, influxd.url):
+                    assert api.get("/customers/c/stats").json()["total_requests"] == 1
+                    assert api.get("/ready").status_code == 200
+
+
+def test_a_wrong_token_is_told_without_asking_to_try_again(tmp_path: Path, influxd: InfluxServer) -> None:
+    with influxdb_store(influxd) as store, running(tmp_path, {**store.environment, "INFLUXDB_TOKEN": "wrong"}) as api:
+        response = api.get("/customers/stats")
+        assert response.status_code == 503
+        assert "401" in response.json()["detail"]
+        assert "Retry-After" not in response.headers
+        assert "event=store_refused" in api.said()
+
+
+def test_a_fault_of_ours_is_500_in_the_same_shape_and_logged(tmp_path: Path, sqlite: Store) -> None:
+    sqlite.fill(line("broken") + line("c"))
+    with closing(sqlite3.connect(sqlite.environment["SQLITE_PATH"])) as connection, connection:
+        connection.execute("UPDATE customer_day SET latencies = 'rubbish' WHERE customer = 'broken'")
+    with running(tmp_path, sqlite.environment) as api:
+        response = api.get("/customers/broken/stats")
+        assert response.status_code == 500
+        assert response.json() == {"detail": "Internal Server Error"}
+        assert api.get("/customers/c/stats").status_code == 200
+        (fault,) = [said for said in api.said().splitlines() if " level=error " in said]
+        assert "ValueError" in fault

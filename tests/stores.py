@@ -1,0 +1,78 @@
+"""Stores for tests: either backend, filled from the lines of a log."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from influxd import InfluxServer
+from request_log.parser import parse
+from storage.contract import LedgerRow, Storage, StoredRequests
+from storage.counts import CountsKey, DayCounts, Position
+from storage.influxdb import InfluxStorage
+from storage.sqlite import SqliteStorage
+
+
+@dataclass(frozen=True)
+class Store:
+    """A store that was set up."""
+
+    environment: dict[str, str]
+    """Names it to a service."""
+    open: Callable[[], Storage]
+    """Opens a connection."""
+
+    def fill(self, lines: bytes) -> None:
+        """Store valid lines, as all there is of the log `log`; once only."""
+        requests, _ = parse(lines)
+        counts: dict[CountsKey, DayCounts] = {}
+        for customer, day, status, latency in zip(
+            requests.customers, requests.days, requests.statuses, requests.latencies, strict=True
+        ):
+            for whose in (customer, None):
+                row = counts.setdefault((whose, day), DayCounts())
+                row.statuses[status] += 1
+                row.latencies[latency] += 1
+        storage = self.open()
+        storage.begin()
+        storage.store_requests(StoredRequests("log", 0, requests))
+        storage.commit(counts, [LedgerRow("log", Position(0, len(lines)), "fingerprint")])
+
+
+@contextmanager
+def sqlite_store(folder: Path) -> Iterator[Store]:
+    """A fresh SQLite store in the folder."""
+    path = folder / "requests.sqlite"
+    with _store({"STORAGE": "sqlite", "SQLITE_PATH": str(path)}, lambda: SqliteStorage(path)) as store:
+        yield store
+
+
+@contextmanager
+def influxdb_store(server: InfluxServer) -> Iterator[Store]:
+    """A fresh bucket of the server."""
+    bucket = server.new_bucket()
+    environment = {
+        "STORAGE": "influxdb",
+        "INFLUXDB_URL": server.url,
+        "INFLUXDB_ORG": server.org,
+        "INFLUXDB_BUCKET": bucket,
+        "INFLUXDB_TOKEN": server.admin_token,
+    }
+    with _store(environment, lambda: InfluxStorage(server.url, server.org, bucket, server.admin_token)) as store:
+        yield store
+
+
+@contextmanager
+def _store(environment: dict[str, str], connect: Callable[[], Storage]) -> Iterator[Store]:
+    opened: list[Storage] = []
+
+    def open_storage() -> Storage:
+        opened.append(connect())
+        return opened[-1]
+
+    try:
+        open_storage().set_up()
+        yield Store(environment, open_storage)
+    finally:
+        for storage in opened:
+            storage.close()
