@@ -1,0 +1,30 @@
+# One image for all services: each is a command of it. Targets: runtime, and test, which adds the tests and their needs.
+FROM python:3.11-slim-bookworm AS base
+ENV PATH=/venv/bin:$PATH
+
+FROM base AS builder
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+RUN python -m venv /venv
+COPY requirements.txt /
+RUN pip install --require-hashes --requirement /requirements.txt
+
+FROM builder AS test-builder
+COPY requirements-test.txt /
+RUN pip install --require-hashes --requirement /requirements-test.txt
+
+FROM base AS runtime
+LABEL com.request-statistics.image=runtime
+WORKDIR /app
+ENV PYTHONPATH=/app/src PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+COPY --from=builder /venv /venv
+COPY src src
+# Any user may run it, so the folder that the tokens' volume covers must be anyone's.
+RUN python -m compileall -q src && mkdir --mode=0777 secrets
+ARG WORKERS=4
+ENV WORKERS=$WORKERS
+
+FROM runtime AS test
+LABEL com.request-statistics.image=test
+ENV PYTHONPATH=/app/src:/app/tests:/app/tests/integration
+COPY --from=test-builder /venv /venv
+COPY . .

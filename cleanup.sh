@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Stops and removes what the other scripts made.
+source "$(dirname "${BASH_SOURCE[0]}")/scripts/common.sh"
+source scripts/processes.sh
+source scripts/containers.sh
+
+usage() {
+  cat <<'END'
+Usage: ./cleanup.sh
+
+Stops what start.sh, testmode.sh and run_tests.sh started, and removes what they made: processes; containers, volumes,
+network and images; the generated log with its rotated files, the database, the services' own logs, .venv and caches.
+It leaves everything else: a log that was only followed, and the images of Python and InfluxDB.
+
+  --help    show this
+END
+}
+
+case ${1:-} in
+  "") ;;
+  --help)
+    usage
+    exit
+    ;;
+  *) unknown_argument "$1" ;;
+esac
+
+remove_container_things() {
+  if ! engine_answers; then
+    ! command -v docker >/dev/null || say "The Docker engine does not answer: containers, if there are any, stay."
+    return
+  fi
+  remove_test_containers "label=com.request-statistics.tests=$ROOT"
+  if another_clone_runs; then
+    say "These are left alone, and so are the images:"
+    foreign_containers
+    return
+  fi
+  remove_containers --volumes
+  remove_images
+}
+
+remove_files() {
+  local file
+  if [ -f "$RUN_FOLDER/made" ]; then
+    while IFS= read -r file; do
+      remove_with_companions "$file"
+    done <"$RUN_FOLDER/made"
+  fi
+  rm -rf "$RUN_FOLDER" "$LOGS_FOLDER" .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+  rmdir data 2>/dev/null || true
+  find src tests -type d -name __pycache__ -prune -exec rm -rf {} +
+}
+
+load_settings
+stop_processes
+remove_container_things
+remove_files
+say "All is removed."

@@ -1,0 +1,113 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2034,SC2119
+# Container mode. Sourced after common.sh.
+
+readonly PROJECT=request-statistics
+readonly CONTAINERS=(influx_db log_processor api log_generator)
+readonly TEST_IMAGE=request-statistics:test
+readonly TEST_PREFIX=request-statistics-tests
+readonly TEST_LABEL=(--label "com.request-statistics.tests=$ROOT")
+python_image=$(sed -n 's/^FROM \([^ ]*:[^ ]*\).*/\1/p' Dockerfile)
+influx_image=$(sed -n 's/^ *image: \(influxdb:.*\)/\1/p' docker-compose.yml)
+readonly python_image influx_image
+
+# So that the names in docker-compose.yml hold.
+unset COMPOSE_FILE COMPOSE_PROJECT_NAME COMPOSE_PROFILES
+
+# Whether containers can be had; if not, `docker_problem` says why.
+docker_problem=""
+docker_is_usable() {
+  local answer
+  if ! command -v docker >/dev/null; then
+    docker_problem="there is no docker on PATH"
+  elif ! docker compose version >/dev/null 2>&1; then
+    docker_problem="docker has no Compose plugin"
+  elif ! answer=$(docker version --format '{{.Server.Version}}' 2>&1); then
+    docker_problem="the Docker engine does not answer (${answer##*$'\n'})"
+  elif ! has_image "$python_image" && ! pull "$python_image" docker pull --platform linux/amd64 "$python_image"; then
+    docker_problem="the image $python_image is neither here nor can it be pulled"
+  elif ! has_image "$influx_image" && ! pull "$influx_image" docker pull "$influx_image"; then
+    docker_problem="the image $influx_image is neither here nor can it be pulled"
+  fi
+  [ -z "$docker_problem" ]
+}
+
+has_image() { docker image inspect "$1" >/dev/null 2>&1; }
+
+pull() {
+  local image=$1
+  shift
+  say "Pulling $image"
+  "$@" >/dev/null 2>&1
+}
+
+engine_answers() { command -v docker >/dev/null && docker version >/dev/null 2>&1; }
+
+# Let the containers run as the caller. Where the engine is the caller's own, root in a container is the caller.
+export_caller() {
+  if ! docker info --format '{{.SecurityOptions}}' | grep -q rootless; then
+    HOST_UID=$(id -u)
+    HOST_GID=$(id -g)
+    export HOST_UID HOST_GID
+  fi
+}
+
+# Print the containers that have our names, or our project's, and were not made from this folder.
+foreign_containers() {
+  local name project folder
+  docker ps --all --format '{{.Names}}|{{.Label "com.docker.compose.project"}}|{{.Label "com.docker.compose.project.working_dir"}}' |
+    while IFS='|' read -r name project folder; do
+      [[ " ${CONTAINERS[*]} " == *" $name "* || $project == "$PROJECT" ]] || continue
+      [[ $project == "$PROJECT" && $(cd "$folder" 2>/dev/null && pwd -P) == "$ROOT" ]] && continue
+      say "$name, made ${folder:+in }${folder:-by other means}"
+    done
+}
+
+refuse_foreign_containers() {
+  local foreign
+  foreign=$(foreign_containers)
+  [ -z "$foreign" ] || die "these containers have the names that are needed, and are not of this project:
+$foreign
+Remove them yourself, or do without containers: ./start.sh --local"
+}
+
+# Whether the project's containers are those of another clone, whose they and their volumes then are.
+another_clone_runs() {
+  local folder
+  for folder in $(docker ps --all --filter "label=com.docker.compose.project=$PROJECT" \
+    --format '{{.Label "com.docker.compose.project.working_dir"}}' ); do
+    [ "$(cd "$folder" 2>/dev/null && pwd -P)" = "$ROOT" ] || return 0
+  done
+  return 1
+}
+
+# Stop and remove our containers; with --volumes, their data too.
+remove_containers() {
+  another_clone_runs || docker compose --progress quiet down --remove-orphans "$@"
+}
+
+# remove_test_containers FILTER: those of run_tests.sh, with their network.
+remove_test_containers() {
+  docker ps --all --quiet --filter "$1" | xargs docker rm --force --volumes >/dev/null 2>&1 || true
+  docker network ls --quiet --filter "$1" | xargs docker network rm >/dev/null 2>&1 || true
+}
+
+remove_images() {
+  docker image ls --quiet --filter label=com.request-statistics.image | sort -u | xargs docker image rm --force \
+    >/dev/null 2>&1 || true
+}
+
+# Use containers where they can be had, and say why where not. Sets `mode` to docker or local, if it is not set.
+choose_mode() {
+  case $mode in
+    docker) docker_is_usable || die "$docker_problem. Mend that, or do without containers: $0 --local" ;;
+    "")
+      if docker_is_usable; then
+        mode=docker
+      else
+        mode=local
+        say "Without containers, because $docker_problem."
+      fi
+      ;;
+  esac
+}

@@ -1,0 +1,94 @@
+# shellcheck shell=bash
+# Local mode: .venv, and services as processes. Sourced after common.sh.
+
+readonly PROCESSES=(log_generator log_processor api)
+readonly VENV_PYTHON=$ROOT/.venv/bin/python
+readonly STOP_SECONDS=15
+
+# Whether a Python is one that Bytewax has wheels for, and can make environments.
+is_fit() {
+  "$1" -c 'import sys, ensurepip, venv; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' >/dev/null 2>&1
+}
+
+# Print the Python to make .venv with. Fails where there is none.
+find_python() {
+  local python
+  for python in python3.11 python3.12 python3.10 python3 python; do
+    if is_fit "$python"; then
+      say "$python"
+      return
+    fi
+  done
+  return 1
+}
+
+# Make .venv, and install what the given lock files say; nothing where that was done before and they are the same.
+prepare_venv() {
+  local lock python
+  if ! is_fit "$VENV_PYTHON"; then
+    python=$(find_python) ||
+      die "Python 3.10, 3.11 or 3.12 with its venv module is needed, and there is none on PATH (Debian: apt install python3-venv)"
+    say "Making .venv with $("$python" --version)"
+    "$python" -m venv --clear .venv
+  fi
+  for lock in "$@"; do
+    if ! cmp -s "$lock" ".venv/installed-$lock"; then
+      say "Installing $lock into .venv"
+      "$VENV_PYTHON" -m pip install --quiet --disable-pip-version-check --require-hashes --requirement "$lock"
+      cp "$lock" ".venv/installed-$lock"
+    fi
+  done
+}
+
+# Print when a process was started, which tells it from a later one with the same number. Fails when it has ended.
+started_at() {
+  local stat
+  if [ -d /proc/self ]; then
+    stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
+    # After the name in parentheses: the state, and as the 20th the time (proc(5)).
+    read -ra stat <<<"${stat##*) }"
+    [ "${stat[0]}" != Z ] && printf '%s\n' "${stat[19]}"
+  else
+    ps -o lstart= -p "$1"
+  fi
+}
+
+# start_process NAME COMMAND...: run it apart from the terminal, its output in a file.
+start_process() {
+  local name=$1 pid
+  shift
+  nohup "$@" >>"$LOGS_FOLDER/$name.log" 2>&1 </dev/null &
+  pid=$!
+  printf '%s %s\n' "$pid" "$(started_at "$pid")" >"$RUN_FOLDER/$name.pid"
+}
+
+# Print the number of the process that was started under this name. Fails when it does not run.
+process_of() {
+  local pid started
+  [ -f "$RUN_FOLDER/$1.pid" ] || return 1
+  read -r pid started <"$RUN_FOLDER/$1.pid"
+  [ "$(started_at "$pid")" = "$started" ] && printf '%s\n' "$pid"
+}
+
+stop_process() {
+  local pid deadline=$((SECONDS + STOP_SECONDS))
+  if pid=$(process_of "$1"); then
+    kill -TERM "$pid"
+    while process_of "$1" >/dev/null; do
+      if [ "$SECONDS" -ge "$deadline" ]; then
+        say "$1 does not end on SIGTERM: killed"
+        kill -KILL "$pid"
+        break
+      fi
+      sleep 0.1
+    done
+  fi
+  rm -f "$RUN_FOLDER/$1.pid"
+}
+
+stop_processes() {
+  local name
+  for name in "${PROCESSES[@]}"; do
+    stop_process "$name"
+  done
+}

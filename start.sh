@@ -1,0 +1,267 @@
+#!/usr/bin/env bash
+# Starts the whole system afresh: in containers, or as processes where there is no Docker.
+source "$(dirname "${BASH_SOURCE[0]}")/scripts/common.sh"
+source scripts/processes.sh
+source scripts/containers.sh
+
+usage() {
+  cat <<'END'
+Usage: ./start.sh [--docker | --local] [--detach] [--keep] [--no-generator]
+
+Starts log_generator, log_processor and api afresh, with InfluxDB in containers or, where there is no Docker, as
+processes on SQLite. Stops what an earlier start left, clears its logs, data and volumes, prints the URLs and follows
+the logs; Ctrl+C stops it all.
+
+  --docker        containers, or an error that says what is missing
+  --local         processes: needs only Python 3.10, 3.11 or 3.12
+  --detach        return when the api is ready and the first lines are stored; ./cleanup.sh stops it
+  --keep          clear nothing: go on with the log and the data of the last start
+  --no-generator  follow a log of your own, LOG_FILE_PATH; it is never cleared
+  --help          show this
+
+Settings and their meaning: .env.local. A variable in the shell wins: LOG_BATCH_SIZE=1000 ./start.sh
+END
+}
+
+mode="" detach="" keep="" generator=yes
+while [ $# -gt 0 ]; do
+  case $1 in
+    --docker | --local)
+      [ -z "$mode" ] || [ "$mode" = "${1#--}" ] || die "--docker or --local, not both"
+      mode=${1#--}
+      ;;
+    --detach) detach=yes ;;
+    --keep) keep=yes ;;
+    --no-generator) generator="" ;;
+    --help)
+      usage
+      exit
+      ;;
+    *) unknown_argument "$1" ;;
+  esac
+  shift
+done
+
+readonly READY_SECONDS=60
+readonly FIRST_LINES_SECONDS=60
+# What Compose writes before the lines of a log.
+readonly CLEAR_LINE=$'\e[2K'
+
+main() {
+  load_settings
+  check_log
+  choose_mode
+  stop_earlier
+  check_ports
+  check_database
+  [ -n "$keep" ] || clear_earlier
+  make_log_files
+
+  trap stop_started EXIT
+  trap 'exit 130' INT
+  trap 'exit 143' TERM
+  if [ "$mode" = docker ]; then start_containers; else start_local; fi
+  if [ -n "$generator" ]; then
+    await "No line is stored" "$FIRST_LINES_SECONDS" "log_generator log_processor api" lines_are_stored
+  fi
+  show_how_to_ask
+  if [ -n "$detach" ]; then
+    trap - EXIT
+    say "It runs on; its logs are in $LOGS_FOLDER/. To stop it: ./cleanup.sh"
+  else
+    follow_logs
+  fi
+}
+
+check_log() {
+  log=$(absolute "$LOG_FILE_PATH") || die "LOG_FILE_PATH=$LOG_FILE_PATH: there is no such folder"
+  if [ -n "$generator" ] && { [ -L "$log" ] || ! in_project "$log"; }; then
+    die "LOG_FILE_PATH=$LOG_FILE_PATH is outside the project, so it is not cleared, and no lines are generated into it.
+To follow it: $0 --no-generator"
+  fi
+}
+
+stop_earlier() {
+  stop_processes
+  if engine_answers; then
+    [ "$mode" != docker ] || refuse_foreign_containers
+    remove_containers
+  fi
+}
+
+check_ports() {
+  refuse_taken_port API_PORT
+  [ "$mode" != docker ] || refuse_taken_port INFLUXDB_PORT
+}
+
+check_database() {
+  if [ "$mode" = local ] && [ -z "$keep" ] && [ -e "$SQLITE_PATH" ] && ! in_project "$SQLITE_PATH"; then
+    die "SQLITE_PATH=$SQLITE_PATH is outside the project, so it is not cleared. To go on with it: $0 --keep"
+  fi
+}
+
+clear_earlier() {
+  ! engine_answers || remove_containers --volumes
+  ! in_project "$SQLITE_PATH" || remove_with_companions "$SQLITE_PATH"
+  [ -z "$generator" ] || remove_with_companions "$log"
+  rm -rf "$LOGS_FOLDER"
+}
+
+make_log_files() {
+  local name
+  mkdir -p "$RUN_FOLDER" "$LOGS_FOLDER"
+  for name in $(services); do
+    touch "$LOGS_FOLDER/$name.log"
+  done
+  if [ -n "$generator" ]; then
+    touch "$log"
+    note_made "$log"
+  fi
+}
+
+# The services of this start, in the order in which they are started.
+services() {
+  [ "$mode" != docker ] || say influx_db
+  say log_processor
+  say api
+  [ -z "$generator" ] || say log_generator
+}
+
+start_containers() {
+  export_caller
+  LOG_FOLDER=${log%/*}
+  LOG_FILE=${log##*/}
+  export LOG_FOLDER LOG_FILE
+  say "Building the image"
+  docker compose build --quiet log_processor || die "the image cannot be built. Without containers: $0 --local"
+  # shellcheck disable=SC2046
+  docker compose up --detach --no-build $(services) || fail "The containers do not start" "setup $(services)"
+  collect_container_logs
+  await "The api is not ready" "$READY_SECONDS" api api_answers /ready
+}
+
+# Write what the containers say into a file for each, until they have ended.
+collect_container_logs() {
+  (
+    trap '' HUP
+    docker compose logs --follow --no-color | while IFS= read -r line; do
+      line=${line#"$CLEAR_LINE"}
+      name=${line%% *}
+      printf '%s\n' "${line#*| }" >>"$LOGS_FOLDER/${name%-1}.log"
+    done
+  ) </dev/null >/dev/null 2>&1 &
+  collector=$!
+}
+
+start_local() {
+  prepare_venv requirements.txt
+  export STORAGE=sqlite PYTHONPATH=$ROOT/src PYTHONUNBUFFERED=1
+  mkdir -p "$(dirname "$SQLITE_PATH")"
+  ! in_project "$SQLITE_PATH" || note_made "$SQLITE_PATH"
+  "$VENV_PYTHON" -m storage setup
+  # The processor comes first: by default it follows the log from the end that it finds.
+  rm -f "$HEARTBEAT_PATH"
+  start_service log_processor
+  start_service api
+  await "The processor does not follow the log" "$READY_SECONDS" log_processor "$VENV_PYTHON" -m log_processor health
+  await "The api is not ready" "$READY_SECONDS" api api_answers /ready
+  [ -z "$generator" ] || start_service log_generator
+}
+
+start_service() { start_process "$1" "$VENV_PYTHON" -m "$1"; }
+
+stop_started() {
+  trap '' INT TERM
+  say "Stopping"
+  stop_processes
+  [ "$mode" != docker ] || remove_containers
+  # What follows the logs.
+  # shellcheck disable=SC2046
+  kill $(jobs -p) 2>/dev/null || true
+}
+
+# await FAULT SECONDS SERVICES COMMAND...: wait until the command succeeds, but not in vain.
+await() {
+  local fault=$1 deadline=$((SECONDS + $2)) services=$3
+  shift 3
+  until "$@" >/dev/null 2>&1; do
+    ! ended_service >/dev/null || fail "$(ended_service) has ended" "$(ended_service)"
+    [ "$SECONDS" -lt "$deadline" ] || fail "$fault" "$services"
+    sleep 0.1
+  done
+}
+
+# Print the service that has ended since it was started, though it should not. Fails where none has.
+ended_service() {
+  local name
+  for name in log_processor api; do
+    if [ "$mode" = docker ]; then
+      [ "$(docker inspect --format '{{.RestartCount}}' "$name")" != 0 ]
+    else
+      [ -f "$RUN_FOLDER/$name.pid" ] && ! process_of "$name" >/dev/null
+    fi && say "$name" && return
+  done
+  return 1
+}
+
+# fail FAULT SERVICES: show their last lines, and end.
+fail() {
+  local name
+  for name in $2; do
+    say "--- $name: its last lines ---"
+    if [ "$mode" = docker ]; then
+      docker compose logs --no-color --no-log-prefix --tail 10 "$name" 2>&1 | sed "s/$CLEAR_LINE//"
+    else
+      tail -n 10 "$LOGS_FOLDER/$name.log"
+    fi
+  done
+  die "$1"
+}
+
+api_url() {
+  case "$mode:$API_HOST" in
+    docker:* | *:0.0.0.0) say "http://127.0.0.1:$API_PORT" ;;
+    *) say "http://$API_HOST:$API_PORT" ;;
+  esac
+}
+
+api_answers() { curl --silent --fail --noproxy '*' --max-time 5 "$(api_url)$1"; }
+
+lines_are_stored() { api_answers /customers/stats | grep -q '"total_requests":[1-9]'; }
+
+show_how_to_ask() {
+  local customer
+  customer=$(api_answers '/customers?limit=1' | sed -n 's/.*"customer_id":"\([A-Za-z0-9_.-]*\)".*/\1/p')
+  cat <<END
+
+The api:    $(api_url)
+Swagger:    $(api_url)/docs
+The log:    $log
+END
+  [ "$mode" != docker ] || say "InfluxDB:   http://127.0.0.1:$INFLUXDB_PORT"
+  cat <<END
+
+Try it:     curl '$(api_url)/customers/${customer:+$customer/}stats?from_date=1970-01-01'
+
+END
+}
+
+# Show the logs, each line with its service, until Ctrl+C or a service's end.
+follow_logs() {
+  local name
+  for name in $(services); do
+    tail -n +1 -F "$LOGS_FOLDER/$name.log" 2>/dev/null | while IFS= read -r line; do
+      printf '%-13s | %s\n' "$name" "$line"
+    done &
+  done
+  if [ "$mode" = docker ]; then
+    wait "$collector"
+    die "the containers have ended"
+  fi
+  until ended_service >/dev/null; do
+    sleep 1
+  done
+  die "$(ended_service) has ended"
+}
+
+main

@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Starts the containers, with the tests and without the generator, for single tests by hand.
+source "$(dirname "${BASH_SOURCE[0]}")/scripts/common.sh"
+source scripts/processes.sh
+source scripts/containers.sh
+
+usage() {
+  cat <<'END'
+Usage: ./testmode.sh
+
+Stops what runs, and starts influx_db, log_processor and api from the image with the tests, without the generator.
+Data are kept. Then single tests can be run:
+
+END
+  show_tests
+  cat <<'END'
+
+  --help    show this
+END
+}
+
+show_tests() {
+  cat <<'END'
+  docker exec -it log_processor python -m unittest test_logprocessor_storage_integration.TestCustomerStatsIntegration.test_log_handler_and_storage
+  docker exec -it log_processor python -m pytest tests/unit -k parser
+END
+}
+
+case ${1:-} in
+  "") ;;
+  --help)
+    usage
+    exit
+    ;;
+  *) unknown_argument "$1" ;;
+esac
+
+load_settings
+docker_is_usable || die "$docker_problem, and test mode is made of containers.
+A single test without them: ./run_tests.sh --local tests/unit -k parser"
+stop_processes
+refuse_foreign_containers
+remove_containers
+refuse_taken_port API_PORT
+refuse_taken_port INFLUXDB_PORT
+
+export_caller
+readonly LAYERS=(--file docker-compose.yml --file docker-compose.testmode.yml)
+docker compose "${LAYERS[@]}" build
+docker compose "${LAYERS[@]}" up --detach --no-build --wait log_processor api
+say "Ready. For example:"
+show_tests
+say "To end it: ./cleanup.sh"
