@@ -13,12 +13,12 @@ from log_processor.heartbeat import Heartbeat, is_alive
 from log_processor.log_handler import LogHandler
 from log_processor.settings import ProcessorSettings
 from log_processor.source import Collector, LogSource
-from log_processor.start_position import ledgers
+from log_processor.start_position import ledger_row
 from log_processor.tail import Tail
 from request_log.line import SECONDS_A_DAY
 from service import logs
 from service.settings import load
-from storage.backend import backend, open_storage
+from storage.backend import open_storage
 
 # How often the counts are written. A signal to end, a crash or a slow store does not change what is stored.
 EPOCH = timedelta(seconds=0.2)
@@ -44,12 +44,11 @@ def run(settings: ProcessorSettings) -> None:
     def oldest_day() -> int:
         return int(time.time()) // SECONDS_A_DAY - settings.retention_days
 
-    storages = [open_storage(settings, writer) for writer in range(backend(settings).WRITERS)]
-    rows = ledgers(storages, settings.log_name, settings.log_file_path, settings.start_position == "end", stop)
-    least = min(rows, key=lambda row: row.position)
+    storage = open_storage(settings)
+    row = ledger_row(storage, settings.log_name, settings.log_file_path, settings.start_position, stop)
 
     def collector() -> Collector:
-        tail = Tail(settings.log_file_path, least.position, least.fingerprint)
+        tail = Tail(settings.log_file_path, row.position, row.fingerprint)
         return Collector(settings.log_name, tail, settings.stream_max_size, settings.stream_max_wait_time_in_seconds)
 
     settings.heartbeat_path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,19 +58,17 @@ def run(settings: ProcessorSettings) -> None:
         stop.is_set,
         Heartbeat(settings.heartbeat_path).beat,
     )
-    handlers = [LogHandler(storage, [row], oldest_day, stop) for storage, row in zip(storages, rows, strict=True)]
-    flow = dataflow.build(source, handlers, oldest_day)
+    flow = dataflow.build(source, LogHandler(storage, [row], oldest_day, stop), oldest_day)
     log.info(
         "following",
         log=str(settings.log_file_path),
         store=settings.storage,
         workers=settings.workers,
-        generation=least.position.generation,
-        offset=least.position.offset,
+        generation=row.position.generation,
+        offset=row.position.offset,
     )
     cli_main(flow, workers_per_process=settings.workers, epoch_interval=EPOCH)  # type: ignore[no-untyped-call]
-    for storage in storages:
-        storage.close()
+    storage.close()
     log.info("stopped", lines_lost=0)
 
 

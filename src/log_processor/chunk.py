@@ -3,7 +3,8 @@
 import hashlib
 from dataclasses import dataclass, field
 
-from request_log.parser import Rejected, Requests
+from request_log.line import Reason
+from request_log.parser import Rejected, Requests, parse
 from storage.counts import Position
 
 KEPT_BYTES = 1024
@@ -37,17 +38,30 @@ class Chunk:
     """Each line ends in a newline."""
     fingerprint: str
     """Of the file, at `end`."""
+    behind: bool
+    """Whether much more waits in the file."""
     overlong: Overlong | None = None
     """Instead of lines: one that is too long."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One writer's share of a chunk: the requests of its customers."""
+    """A chunk after parsing."""
 
     log: str
     start: Position
     end: Position
     fingerprint: str
+    behind: bool
     requests: Requests
     rejected: list[Rejected]
+
+
+def parse_chunk(chunk: Chunk, oldest_day: int) -> Batch:
+    """The requests of a chunk. Lines of days before `oldest_day` (days since 1970-01-01) are rejected."""
+    if chunk.overlong is None:
+        requests, rejected = parse(chunk.lines, chunk.start.offset, oldest_day)
+    else:
+        line = Rejected(chunk.start.offset, Reason.TOO_LONG, chunk.overlong.beginning)
+        requests, rejected = Requests(), [line]
+    return Batch(chunk.log, chunk.start, chunk.end, chunk.fingerprint, chunk.behind, requests, rejected)

@@ -1,50 +1,42 @@
 """The flow from the log to the store."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import bytewax.operators as op
 from bytewax.dataflow import Dataflow
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
-from log_processor.chunk import Batch, Chunk
-from log_processor.divide import divide
+from log_processor.chunk import Batch, parse_chunk
 from log_processor.log_handler import LogHandler
 from log_processor.source import LogSource
 
 
-def build(source: LogSource, handlers: Sequence[LogHandler], oldest_day: Callable[[], int]) -> Dataflow:
-    """log -> chunks of lines -> a batch for each writer -> stored."""
-
-    def parse(chunk: Chunk) -> list[tuple[str, Batch]]:
-        return [(str(writer), batch) for writer, batch in enumerate(divide(chunk, len(handlers), oldest_day()))]
-
+def build(source: LogSource, handler: LogHandler, oldest_day: Callable[[], int]) -> Dataflow:
+    """From the log to the store. `oldest_day`: the first that is kept, days since 1970-01-01."""
     flow = Dataflow("log_processor")
     chunks = op.input("log", flow, source)
     # Chunk
-    batches = op.flat_map("parse", chunks, parse)
-    # (writer, Batch)
-    op.output("log_handler", batches, LogSink(handlers))
+    batches = op.map("parse", chunks, lambda chunk: (chunk.log, parse_chunk(chunk, oldest_day())))
+    # (log, Batch)
+    op.output("log_handler", batches, LogSink(handler))
     return flow
 
 
 class LogSink(FixedPartitionedSink[Batch, None]):
-    """One partition a writer. It lies inside Bytewax's epochs: it is told when one ends."""
+    """One partition. Unlike a DynamicSink it lies inside Bytewax's epochs: it is told when one ends."""
 
-    def __init__(self, handlers: Sequence[LogHandler]) -> None:
-        self._handlers = handlers
+    def __init__(self, handler: LogHandler) -> None:
+        self._handler = handler
 
     def list_parts(self) -> list[str]:
-        return [str(writer) for writer in range(len(self._handlers))]
-
-    def part_fn(self, item_key: str) -> int:
-        return int(item_key)
+        return ["store"]
 
     def build_part(self, step_id: str, for_part: str, resume_state: None) -> "LogSinkPartition":
-        return LogSinkPartition(self._handlers[int(for_part)])
+        return LogSinkPartition(self._handler)
 
 
 class LogSinkPartition(StatefulSinkPartition[Batch, None]):
-    """Hands one writer its batches, and tells it when an epoch ends."""
+    """Hands the log handler its batches, and tells it when an epoch ends."""
 
     def __init__(self, handler: LogHandler) -> None:
         self._handler = handler
@@ -56,3 +48,6 @@ class LogSinkPartition(StatefulSinkPartition[Batch, None]):
     def snapshot(self) -> None:
         """Called when an epoch ends: after all of its batches and before any of the next."""
         self._handler.end_epoch()
+
+    def close(self) -> None:
+        self._handler.close()

@@ -1,129 +1,154 @@
-"""Stores what the source hands on: each batch at once, and at the end of an epoch its counts, then the ledger.
+"""Stores what the source hands on: each batch at once; at the end of an epoch its counts, then the ledger.
 
 Here the first promise is kept. Requests are stored under identities that their positions give them, so reading them
-again stores the same. The counts of an epoch are written when it ends, absolute, with the position through which they
-count. The ledger is written after them, and a start begins where it says.
+again stores the same. Counts are written when an epoch ends, absolute, with the position through which they count. The
+ledger is written after them, and a start begins where it says.
 """
 
 import threading
-from collections import Counter
+import time
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 
 from log_processor import epoch_counts
 from log_processor.chunk import Batch
 from log_processor.retry import until_stored
 from service.logs import logger
 from storage.contract import LedgerRow, Storage, StoredRequests
-from storage.counts import CountsKey, DayCounts
+from storage.counts import CountsKey, DayCounts, Position
 
 # Rows of counts that stay in memory; one that has left is read back.
 ROWS_IN_MEMORY = 50_000
 REJECTED_LINES_SHOWN = 10
+# Writing the counts takes time from storing requests, the more the more customers are busy. So the next time waits for
+# a multiple of what the last one took: short where there is time, long while a backlog is worked off.
+PAUSE_FACTOR = 3
+PAUSE_FACTOR_BEHIND = 20
+LONGEST_PAUSE_SECONDS = 10.0
+# A store that holds requests until the commit has them in memory.
+LINES_A_COMMIT = 200_000
 
 log = logger(__name__)
 
 
 class LogHandler:
-    """One writer. Batches of a log may come in any order within an epoch; together they have no gaps."""
+    """Batches of a log may come in any order within an epoch; together they have no gaps."""
 
     def __init__(
         self, storage: Storage, ledger: Sequence[LedgerRow], oldest_day: Callable[[], int], stop: threading.Event
     ) -> None:
-        """`ledger`: where this writer is, a row for each log that will come. `oldest_day`: the first day that is kept
-        (days since 1970-01-01)."""
+        """`ledger`: where we are, a row for each log that will come. `oldest_day`: the first that is kept (days since
+        1970-01-01)."""
         self._storage = storage
         self._ledger = {row.log: row for row in ledger}
         self._oldest_day = oldest_day
         self._stop = stop
-        self._rows: dict[CountsKey, DayCounts] = {}
+        self._senders = ThreadPoolExecutor(storage.SENDERS, thread_name_prefix="sender")
+        self._sending: deque[Future[None]] = deque()
         self._epoch: list[Batch] = []
+        self._rows: dict[CountsKey, DayCounts] = {}
+        self._uncommitted: set[CountsKey] = set()
+        self._uncommitted_logs: set[str] = set()
+        self._uncommitted_lines = 0
+        self._next_commit = 0.0
         self._removed_before = 0
 
     def handle(self, batch: Batch) -> None:
         """Store a batch's requests; they are counted when the epoch ends."""
-        position = self._ledger[batch.log].position
-        if batch.end <= position:
-            return
-        if batch.start < position:
-            # A start begins where the writer that is least far has come to; this one is further.
-            batch = _after(batch, position.offset)
+        self._epoch.append(batch)
         if batch.requests:
             stored = StoredRequests(batch.log, batch.start.generation, batch.requests)
-            until_stored(lambda: self._storage.store_requests(stored), self._stop)
-        self._epoch.append(batch)
+            send = partial(self._storage.store_requests, stored)
+            self._sending.append(self._senders.submit(until_stored, send, self._stop))
+        while len(self._sending) > self._storage.SENDERS:
+            self._sending.popleft().result()
 
     def end_epoch(self) -> None:
-        """Write the epoch's counts, then the ledger."""
-        if not self._epoch:
-            return
-        touched = epoch_counts.touched(self._epoch)
+        """Count the epoch's requests and, when it is time, commit."""
+        while self._sending:
+            self._sending.popleft().result()
+        batches = [batch for batch in self._epoch if batch.end > batch.start]
+        behind = any(batch.behind for batch in self._epoch)
+        self._epoch.clear()
+        if batches:
+            self._count(batches)
+            _report(batches)
+        due = time.monotonic() >= self._next_commit or self._uncommitted_lines >= LINES_A_COMMIT
+        if self._uncommitted_logs and (due or self._stop.is_set()):
+            self._commit(PAUSE_FACTOR_BEHIND if behind else PAUSE_FACTOR)
+
+    def close(self) -> None:
+        """End the senders, which have nothing left to do."""
+        self._senders.shutdown()
+
+    def _count(self, batches: Sequence[Batch]) -> None:
+        touched = epoch_counts.touched(batches)
         missing = [key for key in touched if key not in self._rows]
         if missing:
-            found = until_stored(lambda: self._storage.read_counts(missing), self._stop)
+            found = until_stored(partial(self._storage.read_counts, missing), self._stop)
             self._rows.update({key: found.get(key) or DayCounts() for key in missing})
-        epoch_counts.add(self._epoch, self._rows)
-        ledger = self._next_ledger()
-        changed = {key: self._rows[key] for key in touched}
-        until_stored(lambda: self._storage.commit(changed, ledger), self._stop)
-        self._report()
-        self._ledger.update({row.log: row for row in ledger})
-        self._epoch.clear()
+        epoch_counts.add(batches, self._rows)
+        self._uncommitted |= touched
+        for batch in sorted(batches, key=lambda batch: batch.start):
+            self._ledger[batch.log] = _next_row(self._ledger[batch.log], batch)
+            self._uncommitted_logs.add(batch.log)
+            self._uncommitted_lines += len(batch.requests)
+
+    def _commit(self, pause_factor: int) -> None:
+        """Write the counts that have changed, then the ledger."""
+        start = time.monotonic()
+        counts = {key: self._rows[key] for key in self._uncommitted}
+        ledger = [self._ledger[name] for name in self._uncommitted_logs]
+        until_stored(partial(self._storage.commit, counts, ledger), self._stop)
+        self._uncommitted.clear()
+        self._uncommitted_logs.clear()
+        self._uncommitted_lines = 0
         if len(self._rows) > ROWS_IN_MEMORY:
-            self._rows = changed
+            self._rows = counts
+        end = time.monotonic()
+        self._next_commit = end + min(pause_factor * (end - start), LONGEST_PAUSE_SECONDS)
         oldest_day = self._oldest_day()
         if oldest_day > self._removed_before:
-            until_stored(lambda: self._storage.remove_expired(oldest_day), self._stop)
+            until_stored(partial(self._storage.remove_expired, oldest_day), self._stop)
             self._removed_before = oldest_day
 
-    def _next_ledger(self) -> list[LedgerRow]:
-        """The rows of those logs that came forward in this epoch."""
-        rows: dict[str, LedgerRow] = {}
-        for batch in sorted(self._epoch, key=lambda batch: batch.start):
-            row = rows.get(batch.log, self._ledger[batch.log])
-            rejected = Counter(row.rejected)
-            rejected.update(line.reason for line in batch.rejected)
-            rows[batch.log] = replace(
-                row,
-                position=batch.end,
-                fingerprint=batch.fingerprint,
-                read=row.read + len(batch.requests) + len(batch.rejected),
-                stored=row.stored + len(batch.requests),
-                rejected=rejected,
-                newest=max(row.newest, max(batch.requests.seconds, default=0)),
-            )
-        return list(rows.values())
 
-    def _report(self) -> None:
-        """Say what was stored, and the rejected lines with their reasons, up to ten an epoch."""
-        rejected = [(batch, line) for batch in self._epoch for line in batch.rejected]
-        for batch, line in rejected[:REJECTED_LINES_SHOWN]:
-            log.warning(
-                "line_rejected",
-                log=batch.log,
-                generation=batch.start.generation,
-                offset=line.offset,
-                reason=line.reason.value,
-                line=line.line[:100].decode(errors="backslashreplace"),
-            )
-        lines = sum(len(batch.requests) for batch in self._epoch)
-        if lines or rejected:
-            last = max(batch.end for batch in self._epoch)
-            log.info(
-                "stored",
-                writer=self._storage.writer,
-                lines=lines,
-                rejected=len(rejected),
-                batches=len(self._epoch),
-                generation=last.generation,
-                offset=last.offset,
-            )
-
-
-def _after(batch: Batch, offset: int) -> Batch:
-    """What of a batch comes at this offset or later."""
+def _next_row(row: LedgerRow, batch: Batch) -> LedgerRow:
+    """The ledger after a batch, which begins where the ledger ends or with the next generation."""
+    if batch.start not in (row.position, Position(row.position.generation + 1, 0)):
+        raise AssertionError(f"{batch.log}: lines from {row.position} to {batch.start} did not come")
     return replace(
-        batch,
-        requests=batch.requests.select([start >= offset for start in batch.requests.offsets]),
-        rejected=[line for line in batch.rejected if line.offset >= offset],
+        row,
+        position=batch.end,
+        fingerprint=batch.fingerprint,
+        read=row.read + len(batch.requests) + len(batch.rejected),
+        stored=row.stored + len(batch.requests),
+        rejected=Counter(row.rejected) + Counter(line.reason for line in batch.rejected),
+        newest=max(row.newest, max(batch.requests.seconds, default=0)),
+    )
+
+
+def _report(batches: Sequence[Batch]) -> None:
+    """Say what was stored, and the rejected lines with their reasons, up to ten an epoch."""
+    rejected = [(batch, line) for batch in batches for line in batch.rejected]
+    for batch, line in rejected[:REJECTED_LINES_SHOWN]:
+        log.warning(
+            "line_rejected",
+            log=batch.log,
+            generation=batch.start.generation,
+            offset=line.offset,
+            reason=line.reason.value,
+            line=line.line[:100].decode(errors="backslashreplace"),
+        )
+    last = max(batch.end for batch in batches)
+    log.info(
+        "stored",
+        lines=sum(len(batch.requests) for batch in batches),
+        rejected=len(rejected),
+        batches=len(batches),
+        generation=last.generation,
+        offset=last.offset,
     )

@@ -11,9 +11,10 @@ from datetime import datetime, timedelta, timezone
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
-from log_processor.chunk import Chunk
+from log_processor.chunk import Chunk, Overlong
 from log_processor.tail import Tail
 from service.logs import logger
+from storage.counts import Position
 
 READ_BYTES = 1 << 20
 # So much an epoch may take, because its lines are held until it is stored: memory stays flat however slow the store is.
@@ -41,8 +42,7 @@ class Collector:
         start = self.tail.position
         overlong = self.tail.take_overlong()
         if overlong is not None:
-            end = self.tail.position
-            chunks.append(Chunk(self._log, start, end, b"", self.tail.fingerprint, overlong))
+            chunks.append(self._chunk(start, b"", overlong))
         while self.tail.lines >= self._max_lines:
             chunks.append(self._take(self._max_lines))
             self._due = None
@@ -54,6 +54,10 @@ class Collector:
             chunks.extend(self._last_of_generation())
             self.tail.next_generation()
         return chunks
+
+    def nothing(self) -> Chunk:
+        """A chunk without lines."""
+        return self._chunk(self.tail.position, b"")
 
     def flush(self) -> list[Chunk]:
         """All whole lines that wait."""
@@ -67,17 +71,21 @@ class Collector:
         else:
             length = len(buffer) - len(bytes(buffer).split(b"\n", lines)[lines])
         start = self.tail.position
-        data = self.tail.take(length)
-        return Chunk(self._log, start, self.tail.position, data, self.tail.fingerprint)
+        return self._chunk(start, self.tail.take(length))
 
     def _last_of_generation(self) -> list[Chunk]:
         """What waits, and the file's last line, which no newline will end any more."""
         chunks = self.flush()
         if self.tail.buffer:
             start = self.tail.position
-            line = self.tail.take(len(self.tail.buffer)) + b"\n"
-            chunks.append(Chunk(self._log, start, self.tail.position, line, self.tail.fingerprint))
+            chunks.append(self._chunk(start, self.tail.take(len(self.tail.buffer)) + b"\n"))
         return chunks
+
+    def _chunk(self, start: Position, lines: bytes, overlong: Overlong | None = None) -> Chunk:
+        """What was taken since `start`."""
+        tail = self.tail
+        behind = tail.bytes_behind > READ_BYTES
+        return Chunk(self._log, start, tail.position, lines, tail.fingerprint, behind, overlong)
 
 
 class LogSource(FixedPartitionedSource[Chunk, None]):
@@ -119,6 +127,7 @@ class LogPartition(StatefulSourcePartition[Chunk, None]):
         self._awake = datetime.now(timezone.utc)
         self._stopped = False
         self._epoch_bytes = 0
+        self._new_epoch = True
         self._progress = Progress(collector.tail)
 
     def next_batch(self) -> list[Chunk]:
@@ -128,6 +137,10 @@ class LogPartition(StatefulSourcePartition[Chunk, None]):
             self._stopped = True
             return self._collector.flush()
         self._awake = datetime.now(timezone.utc) + self._poll_interval
+        if self._new_epoch:
+            # Bytewax tells the sink only of epochs in which something came.
+            self._new_epoch = False
+            return [self._collector.nothing()]
         if self._epoch_bytes >= EPOCH_BYTES:
             return []
         chunks = self._collector.collect(time.monotonic())
@@ -144,6 +157,7 @@ class LogPartition(StatefulSourcePartition[Chunk, None]):
     def snapshot(self) -> None:
         """An epoch ends here. Bytewax stops calling this while the store does not take what came before."""
         self._epoch_bytes = 0
+        self._new_epoch = True
         self._heartbeat()
 
     def close(self) -> None:

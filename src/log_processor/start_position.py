@@ -1,55 +1,40 @@
-"""Where each writer begins."""
+"""Where to begin."""
 
 import os
 import threading
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from log_processor.fingerprint import Fingerprint
 from log_processor.retry import until_stored
-from service.logs import logger
 from storage.contract import LedgerRow, Storage
 from storage.counts import Position
 
-log = logger(__name__)
 
+def ledger_row(
+    storage: Storage, log_name: str, path: Path, start: Literal["end", "beginning"], stop: threading.Event
+) -> LedgerRow:
+    """Where the store is in this log.
 
-def ledgers(
-    storages: Sequence[Storage], log_name: str, path: Path, from_end: bool, stop: threading.Event
-) -> list[LedgerRow]:
-    """Each writer's ledger row of the log.
-
-    A log that the store has never seen gets its rows now, so that a process that dies at once does not begin further
-    on: at the file's end, after its last whole line, or at its beginning.
+    A log that the store has never seen gets its row now, so that a process that dies at once does not begin further on:
+    at the file's end, after its last whole line, or at its beginning.
     """
-    rows = [
-        next((row for row in until_stored(storage.begin, stop) if row.log == log_name), None) for storage in storages
-    ]
-    known = [row.position for row in rows if row is not None]
-    fingerprints = [row.fingerprint for row in rows if row is not None]
-    if known:
-        # A start that died between its writers: nothing was stored yet.
-        position, fingerprint = known[0], fingerprints[0]
-    else:
-        position, fingerprint = _first_position(path, from_end)
-    complete = []
-    for writer, (storage, row) in enumerate(zip(storages, rows, strict=True)):
-        if row is None:
-            row = LedgerRow(log_name, writer, position, fingerprint)
-            until_stored(partial(storage.commit, {}, [row]), stop)
-        complete.append(row)
-        log.info("ledger", log=log_name, writer=writer, generation=row.position.generation, offset=row.position.offset)
-    return complete
+    for row in until_stored(storage.begin, stop):
+        if row.log == log_name:
+            return row
+    row = LedgerRow(log_name, *_first_position(path, start))
+    until_stored(partial(storage.commit, {}, [row]), stop)
+    return row
 
 
-def _first_position(path: Path, from_end: bool) -> tuple[Position, str]:
+def _first_position(path: Path, start: Literal["end", "beginning"]) -> tuple[Position, str]:
     try:
         file = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
         return Position(0, 0), ""
     try:
-        offset = _end_of_last_line(file) if from_end else 0
+        offset = _end_of_last_line(file) if start == "end" else 0
         return Position(0, offset), str(Fingerprint.of(file, offset))
     finally:
         os.close(file)

@@ -5,6 +5,7 @@ as much; a line that does not fit it is caught by the last alternative, so that 
 """
 
 import re
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -14,6 +15,7 @@ from itertools import accumulate, compress
 from operator import attrgetter
 
 from request_log.line import (
+    BUCKETS,
     FIRST_YEAR,
     LAST_YEAR,
     MAX_CUSTOMER_BYTES,
@@ -124,6 +126,11 @@ _days = _Cache(_day)
 _times = _Cache(_time)
 _latencies = _Cache(_latency)
 _statuses = {"": -1, **{str(status): status for status in range(100, 600)}}
+
+
+def bucket_of(customer: str) -> int:
+    """Which of 256 buckets a customer is in: the same in every process."""
+    return zlib.crc32(customer.encode()) % BUCKETS
 
 
 def parse(data: bytes, offset: int = 0, oldest_day: int = 0) -> tuple[Requests, list[Rejected]]:

@@ -8,7 +8,6 @@ Errors:
      |- StorageRefused        it will never work like this: wrong token, missing bucket, conflicting types
 """
 
-import zlib
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -34,10 +33,9 @@ class StorageRefused(StorageError):
 
 @dataclass(frozen=True, slots=True)
 class LedgerRow:
-    """How far one writer is in one log. Through `position`: lines read = stored + rejected."""
+    """How far we are in one log. Through `position`: lines read = stored + rejected."""
 
     log: str
-    writer: int
     position: Position
     fingerprint: str
     """Tells the file of this generation from every other, see log_processor.fingerprint."""
@@ -58,20 +56,14 @@ class StoredRequests:
 
 
 class Storage(ABC):
-    """One connection to the store.
+    """A connection to the store.
 
-    The processor opens one a writer, the api one for its questions. Customers are divided among the writers by
-    `writer_of`, so each row of counts has one writer. A method raises StorageUnavailable or StorageRefused when it
-    fails; each may be called again with the same arguments, and twice stores the same as once.
+    One process writes, the processor. A method raises StorageUnavailable or StorageRefused when it fails; each may be
+    called again with the same arguments, and twice stores the same as once.
     """
 
-    WRITERS: ClassVar[int]
-    """How many may write at once. Fixed for a backend, because each writer has its own ledger and its own row of all
-    customers together."""
-
-    def __init__(self, writer: int | None = None) -> None:
-        """`writer`: which one this is, from 0; None for a connection that only asks."""
-        self.writer = writer
+    SENDERS: ClassVar[int]
+    """How many threads may call `store_requests` at once."""
 
     # Writing: the processor.
 
@@ -81,7 +73,7 @@ class Storage(ABC):
 
     @abstractmethod
     def begin(self) -> list[LedgerRow]:
-        """Begin to write: the ledger of this writer, a row a log.
+        """Begin to write: the ledger, a row a log.
 
         From here on a write that an earlier process left under way can no longer put an old row of counts over a new
         one.
@@ -89,15 +81,16 @@ class Storage(ABC):
 
     @abstractmethod
     def store_requests(self, batch: StoredRequests) -> None:
-        """Store requests, each under the identity that its position gives it."""
+        """Store requests, each under the identity that its position gives it; at the latest when the next `commit`
+        returns."""
 
     @abstractmethod
     def read_counts(self, keys: Collection[CountsKey]) -> dict[CountsKey, DayCounts]:
-        """The stored counts of those keys that have any. Of all customers (None): this writer's share."""
+        """The stored counts of those keys that have any."""
 
     @abstractmethod
     def commit(self, counts: Mapping[CountsKey, DayCounts], ledger: Sequence[LedgerRow]) -> None:
-        """Replace these rows of counts, and when they are stored the rows of this writer's ledger."""
+        """Replace these rows of counts and, when they are stored, these rows of the ledger."""
 
     @abstractmethod
     def remove_expired(self, oldest_day: int) -> None:
@@ -128,18 +121,8 @@ class Storage(ABC):
 
     @abstractmethod
     async def ledger(self) -> list[LedgerRow]:
-        """The ledgers of all writers."""
+        """The ledger, a row a log."""
 
     @abstractmethod
     async def aclose(self) -> None:
         """Close the connection of the asynchronous half."""
-
-
-def bucket_of(customer: str) -> int:
-    """Which of 256 buckets a customer is in: the same in every process."""
-    return zlib.crc32(customer.encode()) & 0xFF
-
-
-def writer_of(customer: str, writers: int) -> int:
-    """Which writer counts this customer."""
-    return bucket_of(customer) % writers

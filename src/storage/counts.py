@@ -13,11 +13,8 @@ class Position(NamedTuple):
     offset: int
 
 
-class CountsKey(NamedTuple):
-    """Whose counts, and of which UTC day (days since 1970-01-01). Customer None: all customers together."""
-
-    customer: str | None
-    day: int
+CountsKey = tuple[str | None, int]
+"""Whose counts, and of which UTC day (days since 1970-01-01). Customer None: all customers together."""
 
 
 @dataclass(slots=True)

@@ -2,7 +2,7 @@
 
 InfluxDB keeps the last write of a point. A write whose outcome is unknown (a time-out, a killed process) may land late
 and put an old row of counts over a new one. So every row of counts and of the ledger is written at a slot, some
-nanoseconds after its time, and the highest slot counts. A writer takes the next slot, for all that it writes from
+nanoseconds after its time, and the highest slot counts. The processor takes the next slot, for all that it writes from
 there, when it begins and after each write that failed; it claims the slot in the store before it uses it.
 """
 
@@ -31,6 +31,7 @@ _TIMEOUT_SECONDS = 10.0
 _LINES_A_WRITE = 1_000
 _KEYS_A_QUESTION = 200
 _COUNTS = "statuses, latencies, applied"
+_LEDGER = "SELECT * FROM ledger"
 _IN_RANGE = "time >= $start AND time < $end"
 _REFUSALS = {400, 401, 403, 404, 413, 422}
 
@@ -41,10 +42,10 @@ _Row = dict[str, Any]
 class InfluxStorage(Storage):
     """A connection to a bucket. `url` is the server's, `token` reads the bucket and, for a writer, writes it."""
 
-    WRITERS = 2
+    # One request in flight leaves a third of the server's speed unused.
+    SENDERS = 2
 
-    def __init__(self, url: str, org: str, bucket: str, token: str, writer: int | None = None) -> None:
-        super().__init__(writer)
+    def __init__(self, url: str, org: str, bucket: str, token: str) -> None:
         self._bucket = bucket
         self._slot: int | None = None
         http: dict[str, Any] = {
@@ -64,39 +65,37 @@ class InfluxStorage(Storage):
 
     def begin(self) -> list[LedgerRow]:
         self._claim_slot()
-        return _latest_ledger(self._ask("SELECT * FROM ledger WHERE writer = $writer", {"writer": str(self.writer)}))
+        return _latest_ledger(self._ask(_LEDGER, {}))
 
     def store_requests(self, batch: StoredRequests) -> None:
         self._write([request_lines(batch)])
 
     def read_counts(self, keys: Collection[CountsKey]) -> dict[CountsKey, DayCounts]:
         found: dict[CountsKey, DayCounts] = {}
-        by_day: dict[int, list[str | None]] = {}
-        for key in keys:
-            by_day.setdefault(key.day, []).append(key.customer)
-        for day, customers in by_day.items():
-            if None in customers:
-                customers.remove(None)
-                parameters = {**_range(day, day), "writer": str(self.writer)}
-                rows = self._ask(f"SELECT {_COUNTS} FROM all_day WHERE writer = $writer AND {_IN_RANGE}", parameters)
-                found.update((CountsKey(None, day), _counts(row)) for row in rows)
-            named = [customer for customer in customers if customer is not None]
-            for first in range(0, len(named), _KEYS_A_QUESTION):
-                tags = {f"c{i}": tag(customer) for i, customer in enumerate(named[first : first + _KEYS_A_QUESTION])}
-                one_of_them = " OR ".join(f"customer = ${name}" for name in tags)
+        by_day: dict[int, list[str]] = {}
+        for customer, day in keys:
+            if customer is not None:
+                by_day.setdefault(day, []).append(tag(customer))
+            else:
+                rows = self._ask(f"SELECT {_COUNTS} FROM all_day WHERE {_IN_RANGE}", _range(day, day))
+                found.update(((None, day), _counts(row)) for row in rows)
+        for day, tags in by_day.items():
+            for first in range(0, len(tags), _KEYS_A_QUESTION):
+                named = {f"c{i}": name for i, name in enumerate(tags[first : first + _KEYS_A_QUESTION])}
+                one_of_them = " OR ".join(f"customer = ${name}" for name in named)
                 rows = self._ask(
                     f"SELECT {_COUNTS} FROM customer_day WHERE ({one_of_them}) AND {_IN_RANGE} GROUP BY customer",
-                    {**_range(day, day), **tags},
+                    {**_range(day, day), **named},
                 )
                 # In the order of time: the highest slot of a customer is the last.
-                found.update((CountsKey(unquote(row["customer"]), day), _counts(row)) for row in rows)
+                found.update(((unquote(row["customer"]), day), _counts(row)) for row in rows)
         return found
 
     def commit(self, counts: Mapping[CountsKey, DayCounts], ledger: Sequence[LedgerRow]) -> None:
         slot = self._slot if self._slot is not None else self._claim_slot()
         # Unless everything below succeeds, its outcome is unknown, and what follows takes another slot.
         self._slot = None
-        self._write([counts_line(key, day, slot, self.writer) for key, day in counts.items()])
+        self._write([counts_line(key, row, slot) for key, row in counts.items()])
         self._write([ledger_line(row, slot) for row in ledger])
         self._slot = slot
 
@@ -108,11 +107,10 @@ class InfluxStorage(Storage):
         self._client.close()
 
     def _claim_slot(self) -> int:
-        """Take the next slot of this writer, durably before it is used."""
-        writer = {"writer": str(self.writer)}
-        rows = self._ask("SELECT slot FROM writer_slot WHERE writer = $writer ORDER BY time DESC LIMIT 1", writer)
+        """Take the next slot, durably before it is used."""
+        rows = self._ask("SELECT slot FROM slots ORDER BY time DESC LIMIT 1", {})
         slot = int(rows[0]["slot"]) + 1 if rows else 1
-        self._write([slot_line(self.writer, slot)])
+        self._write([slot_line(slot)])
         self._slot = slot
         return slot
 
@@ -129,22 +127,17 @@ class InfluxStorage(Storage):
     # Asking
 
     async def ping(self) -> None:
-        await self._ask_async("SELECT slot FROM writer_slot LIMIT 1", {})
+        await self._ask_async("SELECT slot FROM slots LIMIT 1", {})
 
     async def days(self, customer: str | None, first: int, last: int) -> dict[int, DayCounts]:
-        found: dict[int, DayCounts] = {}
-        if customer is not None:
+        if customer is None:
+            rows = await self._ask_async(
+                f"SELECT statuses, latencies FROM all_day WHERE {_IN_RANGE}", _range(first, last)
+            )
+        else:
             query = f"SELECT statuses, latencies FROM customer_day WHERE customer = $customer AND {_IN_RANGE}"
-            for row in await self._ask_async(query, {**_range(first, last), "customer": tag(customer)}):
-                found[row["time"] // _DAY] = _counts(row)
-            return found
-        shares: dict[tuple[str, int], DayCounts] = {}
-        query = f"SELECT statuses, latencies FROM all_day WHERE {_IN_RANGE} GROUP BY writer"
-        for row in await self._ask_async(query, _range(first, last)):
-            shares[row["writer"], row["time"] // _DAY] = _counts(row)
-        for (_, day), share in shares.items():
-            found.setdefault(day, DayCounts()).add(share)
-        return dict(sorted(found.items()))
+            rows = await self._ask_async(query, {**_range(first, last), "customer": tag(customer)})
+        return {row["time"] // _DAY: _counts(row) for row in rows}
 
     async def knows(self, customer: str) -> bool:
         query = "SELECT statuses FROM customer_day WHERE customer = $customer LIMIT 1"
@@ -161,7 +154,7 @@ class InfluxStorage(Storage):
         return totals
 
     async def ledger(self) -> list[LedgerRow]:
-        return _latest_ledger(await self._ask_async("SELECT * FROM ledger", {}))
+        return _latest_ledger(await self._ask_async(_LEDGER, {}))
 
     async def aclose(self) -> None:
         await self._async_questions.aclose()
@@ -174,30 +167,30 @@ class InfluxStorage(Storage):
         return {"db": self._bucket, "epoch": "ns", "q": query, "params": json.dumps(parameters)}
 
 
-def counts_line(key: CountsKey, counts: DayCounts, slot: int, writer: int | None) -> bytes:
-    """The row of a customer's day, or of a writer's share of all customers' day."""
-    series = f"all_day,writer={writer}" if key.customer is None else f"customer_day,customer={tag(key.customer)}"
+def counts_line(key: CountsKey, counts: DayCounts, slot: int) -> bytes:
+    """The row of a customer's day, or of all customers' day."""
+    customer, day = key
+    series = "all_day" if customer is None else f"customer_day,customer={tag(customer)}"
     fields = (
         f"statuses={string_field(encode_counter(counts.statuses))}"
         f",latencies={string_field(encode_counter(counts.latencies))}"
         f",applied={string_field(json.dumps(counts.applied))}"
     )
-    return f"{series} {fields} {key.day * _DAY + slot}".encode()
+    return f"{series} {fields} {day * _DAY + slot}".encode()
 
 
 def ledger_line(row: LedgerRow, slot: int) -> bytes:
-    """A writer's ledger of one log."""
+    """The ledger of one log."""
     return (
-        f"ledger,log={tag(row.log)},writer={row.writer}"
-        f" generation={row.position.generation}i,offset={row.position.offset}i"
+        f"ledger,log={tag(row.log)} generation={row.position.generation}i,offset={row.position.offset}i"
         f",fingerprint={string_field(row.fingerprint)},read={row.read}i,stored={row.stored}i"
         f",rejected={string_field(json.dumps(row.rejected))},newest={row.newest}i {_AFTER_ALL_LINES + slot}"
     ).encode()
 
 
-def slot_line(writer: int | None, slot: int) -> bytes:
-    """A writer's claim to a slot. A point a slot, so that no late write can take a claim back."""
-    return f"writer_slot,writer={writer} slot={slot}i {_AFTER_ALL_LINES + slot}".encode()
+def slot_line(slot: int) -> bytes:
+    """The claim to a slot. A point a slot, so that no late write can take a claim back."""
+    return f"slots slot={slot}i {_AFTER_ALL_LINES + slot}".encode()
 
 
 def _range(first: int, last: int) -> dict[str, int]:
@@ -211,12 +204,11 @@ def _counts(row: _Row) -> DayCounts:
 
 
 def _latest_ledger(rows: list[_Row]) -> list[LedgerRow]:
-    """The rows at the highest slot of each log and writer; `rows` come in the order of time."""
-    latest = {(row["log"], row["writer"]): row for row in rows}
+    """The rows at the highest slot of each log; `rows` come in the order of time."""
+    latest = {row["log"]: row for row in rows}
     return [
         LedgerRow(
             log=unquote(row["log"]),
-            writer=int(row["writer"]),
             position=Position(row["generation"], row["offset"]),
             fingerprint=row["fingerprint"],
             read=row["read"],
@@ -250,7 +242,8 @@ def _errors() -> Iterator[None]:
     except ApiException as error:
         raise _error(error.status, error.body or error.reason) from error
     except (httpx.TransportError, urllib3.exceptions.HTTPError, OSError) as error:
-        raise StorageUnavailable(f"InfluxDB cannot be reached: {error}") from error
+        # A time-out has no text.
+        raise StorageUnavailable(f"InfluxDB cannot be reached: {str(error) or type(error).__name__}") from error
 
 
 def _error(status: int | None, answer: str | None) -> StorageError:

@@ -2,7 +2,8 @@
 
 from urllib.parse import quote
 
-from storage.contract import StoredRequests, bucket_of
+from request_log.parser import bucket_of
+from storage.contract import StoredRequests
 
 _NANOSECONDS = 10**9
 

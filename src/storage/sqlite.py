@@ -38,16 +38,14 @@ CREATE TABLE IF NOT EXISTS customer_day (
     PRIMARY KEY (customer, day)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS ledger (
-    log TEXT NOT NULL,
-    writer INTEGER NOT NULL,
+    log TEXT PRIMARY KEY,
     generation INTEGER NOT NULL,
     offset INTEGER NOT NULL,
     fingerprint TEXT NOT NULL,
     read INTEGER NOT NULL,
     stored INTEGER NOT NULL,
     rejected TEXT NOT NULL,          -- JSON: reason -> lines
-    newest INTEGER NOT NULL,
-    PRIMARY KEY (log, writer)
+    newest INTEGER NOT NULL              -- Unix time, seconds
 ) WITHOUT ROWID;
 """
 _BUSY_SECONDS = 5.0
@@ -59,10 +57,9 @@ Answer = TypeVar("Answer")
 class SqliteStorage(Storage):
     """A connection to the file at `path`."""
 
-    WRITERS = 1
+    SENDERS = 1
 
-    def __init__(self, path: Path, writer: int | None = None) -> None:
-        super().__init__(writer)
+    def __init__(self, path: Path) -> None:
         self._path = path
         self._connection: sqlite3.Connection | None = None
         self._uncommitted: list[StoredRequests] = []
@@ -79,7 +76,7 @@ class SqliteStorage(Storage):
     def begin(self) -> list[LedgerRow]:
         self._uncommitted.clear()
         with self._errors():
-            return [row for row in _ledger(self._writing()) if row.writer == self.writer]
+            return _ledger(self._writing())
 
     def store_requests(self, batch: StoredRequests) -> None:
         # Held until the commit, so that a failed transaction can be tried again as a whole.
@@ -89,11 +86,11 @@ class SqliteStorage(Storage):
         query = "SELECT statuses, latencies, applied FROM customer_day WHERE customer = ? AND day = ?"
         found = {}
         with self._errors():
-            for key in keys:
-                row = self._writing().execute(query, (key.customer or _ALL, key.day)).fetchone()
+            for customer, day in keys:
+                row = self._writing().execute(query, (customer or _ALL, day)).fetchone()
                 if row is not None:
                     applied = {log: Position(*position) for log, position in json.loads(row[2]).items()}
-                    found[key] = DayCounts(decode_counter(row[0]), decode_counter(row[1]), applied)
+                    found[customer, day] = DayCounts(decode_counter(row[0]), decode_counter(row[1]), applied)
         return found
 
     def commit(self, counts: Mapping[CountsKey, DayCounts], ledger: Sequence[LedgerRow]) -> None:
@@ -104,21 +101,20 @@ class SqliteStorage(Storage):
                 "INSERT OR REPLACE INTO customer_day VALUES (?, ?, ?, ?, ?)",
                 (
                     (
-                        key.customer or _ALL,
-                        key.day,
-                        encode_counter(day.statuses),
-                        encode_counter(day.latencies),
-                        json.dumps(day.applied),
+                        customer or _ALL,
+                        day,
+                        encode_counter(row.statuses),
+                        encode_counter(row.latencies),
+                        json.dumps(row.applied),
                     )
-                    for key, day in counts.items()
+                    for (customer, day), row in counts.items()
                 ),
             )
             connection.executemany(
-                "INSERT OR REPLACE INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     (
                         row.log,
-                        row.writer,
                         *row.position,
                         row.fingerprint,
                         row.read,
@@ -230,17 +226,16 @@ def _rows(batch: StoredRequests) -> Iterator[tuple[str, int, int, int, str, str,
 
 
 def _ledger(connection: sqlite3.Connection) -> list[LedgerRow]:
-    columns = "log, writer, generation, offset, fingerprint, read, stored, rejected, newest"
+    columns = "log, generation, offset, fingerprint, read, stored, rejected, newest"
     return [
         LedgerRow(
             log=row[0],
-            writer=row[1],
-            position=Position(row[2], row[3]),
-            fingerprint=row[4],
-            read=row[5],
-            stored=row[6],
-            rejected={Reason(reason): lines for reason, lines in json.loads(row[7]).items()},
-            newest=row[8],
+            position=Position(row[1], row[2]),
+            fingerprint=row[3],
+            read=row[4],
+            stored=row[5],
+            rejected={Reason(reason): lines for reason, lines in json.loads(row[6]).items()},
+            newest=row[7],
         )
-        for row in connection.execute(f"SELECT {columns} FROM ledger ORDER BY log, writer")
+        for row in connection.execute(f"SELECT {columns} FROM ledger ORDER BY log")
     ]

@@ -11,12 +11,12 @@ import pytest
 from influxd import InfluxServer
 from request_log.line import Reason
 from request_log.parser import parse
-from storage.contract import LedgerRow, Storage, StoredRequests, writer_of
+from storage.contract import LedgerRow, Storage, StoredRequests
 from storage.counts import CountsKey, DayCounts, Position
 from storage.influxdb import InfluxStorage
 from storage.sqlite import SqliteStorage
 
-OpenStorage = Callable[[int | None], Storage]
+OpenStorage = Callable[[], Storage]
 TODAY = int(time.time()) // 86_400
 ODD_CUSTOMERS = [
     "plain",
@@ -35,20 +35,20 @@ ODD_CUSTOMERS = [
 
 @pytest.fixture(params=["sqlite", "influxdb"])
 def open_storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenStorage]:
-    """Opens connections to one fresh store: a writer's by its number, one that asks by None."""
+    """Opens connections to one fresh store."""
     opened: list[Storage] = []
     if request.param == "influxdb":
         server: InfluxServer = request.getfixturevalue("influxd")
         bucket = server.new_bucket()
 
-    def connect(writer: int | None) -> Storage:
+    def connect() -> Storage:
         if request.param == "influxdb":
-            opened.append(InfluxStorage(server.url, server.org, bucket, server.admin_token, writer))
+            opened.append(InfluxStorage(server.url, server.org, bucket, server.admin_token))
         else:
-            opened.append(SqliteStorage(tmp_path / "requests.sqlite", writer))
+            opened.append(SqliteStorage(tmp_path / "requests.sqlite"))
         return opened[-1]
 
-    connect(None).set_up()
+    connect().set_up()
     yield connect
     for storage in opened:
         storage.close()
@@ -58,14 +58,12 @@ def counts(statuses: dict[int, int], latencies: dict[int, int], offset: int = 10
     return DayCounts(Counter(statuses), Counter(latencies), {"log": Position(0, offset)})
 
 
-def ledger(writer: int = 0, offset: int = 100, log: str = "log") -> LedgerRow:
-    return LedgerRow(
-        log, writer, Position(3, offset), "print", 12, 10, {Reason.FIELDS: 1, Reason.TIME: 1}, 1_700_000_000
-    )
+def ledger(offset: int = 100, log: str = "log") -> LedgerRow:
+    return LedgerRow(log, Position(3, offset), "print", 12, 10, {Reason.FIELDS: 1, Reason.TIME: 1}, 1_700_000_000)
 
 
 def test_an_empty_store_knows_nothing(open_storage: OpenStorage) -> None:
-    asking = open_storage(None)
+    asking = open_storage()
 
     async def ask() -> None:
         await asking.ping()
@@ -77,18 +75,18 @@ def test_an_empty_store_knows_nothing(open_storage: OpenStorage) -> None:
         await asking.aclose()
 
     asyncio.run(ask())
-    assert open_storage(0).begin() == []
+    assert open_storage().begin() == []
 
 
 @pytest.mark.parametrize("customer", ODD_CUSTOMERS)
 def test_counts_come_back_as_they_went_in(open_storage: OpenStorage, customer: str) -> None:
-    writing, asking = open_storage(0), open_storage(None)
+    writing, asking = open_storage(), open_storage()
     writing.begin()
     yesterday, today = counts({200: 3}, {5: 3}), counts({200: 1, 500: 2}, {0: 1, 86_400_000: 2})
-    rows = {CountsKey(customer, TODAY - 1): yesterday, CountsKey(customer, TODAY): today}
+    rows: dict[CountsKey, DayCounts] = {(customer, TODAY - 1): yesterday, (customer, TODAY): today}
     writing.commit(rows, [ledger()])
 
-    assert writing.read_counts([*rows, CountsKey("other", TODAY)]) == rows
+    assert writing.read_counts([*rows, ("other", TODAY)]) == rows
 
     async def ask() -> None:
         days = await asking.days(customer, TODAY - 5, TODAY)
@@ -107,16 +105,16 @@ def test_counts_come_back_as_they_went_in(open_storage: OpenStorage, customer: s
 
 
 def test_a_later_row_replaces_an_earlier_one_also_after_a_restart(open_storage: OpenStorage) -> None:
-    key = CountsKey("customer", TODAY)
+    key: CountsKey = ("customer", TODAY)
     for run, offset in enumerate([100, 200, 300]):
-        writing = open_storage(0)
+        writing = open_storage()
         assert [row.position for row in writing.begin()] == ([Position(3, offset - 100)] if run else [])
         latest = counts({200: offset}, {1: offset}, offset)
         writing.commit({key: counts({200: 1}, {1: 1})}, [])
         writing.commit({key: latest}, [ledger(offset=offset)])
-        assert open_storage(0).read_counts([key]) == {key: latest}
+        assert open_storage().read_counts([key]) == {key: latest}
 
-    asking = open_storage(None)
+    asking = open_storage()
 
     async def ask() -> None:
         assert (await asking.days("customer", TODAY, TODAY))[TODAY].statuses == {200: 300}
@@ -126,43 +124,34 @@ def test_a_later_row_replaces_an_earlier_one_also_after_a_restart(open_storage: 
     asyncio.run(ask())
 
 
-def test_all_customers_together_are_the_sum_of_the_writers_shares(open_storage: OpenStorage) -> None:
-    asking = open_storage(None)
-    key = CountsKey(None, TODAY)
-    for writer in range(asking.WRITERS):
-        writing = open_storage(writer)
-        writing.begin()
-        writing.commit({key: counts({200: writer + 1}, {7: writer + 1})}, [ledger(writer)])
-        assert writing.read_counts([key])[key].statuses == {200: writer + 1}
+def test_all_customers_together_have_rows_of_their_own(open_storage: OpenStorage) -> None:
+    writing, asking = open_storage(), open_storage()
+    writing.begin()
+    row = counts({200: 5}, {7: 5})
+    writing.commit({(None, TODAY): row}, [])
+    assert writing.read_counts([(None, TODAY), (None, TODAY - 1)]) == {(None, TODAY): row}
 
     async def ask() -> None:
-        total = sum(range(1, asking.WRITERS + 1))
-        assert (await asking.days(None, TODAY, TODAY))[TODAY].latencies == {7: total}
+        assert (await asking.days(None, TODAY, TODAY))[TODAY].latencies == {7: 5}
         assert await asking.customers(TODAY, TODAY) == {}
-        assert [row.writer for row in await asking.ledger()] == list(range(asking.WRITERS))
         await asking.aclose()
 
     asyncio.run(ask())
 
 
 def test_the_ledger_comes_back_a_row_a_log(open_storage: OpenStorage) -> None:
-    writing = open_storage(0)
+    writing = open_storage()
     writing.begin()
     rows = [ledger(log="odd name,=\\"), ledger(log="second", offset=7)]
     writing.commit({}, rows)
-    assert open_storage(0).begin() == rows
+    assert open_storage().begin() == rows
 
 
 def test_requests_can_be_stored_twice(open_storage: OpenStorage) -> None:
     lines = "".join(f'2026-11-23 16:15:35 cu"s{n} /a"b\\c 200 0.7{n}\n' for n in range(10)).encode()
     lines = lines.replace(b"2026-11-23", time.strftime("%Y-%m-%d", time.gmtime()).encode())
-    writing = open_storage(0)
+    writing = open_storage()
     writing.begin()
     for _ in range(2):
         writing.store_requests(StoredRequests("log", 0, parse(lines)[0]))
         writing.commit({}, [])
-
-
-def test_every_customer_has_one_writer() -> None:
-    assert {writer_of(f"customer{n}", 2) for n in range(100)} == {0, 1}
-    assert writer_of("customer", 1) == 0

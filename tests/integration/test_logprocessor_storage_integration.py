@@ -16,11 +16,10 @@ from pathlib import Path
 import oracle
 from influxd import InfluxServer
 from lines import CUSTOMERS, valid_lines
-from log_processor.chunk import Chunk
-from log_processor.divide import divide
+from log_processor.chunk import Chunk, parse_chunk
 from log_processor.log_handler import LogHandler
 from storage.contract import LedgerRow, Storage
-from storage.counts import Position
+from storage.counts import DayCounts, Position
 from storage.influxdb import InfluxStorage
 from storage.sqlite import SqliteStorage
 from storage.statistics import statistics
@@ -34,25 +33,21 @@ class TestCustomerStatsIntegration(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         if url := os.environ.get("TEST_INFLUXDB_URL"):
             server = InfluxServer(url, os.environ["TEST_INFLUXDB_ORG"], os.environ["TEST_INFLUXDB_ADMIN_TOKEN"])
-            bucket = server.new_bucket()
-            self.open_storage = lambda writer: InfluxStorage(url, server.org, bucket, server.admin_token, writer)
+            self.storage: Storage = InfluxStorage(url, server.org, server.new_bucket(), server.admin_token)
         else:
-            path = Path(folder.name) / "requests.sqlite"
-            self.open_storage = lambda writer: SqliteStorage(path, writer)
-        self.open_storage(None).set_up()
+            self.storage = SqliteStorage(Path(folder.name) / "requests.sqlite")
+        self.storage.set_up()
+        self.addCleanup(self.storage.close)
 
     def test_log_handler_and_storage(self) -> None:
         lines = valid_lines(1_000, days=5)
-        chunk = Chunk("log", Position(0, 0), Position(0, len(lines)), lines, "fingerprint")
-        writers = self.open_storage(None).WRITERS
-        for writer, batch in enumerate(divide(chunk, writers, oldest_day=0)):
-            storage = self.open_storage(writer)
-            self.addCleanup(storage.close)
-            self.assertEqual(storage.begin(), [])
-            ledger = [LedgerRow("log", writer, Position(0, 0), "")]
-            handler = LogHandler(storage, ledger, lambda: 0, threading.Event())
-            handler.handle(batch)
-            handler.end_epoch()
+        chunk = Chunk("log", Position(0, 0), Position(0, len(lines)), lines, "fingerprint", behind=False)
+        self.assertEqual(self.storage.begin(), [])
+        ledger = [LedgerRow("log", Position(0, 0), "")]
+        handler = LogHandler(self.storage, ledger, lambda: 0, threading.Event())
+        self.addCleanup(handler.close)
+        handler.handle(parse_chunk(chunk, oldest_day=0))
+        handler.end_epoch()
 
         truth = oracle.days_of(lines)
         for customer in [*CUSTOMERS, None]:
@@ -64,16 +59,15 @@ class TestCustomerStatsIntegration(unittest.TestCase):
     def daily(self, customer: str | None) -> dict[str, oracle.Figures]:
         """Date -> figures, as the store has them."""
 
-        async def ask() -> dict[str, oracle.Figures]:
-            storage: Storage = self.open_storage(None)
-            days = await storage.days(customer, 0, 100_000)
-            await storage.aclose()
-            return {
-                str(date.fromordinal(date(1970, 1, 1).toordinal() + day)): astuple(statistics(days[day]))
-                for day in days
-            }
+        async def ask() -> dict[int, DayCounts]:
+            days = await self.storage.days(customer, 0, 100_000)
+            await self.storage.aclose()
+            return days
 
-        return asyncio.run(ask())
+        return {
+            str(date.fromordinal(date(1970, 1, 1).toordinal() + day)): astuple(statistics(counts))
+            for day, counts in asyncio.run(ask()).items()
+        }
 
 
 if __name__ == "__main__":
