@@ -33,5 +33,5 @@ def load(settings_class: type[AnySettings]) -> AnySettings:
         for fault in error.errors():
             name = str(fault["loc"][0]).upper() if fault["loc"] else ""
             value = "" if fault["type"] == "missing" or not name else f"={fault['input']!s}"
-            print(f"{name}{value}: {fault['msg']}", file=sys.stderr)  # noqa: T201
+            print(f"{name}{value}: {fault['msg'].removeprefix('Value error, ')}", file=sys.stderr)  # noqa: T201
         sys.exit(EXIT_CONFIG)
