@@ -31,11 +31,6 @@ remove_container_things() {
     return
   fi
   remove_test_containers "label=com.request-statistics.tests=$ROOT"
-  if another_clone_runs; then
-    say "These are left alone, and so are the images:"
-    foreign_containers
-    return
-  fi
   remove_containers --volumes
   remove_images
 }

@@ -48,6 +48,7 @@ readonly FIRST_LINES_SECONDS=60
 readonly CLEAR_LINE=$'\e[2K'
 
 main() {
+  command -v curl >/dev/null || die "curl is needed to see when the api is ready: install it"
   load_settings
   check_log
   choose_mode
@@ -60,7 +61,7 @@ main() {
   trap stop_started EXIT
   trap 'exit 130' INT
   trap 'exit 143' TERM
-  if [ "$mode" = docker ]; then start_containers; else start_local; fi
+  if [ "$mode" = docker ]; then start_in_containers; else start_as_processes; fi
   if [ -n "$generator" ]; then
     await "No line is stored" "$FIRST_LINES_SECONDS" "log_generator log_processor api" lines_are_stored
   fi
@@ -84,7 +85,10 @@ To follow it: $0 --no-generator"
 stop_earlier() {
   stop_processes
   if engine_answers; then
-    [ "$mode" != docker ] || refuse_foreign_containers
+    if [ "$mode" = docker ]; then
+      refuse_foreign_containers
+      [ -n "$keep" ] || refuse_foreign_volumes
+    fi
     remove_containers
   fi
 }
@@ -127,15 +131,13 @@ services() {
   [ -z "$generator" ] || say log_generator
 }
 
-start_containers() {
-  export_caller
+start_in_containers() {
   LOG_FOLDER=${log%/*}
   LOG_FILE=${log##*/}
   export LOG_FOLDER LOG_FILE
-  say "Building the image"
-  docker compose build --quiet log_processor || die "the image cannot be built. Without containers: $0 --local"
+  build_image docker compose build log_processor
   # shellcheck disable=SC2046
-  docker compose up --detach --no-build $(services) || fail "The containers do not start" "setup $(services)"
+  start_containers up --detach --no-build $(services) || fail "The containers do not start" "setup $(services)"
   collect_container_logs
   await "The api is not ready" "$READY_SECONDS" api api_answers /ready
 }
@@ -153,7 +155,7 @@ collect_container_logs() {
   collector=$!
 }
 
-start_local() {
+start_as_processes() {
   prepare_venv requirements.txt
   export STORAGE=sqlite PYTHONPATH=$ROOT/src PYTHONUNBUFFERED=1
   mkdir -p "$(dirname "$SQLITE_PATH")"

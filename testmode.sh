@@ -40,14 +40,14 @@ docker_is_usable || die "$docker_problem, and test mode is made of containers.
 A single test without them: ./run_tests.sh --local tests/unit -k parser"
 stop_processes
 refuse_foreign_containers
+# shellcheck disable=SC2119
 remove_containers
 refuse_taken_port API_PORT
 refuse_taken_port INFLUXDB_PORT
 
-export_caller
-readonly LAYERS=(--file docker-compose.yml --file docker-compose.testmode.yml)
-docker compose "${LAYERS[@]}" build
-docker compose "${LAYERS[@]}" up --detach --no-build --wait log_processor api
+layers=(--file docker-compose.yml --file docker-compose.testmode.yml)
+build_image docker compose "${layers[@]}" build log_processor
+start_containers "${layers[@]}" up --detach --no-build --wait log_processor api
 say "Ready. For example:"
 show_tests
 say "To end it: ./cleanup.sh"

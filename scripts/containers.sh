@@ -1,8 +1,9 @@
 # shellcheck shell=bash
-# shellcheck disable=SC2034,SC2119
+# shellcheck disable=SC2034
 # Container mode. Sourced after common.sh.
 
 readonly PROJECT=request-statistics
+readonly COMPOSE_LABEL=com.docker.compose.project
 readonly CONTAINERS=(influx_db log_processor api log_generator)
 readonly TEST_IMAGE=request-statistics:test
 readonly TEST_PREFIX=request-statistics-tests
@@ -18,15 +19,16 @@ unset COMPOSE_FILE COMPOSE_PROJECT_NAME COMPOSE_PROFILES
 docker_problem=""
 docker_is_usable() {
   local answer
+  docker_problem=""
   if ! command -v docker >/dev/null; then
     docker_problem="there is no docker on PATH"
   elif ! docker compose version >/dev/null 2>&1; then
     docker_problem="docker has no Compose plugin"
   elif ! answer=$(docker version --format '{{.Server.Version}}' 2>&1); then
     docker_problem="the Docker engine does not answer (${answer##*$'\n'})"
-  elif ! has_image "$python_image" && ! pull "$python_image" docker pull --platform linux/amd64 "$python_image"; then
+  elif ! has_image "$python_image" && ! pull --platform linux/amd64 "$python_image"; then
     docker_problem="the image $python_image is neither here nor can it be pulled"
-  elif ! has_image "$influx_image" && ! pull "$influx_image" docker pull "$influx_image"; then
+  elif ! has_image "$influx_image" && ! pull "$influx_image"; then
     docker_problem="the image $influx_image is neither here nor can it be pulled"
   fi
   [ -z "$docker_problem" ]
@@ -35,10 +37,8 @@ docker_is_usable() {
 has_image() { docker image inspect "$1" >/dev/null 2>&1; }
 
 pull() {
-  local image=$1
-  shift
-  say "Pulling $image"
-  "$@" >/dev/null 2>&1
+  say "Pulling ${*: -1}"
+  docker pull "$@" >/dev/null 2>&1
 }
 
 engine_answers() { command -v docker >/dev/null && docker version >/dev/null 2>&1; }
@@ -55,13 +55,24 @@ export_caller() {
 # Print the containers that have our names, or our project's, and were not made from this folder.
 foreign_containers() {
   local name project folder
-  docker ps --all --format '{{.Names}}|{{.Label "com.docker.compose.project"}}|{{.Label "com.docker.compose.project.working_dir"}}' |
+  docker ps --all --format "{{.Names}}|{{.Label \"$COMPOSE_LABEL\"}}|{{.Label \"$COMPOSE_LABEL.working_dir\"}}" |
     while IFS='|' read -r name project folder; do
-      [[ " ${CONTAINERS[*]} " == *" $name "* || $project == "$PROJECT" ]] || continue
-      [[ $project == "$PROJECT" && $(cd "$folder" 2>/dev/null && pwd -P) == "$ROOT" ]] && continue
-      say "$name, made ${folder:+in }${folder:-by other means}"
+      if [[ $project == "$PROJECT" || " ${CONTAINERS[*]} " == *" $name "* ]] &&
+        ! { [ "$project" = "$PROJECT" ] && is_root "$folder"; }; then
+        say "$name, made ${folder:+in }${folder:-by other means}"
+      fi
     done
 }
+
+# Whether the containers and volumes of our project's name are this folder's. A second clone has the same names.
+are_ours() {
+  local folders
+  folders=$(docker ps --all --filter "label=$COMPOSE_LABEL=$PROJECT" --format "{{.Label \"$COMPOSE_LABEL.working_dir\"}}")
+  if [ -n "$folders" ]; then is_root "${folders%%$'\n'*}"; else [ -f "$RUN_FOLDER/volumes" ]; fi
+}
+
+# Whether a folder, maybe by another name, is this project's root.
+is_root() { [ "$(cd "$1" 2>/dev/null && pwd -P)" = "$ROOT" ]; }
 
 refuse_foreign_containers() {
   local foreign
@@ -71,19 +82,36 @@ $foreign
 Remove them yourself, or do without containers: ./start.sh --local"
 }
 
-# Whether the project's containers are those of another clone, whose they and their volumes then are.
-another_clone_runs() {
-  local folder
-  for folder in $(docker ps --all --filter "label=com.docker.compose.project=$PROJECT" \
-    --format '{{.Label "com.docker.compose.project.working_dir"}}' ); do
-    [ "$(cd "$folder" 2>/dev/null && pwd -P)" = "$ROOT" ] || return 0
-  done
-  return 1
+refuse_foreign_volumes() {
+  local volumes
+  volumes=$(docker volume ls --quiet --filter "label=$COMPOSE_LABEL=$PROJECT")
+  are_ours || [ -z "$volumes" ] || die "these volumes were not made by a start from this folder, so they are not cleared:
+$volumes
+Go on with them: $0 --keep. Or remove them yourself: docker compose down --volumes"
 }
 
 # Stop and remove our containers; with --volumes, their data too.
 remove_containers() {
-  another_clone_runs || docker compose --progress quiet down --remove-orphans "$@"
+  ! are_ours || docker compose --progress quiet down --remove-orphans "$@"
+}
+
+# build_image DOCKER COMMAND...
+build_image() {
+  local log=$LOGS_FOLDER/build.log
+  say "Building the image"
+  mkdir -p "$RUN_FOLDER" "$LOGS_FOLDER"
+  touch "$RUN_FOLDER/images"
+  if ! "$@" >"$log" 2>&1; then
+    tail -n 20 "$log"
+    die "the image cannot be built, see $log. To do without containers: --local"
+  fi
+}
+
+# start_containers COMPOSE ARGUMENT...
+start_containers() {
+  export_caller
+  touch "$RUN_FOLDER/volumes"
+  docker compose "$@"
 }
 
 # remove_test_containers FILTER: those of run_tests.sh, with their network.
@@ -93,7 +121,7 @@ remove_test_containers() {
 }
 
 remove_images() {
-  docker image ls --quiet --filter label=com.request-statistics.image | sort -u | xargs docker image rm --force \
+  [ ! -f "$RUN_FOLDER/images" ] || docker image ls --quiet --filter label=com.request-statistics.image | sort -u | xargs docker image rm --force \
     >/dev/null 2>&1 || true
 }
 

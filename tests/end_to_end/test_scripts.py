@@ -1,0 +1,293 @@
+"""The scripts, as a user runs them, in a copy of the project and without Docker."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from influxd import free_port
+
+pytestmark = pytest.mark.host
+
+PROJECT = Path(__file__).resolve().parents[2]
+NOT_COPIED = shutil.ignore_patterns(
+    ".git", ".venv", ".run", ".*_cache", ".hypothesis", "data", "logs", "secrets", "*.log"
+)
+SCRIPTS = ["start.sh", "run_tests.sh", "testmode.sh", "cleanup.sh"]
+SECONDS = 120
+LINE = "2026-11-23 16:15:35 cust_5 /api/v1/resource4 200 0.772\n"
+
+
+class Copy:
+    """A copy of the project, where no Docker can be used and the api has a port of its own."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        shutil.copytree(PROJECT, root, symlinks=True, ignore=NOT_COPIED)
+        commands = root.parent / "commands"
+        commands.mkdir()
+        self.environment = {
+            **os.environ,
+            "PATH": f"{commands}:{os.environ['PATH']}",
+            "API_PORT": str(free_port()),
+            "LOG_BATCH_SIZE": "100",
+            "LOG_INTERVAL_SECONDS": "0.1",
+            "MAX_LOGS_TO_GENERATE": "500",
+            "STREAM_MAX_WAIT_TIME_IN_SECONDS": "0.1",
+        }
+        self.commands = commands
+        self.replace_command("docker", "exit 1")
+        self.share_venv()
+
+    def replace_command(self, name: str, script: str) -> None:
+        """Put a shell script in the place of a command on PATH."""
+        command = self.commands / name
+        command.write_text(f"#!/bin/sh\n{script}\n")
+        command.chmod(0o755)
+
+    def share_venv(self) -> None:
+        """Take the environment that the tests run in, where run_tests.sh made it; else start.sh makes one."""
+        if (Path(sys.prefix) / "installed-requirements.txt").exists():
+            (self.root / ".venv").symlink_to(sys.prefix)
+
+    def run(self, script: str, *arguments: str, cwd: Path | None = None, **variables: str) -> "Result":
+        """Run a script to its end."""
+        done = subprocess.run(
+            [self.root / script, *arguments],
+            cwd=cwd or self.root,
+            env={**self.environment, **variables},
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    def total_requests(self) -> int:
+        url = f"http://127.0.0.1:{self.environment['API_PORT']}/customers/stats"
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            total: int = json.load(answer)["total_requests"]
+            return total
+
+    def processes(self) -> dict[str, int]:
+        """The numbers of the services' processes that run, by service."""
+        found = {}
+        for file in (self.root / ".run").glob("*.pid"):
+            process = int(file.read_text().split()[0])
+            if is_running(process):
+                found[file.stem] = process
+        return found
+
+    def snapshot(self) -> set[Path]:
+        return {path.relative_to(self.root) for path in self.root.rglob("*") if "__pycache__" not in path.parts}
+
+
+class Result:
+    """How a script ended."""
+
+    def __init__(self, status: int, output: str, errors: str) -> None:
+        self.status = status
+        self.output = output
+        self.errors = errors
+
+    def __repr__(self) -> str:
+        return f"status {self.status}\n{self.output}\n{self.errors}"
+
+
+def is_running(process: int) -> bool:
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Iterator[Copy]:
+    made = Copy(tmp_path / "project")
+    yield made
+    made.run("cleanup.sh")
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_help_is_shown_in_any_folder(script: str, tmp_path: Path) -> None:
+    done = subprocess.run([PROJECT / script, "--help"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(f"Usage: ./{script}")
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("script", ["start.sh", "testmode.sh", "cleanup.sh"])
+def test_an_unknown_argument_is_refused(script: str, copy: Copy) -> None:
+    before = copy.snapshot()
+    result = copy.run(script, "--nonsense")
+    assert result.status == 2
+    assert "unknown argument --nonsense" in result.errors
+    assert copy.snapshot() == before
+
+
+@pytest.mark.parametrize("script", ["start.sh", "run_tests.sh"])
+def test_only_one_mode_can_be_asked_for(script: str, copy: Copy) -> None:
+    result = copy.run(script, "--local", "--docker")
+    assert result.status == 1
+    assert "not both" in result.errors
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments"), [("start.sh", ["--docker"]), ("run_tests.sh", ["--docker"]), ("testmode.sh", [])]
+)
+def test_what_needs_docker_says_what_is_missing_and_what_to_do(script: str, arguments: list[str], copy: Copy) -> None:
+    result = copy.run(script, *arguments)
+    assert result.status == 1
+    assert "docker has no Compose plugin" in result.errors
+    assert "--local" in result.errors
+
+
+def test_without_a_fit_python_it_says_which_are_fit(copy: Copy) -> None:
+    for name in ["python3.10", "python3.11", "python3.12", "python3", "python"]:
+        copy.replace_command(name, "exit 1")
+    (copy.root / ".venv").unlink(missing_ok=True)
+    result = copy.run("start.sh", "--local")
+    assert result.status == 1
+    assert "Python 3.10, 3.11 or 3.12" in result.errors
+
+
+@pytest.mark.parametrize("through_a_link", [False, True])
+def test_a_foreign_log_is_neither_cleared_nor_written(through_a_link: bool, copy: Copy, tmp_path: Path) -> None:
+    foreign = tmp_path / "foreign.log"
+    foreign.write_text(LINE)
+    named = foreign
+    if through_a_link:
+        named = copy.root / "data.log"
+        named.symlink_to(foreign)
+    result = copy.run("start.sh", "--local", "--detach", LOG_FILE_PATH=str(named))
+    assert result.status == 1
+    assert "--no-generator" in result.errors
+    assert copy.processes() == {}
+    assert foreign.read_text() == LINE
+
+
+def test_a_foreign_database_is_not_cleared(copy: Copy, tmp_path: Path) -> None:
+    database = tmp_path / "others.sqlite"
+    database.write_text("precious")
+    result = copy.run("start.sh", "--local", "--detach", SQLITE_PATH=str(database))
+    assert result.status == 1
+    assert "--keep" in result.errors
+    assert database.read_text() == "precious"
+
+
+def test_a_taken_port_is_told_with_its_variable_before_anything_is_cleared(copy: Copy) -> None:
+    log = copy.root / "src/log_generator/api_requests.log"
+    log.write_text(LINE)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        result = copy.run("start.sh", "--local", "--detach", API_PORT=str(port))
+    assert result.status == 1
+    assert f"port {port} is taken" in result.errors
+    assert "API_PORT=" in result.errors
+    assert log.read_text() == LINE
+
+
+def test_a_bad_setting_is_told(copy: Copy) -> None:
+    result = copy.run("start.sh", "--local", "--detach", POLL_INTERVAL_MS="often")
+    assert result.status == 1
+    assert "POLL_INTERVAL_MS=often" in result.output
+    assert copy.processes() == {}
+
+
+def test_from_a_start_to_the_cleanup(copy: Copy, tmp_path: Path) -> None:
+    before = copy.snapshot()
+
+    result = copy.run("start.sh", "--detach", cwd=tmp_path)
+    assert result.status == 0, result
+    assert "Without containers, because docker has no Compose plugin." in result.output
+    assert copy.total_requests() > 0
+    shown = re.search(r"curl '(.*)'", result.output)
+    assert shown is not None
+    with urllib.request.urlopen(shown[1], timeout=10) as answer:
+        assert json.load(answer)["total_requests"] > 0
+
+    log = copy.root / "src/log_generator/api_requests.log"
+    wait_until(lambda: len(log.read_bytes().splitlines()) == 500)
+    compare = [sys.executable, copy.root / "tests/end_to_end/compare_with_log.py", "--wait", "30", log]
+    compare += ["--api", f"http://127.0.0.1:{copy.environment['API_PORT']}"]
+    assert subprocess.run(compare, capture_output=True, text=True, check=True).stdout.count("500 requests") == 1
+
+    first = copy.processes()
+    assert first.keys() >= {"log_processor", "api"}
+    result = copy.run("start.sh", "--local", "--detach", "--keep")
+    assert result.status == 0, result
+    assert not any(is_running(process) for process in first.values())
+    wait_until(lambda: copy.total_requests() == 1000)
+
+    result = copy.run("start.sh", "--local", "--detach", MAX_LOGS_TO_GENERATE="100")
+    assert result.status == 0, result
+    wait_until(lambda: copy.total_requests() == 100)
+
+    last = copy.processes()
+    result = copy.run("cleanup.sh")
+    assert result.status == 0, result
+    assert not any(is_running(process) for process in last.values())
+    assert copy.snapshot() == before - {Path(".venv")}
+    assert copy.run("cleanup.sh").status == 0
+
+
+def test_a_log_of_the_users_own_is_followed_and_left_as_it_is(copy: Copy, tmp_path: Path) -> None:
+    log = tmp_path / "own.log"
+    log.write_text(LINE * 3)
+    follow = {"LOG_FILE_PATH": str(log), "START_POSITION": "beginning"}
+    result = copy.run("start.sh", "--local", "--detach", "--no-generator", **follow)
+    assert result.status == 0, result
+    assert copy.processes().keys() == {"log_processor", "api"}
+    wait_until(lambda: copy.total_requests() == 3)
+    with log.open("a") as file:
+        file.write(LINE)
+    wait_until(lambda: copy.total_requests() == 4)
+    assert copy.run("cleanup.sh", **follow).status == 0
+    assert log.read_text() == LINE * 4
+
+
+def test_ctrl_c_stops_all(copy: Copy) -> None:
+    start = subprocess.Popen(
+        [copy.root / "start.sh", "--local"],
+        env={**copy.environment, "MAX_LOGS_TO_GENERATE": "0"},
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert start.stdout is not None
+    for line in start.stdout:
+        if line.startswith("log_processor") and "event=stored" in line:
+            break
+    running = copy.processes()
+    assert running.keys() == {"log_generator", "log_processor", "api"}
+    # As a terminal does: to all that stand in the foreground.
+    os.killpg(start.pid, signal.SIGINT)
+    start.communicate(timeout=30)
+    assert start.returncode == 130
+    assert not any(is_running(process) for process in running.values())
+
+
+def test_a_process_that_only_has_the_number_of_ours_is_left_alone(copy: Copy) -> None:
+    with subprocess.Popen(["sleep", "60"]) as other:
+        (copy.root / ".run").mkdir()
+        (copy.root / ".run/api.pid").write_text(f"{other.pid} 1\n")
+        assert copy.run("cleanup.sh").status == 0
+        assert is_running(other.pid)
+        other.kill()
