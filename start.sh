@@ -42,6 +42,7 @@ while [ $# -gt 0 ]; do
   shift
 done
 
+asked_to_stop=""
 readonly READY_SECONDS=60
 readonly FIRST_LINES_SECONDS=60
 # What Compose writes before the lines of a log.
@@ -59,8 +60,9 @@ main() {
   make_log_files
 
   trap stop_started EXIT
-  trap 'exit 130' INT
-  trap 'exit 143' TERM
+  # Noted only, and obeyed where nothing is half done.
+  trap 'asked_to_stop=130' INT
+  trap 'asked_to_stop=143' TERM
   if [ "$mode" = docker ]; then start_in_containers; else start_as_processes; fi
   if [ -n "$generator" ]; then
     await "No line is stored" "$FIRST_LINES_SECONDS" "log_generator log_processor api" lines_are_stored
@@ -172,6 +174,8 @@ start_as_processes() {
 
 start_service() { start_process "$1" "$VENV_PYTHON" -m "$1"; }
 
+obey() { [ -z "$asked_to_stop" ] || exit "$asked_to_stop"; }
+
 stop_started() {
   trap '' INT TERM
   say "Stopping"
@@ -187,6 +191,7 @@ await() {
   local fault=$1 deadline=$((SECONDS + $2)) services=$3
   shift 3
   until "$@" >/dev/null 2>&1; do
+    obey
     ! ended_service >/dev/null || fail "$(ended_service) has ended" "$(ended_service)"
     [ "$SECONDS" -lt "$deadline" ] || fail "$fault" "$services"
     sleep 0.1
@@ -209,6 +214,7 @@ ended_service() {
 # fail FAULT SERVICES: show their last lines, and end.
 fail() {
   local name
+  obey
   for name in $2; do
     say "--- $name: its last lines ---"
     if [ "$mode" = docker ]; then
@@ -257,12 +263,14 @@ follow_logs() {
     done &
   done
   if [ "$mode" = docker ]; then
-    wait "$collector"
+    wait "$collector" || obey
     die "the containers have ended"
   fi
   until ended_service >/dev/null; do
+    obey
     sleep 1
   done
+  obey
   die "$(ended_service) has ended"
 }
 
