@@ -31,6 +31,7 @@ class Pipeline:
             "PYTHONPATH": str(SOURCES),
             "LOG_FILE_PATH": str(self.log),
             "HEARTBEAT_PATH": str(folder / "heartbeat"),
+            "DEAD_LETTERS_PATH": str(folder / "dead_letters.jsonl"),
             "STREAM_MAX_WAIT_TIME_IN_SECONDS": "0.1",
             "START_POSITION": "beginning",
             **environment,

@@ -36,7 +36,7 @@ class Store:
         storage = self.open()
         storage.begin()
         storage.store_requests(StoredRequests("log", 0, requests))
-        storage.commit(counts, [LedgerRow("log", Position(0, len(lines)), "fingerprint")])
+        storage.commit(counts, [LedgerRow("log", "/logs/log", Position(0, 0), Position(0, len(lines)), "fingerprint")])
 
 
 @contextmanager

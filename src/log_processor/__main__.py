@@ -1,27 +1,32 @@
-"""`python -m log_processor` follows the log; `python -m log_processor health` says whether it does."""
+"""`python -m log_processor` follows the logs; `health` says whether it does."""
 
 import argparse
 import sys
 import time
 from datetime import timedelta
+from functools import partial
 
 from bytewax._bytewax import cli_main
 
 from log_processor import dataflow
+from log_processor.dead_letters import DeadLetters
 from log_processor.ending import stop_on_signals
-from log_processor.heartbeat import Heartbeat, is_alive
+from log_processor.followed_logs import FollowedLogs
+from log_processor.log_files import LogFiles
 from log_processor.log_handler import LogHandler
+from log_processor.reporting import Reporter, is_alive
+from log_processor.retry import until_stored
 from log_processor.settings import ProcessorSettings
-from log_processor.source import Collector, LogSource
-from log_processor.start_position import ledger_row
-from log_processor.tail import Tail
+from log_processor.source import LogPartition, LogSource
+from log_processor.waiting import Events, Polling, Waiter
 from request_log.line import SECONDS_A_DAY
 from service import logs
 from service.settings import load
 from storage.backend import open_storage
+from storage.contract import StorageUnavailable
 
-# How often the counts are written. A signal to end, a crash or a slow store does not change what is stored.
-EPOCH = timedelta(seconds=0.2)
+# How often the counts are written, where that does not cost too much.
+EPOCH = timedelta(seconds=0.1)
 
 log = logs.logger(__name__)
 
@@ -38,37 +43,44 @@ def main() -> None:
 
 
 def run(settings: ProcessorSettings) -> None:
-    """Follow the log until a signal says to end."""
+    """Follow the logs until a signal says to end."""
     stop = stop_on_signals()
+    storage = open_storage(settings)
+    ledger = until_stored(storage.begin)
+    files = LogFiles(settings.patterns(), {settings.log_file_path: settings.log_name})
+    followed = FollowedLogs(files, ledger, settings.stream_max_size, settings.stream_max_wait_time_in_seconds)
+    new = followed.first_rows(settings.start_position)
+    until_stored(partial(storage.commit, {}, new))
 
     def oldest_day() -> int:
         return int(time.time()) // SECONDS_A_DAY - settings.retention_days
 
-    storage = open_storage(settings)
-    row = ledger_row(storage, settings.log_name, settings.log_file_path, settings.start_position, stop)
-
-    def collector() -> Collector:
-        tail = Tail(settings.log_file_path, row.position, row.fingerprint)
-        return Collector(settings.log_name, tail, settings.stream_max_size, settings.stream_max_wait_time_in_seconds)
-
-    settings.heartbeat_path.parent.mkdir(parents=True, exist_ok=True)
-    source = LogSource(
-        collector,
-        timedelta(milliseconds=settings.poll_interval_ms),
-        stop.is_set,
-        Heartbeat(settings.heartbeat_path).beat,
+    handler = LogHandler(
+        storage,
+        [*ledger, *new],
+        DeadLetters(settings.dead_letters_path, settings.dead_letters_max_bytes),
+        Reporter(storage, followed.sightings, settings.heartbeat_path),
+        oldest_day,
+        stop,
     )
-    flow = dataflow.build(source, LogHandler(storage, [row], oldest_day, stop), oldest_day)
-    log.info(
-        "following",
-        log=str(settings.log_file_path),
-        store=settings.storage,
-        workers=settings.workers,
-        generation=row.position.generation,
-        offset=row.position.offset,
-    )
+
+    def waiter() -> Waiter:
+        if settings.follow == "poll" or sys.platform != "linux":
+            return Polling()
+        return Events(followed.folders, lambda: followed.waiting() or handler.is_busy() or stop.is_set())
+
+    def partition() -> LogPartition:
+        interval = timedelta(milliseconds=settings.poll_interval_ms)
+        return LogPartition(followed, waiter(), interval, stop.is_set, handler.epoch_wanted)
+
+    log.info("started", store=settings.storage, workers=settings.workers, follow=settings.follow)
+    flow = dataflow.build(LogSource(partition), handler, oldest_day)
     cli_main(flow, workers_per_process=settings.workers, epoch_interval=EPOCH)  # type: ignore[no-untyped-call]
-    storage.close()
+    try:
+        storage.close()
+    except StorageUnavailable as error:
+        # All is stored; the next processor only waits some seconds to be sure that this one is gone.
+        log.warning("store_not_released", reason=str(error))
     log.info("stopped", lines_lost=0)
 
 

@@ -5,9 +5,12 @@ from dataclasses import dataclass, field
 
 from request_log.line import Reason
 from request_log.parser import Rejected, Requests, parse
+from storage.contract import Gap
 from storage.counts import Position
 
+# What is kept of a line that is too long.
 KEPT_BYTES = 1024
+DIGEST_BYTES = 16
 
 
 @dataclass(slots=True)
@@ -17,7 +20,7 @@ class Overlong:
     length: int = 0
     beginning: bytes = b""
     end: bytes = b""
-    digest: "hashlib.blake2b" = field(default_factory=lambda: hashlib.blake2b(digest_size=16))
+    digest: "hashlib.blake2b" = field(default_factory=lambda: hashlib.blake2b(digest_size=DIGEST_BYTES))
 
     def add(self, data: bytes) -> None:
         """The line's next bytes."""
@@ -32,6 +35,7 @@ class Chunk:
     """Whole lines of one log, from `start` up to `end`."""
 
     log: str
+    path: str
     start: Position
     end: Position
     lines: bytes
@@ -42,6 +46,8 @@ class Chunk:
     """Whether much more waits in the file."""
     overlong: Overlong | None = None
     """Instead of lines: one that is too long."""
+    gaps: tuple[Gap, ...] = ()
+    """What could not be had any more, before `start`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +55,12 @@ class Batch:
     """A chunk after parsing."""
 
     log: str
+    path: str
     start: Position
     end: Position
     fingerprint: str
     behind: bool
+    gaps: tuple[Gap, ...]
     requests: Requests
     rejected: list[Rejected]
 
@@ -62,6 +70,17 @@ def parse_chunk(chunk: Chunk, oldest_day: int) -> Batch:
     if chunk.overlong is None:
         requests, rejected = parse(chunk.lines, chunk.start.offset, oldest_day)
     else:
-        line = Rejected(chunk.start.offset, Reason.TOO_LONG, chunk.overlong.beginning)
-        requests, rejected = Requests(), [line]
-    return Batch(chunk.log, chunk.start, chunk.end, chunk.fingerprint, chunk.behind, requests, rejected)
+        line = chunk.overlong
+        requests = Requests()
+        rejected = [Rejected(chunk.start.offset, Reason.TOO_LONG, line.beginning, line.length, line.digest.hexdigest())]
+    return Batch(
+        chunk.log,
+        chunk.path,
+        chunk.start,
+        chunk.end,
+        chunk.fingerprint,
+        chunk.behind,
+        chunk.gaps,
+        requests,
+        rejected,
+    )

@@ -8,17 +8,36 @@ import threading
 from types import FrameType
 from typing import NoReturn
 
+from service.logs import logger
+
+# So long a store that is away may hold up the end.
+GRACE_SECONDS = 4.0
+
+log = logger(__name__)
+
 
 def stop_on_signals() -> threading.Event:
-    """An event that SIGTERM and SIGINT set: the source then hands on what it has read, and the flow runs dry."""
+    """An event that SIGTERM and SIGINT set: the source then hands on what it has read, and the flow runs dry.
+
+    Where it does not within four seconds, because the store is away, the process ends all the same.
+    """
     stop = threading.Event()
 
     def set_stop(_signal: int, _frame: FrameType | None) -> None:
-        stop.set()
+        if not stop.is_set():
+            stop.set()
+            late = threading.Timer(GRACE_SECONDS, _leave_late)
+            late.daemon = True
+            late.start()
 
     signal.signal(signal.SIGTERM, set_stop)
     signal.signal(signal.SIGINT, set_stop)
     return stop
+
+
+def _leave_late() -> None:
+    log.warning("stopped_before_all_was_stored", lines_lost=0, next="the next start reads them again")
+    leave(0)
 
 
 def leave(status: int) -> NoReturn:

@@ -15,6 +15,9 @@ from functools import partial
 
 from log_processor import epoch_counts
 from log_processor.chunk import Batch
+from log_processor.dead_letters import DeadLetters
+from log_processor.ending import leave
+from log_processor.reporting import Reporter
 from log_processor.retry import until_stored
 from service.logs import logger
 from storage.contract import LedgerRow, Storage, StoredRequests
@@ -23,6 +26,7 @@ from storage.counts import CountsKey, DayCounts, Position
 # Rows of counts that stay in memory; one that has left is read back.
 ROWS_IN_MEMORY = 50_000
 REJECTED_LINES_SHOWN = 10
+GAPS_KEPT = 100
 # Writing the counts takes time from storing requests, the more the more customers are busy. So the next time waits for
 # a multiple of what the last one took: short where there is time, long while a backlog is worked off.
 PAUSE_FACTOR = 3
@@ -38,11 +42,19 @@ class LogHandler:
     """Batches of a log may come in any order within an epoch; together they have no gaps."""
 
     def __init__(
-        self, storage: Storage, ledger: Sequence[LedgerRow], oldest_day: Callable[[], int], stop: threading.Event
+        self,
+        storage: Storage,
+        ledger: Sequence[LedgerRow],
+        dead_letters: DeadLetters,
+        reporter: Reporter,
+        oldest_day: Callable[[], int],
+        stop: threading.Event,
     ) -> None:
-        """`ledger`: where we are, a row for each log that will come. `oldest_day`: the first that is kept (days since
+        """`ledger`: where we are in the logs that the store knows. `oldest_day`: the first that is kept (days since
         1970-01-01)."""
         self._storage = storage
+        self._dead_letters = dead_letters
+        self._reporter = reporter
         self._ledger = {row.log: row for row in ledger}
         self._oldest_day = oldest_day
         self._stop = stop
@@ -62,58 +74,90 @@ class LogHandler:
         if batch.requests:
             stored = StoredRequests(batch.log, batch.start.generation, batch.requests)
             send = partial(self._storage.store_requests, stored)
-            self._sending.append(self._senders.submit(until_stored, send, self._stop))
+            self._sending.append(self._senders.submit(until_stored, send))
         while len(self._sending) > self._storage.SENDERS:
             self._sending.popleft().result()
+
+    def epoch_wanted(self) -> bool:
+        """Whether there is something to do at the end of an epoch in which no lines come."""
+        return self._reporter.is_due() or (bool(self._uncommitted_logs) and time.monotonic() >= self._next_commit)
+
+    def is_busy(self) -> bool:
+        """Whether something waits for the end of an epoch."""
+        return bool(self._epoch or self._uncommitted_logs)
 
     def end_epoch(self) -> None:
         """Count the epoch's requests and, when it is time, commit."""
         while self._sending:
             self._sending.popleft().result()
-        batches = [batch for batch in self._epoch if batch.end > batch.start]
-        behind = any(batch.behind for batch in self._epoch)
+        batches = sorted(self._epoch, key=lambda batch: batch.start)
         self._epoch.clear()
-        if batches:
-            self._count(batches)
-            _report(batches)
+        self._count([batch for batch in batches if self._is_news(batch)])
         due = time.monotonic() >= self._next_commit or self._uncommitted_lines >= LINES_A_COMMIT
         if self._uncommitted_logs and (due or self._stop.is_set()):
+            behind = any(batch.behind for batch in batches)
             self._commit(PAUSE_FACTOR_BEHIND if behind else PAUSE_FACTOR)
+        if self._reporter.is_due():
+            self._reporter.report()
 
     def close(self) -> None:
         """End the senders, which have nothing left to do."""
         self._senders.shutdown()
+        self._dead_letters.close()
+
+    def _is_news(self, batch: Batch) -> bool:
+        return batch.end > batch.start or bool(batch.gaps) or batch.log not in self._ledger
 
     def _count(self, batches: Sequence[Batch]) -> None:
+        """Add requests to their rows of counts, keep rejected lines, and move the ledger on; all of it in memory."""
+        if not batches:
+            return
         touched = epoch_counts.touched(batches)
         missing = [key for key in touched if key not in self._rows]
         if missing:
-            found = until_stored(partial(self._storage.read_counts, missing), self._stop)
+            found = until_stored(partial(self._storage.read_counts, missing))
             self._rows.update({key: found.get(key) or DayCounts() for key in missing})
         epoch_counts.add(batches, self._rows)
         self._uncommitted |= touched
-        for batch in sorted(batches, key=lambda batch: batch.start):
-            self._ledger[batch.log] = _next_row(self._ledger[batch.log], batch)
+        for batch in batches:
+            _keep(self._dead_letters.write, batch)
+            self._ledger[batch.log] = _next_row(self._ledger.get(batch.log) or _first_row(batch), batch)
             self._uncommitted_logs.add(batch.log)
             self._uncommitted_lines += len(batch.requests)
+        _report(batches)
 
     def _commit(self, pause_factor: int) -> None:
         """Write the counts that have changed, then the ledger."""
         start = time.monotonic()
+        _keep(self._dead_letters.sync)
         counts = {key: self._rows[key] for key in self._uncommitted}
         ledger = [self._ledger[name] for name in self._uncommitted_logs]
-        until_stored(partial(self._storage.commit, counts, ledger), self._stop)
+        until_stored(partial(self._storage.commit, counts, ledger))
         self._uncommitted.clear()
         self._uncommitted_logs.clear()
         self._uncommitted_lines = 0
         if len(self._rows) > ROWS_IN_MEMORY:
             self._rows = counts
-        end = time.monotonic()
-        self._next_commit = end + min(pause_factor * (end - start), LONGEST_PAUSE_SECONDS)
         oldest_day = self._oldest_day()
         if oldest_day > self._removed_before:
-            until_stored(partial(self._storage.remove_expired, oldest_day), self._stop)
+            until_stored(partial(self._storage.remove_expired, oldest_day))
             self._removed_before = oldest_day
+        end = time.monotonic()
+        self._next_commit = end + min(pause_factor * (end - start), LONGEST_PAUSE_SECONDS)
+
+
+def _keep(action: Callable[..., None], *arguments: Batch) -> None:
+    """Write dead letters, or end the program: the ledger must not move past a line that is kept nowhere."""
+    try:
+        action(*arguments)
+    except OSError as error:
+        log.error("dead_letters_failed", reason=error.strerror, file=error.filename, lines_lost=0)
+        leave(1)
+
+
+def _first_row(batch: Batch) -> LedgerRow:
+    """The ledger of a log that appeared while we were running."""
+    return LedgerRow(batch.log, batch.path, batch.start, batch.start, batch.fingerprint)
 
 
 def _next_row(row: LedgerRow, batch: Batch) -> LedgerRow:
@@ -122,11 +166,13 @@ def _next_row(row: LedgerRow, batch: Batch) -> LedgerRow:
         raise AssertionError(f"{batch.log}: lines from {row.position} to {batch.start} did not come")
     return replace(
         row,
+        path=batch.path,
         position=batch.end,
         fingerprint=batch.fingerprint,
         read=row.read + len(batch.requests) + len(batch.rejected),
         stored=row.stored + len(batch.requests),
         rejected=Counter(row.rejected) + Counter(line.reason for line in batch.rejected),
+        gaps=(row.gaps + batch.gaps)[-GAPS_KEPT:],
         newest=max(row.newest, max(batch.requests.seconds, default=0)),
     )
 
@@ -143,12 +189,15 @@ def _report(batches: Sequence[Batch]) -> None:
             reason=line.reason.value,
             line=line.line[:100].decode(errors="backslashreplace"),
         )
-    last = max(batch.end for batch in batches)
-    log.info(
-        "stored",
-        lines=sum(len(batch.requests) for batch in batches),
-        rejected=len(rejected),
-        batches=len(batches),
-        generation=last.generation,
-        offset=last.offset,
-    )
+    lines = sum(len(batch.requests) for batch in batches)
+    if lines or rejected:
+        last = batches[-1]
+        log.info(
+            "stored",
+            lines=lines,
+            rejected=len(rejected),
+            batches=len(batches),
+            log=last.log,
+            generation=last.end.generation,
+            offset=last.end.offset,
+        )

@@ -17,3 +17,8 @@ def rotated(path: Path) -> list[Path]:
         return (-int(number), "") if number.isdigit() and len(number) <= 4 else (0, number)
 
     return sorted((found for found in path.parent.iterdir() if name.fullmatch(found.name)), key=age)
+
+
+def is_rotated_name(path: Path) -> bool:
+    """Whether a file is by its name a rotated one, compressed or not: `log.1`, `log.2.gz`, `log-20261123`."""
+    return re.search(r"(\.[0-9]{1,4}|[.-][0-9]{8}[0-9T.-]*)(\.(gz|bz2|xz|zst))?$", path.name) is not None

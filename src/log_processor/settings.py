@@ -1,13 +1,23 @@
 """Settings of the log processor."""
 
+import glob
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from service.logs import Level
-from service.settings import ProjectPath
+from service.settings import PROJECT_ROOT, ProjectPath
 from storage.settings import StorageSettings
+
+
+def _patterns(text: str) -> str:
+    """Check that there is a folder to look in for each of the comma-separated paths and globs."""
+    for pattern in text.split(","):
+        folder = PROJECT_ROOT / Path(pattern.strip()).parent
+        if not glob.has_magic(str(folder)) and not folder.is_dir():
+            raise ValueError(f"there is no folder {folder}")
+    return text
 
 
 class ProcessorSettings(StorageSettings):
@@ -15,9 +25,14 @@ class ProcessorSettings(StorageSettings):
 
     log_file_path: ProjectPath = Field(default=Path("src/log_generator/api_requests.log"), validate_default=True)
     log_name: str = Field(default="api_requests", pattern=r"^[A-Za-z0-9._-]{1,100}$")
-    """Names the log in the store. Under another name the same lines are other requests."""
+    """Names the log at LOG_FILE_PATH in the store; another log is named by its path. Under another name the same lines
+    are other requests."""
+    log_files: Annotated[str, AfterValidator(_patterns)] = ""
+    """Paths and globs of the logs to follow, separated by commas; empty: LOG_FILE_PATH."""
     start_position: Literal["end", "beginning"] = "end"
     """Where to begin in a log that the store has never seen."""
+    follow: Literal["events", "poll"] = "events"
+    """How to notice that a log has grown."""
     poll_interval_ms: int = Field(default=1, ge=1, le=60_000)
     stream_max_size: int = Field(default=5_000, ge=1, le=100_000)
     """Lines: so many make a batch."""
@@ -25,6 +40,15 @@ class ProcessorSettings(StorageSettings):
     """A batch is handed on when its first line has waited this long."""
     workers: int = Field(default=4, ge=1, le=64)
     """Bytewax workers: threads of this process."""
+    dead_letters_path: ProjectPath = Field(default=Path("data/dead_letters.jsonl"), validate_default=True)
+    dead_letters_max_bytes: int = Field(default=16_777_216, ge=1_024)
+    """At this size the file of dead letters is rotated; five are kept."""
     heartbeat_path: ProjectPath = Field(default=Path(".run/log_processor.heartbeat"), validate_default=True)
     """The file whose time tells the health check that the processor moves on."""
     logging_level: Level = "INFO"
+
+    def patterns(self) -> list[Path]:
+        """The paths and globs to follow, absolute."""
+        if not self.log_files:
+            return [self.log_file_path]
+        return [PROJECT_ROOT / pattern.strip() for pattern in self.log_files.split(",") if pattern.strip()]

@@ -1,31 +1,19 @@
 """Where to begin."""
 
 import os
-import threading
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from log_processor.fingerprint import Fingerprint
-from log_processor.retry import until_stored
-from storage.contract import LedgerRow, Storage
+from storage.contract import LedgerRow
 from storage.counts import Position
 
 
-def ledger_row(
-    storage: Storage, log_name: str, path: Path, start: Literal["end", "beginning"], stop: threading.Event
-) -> LedgerRow:
-    """Where the store is in this log.
-
-    A log that the store has never seen gets its row now, so that a process that dies at once does not begin further on:
-    at the file's end, after its last whole line, or at its beginning.
-    """
-    for row in until_stored(storage.begin, stop):
-        if row.log == log_name:
-            return row
-    row = LedgerRow(log_name, *_first_position(path, start))
-    until_stored(partial(storage.commit, {}, [row]), stop)
-    return row
+def first_row(log_name: str, path: Path, start: Literal["end", "beginning"]) -> LedgerRow:
+    """The ledger of a log that the store has never seen: at the file's end, after its last whole line, or at its
+    beginning."""
+    position, fingerprint = _first_position(path, start)
+    return LedgerRow(log_name, str(path), position, position, fingerprint)
 
 
 def _first_position(path: Path, start: Literal["end", "beginning"]) -> tuple[Position, str]:

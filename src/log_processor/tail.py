@@ -16,6 +16,7 @@ from log_processor.fingerprint import HEAD_BYTES, TAIL_BYTES, Fingerprint
 from log_processor.rotation import rotated
 from request_log.line import MAX_LINE_BYTES
 from service.logs import logger
+from storage.contract import Gap
 from storage.counts import Position
 
 # A writer may go on with the renamed file for a while: it is left when it has been quiet for this long.
@@ -34,7 +35,7 @@ class Tail:
 
     def __init__(self, path: Path, position: Position, fingerprint: str) -> None:
         """`fingerprint`: of the file at `position`; "" where there was no file."""
-        self._path = path
+        self.path = path
         self._generation, self._offset = position
         self._file: int | None = None
         self._head = b""
@@ -43,6 +44,7 @@ class Tail:
         self.buffer = bytearray()
         self.lines = 0
         self.overlong: Overlong | None = None
+        self.gaps: list[Gap] = []
         self._truncated = False
         self._quiet_since = time.monotonic()
         self._next_check = 0.0
@@ -59,6 +61,11 @@ class Tail:
         if self._file is None:
             return ""
         return str(Fingerprint.of_bytes(self._file, self._head, self._tail))
+
+    @property
+    def size(self) -> int:
+        """Bytes in the current file; 0 while there is none."""
+        return os.fstat(self._file).st_size if self._file is not None else 0
 
     @property
     def bytes_behind(self) -> int:
@@ -127,10 +134,10 @@ class Tail:
             return False
         self._next_check = now + CHECK_SECONDS
         if self._file is None:
-            self._open(self._path)
+            self._open(self.path)
             return False
         try:
-            found = self._path.stat()
+            found = self.path.stat()
         except FileNotFoundError:
             # Renamed or deleted, and no new one is there: the writer still has the old one.
             return False
@@ -142,7 +149,7 @@ class Tail:
         """Go on with the start of the file that came after the current one. What is in the buffer is let go."""
         assert self._file is not None, "a generation ends only where there is a file"
         ours = os.fstat(self._file)
-        names = [name for name in [*rotated(self._path), self._path] if name.exists()]
+        names = [name for name in [*rotated(self.path), self.path] if name.exists()]
         ages = [name.stat().st_ino for name in names]
         if ours.st_ino in ages[:-1]:
             after = names[ages.index(ours.st_ino) + 1]
@@ -162,7 +169,7 @@ class Tail:
         self._truncated = not self._find(Fingerprint.of_bytes(self._file, self._head, self._tail))
         log.warning(
             "truncated",
-            log=str(self._path),
+            log=str(self.path),
             generation=self._generation,
             offset=self._offset,
             rest="lost" if self._truncated else "found in a copy",
@@ -170,11 +177,11 @@ class Tail:
 
     def _begin(self, known: Fingerprint | None) -> None:
         if known is None:
-            self._open(self._path)
+            self._open(self.path)
         elif not self._find(known):
             log.warning(
                 "bytes_lost",
-                log=str(self._path),
+                log=str(self.path),
                 generation=self._generation,
                 offset=self._offset,
                 reason="the file that was being read is gone: truncated, or deleted after a rotation",
@@ -186,12 +193,12 @@ class Tail:
         self._generation, self._offset = self._generation + 1, 0
         self._truncated = False
         self._open(path)
-        log.info("generation_begun", log=str(self._path), generation=self._generation, file=path.name)
+        log.info("generation_begun", log=str(self.path), generation=self._generation, file=path.name)
 
     def _find(self, known: Fingerprint) -> bool:
         """Open the file that holds the bytes before the position and those in the buffer: the log itself, or the latest
         rotated one that does."""
-        for path in [self._path, *reversed(rotated(self._path))]:
+        for path in [self.path, *reversed(rotated(self.path))]:
             try:
                 file = os.open(path, os.O_RDONLY)
             except FileNotFoundError:
@@ -207,8 +214,8 @@ class Tail:
 
         A file of an earlier generation was last written before the current one was.
         """
-        unread = [path for path in rotated(self._path) if path.stat().st_mtime_ns > modified]
-        return unread[0] if unread else self._path
+        unread = [path for path in rotated(self.path) if path.stat().st_mtime_ns > modified]
+        return unread[0] if unread else self.path
 
     def _open(self, path: Path) -> None:
         try:

@@ -81,6 +81,9 @@ class Rejected:
     offset: int
     reason: Reason
     line: bytes
+    length: int | None = None
+    """Bytes of the whole line, where `line` is only its beginning; `digest` is its hash then."""
+    digest: str = ""
 
 
 class _Cache(dict[str, int]):
@@ -192,7 +195,9 @@ def _set_undecodable_aside(lines: list[bytes], offsets: list[int]) -> tuple[list
         try:
             line.decode()
         except UnicodeDecodeError:
-            rejected.append(Rejected(start, Reason.NOT_UTF8, line))
+            # Whether a long line comes here at all depends on how it was read: the reason must not.
+            reason = Reason.TOO_LONG if len(line) > MAX_LINE_BYTES else Reason.NOT_UTF8
+            rejected.append(Rejected(start, reason, line))
         else:
             good.append((line, start))
     return [line for line, _ in good], [start for _, start in good], rejected

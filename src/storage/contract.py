@@ -6,6 +6,7 @@ Errors:
     StorageError
      |- StorageUnavailable    it may work later: try again
      |- StorageRefused        it will never work like this: wrong token, missing bucket, conflicting types
+     |- StorageHeld           another processor writes to this store
 """
 
 from abc import ABC, abstractmethod
@@ -31,19 +32,51 @@ class StorageRefused(StorageError):
     """The store answered that it will not do this: trying again cannot help."""
 
 
+class StorageHeld(StorageError):
+    """Another processor writes to this store: two would overwrite each other's counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Bytes of a log that could not be had any more: from `position` to the end of that generation."""
+
+    position: Position
+    reason: str
+
+
 @dataclass(frozen=True, slots=True)
 class LedgerRow:
-    """How far we are in one log. Through `position`: lines read = stored + rejected."""
+    """How far we are in one log. From `first` through `position`: lines read = stored + rejected."""
 
     log: str
+    path: str
+    """Where the log was followed; rotated files are beside it."""
+    first: Position
+    """Where the store began with this log: at its beginning, or at what was its end then."""
     position: Position
     fingerprint: str
     """Tells the file of this generation from every other, see log_processor.fingerprint."""
     read: int = 0
     stored: int = 0
     rejected: Mapping[Reason, int] = field(default_factory=Counter)
+    gaps: tuple[Gap, ...] = ()
     newest: int = 0
     """Unix time (s) of the latest request stored; 0 where there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A log's file as the processor last saw it."""
+
+    log: str
+    time: float
+    """Unix time, s."""
+    position: Position
+    """Through which the log was read; the ledger may be a little behind."""
+    size: int
+    """Bytes of the current file."""
+    bytes_behind: int
+    """Bytes not read, those of rotated files that are still to come included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +109,7 @@ class Storage(ABC):
         """Begin to write: the ledger, a row a log.
 
         From here on a write that an earlier process left under way can no longer put an old row of counts over a new
-        one.
+        one. StorageHeld where another processor is alive; a dead one is taken over within seconds.
         """
 
     @abstractmethod
@@ -93,12 +126,17 @@ class Storage(ABC):
         """Replace these rows of counts and, when they are stored, these rows of the ledger."""
 
     @abstractmethod
+    def report(self, sightings: Sequence[Sighting]) -> None:
+        """Say where the logs are, and that this processor is alive: about once a second. StorageHeld when another one
+        has taken over."""
+
+    @abstractmethod
     def remove_expired(self, oldest_day: int) -> None:
         """Remove what is of days before `oldest_day` (days since 1970-01-01)."""
 
     @abstractmethod
     def close(self) -> None:
-        """Close the connection of the synchronous half."""
+        """Close the connection of the synchronous half; another processor may begin at once."""
 
     # Asking: the api. Days are UTC days since 1970-01-01, ranges inclusive.
 
@@ -122,6 +160,10 @@ class Storage(ABC):
     @abstractmethod
     async def ledger(self) -> list[LedgerRow]:
         """The ledger, a row a log."""
+
+    @abstractmethod
+    async def sightings(self) -> list[Sighting]:
+        """The latest sighting of each log."""
 
     @abstractmethod
     async def aclose(self) -> None:

@@ -34,21 +34,6 @@ class DayCounts:
         self.latencies.update(other.latencies)
 
 
-def encode_counter(counter: Counter[int]) -> str:
-    """`{200: 12, 404: 1}` -> `200:12,404:1`, in the order of the keys."""
-    return ",".join([f"{value}:{count}" for value, count in sorted(counter.items())])
-
-
-def decode_counter(text: str) -> Counter[int]:
-    """The reverse of `encode_counter`."""
-    counter: Counter[int] = Counter()
-    if text:
-        for pair in text.split(","):
-            value, _, count = pair.partition(":")
-            counter[int(value)] = int(count)
-    return counter
-
-
 def merge(days: Iterable[DayCounts]) -> DayCounts:
     """The counts of several days together, without `applied`."""
     total = DayCounts()

@@ -7,6 +7,8 @@ there, when it begins and after each write that failed; it claims the slot in th
 """
 
 import json
+import random
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -18,10 +20,30 @@ from influxdb_client.client.influxdb_client import InfluxDBClient
 from influxdb_client.client.write_api import SYNCHRONOUS
 from influxdb_client.rest import ApiException
 
-from request_log.line import SECONDS_A_DAY, Reason
-from storage.contract import LedgerRow, Storage, StorageError, StorageRefused, StorageUnavailable, StoredRequests
-from storage.counts import CountsKey, DayCounts, Position, decode_counter, encode_counter
+from request_log.line import SECONDS_A_DAY
+from storage.contract import (
+    LedgerRow,
+    Sighting,
+    Storage,
+    StorageError,
+    StorageHeld,
+    StorageRefused,
+    StorageUnavailable,
+    StoredRequests,
+)
+from storage.counts import CountsKey, DayCounts, Position
+from storage.holder import Holder
 from storage.line_protocol import request_lines, string_field, tag
+from storage.text import (
+    decode_applied,
+    decode_counter,
+    decode_gaps,
+    decode_rejected,
+    encode_applied,
+    encode_counter,
+    encode_gaps,
+    encode_rejected,
+)
 
 _NANOSECONDS = 10**9
 _DAY = SECONDS_A_DAY * _NANOSECONDS
@@ -29,8 +51,15 @@ _DAY = SECONDS_A_DAY * _NANOSECONDS
 _AFTER_ALL_LINES = 7_258_118_400 * _NANOSECONDS  # 2200-01-01
 _TIMEOUT_SECONDS = 10.0
 _LINES_A_WRITE = 1_000
+_SLOT_STEP = 1_000_000
+_RELEASED = -1
+# A holder that is not heard of for so long is dead: it reports every second.
+_HOLDER_SILENT_SECONDS = 5.0
+_HOLDER_LOOK_SECONDS = 0.5
 _KEYS_A_QUESTION = 200
 _COUNTS = "statuses, latencies, applied"
+_LATEST_SLOT = "SELECT slot, holder FROM slots ORDER BY time DESC LIMIT 1"
+_HOLDER = "SELECT holder, beat FROM holder"
 _LEDGER = "SELECT * FROM ledger"
 _IN_RANGE = "time >= $start AND time < $end"
 _REFUSALS = {400, 401, 403, 404, 413, 422}
@@ -48,6 +77,8 @@ class InfluxStorage(Storage):
     def __init__(self, url: str, org: str, bucket: str, token: str) -> None:
         self._bucket = bucket
         self._slot: int | None = None
+        self._holder = str(Holder.this_process())
+        self._beat = 0
         http: dict[str, Any] = {
             "base_url": url,
             "headers": {"Authorization": f"Token {token}"},
@@ -64,6 +95,7 @@ class InfluxStorage(Storage):
         """The bucket is made by `python -m storage setup`, with a token that the services do not have."""
 
     def begin(self) -> list[LedgerRow]:
+        self._wait_for_holder()
         self._claim_slot()
         return _latest_ledger(self._ask(_LEDGER, {}))
 
@@ -99,18 +131,45 @@ class InfluxStorage(Storage):
         self._write([ledger_line(row, slot) for row in ledger])
         self._slot = slot
 
+    def report(self, sightings: Sequence[Sighting]) -> None:
+        rows = self._ask(_LATEST_SLOT, {})
+        if rows and rows[0]["holder"] != self._holder:
+            raise StorageHeld(f"{Holder.decode(rows[0]['holder']).named()} has taken over writing to this store.")
+        self._beat += 1
+        self._write([holder_line(self._holder, self._beat), *map(sighting_line, sightings)])
+
     def remove_expired(self, oldest_day: int) -> None:
         """InfluxDB does it by itself: the bucket's retention."""
 
     def close(self) -> None:
+        if self._beat:
+            self._write([holder_line(self._holder, _RELEASED)])
+            self._beat = 0
         self._questions.close()
         self._client.close()
 
+    def _wait_for_holder(self) -> None:
+        """Return when no other processor is alive: it released the store, or it has not been heard of for a while."""
+        deadline = time.monotonic() + _HOLDER_SILENT_SECONDS
+        first = self._ask(_HOLDER, {})
+        if not first or first[0]["beat"] == _RELEASED or first[0]["holder"] == self._holder:
+            return
+        holder = Holder.decode(first[0]["holder"])
+        while not holder.is_certainly_dead() and time.monotonic() < deadline:
+            time.sleep(_HOLDER_LOOK_SECONDS)
+            if self._ask(_HOLDER, {})[0]["beat"] not in (first[0]["beat"], _RELEASED):
+                raise StorageHeld(f"This store is written by {holder.named()}: only one can.")
+
     def _claim_slot(self) -> int:
-        """Take the next slot, durably before it is used."""
-        rows = self._ask("SELECT slot FROM slots ORDER BY time DESC LIMIT 1", {})
-        slot = int(rows[0]["slot"]) + 1 if rows else 1
-        self._write([slot_line(slot)])
+        """Take a slot higher than all before, durably before it is used.
+
+        Two processes that claim at the same moment take different ones, and the lower one finds out by its report.
+        """
+        rows = self._ask(_LATEST_SLOT, {})
+        latest = int(rows[0]["slot"]) if rows else 0
+        slot = (latest // _SLOT_STEP + 1) * _SLOT_STEP + random.randrange(_SLOT_STEP)
+        self._beat += 1
+        self._write([slot_line(slot, self._holder), holder_line(self._holder, self._beat)])
         self._slot = slot
         return slot
 
@@ -156,6 +215,19 @@ class InfluxStorage(Storage):
     async def ledger(self) -> list[LedgerRow]:
         return _latest_ledger(await self._ask_async(_LEDGER, {}))
 
+    async def sightings(self) -> list[Sighting]:
+        rows = await self._ask_async("SELECT * FROM sightings", {})
+        return [
+            Sighting(
+                log=unquote(row["log"]),
+                time=row["seen"],
+                position=Position(row["generation"], row["offset"]),
+                size=row["size"],
+                bytes_behind=row["bytes_behind"],
+            )
+            for row in sorted(rows, key=lambda row: str(row["log"]))
+        ]
+
     async def aclose(self) -> None:
         await self._async_questions.aclose()
 
@@ -174,7 +246,7 @@ def counts_line(key: CountsKey, counts: DayCounts, slot: int) -> bytes:
     fields = (
         f"statuses={string_field(encode_counter(counts.statuses))}"
         f",latencies={string_field(encode_counter(counts.latencies))}"
-        f",applied={string_field(json.dumps(counts.applied))}"
+        f",applied={string_field(encode_applied(counts.applied))}"
     )
     return f"{series} {fields} {day * _DAY + slot}".encode()
 
@@ -182,15 +254,31 @@ def counts_line(key: CountsKey, counts: DayCounts, slot: int) -> bytes:
 def ledger_line(row: LedgerRow, slot: int) -> bytes:
     """The ledger of one log."""
     return (
-        f"ledger,log={tag(row.log)} generation={row.position.generation}i,offset={row.position.offset}i"
+        f"ledger,log={tag(row.log)} path={string_field(row.path)}"
+        f",first_generation={row.first.generation}i,first_offset={row.first.offset}i"
+        f",generation={row.position.generation}i,offset={row.position.offset}i"
         f",fingerprint={string_field(row.fingerprint)},read={row.read}i,stored={row.stored}i"
-        f",rejected={string_field(json.dumps(row.rejected))},newest={row.newest}i {_AFTER_ALL_LINES + slot}"
+        f",rejected={string_field(encode_rejected(row.rejected))},gaps={string_field(encode_gaps(row.gaps))}"
+        f",newest={row.newest}i {_AFTER_ALL_LINES + slot}"
     ).encode()
 
 
-def slot_line(slot: int) -> bytes:
+def slot_line(slot: int, holder: str) -> bytes:
     """The claim to a slot. A point a slot, so that no late write can take a claim back."""
-    return f"slots slot={slot}i {_AFTER_ALL_LINES + slot}".encode()
+    return f"slots slot={slot}i,holder={string_field(holder)} {_AFTER_ALL_LINES + slot}".encode()
+
+
+def holder_line(holder: str, beat: int) -> bytes:
+    """Who writes, with a number that changes while it is alive."""
+    return f"holder holder={string_field(holder)},beat={beat}i {_AFTER_ALL_LINES}".encode()
+
+
+def sighting_line(row: Sighting) -> bytes:
+    """A log as it was last seen."""
+    return (
+        f"sightings,log={tag(row.log)} seen={row.time!r},generation={row.position.generation}i"
+        f",offset={row.position.offset}i,size={row.size}i,bytes_behind={row.bytes_behind}i {_AFTER_ALL_LINES}"
+    ).encode()
 
 
 def _range(first: int, last: int) -> dict[str, int]:
@@ -199,7 +287,7 @@ def _range(first: int, last: int) -> dict[str, int]:
 
 
 def _counts(row: _Row) -> DayCounts:
-    applied = {log: Position(*position) for log, position in json.loads(row.get("applied", "{}")).items()}
+    applied = decode_applied(row.get("applied", "{}"))
     return DayCounts(decode_counter(row["statuses"]), decode_counter(row["latencies"]), applied)
 
 
@@ -209,11 +297,14 @@ def _latest_ledger(rows: list[_Row]) -> list[LedgerRow]:
     return [
         LedgerRow(
             log=unquote(row["log"]),
+            path=row["path"],
+            first=Position(row["first_generation"], row["first_offset"]),
             position=Position(row["generation"], row["offset"]),
             fingerprint=row["fingerprint"],
             read=row["read"],
             stored=row["stored"],
-            rejected={Reason(reason): lines for reason, lines in json.loads(row["rejected"]).items()},
+            rejected=decode_rejected(row["rejected"]),
+            gaps=decode_gaps(row["gaps"]),
             newest=row["newest"],
         )
         for _, row in sorted(latest.items())

@@ -6,16 +6,36 @@ again from there.
 """
 
 import asyncio
-import json
+import fcntl
+import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from request_log.line import SECONDS_A_DAY, Reason
-from storage.contract import LedgerRow, Storage, StorageRefused, StorageUnavailable, StoredRequests
-from storage.counts import CountsKey, DayCounts, Position, decode_counter, encode_counter
+from request_log.line import SECONDS_A_DAY
+from storage.contract import (
+    LedgerRow,
+    Sighting,
+    Storage,
+    StorageHeld,
+    StorageRefused,
+    StorageUnavailable,
+    StoredRequests,
+)
+from storage.counts import CountsKey, DayCounts, Position
+from storage.holder import Holder
+from storage.text import (
+    decode_applied,
+    decode_counter,
+    decode_gaps,
+    decode_rejected,
+    encode_applied,
+    encode_counter,
+    encode_gaps,
+    encode_rejected,
+)
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS requests (
@@ -39,16 +59,30 @@ CREATE TABLE IF NOT EXISTS customer_day (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS ledger (
     log TEXT PRIMARY KEY,
+    path TEXT NOT NULL,
+    first_generation INTEGER NOT NULL,
+    first_offset INTEGER NOT NULL,
     generation INTEGER NOT NULL,
     offset INTEGER NOT NULL,
     fingerprint TEXT NOT NULL,
     read INTEGER NOT NULL,
     stored INTEGER NOT NULL,
     rejected TEXT NOT NULL,          -- JSON: reason -> lines
-    newest INTEGER NOT NULL              -- Unix time, seconds
+    gaps TEXT NOT NULL,              -- JSON: [[generation, offset, reason], ...]
+    newest INTEGER NOT NULL          -- Unix time, seconds
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS sightings (
+    log TEXT PRIMARY KEY,
+    time REAL NOT NULL,              -- Unix time, seconds
+    generation INTEGER NOT NULL,
+    offset INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    bytes_behind INTEGER NOT NULL
 ) WITHOUT ROWID;
 """
 _BUSY_SECONDS = 5.0
+# SQLite's words for what waiting can mend (Python 3.10 has no error codes). A full disk is not among them.
+_MAY_PASS = ("locked", "busy", "unable to open")
 _ALL = ""
 
 Answer = TypeVar("Answer")
@@ -62,6 +96,7 @@ class SqliteStorage(Storage):
     def __init__(self, path: Path) -> None:
         self._path = path
         self._connection: sqlite3.Connection | None = None
+        self._lock: int | None = None
         self._uncommitted: list[StoredRequests] = []
 
     # Writing
@@ -76,6 +111,7 @@ class SqliteStorage(Storage):
     def begin(self) -> list[LedgerRow]:
         self._uncommitted.clear()
         with self._errors():
+            self._take_lock()
             return _ledger(self._writing())
 
     def store_requests(self, batch: StoredRequests) -> None:
@@ -89,8 +125,9 @@ class SqliteStorage(Storage):
             for customer, day in keys:
                 row = self._writing().execute(query, (customer or _ALL, day)).fetchone()
                 if row is not None:
-                    applied = {log: Position(*position) for log, position in json.loads(row[2]).items()}
-                    found[customer, day] = DayCounts(decode_counter(row[0]), decode_counter(row[1]), applied)
+                    found[customer, day] = DayCounts(
+                        decode_counter(row[0]), decode_counter(row[1]), decode_applied(row[2])
+                    )
         return found
 
     def commit(self, counts: Mapping[CountsKey, DayCounts], ledger: Sequence[LedgerRow]) -> None:
@@ -105,27 +142,37 @@ class SqliteStorage(Storage):
                         day,
                         encode_counter(row.statuses),
                         encode_counter(row.latencies),
-                        json.dumps(row.applied),
+                        encode_applied(row.applied),
                     )
                     for (customer, day), row in counts.items()
                 ),
             )
             connection.executemany(
-                "INSERT OR REPLACE INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                f"INSERT OR REPLACE INTO ledger VALUES ({', '.join('?' * 12)})",
                 (
                     (
                         row.log,
+                        row.path,
+                        *row.first,
                         *row.position,
                         row.fingerprint,
                         row.read,
                         row.stored,
-                        json.dumps(row.rejected),
+                        encode_rejected(row.rejected),
+                        encode_gaps(row.gaps),
                         row.newest,
                     )
                     for row in ledger
                 ),
             )
         self._uncommitted.clear()
+
+    def report(self, sightings: Sequence[Sighting]) -> None:
+        with self._errors(), self._writing() as connection:
+            connection.executemany(
+                "INSERT OR REPLACE INTO sightings VALUES (?, ?, ?, ?, ?, ?)",
+                ((row.log, row.time, *row.position, row.size, row.bytes_behind) for row in sightings),
+            )
 
     def remove_expired(self, oldest_day: int) -> None:
         with self._errors(), self._writing() as connection:
@@ -136,6 +183,24 @@ class SqliteStorage(Storage):
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _take_lock(self) -> None:
+        """Hold the lock of the file beside the store, which says who has it. The system frees it when we die."""
+        if self._lock is not None:
+            return
+        lock = os.open(self._path.with_name(self._path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = Holder.decode(os.read(lock, 1_000).decode())
+            os.close(lock)
+            raise StorageHeld(f"The store {self._path} is written by {holder.named()}: only one can.") from None
+        os.truncate(lock, 0)
+        os.write(lock, str(Holder.this_process()).encode())
+        self._lock = lock
 
     # Asking
 
@@ -173,6 +238,11 @@ class SqliteStorage(Storage):
     async def ledger(self) -> list[LedgerRow]:
         return await self._ask(_ledger)
 
+    async def sightings(self) -> list[Sighting]:
+        query = "SELECT log, time, generation, offset, size, bytes_behind FROM sightings ORDER BY log"
+        rows = await self._ask(lambda connection: connection.execute(query).fetchall())
+        return [Sighting(row[0], row[1], Position(row[2], row[3]), row[4], row[5]) for row in rows]
+
     async def aclose(self) -> None:
         return
 
@@ -204,10 +274,10 @@ class SqliteStorage(Storage):
     def _errors(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.OperationalError, OSError) as error:
-            raise StorageUnavailable(f"SQLite store {self._path.name}: {error}") from error
-        except sqlite3.DatabaseError as error:
-            raise StorageRefused(f"SQLite store {self._path.name}: {error}") from error
+        except (sqlite3.DatabaseError, OSError) as error:
+            may_pass = any(word in str(error) for word in _MAY_PASS)
+            kind = StorageUnavailable if may_pass else StorageRefused
+            raise kind(f"SQLite store {self._path}: {error}") from error
 
 
 def _rows(batch: StoredRequests) -> Iterator[tuple[str, int, int, int, str, str, int, str]]:
@@ -225,17 +295,24 @@ def _rows(batch: StoredRequests) -> Iterator[tuple[str, int, int, int, str, str,
         yield batch.log, batch.generation, offset, second, customer, path, status, duration
 
 
+def _dicts(cursor: sqlite3.Cursor) -> Iterator[dict[str, Any]]:
+    names = [column[0] for column in cursor.description]
+    return (dict(zip(names, row, strict=True)) for row in cursor)
+
+
 def _ledger(connection: sqlite3.Connection) -> list[LedgerRow]:
-    columns = "log, generation, offset, fingerprint, read, stored, rejected, newest"
     return [
         LedgerRow(
-            log=row[0],
-            position=Position(row[1], row[2]),
-            fingerprint=row[3],
-            read=row[4],
-            stored=row[5],
-            rejected={Reason(reason): lines for reason, lines in json.loads(row[6]).items()},
-            newest=row[7],
+            log=row["log"],
+            path=row["path"],
+            first=Position(row["first_generation"], row["first_offset"]),
+            position=Position(row["generation"], row["offset"]),
+            fingerprint=row["fingerprint"],
+            read=row["read"],
+            stored=row["stored"],
+            rejected=decode_rejected(row["rejected"]),
+            gaps=decode_gaps(row["gaps"]),
+            newest=row["newest"],
         )
-        for row in connection.execute(f"SELECT {columns} FROM ledger ORDER BY log")
+        for row in _dicts(connection.execute("SELECT * FROM ledger ORDER BY log"))
     ]

@@ -11,7 +11,7 @@ import pytest
 from influxd import InfluxServer
 from request_log.line import Reason
 from request_log.parser import parse
-from storage.contract import LedgerRow, Storage, StoredRequests
+from storage.contract import Gap, LedgerRow, Sighting, Storage, StoredRequests
 from storage.counts import CountsKey, DayCounts, Position
 from storage.influxdb import InfluxStorage
 from storage.sqlite import SqliteStorage
@@ -59,7 +59,18 @@ def counts(statuses: dict[int, int], latencies: dict[int, int], offset: int = 10
 
 
 def ledger(offset: int = 100, log: str = "log") -> LedgerRow:
-    return LedgerRow(log, Position(3, offset), "print", 12, 10, {Reason.FIELDS: 1, Reason.TIME: 1}, 1_700_000_000)
+    return LedgerRow(
+        log=log,
+        path="/logs/a log",
+        first=Position(1, 7),
+        position=Position(3, offset),
+        fingerprint="print",
+        read=12,
+        stored=10,
+        rejected={Reason.FIELDS: 1, Reason.TIME: 1},
+        gaps=(Gap(Position(2, 5), 'a "reason"'),),
+        newest=1_700_000_000,
+    )
 
 
 def test_an_empty_store_knows_nothing(open_storage: OpenStorage) -> None:
@@ -113,6 +124,7 @@ def test_a_later_row_replaces_an_earlier_one_also_after_a_restart(open_storage: 
         writing.commit({key: counts({200: 1}, {1: 1})}, [])
         writing.commit({key: latest}, [ledger(offset=offset)])
         assert open_storage().read_counts([key]) == {key: latest}
+        writing.close()
 
     asking = open_storage()
 
@@ -144,6 +156,7 @@ def test_the_ledger_comes_back_a_row_a_log(open_storage: OpenStorage) -> None:
     writing.begin()
     rows = [ledger(log="odd name,=\\"), ledger(log="second", offset=7)]
     writing.commit({}, rows)
+    writing.close()
     assert open_storage().begin() == rows
 
 
@@ -155,3 +168,17 @@ def test_requests_can_be_stored_twice(open_storage: OpenStorage) -> None:
     for _ in range(2):
         writing.store_requests(StoredRequests("log", 0, parse(lines)[0]))
         writing.commit({}, [])
+
+
+def test_sightings_come_back(open_storage: OpenStorage) -> None:
+    writing, asking = open_storage(), open_storage()
+    writing.begin()
+    for age in (5.5, 0.25):
+        rows = [Sighting(log, 1_700_000_000 - age, Position(1, 2), 30, 40) for log in ("a", "b c")]
+        writing.report(rows)
+
+    async def ask() -> None:
+        assert await asking.sightings() == rows
+        await asking.aclose()
+
+    asyncio.run(ask())

@@ -17,8 +17,10 @@ import oracle
 from influxd import InfluxServer
 from lines import CUSTOMERS, valid_lines
 from log_processor.chunk import Chunk, parse_chunk
+from log_processor.dead_letters import DeadLetters
 from log_processor.log_handler import LogHandler
-from storage.contract import LedgerRow, Storage
+from log_processor.reporting import Reporter
+from storage.contract import Storage
 from storage.counts import DayCounts, Position
 from storage.influxdb import InfluxStorage
 from storage.sqlite import SqliteStorage
@@ -31,20 +33,27 @@ class TestCustomerStatsIntegration(unittest.TestCase):
     def setUp(self) -> None:
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
         if url := os.environ.get("TEST_INFLUXDB_URL"):
             server = InfluxServer(url, os.environ["TEST_INFLUXDB_ORG"], os.environ["TEST_INFLUXDB_ADMIN_TOKEN"])
             self.storage: Storage = InfluxStorage(url, server.org, server.new_bucket(), server.admin_token)
         else:
-            self.storage = SqliteStorage(Path(folder.name) / "requests.sqlite")
+            self.storage = SqliteStorage(self.folder / "requests.sqlite")
         self.storage.set_up()
         self.addCleanup(self.storage.close)
 
     def test_log_handler_and_storage(self) -> None:
         lines = valid_lines(1_000, days=5)
-        chunk = Chunk("log", Position(0, 0), Position(0, len(lines)), lines, "fingerprint", behind=False)
+        chunk = Chunk("log", "/logs/log", Position(0, 0), Position(0, len(lines)), lines, "fingerprint", behind=False)
         self.assertEqual(self.storage.begin(), [])
-        ledger = [LedgerRow("log", Position(0, 0), "")]
-        handler = LogHandler(self.storage, ledger, lambda: 0, threading.Event())
+        handler = LogHandler(
+            self.storage,
+            [],
+            DeadLetters(self.folder / "dead_letters.jsonl", 1_000_000),
+            Reporter(self.storage, list, self.folder / "heartbeat"),
+            lambda: 0,
+            threading.Event(),
+        )
         self.addCleanup(handler.close)
         handler.handle(parse_chunk(chunk, oldest_day=0))
         handler.end_epoch()

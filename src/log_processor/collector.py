@@ -1,0 +1,118 @@
+"""Collects the lines of one log by size or time.
+
+The file is the buffer: lines wait in it until they make a batch, so nothing is lost with the process.
+"""
+
+import time
+
+from log_processor.chunk import Chunk, Overlong
+from log_processor.tail import Tail
+from service.logs import logger
+from storage.contract import Sighting
+from storage.counts import Position
+
+READ_BYTES = 1 << 20
+PROGRESS_SECONDS = 5.0
+
+log = logger(__name__)
+
+
+class Collector:
+    """Hands on chunks of `max_lines`, or of the lines that are there when the first has waited `max_wait` seconds."""
+
+    def __init__(self, log_name: str, tail: Tail, max_lines: int, max_wait: float) -> None:
+        self.log_name = log_name
+        self.tail = tail
+        self._max_lines = max_lines
+        self._max_wait = max_wait
+        self._due: float | None = None
+        self._progress = Progress(log_name, tail)
+
+    def collect(self, now: float) -> list[Chunk]:
+        """The chunks that are due. `now`: monotonic seconds."""
+        chunks = []
+        grown = self.tail.fill(READ_BYTES)
+        start = self.tail.position
+        overlong = self.tail.take_overlong()
+        if overlong is not None:
+            chunks.append(self._chunk(start, b"", overlong))
+        while self.tail.lines >= self._max_lines:
+            chunks.append(self._take(self._max_lines))
+            self._due = None
+        if self.tail.lines and self._due is None:
+            self._due = now + self._max_wait
+        if self._due is not None and now >= self._due:
+            chunks.extend(self.flush())
+        if not grown and not chunks and self.tail.ended():
+            chunks.extend(self._last_of_generation())
+            self.tail.next_generation()
+        self._progress.report(now)
+        return chunks
+
+    def nothing(self) -> Chunk:
+        """A chunk without lines."""
+        return self._chunk(self.tail.position, b"")
+
+    def flush(self) -> list[Chunk]:
+        """All whole lines that wait."""
+        self._due = None
+        return [self._take(self.tail.lines)] if self.tail.lines else []
+
+    def sighting(self) -> Sighting:
+        """The log as it is now."""
+        tail = self.tail
+        return Sighting(self.log_name, time.time(), tail.position, tail.size, tail.bytes_behind)
+
+    def _take(self, lines: int) -> Chunk:
+        buffer = self.tail.buffer
+        if lines == self.tail.lines:
+            length = buffer.rfind(b"\n") + 1
+        else:
+            length = len(buffer) - len(bytes(buffer).split(b"\n", lines)[lines])
+        start = self.tail.position
+        return self._chunk(start, self.tail.take(length))
+
+    def _last_of_generation(self) -> list[Chunk]:
+        """What waits, and the file's last line, which no newline will end any more."""
+        chunks = self.flush()
+        if self.tail.buffer:
+            start = self.tail.position
+            chunks.append(self._chunk(start, self.tail.take(len(self.tail.buffer)) + b"\n"))
+        return chunks
+
+    def _chunk(self, start: Position, lines: bytes, overlong: Overlong | None = None) -> Chunk:
+        """What was taken since `start`."""
+        tail = self.tail
+        gaps = tuple(tail.gaps)
+        tail.gaps.clear()
+        behind = tail.bytes_behind > READ_BYTES
+        return Chunk(
+            self.log_name, str(tail.path), start, tail.position, lines, tail.fingerprint, behind, overlong, gaps
+        )
+
+
+class Progress:
+    """Says how far a backlog is worked off, every five seconds while there is one."""
+
+    def __init__(self, log_name: str, tail: Tail) -> None:
+        self._log_name = log_name
+        self._tail = tail
+        self._offset = tail.position.offset
+        self._time = time.monotonic()
+
+    def report(self, now: float) -> None:
+        """To be called after each step."""
+        if now - self._time < PROGRESS_SECONDS:
+            return
+        offset, behind = self._tail.position.offset, self._tail.bytes_behind
+        if behind > READ_BYTES and offset > self._offset:
+            rate = (offset - self._offset) / (now - self._time)
+            log.info(
+                "catching_up",
+                log=self._log_name,
+                bytes_behind=behind,
+                percent=round(100 * offset / (offset + behind), 1),
+                bytes_a_second=round(rate),
+                seconds_left=round(behind / rate),
+            )
+        self._offset, self._time = offset, now

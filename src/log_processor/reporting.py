@@ -1,0 +1,41 @@
+"""Says once a second that the processor is alive and where the logs are: to the store, and to the health check."""
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from log_processor.retry import until_stored
+from storage.contract import Sighting, Storage
+
+REPORT_SECONDS = 1.0
+LATE_SECONDS = 15.0
+
+
+class Reporter:
+    """Reports to the store, and touches the file at `heartbeat`."""
+
+    def __init__(self, storage: Storage, sightings: Callable[[], Sequence[Sighting]], heartbeat: Path) -> None:
+        self._storage = storage
+        self._sightings = sightings
+        self._heartbeat = heartbeat
+        self._next = 0.0
+        heartbeat.parent.mkdir(parents=True, exist_ok=True)
+
+    def is_due(self) -> bool:
+        """Whether the last report was a second ago."""
+        return time.monotonic() >= self._next
+
+    def report(self) -> None:
+        """Report now."""
+        until_stored(partial(self._storage.report, self._sightings()))
+        self._heartbeat.touch()
+        self._next = time.monotonic() + REPORT_SECONDS
+
+
+def is_alive(heartbeat: Path) -> bool:
+    """Whether the file was touched in the last fifteen seconds: the processor polls, and the store answers it."""
+    try:
+        return time.time() - heartbeat.stat().st_mtime < LATE_SECONDS
+    except FileNotFoundError:
+        return False

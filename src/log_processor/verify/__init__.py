@@ -1,0 +1,56 @@
+"""Checks the numbers: recomputes every customer's every day from the log's files, and compares them with the store.
+
+It shares nothing with the pipeline but the fingerprint, which tells what file a position is in, and nothing of counts.
+
+generations  the log's files, rotated and compressed ones too, by generation
+recount      the definitions of a request and of the figures, in SQL
+covered_log  what of the ledger is still in files, and whether the two agree
+check        compares row by row, while the store moves on
+"""
+
+import asyncio
+import sys
+import tempfile
+from pathlib import Path
+
+from log_processor.settings import ProcessorSettings
+from log_processor.verify.check import check
+from log_processor.verify.generations import FilesChanged
+from log_processor.verify.progress import Progress
+from storage.backend import open_storage
+from storage.contract import Storage, StorageError
+
+_ATTEMPTS = 3
+
+
+def verify(settings: ProcessorSettings) -> int:
+    """Print what differs between the logs' files and the store, or that all agree. The exit status: 0 where all that
+    could be checked agrees, 1 where something differs or nothing could be checked."""
+    storage = open_storage(settings)
+    try:
+        return asyncio.run(_verify(storage, settings.retention_days))
+    except (StorageError, FilesChanged) as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 1
+    finally:
+        storage.close()
+
+
+async def _verify(storage: Storage, retention_days: int) -> int:
+    with tempfile.TemporaryDirectory(prefix="verify-") as folder:
+        try:
+            for attempt in range(1, _ATTEMPTS + 1):
+                try:
+                    outcome = await check(storage, retention_days, Path(folder), Progress())
+                    break
+                except FilesChanged:
+                    # Rotated while it was read.
+                    if attempt == _ATTEMPTS:
+                        raise
+        finally:
+            await storage.aclose()
+    if outcome is None:
+        print("Nothing could be checked: the store has no ledger, for no log was ever followed.")  # noqa: T201
+        return 1
+    print(outcome.text())  # noqa: T201
+    return outcome.status

@@ -1,0 +1,89 @@
+"""One log of the ledger: how much of what the ledger has is still in files, and whether the ledger agrees with them."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+from log_processor.verify.generations import Generations
+from log_processor.verify.outcome import LAST_DAY, Difference, date_of
+from log_processor.verify.recount import Recount, whole_lines
+from request_log.line import Reason
+from storage.contract import LedgerRow
+from storage.counts import Position
+
+
+class CoveredLog:
+    """The lines through the ledger's position: from its beginning on, or from the oldest that are still there."""
+
+    def __init__(self, row: LedgerRow, stack: ExitStack) -> None:
+        """Opens the log's files, until `stack` is closed."""
+        self.row = row
+        self.missing = ""
+        """Why not all lines are there; empty where they are."""
+        self._start = row.position
+        self._generations: Generations | None = None
+        if row.first == row.position:
+            return
+        self._generations = Generations.find(row, stack)
+        if self._generations is None:
+            self.missing = f"the file that was read last is no longer beside {row.path}"
+            return
+        # Which file a generation before a gap is, if it is there at all, cannot be told.
+        after_gaps = max([row.first.generation, *(gap.position.generation + 1 for gap in row.gaps)])
+        oldest = max(after_gaps, self._generations.oldest)
+        self._start = min(max(row.first, Position(oldest, 0)), row.position)
+        if oldest > after_gaps:
+            self.missing = f"{oldest - after_gaps} of its rotated files are no longer there"
+        elif oldest > row.first.generation:
+            self.missing = f"there is a gap in it ({row.gaps[-1].reason})"
+
+    @property
+    def size(self) -> int:
+        """Bytes on the disk to be read."""
+        return self._generations.size(self._start, self.row.position) if self._generations is not None else 0
+
+    def count(self, recount: Recount, report: Callable[[int], None]) -> None:
+        """Count the lines. `report` is told of each step's bytes."""
+        for blocks in self._parts(report):
+            recount.add(self.row.log, 0, blocks)
+        if self._generations is not None:
+            self._generations.check(self.row)
+
+    def unchecked_through(self, recount: Recount) -> int:
+        """The last day of which lines may be missing; -1 where none are.
+
+        A missing line can be of any day. It is taken to be no later than the day that the log had got to when the
+        oldest line was written that is still there: the latest of its first thousand requests.
+        """
+        if not self.missing:
+            return -1
+        for blocks in self._parts():
+            for lines in whole_lines(blocks):
+                day = recount.latest_of_first(lines)
+                if day is not None:
+                    return day
+        return LAST_DAY
+
+    def differences(self, recount: Recount) -> list[Difference]:
+        """Where the ledger is not what the lines say; none where some of them are missing."""
+        if self.missing:
+            return []
+        row, lines = self.row, recount.lines(self.row.log)
+        # What is too old by now was rejected, or stored when it was not yet; nothing else was rejected for that.
+        too_old = min(lines[Reason.TOO_OLD.value], row.rejected.get(Reason.TOO_OLD, 0))
+        lines[None] += lines[Reason.TOO_OLD.value] - too_old
+        lines[Reason.TOO_OLD.value] = too_old
+        figures = [("lines read", lines.total(), row.read), ("lines stored", lines[None], row.stored)]
+        figures += [
+            (f"rejected: {reason.value}", lines[reason.value], row.rejected.get(reason, 0)) for reason in Reason
+        ]
+        return [Difference(f"(log {row.log})", "", *figure) for figure in figures if figure[1] != figure[2]]
+
+    def _parts(self, report: Callable[[int], None] = lambda _: None) -> Iterator[Iterator[bytes]]:
+        if self._generations is not None:
+            yield from self._generations.parts(self._start, self.row.position, report)
+
+
+def unchecked(log: CoveredLog, through: int) -> str:
+    """Says that days cannot be checked, and why."""
+    days = "No day" if through >= LAST_DAY else f"No day through {date_of(through)}"
+    return f"{days} could be checked: of log {log.row.log}, {log.missing}."

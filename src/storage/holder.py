@@ -1,0 +1,48 @@
+"""Who writes to a store: one process at a time."""
+
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A process, by its host, its number, and when it started (clock ticks since the host's start)."""
+
+    host: str
+    process: int
+    started: int
+
+    @classmethod
+    def this_process(cls) -> "Holder":
+        return cls(socket.gethostname(), os.getpid(), _started(os.getpid()) or 0)
+
+    @classmethod
+    def decode(cls, text: str) -> "Holder":
+        """The reverse of `str()`."""
+        host, process, started = text.rsplit(" ", 2)
+        return cls(host, int(process), int(started))
+
+    def __str__(self) -> str:
+        return f"{self.host} {self.process} {self.started}"
+
+    def named(self) -> str:
+        """For people."""
+        return f"process {self.process} on {self.host}"
+
+    def is_certainly_dead(self) -> bool:
+        """Whether it was a process of this host, and is no more. False where that cannot be known."""
+        return (
+            self.host == socket.gethostname() and Path("/proc/self").exists() and _started(self.process) != self.started
+        )
+
+
+def _started(process: int) -> int | None:
+    """When a process of this host started; None where there is none, or no /proc."""
+    try:
+        stat = Path(f"/proc/{process}/stat").read_text()
+    except OSError:
+        return None
+    # The fields after the command's name, which is in brackets and may hold anything; see proc(5).
+    return int(stat.rpartition(")")[2].split()[19])
