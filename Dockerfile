@@ -28,3 +28,5 @@ LABEL com.request-statistics.image=test
 ENV PYTHONPATH=/app/src:/app/tests:/app/tests/integration
 COPY --from=test-builder /venv /venv
 COPY . .
+# pytest and hypothesis write here, as whatever user.
+RUN chmod 0777 .

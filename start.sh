@@ -218,7 +218,7 @@ fail() {
   for name in $2; do
     say "--- $name: its last lines ---"
     if [ "$mode" = docker ]; then
-      docker compose logs --no-color --no-log-prefix --tail 10 "$name" 2>&1 | sed "s/$CLEAR_LINE//"
+      docker logs --tail 10 "$(docker compose ps --all --quiet "$name")" 2>&1 || true
     else
       tail -n 10 "$LOGS_FOLDER/$name.log"
     fi

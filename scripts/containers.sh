@@ -92,7 +92,16 @@ Go on with them: $0 --keep. Or remove them yourself: docker compose down --volum
 
 # Stop and remove our containers; with --volumes, their data too.
 remove_containers() {
-  ! are_ours || docker compose --progress quiet down --remove-orphans "$@"
+  if are_ours; then
+    note_volumes
+    docker compose --progress quiet down --remove-orphans "$@"
+  fi
+}
+
+# Note that the volumes are this folder's: without containers nothing else says so.
+note_volumes() {
+  mkdir -p "$RUN_FOLDER"
+  touch "$RUN_FOLDER/volumes"
 }
 
 # build_image DOCKER COMMAND...
@@ -110,7 +119,7 @@ build_image() {
 # start_containers COMPOSE ARGUMENT...
 start_containers() {
   export_caller
-  touch "$RUN_FOLDER/volumes"
+  note_volumes
   docker compose "$@"
 }
 
