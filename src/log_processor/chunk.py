@@ -1,7 +1,9 @@
 """What flows from the source to the log handler."""
 
 import hashlib
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from operator import attrgetter
 
 from request_log.line import Reason
 from request_log.parser import Rejected, Requests, parse
@@ -83,4 +85,15 @@ def parse_chunk(chunk: Chunk, oldest_day: int) -> Batch:
         chunk.gaps,
         requests,
         rejected,
+    )
+
+
+def reject(batch: Batch, places: Sequence[int]) -> Batch:
+    """The batch without the requests at these places: the store refuses them."""
+    requests = batch.requests
+    refused = [Rejected(requests.offsets[place], Reason.REFUSED, requests.line(place)) for place in places]
+    return replace(
+        batch,
+        requests=requests.select([place not in set(places) for place in range(len(requests))]),
+        rejected=sorted([*batch.rejected, *refused], key=attrgetter("offset")),
     )

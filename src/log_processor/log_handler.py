@@ -14,7 +14,7 @@ from dataclasses import replace
 from functools import partial
 
 from log_processor import epoch_counts
-from log_processor.chunk import Batch
+from log_processor.chunk import Batch, reject
 from log_processor.dead_letters import DeadLetters
 from log_processor.ending import leave
 from log_processor.reporting import Reporter
@@ -59,7 +59,7 @@ class LogHandler:
         self._oldest_day = oldest_day
         self._stop = stop
         self._senders = ThreadPoolExecutor(storage.SENDERS, thread_name_prefix="sender")
-        self._sending: deque[Future[None]] = deque()
+        self._sending: deque[Future[Batch]] = deque()
         self._epoch: list[Batch] = []
         self._rows: dict[CountsKey, DayCounts] = {}
         self._uncommitted: set[CountsKey] = set()
@@ -70,13 +70,9 @@ class LogHandler:
 
     def handle(self, batch: Batch) -> None:
         """Store a batch's requests; they are counted when the epoch ends."""
-        self._epoch.append(batch)
-        if batch.requests:
-            stored = StoredRequests(batch.log, batch.start.generation, batch.requests)
-            send = partial(self._storage.store_requests, stored)
-            self._sending.append(self._senders.submit(until_stored, send))
+        self._sending.append(self._senders.submit(self._store, batch))
         while len(self._sending) > self._storage.SENDERS:
-            self._sending.popleft().result()
+            self._epoch.append(self._sending.popleft().result())
 
     def epoch_wanted(self) -> bool:
         """Whether there is something to do at the end of an epoch in which no lines come."""
@@ -84,12 +80,12 @@ class LogHandler:
 
     def is_busy(self) -> bool:
         """Whether something waits for the end of an epoch."""
-        return bool(self._epoch or self._uncommitted_logs)
+        return bool(self._sending or self._epoch or self._uncommitted_logs)
 
     def end_epoch(self) -> None:
         """Count the epoch's requests and, when it is time, commit."""
         while self._sending:
-            self._sending.popleft().result()
+            self._epoch.append(self._sending.popleft().result())
         batches = sorted(self._epoch, key=lambda batch: batch.start)
         self._epoch.clear()
         self._count([batch for batch in batches if self._is_news(batch)])
@@ -104,6 +100,14 @@ class LogHandler:
         """End the senders, which have nothing left to do."""
         self._senders.shutdown()
         self._dead_letters.close()
+
+    def _store(self, batch: Batch) -> Batch:
+        """Store a batch's requests, in a sender's thread; what the store refuses is rejected."""
+        if not batch.requests:
+            return batch
+        requests = StoredRequests(batch.log, batch.start.generation, batch.requests)
+        refused = until_stored(partial(self._storage.store_requests, requests))
+        return reject(batch, refused) if refused else batch
 
     def _is_news(self, batch: Batch) -> bool:
         return batch.end > batch.start or bool(batch.gaps) or batch.log not in self._ledger

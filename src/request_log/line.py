@@ -28,6 +28,8 @@ class Reason(str, Enum):
     STATUS = "status"
     DURATION = "duration"
     TOO_OLD = "too_old"
+    REFUSED = "refused"
+    """Valid, but the store does not take it."""
 
 
 def format_line(time: datetime, customer_id: str, path: str, status: int, duration_ms: int) -> bytes:

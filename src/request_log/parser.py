@@ -8,7 +8,7 @@ import re
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime, timezone
 from decimal import Decimal
 from functools import partial
 from itertools import accumulate, compress
@@ -59,6 +59,12 @@ class Requests:
 
     def __len__(self) -> int:
         return len(self.offsets)
+
+    def line(self, place: int) -> bytes:
+        """The line of the request at this place, without its newline."""
+        stamp = datetime.fromtimestamp(self.seconds[place], timezone.utc)
+        fields = (self.customers[place], self.paths[place], str(self.statuses[place]), self.durations[place])
+        return " ".join([f"{stamp:%Y-%m-%d %H:%M:%S}", *fields]).encode()
 
     def select(self, selectors: Sequence[bool]) -> "Requests":
         """Those requests whose selector is true."""

@@ -113,9 +113,9 @@ class Storage(ABC):
         """
 
     @abstractmethod
-    def store_requests(self, batch: StoredRequests) -> None:
+    def store_requests(self, batch: StoredRequests) -> list[int]:
         """Store requests, each under the identity that its position gives it; at the latest when the next `commit`
-        returns."""
+        returns. The answer: which of them the store refuses for what they are, by their places in the batch."""
 
     @abstractmethod
     def read_counts(self, keys: Collection[CountsKey]) -> dict[CountsKey, DayCounts]:

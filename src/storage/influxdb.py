@@ -62,10 +62,15 @@ _LATEST_SLOT = "SELECT slot, holder FROM slots ORDER BY time DESC LIMIT 1"
 _HOLDER = "SELECT holder, beat FROM holder"
 _LEDGER = "SELECT * FROM ledger"
 _IN_RANGE = "time >= $start AND time < $end"
-_REFUSALS = {400, 401, 403, 404, 413, 422}
+_BAD_REQUEST = {400, 413}
+_REFUSALS = {401, 403, 404, 422}
 
 _Query = tuple[str, dict[str, Any]]
 _Row = dict[str, Any]
+
+
+class _BadRequest(StorageRefused):
+    """Something in the request is wrong, or it is too large; nothing of it was stored."""
 
 
 class InfluxStorage(Storage):
@@ -99,8 +104,27 @@ class InfluxStorage(Storage):
         self._claim_slot()
         return _latest_ledger(self._ask(_LEDGER, {}))
 
-    def store_requests(self, batch: StoredRequests) -> None:
-        self._write([request_lines(batch)])
+    def store_requests(self, batch: StoredRequests) -> list[int]:
+        lines = request_lines(batch)
+        try:
+            self._send(lines)
+        except _BadRequest:
+            # Nothing of it was stored: a line is bad, or the whole is too large.
+            return self._store_parts(lines.split(b"\n"), 0)
+        return []
+
+    def _store_parts(self, lines: list[bytes], place: int) -> list[int]:
+        """Store lines by halves, down to those that are refused by themselves: their places, the first is `place`."""
+        if len(lines) == 1:
+            return [place]
+        refused = []
+        half = len(lines) // 2
+        for start, part in ((place, lines[:half]), (place + half, lines[half:])):
+            try:
+                self._send(b"\n".join(part))
+            except _BadRequest:
+                refused += self._store_parts(part, start)
+        return refused
 
     def read_counts(self, keys: Collection[CountsKey]) -> dict[CountsKey, DayCounts]:
         found: dict[CountsKey, DayCounts] = {}
@@ -176,8 +200,11 @@ class InfluxStorage(Storage):
     def _write(self, lines: Sequence[bytes]) -> None:
         """Write lines, in requests of a bounded size."""
         for first in range(0, len(lines), _LINES_A_WRITE):
-            with _errors():
-                self._writes.write(self._bucket, record=b"\n".join(lines[first : first + _LINES_A_WRITE]))
+            self._send(b"\n".join(lines[first : first + _LINES_A_WRITE]))
+
+    def _send(self, lines: bytes) -> None:
+        with _errors():
+            self._writes.write(self._bucket, record=lines)
 
     def _ask(self, query: str, parameters: Mapping[str, Any]) -> list[_Row]:
         with _errors():
@@ -339,6 +366,8 @@ def _errors() -> Iterator[None]:
 
 def _error(status: int | None, answer: str | None) -> StorageError:
     text = " ".join((answer or "").split())[:500]
+    if status in _BAD_REQUEST:
+        return _BadRequest(f"InfluxDB refuses with status {status}: {text}")
     if status in _REFUSALS:
         hint = " (is the token right?)" if status in (401, 403) else ""
         return StorageRefused(f"InfluxDB refuses with status {status}{hint}: {text}")

@@ -114,9 +114,10 @@ class SqliteStorage(Storage):
             self._take_lock()
             return _ledger(self._writing())
 
-    def store_requests(self, batch: StoredRequests) -> None:
+    def store_requests(self, batch: StoredRequests) -> list[int]:
         # Held until the commit, so that a failed transaction can be tried again as a whole.
         self._uncommitted.append(batch)
+        return []
 
     def read_counts(self, keys: Collection[CountsKey]) -> dict[CountsKey, DayCounts]:
         query = "SELECT statuses, latencies, applied FROM customer_day WHERE customer = ? AND day = ?"
