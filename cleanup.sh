@@ -43,7 +43,6 @@ remove_files() {
     done <"$RUN_FOLDER/made"
   fi
   rm -rf "$RUN_FOLDER" "$LOGS_FOLDER" .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
-  rmdir data 2>/dev/null || true
   find src tests -type d -name __pycache__ -prune -exec rm -rf {} +
 }
 

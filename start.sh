@@ -42,6 +42,8 @@ while [ $# -gt 0 ]; do
   shift
 done
 
+# The variables that name files with data.
+readonly DATA=(SQLITE_PATH DEAD_LETTERS_PATH)
 asked_to_stop=""
 readonly READY_SECONDS=60
 readonly FIRST_LINES_SECONDS=60
@@ -53,9 +55,11 @@ main() {
   load_settings
   check_log
   choose_mode
+  # As docker-compose.yml has it.
+  [ "$mode" != docker ] || export DEAD_LETTERS_PATH=data/dead_letters.jsonl
   stop_earlier
   check_ports
-  check_database
+  check_data
   [ -n "$keep" ] || clear_earlier
   make_log_files
 
@@ -100,15 +104,23 @@ check_ports() {
   [ "$mode" != docker ] || refuse_taken_port INFLUXDB_PORT
 }
 
-check_database() {
-  if [ "$mode" = local ] && [ -z "$keep" ] && [ -e "$SQLITE_PATH" ] && ! in_project "$SQLITE_PATH"; then
-    die "SQLITE_PATH=$SQLITE_PATH is outside the project, so it is not cleared. To go on with it: $0 --keep"
-  fi
+# Only what is inside the project is cleared.
+check_data() {
+  local variable
+  [ "$mode" = local ] && [ -z "$keep" ] || return 0
+  for variable in "${DATA[@]}"; do
+    if [ -e "${!variable}" ] && ! in_project "${!variable}"; then
+      die "$variable=${!variable} is outside the project, so it is not cleared. To go on with it: $0 --keep"
+    fi
+  done
 }
 
 clear_earlier() {
+  local variable
   ! engine_answers || remove_containers --volumes
-  ! in_project "$SQLITE_PATH" || remove_with_companions "$SQLITE_PATH"
+  for variable in "${DATA[@]}"; do
+    ! in_project "${!variable}" || remove_with_companions "${!variable}"
+  done
   [ -z "$generator" ] || remove_with_companions "$log"
   rm -rf "$LOGS_FOLDER"
 }
@@ -123,6 +135,10 @@ make_log_files() {
     touch "$log"
     note_made "$log"
   fi
+  for name in "${DATA[@]}"; do
+    mkdir -p "$(dirname "${!name}")"
+    ! in_project "${!name}" || note_made "${!name}"
+  done
 }
 
 # The services of this start, in the order in which they are started.
@@ -136,12 +152,26 @@ services() {
 start_in_containers() {
   LOG_FOLDER=${log%/*}
   LOG_FILE=${log##*/}
-  export LOG_FOLDER LOG_FILE
+  LOG_PATTERNS=$(patterns_in_container)
+  export LOG_FOLDER LOG_FILE LOG_PATTERNS
   build_image docker compose build log_processor
   # shellcheck disable=SC2046
   start_containers up --detach --no-build $(services) || fail "The containers do not start" "setup $(services)"
   collect_container_logs
   await "The api is not ready" "$READY_SECONDS" api api_answers /ready
+}
+
+# What LOG_FILES says, where the folder of LOG_FILE_PATH is /log.
+# shellcheck disable=SC2153
+patterns_in_container() {
+  local pattern patterns
+  IFS=, read -ra patterns <<<"$LOG_FILES"
+  for pattern in ${patterns[@]+"${patterns[@]}"}; do
+    [[ $pattern == /* ]] || pattern=$ROOT/$pattern
+    [[ $pattern == "$LOG_FOLDER"/* ]] ||
+      die "LOG_FILES: in containers all logs have to be in the folder of LOG_FILE_PATH, $LOG_FOLDER, and $pattern is not"
+    printf '/log/%s,' "${pattern#"$LOG_FOLDER"/}"
+  done
 }
 
 # Write what the containers say into a file for each, until they have ended.
@@ -160,8 +190,6 @@ collect_container_logs() {
 start_as_processes() {
   prepare_venv requirements.txt
   export STORAGE=sqlite PYTHONPATH=$ROOT/src PYTHONUNBUFFERED=1
-  mkdir -p "$(dirname "$SQLITE_PATH")"
-  ! in_project "$SQLITE_PATH" || note_made "$SQLITE_PATH"
   "$VENV_PYTHON" -m storage setup
   # The processor comes first: by default it follows the log from the end that it finds.
   rm -f "$HEARTBEAT_PATH"
