@@ -1,6 +1,7 @@
 """`python -m log_processor` follows the logs; `health` says whether it does."""
 
 import argparse
+import gc
 import sys
 import time
 from datetime import timedelta
@@ -73,6 +74,8 @@ def run(settings: ProcessorSettings) -> None:
         interval = timedelta(milliseconds=settings.poll_interval_ms)
         return LogPartition(followed, waiter(), interval, stop.is_set, handler.epoch_wanted)
 
+    # Millions of short-lived rows and hardly a cycle: the default would look for cycles all the time.
+    gc.set_threshold(200_000, 20, 100)
     log.info("started", store=settings.storage, workers=settings.workers, follow=settings.follow)
     flow = dataflow.build(LogSource(partition), handler, oldest_day)
     cli_main(flow, workers_per_process=settings.workers, epoch_interval=EPOCH)  # type: ignore[no-untyped-call]

@@ -13,10 +13,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 
-from log_processor import epoch_counts
 from log_processor.chunk import Batch, reject
 from log_processor.dead_letters import DeadLetters
 from log_processor.ending import leave
+from log_processor.epoch_counts import EpochCounts
 from log_processor.reporting import Reporter
 from log_processor.retry import until_stored
 from service.logs import logger
@@ -116,13 +116,14 @@ class LogHandler:
         """Add requests to their rows of counts, keep rejected lines, and move the ledger on; all of it in memory."""
         if not batches:
             return
-        touched = epoch_counts.touched(batches)
-        missing = [key for key in touched if key not in self._rows]
-        if missing:
-            found = until_stored(partial(self._storage.read_counts, missing))
-            self._rows.update({key: found.get(key) or DayCounts() for key in missing})
-        epoch_counts.add(batches, self._rows)
-        self._uncommitted |= touched
+        for name in {batch.log for batch in batches}:
+            counts = EpochCounts([batch for batch in batches if batch.log == name])
+            missing = [key for key in counts.keys if key not in self._rows]
+            if missing:
+                found = until_stored(partial(self._storage.read_counts, missing))
+                self._rows.update({key: found.get(key) or DayCounts() for key in missing})
+            counts.add_to(self._rows)
+            self._uncommitted |= counts.keys
         for batch in batches:
             _keep(self._dead_letters.write, batch)
             self._ledger[batch.log] = _next_row(self._ledger.get(batch.log) or _first_row(batch), batch)

@@ -1,7 +1,9 @@
 """Reads lines of the access log, a chunk at a time.
 
-There is one grammar, `LINE`. It is applied to a whole chunk in one call, because a call per line costs several times
-as much; a line that does not fit it is caught by the last alternative, so that lines and matches stay in step.
+There is one grammar: six fields with single spaces between them, and each field by itself. A chunk is taken apart by a
+few calls for all of its lines, because a call a line would cost several times as much, and a field's text that was seen
+before is looked up instead of checked again. Lines that are odd in any way are set aside and looked at one by one, so
+they cost only themselves.
 """
 
 import re
@@ -10,9 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timezone
 from decimal import Decimal
-from functools import partial
 from itertools import accumulate, compress
-from operator import attrgetter
+from operator import add, attrgetter
 
 from request_log.line import (
     BUCKETS,
@@ -25,16 +26,16 @@ from request_log.line import (
     Reason,
 )
 
-# Everything but U+0020, the one white space, and the control characters (Unicode category Cc).
-_TEXT = r"[^\x00-\x20\x7f-\x9f]+"
-LINE = re.compile(
-    r"^([0-9]{4}-[0-9]{2}-[0-9]{2}) ([0-9]{2}:[0-9]{2}:[0-9]{2})"
-    rf" ({_TEXT}) ({_TEXT}) ([1-5][0-9]{{2}}) ([0-9]+(?:\.[0-9]+)?)\r?$"
-    r"|^(.*)$",
-    re.MULTILINE,
-)
 FIELDS = 6
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+INVALID = -1
+
+# White space is U+0020 alone; control characters are Unicode's category Cc. A carriage return may end a line.
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+_ASCII_CONTROLS = bytes([*range(0x0A), 0x0B, 0x0C, *range(0x0E, 0x20), 0x7F])
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_TIME = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9]):([0-5][0-9])")
+_STATUS = re.compile(r"[1-5][0-9]{2}")
+_DURATION = re.compile(r"([0-9]+)(?:\.([0-9]+))?")
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _CACHE_LIMIT = 100_000
 
@@ -44,6 +45,8 @@ class Requests:
     """Valid requests of one log, in its order: columns of equal length."""
 
     customers: list[str] = field(default_factory=list)
+    buckets: list[int] = field(default_factory=list)
+    """Hashes of the customers, 0 to 255."""
     paths: list[str] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
     durations: list[str] = field(default_factory=list)
@@ -70,6 +73,7 @@ class Requests:
         """Those requests whose selector is true."""
         return Requests(
             customers=list(compress(self.customers, selectors)),
+            buckets=list(compress(self.buckets, selectors)),
             paths=list(compress(self.paths, selectors)),
             statuses=list(compress(self.statuses, selectors)),
             durations=list(compress(self.durations, selectors)),
@@ -93,7 +97,7 @@ class Rejected:
 
 
 class _Cache(dict[str, int]):
-    """A dict that computes what it misses, -1 for what is not valid. Bounded: it starts anew when it is full."""
+    """What a field's text means, INVALID for what is not valid; computed once. Bounded: it starts anew when full."""
 
     def __init__(self, compute: Callable[[str], int]) -> None:
         super().__init__()
@@ -107,39 +111,46 @@ class _Cache(dict[str, int]):
 
 
 def _day(text: str) -> int:
-    """`2026-11-23` -> days since 1970-01-01, -1 for what is no date."""
+    """`2026-11-23` -> days since 1970-01-01."""
+    if not _DATE.fullmatch(text):
+        return INVALID
     try:
         day = date.fromisoformat(text)
     except ValueError:
-        return -1
-    return day.toordinal() - _EPOCH_DAY if FIRST_YEAR <= day.year <= LAST_YEAR else -1
+        return INVALID
+    return day.toordinal() - _EPOCH_DAY if FIRST_YEAR <= day.year <= LAST_YEAR else INVALID
 
 
 def _time(text: str) -> int:
-    """`16:15:35` -> seconds since midnight, -1 for what is no time of day (a leap second is none)."""
-    if not text:
-        return -1
-    hour, minute, second = map(int, text.split(":"))
-    return hour * 3600 + minute * 60 + second if hour < 24 and minute < 60 and second < 60 else -1
+    """`16:15:35` -> seconds since midnight. A leap second is none."""
+    match = _TIME.fullmatch(text)
+    return int(match[1]) * 3600 + int(match[2]) * 60 + int(match[3]) if match else INVALID
+
+
+def _bucket(text: str) -> int:
+    """The bucket of a customer, the same in every process."""
+    name = text.encode()
+    return zlib.crc32(name) % BUCKETS if 0 < len(name) <= MAX_CUSTOMER_BYTES else INVALID
+
+
+def _status(text: str) -> int:
+    return int(text) if _STATUS.fullmatch(text) else INVALID
 
 
 def _latency(text: str) -> int:
-    """`0.772` -> 772: milliseconds, half up; -1 where the duration is too long."""
-    if not text or Decimal(text) > MAX_DURATION_SECONDS:
-        return -1
-    whole, _, fraction = text.partition(".")
-    return int(whole.lstrip("0") or 0) * 1000 + int(fraction[:3].ljust(3, "0")) + (fraction[3:4] >= "5")
+    """`0.772` -> 772: milliseconds, half up."""
+    match = _DURATION.fullmatch(text)
+    if not match or Decimal(text) > MAX_DURATION_SECONDS:
+        return INVALID
+    fraction = match[2] or ""
+    return int(match[1].lstrip("0") or 0) * 1000 + int(fraction[:3].ljust(3, "0")) + (fraction[3:4] >= "5")
 
 
 _days = _Cache(_day)
 _times = _Cache(_time)
+_buckets = _Cache(_bucket)
+_statuses = _Cache(_status)
 _latencies = _Cache(_latency)
-_statuses = {"": -1, **{str(status): status for status in range(100, 600)}}
-
-
-def bucket_of(customer: str) -> int:
-    """Which of 256 buckets a customer is in: the same in every process."""
-    return zlib.crc32(customer.encode()) % BUCKETS
 
 
 def parse(data: bytes, offset: int = 0, oldest_day: int = 0) -> tuple[Requests, list[Rejected]]:
@@ -150,22 +161,26 @@ def parse(data: bytes, offset: int = 0, oldest_day: int = 0) -> tuple[Requests, 
     """
     lines = data.split(b"\n")
     del lines[-1]
-    offsets = list(accumulate(map(len, lines), lambda start, length: start + length + 1, initial=offset))
-    del offsets[-1]
+    # Each line begins after those before it and their newlines.
+    offsets = list(map(add, accumulate(map(len, lines), initial=offset), range(len(lines))))
+
+    fields = _fields(data, len(lines))
     rejected: list[Rejected] = []
-    try:
-        text = data[:-1].decode()
-    except UnicodeDecodeError:
-        lines, offsets, rejected = _set_undecodable_aside(lines, offsets)
-        text = b"\n".join(lines).decode()
-    if not lines:
+    if fields is None or max(map(len, lines), default=0) > MAX_LINE_BYTES:
+        reasons = [_reason_of_shape(line) for line in lines]
+        rejected = _rejected(lines, offsets, reasons)
+        good = [reason is None for reason in reasons]
+        lines, offsets = list(compress(lines, good)), list(compress(offsets, good))
+        fields = _fields(b"".join(line + b"\n" for line in lines), len(lines))
+    if fields is None or not lines:
         return Requests(), rejected
 
-    dates, clocks, customers, paths, statuses, durations, _ = map(list, zip(*LINE.findall(text), strict=True))
+    dates, clocks, customers, paths, statuses, durations = fields
     days = list(map(_days.__getitem__, dates))
     times = list(map(_times.__getitem__, clocks))
     requests = Requests(
         customers=customers,
+        buckets=list(map(_buckets.__getitem__, customers)),
         paths=paths,
         statuses=list(map(_statuses.__getitem__, statuses)),
         durations=durations,
@@ -174,67 +189,68 @@ def parse(data: bytes, offset: int = 0, oldest_day: int = 0) -> tuple[Requests, 
         seconds=[day * SECONDS_A_DAY + time for day, time in zip(days, times, strict=True)],
         offsets=offsets,
     )
-    if (
-        min(days) < oldest_day
-        or min(times) < 0
-        or min(requests.latencies) < 0
-        # A character has at most four bytes.
-        or max(map(len, customers)) > MAX_CUSTOMER_BYTES // 4
-        or max(map(len, lines)) > MAX_LINE_BYTES
-    ):
-        reasons = list(map(partial(_reason, oldest_day=oldest_day), lines, days, times, requests.latencies, customers))
-        rejected += [
-            Rejected(start, reason, line)
-            for start, reason, line in zip(offsets, reasons, lines, strict=True)
-            if reason is not None
-        ]
-        rejected.sort(key=attrgetter("offset"))
-        requests = requests.select([reason is None for reason in reasons])
+    least = (min(times), min(requests.buckets), min(requests.statuses), min(requests.latencies))
+    if INVALID in least or min(days) < oldest_day:
+        columns = zip(days, times, requests.buckets, requests.statuses, requests.latencies, strict=True)
+        found = [_reason_of_fields(*values, oldest_day) for values in columns]
+        rejected = sorted([*rejected, *_rejected(lines, offsets, found)], key=attrgetter("offset"))
+        requests = requests.select([reason is None for reason in found])
     return requests, rejected
 
 
-def _set_undecodable_aside(lines: list[bytes], offsets: list[int]) -> tuple[list[bytes], list[int], list[Rejected]]:
-    """The lines that are UTF-8, where they begin, and the others as rejected ones."""
-    good: list[tuple[bytes, int]] = []
-    rejected = []
-    for line, start in zip(lines, offsets, strict=True):
-        try:
-            line.decode()
-        except UnicodeDecodeError:
-            # Whether a long line comes here at all depends on how it was read: the reason must not.
-            reason = Reason.TOO_LONG if len(line) > MAX_LINE_BYTES else Reason.NOT_UTF8
-            rejected.append(Rejected(start, reason, line))
-        else:
-            good.append((line, start))
-    return [line for line, _ in good], [start for _, start in good], rejected
+def _fields(data: bytes, count: int) -> list[list[str]] | None:
+    """The six fields of `count` lines, a list for each field. None if any line has another shape."""
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        return None
+    if "\r" in text:
+        text = text.replace("\r\n", "\n")
+    if text.isascii():
+        if len(data.translate(None, _ASCII_CONTROLS)) < len(data) or "\r" in text:
+            return None
+    elif _CONTROL.search(text):
+        return None
+    # The newline becomes a seventh token: so each line has six others if every seventh is a newline.
+    spaced = text.replace("\n", " \n ")
+    tokens = spaced.split(" ")
+    del tokens[-1]
+    if len(tokens) != count * (FIELDS + 1) or tokens[FIELDS :: FIELDS + 1] != ["\n"] * count:
+        return None
+    if "  " in spaced or spaced.startswith(" "):
+        return None
+    return [tokens[field :: FIELDS + 1] for field in range(FIELDS)]
 
 
-def _reason(line: bytes, day: int, time: int, latency: int, customer: str, oldest_day: int) -> Reason | None:
-    """Why a line is no request, None for one that is. `day`, `time` and `latency` are -1 where they are not valid."""
+def _rejected(lines: list[bytes], offsets: list[int], reasons: Sequence[Reason | None]) -> list[Rejected]:
+    rows = zip(offsets, reasons, lines, strict=True)
+    return [Rejected(offset, reason, line) for offset, reason, line in rows if reason is not None]
+
+
+def _reason_of_shape(line: bytes) -> Reason | None:
+    """Why a line is not six fields, None if it is."""
     if len(line) > MAX_LINE_BYTES:
         return Reason.TOO_LONG
-    if not customer:
-        return _reason_for_no_match(line.decode().removesuffix("\r"))
-    if day < 0 or time < 0:
-        return Reason.TIME
-    if latency < 0:
-        return Reason.DURATION
-    if len(customer.encode()) > MAX_CUSTOMER_BYTES:
-        return Reason.CUSTOMER
-    if day < oldest_day:
-        return Reason.TOO_OLD
-    return None
-
-
-def _reason_for_no_match(line: str) -> Reason:
-    """Which part of the grammar a line fails first."""
-    if not line:
+    try:
+        text = line.decode().removesuffix("\r")
+    except UnicodeDecodeError:
+        return Reason.NOT_UTF8
+    if not text:
         return Reason.EMPTY
-    if _CONTROL.search(line):
+    if _CONTROL.search(text):
         return Reason.CONTROL_CHARACTER
-    fields = line.split(" ")
-    if len(fields) != FIELDS or not all(fields):
-        return Reason.FIELDS
-    if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}", " ".join(fields[:2])):
+    fields = text.split(" ")
+    return None if len(fields) == FIELDS and all(fields) else Reason.FIELDS
+
+
+def _reason_of_fields(day: int, time: int, bucket: int, status: int, latency: int, oldest_day: int) -> Reason | None:
+    """Why six fields are no request, None if they are one."""
+    if INVALID in (day, time):
         return Reason.TIME
-    return Reason.DURATION if re.fullmatch(r"[1-5][0-9]{2}", fields[4]) else Reason.STATUS
+    if bucket == INVALID:
+        return Reason.CUSTOMER
+    if status == INVALID:
+        return Reason.STATUS
+    if latency == INVALID:
+        return Reason.DURATION
+    return Reason.TOO_OLD if day < oldest_day else None
