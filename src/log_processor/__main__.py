@@ -59,7 +59,7 @@ def run(settings: ProcessorSettings) -> None:
     handler = LogHandler(
         storage,
         [*ledger, *new],
-        DeadLetters(settings.dead_letters_path, settings.dead_letters_max_bytes),
+        DeadLetters(settings.dead_letters_path, settings.dead_letters_max_bytes, [*ledger, *new]),
         Reporter(storage, followed.sightings, settings.heartbeat_path),
         oldest_day,
         stop,

@@ -10,14 +10,16 @@ Of a line that is too long only the beginning is kept, with `blake2b`, the hash 
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from log_processor.chunk import DIGEST_BYTES, KEPT_BYTES, Batch
 from request_log.line import MAX_LINE_BYTES
 from request_log.parser import Rejected
+from storage.contract import LedgerRow
 from storage.counts import Position
 
 FILES_KEPT = 5
@@ -26,54 +28,91 @@ FILES_KEPT = 5
 class DeadLetters:
     """The file at `path`; at `max_bytes` it becomes `path.1`, that `path.2`, and so on: five in all."""
 
-    def __init__(self, path: Path, max_bytes: int) -> None:
-        """OSError where the file cannot be written."""
+    def __init__(self, path: Path, max_bytes: int, ledger: Sequence[LedgerRow]) -> None:
+        """`ledger`: from where each log will be read. OSError where the file cannot be written."""
         self._path = path
         self._max_bytes = max_bytes
         path.parent.mkdir(parents=True, exist_ok=True)
         _cut_half_line_off(path)
-        # After a crash lines are read again that are here already.
-        self._written: dict[str, Position] = {}
-        for name in reversed(self._names()):
-            for entry in _entries(name):
-                self._written[entry["log"]] = Position(entry["generation"], entry["offset"])
-        self._file = path.open("ab")
+        self._known = self._beyond(ledger)
+        self._file = self._open()
 
     def write(self, batch: Batch) -> None:
-        """Write a batch's rejected lines that are not here yet. Batches of a log come in its order. OSError where the
-        disk does not take them."""
-        generation = batch.start.generation
-        last = self._written.get(batch.log, Position(-1, 0))
-        fresh = [line for line in batch.rejected if Position(generation, line.offset) > last]
+        """Write a batch's rejected lines that are not here yet. OSError where the disk does not take them."""
+        entries = [_entry(batch.log, batch.start.generation, line) for line in batch.rejected]
+        fresh = [entry for entry in entries if _digest(entry) not in self._known]
         if not fresh:
             return
-        if self._file.tell() >= self._max_bytes:
-            self._rotate()
-        for line in fresh:
-            self._file.write(_entry(batch.log, generation, line))
-        self._file.flush()
-        self._written[batch.log] = Position(generation, fresh[-1].offset)
+        with self._errors():
+            if self._is_taken_away():
+                self._reopen()
+            for entry in fresh:
+                if self._file.tell() >= self._max_bytes:
+                    self._rotate()
+                self._file.write(entry)
+            self._file.flush()
 
     def sync(self) -> None:
         """Return when what was written will survive a power cut."""
-        os.fsync(self._file.fileno())
+        with self._errors():
+            os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
 
+    def _beyond(self, ledger: Sequence[LedgerRow]) -> set[bytes]:
+        """The digests of the entries beyond the ledger: a crash came between, and their lines will be read again."""
+        positions = {row.log: row.position for row in ledger}
+        return {
+            _digest(line)
+            for name in self._names()
+            for line, log, position in _entries(name)
+            if position >= positions.get(log, Position(0, 0))
+        }
+
+    def _open(self) -> BinaryIO:
+        file = self._path.open("ab")
+        # A new name survives a power cut only when its folder is written as well.
+        folder = os.open(self._path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+        return file
+
+    def _is_taken_away(self) -> bool:
+        """Whether somebody moved, replaced or deleted the file: an editor does."""
+        try:
+            return not os.path.samestat(self._path.stat(), os.fstat(self._file.fileno()))
+        except FileNotFoundError:
+            return True
+
     def _rotate(self) -> None:
-        self.sync()
-        self._file.close()
+        self._file.flush()
         names = self._names()
         for older, newer in reversed(list(zip(names[1:], names, strict=False))):
             if newer.exists():
                 newer.replace(older)
-        self._file = self._path.open("ab")
+        self._reopen()
+
+    def _reopen(self) -> None:
+        os.fsync(self._file.fileno())
+        self._file.close()
+        self._file = self._open()
 
     def _names(self) -> list[Path]:
         """The files, the current one first."""
         return [self._path, *(self._path.with_name(f"{self._path.name}.{n}") for n in range(1, FILES_KEPT))]
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Errors of a file that is open do not say which it is."""
+        try:
+            yield
+        except OSError as error:
+            error.filename = str(self._path)
+            raise
 
 
 def _entry(log: str, generation: int, line: Rejected) -> bytes:
@@ -92,12 +131,25 @@ def _entry(log: str, generation: int, line: Rejected) -> bytes:
     return json.dumps(entry).encode() + b"\n"
 
 
-def _entries(path: Path) -> Iterator[dict[str, Any]]:
+def _digest(entry: bytes) -> bytes:
+    return blake2b(entry, digest_size=DIGEST_BYTES).digest()
+
+
+def _entries(path: Path) -> Iterator[tuple[bytes, str, Position]]:
+    """Each entry, its log and its position. People edit these files: what is no entry is none of ours."""
     try:
-        with path.open("rb") as file:
-            yield from map(json.loads, file)
+        file = path.open("rb")
     except FileNotFoundError:
         return
+    with file:
+        for line in file:
+            try:
+                entry = json.loads(line)
+                log, position = entry["log"], Position(int(entry["generation"]), int(entry["offset"]))
+            except (ValueError, TypeError, KeyError):
+                continue
+            if isinstance(log, str):
+                yield line, log, position
 
 
 def _cut_half_line_off(path: Path) -> None:

@@ -49,7 +49,7 @@ class TestCustomerStatsIntegration(unittest.TestCase):
         handler = LogHandler(
             self.storage,
             [],
-            DeadLetters(self.folder / "dead_letters.jsonl", 1_000_000),
+            DeadLetters(self.folder / "dead_letters.jsonl", 1_000_000, []),
             Reporter(self.storage, list, self.folder / "heartbeat"),
             lambda: 0,
             threading.Event(),

@@ -1,0 +1,190 @@
+"""The files of rejected lines."""
+
+import json
+from collections.abc import Callable, Iterator
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from log_processor.chunk import Batch, Chunk, Overlong, parse_chunk
+from log_processor.dead_letters import DeadLetters
+from storage.contract import LedgerRow
+from storage.counts import Position
+
+MAX_BYTES = 1_024
+
+OpenLetters = Callable[..., DeadLetters]
+
+
+def batch(*lines: bytes, log: str = "log", generation: int = 0, offset: int = 0) -> Batch:
+    data = b"".join(line + b"\n" for line in lines)
+    start, end = Position(generation, offset), Position(generation, offset + len(data))
+    return parse_chunk(Chunk(log, f"/logs/{log}", start, end, data, "", behind=False), oldest_day=0)
+
+
+def row(offset: int, generation: int = 0, log: str = "log") -> LedgerRow:
+    return LedgerRow(log, f"/logs/{log}", Position(0, 0), Position(generation, offset), "")
+
+
+def entries(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def all_entries(path: Path) -> list[dict[str, Any]]:
+    """Of all files, oldest first."""
+    older = sorted(path.parent.glob(f"{path.name}.*"), reverse=True)
+    return [entry for file in [*older, path] for entry in entries(file)]
+
+
+@pytest.fixture
+def open_letters(path: Path) -> Iterator[OpenLetters]:
+    """Opens them, as a processor does at its start."""
+    opened: list[DeadLetters] = []
+
+    def open_letters(*ledger: LedgerRow, max_bytes: int = MAX_BYTES) -> DeadLetters:
+        opened.append(DeadLetters(path, max_bytes, ledger))
+        return opened[-1]
+
+    yield open_letters
+    for letters in opened:
+        letters.close()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "folder" / "dead_letters.jsonl"
+
+
+def test_a_line_is_kept_with_its_position_and_its_reason(open_letters: OpenLetters, path: Path) -> None:
+    letters = open_letters()
+    letters.write(batch(b"what is this", b"", log="a/log", generation=3, offset=100))
+    assert entries(path) == [
+        {"log": "a/log", "generation": 3, "offset": 100, "reason": "fields", "length": 12, "line": "what is this"},
+        {"log": "a/log", "generation": 3, "offset": 113, "reason": "empty", "length": 0, "line": ""},
+    ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"\xff\xfe and \xc3\xbc",
+        bytes([*range(10), *range(11, 256)]),
+        b"\xed\xb3\xbf",
+        b'"\\u0041\\',
+        b"\r",
+        b"\xe2\x80\xa8",
+    ],
+)
+def test_the_bytes_come_back(open_letters: OpenLetters, path: Path, line: bytes) -> None:
+    open_letters().write(batch(line))
+    (entry,) = entries(path)
+    assert entry["line"].encode(errors="surrogateescape") == line
+    assert entry["length"] == len(line)
+    # A terminal shows it, and a text tool has one line of it.
+    assert all(32 <= byte < 127 for byte in path.read_bytes()[:-1])
+
+
+def test_of_a_line_that_is_too_long_the_beginning_is_kept_and_the_hash_of_all(
+    open_letters: OpenLetters, path: Path
+) -> None:
+    line = bytes(range(32, 127)) * 1_000
+    not_held = Overlong()
+    for start in range(0, len(line), 10_000):
+        not_held.add(line[start : start + 10_000])
+    chunk = Chunk("log", "/logs/log", Position(0, 0), Position(0, len(line) + 1), b"", "", False, not_held)
+    letters = open_letters(max_bytes=1_000_000)
+    letters.write(parse_chunk(chunk, oldest_day=0))
+    letters.write(batch(line, offset=len(line) + 1))
+    for entry in entries(path):
+        assert entry["reason"] == "too_long"
+        assert entry["length"] == len(line)
+        assert entry["line"].encode() == line[:1024]
+        assert entry["blake2b"] == blake2b(line, digest_size=16).hexdigest()
+
+
+def test_at_its_size_a_file_is_rotated_and_five_are_kept(open_letters: OpenLetters, path: Path) -> None:
+    letters = open_letters()
+    # Most in one batch: what a batch holds is not bounded by the size of a file.
+    letters.write(batch(*(b"%d" % n for n in range(100))))
+    for n in range(100, 120):
+        letters.write(batch(b"%d" % n, offset=10_000 + n))
+    files = sorted(file.name for file in path.parent.iterdir())
+    assert files == ["dead_letters.jsonl", *(f"dead_letters.jsonl.{n}" for n in range(1, 5))]
+    assert all(file.stat().st_size < MAX_BYTES + 100 for file in path.parent.iterdir())
+    kept = [int(entry["line"]) for entry in all_entries(path)]
+    assert kept == list(range(120 - len(kept), 120))
+
+
+def test_lines_that_are_read_again_after_a_crash_are_not_doubled(open_letters: OpenLetters, path: Path) -> None:
+    lines = [b"%d" % n for n in range(45)]
+    open_letters().write(batch(*lines))
+    # The ledger is further back, in a file that was rotated since; the lines come in other batches now.
+    again = open_letters(row(offset=60))
+    again.write(batch(*lines[25:40], offset=65))
+    again.write(batch(*lines[40:], b"new", offset=110))
+    assert [entry["line"] for entry in all_entries(path)] == [*(str(n) for n in range(45)), "new"]
+
+
+def test_each_log_is_on_its_own(open_letters: OpenLetters, path: Path) -> None:
+    letters = open_letters()
+    letters.write(batch(b"a", b"b", log="one", offset=500))
+    again = open_letters()
+    again.write(batch(b"a", b"b", log="two"))
+    again.write(batch(b"b", b"c", log="one", offset=502))
+    assert [(entry["log"], entry["line"]) for entry in entries(path)] == [
+        ("one", "a"),
+        ("one", "b"),
+        ("two", "a"),
+        ("two", "b"),
+        ("one", "c"),
+    ]
+
+
+def test_a_store_that_begins_again_keeps_new_lines_at_lower_positions(open_letters: OpenLetters, path: Path) -> None:
+    open_letters().write(batch(b"old", generation=4, offset=700))
+    # The store was emptied, so the log's generations count from 0 again.
+    again = open_letters()
+    again.write(batch(b"new", generation=0, offset=20))
+    again.write(batch(b"other", generation=4, offset=700))
+    assert [entry["line"] for entry in entries(path)] == ["old", "new", "other"]
+
+
+@pytest.mark.parametrize("kept", range(1, 85, 7))
+def test_a_half_written_last_entry_is_written_again(open_letters: OpenLetters, path: Path, kept: int) -> None:
+    open_letters().write(batch(b"first", b"second"))
+    whole = path.read_bytes()
+    first = whole[: whole.index(b"\n") + 1]
+    path.write_bytes(first + whole[len(first) :][:kept])
+    open_letters(row(offset=0)).write(batch(b"first", b"second"))
+    assert path.read_bytes() == whole
+
+
+def test_lines_that_somebody_wrote_into_the_file_do_no_harm(open_letters: OpenLetters, path: Path) -> None:
+    open_letters().write(batch(b"first", b"second"))
+    strange = b'\x00\x00\nnot json\n[]\n{"log": "log"}\n{"log": [], "generation": 0, "offset": "x"}\n'
+    path.write_bytes(strange + path.read_bytes())
+    open_letters().write(batch(b"first", b"second", b"third"))
+    assert [json.loads(line)["line"] for line in path.read_bytes().splitlines()[-3:]] == ["first", "second", "third"]
+
+
+@pytest.mark.parametrize("how", ["deleted", "replaced"])
+def test_a_file_that_was_taken_away_is_made_again(open_letters: OpenLetters, path: Path, how: str) -> None:
+    letters = open_letters()
+    letters.write(batch(b"first"))
+    taken = path.replace(path.with_name("taken"))
+    if how == "replaced":
+        path.write_bytes(b"")
+    letters.write(batch(b"second", offset=6))
+    letters.sync()
+    assert [entry["line"] for entry in entries(taken)] == ["first"]
+    assert [entry["line"] for entry in entries(path)] == ["second"]
+
+
+def test_an_error_names_the_file(open_letters: OpenLetters, path: Path) -> None:
+    letters = open_letters()
+    path.unlink()
+    path.parent.rmdir()
+    with pytest.raises(OSError, match=str(path)):
+        letters.write(batch(b"first"))
