@@ -57,6 +57,7 @@ class LogPartition(StatefulSourcePartition[Chunk, None]):
         self._stopped = False
         self._epoch_bytes = 0
         self._epoch_begun = False
+        self._handed_on = False
 
     def next_batch(self) -> list[Chunk]:
         if self._stopped:
@@ -64,20 +65,24 @@ class LogPartition(StatefulSourcePartition[Chunk, None]):
         if self._stopping():
             self._stopped = True
             return [chunk for collector in self._collectors for chunk in collector.flush()]
+        began = datetime.now(timezone.utc)
         chunks = self._new_logs()
         if self._epoch_bytes < EPOCH_BYTES:
             now = time.monotonic()
             chunks += [chunk for collector in self._collectors for chunk in collector.collect(now)]
-        self._awake = datetime.now(timezone.utc)
+        again = bool(chunks)
         if chunks:
-            # There may be more: a backlog does not wait for the next poll.
             self._epoch_bytes += sum(len(chunk.lines) for chunk in chunks)
         elif not self._epoch_begun and self._epoch_wanted():
             # Bytewax tells the sink only of epochs in which something came.
             chunks = [collector.nothing() for collector in self._collectors]
-        else:
-            self._waiter.wait()
-            self._awake += self._poll_interval
+        elif not self._handed_on:
+            # Not right after something was handed on: the flow would not get to it.
+            again = self._waiter.wait()
+        self._handed_on = bool(chunks)
+        # A backlog does not wait for the next poll. Reckoned from this call's beginning, as Bytewax does: else it would
+        # wait once more for as long as the waiter did.
+        self._awake = began if again else began + self._poll_interval
         self._epoch_begun = self._epoch_begun or bool(chunks)
         return chunks
 

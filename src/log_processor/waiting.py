@@ -12,15 +12,15 @@ class Waiter(ABC):
     """Called when there is nothing to read."""
 
     @abstractmethod
-    def wait(self) -> None:
-        """Return when there may be something, or after a while."""
+    def wait(self) -> bool:
+        """Return when there may be something, or after a while; whether something happened."""
 
 
 class Polling(Waiter):
     """Does not wait: Bytewax calls again after the poll interval."""
 
-    def wait(self) -> None:
-        return
+    def wait(self) -> bool:
+        return False
 
 
 class Events(Waiter):
@@ -37,9 +37,8 @@ class Events(Waiter):
         self._inotify = INotify()
         self._changes = flags.MODIFY | flags.CREATE | flags.DELETE | flags.MOVED_TO | flags.MOVED_FROM
 
-    def wait(self) -> None:
+    def wait(self) -> bool:
         for folder in set(self._folders()) - self._watched:
             self._inotify.add_watch(folder, self._changes)
             self._watched.add(folder)
-        if not self._busy():
-            self._inotify.read(timeout=LONGEST_WAIT_MS)
+        return not self._busy() and bool(self._inotify.read(timeout=LONGEST_WAIT_MS))
