@@ -16,12 +16,10 @@ def encode_counter(counter: Counter[int]) -> str:
 
 def decode_counter(text: str) -> Counter[int]:
     """The reverse of `encode_counter`."""
-    counter: Counter[int] = Counter()
-    if text:
-        for pair in text.split(","):
-            value, _, count = pair.partition(":")
-            counter[int(value)] = int(count)
-    return counter
+    if not text:
+        return Counter()
+    numbers = list(map(int, text.replace(":", ",").split(",")))
+    return Counter(dict(zip(numbers[::2], numbers[1::2], strict=True)))
 
 
 def encode_applied(applied: Mapping[str, Position]) -> str:

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import oracle
-from storage.counts import DayCounts, decode_counter, encode_counter, merge
+from storage.counts import DayCounts, merge
 from storage.statistics import statistics
+from storage.text import decode_counter, encode_counter
 
 requests = st.lists(st.tuples(st.integers(100, 599), st.integers(0, 86_400_000)), min_size=1, max_size=400)
 
