@@ -19,7 +19,7 @@ from log_processor.reporting import Reporter, is_alive
 from log_processor.retry import until_stored
 from log_processor.settings import ProcessorSettings
 from log_processor.source import LogPartition, LogSource
-from log_processor.waiting import Events, Polling, Waiter
+from log_processor.waiting import waiter
 from request_log.line import SECONDS_A_DAY
 from service import logs
 from service.settings import load
@@ -65,14 +65,13 @@ def run(settings: ProcessorSettings) -> None:
         stop,
     )
 
-    def waiter() -> Waiter:
-        if settings.follow == "poll" or sys.platform != "linux":
-            return Polling()
-        return Events(followed.folders, lambda: followed.waiting() or handler.is_busy() or stop.is_set())
+    def busy() -> bool:
+        return followed.waiting() or handler.is_busy() or stop.is_set()
 
     def partition() -> LogPartition:
         interval = timedelta(milliseconds=settings.poll_interval_ms)
-        return LogPartition(followed, waiter(), interval, stop.is_set, handler.epoch_wanted)
+        waits = waiter(settings.follow, followed.folders, busy)
+        return LogPartition(followed, waits, interval, stop.is_set, handler.epoch_wanted)
 
     # Millions of short-lived rows and hardly a cycle: the default would look for cycles all the time.
     gc.set_threshold(200_000, 20, 100)

@@ -95,6 +95,7 @@ class LogPartition(StatefulSourcePartition[Chunk, None]):
         self._epoch_begun = False
 
     def close(self) -> None:
+        self._waiter.close()
         for collector in self._collectors:
             collector.tail.close()
 

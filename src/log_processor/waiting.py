@@ -1,11 +1,17 @@
 """What the source does while there is nothing to read: nothing until the next poll, or wait for the system's word."""
 
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Literal
+
+from service.logs import logger
 
 # Where the file system has no events, as a network's has not, this bounds how late something is seen.
 LONGEST_WAIT_MS = 500
+
+log = logger(__name__)
 
 
 class Waiter(ABC):
@@ -15,6 +21,10 @@ class Waiter(ABC):
     def wait(self) -> bool:
         """Return when there may be something, or after a while; whether something happened."""
 
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of what waiting needs."""
+
 
 class Polling(Waiter):
     """Does not wait: Bytewax calls again after the poll interval."""
@@ -22,23 +32,68 @@ class Polling(Waiter):
     def wait(self) -> bool:
         return False
 
+    def close(self) -> None:
+        return
+
 
 class Events(Waiter):
     """Waits for the system to say that something happened in the logs' folders (inotify), half a second at most."""
 
     def __init__(self, folders: Callable[[], Iterable[Path]], busy: Callable[[], bool]) -> None:
-        """`busy`: whether something is to be done without an event, such as a batch that becomes due."""
+        """`busy`: whether something is to be done without an event, such as a batch that becomes due. OSError where the
+        system has no listener left."""
         self._folders = folders
         self._busy = busy
-        self._watched: set[Path] = set()
         # Here, for the library is only there on Linux.
         from inotify_simple import INotify, flags
 
         self._inotify = INotify()
-        self._changes = flags.MODIFY | flags.CREATE | flags.DELETE | flags.MOVED_TO | flags.MOVED_FROM
+        self._changes = flags.MODIFY | flags.CREATE | flags.DELETE | flags.MOVED_TO | flags.MOVED_FROM | flags.MOVE_SELF
+        self._moved, self._gone = flags.MOVE_SELF, flags.IGNORED
+        self._watched: dict[Path, int] = {}
+        self._unwatched: set[Path] = set()
 
     def wait(self) -> bool:
-        for folder in set(self._folders()) - self._watched:
-            self._inotify.add_watch(folder, self._changes)
-            self._watched.add(folder)
-        return not self._busy() and bool(self._inotify.read(timeout=LONGEST_WAIT_MS))
+        if self._watch_new_folders():
+            # What happened in them before was not told.
+            return True
+        if self._busy():
+            return False
+        events = list(self._inotify.read(timeout=LONGEST_WAIT_MS))
+        for event in events:
+            if event.mask & self._moved:
+                # The watch goes with the folder, which is another's now. The system then says that it is gone.
+                self._inotify.rm_watch(event.wd)
+        gone = {event.wd for event in events if event.mask & (self._gone | self._moved)}
+        self._watched = {folder: watch for folder, watch in self._watched.items() if watch not in gone}
+        return bool(events)
+
+    def close(self) -> None:
+        self._inotify.close()
+
+    def _watch_new_folders(self) -> bool:
+        """Whether there were any. One that is gone by now is tried again each time."""
+        watched = len(self._watched)
+        for folder in set(self._folders()) - self._watched.keys() - self._unwatched:
+            try:
+                self._watched[folder] = self._inotify.add_watch(folder, self._changes)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                self._unwatched.add(folder)
+                log.warning(
+                    "no_events", folder=str(folder), reason=error.strerror, seen_after_seconds=LONGEST_WAIT_MS / 1000
+                )
+        return len(self._watched) > watched
+
+
+def waiter(
+    follow: Literal["events", "poll"], folders: Callable[[], Iterable[Path]], busy: Callable[[], bool]
+) -> Waiter:
+    """What `follow` asks for: events where the system has them, else polling."""
+    if follow == "events" and sys.platform == "linux":
+        try:
+            return Events(folders, busy)
+        except OSError as error:
+            log.warning("no_events", reason=error.strerror, instead="poll")
+    return Polling()
