@@ -52,8 +52,8 @@ CREATE TABLE IF NOT EXISTS requests (
 CREATE TABLE IF NOT EXISTS customer_day (
     customer TEXT NOT NULL,          -- '' for all together
     day INTEGER NOT NULL,            -- UTC, since 1970-01-01
-    statuses TEXT NOT NULL,          -- HTTP status:count,...
-    latencies TEXT NOT NULL,         -- milliseconds:count,...
+    statuses TEXT NOT NULL,          -- requests by HTTP status, see text.py
+    latencies TEXT NOT NULL,         -- requests by milliseconds, see text.py
     applied TEXT NOT NULL,           -- JSON: log -> [generation, offset]
     PRIMARY KEY (customer, day)
 ) WITHOUT ROWID;

@@ -7,6 +7,7 @@ from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass
 from itertools import accumulate
+from operator import mul
 
 from storage.counts import DayCounts
 
@@ -43,7 +44,7 @@ def statistics(counts: DayCounts) -> Statistics:
         successful_requests=successful,
         failed_requests=total - successful,
         uptime=100 * successful / total,
-        average_latency=sum(ms * count for ms, count in counts.latencies.items()) / (1000 * total),
+        average_latency=sum(map(mul, counts.latencies, counts.latencies.values())) / (1000 * total),
         # The mean of the middle two when the count is even; the middle one, twice, when it is odd.
         median_latency=(latencies.smallest((total + 1) // 2) + latencies.smallest(total // 2 + 1)) / 2000,
         # Nearest rank: the ceil(p/100 * n)-th smallest (Hyndman and Fan, 1996, definition 1).
@@ -55,9 +56,9 @@ class _Sorted:
     """Looks values of a counted collection up by rank."""
 
     def __init__(self, counter: Counter[int]) -> None:
-        self._items = sorted(counter.items())
-        self._ranks = list(accumulate(count for _, count in self._items))
+        self._values = sorted(counter)
+        self._ranks = list(accumulate(map(counter.__getitem__, self._values)))
 
     def smallest(self, rank: int) -> int:
         """The rank-th smallest value, from 1."""
-        return self._items[bisect_left(self._ranks, rank)][0]
+        return self._values[bisect_left(self._ranks, rank)]

@@ -1,6 +1,9 @@
 """How counts and the ledger's details are written down: as text, the same in both backends."""
 
 import json
+import sys
+from array import array
+from base64 import b64decode, b64encode
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -8,18 +11,33 @@ from request_log.line import Reason
 from storage.contract import Gap
 from storage.counts import Position
 
+_SIZES = ("H", "I", "Q")
+
 
 def encode_counter(counter: Counter[int]) -> str:
-    """`{200: 12, 404: 1}` -> `200:12,404:1`, in the order of the keys."""
-    return ",".join([f"{value}:{count}" for value, count in sorted(counter.items())])
+    """The values in ascending order, then their counts, as unsigned integers of the least size that holds them all.
+
+    Little-endian in base64, behind the letter of the size: `H` 2 bytes, `I` 4, `Q` 8. Numbers in decimal would take 30
+    times as long to read, and an answer reads a month of rows.
+    """
+    values = sorted(counter)
+    numbers = [*values, *map(counter.__getitem__, values)]
+    size = next(size for size in _SIZES if max(numbers, default=0) < 1 << 8 * array(size).itemsize)
+    return size + b64encode(_little_endian(array(size, numbers)).tobytes()).decode()
 
 
 def decode_counter(text: str) -> Counter[int]:
     """The reverse of `encode_counter`."""
-    if not text:
-        return Counter()
-    numbers = list(map(int, text.replace(":", ",").split(",")))
-    return Counter(dict(zip(numbers[::2], numbers[1::2], strict=True)))
+    numbers = array(text[0], b64decode(text[1:]))
+    half = len(_little_endian(numbers)) // 2
+    return Counter(dict(zip(numbers[:half], numbers[half:], strict=True)))
+
+
+def _little_endian(numbers: "array[int]") -> "array[int]":
+    """Swaps the bytes in place where the machine has the other order."""
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers
 
 
 def encode_applied(applied: Mapping[str, Position]) -> str:

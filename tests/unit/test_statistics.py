@@ -39,6 +39,6 @@ def test_days_add_up(one: list[tuple[int, int]], other: list[tuple[int, int]]) -
     assert statistics(merge([counts_of(one), counts_of(other)])) == statistics(counts_of(one + other))
 
 
-@given(st.dictionaries(st.integers(0), st.integers(1)))
+@given(st.dictionaries(st.integers(0, 2**63), st.integers(1, 2**63)))
 def test_counters_come_back_from_text(counter: dict[int, int]) -> None:
     assert decode_counter(encode_counter(Counter(counter))) == counter
