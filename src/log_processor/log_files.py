@@ -1,11 +1,17 @@
 """Which logs are followed, and what each is called in the store."""
 
+import errno
 import glob
+import os
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
 from log_processor.rotation import is_rotated_name
+from service.logs import logger
 from service.settings import PROJECT_ROOT
+
+log = logger(__name__)
 
 
 class LogFiles:
@@ -13,28 +19,52 @@ class LogFiles:
 
     def __init__(self, patterns: Sequence[Path], named: dict[Path, str]) -> None:
         """`named`: what logs are called that have a name of their own; the others are called by their path."""
-        self._patterns = patterns
         self._named = named
+        self._paths = {path for path in patterns if path in named or not glob.has_magic(str(path))}
+        self._globs = [str(path) for path in patterns if path not in self._paths]
+        self._passed_over: set[Path] = set()
 
     def found(self) -> dict[str, Path]:
         """Name -> path of each log that is there now, or that is named by its path."""
-        paths: set[Path] = set()
-        for pattern in self._patterns:
-            if glob.has_magic(str(pattern)):
-                paths.update(path for path in map(Path, _matches(pattern)) if path.is_file())
-            else:
-                paths.add(pattern)
-        # A rotated file is a part of its log, not a log.
-        logs = [path for path in sorted(paths) if not is_rotated_name(path)]
-        return {self._named.get(path) or _name(path): path for path in logs}
+        paths = {*self._paths, *(path for pattern in self._globs for path in _matches(pattern))}
+        return {self._named.get(path) or _name(path): path for path in sorted(paths) if self._can_be_read(path)}
 
     def is_from_glob(self, path: Path) -> bool:
         """Whether a log is followed because a glob found it."""
-        return path not in self._patterns
+        return path not in self._paths
+
+    def _can_be_read(self, path: Path) -> bool:
+        """Whether a log can be followed; where not, that is said once, and it is looked at again each time."""
+        reason = _fault(path)
+        if reason and path not in self._passed_over:
+            self._passed_over.add(path)
+            log.warning("log_not_followed", path=os.fsencode(path).decode(errors="backslashreplace"), reason=reason)
+        elif not reason:
+            self._passed_over.discard(path)
+        return not reason
 
 
-def _matches(pattern: Path) -> list[str]:
-    return glob.glob(str(pattern), recursive=True)  # noqa: PTH207 (Path.glob takes no absolute pattern)
+def _matches(pattern: str) -> list[Path]:
+    """The logs that a glob finds: a rotated file is a part of its log, not a log."""
+    # Path.glob takes no absolute pattern, and Path.is_dir raises where a folder cannot be entered.
+    found = [name for name in glob.glob(pattern, recursive=True) if not os.path.isdir(name)]  # noqa: PTH112, PTH207
+    return [path for path in map(Path, found) if not is_rotated_name(path)]
+
+
+def _fault(path: Path) -> str | None:
+    """Why a log cannot be followed."""
+    try:
+        str(path).encode()
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return None
+    except UnicodeEncodeError:
+        return "its name is not UTF-8"
+    except OSError as error:
+        return error.strerror
+    if not stat.S_ISREG(mode):
+        return "not a regular file"
+    return None if os.access(path, os.R_OK) else os.strerror(errno.EACCES)
 
 
 def _name(path: Path) -> str:

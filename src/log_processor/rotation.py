@@ -3,13 +3,17 @@
 import re
 from pathlib import Path
 
+# `log.1`, `log-20261123`, `log.2026-11-23_08`, and what compressed files end in.
+_NUMBER_OR_DATE = r"(\.[0-9]{1,4}|[.-][0-9]{4}-?[0-9]{2}-?[0-9]{2}[0-9T_.:-]*)"
+_COMPRESSED = r"\.(gz|bz2|xz|zst)"
+
 
 def rotated(path: Path) -> list[Path]:
     """The rotated files of the log at `path`, oldest first: `log.2`, `log.1`, or `log-20261123`, `log-20261124`.
 
     Compressed ones are not among them: their bytes are not the log's.
     """
-    name = re.compile(re.escape(path.name) + r"[.-]([0-9][0-9T.-]*)")
+    name = re.compile(re.escape(path.name) + r"[.-]([0-9][0-9T_.:-]*)")
 
     def age(found: Path) -> tuple[int, str]:
         number = found.name[len(path.name) + 1 :]
@@ -20,5 +24,5 @@ def rotated(path: Path) -> list[Path]:
 
 
 def is_rotated_name(path: Path) -> bool:
-    """Whether a file is by its name a rotated one, compressed or not: `log.1`, `log.2.gz`, `log-20261123`."""
-    return re.search(r"(\.[0-9]{1,4}|[.-][0-9]{8}[0-9T.-]*)(\.(gz|bz2|xz|zst))?$", path.name) is not None
+    """Whether a file is by its name a rotated one, or a compressed one."""
+    return re.search(rf"{_NUMBER_OR_DATE}$|{_COMPRESSED}$", path.name) is not None

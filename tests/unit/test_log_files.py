@@ -1,0 +1,153 @@
+"""Which files are logs, and what they are called."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from log_processor.log_files import LogFiles
+from service.settings import PROJECT_ROOT
+
+ROTATED = [
+    "api.log.1",
+    "api.log.12",
+    "api.log.2.gz",
+    "api.log-20261123",
+    "api.log-20261123.gz",
+    "api.log-20261123-1763884800",
+    "api.log.2026-11-23",
+    "api.log.2026-11-23_08",
+    "api.log-2026-11-23T08:30.xz",
+    "api.log.gz",
+    "api.log.bz2",
+    "api.log.zst",
+]
+LOGS = ["api.log", "api-20261123.log", "8080", "api_2", "v1.2.log", "api.log.old", "api.log.1a"]
+
+
+def found(*patterns: Path, named: dict[Path, str] | None = None) -> list[Path]:
+    return list(LogFiles(patterns, named or {}).found().values())
+
+
+def make(folder: Path, *names: str) -> list[Path]:
+    paths = [folder / name for name in names]
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return paths
+
+
+def test_a_path_is_a_log_whether_there_is_a_file_or_not(tmp_path: Path) -> None:
+    (there,) = make(tmp_path, "there.log")
+    assert found(tmp_path / "missing.log", there) == [tmp_path / "missing.log", there]
+
+
+def test_globs_find_what_is_there_now(tmp_path: Path) -> None:
+    files = LogFiles([tmp_path / "*.log"], {})
+    assert files.found() == {}
+    one, two, _ = make(tmp_path, "one.log", "two.log", "other.txt")
+    assert list(files.found().values()) == [one, two]
+    one.unlink()
+    assert list(files.found().values()) == [two]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("*.log", ["a.log"]),
+        ("?.log", ["a.log"]),
+        ("[ab].log", ["a.log"]),
+        ("*/*.log", ["sub/b.log"]),
+        ("sub/*", ["sub/b.log"]),
+        ("**/*.log", ["a.log", "sub/b.log", "sub/deep/c.log"]),
+        ("**", ["a.log", "sub/b.log", "sub/deep/c.log"]),
+    ],
+)
+def test_globs_go_into_folders(tmp_path: Path, pattern: str, names: list[str]) -> None:
+    make(tmp_path, "a.log", "sub/b.log", "sub/deep/c.log")
+    assert found(tmp_path / pattern) == [tmp_path / name for name in names]
+
+
+def test_a_file_that_several_patterns_name_is_one_log(tmp_path: Path) -> None:
+    (log,) = make(tmp_path, "a.log")
+    files = LogFiles([tmp_path / "*.log", log, tmp_path / "**/a.*"], {})
+    assert list(files.found().values()) == [log]
+    assert not files.is_from_glob(log)
+
+
+def test_rotated_names_are_no_logs_whether_their_log_is_there_or_not(tmp_path: Path) -> None:
+    logs = make(tmp_path, *LOGS)
+    make(tmp_path, *ROTATED)
+    assert set(found(tmp_path / "*")) == set(logs)
+    logs[0].unlink()
+    assert set(found(tmp_path / "*")) == set(logs[1:])
+
+
+def test_a_path_that_is_given_is_a_log_whatever_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "api.8080"
+    assert found(path, tmp_path / "*") == [path]
+
+
+def test_a_log_is_called_by_its_path_unless_it_has_a_name(tmp_path: Path) -> None:
+    one, two = make(tmp_path, "one.log", "two.log")
+    inside = PROJECT_ROOT / "src/log_generator/other.log"
+    files = LogFiles([tmp_path / "*.log", inside], {one: "api_requests"})
+    assert files.found() == {"api_requests": one, str(two): two, "src/log_generator/other.log": inside}
+
+
+def test_the_path_of_a_named_log_is_no_glob(tmp_path: Path) -> None:
+    path = tmp_path / "[1]" / "what?.log"
+    assert found(path, named={path: "api_requests"}) == [path]
+
+
+def _folder(path: Path) -> None:
+    path.mkdir()
+
+
+def _unreadable(path: Path) -> None:
+    path.touch()
+    path.chmod(0)
+    if os.access(path, os.R_OK):
+        pytest.skip("this user reads every file")
+
+
+def _in_a_folder_that_cannot_be_entered(path: Path) -> None:
+    closed = path.with_name("closed")
+    make(closed, "file")
+    path.symlink_to(closed / "file")
+    closed.chmod(0)
+    if os.access(closed, os.X_OK):
+        pytest.skip("this user enters every folder")
+
+
+@pytest.mark.parametrize("make_it", [_folder, os.mkfifo, _unreadable, _in_a_folder_that_cannot_be_entered])
+def test_what_cannot_be_followed_is_said_once_and_looked_at_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], make_it: Callable[[Path], None]
+) -> None:
+    (other,) = make(tmp_path, "other.log")
+    path = tmp_path / "bad.log"
+    make_it(path)
+    files = LogFiles([path, tmp_path / "*.log"], {})
+    for _ in range(2):
+        assert list(files.found().values()) == [other]
+    said = capsys.readouterr().out
+    assert said.count("log_not_followed") == 1
+    assert str(path) in said
+
+    path.rmdir() if make_it is _folder else path.unlink()
+    make(tmp_path, "bad.log")
+    assert list(files.found().values()) == [path, other]
+
+
+def test_a_folder_that_a_glob_finds_is_nothing_to_speak_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make(tmp_path, "folder/file")
+    assert found(tmp_path / "*") == []
+    assert capsys.readouterr().out == ""
+
+
+def test_a_name_that_is_not_utf8_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (other,) = make(tmp_path, "other.log")
+    (tmp_path / os.fsdecode(b"\xff.log")).touch()
+    assert found(tmp_path / "*.log") == [other]
+    assert r"\xff.log" in capsys.readouterr().out
