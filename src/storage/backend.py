@@ -11,5 +11,9 @@ def open_storage(settings: StorageSettings) -> Storage:
     if settings.storage == "sqlite":
         return SqliteStorage(settings.sqlite_path)
     return InfluxStorage(
-        settings.influxdb_url, settings.influxdb_org, settings.influxdb_bucket, settings.influxdb_token
+        settings.influxdb_url,
+        settings.influxdb_org,
+        settings.influxdb_bucket,
+        settings.influxdb_token,
+        settings.influxdb_timeout_seconds,
     )

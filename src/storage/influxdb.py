@@ -49,7 +49,6 @@ _NANOSECONDS = 10**9
 _DAY = SECONDS_A_DAY * _NANOSECONDS
 # Lines are of 1970 to 2199, and what lies in the future does not expire: the ledger lives after all of them.
 _AFTER_ALL_LINES = 7_258_118_400 * _NANOSECONDS  # 2200-01-01
-_TIMEOUT_SECONDS = 10.0
 _LINES_A_WRITE = 1_000
 _SLOT_STEP = 1_000_000
 _RELEASED = -1
@@ -74,12 +73,15 @@ class _BadRequest(StorageRefused):
 
 
 class InfluxStorage(Storage):
-    """A connection to a bucket. `url` is the server's, `token` reads the bucket and, for a writer, writes it."""
+    """A connection to a bucket.
+
+    `url` is the server's, `token` reads the bucket and, for a writer, writes it; an answer may take `timeout` seconds.
+    """
 
     # One request in flight leaves a third of the server's speed unused.
     SENDERS = 2
 
-    def __init__(self, url: str, org: str, bucket: str, token: str) -> None:
+    def __init__(self, url: str, org: str, bucket: str, token: str, timeout: float = 10.0) -> None:
         self._bucket = bucket
         self._slot: int | None = None
         self._holder = str(Holder.this_process())
@@ -87,11 +89,11 @@ class InfluxStorage(Storage):
         http: dict[str, Any] = {
             "base_url": url,
             "headers": {"Authorization": f"Token {token}"},
-            "timeout": _TIMEOUT_SECONDS,
+            "timeout": timeout,
         }
         self._questions = httpx.Client(**http)
         self._async_questions = httpx.AsyncClient(**http)
-        self._client = InfluxDBClient(url, token, org=org, timeout=int(_TIMEOUT_SECONDS * 1000), retries=False)
+        self._client = InfluxDBClient(url, token, org=org, timeout=int(timeout * 1000), retries=False)
         self._writes = self._client.write_api(write_options=SYNCHRONOUS)
 
     # Writing

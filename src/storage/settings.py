@@ -25,6 +25,8 @@ class StorageSettings(StoreLocation):
 
     influxdb_token_file: ProjectPath | None = None
     """The file that holds the token; read at the start."""
+    influxdb_timeout_seconds: float = Field(default=10.0, ge=0.1, le=600.0)
+    """How long an answer may take. A server that needs longer for each write is written to in vain."""
     influxdb_token: str = Field(default="", validate_default=True, repr=False)
     """The token itself, where there is no file."""
 
