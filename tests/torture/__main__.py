@@ -1,0 +1,59 @@
+"""`python -m torture`: kills the processor at random, again and again; then compares the store with the log.
+
+From the project's folder, with PYTHONPATH=src:tests. Exit status 0 if the store equals the log.
+"""
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from influxd import influx_server
+from torture.run import torture
+from torture.victim import Victim, influxdb_victim, sqlite_victim
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m torture", description=__doc__)
+    parser.add_argument("--store", choices=["influxdb", "sqlite"], default="sqlite")
+    parser.add_argument(
+        "--kills", type=int, default=100, help="SIGKILLs (default: 100); a third as many SIGTERMs come on top"
+    )
+    parser.add_argument("--rate", type=int, default=3_000, help="lines a second (default: 3000)")
+    parser.add_argument("--seed", type=int, default=1, help="repeats the choices, not the timing (default: 1)")
+    arguments = parser.parse_args()
+    if arguments.store == "influxdb" and not (os.environ.get("TEST_INFLUXDB_URL") or shutil.which("influxd")):
+        parser.error("--store influxdb needs influxd 2 on PATH, or TEST_INFLUXDB_URL")
+
+    folder = Path(tempfile.mkdtemp(prefix="torture_"))
+    with victim(arguments.store, folder, arguments.seed) as tortured:
+        report = torture(tortured, arguments.kills, arguments.rate, arguments.seed % 2 == 0, arguments.seed, show)
+    print(f"\nstore:      {arguments.store}\nseed:       {arguments.seed}\n{report.text()}")
+    if report.differences:
+        sys.exit(f"Everything is kept in {folder}")
+    shutil.rmtree(folder)
+
+
+@contextmanager
+def victim(store: str, folder: Path, seed: int) -> Iterator[Victim]:
+    """A processor on a fresh store of this kind."""
+    if store == "sqlite":
+        with sqlite_victim(folder, {}) as tortured:
+            yield tortured
+    else:
+        with influx_server(folder) as server, influxdb_victim(folder, {}, server, seed) as tortured:
+            yield tortured
+
+
+def show(progress: str) -> None:
+    """In one line, where someone looks."""
+    if sys.stderr.isatty():
+        print(f"\r{progress}", end="", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

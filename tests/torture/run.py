@@ -1,0 +1,178 @@
+"""Tortures the processor, then compares the store with the log."""
+
+import random
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from storage.counts import Position
+from torture.log import TortureLog
+from torture.truth import DeadLetter, Truth, truth_of
+from torture.victim import Victim
+
+STARTING_SECONDS = 2.0
+LONGEST_LIFE_SECONDS = 5.0
+NO_PROGRESS_SECONDS = 90.0
+SHOWN_DIFFERENCES = 20
+
+
+@dataclass
+class Report:
+    """What was done, and what came of it."""
+
+    lines: int = 0
+    valid: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+    sigkills: int = 0
+    sigterms: int = 0
+    slowest_end: float = 0.0
+    """Seconds from SIGTERM to the end."""
+    rotations: Counter[str] = field(default_factory=Counter)
+    faults: dict[str, int] = field(default_factory=dict)
+    lost: int = 0
+    doubled: int = 0
+    differences: list[str] = field(default_factory=list)
+    """Empty: the store equals the log."""
+
+    def text(self) -> str:
+        """For people."""
+        rows: list[tuple[str, object]] = [
+            ("lines", f"{self.lines:,}"),
+            ("requests", f"{self.valid:,}"),
+            ("rejected", f"{self.rejected.total():,} ({_listed(self.rejected)})"),
+            ("SIGKILLs", self.sigkills),
+            ("SIGTERMs", f"{self.sigterms}, the slowest end after {self.slowest_end:.1f} s"),
+            ("rotations", f"{self.rotations.total()} ({_listed(self.rotations)})"),
+            ("faults", f"{sum(self.faults.values())} ({_listed(self.faults)})"),
+            ("lost", self.lost),
+            ("doubled", self.doubled),
+        ]
+        shown = self.differences[:SHOWN_DIFFERENCES]
+        if len(self.differences) > len(shown):
+            shown = [*shown, f"... and {len(self.differences) - len(shown)} more"]
+        return "\n".join(
+            [*(f"{name + ':':12}{value}" for name, value in rows), *(shown or ["The store equals the log."])]
+        )
+
+
+def torture(victim: Victim, kills: int, rate: int, dated: bool, seed: int, progress: Callable[[str], None]) -> Report:
+    """Kill the processor `kills` times by SIGKILL, and now and then by SIGTERM, while a log grows by `rate` lines a
+    second; then compare."""
+    report = Report()
+    stop = threading.Event()
+
+    def read() -> Position | None:
+        row = victim.ledger()
+        return row.position if row and row.read else None
+
+    log = TortureLog(victim.pipeline.log, rate, dated, read, random.Random(seed))
+    with ThreadPoolExecutor(1) as executor:
+        writing = executor.submit(log.write_until, stop)
+        try:
+            _kill(victim, kills, report, random.Random(seed + 1), writing, progress)
+        finally:
+            stop.set()
+    writing.result()
+    _finish(victim, log, report)
+    report.rotations = log.rotations
+    report.faults = victim.faults()
+    _compare(victim, truth_of(log.files()), report)
+    return report
+
+
+def _kill(
+    victim: Victim,
+    kills: int,
+    report: Report,
+    pick: random.Random,
+    writing: "Future[None]",
+    progress: Callable[[str], None],
+) -> None:
+    while report.sigkills < kills and not writing.done():
+        victim.pipeline.start()
+        moment = pick.choice(["starting", "in a commit", "any", "any"])
+        if moment == "starting":
+            time.sleep(pick.uniform(0, STARTING_SECONDS))
+        else:
+            victim.pass_time(pick.uniform(STARTING_SECONDS, LONGEST_LIFE_SECONDS), pick)
+            if moment == "in a commit":
+                victim.until_commit(LONGEST_LIFE_SECONDS)
+                time.sleep(pick.choice([0.0, 0.001, 0.005, 0.02]))
+        number = pick.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGKILL, signal.SIGTERM])
+        start = time.monotonic()
+        status = victim.pipeline.end(number)
+        if number == signal.SIGKILL:
+            report.sigkills += 1
+            expected = [-signal.SIGKILL]
+        else:
+            report.sigterms += 1
+            report.slowest_end = max(report.slowest_end, time.monotonic() - start)
+            expected = [0, -signal.SIGTERM] if moment == "starting" else [0]
+        if status not in expected:
+            report.differences.append(f"ended with status {status}:\n{victim.pipeline.said()[-2000:]}")
+        progress(f"SIGKILLs: {report.sigkills} of {kills}, SIGTERMs: {report.sigterms}")
+
+
+def _finish(victim: Victim, log: TortureLog, report: Report) -> None:
+    """Let the processor come to the log's end, and what is on its way to the store land."""
+    victim.calm()
+    victim.pipeline.start()
+    seen, since = None, time.monotonic()
+    while True:
+        row = victim.ledger()
+        if row and row.position == log.end():
+            break
+        if row != seen:
+            seen, since = row, time.monotonic()
+        elif time.monotonic() - since > NO_PROGRESS_SECONDS:
+            report.differences.append(f"stuck at {row}, the log ends at {log.end()}")
+            break
+        time.sleep(0.1)
+    victim.settle()
+    status = victim.pipeline.end(signal.SIGTERM)
+    if status != 0:
+        report.differences.append(f"ended with status {status}:\n{victim.pipeline.said()[-2000:]}")
+
+
+def _compare(victim: Victim, truth: Truth, report: Report) -> None:
+    report.lines, report.valid, report.rejected = truth.read, truth.stored, truth.rejected
+    differ = report.differences.append
+
+    stored = victim.pipeline.stored()
+    for key in sorted(stored.keys() | truth.figures.keys(), key=str):
+        ours, theirs = stored.get(key), truth.figures.get(key)
+        if ours != theirs:
+            differ(f"{key[0] or 'all customers'} on {key[1]}: {ours} in the store, {theirs} in the log")
+        if key[0] is None:
+            excess = (ours[0] if ours else 0) - (theirs[0] if theirs else 0)
+            report.lost += max(0, -excess)
+            report.doubled += max(0, excess)
+
+    row = victim.ledger()
+    assert row is not None
+    ledger = (row.read, row.stored, Counter({reason.value: lines for reason, lines in row.rejected.items()}))
+    if ledger != (truth.read, truth.stored, truth.rejected):
+        differ(f"ledger: {ledger} in the store, {(truth.read, truth.stored, truth.rejected)} in the log")
+    if row.read != row.stored + sum(row.rejected.values()):
+        differ(f"the ledger is not balanced: {row}")
+
+    requests = victim.stored_requests()
+    if requests != truth.stored:
+        differ(f"requests: {requests} in the store, {truth.stored} in the log")
+
+    kept = Counter(
+        DeadLetter(**{name: letter.get(name) for name in DeadLetter._fields}) for letter in victim.dead_letters()
+    )
+    expected = Counter(truth.dead_letters)
+    for letter in sorted((kept - expected).elements()):
+        differ(f"dead letter too many: {letter}")
+    for letter in sorted((expected - kept).elements()):
+        differ(f"dead letter missing: {letter}")
+
+
+def _listed(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items()))

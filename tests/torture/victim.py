@@ -1,0 +1,198 @@
+"""The processor under torture, with the store it writes to."""
+
+import json
+import random
+import sqlite3
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from faulty_proxy import Decision, Fault, FaultyProxy, Request, faulty_proxy
+from influxd import InfluxServer
+from pipeline import Pipeline
+from storage.contract import LedgerRow, StorageUnavailable
+from stores import Store, influxdb_store, sqlite_store
+
+FAULTS: list[Fault | int] = [500, 503, Fault.RESET_REQUEST, Fault.LOSE_ANSWER, Fault.CUT_ANSWER]
+FAULTY = {"write": 0.15, "query": 0.08}
+# A held request keeps the process from going on until it gives up or is killed.
+HELD = {"write": 0.02, "query": 0.005}
+LATEST_SECONDS = 5.0
+STORE_ANSWERS_SECONDS = 10.0
+
+
+class Victim(ABC):
+    """The processor's pipeline, and what is done to its store."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.pipeline = pipeline
+
+    @abstractmethod
+    def until_commit(self, seconds: float) -> None:
+        """Return in the middle of a commit, or when none came for so long."""
+
+    @abstractmethod
+    def stored_requests(self) -> int:
+        """How many requests are stored one by one."""
+
+    @abstractmethod
+    def pass_time(self, seconds: float, pick: random.Random) -> None:
+        """Wait; the store may be away meanwhile."""
+
+    @abstractmethod
+    def calm(self) -> None:
+        """From here on, no faults."""
+
+    @abstractmethod
+    def settle(self) -> None:
+        """Let through what is on its way to the store."""
+
+    @abstractmethod
+    def faults(self) -> dict[str, int]:
+        """What happened to the store, how often."""
+
+    def ledger(self) -> LedgerRow | None:
+        """The ledger of the log; None where there is none yet."""
+        deadline = time.monotonic() + STORE_ANSWERS_SECONDS
+        while True:
+            try:
+                rows = self.pipeline.ledger()
+            except StorageUnavailable:
+                # SQLite is locked while a processor's death is mended.
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+            else:
+                return rows[0] if rows else None
+
+    def dead_letters(self) -> list[dict[str, Any]]:
+        """What the processor has kept of rejected lines."""
+        files = self.pipeline.log.parent.glob("dead_letters.jsonl*")
+        return [json.loads(line) for path in files for line in path.read_bytes().splitlines()]
+
+
+class SqliteVictim(Victim):
+    """It has no network that could fail."""
+
+    def __init__(self, pipeline: Pipeline, path: Path) -> None:
+        super().__init__(pipeline)
+        self._path = path
+
+    def until_commit(self, seconds: float) -> None:
+        wal = self._path.with_name(f"{self._path.name}-wal")
+        deadline = time.monotonic() + seconds
+        before = _written(wal)
+        while _written(wal) == before and time.monotonic() < deadline:
+            time.sleep(0.0005)
+
+    def stored_requests(self) -> int:
+        with closing(sqlite3.connect(self._path)) as connection:
+            count: int = connection.execute("SELECT count(*) FROM requests").fetchone()[0]
+            return count
+
+    def pass_time(self, seconds: float, pick: random.Random) -> None:
+        time.sleep(seconds)
+
+    def calm(self) -> None:
+        return
+
+    def settle(self) -> None:
+        return
+
+    def faults(self) -> dict[str, int]:
+        return {}
+
+
+class InfluxVictim(Victim):
+    """Between it and the real server is a proxy that fails at random."""
+
+    def __init__(self, pipeline: Pipeline, server: InfluxServer, bucket: str, proxy: FaultyProxy, seed: int) -> None:
+        super().__init__(pipeline)
+        self._server = server
+        self._bucket = bucket
+        self._proxy = proxy
+        self._commit = threading.Event()
+        self._pick = random.Random(seed)
+        self._times_away = 0
+        proxy.decide = self._decide
+
+    def until_commit(self, seconds: float) -> None:
+        self._commit.clear()
+        self._commit.wait(seconds)
+
+    def stored_requests(self) -> int:
+        query = {"db": self._bucket, "q": "SELECT count(status_code) FROM api_requests"}
+        with self._server.client() as client:
+            answer = client.get("/query", params=query).raise_for_status().json()
+        count: int = answer["results"][0]["series"][0]["values"][0][1]
+        return count
+
+    def pass_time(self, seconds: float, pick: random.Random) -> None:
+        if pick.random() > 0.15:
+            time.sleep(seconds)
+            return
+        self._times_away += 1
+        start, end = sorted([pick.uniform(0, seconds), pick.uniform(0, seconds)])
+        time.sleep(start)
+        self._proxy.go_away()
+        time.sleep(end - start)
+        self._proxy.come_back()
+        time.sleep(seconds - end)
+
+    def calm(self) -> None:
+        self._proxy.decide = lambda request: None
+
+    def settle(self) -> None:
+        self._proxy.release()
+
+    def faults(self) -> dict[str, int]:
+        return {**dict(sorted(self._proxy.faults.items())), "store away for a while": self._times_away}
+
+    def _decide(self, request: Request) -> Decision:
+        if request.body.startswith((b"all_day", b"customer_day", b"ledger")):
+            self._commit.set()
+        kind = "write" if request.is_write else "query"
+        if self._pick.random() < HELD[kind]:
+            return Fault.HOLD
+        return self._pick.choice(FAULTS) if self._pick.random() < FAULTY[kind] else None
+
+
+@contextmanager
+def sqlite_victim(folder: Path, settings: dict[str, str]) -> Iterator[Victim]:
+    """On a fresh SQLite store in the folder."""
+    with sqlite_store(folder) as store, _pipeline(folder, store, settings) as pipeline:
+        yield SqliteVictim(pipeline, Path(store.environment["SQLITE_PATH"]))
+
+
+@contextmanager
+def influxdb_victim(folder: Path, settings: dict[str, str], server: InfluxServer, seed: int) -> Iterator[Victim]:
+    """On a fresh bucket of the server, which it reaches through a faulty proxy."""
+    pick = random.Random(seed)
+    with (
+        influxdb_store(server) as store,
+        faulty_proxy(server.url, late=lambda: pick.uniform(0, LATEST_SECONDS)) as proxy,
+        # Two seconds: so that it gives up what is held before it is killed, now and then.
+        _pipeline(folder, store, {**settings, "INFLUXDB_URL": proxy.url, "INFLUXDB_TIMEOUT_SECONDS": "2"}) as pipeline,
+    ):
+        yield InfluxVictim(pipeline, server, store.environment["INFLUXDB_BUCKET"], proxy, seed)
+
+
+@contextmanager
+def _pipeline(folder: Path, store: Store, settings: dict[str, str]) -> Iterator[Pipeline]:
+    pipeline = Pipeline(folder, {**store.environment, **settings}, store.open)
+    try:
+        yield pipeline
+    finally:
+        pipeline.close()
+
+
+def _written(path: Path) -> int:
+    """When a file was last written; 0 where there is none."""
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
