@@ -1,28 +1,17 @@
 """What is written, where and how fast."""
 
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from service.logs import Level
-from service.settings import ProjectPath, Settings
-
-
-def _can_be_a_log(path: Path) -> Path:
-    if not path.parent.is_dir():
-        raise ValueError(f"there is no folder {path.parent}")
-    if path.exists() and not path.is_file():
-        raise ValueError("not a regular file")
-    return path
+from service.settings import LogPath, Settings
 
 
 class GeneratorSettings(Settings):
     """Settings of log_generator."""
 
-    log_file_path: Annotated[ProjectPath, AfterValidator(_can_be_a_log)] = Field(
-        default=Path("src/log_generator/api_requests.log"), validate_default=True
-    )
+    log_file_path: LogPath = Field(default=Path("src/log_generator/api_requests.log"), validate_default=True)
     log_batch_size: int = Field(default=10, ge=1)
     """Lines in each interval."""
     log_interval_seconds: float = Field(default=1.0, gt=0, le=86_400)

@@ -48,7 +48,7 @@ def run(settings: ProcessorSettings) -> None:
     stop = stop_on_signals()
     storage = open_storage(settings)
     ledger = until_stored(storage.begin)
-    files = LogFiles(settings.patterns(), {settings.log_file_path: settings.log_name})
+    files = LogFiles(settings.patterns(), {settings.log_file_path: settings.log_name}, settings.outputs())
     followed = FollowedLogs(files, ledger, settings.stream_max_size, settings.stream_max_wait_time_in_seconds)
     new = followed.first_rows(settings.start_position)
     until_stored(partial(storage.commit, {}, new))

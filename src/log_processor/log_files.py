@@ -17,21 +17,31 @@ log = logger(__name__)
 class LogFiles:
     """The logs that `patterns` name: paths, whether there is a file or not, and globs (`*`, `?`, `[...]`, `**`)."""
 
-    def __init__(self, patterns: Sequence[Path], named: dict[Path, str]) -> None:
-        """`named`: what logs are called that have a name of their own; the others are called by their path."""
+    def __init__(self, patterns: Sequence[Path], named: dict[Path, str], outputs: Sequence[Path] = ()) -> None:
+        """`named`: what logs are called that have a name of their own; the others are called by their path.
+        `outputs`: what the processor writes. A glob does not find that as a log, nor what is called so and more."""
         self._named = named
+        self._outputs = tuple(map(str, outputs))
         self._paths = {path for path in patterns if path in named or not glob.has_magic(str(path))}
         self._globs = [str(path) for path in patterns if path not in self._paths]
         self._passed_over: set[Path] = set()
 
     def found(self) -> dict[str, Path]:
         """Name -> path of each log that is there now, or that is named by its path."""
-        paths = {*self._paths, *(path for pattern in self._globs for path in _matches(pattern))}
+        paths = {*self._paths, *(path for pattern in self._globs for path in self._matches(pattern))}
         return {self._named.get(path) or _name(path): path for path in sorted(paths) if self._can_be_read(path)}
 
     def is_from_glob(self, path: Path) -> bool:
         """Whether a log is followed because a glob found it."""
         return path not in self._paths
+
+    def _matches(self, pattern: str) -> list[Path]:
+        """The logs that a glob finds: a rotated file is a part of its log, not a log."""
+        # Path.glob takes no absolute pattern, and Path.is_dir raises where a folder cannot be entered.
+        found = [name for name in glob.glob(pattern, recursive=True) if not os.path.isdir(name)]  # noqa: PTH112, PTH207
+        return [
+            path for path in map(Path, found) if not is_rotated_name(path) and not str(path).startswith(self._outputs)
+        ]
 
     def _can_be_read(self, path: Path) -> bool:
         """Whether a log can be followed; where not, that is said once, and it is looked at again each time."""
@@ -42,13 +52,6 @@ class LogFiles:
         elif not reason:
             self._passed_over.discard(path)
         return not reason
-
-
-def _matches(pattern: str) -> list[Path]:
-    """The logs that a glob finds: a rotated file is a part of its log, not a log."""
-    # Path.glob takes no absolute pattern, and Path.is_dir raises where a folder cannot be entered.
-    found = [name for name in glob.glob(pattern, recursive=True) if not os.path.isdir(name)]  # noqa: PTH112, PTH207
-    return [path for path in map(Path, found) if not is_rotated_name(path)]
 
 
 def _fault(path: Path) -> str | None:

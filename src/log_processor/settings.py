@@ -7,23 +7,31 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from service.logs import Level
-from service.settings import PROJECT_ROOT, ProjectPath
+from service.settings import PROJECT_ROOT, LogPath, OutputPath, can_be_a_log
 from storage.settings import StorageSettings
 
 
 def _patterns(text: str) -> str:
-    """Check that there is a folder to look in for each of the comma-separated paths and globs."""
-    for pattern in text.split(","):
-        folder = PROJECT_ROOT / Path(pattern.strip()).parent
-        if not glob.has_magic(str(folder)) and not folder.is_dir():
-            raise ValueError(f"there is no folder {folder}")
+    """Check each of the comma-separated paths and globs."""
+    patterns = _split(text)
+    if text and not patterns:
+        raise ValueError("names no path and no glob")
+    for pattern in patterns:
+        # Of a glob: as far as its first wildcard.
+        while glob.has_magic(str(pattern.parent)):
+            pattern = pattern.parent
+        can_be_a_log(pattern)
     return text
+
+
+def _split(text: str) -> list[Path]:
+    return [PROJECT_ROOT / pattern.strip() for pattern in text.split(",") if pattern.strip()]
 
 
 class ProcessorSettings(StorageSettings):
     """What the processor reads from its environment."""
 
-    log_file_path: ProjectPath = Field(default=Path("src/log_generator/api_requests.log"), validate_default=True)
+    log_file_path: LogPath = Field(default=Path("src/log_generator/api_requests.log"), validate_default=True)
     log_name: str = Field(default="api_requests", pattern=r"^[A-Za-z0-9._-]{1,100}$")
     """Names the log at LOG_FILE_PATH in the store; another log is named by its path. Under another name the same lines
     are other requests."""
@@ -40,15 +48,17 @@ class ProcessorSettings(StorageSettings):
     """A batch is handed on when its first line has waited this long."""
     workers: int = Field(default=4, ge=1, le=64)
     """Bytewax workers: threads of this process."""
-    dead_letters_path: ProjectPath = Field(default=Path("data/dead_letters.jsonl"), validate_default=True)
+    dead_letters_path: OutputPath = Field(default=Path("data/dead_letters.jsonl"), validate_default=True)
     dead_letters_max_bytes: int = Field(default=16_777_216, ge=1_024)
     """At this size the file of dead letters is rotated; five are kept."""
-    heartbeat_path: ProjectPath = Field(default=Path(".run/log_processor.heartbeat"), validate_default=True)
+    heartbeat_path: OutputPath = Field(default=Path(".run/log_processor.heartbeat"), validate_default=True)
     """The file whose time tells the health check that the processor moves on."""
     logging_level: Level = "INFO"
 
     def patterns(self) -> list[Path]:
         """The paths and globs to follow, absolute."""
-        if not self.log_files:
-            return [self.log_file_path]
-        return [PROJECT_ROOT / pattern.strip() for pattern in self.log_files.split(",") if pattern.strip()]
+        return _split(self.log_files) or [self.log_file_path]
+
+    def outputs(self) -> list[Path]:
+        """What the processor itself writes."""
+        return [self.dead_letters_path, self.heartbeat_path, self.sqlite_path]

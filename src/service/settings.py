@@ -1,5 +1,6 @@
 """Settings come from environment variables and are checked at the start; a bad one ends the program."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -11,8 +12,34 @@ PROJECT_ROOT = Path(__file__).resolve().parents[2]
 EXIT_CONFIG = 78
 """Exit status of a program whose settings are wrong (EX_CONFIG of sysexits.h)."""
 
+
+def can_be_a_log(path: Path) -> Path:
+    """The path, where there is a log or one can be made; else ValueError."""
+    # Path's own methods raise where a folder cannot be entered.
+    if not os.path.isdir(path.parent):  # noqa: PTH112
+        raise ValueError(f"there is no folder {path.parent}")
+    if os.path.exists(path) and not os.path.isfile(path):  # noqa: PTH110, PTH113
+        raise ValueError("not a regular file")
+    return path
+
+
+def _can_be_written(path: Path) -> Path:
+    there = next(name for name in (path, *path.parents) if os.path.exists(name))  # noqa: PTH110
+    if there != path and not there.is_dir():
+        raise ValueError(f"{there} is not a folder")
+    if there == path and not there.is_file():
+        raise ValueError("not a regular file")
+    if not os.access(there, os.W_OK):
+        raise ValueError(f"{there} cannot be written")
+    return path
+
+
 ProjectPath = Annotated[Path, AfterValidator(lambda path: PROJECT_ROOT / path)]
 """A path; a relative one is relative to the project."""
+LogPath = Annotated[ProjectPath, AfterValidator(can_be_a_log)]
+"""A log, which need not be there; its folder has to be."""
+OutputPath = Annotated[ProjectPath, AfterValidator(_can_be_written)]
+"""A file that is written, and made where it is not there, with its folders."""
 
 
 class Settings(BaseSettings):

@@ -151,3 +151,9 @@ def test_a_name_that_is_not_utf8_is_said(tmp_path: Path, capsys: pytest.CaptureF
     (tmp_path / os.fsdecode(b"\xff.log")).touch()
     assert found(tmp_path / "*.log") == [other]
     assert r"\xff.log" in capsys.readouterr().out
+
+
+def test_what_the_processor_writes_is_no_log(tmp_path: Path) -> None:
+    letters, store = tmp_path / "dead_letters.jsonl", tmp_path / "requests.sqlite"
+    (log, *_) = make(tmp_path, "api.log", letters.name, f"{letters.name}.1", store.name, f"{store.name}-wal")
+    assert list(LogFiles([tmp_path / "*"], {}, [letters, store]).found().values()) == [log]
