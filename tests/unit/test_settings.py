@@ -1,0 +1,236 @@
+"""The settings of every service: a bad one ends it, and all are written down where people look for them."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from dotenv import dotenv_values
+
+from api.settings import ApiSettings
+from log_generator.settings import GeneratorSettings
+from log_processor.settings import ProcessorSettings
+from service.settings import EXIT_CONFIG, PROJECT_ROOT, Settings, load
+from storage.setup import SetupSettings
+
+SERVICES: dict[str, type[Settings]] = {
+    "log_generator": GeneratorSettings,
+    "log_processor": ProcessorSettings,
+    "api": ApiSettings,
+    "setup": SetupSettings,
+}
+COMMANDS = {
+    "log_generator": ["log_generator"],
+    "log_processor": ["log_processor"],
+    "api": ["api"],
+    "setup": ["storage", "setup"],
+}
+ENV = dotenv_values(PROJECT_ROOT / ".env.local")
+FOLDER, FILE = str(Path(__file__).parent), __file__
+
+A_CHOICE = "Input should be "
+BAD = [
+    ("STORAGE", "mysql", A_CHOICE + "'influxdb' or 'sqlite'"),
+    ("INFLUXDB_URL", "127.0.0.1:8086", "should match pattern '^https?://"),
+    ("INFLUXDB_TOKEN_FILE", "/no/such/file", "cannot be read: No such file or directory"),
+    ("INFLUXDB_TIMEOUT_SECONDS", "0", "greater than or equal to 0.1"),
+    ("INFLUXDB_TIMEOUT_SECONDS", "601", "less than or equal to 600"),
+    ("INFLUXDB_TIMEOUT_SECONDS", "soon", "valid number"),
+    ("RETENTION_DAYS", "0", "greater than or equal to 1"),
+    ("RETENTION_DAYS", "3651", "less than or equal to 3650"),
+    ("RETENTION_DAYS", "1.5", "valid integer"),
+    ("LOGGING_LEVEL", "info", A_CHOICE + "'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),
+    ("LOG_FILE_PATH", "no/such/folder/api.log", f"there is no folder {PROJECT_ROOT}/no/such/folder"),
+    ("LOG_FILE_PATH", FOLDER, "not a regular file"),
+    ("LOG_NAME", "a log", "should match pattern"),
+    ("LOG_NAME", "x" * 101, "should match pattern"),
+    ("LOG_FILES", "no/such/folder/*.log", f"there is no folder {PROJECT_ROOT}/no/such/folder"),
+    ("LOG_FILES", "no/such/folder/**/api.log", f"there is no folder {PROJECT_ROOT}/no/such/folder"),
+    ("LOG_FILES", f"{FOLDER}/*.log, /nowhere/api.log", "there is no folder /nowhere"),
+    ("LOG_FILES", FOLDER, "not a regular file"),
+    ("LOG_FILES", " , ", "names no path and no glob"),
+    ("START_POSITION", "middle", A_CHOICE + "'end' or 'beginning'"),
+    ("FOLLOW", "inotify", A_CHOICE + "'events' or 'poll'"),
+    ("POLL_INTERVAL_MS", "0", "greater than or equal to 1"),
+    ("POLL_INTERVAL_MS", "60001", "less than or equal to 60000"),
+    ("STREAM_MAX_SIZE", "0", "greater than or equal to 1"),
+    ("STREAM_MAX_SIZE", "100001", "less than or equal to 100000"),
+    ("STREAM_MAX_WAIT_TIME_IN_SECONDS", "-1", "greater than or equal to 0"),
+    ("STREAM_MAX_WAIT_TIME_IN_SECONDS", "3601", "less than or equal to 3600"),
+    ("STREAM_MAX_WAIT_TIME_IN_SECONDS", "nan", "less than or equal to 3600"),
+    ("WORKERS", "0", "greater than or equal to 1"),
+    ("WORKERS", "65", "less than or equal to 64"),
+    ("DEAD_LETTERS_PATH", FOLDER, "not a regular file"),
+    ("DEAD_LETTERS_PATH", f"{FILE}/below", f"{FILE} is not a folder"),
+    ("DEAD_LETTERS_PATH", "/proc/dead_letters.jsonl", "/proc cannot be written"),
+    ("DEAD_LETTERS_MAX_BYTES", "1023", "greater than or equal to 1024"),
+    ("HEARTBEAT_PATH", FOLDER, "not a regular file"),
+    ("HEARTBEAT_PATH", f"{FILE}/below/heartbeat", f"{FILE} is not a folder"),
+    ("LOG_BATCH_SIZE", "0", "greater than or equal to 1"),
+    ("LOG_INTERVAL_SECONDS", "0", "greater than 0"),
+    ("LOG_INTERVAL_SECONDS", "86401", "less than or equal to 86400"),
+    ("MAX_LOGS_TO_GENERATE", "-1", "greater than or equal to 0"),
+    ("LOG_CUSTOMERS", "0", "greater than or equal to 1"),
+    ("LOG_CUSTOMERS", "1000001", "less than or equal to 1000000"),
+    ("LOG_HISTORY_DAYS", "-1", "greater than or equal to 0"),
+    ("LOG_HISTORY_DAYS", "3651", "less than or equal to 3650"),
+    ("LOG_SEED", "x", "valid integer"),
+    ("API_PORT", "0", "greater than or equal to 1"),
+    ("API_PORT", "65536", "less than or equal to 65535"),
+    ("API_PORT", "http", "valid integer"),
+]
+# What any text may be, as far as can be told without the store.
+ANY_TEXT = {"SQLITE_PATH", "INFLUXDB_ORG", "INFLUXDB_BUCKET", "TOKENS_PATH", "API_HOST"}
+# Needed where STORAGE=influxdb.
+TOKENS = {"INFLUXDB_TOKEN", "DOCKER_INFLUXDB_INIT_ADMIN_TOKEN"}
+
+
+def variables(settings: type[Settings]) -> set[str]:
+    return {name.upper() for name in settings.model_fields}
+
+
+def cases() -> list[tuple[str, str, str, str]]:
+    """(service, variable, value, what is told), for each service that has the variable."""
+    return [(service, *bad) for service, settings in SERVICES.items() for bad in BAD if bad[0] in variables(settings)]
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for settings in SERVICES.values():
+        for name in variables(settings):
+            monkeypatch.delenv(name, raising=False)
+    # The defaults are folders of the project, which whoever runs the tests need not be able to write to.
+    monkeypatch.setenv("DEAD_LETTERS_PATH", str(tmp_path / "dead_letters.jsonl"))
+    monkeypatch.setenv("HEARTBEAT_PATH", str(tmp_path / "heartbeat"))
+
+
+@pytest.mark.parametrize(("service", "name", "value", "told"), cases())
+def test_a_bad_value_is_told_with_its_variable_and_what_is_allowed(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    service: str,
+    name: str,
+    value: str,
+    told: str,
+) -> None:
+    if told.endswith("cannot be written") and os.access(Path(value).parent, os.W_OK):
+        pytest.skip("this user writes everywhere")
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as end:
+        load(SERVICES[service])
+    assert end.value.code == EXIT_CONFIG
+    message = capsys.readouterr().err
+    assert f"{name}={value}" in message
+    assert told in message
+    assert message.count("\n") == 1
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_setting_is_checked(service: str) -> None:
+    checked = {name for name, _, _ in BAD}
+    assert variables(SERVICES[service]) - checked <= ANY_TEXT | TOKENS
+
+
+@pytest.mark.parametrize(
+    ("service", "told"),
+    [
+        ("log_processor", "INFLUXDB_TOKEN=: STORAGE=influxdb needs INFLUXDB_TOKEN or INFLUXDB_TOKEN_FILE\n"),
+        ("api", "INFLUXDB_TOKEN=: STORAGE=influxdb needs INFLUXDB_TOKEN or INFLUXDB_TOKEN_FILE\n"),
+        ("setup", "DOCKER_INFLUXDB_INIT_ADMIN_TOKEN=: STORAGE=influxdb needs the admin token to set it up\n"),
+    ],
+)
+def test_influxdb_needs_a_token(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], service: str, told: str
+) -> None:
+    monkeypatch.setenv("STORAGE", "influxdb")
+    with pytest.raises(SystemExit) as end:
+        load(SERVICES[service])
+    assert end.value.code == EXIT_CONFIG
+    assert capsys.readouterr().err == told
+
+
+def test_every_bad_value_is_told_at_once(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("WORKERS", "no")
+    monkeypatch.setenv("FOLLOW", "no")
+    with pytest.raises(SystemExit):
+        load(ProcessorSettings)
+    assert [line.split("=")[0] for line in capsys.readouterr().err.splitlines()] == ["FOLLOW", "WORKERS"]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_process_ends_with_the_status_of_wrong_settings(service: str) -> None:
+    end = subprocess.run(
+        [sys.executable, "-m", *COMMANDS[service]],
+        env={**os.environ, "PYTHONPATH": str(PROJECT_ROOT / "src"), "LOGGING_LEVEL": "loud"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert end.returncode == EXIT_CONFIG
+    assert end.stderr.startswith("LOGGING_LEVEL=loud: Input should be 'DEBUG'")
+    assert end.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_defaults_are_those_of_the_file(monkeypatch: pytest.MonkeyPatch, service: str) -> None:
+    settings = SERVICES[service]
+    assert variables(settings) <= ENV.keys()
+    defaults = load(settings).model_dump()
+    for name in variables(settings) - {"DEAD_LETTERS_PATH", "HEARTBEAT_PATH"}:
+        monkeypatch.setenv(name, ENV[name] or "")
+    from_file = load(settings).model_dump()
+    # A token that is known to everybody is no default.
+    without = {"docker_influxdb_init_admin_token"}
+    assert {k: v for k, v in from_file.items() if k not in without} == {
+        k: v for k, v in defaults.items() if k not in without
+    }
+    for name in {"DEAD_LETTERS_PATH", "HEARTBEAT_PATH"} & variables(settings):
+        assert ENV[name] == str(settings.model_fields[name.lower()].default)
+
+
+def test_the_file_has_no_variable_that_nobody_reads() -> None:
+    known = set().union(*map(variables, SERVICES.values()))
+    compose = (PROJECT_ROOT / "docker-compose.yml").read_text()
+    scripts = (PROJECT_ROOT / "start.sh").read_text()
+    for name in ENV.keys() - known:
+        assert re.search(rf"\b{name}\b", compose + scripts), f"nobody reads {name}"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_containers_get_every_setting(service: str) -> None:
+    # SQLite and a token in the environment are for services without containers.
+    outside = {"SQLITE_PATH", "INFLUXDB_TOKEN", *({"INFLUXDB_TOKEN_FILE"} if service == "setup" else set())}
+    assert variables(SERVICES[service]) - outside <= compose_environment(service)
+
+
+def compose_environment(service: str) -> set[str]:
+    """The variables that docker-compose.yml gives a service. A reader of the few forms that it uses, for the tests have
+    no YAML parser."""
+    text = (PROJECT_ROOT / "docker-compose.yml").read_text()
+    shared = _block(text, "x-store: &store", indent=0)
+    environment = _block(_block(text, f"  {service}:", indent=2), "    environment:", indent=4)
+    names = re.findall(r"^ +([A-Z_]+):", environment, re.MULTILINE)
+    if "<<: *store" in environment:
+        names += re.findall(r"^ +([A-Z_]+):", shared, re.MULTILINE)
+    return set(names)
+
+
+def _block(text: str, head: str, indent: int) -> str:
+    """The lines below `head` that are indented further than it."""
+    _, _, below = text.partition(f"{head}\n")
+    return re.split(rf"^ {{0,{indent}}}\S", below, maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def test_the_readme_has_every_setting_with_its_default() -> None:
+    readme = PROJECT_ROOT / "README.md"
+    if not readme.exists():
+        pytest.skip("no README.md here")
+    rows = dict(re.findall(r"^\| *`([A-Z_]+)` *\| *(.*?) *\|", readme.read_text(), re.MULTILINE))
+    assert rows.keys() == ENV.keys()
+    for name, default in ENV.items():
+        if default:
+            assert rows[name] == f"`{default}`", name
+        else:
+            assert "`" not in rows[name], f"{name} has no default"
