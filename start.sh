@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Starts the whole system afresh: in containers, or as processes where there is no Docker.
+# shellcheck disable=SC2317  # It does not see that `trap` and `await` call functions.
 source "$(dirname "${BASH_SOURCE[0]}")/scripts/common.sh"
 source scripts/processes.sh
 source scripts/containers.sh
@@ -52,21 +53,23 @@ readonly CLEAR_LINE=$'\e[2K'
 
 main() {
   command -v curl >/dev/null || die "curl is needed to see when the api is ready: install it"
+  # Noted, and obeyed where nothing is half done.
+  trap 'asked_to_stop=yes' TERM HUP
   load_settings
   check_log
   choose_mode
+  obey
   # As docker-compose.yml has it.
   [ "$mode" != docker ] || export DEAD_LETTERS_PATH=data/dead_letters.jsonl
   stop_earlier
+  obey
   check_ports
   check_data
   [ -n "$keep" ] || clear_earlier
   make_log_files
+  obey
 
   trap stop_started EXIT
-  # Noted only, and obeyed where nothing is half done.
-  trap 'asked_to_stop=130' INT
-  trap 'asked_to_stop=143' TERM
   if [ "$mode" = docker ]; then start_in_containers; else start_as_processes; fi
   if [ -n "$generator" ]; then
     await "No line is stored" "$FIRST_LINES_SECONDS" "log_generator log_processor api" lines_are_stored
@@ -79,6 +82,8 @@ main() {
     follow_logs
   fi
 }
+
+obey() { [ -z "$asked_to_stop" ] || exit 1; }
 
 check_log() {
   log=$(absolute "$LOG_FILE_PATH") || die "LOG_FILE_PATH=$LOG_FILE_PATH: there is no such folder"
@@ -155,6 +160,7 @@ start_in_containers() {
   LOG_PATTERNS=$(patterns_in_container)
   export LOG_FOLDER LOG_FILE LOG_PATTERNS
   build_image docker compose build log_processor
+  obey
   # shellcheck disable=SC2046
   start_containers up --detach --no-build $(services) || fail "The containers do not start" "setup $(services)"
   collect_container_logs
@@ -202,13 +208,16 @@ start_as_processes() {
 
 start_service() { start_process "$1" "$VENV_PYTHON" -m "$1"; }
 
-obey() { [ -z "$asked_to_stop" ] || exit "$asked_to_stop"; }
-
 stop_started() {
-  trap '' INT TERM
+  trap '' TERM HUP
   say "Stopping"
   stop_processes
-  [ "$mode" != docker ] || remove_containers
+  if [ "$mode" = docker ]; then
+    # In a group of its own, or another Ctrl+C would end it.
+    set -m
+    remove_containers &
+    wait $!
+  fi
   # What follows the logs.
   # shellcheck disable=SC2046
   kill $(jobs -p) 2>/dev/null || true
@@ -302,4 +311,15 @@ follow_logs() {
   die "$(ended_service) has ended"
 }
 
-main
+# Ctrl+C can make bash hang in the middle of a command substitution. So the work is done where it is not heard, and
+# this shell only waits.
+main &
+worker=$!
+stopped="" status=0
+trap 'stopped=130; kill -TERM "$worker"' INT
+trap 'stopped=143; kill -TERM "$worker"' TERM HUP
+while kill -0 "$worker" 2>/dev/null; do
+  status=0
+  wait "$worker" || status=$?
+done
+exit "${stopped:-$status}"
