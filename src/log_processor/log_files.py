@@ -37,8 +37,8 @@ class LogFiles:
 
     def _matches(self, pattern: str) -> list[Path]:
         """The logs that a glob finds: a rotated file is a part of its log, not a log."""
-        # Path.glob takes no absolute pattern, and Path.is_dir raises where a folder cannot be entered.
-        found = [name for name in glob.glob(pattern, recursive=True) if not os.path.isdir(name)]  # noqa: PTH112, PTH207
+        # Path.glob takes no absolute pattern, and Path.is_file raises where a folder cannot be entered.
+        found = [name for name in glob.glob(pattern, recursive=True) if os.path.isfile(name)]  # noqa: PTH113, PTH207
         return [
             path for path in map(Path, found) if not is_rotated_name(path) and not str(path).startswith(self._outputs)
         ]
