@@ -3,7 +3,8 @@
 InfluxDB keeps the last write of a point. A write whose outcome is unknown (a time-out, a killed process) may land late
 and put an old row of counts over a new one. So every row of counts and of the ledger is written at a slot, some
 nanoseconds after its time, and the highest slot counts. The processor takes the next slot, for all that it writes from
-there, when it begins and after each write that failed; it claims the slot in the store before it uses it.
+there, when it begins and after each write that failed; it claims the slot in the store before it uses it. Rows at lower
+slots are removed little by little.
 """
 
 import json
@@ -11,6 +12,7 @@ import random
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import unquote
 
@@ -55,6 +57,7 @@ _RELEASED = -1
 # A holder that is not heard of for so long is dead: it reports every second.
 _HOLDER_SILENT_SECONDS = 5.0
 _HOLDER_LOOK_SECONDS = 0.5
+_REMOVALS_A_REPORT = 10
 _KEYS_A_QUESTION = 200
 _COUNTS = "statuses, latencies, applied"
 _LATEST_SLOT = "SELECT slot, holder FROM slots ORDER BY time DESC LIMIT 1"
@@ -86,6 +89,8 @@ class InfluxStorage(Storage):
         self._slot: int | None = None
         self._holder = str(Holder.this_process())
         self._beat = 0
+        self._outdated: set[CountsKey] = set()
+        self._removable: list[tuple[CountsKey, int]] = []
         http: dict[str, Any] = {
             "base_url": url,
             "headers": {"Authorization": f"Token {token}"},
@@ -136,7 +141,7 @@ class InfluxStorage(Storage):
                 by_day.setdefault(day, []).append(tag(customer))
             else:
                 rows = self._ask(f"SELECT {_COUNTS} FROM all_day WHERE {_IN_RANGE}", _range(day, day))
-                found.update(((None, day), _counts(row)) for row in rows)
+                found.update(((None, day), self._counts_to_replace((None, day), row)) for row in rows)
         for day, tags in by_day.items():
             for first in range(0, len(tags), _KEYS_A_QUESTION):
                 named = {f"c{i}": name for i, name in enumerate(tags[first : first + _KEYS_A_QUESTION])}
@@ -146,8 +151,15 @@ class InfluxStorage(Storage):
                     {**_range(day, day), **named},
                 )
                 # In the order of time: the highest slot of a customer is the last.
-                found.update(((unquote(row["customer"]), day), _counts(row)) for row in rows)
+                for row in rows:
+                    key = (unquote(row["customer"]), day)
+                    found[key] = self._counts_to_replace(key, row)
         return found
+
+    def _counts_to_replace(self, key: CountsKey, row: _Row) -> DayCounts:
+        """The counts of a row that the next commit writes at another slot."""
+        self._outdated.add(key)
+        return _counts(row)
 
     def commit(self, counts: Mapping[CountsKey, DayCounts], ledger: Sequence[LedgerRow]) -> None:
         slot = self._slot if self._slot is not None else self._claim_slot()
@@ -156,6 +168,9 @@ class InfluxStorage(Storage):
         self._write([counts_line(key, row, slot) for key, row in counts.items()])
         self._write([ledger_line(row, slot) for row in ledger])
         self._slot = slot
+        replaced = self._outdated & counts.keys()
+        self._outdated -= replaced
+        self._removable += [(key, slot) for key in replaced]
 
     def report(self, sightings: Sequence[Sighting]) -> None:
         rows = self._ask(_LATEST_SLOT, {})
@@ -163,6 +178,19 @@ class InfluxStorage(Storage):
             raise StorageHeld(f"{Holder.decode(rows[0]['holder']).named()} has taken over writing to this store.")
         self._beat += 1
         self._write([holder_line(self._holder, self._beat), *map(sighting_line, sightings)])
+        for _ in range(min(_REMOVALS_A_REPORT, len(self._removable))):
+            self._remove_lower_slots(*self._removable.pop())
+
+    def _remove_lower_slots(self, key: CountsKey, slot: int) -> None:
+        """Remove a row's points below the slot; if it fails, they stay, and are not asked for."""
+        customer, day = key
+        series = '_measurement="all_day"'
+        if customer is not None:
+            series = f'_measurement="customer_day" AND customer="{tag(customer)}"'
+        with _errors():
+            self._client.delete_api().delete(
+                _rfc3339(day * _DAY), _rfc3339(day * _DAY + slot - 1), series, self._bucket
+            )
 
     def remove_expired(self, oldest_day: int) -> None:
         """InfluxDB does it by itself: the bucket's retention."""
@@ -313,6 +341,12 @@ def sighting_line(row: Sighting) -> bytes:
 def _range(first: int, last: int) -> dict[str, int]:
     """The parameters of `_IN_RANGE`: days since 1970-01-01, inclusive."""
     return {"start": first * _DAY, "end": (last + 1) * _DAY}
+
+
+def _rfc3339(nanoseconds: int) -> str:
+    """A time (Unix, ns) as InfluxDB's delete wants it."""
+    seconds, rest = divmod(nanoseconds, _NANOSECONDS)
+    return f"{datetime.fromtimestamp(seconds, timezone.utc):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
 
 
 def _counts(row: _Row) -> DayCounts:

@@ -54,6 +54,12 @@ def open_storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ope
         storage.close()
 
 
+@pytest.fixture
+def influxdb_bucket(influxd: InfluxServer) -> tuple[InfluxServer, str]:
+    """A server, and a fresh bucket in it."""
+    return influxd, influxd.new_bucket()
+
+
 def counts(statuses: dict[int, int], latencies: dict[int, int], offset: int = 100) -> DayCounts:
     return DayCounts(Counter(statuses), Counter(latencies), {"log": Position(0, offset)})
 
@@ -182,3 +188,23 @@ def test_sightings_come_back(open_storage: OpenStorage) -> None:
         await asking.aclose()
 
     asyncio.run(ask())
+
+
+def test_rows_that_were_replaced_are_removed_in_time(influxdb_bucket: tuple[InfluxServer, str]) -> None:
+    server, bucket = influxdb_bucket
+    keys: list[CountsKey] = [("a", TODAY), ('o"d,d', TODAY), (None, TODAY)]
+    for offset in (100, 200, 300):
+        writing = InfluxStorage(server.url, server.org, bucket, server.admin_token)
+        writing.begin()
+        writing.read_counts(keys)
+        writing.commit(dict.fromkeys(keys, counts({200: offset}, {1: offset}, offset)), [])
+        writing.report([])
+        writing.close()
+    with server.client() as client:
+        for measurement, rows in (("customer_day", 2), ("all_day", 1)):
+            query = {"db": bucket, "q": f"SELECT count(applied) FROM {measurement}"}
+            (result,) = client.get("/query", params=query).json()["results"]
+            assert result["series"][0]["values"][0][1] == rows
+    asking = InfluxStorage(server.url, server.org, bucket, server.admin_token)
+    assert {row.statuses[200] for row in asking.read_counts(keys).values()} == {300}
+    asking.close()
