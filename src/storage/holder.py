@@ -39,10 +39,12 @@ class Holder:
 
 
 def _started(process: int) -> int | None:
-    """When a process of this host started; None where there is none, or no /proc."""
+    """When a process of this host started; None where there is none that lives, or no /proc."""
     try:
         stat = Path(f"/proc/{process}/stat").read_text()
     except OSError:
         return None
     # The fields after the command's name, which is in brackets and may hold anything; see proc(5).
-    return int(stat.rpartition(")")[2].split()[19])
+    state, *fields = stat.rpartition(")")[2].split()
+    # Z: it has ended, and its parent has not asked how.
+    return None if state == "Z" else int(fields[18])

@@ -96,6 +96,7 @@ class SqliteStorage(Storage):
     def __init__(self, path: Path) -> None:
         self._path = path
         self._connection: sqlite3.Connection | None = None
+        self._opened: os.stat_result | None = None
         self._lock: int | None = None
         self._uncommitted: list[StoredRequests] = []
 
@@ -192,13 +193,16 @@ class SqliteStorage(Storage):
         """Hold the lock of the file beside the store, which says who has it. The system frees it when we die."""
         if self._lock is not None:
             return
-        lock = os.open(self._path.with_name(self._path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        path = self._path.resolve()
+        lock = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = Holder.decode(os.read(lock, 1_000).decode())
+            # It writes its name a moment after it has the lock.
+            name = os.read(lock, 1_000).decode()
+            holder = Holder.decode(name).named() if name else "another process"
             os.close(lock)
-            raise StorageHeld(f"The store {self._path} is written by {holder.named()}: only one can.") from None
+            raise StorageHeld(f"The store {self._path} is written by {holder}: only one can.") from None
         os.truncate(lock, 0)
         os.write(lock, str(Holder.this_process()).encode())
         self._lock = lock
@@ -259,7 +263,18 @@ class SqliteStorage(Storage):
         if self._connection is None:
             self._connection = self._connect("rw")
             self._connection.execute("PRAGMA synchronous=NORMAL")
+            self._opened = self._path.stat()
+        elif not self._is_still_there():
+            raise StorageRefused(f"The store {self._path} was deleted or replaced while it was written: start again.")
         return self._connection
+
+    def _is_still_there(self) -> bool:
+        """Whether the file is the one that was opened. What is written to one that was deleted is lost."""
+        assert self._opened is not None
+        try:
+            return os.path.samestat(self._path.stat(), self._opened)
+        except FileNotFoundError:
+            return False
 
     async def _ask(self, ask: Callable[[sqlite3.Connection], Answer]) -> Answer:
         """Ask in a thread of its own. A connection a question: it costs a fifth of a millisecond, and a file that was
