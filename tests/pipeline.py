@@ -36,7 +36,7 @@ class Pipeline:
             "START_POSITION": "beginning",
             **environment,
         }
-        self._open_storage = open_storage
+        self.open_storage = open_storage
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, **environment: str) -> None:
@@ -49,22 +49,39 @@ class Pipeline:
                 stderr=subprocess.STDOUT,
             )
 
+    def run(self, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+        """Run another command of the processor to its end, beside the one that follows."""
+        return subprocess.run(
+            [sys.executable, "-m", "log_processor", *arguments],
+            env={**self._environment, **environment},
+            capture_output=True,
+            text=True,
+            timeout=WAIT_SECONDS,
+        )
+
     def send(self, number: signal.Signals) -> None:
         """Send the processor a signal."""
         assert self._process is not None
         self._process.send_signal(number)
 
-    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """End the processor by a signal; its exit status."""
+    def end(self, number: signal.Signals = signal.SIGTERM, seconds: float = WAIT_SECONDS) -> int:
+        """End the processor by a signal, within so many seconds; its exit status."""
         self.send(number)
-        return self.wait()
+        return self.wait(seconds)
 
-    def wait(self) -> int:
+    def wait(self, seconds: float = WAIT_SECONDS) -> int:
         """The processor's exit status, when it has ended."""
         assert self._process is not None
-        status = self._process.wait(timeout=WAIT_SECONDS)
+        status = self._process.wait(timeout=seconds)
         self._process = None
         return status
+
+    def peak_memory(self) -> int:
+        """The most memory that the processor has had, in bytes."""
+        assert self._process is not None
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        (kilobytes,) = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")]
+        return int(kilobytes) << 10
 
     def close(self) -> None:
         """End what runs."""
@@ -100,7 +117,7 @@ class Pipeline:
         """The ledger, a row a log."""
 
         async def ask() -> list[LedgerRow]:
-            storage = self._open_storage()
+            storage = self.open_storage()
             try:
                 return await storage.ledger()
             finally:
@@ -113,7 +130,7 @@ class Pipeline:
         """Every figure in the store, in the oracle's form."""
 
         async def ask() -> dict[tuple[str | None, str], oracle.Figures]:
-            storage = self._open_storage()
+            storage = self.open_storage()
             try:
                 names = [*await storage.customers(FIRST_DAY, LAST_DAY), None]
                 return {

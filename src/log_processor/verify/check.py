@@ -144,11 +144,12 @@ def _is_different(counted: Counted | None, stored: DayCounts | None) -> bool:
 
 
 def _differences(key: RowKey, counted: Counted, stored: DayCounts) -> Iterator[Difference]:
-    """Figures as the api gives them, then the counts that they come from: of latencies only the first that differs."""
+    """The counts, of latencies only the first that differs; and the figures, where there are any of such counts."""
     customer, day = key[0] or "(all)", date_of(key[1])
-    for figure, log, store in zip(FIGURES, counted.figures, astuple(statistics(stored)), strict=True):
-        if log != store:
-            yield Difference(customer, day, figure, log, store)
+    if stored.statuses.total() == stored.latencies.total():
+        for figure, log, store in zip(FIGURES, counted.figures, astuple(statistics(stored)), strict=True):
+            if log != store:
+                yield Difference(customer, day, figure, log, store)
     statuses = counted.statuses.items() ^ stored.statuses.items()
     for status in sorted({status for status, _ in statuses}):
         log, store = counted.statuses.get(status, 0), stored.statuses[status]

@@ -25,16 +25,16 @@ class CoveredLog:
             return
         self._generations = Generations.find(row, stack)
         if self._generations is None:
-            self.missing = f"the file that was read last is no longer beside {row.path}"
+            self.missing = f"the file that was read last is no longer there, at {row.path} or beside it"
             return
         # Which file a generation before a gap is, if it is there at all, cannot be told.
         after_gaps = max([row.first.generation, *(gap.position.generation + 1 for gap in row.gaps)])
         oldest = max(after_gaps, self._generations.oldest)
         self._start = min(max(row.first, Position(oldest, 0)), row.position)
         if oldest > after_gaps:
-            self.missing = f"{oldest - after_gaps} of its rotated files are no longer there"
+            self.missing = f"rotated files are no longer there ({oldest - after_gaps})"
         elif oldest > row.first.generation:
-            self.missing = f"there is a gap in it ({row.gaps[-1].reason})"
+            self.missing = f"there is a gap ({row.gaps[-1].reason})"
 
     @property
     def size(self) -> int:
@@ -86,4 +86,4 @@ class CoveredLog:
 def unchecked(log: CoveredLog, through: int) -> str:
     """Says that days cannot be checked, and why."""
     days = "No day" if through >= LAST_DAY else f"No day through {date_of(through)}"
-    return f"{days} could be checked: of log {log.row.log}, {log.missing}."
+    return f"{days} could be checked. Of log {log.row.log}: {log.missing}."

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from log_processor.fingerprint import TAIL_BYTES, Fingerprint
+from log_processor.fingerprint import HEAD_BYTES, TAIL_BYTES, Fingerprint
 from storage.contract import LedgerRow
 from storage.counts import Position
 
@@ -53,7 +53,7 @@ class LogFile:
             return known.matches(number, offset)
         try:
             with self._unpacked() as file:
-                head = file.read(known.length)
+                head = file.read(min(HEAD_BYTES, offset or HEAD_BYTES))
                 if Fingerprint.of_bytes(number, head, b"").head != known.head:
                     return False
                 start = max(0, offset - TAIL_BYTES)
@@ -135,13 +135,17 @@ class Generations:
 
 def _index_of_position(files: list[LogFile], row: LedgerRow) -> int | None:
     """Which file the ledger's position is in: the log itself, or the latest rotated one that fits."""
-    known = Fingerprint.decode(row.fingerprint)
-    if not known.length:
-        # Its file had nothing in it yet: it is the first that was written after all the others.
-        newer = (index for index, file in enumerate(files) if file.modified > known.modified)
-        return next(newer, len(files))
-    newest_first = reversed(range(len(files)))
-    return next((index for index in newest_first if files[index].holds(known, row.position.offset)), None)
+    offset = row.position.offset
+    known = Fingerprint.decode(row.fingerprint) if row.fingerprint else None
+    if known is not None:
+        for index in reversed(range(len(files))):
+            if files[index].holds(known, offset):
+                return index
+    if offset:
+        return None
+    # Nothing was read of it, perhaps nothing was in it: it is the first file that was written after all the others.
+    modified = known.modified if known is not None else 0
+    return next((index for index, file in enumerate(files) if file.modified > modified), len(files))
 
 
 def _open_all(path: Path, stack: ExitStack) -> list[LogFile]:
@@ -170,7 +174,7 @@ def _names(path: Path) -> tuple[list[Path], bool]:
     And whether there was a hole in the numbers. What is beyond it is left out, for it is not the generation that its
     place tells.
     """
-    pattern = re.compile(re.escape(path.name) + r"[.-]([0-9][0-9T.-]*?)(\.gz)?")
+    pattern = re.compile(re.escape(path.name) + r"[.-]([0-9][0-9T_.:-]*?)(\.gz)?")
     numbered: dict[int, Path] = {}
     dated: dict[str, Path] = {}
     # Sorted, so that of `log.1` and `log.1.gz` the first is kept: the second is still being written then.

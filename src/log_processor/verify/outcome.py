@@ -42,19 +42,19 @@ class Outcome:
 
     def text(self) -> str:
         """For people, in lines."""
-        rejected = {reason: lines for reason, lines in sorted(self.lines.items(), key=str) if reason is not None}
-        reasons = ", ".join(f"{reason} {lines:,}" for reason, lines in rejected.items() if lines)
+        rejected = sorted((reason, lines) for reason, lines in self.lines.items() if reason is not None and lines)
+        reasons = ", ".join(f"{reason} {lines:,}" for reason, lines in rejected)
         counts = (
-            f"{self.lines.total():,} lines: {self.lines[None]:,} requests,"
-            f" {sum(rejected.values()):,} rejected{f' ({reasons})' if reasons else ''};"
-            f" {self.customers:,} customers, {self.days:,} days"
+            f"lines {self.lines.total():,}, requests {self.lines[None]:,},"
+            f" rejected {self.lines.total() - self.lines[None]:,}{f' ({reasons})' if reasons else ''},"
+            f" customers {self.customers:,}, days {self.days:,}."
         )
         if self.differences:
-            verdict = f"{len(self.differences):,} figures differ. {counts}."
+            verdict = f"Figures that differ: {len(self.differences):,}. In the log: {counts}"
         elif self.nothing_checked:
-            verdict = f"Nothing could be checked. {counts}."
+            verdict = f"Nothing could be checked. In the log: {counts}"
         else:
-            verdict = f"All agree. {counts}."
+            verdict = f"All agree: {counts}"
         return "\n".join([*_table(self.differences), verdict, *self.unchecked])
 
 

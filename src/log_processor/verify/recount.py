@@ -19,8 +19,9 @@ RowKey = tuple[str, int]
 """A customer, or EVERYBODY, and a UTC day (days since 1970-01-01)."""
 LONGEST_LINE = 65_536
 THREADS = 2
-# Counts of single blocks are put together when there are so many.
-ROWS_APART = 4_000_000
+# Counts of single blocks are put together when there are so many more.
+ROWS_APART = 2_000_000
+BLOCKS_BETWEEN_TIDYING = 64
 MEMORY_LIMIT = "1GB"
 # So many requests tell the days that a log had got to.
 FIRST_REQUESTS = 1_000
@@ -203,6 +204,7 @@ class Recount:
         self._database = duckdb.connect(config=config)
         self._database.execute(_TABLES)
         self._oldest_day = oldest_day
+        self._tidy_rows = 0
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="recount")
 
     def __enter__(self) -> "Recount":
@@ -217,16 +219,18 @@ class Recount:
     def add(self, log: str, stretch: int, blocks: Iterable[bytes]) -> None:
         """Count the lines of a part of a log. What comes after the last newline is a line as well."""
         pending: set[Future[None]] = set()
-        for lines in whole_lines(blocks):
-            if len(pending) > THREADS:
+        for number, lines in enumerate(whole_lines(blocks), 1):
+            is_time_to_tidy = number % BLOCKS_BETWEEN_TIDYING == 0
+            while len(pending) > THREADS or (pending and is_time_to_tidy):
                 done, pending = wait(pending, return_when=FIRST_COMPLETED)
                 for future in done:
                     future.result()
+            if is_time_to_tidy:
+                self._tidy()
             pending.add(self._pool.submit(self._add, log, stretch, lines))
         for future in pending:
             future.result()
-        if self._ask("SELECT count(*) FROM counted")[0][0] > ROWS_APART:
-            self._ask(_PUT_TOGETHER)
+        self._tidy()
 
     def forget_later(self) -> None:
         """Forget all stretches but what the ledger has."""
@@ -272,6 +276,13 @@ class Recount:
         for reason, count in rejected.items():
             query = "INSERT INTO counted (log, stretch, reason, lines) VALUES ($log, $stretch, $reason, $lines)"
             self._ask(query, log=log, stretch=stretch, reason=reason, lines=count)
+
+    def _tidy(self) -> None:
+        """Put the blocks' counts together where that makes much fewer rows of them."""
+        rows = "SELECT count(*) FROM counted"
+        if self._ask(rows)[0][0] > 2 * self._tidy_rows + ROWS_APART:
+            self._ask(_PUT_TOGETHER)
+            self._tidy_rows = self._ask(rows)[0][0]
 
     def _ask(self, query: str, **parameters: Any) -> list[tuple[Any, ...]]:
         with self._database.cursor() as cursor:

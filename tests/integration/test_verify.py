@@ -1,0 +1,338 @@
+"""`python -m log_processor verify`: says whether the store is what the log's files say."""
+
+import gzip
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from lines import valid_lines
+from pipeline import Pipeline
+from storage.contract import Gap, LedgerRow, Storage
+from storage.counts import CountsKey, DayCounts, Position
+
+on_sqlite = pytest.mark.parametrize("pipeline", ["sqlite"], indirect=True)
+ODD_LINES = [
+    b"",
+    b"\r",
+    b"no request",
+    b"\xff\xfe",
+    b"2026-11-23 16:15:35 nul\x00 /path 200 0.1",
+    b"2026-11-23 16:15:35 cust " + b"x" * 300_000 + b" 200 0.1",
+    b"1999-11-23 16:15:35 cust /path 200 0.1",
+    b"2026-13-23 16:15:35 cust /path 200 0.1",
+    b'"2026-11-23 16:15:35 cust /path 200 0.1',
+]
+
+
+def date(age: int) -> str:
+    """The UTC date so many days ago."""
+    return str(datetime.now(timezone.utc).date() - timedelta(days=age))
+
+
+def lines_of(age: int, count: int = 20, customer: str = "cust") -> bytes:
+    """Valid lines of one day."""
+    return "".join(
+        f"{date(age)} 12:00:00 {customer} /path {200 + n % 20} 0.{n % 20:03}\n" for n in range(count)
+    ).encode()
+
+
+def rotate(log: Path) -> None:
+    """`log` becomes `log.1`, which becomes `log.2`, ..."""
+    number = 1
+    while log.with_name(f"{log.name}.{number}").exists():
+        number += 1
+    for older in range(number, 1, -1):
+        log.with_name(f"{log.name}.{older - 1}").rename(log.with_name(f"{log.name}.{older}"))
+    log.rename(log.with_name(f"{log.name}.1"))
+
+
+def compress(file: Path) -> None:
+    """`file` becomes `file.gz`."""
+    file.with_name(f"{file.name}.gz").write_bytes(gzip.compress(file.read_bytes()))
+    file.unlink()
+
+
+def store(pipeline: Pipeline, *generations: bytes) -> None:
+    """Have these lines stored, with a rotation after each but the last. The processor has ended then."""
+    pipeline.start()
+    for number, lines in enumerate(generations):
+        if number:
+            rotate(pipeline.log)
+        pipeline.append(lines)
+        # A last line without a newline comes with the rotation.
+        pipeline.until_stored(number, lines.rfind(b"\n") + 1)
+    assert pipeline.end() == 0
+
+
+@contextmanager
+def opened(pipeline: Pipeline) -> Iterator[Storage]:
+    """The store, as the processor writes it."""
+    storage = pipeline.open_storage()
+    storage.begin()
+    try:
+        yield storage
+    finally:
+        storage.close()
+
+
+def set_ledger(pipeline: Pipeline, row: LedgerRow) -> None:
+    with opened(pipeline) as storage:
+        storage.commit({}, [row])
+
+
+def verify(pipeline: Pipeline, **environment: str) -> tuple[int, list[str]]:
+    """Exit status, and the lines that were printed."""
+    done = pipeline.run("verify", **environment)
+    assert done.stderr == ""
+    return done.returncode, done.stdout.splitlines()
+
+
+def test_it_says_that_all_agree(pipeline: Pipeline) -> None:
+    good = valid_lines(2_000, days=40)
+    store(pipeline, good.replace(b"\n", b"\r\n", 100) + b"\n".join([*ODD_LINES, b""]))
+    assert verify(pipeline) == (
+        0,
+        [
+            "All agree: lines 2,009, requests 2,000, rejected 9 (control_character 1, empty 2, fields 1, not_utf8 1,"
+            f" time 2, too_long 1, too_old 1), customers 9, days {len(dates_in(good))}."
+        ],
+    )
+
+
+def dates_in(lines: bytes) -> set[bytes]:
+    return {line[:10] for line in lines.splitlines()}
+
+
+def test_a_row_that_was_changed_is_shown(pipeline: Pipeline) -> None:
+    store(pipeline, lines_of(0) + lines_of(1) + lines_of(1, customer="other"))
+    key: CountsKey = ("other", (datetime.now(timezone.utc).date() - datetime(1970, 1, 1).date()).days - 1)
+    with opened(pipeline) as storage:
+        row = storage.read_counts([key])[key]
+        changed = DayCounts(row.statuses.copy(), row.latencies.copy(), row.applied)
+        changed.statuses[599] += 1
+        changed.latencies[19] += 1
+        storage.commit({key: changed}, [])
+    status, said = verify(pipeline)
+    assert status == 1
+    assert [line.split() for line in said[:-1]] == [
+        ["customer", "date", "figure", "in", "the", "log", "in", "the", "store"],
+        ["other", date(1), "total_requests", "20", "21"],
+        ["other", date(1), "failed_requests", "0", "1"],
+        ["other", date(1), "uptime", "100.0", str(2_000 / 21)],
+        ["other", date(1), "average_latency", "0.0095", str(209 / 21_000)],
+        ["other", date(1), "median_latency", "0.0095", "0.01"],
+        ["other", date(1), "requests", "with", "status", "599", "0", "1"],
+        ["other", date(1), "requests", "of", "19", "ms", "1", "2"],
+    ]
+    assert said[-1].startswith("Figures that differ: 7. In the log: lines 60, requests 60,")
+
+
+@on_sqlite
+def test_a_row_too_many_or_too_few_is_shown(pipeline: Pipeline) -> None:
+    store(pipeline, lines_of(0) + lines_of(0, customer="other"))
+    log = pipeline.log.read_bytes()
+    # The same bytes at the ends, where the fingerprint looks.
+    pipeline.log.write_bytes(log[:1024] + log[1024:].replace(b" other ", b" third ", 1))
+    status, said = verify(pipeline)
+    assert status == 1
+    totals = [line.split() for line in said if "total_requests" in line]
+    assert totals == [["other", date(0), "total_requests", "19", "20"], ["third", date(0), "total_requests", "1", "0"]]
+
+
+@on_sqlite
+def test_a_ledger_that_is_not_the_log_is_shown(pipeline: Pipeline) -> None:
+    store(pipeline, lines_of(0) + b"no request\n")
+    (row,) = pipeline.ledger()
+    set_ledger(pipeline, replace(row, read=22, stored=21, rejected={}))
+    status, said = verify(pipeline)
+    assert status == 1
+    assert [line.split()[-4:] for line in said[1:-1]] == [
+        ["lines", "read", "21", "22"],
+        ["lines", "stored", "20", "21"],
+        ["rejected:", "fields", "1", "0"],
+    ]
+
+
+@on_sqlite
+@pytest.mark.parametrize("compressed", [[], [2], [1, 2]])
+def test_rotated_files_are_read(pipeline: Pipeline, compressed: Sequence[int]) -> None:
+    store(pipeline, lines_of(3), lines_of(2) + lines_of(1)[:-1], lines_of(0))
+    for number in compressed:
+        compress(pipeline.log.with_name(f"{pipeline.log.name}.{number}"))
+    assert verify(pipeline) == (0, ["All agree: lines 80, requests 80, rejected 0, customers 1, days 4."])
+
+
+@on_sqlite
+def test_what_was_rotated_since_the_processor_ended_is_not_counted(pipeline: Pipeline) -> None:
+    store(pipeline, lines_of(2), lines_of(1))
+    pipeline.append(lines_of(0))
+    for _ in range(2):
+        rotate(pipeline.log)
+        pipeline.append(lines_of(0))
+    # The ledger's position is in the middle of log.2.
+    compress(pipeline.log.with_name(f"{pipeline.log.name}.2"))
+    assert verify(pipeline) == (0, ["All agree: lines 40, requests 40, rejected 0, customers 1, days 2."])
+
+
+@on_sqlite
+def test_files_rotated_under_a_date_are_read(pipeline: Pipeline) -> None:
+    pipeline.start()
+    for number, age in enumerate([2, 1, 0]):
+        pipeline.append(lines_of(age))
+        pipeline.until_stored(number)
+        if age:
+            pipeline.log.rename(pipeline.log.with_name(f"{pipeline.log.name}-{date(age).replace('-', '')}"))
+    pipeline.end()
+    compress(pipeline.log.with_name(f"{pipeline.log.name}-{date(2).replace('-', '')}"))
+    assert verify(pipeline) == (0, ["All agree: lines 60, requests 60, rejected 0, customers 1, days 3."])
+
+
+@on_sqlite
+def test_lines_before_the_start_position_are_not_counted(pipeline: Pipeline) -> None:
+    pipeline.append(lines_of(1))
+    pipeline.start(START_POSITION="end")
+    pipeline.until(lambda: bool(pipeline.ledger()), "the log has a ledger")
+    pipeline.append(lines_of(0))
+    pipeline.until_stored()
+    pipeline.end()
+    assert verify(pipeline) == (0, ["All agree: lines 20, requests 20, rejected 0, customers 1, days 1."])
+
+
+@on_sqlite
+def test_days_that_a_deleted_file_may_have_had_are_not_checked(pipeline: Pipeline) -> None:
+    store(pipeline, lines_of(3) + lines_of(2), lines_of(2) + lines_of(1, count=1_000), lines_of(0))
+    pipeline.log.with_name(f"{pipeline.log.name}.2").unlink()
+    name = pipeline.ledger()[0].log
+    assert verify(pipeline) == (
+        0,
+        [
+            "All agree: lines 1,040, requests 1,040, rejected 0, customers 1, days 1.",
+            f"No day through {date(1)} could be checked. Of log {name}: rotated files are no longer there (1).",
+        ],
+    )
+
+
+@on_sqlite
+def test_what_is_older_than_a_deleted_file_is_not_checked(pipeline: Pipeline) -> None:
+    store(pipeline, lines_of(2), lines_of(1), lines_of(1) + lines_of(0, count=1_000))
+    compress(pipeline.log.with_name(f"{pipeline.log.name}.2"))
+    pipeline.log.with_name(f"{pipeline.log.name}.1").unlink()
+    status, said = verify(pipeline)
+    assert status == 1
+    assert said[1] == (
+        f"No day through {date(0)} could be checked. Of log api_requests: rotated files are no longer there (2)."
+    )
+
+
+@on_sqlite
+def test_where_no_day_is_left_nothing_was_checked(pipeline: Pipeline) -> None:
+    store(pipeline, lines_of(1), lines_of(0))
+    pipeline.log.with_name(f"{pipeline.log.name}.1").unlink()
+    status, said = verify(pipeline)
+    assert status == 1
+    assert said[0].startswith("Nothing could be checked. In the log: lines 20,")
+    assert said[1].startswith(f"No day through {date(0)} could be checked")
+    pipeline.log.unlink()
+    status, said = verify(pipeline)
+    assert status == 1
+    assert said[1].startswith("No day could be checked. Of log api_requests: the file that was read last is no longer")
+
+
+@on_sqlite
+def test_a_gap_leaves_the_days_before_it_unchecked(pipeline: Pipeline) -> None:
+    store(pipeline, lines_of(2), lines_of(1), lines_of(0))
+    (row,) = pipeline.ledger()
+    set_ledger(pipeline, replace(row, gaps=(Gap(Position(0, 100), "it was truncated"),)))
+    status, said = verify(pipeline)
+    assert status == 0
+    assert said[0].startswith("All agree: lines 40,")
+    assert said[1].startswith(f"No day through {date(1)} could be checked")
+    assert "it was truncated" in said[1]
+
+
+@on_sqlite
+def test_days_that_are_no_longer_kept_are_left_out(pipeline: Pipeline) -> None:
+    store(pipeline, lines_of(5) + lines_of(1))
+    assert verify(pipeline, RETENTION_DAYS="3") == (
+        0,
+        ["All agree: lines 40, requests 20, rejected 20 (too_old 20), customers 1, days 1."],
+    )
+
+
+@on_sqlite
+def test_several_logs_are_checked_together(pipeline: Pipeline, tmp_path: Path) -> None:
+    second = tmp_path / "second.log"
+    pipeline.append(lines_of(0))
+    second.write_bytes(lines_of(0) + lines_of(1))
+    pipeline.start(LOG_FILES=f"{pipeline.log},{second}")
+    pipeline.until(lambda: sum(row.stored for row in pipeline.ledger()) == 60, "all is stored")
+    pipeline.end()
+    assert verify(pipeline) == (0, ["All agree: lines 60, requests 60, rejected 0, customers 1, days 2."])
+    second.unlink()
+    status, said = verify(pipeline)
+    assert status == 1
+    assert said[1].startswith("No day could be checked. Of log ")
+
+
+@on_sqlite
+def test_without_a_ledger_there_is_nothing_to_check(pipeline: Pipeline) -> None:
+    status, said = verify(pipeline)
+    assert status == 1
+    assert said == ["Nothing could be checked: the store has no ledger, for no log was ever followed."]
+
+
+@on_sqlite
+def test_a_store_that_is_away_is_said(pipeline: Pipeline, tmp_path: Path) -> None:
+    done = pipeline.run("verify", SQLITE_PATH=str(tmp_path / "nothing" / "store.sqlite"))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "SQLite store" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_rows_that_are_ahead_of_the_ledger_are_right(pipeline: Pipeline) -> None:
+    """As a crash leaves them in InfluxDB, after the counts and before the ledger."""
+    pipeline.start()
+    pipeline.append(lines_of(1) + lines_of(0))
+    pipeline.until_stored()
+    (row,) = pipeline.ledger()
+    rotate(pipeline.log)
+    pipeline.append(lines_of(0) + lines_of(0, customer="new"))
+    pipeline.until_stored(1)
+    pipeline.end(signal.SIGKILL)
+    set_ledger(pipeline, row)
+    assert verify(pipeline) == (0, ["All agree: lines 40, requests 40, rejected 0, customers 1, days 2."])
+
+
+def test_a_store_that_moves_on_gives_no_false_alarm(pipeline: Pipeline) -> None:
+    ended = threading.Event()
+
+    def write() -> None:
+        """5,000 lines a second of 200 customers, with a rotation now and then."""
+        began, written = time.monotonic(), 0
+        while not ended.wait(0.02):
+            due = int(5_000 * (time.monotonic() - began))
+            pipeline.append(valid_lines(due - written, days=2, seed=due, customers=[f"c{n}" for n in range(200)]))
+            if due // 12_000 > written // 12_000:
+                rotate(pipeline.log)
+            written = due
+
+    pipeline.append(valid_lines(100_000, days=2))
+    pipeline.start()
+    pipeline.until_stored()
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        outcomes = [verify(pipeline) for _ in range(3)]
+    finally:
+        ended.set()
+        writer.join()
+    assert [said for status, said in outcomes if status] == []
+    read = [int(said[0].split()[3].replace(",", "")) for _, said in outcomes]
+    assert read == sorted(set(read)), "it did not move on"

@@ -1,0 +1,115 @@
+"""The second definition of a request and of the figures, in SQL, against the first."""
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import date
+from itertools import count
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import oracle
+from lines import valid_lines
+from log_processor.verify.recount import EVERYBODY, LONGEST_LINE, Recount, RowKey, whole_lines
+from request_log.parser import parse
+
+names = map("log_{}".format, count())
+GOOD = ["2026-11-23", "16:15:35", "cust_5", "/api/v1/resource4", "200", "0.772"]
+OLDEST_DAY = 20_000
+ODD_FIELDS = [
+    *["2026-02-30", "2028-02-29", "2026-2-3", "0000-01-01", "9999-12-31", "2199-12-31", "2200-01-01", "1969-12-31"],
+    *["infinity", "-infinity", "epoch", "today", "1970-01-01", "2024-10-03", "2024-10-04", "2026-11-23T16:15:35"],
+    *["24:00:00", "23:59:60", "23:60:00", "00:00:00", "23:59:59", "1:2:3", "16:15:35Z", "16:15:35.5"],
+    *["099", "100", "599", "600", "2000", "20", "+20", "2e2", "\u0662\u0660\u0660"],
+    *["0", "00.5", "0.0005", "0.00049999", "86399.9996", "86400", "86400.000", "86400.0001", "086400.1", "99999.9999"],
+    *["100000", "1" * 60, "0" * 500 + "1", "0." + "9" * 500, ".5", "5.", "-1", "+1", "1e3", "nan", "inf", "1_0", "0x1"],
+    *["", "'", '"', "\\", "\x00", "\r", "\t", "\x85", "\u2028", "\u00ad", "\u3000", "\ufffd", "c" * 256, "c" * 257],
+    *["é" * 128, "é" * 129, "%s", "$text", "a" * (LONGEST_LINE - 60)],
+]
+
+fields = st.lists(
+    st.one_of(st.sampled_from(ODD_FIELDS), st.text(st.characters(exclude_categories=["Cs"]), max_size=8)), max_size=3
+)
+spoiled = st.builds(
+    lambda places, odd, drop: [*[dict(zip(places, odd, strict=False)).get(i, f) for i, f in enumerate(GOOD)][drop:]],
+    st.permutations(range(6)),
+    fields,
+    st.sampled_from([0, 0, 0, 1]),
+)
+bad_bytes = st.sampled_from([b"", b"", b"\r", b"\r\r", b" ", b" more", b"\xff", b"\xed\xa0\x80", b"x" * LONGEST_LINE])
+odd_lines = st.one_of(
+    st.builds(lambda fields, end: " ".join(fields).encode() + end, spoiled, bad_bytes), st.binary(max_size=40)
+).map(lambda line: line.replace(b"\n", b""))
+
+
+@pytest.fixture(scope="module")
+def recount(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recount]:
+    """One for all examples: each takes a log of its own."""
+    with Recount(tmp_path_factory.mktemp("recount"), OLDEST_DAY) as opened:
+        yield opened
+
+
+@settings(deadline=None)
+@given(st.lists(odd_lines, min_size=1, max_size=50))
+def test_it_judges_lines_as_the_parser_does(recount: Recount, lines: list[bytes]) -> None:
+    log, data = next(names), b"".join(line + b"\n" for line in lines)
+    recount.add(log, 0, [data])
+    requests, rejected = parse(data, 0, OLDEST_DAY)
+    counted = recount.lines(log)
+    assert counted.pop(None, 0) == len(requests)
+    assert counted == Counter(bad.reason.value for bad in rejected)
+
+
+@given(st.lists(st.sampled_from([b"", b"a", b"\r", b"bc"]), min_size=1), st.lists(st.integers(1, 5)))
+def test_lines_are_whole_however_they_are_read(lines: list[bytes], lengths: list[int]) -> None:
+    data = b"\n".join(lines)
+    blocks = []
+    for length in [*lengths, len(data)]:
+        blocks.append(data[:length])
+        data = data[length:]
+    whole = [line for block in whole_lines(blocks) for line in block.split(b"\n")]
+    # What comes after the last newline is a line unless it is empty.
+    assert whole == (lines if lines[-1] else lines[:-1])
+
+
+def test_a_line_that_is_too_long_is_not_held() -> None:
+    blocks = [b"before\nlong", *[b"x" * LONGEST_LINE] * 100, b"end\nafter\n"]
+    whole = [line for block in whole_lines(blocks) for line in block.split(b"\n")]
+    assert [line[:6] for line in whole] == [b"before", b"longxx", b"after"]
+    assert len(whole[1]) == LONGEST_LINE + 1
+
+
+def test_its_figures_are_the_oracles(tmp_path: Path) -> None:
+    log = valid_lines(5_000, days=4)
+    with Recount(tmp_path, 0) as recount:
+        recount.add("a", 0, [log[:100_001], log[100_001:]])
+        counted = {
+            (customer, day): row.figures for day in recount.days() for customer, row in recount.of_day(day).items()
+        }
+    assert counted == truth(log)
+
+
+def test_stretches_are_told_apart(tmp_path: Path) -> None:
+    stretches = [valid_lines(10 * seed, seed=seed) for seed in (1, 2, 3)]
+    with Recount(tmp_path, 0) as recount:
+        for stretch, lines in enumerate(stretches):
+            recount.add("a", stretch, [lines])
+
+        def counted(last_stretch: int) -> dict[RowKey, object]:
+            wanted = [(customer, day, "a", last_stretch) for customer, day in truth(b"".join(stretches))]
+            return {key: row.figures for key, row in recount.of_rows(wanted).items()}
+
+        for last in range(3):
+            assert counted(last) == truth(b"".join(stretches[: last + 1]))
+        recount.forget_later()
+        assert counted(2) == truth(stretches[0])
+
+
+def truth(log: bytes) -> dict[RowKey, oracle.Figures]:
+    """The oracle's figures under our keys."""
+    return {
+        (customer or EVERYBODY, (date.fromisoformat(day) - date(1970, 1, 1)).days): figures
+        for (customer, day), figures in oracle.days_of(log).items()
+    }
