@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import datetime
 from typing import Literal
 
 from api.dates import DateRange, to_date
@@ -16,19 +17,28 @@ _FIGURE = {"requests": "total_requests", "failures": "failed_requests"}
 """The orders that are not named as the figure they sort by."""
 
 
-def range_statistics(customer_id: str | None, dates: DateRange, days: Mapping[int, DayCounts]) -> Statistics:
+def range_statistics(
+    customer_id: str | None, dates: DateRange, complete_through: datetime | None, days: Mapping[int, DayCounts]
+) -> Statistics:
     """The figures over the range and of each day."""
     return Statistics(
         customer_id=customer_id,
         from_date=dates.from_date,
         to_date=dates.to_date,
+        complete_through=complete_through,
         **asdict(statistics(merge(days.values()))),
         daily=[DayStatistics(date=to_date(day), **asdict(statistics(days[day]))) for day in sorted(days)],
     )
 
 
 def customer_list(
-    dates: DateRange, counts: Mapping[str, DayCounts], order: Order, direction: Direction, limit: int, offset: int
+    dates: DateRange,
+    complete_through: datetime | None,
+    counts: Mapping[str, DayCounts],
+    order: Order,
+    direction: Direction,
+    limit: int,
+    offset: int,
 ) -> CustomerList:
     """A page of the customers in this order; those that are equal in it, by their id."""
     ranked = [(customer, statistics(counts[customer])) for customer in sorted(counts)]
@@ -40,6 +50,7 @@ def customer_list(
     return CustomerList(
         from_date=dates.from_date,
         to_date=dates.to_date,
+        complete_through=complete_through,
         total=len(ranked),
         customers=[
             CustomerStatistics(customer_id=customer, **asdict(figures))

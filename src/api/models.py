@@ -1,7 +1,7 @@
 """What the api answers with, as the OpenAPI document describes it."""
 
-from datetime import date
-from typing import Any
+from datetime import date, datetime
+from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
@@ -45,11 +45,25 @@ class CustomerOrAll(BaseModel):
     customer_id: str | None = Field(description="null: all customers together.", examples=["cust_1"])
 
 
+CompleteThrough = Annotated[
+    datetime | None,
+    Field(
+        description="All requests that were logged before this time (UTC) are counted; later ones may be. It is when "
+        "the processor last looked at the log, if all that was there then is counted. If not, it is the time of the "
+        "newest request that is counted, which supposes that the log is written in the order of its times. Of several "
+        "logs the least counts. null: it cannot be told, for the processor has not reported yet, or it is behind in a "
+        "log of which nothing is counted, or whose newest time is in the future.",
+        examples=["2026-11-24T06:30:01.482000Z"],
+    ),
+]
+
+
 class Range(BaseModel):
     """The UTC days that an answer is about, both inclusive: those asked for, as far as they are kept."""
 
     from_date: date
     to_date: date
+    complete_through: CompleteThrough
 
 
 # The fields of the last base come first.
@@ -74,6 +88,62 @@ class CustomerList(Range):
 
     total: int = Field(description="How many customers there are on all pages.", examples=[50])
     customers: list[CustomerStatistics]
+
+
+class Place(BaseModel):
+    """A place in a log."""
+
+    generation: int = Field(description="How often the log had been rotated.", examples=[0])
+    offset: int = Field(description="Bytes from the beginning of that generation's file.", examples=[69340])
+
+
+class MissingPart(BaseModel):
+    """Bytes of a log that could not be had any more: from here to the end of that generation."""
+
+    position: Place
+    reason: str
+
+
+class Seen(BaseModel):
+    """A log's file as the processor last saw it, which it reports once a second."""
+
+    time: datetime
+    age_seconds: float = Field(description="Above a few seconds: the processor is down.", examples=[0.4])
+    position: Place = Field(description="Through which it was read.")
+    size: int = Field(description="Bytes in the file.", examples=[69340])
+
+
+class LogStatus(BaseModel):
+    """How far the store is in one log."""
+
+    log: str = Field(examples=["api_requests"])
+    path: str = Field(description="Where the processor follows it.")
+    first: Place = Field(description="Where the store began with it.")
+    position: Place = Field(description="Through which it is stored.")
+    lines_read: int = Field(description="From `first` to `position`: stored and rejected ones.", examples=[1045])
+    lines_stored: int = Field(examples=[1042])
+    lines_rejected: int = Field(examples=[3])
+    rejected: dict[str, int] = Field(description="The rejected lines by reason.", examples=[{"fields": 2, "status": 1}])
+    gaps: list[MissingPart] = Field(description="What of it was lost before it could be read.")
+    newest_request: datetime | None = Field(description="The latest time of a stored request.")
+    seen: Seen | None = Field(description="null: the processor has not reported on it yet.")
+    bytes_behind: int | None = Field(
+        description="Bytes that it had when it was last seen and that are not stored, a line that is still being "
+        "written included.",
+        examples=[0],
+    )
+    seconds_behind: float | None = Field(
+        description="0 when `bytes_behind` is 0; else the age of its `complete_through`, and so at most this much.",
+        examples=[0],
+    )
+    complete_through: CompleteThrough
+
+
+class StoreStatus(BaseModel):
+    """How far the store is in all logs."""
+
+    complete_through: CompleteThrough
+    logs: list[LogStatus]
 
 
 class Status(BaseModel):

@@ -1,13 +1,15 @@
 """What can be asked. Each route asks the store, and has the answer built."""
 
 import asyncio
+import time
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request
 
 from api.answers import Direction, Order, customer_list, range_statistics
 from api.dates import DateRange, IsoDate, date_range, utc_today
-from api.models import CustomerList, Statistics, Status, problem
+from api.models import CustomerList, Statistics, Status, StoreStatus, problem
+from api.status import store_status, stored_through
 from storage.contract import Storage
 
 MAX_PAGE = 1000
@@ -66,9 +68,10 @@ async def customers(
     offset: Annotated[int, Query(ge=0, description="How many customers to pass over.")] = 0,
 ) -> CustomerList:
     """Every customer that has requests in the range, with the figures over the range, sorted and in pages."""
+    complete_through = await stored_through(storage)
     counts = await storage.customers(dates.days[0], dates.days[-1]) if dates.days else {}
     # In a thread, for with 100,000 customers this takes a second.
-    return await asyncio.to_thread(customer_list, dates, counts, order, direction, limit, offset)
+    return await asyncio.to_thread(customer_list, dates, complete_through, counts, order, direction, limit, offset)
 
 
 @router.get(
@@ -85,10 +88,11 @@ async def stats(
     ] = None,
 ) -> Statistics:
     """The figures over the range and of each of its days."""
+    complete_through = await stored_through(storage)
     days = await storage.days(customer_id, dates.days[0], dates.days[-1]) if dates.days else {}
     if not days and customer_id is not None and not await storage.knows(customer_id):
         raise HTTPException(404, _unknown(customer_id))
-    return range_statistics(customer_id, dates, days)
+    return range_statistics(customer_id, dates, complete_through, days)
 
 
 @router.get(
@@ -112,6 +116,12 @@ async def customer_stats(
 ) -> Statistics:
     """The figures over the range and of each of its days. Zeros and nulls where there are no requests in the range."""
     return await stats(storage, dates, customer_id)
+
+
+@router.get("/status", tags=["service"], summary="How far the store is in each log", responses=_AWAY)
+async def status(storage: Store) -> StoreStatus:
+    """What was read, stored and rejected of each log, what is not stored yet, and when the processor was last seen."""
+    return await store_status(storage, time.time())
 
 
 @router.get("/health", tags=["service"], summary="Whether the api answers")

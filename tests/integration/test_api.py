@@ -153,6 +153,7 @@ def test_the_figures_over_the_range_are_those_of_all_its_requests(store: Store) 
         "customer_id": "c",
         "from_date": str(ago(RETENTION_DAYS)),
         "to_date": str(today()),
+        "complete_through": None,
         "total_requests": 4,
         "successful_requests": 3,
         "failed_requests": 1,
@@ -368,6 +369,7 @@ def test_the_errors_are_documented_and_the_examples_work(sqlite: Store) -> None:
         "/customers/{customer_id}/stats": {"200", "404", "422", "503"},
         "/health": {"200"},
         "/ready": {"200", "503"},
+        "/status": {"200", "503"},
     }
     for operation in paths.values():
         for status in {"404", "503"} & set(operation["responses"]):

@@ -1,0 +1,106 @@
+"""How far the store is in each log, from the ledger and what the processor saw last."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime, timezone
+
+from api.models import LogStatus, MissingPart, Place, Seen, StoreStatus
+from storage.contract import LedgerRow, Sighting, Storage
+from storage.counts import Position
+
+# The processor reports on all logs that it follows at once.
+SAME_REPORT_SECONDS = 10.0
+
+
+async def stored_through(storage: Storage) -> datetime | None:
+    """The `complete_through` of all counts that are asked for after this, and not before."""
+    ledger, sightings = await asyncio.gather(storage.ledger(), storage.sightings())
+    return _utc_or_none(_complete_through(ledger, sightings))
+
+
+async def store_status(storage: Storage, now: float) -> StoreStatus:
+    """The status at `now` (Unix time, s)."""
+    ledger, sightings = await asyncio.gather(storage.ledger(), storage.sightings())
+    seen = {sighting.log: sighting for sighting in sightings}
+    return StoreStatus(
+        complete_through=_utc_or_none(_complete_through(ledger, sightings)),
+        logs=[_log_status(row, seen.get(row.log), now) for row in ledger],
+    )
+
+
+def _log_status(row: LedgerRow, seen: Sighting | None, now: float) -> LogStatus:
+    behind = _bytes_behind(row, seen) if seen is not None else None
+    complete = _log_complete_through(row, seen)
+    return LogStatus(
+        log=row.log,
+        path=row.path,
+        first=_place(row.first),
+        position=_place(row.position),
+        lines_read=row.read,
+        lines_stored=row.stored,
+        lines_rejected=sum(row.rejected.values()),
+        rejected={reason.value: lines for reason, lines in row.rejected.items()},
+        gaps=[MissingPart(position=_place(gap.position), reason=gap.reason) for gap in row.gaps],
+        newest_request=_utc_or_none(row.newest or None),
+        seen=_seen(seen, now) if seen is not None else None,
+        bytes_behind=behind,
+        seconds_behind=0.0 if behind == 0 else round(max(0.0, now - complete), 3) if complete is not None else None,
+        complete_through=_utc_or_none(complete),
+    )
+
+
+def _seen(seen: Sighting, now: float) -> Seen:
+    return Seen(
+        time=_utc(seen.time),
+        age_seconds=round(max(0.0, now - seen.time), 3),
+        position=_place(seen.position),
+        size=seen.size,
+    )
+
+
+def _complete_through(ledger: Sequence[LedgerRow], sightings: Sequence[Sighting]) -> float | None:
+    """Unix time (s), of several logs the least; of those that the latest report has, for the others are no longer
+    followed, and of those that none has yet."""
+    latest = max((sighting.time for sighting in sightings), default=0.0)
+    seen = {sighting.log: sighting for sighting in sightings}
+    times = [
+        _log_complete_through(row, seen.get(row.log))
+        for row in ledger
+        if row.log not in seen or seen[row.log].time > latest - SAME_REPORT_SECONDS
+    ]
+    known = [time for time in times if time is not None]
+    return min(known) if known and len(known) == len(times) else None
+
+
+def _log_complete_through(row: LedgerRow, seen: Sighting | None) -> float | None:
+    """When the log was seen, if all that it had then is stored; else the time of the newest stored request, which tells
+    nothing where it was in the future then."""
+    if seen is None:
+        return None
+    if not _bytes_behind(row, seen):
+        return seen.time
+    return row.newest if 0 < row.newest <= seen.time else None
+
+
+def _bytes_behind(row: LedgerRow, seen: Sighting) -> int:
+    """Bytes that the log had when it was seen and that are not stored now."""
+    stored, read = row.position, seen.position
+    if stored.generation == read.generation:
+        return max(0, read.offset + seen.bytes_behind - stored.offset)
+    if stored.generation < read.generation:
+        return read.offset + seen.bytes_behind
+    # The store has gone on to the next file. Where more than one had to come then, their sizes are not known apart.
+    return 0 if read.offset + seen.bytes_behind == seen.size else seen.bytes_behind
+
+
+def _place(position: Position) -> Place:
+    return Place(generation=position.generation, offset=position.offset)
+
+
+def _utc(time: float) -> datetime:
+    """Unix time (s) as a date and time."""
+    return datetime.fromtimestamp(time, timezone.utc)
+
+
+def _utc_or_none(time: float | None) -> datetime | None:
+    return _utc(time) if time is not None else None

@@ -1,0 +1,185 @@
+"""How far the store is, as the api tells it."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime, timezone
+from threading import Event, Thread
+from typing import Any
+
+import httpx
+import pytest
+
+from api.app import build_app
+from lines import valid_lines
+from pipeline import Pipeline
+from request_log.line import Reason
+from storage.contract import Gap, LedgerRow, Sighting, Storage
+from storage.counts import Position
+
+NOW = 1_795_000_000
+on_sqlite = pytest.mark.parametrize("pipeline", ["sqlite"], indirect=True)
+
+
+def get(open_storage: Callable[[], Storage], *urls: str) -> list[Any]:
+    """The api's answers."""
+
+    async def ask() -> list[Any]:
+        storage = open_storage()
+        transport = httpx.ASGITransport(build_app(storage, 45))
+        try:
+            async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
+                return [(await client.get(url)).raise_for_status().json() for url in urls]
+        finally:
+            await storage.aclose()
+
+    return asyncio.run(ask())
+
+
+def fill(pipeline: Pipeline, ledger: Sequence[LedgerRow], sightings: Sequence[Sighting]) -> None:
+    storage = pipeline.open_storage()
+    storage.begin()
+    storage.commit({}, ledger)
+    storage.report(sightings)
+    storage.close()
+
+
+def row(position: Position, newest: int = NOW - 5, log: str = "log") -> LedgerRow:
+    return LedgerRow(log, f"/logs/{log}", Position(0, 0), position, "", newest=newest)
+
+
+def seen(position: Position, size: int, behind: int, age: float = 0.0, log: str = "log") -> Sighting:
+    return Sighting(log, NOW - age, position, size, behind)
+
+
+def unix(text: str | None) -> float | None:
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp() if text is not None else None
+
+
+def test_a_log_is_told_in_full(pipeline: Pipeline) -> None:
+    ledger = LedgerRow(
+        "a log",
+        "/logs/a.log",
+        first=Position(0, 10),
+        position=Position(2, 4_000),
+        fingerprint="",
+        read=50,
+        stored=47,
+        rejected={Reason.FIELDS: 2, Reason.TIME: 1},
+        gaps=(Gap(Position(1, 700), "deleted"),),
+        newest=NOW,
+    )
+    now = time.time()
+    fill(pipeline, [ledger], [Sighting("a log", now - 60, Position(2, 4_000), 4_000, 0)])
+    (status,) = get(pipeline.open_storage, "/status")
+    (log,) = status["logs"]
+    sight = log.pop("seen")
+    assert unix(sight.pop("time")) == pytest.approx(now - 60, abs=1e-5)
+    assert 60 <= sight.pop("age_seconds") < 120
+    assert sight == {"position": {"generation": 2, "offset": 4_000}, "size": 4_000}
+    assert unix(log.pop("complete_through")) == unix(status["complete_through"]) == pytest.approx(now - 60, abs=1e-5)
+    assert log == {
+        "log": "a log",
+        "path": "/logs/a.log",
+        "first": {"generation": 0, "offset": 10},
+        "position": {"generation": 2, "offset": 4_000},
+        "lines_read": 50,
+        "lines_stored": 47,
+        "lines_rejected": 3,
+        "rejected": {"fields": 2, "time": 1},
+        "gaps": [{"position": {"generation": 1, "offset": 700}, "reason": "deleted"}],
+        "newest_request": datetime.fromtimestamp(NOW, timezone.utc).isoformat().replace("+00:00", "Z"),
+        "bytes_behind": 0,
+        "seconds_behind": 0.0,
+    }
+
+
+@on_sqlite
+@pytest.mark.parametrize(
+    ("ledger", "sighting", "bytes_behind", "complete"),
+    [
+        # All that was there is stored.
+        (row(Position(0, 100)), seen(Position(0, 100), 100, 0), 0, NOW),
+        # It was only read then, and not yet all of it, but is stored by now.
+        (row(Position(0, 100)), seen(Position(0, 60), 100, 40), 0, NOW),
+        (row(Position(1, 20)), seen(Position(0, 60), 100, 40), 0, NOW),
+        # It was read, and is not yet stored.
+        (row(Position(0, 40)), seen(Position(0, 100), 100, 0), 60, NOW - 5),
+        (row(Position(0, 40)), seen(Position(0, 60), 100, 40), 60, NOW - 5),
+        (row(Position(0, 40)), seen(Position(1, 100), 150, 50), 150, NOW - 5),
+        # More than this file had to come, and it is not known how much of it is stored by now.
+        (row(Position(1, 20)), seen(Position(0, 60), 100, 540), 540, NOW - 5),
+        # The newest time tells nothing.
+        (row(Position(0, 40), newest=0), seen(Position(0, 100), 100, 0), 60, None),
+        (row(Position(0, 40), newest=NOW + 10**6), seen(Position(0, 100), 100, 0), 60, None),
+        (row(Position(0, 0), newest=0), seen(Position(0, 0), 0, 0), 0, NOW),
+    ],
+)
+def test_how_far_it_is(
+    pipeline: Pipeline, ledger: LedgerRow, sighting: Sighting, bytes_behind: int, complete: float | None
+) -> None:
+    fill(pipeline, [ledger], [sighting])
+    status, *answers = get(pipeline.open_storage, "/status", "/customers/stats", "/customers")
+    (log,) = status["logs"]
+    assert log["bytes_behind"] == bytes_behind
+    assert [unix(found["complete_through"]) for found in [log, status, *answers]] == [complete] * 4
+    if bytes_behind == 0:
+        assert log["seconds_behind"] == 0
+    elif complete is None:
+        assert log["seconds_behind"] is None
+    else:
+        assert log["seconds_behind"] >= 0
+
+
+@on_sqlite
+def test_of_several_logs_the_least_counts(pipeline: Pipeline) -> None:
+    ledger = [row(Position(0, 100), log="a"), row(Position(0, 40), log="b"), row(Position(0, 10), NOW - 10**6, "old")]
+    seen_now = [seen(Position(0, 100), 100, 0, log=log) for log in ("a", "b")]
+    # The third is no longer followed: the last reports are without it.
+    fill(pipeline, ledger, [*seen_now, seen(Position(0, 10), 100, 90, age=3_600, log="old")])
+    (status,) = get(pipeline.open_storage, "/status")
+    assert unix(status["complete_through"]) == NOW - 5
+    assert [log["bytes_behind"] for log in status["logs"]] == [0, 60, 90]
+
+
+def test_a_processor_that_was_never_seen_is_not_complete(pipeline: Pipeline) -> None:
+    status, stats = get(pipeline.open_storage, "/status", "/customers/stats")
+    assert status == {"complete_through": None, "logs": []}
+    assert stats["complete_through"] is None
+    fill(pipeline, [row(Position(0, 100))], [])
+    status, stats = get(pipeline.open_storage, "/status", "/customers/stats")
+    (log,) = status["logs"]
+    assert (log["seen"], log["bytes_behind"], log["seconds_behind"]) == (None, None, None)
+    assert status["complete_through"] is stats["complete_through"] is None
+
+
+def test_all_that_was_logged_before_complete_through_is_counted(pipeline: Pipeline) -> None:
+    ended = Event()
+    written = [(time.time(), 0)]
+
+    def write() -> None:
+        while not ended.wait(0.05):
+            now = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
+            pipeline.append(f"{now} cust /path 200 0.1\n".encode() * 100)
+            written.append((time.time(), written[-1][1] + 100))
+
+    pipeline.append(valid_lines(1))
+    pipeline.start()
+    pipeline.until_stored()
+    writer = Thread(target=write)
+    writer.start()
+    answers = []
+    try:
+        deadline = time.monotonic() + 4
+        while time.monotonic() < deadline:
+            answers += get(pipeline.open_storage, *["/customers/stats"] * 20)
+    finally:
+        ended.set()
+        writer.join()
+    told = [(unix(answer["complete_through"]), answer["total_requests"] - 1) for answer in answers]
+    for complete, counted in told:
+        assert complete is not None
+        assert counted >= max((lines for when, lines in written if when <= complete), default=0)
+    assert len({complete for complete, _ in told}) > 3
+    pipeline.until_stored()
+    pipeline.until(lambda: get(pipeline.open_storage, "/status")[0]["logs"][0]["bytes_behind"] == 0, "it caught up")
