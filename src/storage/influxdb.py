@@ -52,7 +52,10 @@ _DAY = SECONDS_A_DAY * _NANOSECONDS
 # Lines are of 1970 to 2199, and what lies in the future does not expire: the ledger lives after all of them.
 _AFTER_ALL_LINES = 7_258_118_400 * _NANOSECONDS  # 2200-01-01
 _LINES_A_WRITE = 1_000
-_SLOT_STEP = 1_000_000
+# Slots go by tenths of a second, a thousand in each: a day's nanoseconds are enough for 270 years of them.
+_SLOTS_BEGIN = 1_767_225_600  # 2026-01-01
+_SLOTS_A_SECOND = 10
+_SLOT_STEP = 1_000
 _RELEASED = -1
 # A holder that is not heard of for so long is dead: it reports every second.
 _HOLDER_SILENT_SECONDS = 5.0
@@ -217,20 +220,29 @@ class InfluxStorage(Storage):
     def _claim_slot(self) -> int:
         """Take a slot higher than all before, durably before it is used.
 
-        Two processes that claim at the same moment take different ones, and the lower one finds out by its report.
+        It goes by the clock: the claim of a process that died meanwhile may land after ours, and must be lower. Two
+        processes that claim at the same moment take different ones, and the lower one finds out by its report.
         """
         rows = self._ask(_LATEST_SLOT, {})
-        latest = int(rows[0]["slot"]) if rows else 0
-        slot = (latest // _SLOT_STEP + 1) * _SLOT_STEP + random.randrange(_SLOT_STEP)
+        latest = int(rows[0]["slot"]) // _SLOT_STEP if rows else 0
+        now = int((time.time() - _SLOTS_BEGIN) * _SLOTS_A_SECOND)
+        slot = max(latest + 1, now) * _SLOT_STEP + random.randrange(_SLOT_STEP)
         self._beat += 1
         self._write([slot_line(slot, self._holder), holder_line(self._holder, self._beat)])
         self._slot = slot
         return slot
 
     def _write(self, lines: Sequence[bytes]) -> None:
-        """Write lines, in requests of a bounded size."""
+        """Write lines, in requests of a bounded size: of half of it where they are too large."""
         for first in range(0, len(lines), _LINES_A_WRITE):
-            self._send(b"\n".join(lines[first : first + _LINES_A_WRITE]))
+            part = lines[first : first + _LINES_A_WRITE]
+            try:
+                self._send(b"\n".join(part))
+            except _BadRequest:
+                if len(part) == 1:
+                    raise
+                self._write(part[: len(part) // 2])
+                self._write(part[len(part) // 2 :])
 
     def _send(self, lines: bytes) -> None:
         with _errors():
