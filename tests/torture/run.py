@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from storage.counts import Position
 from torture.log import TortureLog
-from torture.truth import DeadLetter, Truth, truth_of
+from torture.truth import Truth, truth_of
 from torture.victim import Victim
 
 STARTING_SECONDS = 2.0
@@ -164,9 +164,7 @@ def _compare(victim: Victim, truth: Truth, report: Report) -> None:
     if requests != truth.stored:
         differ(f"requests: {requests} in the store, {truth.stored} in the log")
 
-    kept = Counter(
-        DeadLetter(**{name: letter.get(name) for name in DeadLetter._fields}) for letter in victim.dead_letters()
-    )
+    kept = Counter(victim.dead_letters())
     expected = Counter(truth.dead_letters)
     for letter in sorted((kept - expected).elements()):
         differ(f"dead letter too many: {letter}")

@@ -9,13 +9,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
 
 from faulty_proxy import Decision, Fault, FaultyProxy, Request, faulty_proxy
 from influxd import InfluxServer
 from pipeline import Pipeline
 from storage.contract import LedgerRow, StorageUnavailable
 from stores import Store, influxdb_store, sqlite_store
+from torture.truth import DeadLetter
 
 FAULTS: list[Fault | int] = [500, 503, Fault.RESET_REQUEST, Fault.LOSE_ANSWER, Fault.CUT_ANSWER]
 FAULTY = {"write": 0.15, "query": 0.08}
@@ -69,10 +69,21 @@ class Victim(ABC):
             else:
                 return rows[0] if rows else None
 
-    def dead_letters(self) -> list[dict[str, Any]]:
+    def dead_letters(self) -> list[DeadLetter]:
         """What the processor has kept of rejected lines."""
         files = self.pipeline.log.parent.glob("dead_letters.jsonl*")
-        return [json.loads(line) for path in files for line in path.read_bytes().splitlines()]
+        entries = [json.loads(line) for path in files for line in path.read_bytes().splitlines()]
+        return [
+            DeadLetter(
+                entry["generation"],
+                entry["offset"],
+                entry["reason"],
+                entry["length"],
+                entry["line"],
+                entry.get("blake2b"),
+            )
+            for entry in entries
+        ]
 
 
 class SqliteVictim(Victim):

@@ -1,0 +1,276 @@
+"""What the processor does when InfluxDB is away, refuses, or answers late."""
+
+import json
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import oracle
+from faulty_proxy import Decision, Fault, FaultyProxy, Request, faulty_proxy
+from influxd import InfluxServer
+from lines import valid_lines
+from pipeline import Pipeline
+from request_log.line import Reason
+from stores import influxdb_store
+
+# SIGTERM is obeyed within five seconds.
+END_SECONDS = 6.0
+MEGABYTE = 1 << 20
+# What the body of a write begins with.
+REQUESTS, COUNTS, LEDGER = (b"api_requests",), (b"all_day", b"customer_day"), (b"ledger",)
+
+
+@dataclass
+class Proxied:
+    """A pipeline that reaches its InfluxDB through a proxy, and may write to it by itself."""
+
+    pipeline: Pipeline
+    proxy: FaultyProxy
+    server: InfluxServer
+    bucket: str
+
+
+@pytest.fixture
+def proxied(influxd: InfluxServer, tmp_path: Path) -> Iterator[Proxied]:
+    with influxdb_store(influxd) as store, faulty_proxy(influxd.url) as proxy:
+        pipeline = Pipeline(tmp_path, {**store.environment, "INFLUXDB_URL": proxy.url}, store.open)
+        yield Proxied(pipeline, proxy, influxd, store.environment["INFLUXDB_BUCKET"])
+        pipeline.close()
+
+
+class HoldOne:
+    """Holds the first write of such rows."""
+
+    def __init__(self, rows: tuple[bytes, ...]) -> None:
+        self._rows = rows
+        self._held = False
+
+    def __call__(self, request: Request) -> Decision:
+        if self._held or not (request.is_write and request.body.startswith(self._rows)):
+            return None
+        self._held = True
+        return Fault.HOLD
+
+
+def follow(pipeline: Pipeline, **environment: str) -> None:
+    """Start the processor, and wait until it follows the log."""
+    times = pipeline.said().count("event=following") if pipeline.output.exists() else 0
+    pipeline.start(**environment)
+    pipeline.until(lambda: pipeline.said().count("event=following") > times, "it follows")
+
+
+def ended_with_a_sentence(pipeline: Pipeline) -> str:
+    """Wait for the processor's end by itself; why it ended."""
+    assert pipeline.wait() == 1
+    said = pipeline.said()
+    assert "Traceback" not in said
+    assert "panicked" not in said
+    (sentence,) = [line for line in said.splitlines() if "level=error" in line]
+    assert "event=store_refused" in sentence
+    return sentence
+
+
+def dead_letters(pipeline: Pipeline) -> list[tuple[int, str]]:
+    """Offset and reason of each rejected line that was kept."""
+    text = (pipeline.log.parent / "dead_letters.jsonl").read_text()
+    return [(entry["offset"], entry["reason"]) for entry in map(json.loads, text.splitlines())]
+
+
+def test_while_the_store_is_away_the_log_is_the_buffer(proxied: Proxied) -> None:
+    pipeline, proxy = proxied.pipeline, proxied.proxy
+    # Long lines: much to hold and little to work on.
+    lines = b"".join(
+        line.replace(b"/api", b"/" + b"x" * 10_000) for line in valid_lines(12_000).splitlines(keepends=True)
+    )
+    assert len(lines) > 110 * MEGABYTE
+    pipeline.append(lines[:MEGABYTE])
+    follow(pipeline, STREAM_MAX_SIZE="200")
+    pipeline.until_stored(offset=lines.rfind(b"\n", 0, MEGABYTE) + 1)
+    before = pipeline.peak_memory()
+    proxy.go_away()
+    for start in range(MEGABYTE, len(lines), 10 * MEGABYTE):
+        pipeline.append(lines[start : start + 10 * MEGABYTE])
+    pipeline.until(lambda: pipeline.said().count("event=store_unavailable") >= 10, "it has tried again and again")
+    proxy.come_back()
+    pipeline.until_stored()
+    assert pipeline.peak_memory() - before < len(lines)
+    assert pipeline.end() == 0
+    assert pipeline.stored() == oracle.days_of(lines)
+
+
+@pytest.mark.parametrize(
+    ("environment", "reason"),
+    [({"INFLUXDB_TOKEN": "wrong"}, "is the token right?"), ({"INFLUXDB_BUCKET": "nowhere"}, "not found: nowhere")],
+)
+def test_a_wrong_token_or_bucket_ends_it_with_a_sentence(
+    proxied: Proxied, environment: dict[str, str], reason: str
+) -> None:
+    proxied.pipeline.append(valid_lines(10))
+    proxied.pipeline.start(**environment)
+    assert reason in ended_with_a_sentence(proxied.pipeline)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_refusal_later_ends_it_with_a_sentence_and_loses_nothing(proxied: Proxied, status: int) -> None:
+    pipeline, proxy = proxied.pipeline, proxied.proxy
+    lines, more = valid_lines(100), valid_lines(100, seed=2)
+    pipeline.append(lines)
+    pipeline.start()
+    pipeline.until_stored()
+    proxy.decide = lambda request: status if request.is_write else None
+    pipeline.append(more)
+    assert f"status {status}" in ended_with_a_sentence(pipeline)
+    proxy.decide = lambda request: None
+    pipeline.start()
+    pipeline.until_stored()
+    assert pipeline.stored() == oracle.days_of(lines + more)
+
+
+def test_a_conflict_of_types_ends_it_with_a_sentence(proxied: Proxied) -> None:
+    pipeline = proxied.pipeline
+    lines = valid_lines(10, days=1)
+    point = f'api_requests,log=other status_code="text" {int(time.time()) * 10**9}'
+    with proxied.server.client() as client:
+        query = {"org": proxied.server.org, "bucket": proxied.bucket}
+        client.post("/api/v2/write", params=query, content=point).raise_for_status()
+    pipeline.append(lines)
+    pipeline.start()
+    assert "status_code" in ended_with_a_sentence(pipeline)
+
+
+def test_lines_that_it_refuses_are_rejected_and_all_others_stored(proxied: Proxied) -> None:
+    pipeline, proxy = proxied.pipeline, proxied.proxy
+    lines = valid_lines(3_000).splitlines(keepends=True)
+    refused = [0, 1_500, 1_501, 2_999]
+    for place in refused:
+        lines[place] = lines[place].replace(b"/api", b"/refused")
+    proxy.decide = lambda request: 400 if b"/refused" in request.body else None
+    pipeline.append(b"".join(lines))
+    pipeline.start()
+    pipeline.until_stored()
+    (row,) = pipeline.ledger()
+    assert (row.read, row.stored, row.rejected) == (3_000, 2_996, {Reason.REFUSED: 4})
+    assert dead_letters(pipeline) == [(sum(map(len, lines[:place])), "refused") for place in refused]
+    others = b"".join(line for place, line in enumerate(lines) if place not in refused)
+    assert pipeline.stored() == oracle.days_of(others)
+
+
+def test_what_is_too_large_is_split(proxied: Proxied) -> None:
+    pipeline, proxy = proxied.pipeline, proxied.proxy
+    lines = valid_lines(3_000)
+    proxy.decide = lambda request: 413 if len(request.body) > 10_000 else None
+    pipeline.append(lines)
+    pipeline.start()
+    pipeline.until_stored()
+    assert pipeline.ledger()[0].rejected == {}
+    assert pipeline.stored() == oracle.days_of(lines)
+    assert proxy.faults["write: 413"] > 1
+
+
+def test_sigterm_is_obeyed_while_the_store_is_away(proxied: Proxied) -> None:
+    pipeline, proxy = proxied.pipeline, proxied.proxy
+    lines = valid_lines(1_000)
+    follow(pipeline)
+    proxy.go_away()
+    pipeline.append(lines)
+    pipeline.until(lambda: "event=store_unavailable" in pipeline.said(), "it has noticed")
+    assert pipeline.end(signal.SIGTERM, seconds=END_SECONDS) == 0
+    proxy.come_back()
+    pipeline.start()
+    pipeline.until_stored()
+    assert pipeline.stored() == oracle.days_of(lines)
+
+
+def test_sigterm_is_obeyed_while_the_store_is_away_from_the_start(proxied: Proxied) -> None:
+    pipeline, proxy = proxied.pipeline, proxied.proxy
+    proxy.go_away()
+    pipeline.start()
+    pipeline.until(lambda: "event=store_unavailable" in pipeline.said(), "it has noticed")
+    assert pipeline.end(signal.SIGTERM, seconds=END_SECONDS) == 0
+
+
+@pytest.mark.parametrize("rows", [REQUESTS, COUNTS, LEDGER], ids=["requests", "counts", "ledger"])
+def test_sigterm_is_obeyed_while_the_store_holds_a_write(proxied: Proxied, rows: tuple[bytes, ...]) -> None:
+    pipeline, proxy = proxied.pipeline, proxied.proxy
+    lines = valid_lines(1_000)
+    follow(pipeline)
+    proxy.decide = lambda request: Fault.HOLD if request.body.startswith(rows) else None
+    pipeline.append(lines)
+    pipeline.until(lambda: proxy.held > 0, "a write is held")
+    assert pipeline.end(signal.SIGTERM, seconds=END_SECONDS) == 0
+    proxy.decide = lambda request: None
+    pipeline.start()
+    pipeline.until_stored()
+    proxy.release()
+    assert pipeline.stored() == oracle.days_of(lines)
+
+
+@pytest.mark.parametrize("rows", [COUNTS, LEDGER], ids=["counts", "ledger"])
+def test_a_commit_that_lands_late_changes_nothing(proxied: Proxied, rows: tuple[bytes, ...]) -> None:
+    pipeline, proxy = proxied.pipeline, proxied.proxy
+    parts = [valid_lines(300, seed=seed) for seed in range(4)]
+    follow(pipeline, INFLUXDB_TIMEOUT_SECONDS="0.5")
+    proxy.decide = HoldOne(rows)
+    pipeline.append(parts[0])
+    pipeline.until_stored()
+    assert proxy.held == 1
+    pipeline.append(parts[1])
+    pipeline.until_stored()
+    pipeline.end(signal.SIGKILL)
+    pipeline.start()
+    pipeline.append(parts[2])
+    pipeline.until_stored()
+    assert proxy.release() == 1
+    assert pipeline.stored() == oracle.days_of(b"".join(parts[:3]))
+    pipeline.end(signal.SIGKILL)
+    pipeline.append(parts[3])
+    pipeline.start()
+    pipeline.until_stored()
+    assert pipeline.stored() == oracle.days_of(b"".join(parts))
+
+
+@pytest.mark.parametrize("rows", [COUNTS, LEDGER], ids=["counts", "ledger"])
+def test_a_commit_of_a_killed_process_that_lands_late_changes_nothing(
+    proxied: Proxied, rows: tuple[bytes, ...]
+) -> None:
+    pipeline, proxy = proxied.pipeline, proxied.proxy
+    parts = [valid_lines(300, seed=seed) for seed in range(3)]
+    pipeline.append(parts[0])
+    pipeline.start()
+    pipeline.until_stored()
+    proxy.decide = HoldOne(rows)
+    pipeline.append(parts[1])
+    pipeline.until(lambda: proxy.held == 1, "a write is held")
+    pipeline.end(signal.SIGKILL)
+    pipeline.append(parts[2])
+    pipeline.start()
+    pipeline.until_stored()
+    assert proxy.release() == 1
+    assert pipeline.stored() == oracle.days_of(b"".join(parts))
+    pipeline.end(signal.SIGKILL)
+    pipeline.start()
+    pipeline.until_stored()
+    assert pipeline.stored() == oracle.days_of(b"".join(parts))
+
+
+def test_a_claim_of_a_killed_process_that_lands_late_does_not_end_its_successor(proxied: Proxied) -> None:
+    pipeline, proxy = proxied.pipeline, proxied.proxy
+    lines = valid_lines(300)
+    heartbeat = pipeline.log.parent / "heartbeat"
+    proxy.decide = HoldOne((b"slots",))
+    pipeline.start()
+    pipeline.until(lambda: proxy.held == 1, "its claim to write is held")
+    pipeline.end(signal.SIGKILL)
+    follow(pipeline)
+    assert proxy.release() == 1
+    for _ in range(2):
+        pipeline.until(heartbeat.exists, "it reports")
+        report = heartbeat.stat().st_mtime_ns
+        pipeline.until(lambda report=report: heartbeat.stat().st_mtime_ns > report, "it reports")  # type: ignore[misc]
+    pipeline.append(lines)
+    pipeline.until_stored()
+    assert pipeline.stored() == oracle.days_of(lines)
