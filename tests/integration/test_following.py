@@ -1,0 +1,121 @@
+"""FOLLOW=events and FOLLOW=poll: the same results."""
+
+import shutil
+import time
+
+import pytest
+
+import oracle
+from lines import valid_lines
+from pipeline import Pipeline
+
+pytestmark = [
+    pytest.mark.parametrize("pipeline", ["sqlite"], indirect=True),
+    pytest.mark.parametrize("follow", ["events", "poll"]),
+]
+
+
+def follow_log(pipeline: Pipeline, follow: str) -> None:
+    """Start on the log, which is in a folder of its own, and wait until it is followed."""
+    pipeline.log = pipeline.log.parent / "logs" / "api.log"
+    pipeline.log.parent.mkdir(exist_ok=True)
+    begun = pipeline.said().count("event=following") if pipeline.output.exists() else 0
+    pipeline.start(FOLLOW=follow, LOG_FILE_PATH=str(pipeline.log))
+    pipeline.until(lambda: pipeline.said().count("event=following") > begun, "it follows")
+
+
+def heartbeat(pipeline: Pipeline) -> float:
+    return pipeline.output.with_name("heartbeat").stat().st_mtime
+
+
+def test_what_is_appended_is_stored(pipeline: Pipeline, follow: str) -> None:
+    follow_log(pipeline, follow)
+    lines = b""
+    # One line, then many; the file is made by the first.
+    for seed, many in enumerate([1, 1, 5_000, 1]):
+        more = valid_lines(many, seed=seed)
+        lines += more
+        pipeline.append(more)
+        pipeline.until_stored()
+    assert pipeline.stored() == oracle.days_of(lines)
+    assert pipeline.end() == 0
+
+
+def test_a_line_that_comes_in_pieces_is_stored_when_it_is_whole(pipeline: Pipeline, follow: str) -> None:
+    follow_log(pipeline, follow)
+    first, line = valid_lines(1), valid_lines(1, seed=2)
+    pipeline.append(first + line[:10])
+    pipeline.until_stored(offset=len(first))
+    pipeline.append(line[10:-1])
+    pipeline.append(b"\n")
+    pipeline.until_stored()
+    assert pipeline.stored() == oracle.days_of(first + line)
+
+
+def test_a_log_that_is_rotated_is_followed_on(pipeline: Pipeline, follow: str) -> None:
+    parts = [valid_lines(50, seed=seed) for seed in range(3)]
+    follow_log(pipeline, follow)
+    pipeline.append(parts[0])
+    pipeline.until_stored()
+    old = pipeline.log.rename(f"{pipeline.log}.1")
+    with old.open("ab") as log:
+        log.write(parts[1])
+    pipeline.append(parts[2])
+    pipeline.until_stored(generation=1)
+    assert pipeline.stored() == oracle.days_of(b"".join(parts))
+
+
+def test_a_log_that_another_file_replaces_is_followed_on(pipeline: Pipeline, follow: str) -> None:
+    parts = [valid_lines(50, seed=seed) for seed in range(3)]
+    follow_log(pipeline, follow)
+    pipeline.append(parts[0])
+    pipeline.until_stored()
+    new = pipeline.log.with_name("new")
+    new.write_bytes(parts[1])
+    new.replace(pipeline.log)
+    pipeline.until_stored(generation=1)
+    pipeline.append(parts[2])
+    pipeline.until_stored(generation=1)
+    assert pipeline.stored() == oracle.days_of(b"".join(parts))
+
+
+def test_a_log_that_is_copied_and_truncated_is_followed_on(pipeline: Pipeline, follow: str) -> None:
+    parts = [valid_lines(50, seed=seed) for seed in range(2)]
+    follow_log(pipeline, follow)
+    pipeline.append(parts[0])
+    pipeline.until_stored()
+    shutil.copy(pipeline.log, f"{pipeline.log}.1")
+    pipeline.log.write_bytes(b"")
+    pipeline.append(parts[1][:1000])
+    pipeline.append(parts[1][1000:])
+    pipeline.until_stored(generation=1)
+    assert pipeline.stored() == oracle.days_of(b"".join(parts))
+
+
+def test_a_folder_that_is_deleted_and_made_again_is_followed_on(pipeline: Pipeline, follow: str) -> None:
+    parts = [valid_lines(50, seed=seed) for seed in range(3)]
+    follow_log(pipeline, follow)
+    pipeline.append(parts[0])
+    pipeline.until_stored()
+    shutil.rmtree(pipeline.log.parent)
+    # For a while it lives without the folder.
+    gone = time.time()
+    pipeline.until(lambda: heartbeat(pipeline) > gone + 0.2, "it has looked for its log")
+    pipeline.log.parent.mkdir()
+    for part in parts[1:]:
+        pipeline.append(part)
+        pipeline.until_stored(generation=1)
+    assert pipeline.stored() == oracle.days_of(b"".join(parts))
+    assert pipeline.end() == 0
+
+
+def test_a_folder_that_is_moved_away_and_made_again_is_followed_on(pipeline: Pipeline, follow: str) -> None:
+    parts = [valid_lines(50, seed=seed) for seed in range(2)]
+    follow_log(pipeline, follow)
+    pipeline.append(parts[0])
+    pipeline.until_stored()
+    pipeline.log.parent.rename(pipeline.log.parent.with_name("old"))
+    pipeline.log.parent.mkdir()
+    pipeline.append(parts[1])
+    pipeline.until_stored(generation=1)
+    assert pipeline.stored() == oracle.days_of(b"".join(parts))
