@@ -13,6 +13,8 @@ from storage.counts import Position
 
 READ_BYTES = 1 << 20
 PROGRESS_SECONDS = 5.0
+# With so much to read a log is behind: the processor then cares more for its speed than for freshness.
+BEHIND_BYTES = 8 << 20
 
 log = logger(__name__)
 
@@ -85,7 +87,7 @@ class Collector:
         tail = self.tail
         gaps = tuple(tail.gaps)
         tail.gaps.clear()
-        behind = tail.bytes_behind > READ_BYTES
+        behind = tail.bytes_behind > BEHIND_BYTES
         return Chunk(
             self.log_name, str(tail.path), start, tail.position, lines, tail.fingerprint, behind, overlong, gaps
         )
@@ -105,7 +107,7 @@ class Progress:
         if now - self._time < PROGRESS_SECONDS:
             return
         offset, behind = self._tail.position.offset, self._tail.bytes_behind
-        if behind > READ_BYTES and offset > self._offset:
+        if behind > BEHIND_BYTES and offset > self._offset:
             rate = (offset - self._offset) / (now - self._time)
             log.info(
                 "catching_up",

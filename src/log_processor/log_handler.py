@@ -28,10 +28,11 @@ ROWS_IN_MEMORY = 50_000
 REJECTED_LINES_SHOWN = 10
 GAPS_KEPT = 100
 # Writing the counts takes time from storing requests, the more the more customers are busy. So the next time waits for
-# a multiple of what the last one took: short where there is time, long while a backlog is worked off.
+# a multiple of what the last one took: a second at most, or, while a backlog is worked off, ten.
 PAUSE_FACTOR = 3
+LONGEST_PAUSE_SECONDS = 1.0
 PAUSE_FACTOR_BEHIND = 20
-LONGEST_PAUSE_SECONDS = 10.0
+LONGEST_PAUSE_BEHIND_SECONDS = 10.0
 # A store that holds requests until the commit has them in memory.
 LINES_A_COMMIT = 200_000
 
@@ -91,8 +92,12 @@ class LogHandler:
         self._count([batch for batch in batches if self._is_news(batch)])
         due = time.monotonic() >= self._next_commit or self._uncommitted_lines >= LINES_A_COMMIT
         if self._uncommitted_logs and (due or self._stop.is_set()):
-            behind = any(batch.behind for batch in batches)
-            self._commit(PAUSE_FACTOR_BEHIND if behind else PAUSE_FACTOR)
+            took = self._commit()
+            if any(batch.behind for batch in batches):
+                pause = min(PAUSE_FACTOR_BEHIND * took, LONGEST_PAUSE_BEHIND_SECONDS)
+            else:
+                pause = min(PAUSE_FACTOR * took, LONGEST_PAUSE_SECONDS)
+            self._next_commit = time.monotonic() + pause
         if self._reporter.is_due():
             self._reporter.report()
 
@@ -131,8 +136,8 @@ class LogHandler:
             self._uncommitted_lines += len(batch.requests)
         _report(batches)
 
-    def _commit(self, pause_factor: int) -> None:
-        """Write the counts that have changed, then the ledger."""
+    def _commit(self) -> float:
+        """Write the counts that have changed, then the ledger; how long it took, in seconds."""
         start = time.monotonic()
         _keep(self._dead_letters.sync)
         counts = {key: self._rows[key] for key in self._uncommitted}
@@ -147,8 +152,7 @@ class LogHandler:
         if oldest_day > self._removed_before:
             until_stored(partial(self._storage.remove_expired, oldest_day))
             self._removed_before = oldest_day
-        end = time.monotonic()
-        self._next_commit = end + min(pause_factor * (end - start), LONGEST_PAUSE_SECONDS)
+        return time.monotonic() - start
 
 
 def _keep(action: Callable[..., None], *arguments: Batch) -> None:
