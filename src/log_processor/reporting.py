@@ -6,10 +6,13 @@ from functools import partial
 from pathlib import Path
 
 from log_processor.retry import until_stored
+from service.logs import logger
 from storage.contract import Sighting, Storage
 
 REPORT_SECONDS = 1.0
 LATE_SECONDS = 15.0
+
+log = logger(__name__)
 
 
 class Reporter:
@@ -20,7 +23,7 @@ class Reporter:
         self._sightings = sightings
         self._heartbeat = heartbeat
         self._next = 0.0
-        heartbeat.parent.mkdir(parents=True, exist_ok=True)
+        self._beats = True
 
     def is_due(self) -> bool:
         """Whether the last report was a second ago."""
@@ -29,8 +32,20 @@ class Reporter:
     def report(self) -> None:
         """Report now."""
         until_stored(partial(self._storage.report, self._sightings()))
-        self._heartbeat.touch()
+        self._beat()
         self._next = time.monotonic() + REPORT_SECONDS
+
+    def _beat(self) -> None:
+        """Touch the file. Where that fails the health check notices; storing goes on."""
+        try:
+            self._heartbeat.parent.mkdir(parents=True, exist_ok=True)
+            self._heartbeat.touch()
+        except OSError as error:
+            if self._beats:
+                log.warning("heartbeat_failed", file=str(self._heartbeat), reason=error.strerror)
+            self._beats = False
+        else:
+            self._beats = True
 
 
 def is_alive(heartbeat: Path) -> bool:

@@ -128,3 +128,20 @@ def test_a_limit_on_the_size_of_the_dead_letters_file(pipeline: Pipeline) -> Non
     pipeline.until_stored()
     assert [(row.read, row.stored) for row in pipeline.ledger()] == [(4_000, 0)]
     assert dead_letters(pipeline.output.with_name("dead_letters.jsonl")) == bad.decode().splitlines()
+
+
+def test_a_heartbeat_that_cannot_be_written_does_not_keep_it_from_storing(pipeline: Pipeline, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    start_and_follow(pipeline, HEARTBEAT_PATH=str(folder / "heartbeat"))
+    pipeline.until((folder / "heartbeat").exists, "it beats")
+    (folder / "heartbeat").unlink()
+    folder.rmdir()
+    folder.touch()
+    pipeline.until(lambda: "event=heartbeat_failed" in pipeline.said(), "it says so")
+    lines = valid_lines(50)
+    pipeline.append(lines)
+    pipeline.until_stored()
+    assert pipeline.stored() == oracle.days_of(lines)
+    assert pipeline.said().count("event=heartbeat_failed") == 1
+    folder.unlink()
+    pipeline.until((folder / "heartbeat").exists, "it beats again")
