@@ -40,7 +40,10 @@ def main() -> None:
     if command == "health":
         sys.exit(0 if is_alive(settings.heartbeat_path) else 1)
     logs.configure("log_processor", settings.logging_level)
-    run(settings)
+    try:
+        run(settings)
+    except OSError as error:
+        sys.exit(f"{error.filename} cannot be used: {error.strerror}.")
 
 
 def run(settings: ProcessorSettings) -> None:
