@@ -1,92 +1,40 @@
-"""`python -m log_processor` follows the logs; `health` says whether it does."""
+"""The log processor.
+
+run     follows the logs and stores their requests (the default)
+verify  checks the store's numbers against the logs' files
+health  says by its exit status whether a processor runs here and moves on
+"""
 
 import argparse
-import gc
 import sys
-import time
-from datetime import timedelta
-from functools import partial
 
-from bytewax._bytewax import cli_main
-
-from log_processor import dataflow
-from log_processor.dead_letters import DeadLetters
-from log_processor.ending import stop_on_signals
-from log_processor.followed_logs import FollowedLogs
-from log_processor.log_files import LogFiles
-from log_processor.log_handler import LogHandler
-from log_processor.reporting import Reporter, is_alive
-from log_processor.retry import until_stored
+from log_processor.reporting import is_alive
 from log_processor.settings import ProcessorSettings
-from log_processor.source import LogPartition, LogSource
-from log_processor.waiting import waiter
-from request_log.line import SECONDS_A_DAY
 from service import logs
 from service.settings import load
-from storage.backend import open_storage
-from storage.contract import StorageUnavailable
-
-# How often the counts are written, where that does not cost too much.
-EPOCH = timedelta(seconds=0.1)
-
-log = logs.logger(__name__)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m log_processor", description=__doc__)
-    parser.add_argument("command", nargs="?", choices=["run", "health"], default="run")
+    parser = argparse.ArgumentParser(
+        prog="python -m log_processor", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("command", nargs="?", choices=["run", "verify", "health"], default="run")
     command = parser.parse_args().command
     settings = load(ProcessorSettings)
+    # Each command imports what it needs: the health check is asked every few seconds.
     if command == "health":
         sys.exit(0 if is_alive(settings.heartbeat_path) else 1)
+    if command == "verify":
+        from log_processor.verify import verify
+
+        sys.exit(verify(settings))
+    from log_processor.run import run
+
     logs.configure("log_processor", settings.logging_level)
     try:
         run(settings)
     except OSError as error:
         sys.exit(f"{error.filename} cannot be used: {error.strerror}.")
-
-
-def run(settings: ProcessorSettings) -> None:
-    """Follow the logs until a signal says to end."""
-    stop = stop_on_signals()
-    storage = open_storage(settings)
-    ledger = until_stored(storage.begin)
-    files = LogFiles(settings.patterns(), {settings.log_file_path: settings.log_name}, settings.outputs())
-    followed = FollowedLogs(files, ledger, settings.stream_max_size, settings.stream_max_wait_time_in_seconds)
-    new = followed.first_rows(settings.start_position)
-    until_stored(partial(storage.commit, {}, new))
-
-    def oldest_day() -> int:
-        return int(time.time()) // SECONDS_A_DAY - settings.retention_days
-
-    handler = LogHandler(
-        storage,
-        [*ledger, *new],
-        DeadLetters(settings.dead_letters_path, settings.dead_letters_max_bytes, [*ledger, *new]),
-        Reporter(storage, followed.sightings, settings.heartbeat_path),
-        oldest_day,
-        stop,
-    )
-
-    def busy() -> bool:
-        return followed.waiting() or handler.is_busy() or stop.is_set()
-
-    def partition() -> LogPartition:
-        interval = timedelta(milliseconds=settings.poll_interval_ms)
-        waits = waiter(settings.follow, followed.folders, busy)
-        return LogPartition(followed, waits, interval, stop.is_set, handler.epoch_wanted)
-
-    # Millions of short-lived rows and hardly a cycle: the default would look for cycles all the time.
-    gc.set_threshold(200_000, 20, 100)
-    log.info("started", store=settings.storage, workers=settings.workers, follow=settings.follow)
-    flow = dataflow.build(LogSource(partition), handler, oldest_day)
-    cli_main(flow, workers_per_process=settings.workers, epoch_interval=EPOCH)  # type: ignore[no-untyped-call]
-    try:
-        storage.close()
-    except StorageUnavailable as error:
-        # All is stored; the next processor only waits some seconds to be sure that this one is gone.
-        log.warning("store_not_released", reason=str(error))
-    log.info("stopped", lines_lost=0)
 
 
 if __name__ == "__main__":
