@@ -9,6 +9,7 @@ check        compares row by row, while the store moves on
 """
 
 import asyncio
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -21,19 +22,31 @@ from storage.backend import open_storage
 from storage.contract import Storage, StorageError
 
 _ATTEMPTS = 3
+_INTERRUPTED = 128 + signal.SIGINT
 
 
 def verify(settings: ProcessorSettings) -> int:
     """Print what differs between the logs' files and the store, or that all agree. The exit status: 0 where all that
     could be checked agrees, 1 where something differs or nothing could be checked."""
     storage = open_storage(settings)
+    # With asyncio.run Ctrl+C would be heard at the next answer of the store alone, not while lines are counted.
+    loop = asyncio.new_event_loop()
     try:
-        return asyncio.run(_verify(storage, settings.retention_days))
+        return loop.run_until_complete(_verify(storage, settings.retention_days))
     except (StorageError, FilesChanged) as error:
-        print(error, file=sys.stderr)  # noqa: T201
-        return 1
+        return _failed(str(error))
+    except OSError as error:
+        return _failed(f"{error.filename} cannot be read: {error.strerror}.")
+    except KeyboardInterrupt:
+        return _INTERRUPTED
     finally:
+        loop.close()
         storage.close()
+
+
+def _failed(reason: str) -> int:
+    print(reason, file=sys.stderr)  # noqa: T201
+    return 1
 
 
 async def _verify(storage: Storage, retention_days: int) -> int:
