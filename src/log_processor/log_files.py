@@ -11,6 +11,8 @@ from log_processor.rotation import is_rotated_name
 from service.logs import logger
 from service.settings import PROJECT_ROOT
 
+COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".lz4", ".Z", ".zip")
+
 log = logger(__name__)
 
 
@@ -39,9 +41,8 @@ class LogFiles:
         """The logs that a glob finds: a rotated file is a part of its log, not a log."""
         # Path.glob takes no absolute pattern, and Path.is_file raises where a folder cannot be entered.
         found = [name for name in glob.glob(pattern, recursive=True) if os.path.isfile(name)]  # noqa: PTH113, PTH207
-        return [
-            path for path in map(Path, found) if not is_rotated_name(path) and not str(path).startswith(self._outputs)
-        ]
+        texts = [name for name in found if not name.endswith(COMPRESSED) and not name.startswith(self._outputs)]
+        return [path for path in map(Path, texts) if not is_rotated_name(path)]
 
     def _can_be_read(self, path: Path) -> bool:
         """Whether a log can be followed; where not, that is said once, and it is looked at again each time."""

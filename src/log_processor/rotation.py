@@ -3,9 +3,8 @@
 import re
 from pathlib import Path
 
-# `log.1`, `log-20261123`, `log.2026-11-23_08`, and what compressed files end in.
+# `log.1`, `log-20261123`, `log.2026-11-23_08`.
 _NUMBER_OR_DATE = r"(\.[0-9]{1,4}|[.-][0-9]{4}-?[0-9]{2}-?[0-9]{2}[0-9T_.:-]*)"
-_COMPRESSED = r"\.(gz|bz2|xz|zst)"
 
 
 def rotated(path: Path) -> list[Path]:
@@ -24,5 +23,5 @@ def rotated(path: Path) -> list[Path]:
 
 
 def is_rotated_name(path: Path) -> bool:
-    """Whether a file is by its name a rotated one, or a compressed one."""
-    return re.search(rf"{_NUMBER_OR_DATE}$|{_COMPRESSED}$", path.name) is not None
+    """Whether a file is by its name a rotated one, compressed or not."""
+    return re.search(rf"{_NUMBER_OR_DATE}(\.(gz|bz2|xz|zst))?$", path.name) is not None

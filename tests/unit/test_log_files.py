@@ -22,6 +22,7 @@ ROTATED = [
     "api.log.gz",
     "api.log.bz2",
     "api.log.zst",
+    "api.log.zip",
 ]
 LOGS = ["api.log", "api-20261123.log", "8080", "api_2", "v1.2.log", "api.log.old", "api.log.1a"]
 

@@ -1,0 +1,179 @@
+"""A store that was emptied, or put back to what it was: the processor goes on from what the store's ledger says."""
+
+import json
+import shutil
+import signal
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+
+import oracle
+from influxd import InfluxServer
+from lines import valid_lines
+from pipeline import Pipeline
+from storage.counts import Position
+from storage.influxdb import InfluxStorage
+
+on_sqlite = pytest.mark.parametrize("pipeline", ["sqlite"], indirect=True)
+on_influxdb = pytest.mark.parametrize("pipeline", ["influxdb"], indirect=True)
+
+A, B, C = (valid_lines(100, seed=seed) for seed in range(3))
+
+
+def store_files(pipeline: Pipeline) -> list[Path]:
+    return sorted(pipeline.output.parent.glob("requests.sqlite*"))
+
+
+def delete(pipeline: Pipeline, server: InfluxServer, **what: str) -> None:
+    """Delete data of the store's bucket: all, unless `what` says less."""
+    everything = {"start": "1970-01-01T00:00:00Z", "stop": "2261-01-01T00:00:00Z"}
+    with server.client() as client:
+        where = {"org": server.org, "bucket": bucket(pipeline)}
+        client.post("/api/v2/delete", params=where, json={**everything, **what}).raise_for_status()
+
+
+def take_the_last_ledger_away(pipeline: Pipeline, server: InfluxServer) -> None:
+    """Delete the row of the ledger that the last run wrote; each run writes at a later time."""
+    with server.client() as client:
+        query = "SELECT stored FROM ledger ORDER BY time DESC LIMIT 1"
+        question = {"db": bucket(pipeline), "epoch": "ns", "q": query}
+        answer = client.get("/query", params=question).raise_for_status().json()
+    seconds, rest = divmod(answer["results"][0]["series"][0]["values"][0][0], 10**9)
+    start = f"{datetime.fromtimestamp(seconds, timezone.utc):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
+    delete(pipeline, server, predicate='_measurement="ledger"', start=start)
+
+
+def bucket(pipeline: Pipeline) -> str:
+    storage = pipeline.open_storage()
+    assert isinstance(storage, InfluxStorage)
+    return storage._bucket
+
+
+def empty(pipeline: Pipeline, request: pytest.FixtureRequest) -> None:
+    if store_files(pipeline):
+        for file in store_files(pipeline):
+            file.unlink()
+        pipeline.open_storage().set_up()
+    else:
+        delete(pipeline, request.getfixturevalue("influxd"))
+
+
+def run_until_stored(pipeline: Pipeline, generation: int = 0, end: signal.Signals = signal.SIGTERM) -> None:
+    """Run the processor until all is stored."""
+    pipeline.start()
+    pipeline.until_stored(generation)
+    pipeline.end(end)
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
+def test_an_emptied_store_is_filled_anew(
+    pipeline: Pipeline, request: pytest.FixtureRequest, end: signal.Signals
+) -> None:
+    pipeline.append(A + b"bad\n")
+    run_until_stored(pipeline, end=end)
+    pipeline.log.rename(f"{pipeline.log}.1")
+    pipeline.append(B + b"worse\n")
+    run_until_stored(pipeline, generation=1, end=end)
+    empty(pipeline, request)
+    # For the store it is a log that it has never seen: the generations count from 0 again.
+    run_until_stored(pipeline)
+    pipeline.append(C + b"worst\n")
+    run_until_stored(pipeline)
+    assert pipeline.stored() == oracle.days_of(B + C)
+    (row,) = pipeline.ledger()
+    assert (row.first, row.read, row.stored, row.gaps) == (Position(0, 0), 202, 200, ())
+    letters = pipeline.output.with_name("dead_letters.jsonl").read_text().splitlines()
+    assert [json.loads(line)["line"] for line in letters][-2:] == ["worse", "worst"]
+
+
+@on_sqlite
+def test_an_older_copy_that_is_put_back_catches_up(pipeline: Pipeline, tmp_path: Path) -> None:
+    pipeline.append(A)
+    run_until_stored(pipeline)
+    copy = shutil.copy(tmp_path / "requests.sqlite", tmp_path / "copy")
+    pipeline.append(B)
+    run_until_stored(pipeline)
+    pipeline.log.rename(f"{pipeline.log}.1")
+    pipeline.append(C)
+    run_until_stored(pipeline, generation=1)
+    shutil.copy(copy, tmp_path / "requests.sqlite")
+    run_until_stored(pipeline, generation=1)
+    assert pipeline.stored() == oracle.days_of(A + B + C)
+    (row,) = pipeline.ledger()
+    assert (row.read, row.stored, row.gaps) == (300, 300, ())
+
+
+@on_sqlite
+def test_lines_that_are_in_no_log_any_more_are_a_gap(pipeline: Pipeline, tmp_path: Path) -> None:
+    pipeline.append(A)
+    run_until_stored(pipeline)
+    copy = shutil.copy(tmp_path / "requests.sqlite", tmp_path / "copy")
+    pipeline.append(B)
+    run_until_stored(pipeline)
+    rotated = pipeline.log.rename(f"{pipeline.log}.1")
+    pipeline.append(C)
+    run_until_stored(pipeline, generation=1)
+    rotated.unlink()
+    shutil.copy(copy, tmp_path / "requests.sqlite")
+    run_until_stored(pipeline, generation=1)
+    assert pipeline.stored() == oracle.days_of(A + C)
+    (row,) = pipeline.ledger()
+    assert (row.read, row.stored) == (200, 200)
+    assert [gap.position for gap in row.gaps] == [Position(0, len(A))]
+    assert "event=bytes_lost" in pipeline.said()
+
+
+@on_influxdb
+def test_a_ledger_that_is_older_than_the_counts_doubles_nothing(pipeline: Pipeline, influxd: InfluxServer) -> None:
+    pipeline.append(A)
+    run_until_stored(pipeline)
+    pipeline.append(B)
+    run_until_stored(pipeline)
+    take_the_last_ledger_away(pipeline, influxd)
+    assert [row.position for row in pipeline.ledger()] == [(0, len(A))]
+    pipeline.append(C)
+    run_until_stored(pipeline)
+    assert pipeline.stored() == oracle.days_of(A + B + C)
+    (row,) = pipeline.ledger()
+    assert (row.read, row.stored, row.gaps) == (300, 300, ())
+
+
+@on_influxdb
+def test_what_an_older_ledger_misses_is_a_gap(pipeline: Pipeline, influxd: InfluxServer) -> None:
+    pipeline.append(A)
+    run_until_stored(pipeline)
+    pipeline.append(B)
+    run_until_stored(pipeline)
+    take_the_last_ledger_away(pipeline, influxd)
+    pipeline.log.unlink()
+    pipeline.append(C)
+    run_until_stored(pipeline, generation=1)
+    # B was counted before its ledger was lost; it is not taken back.
+    assert pipeline.stored() == oracle.days_of(A + B + C)
+    (row,) = pipeline.ledger()
+    assert [gap.position for gap in row.gaps] == [Position(0, len(A))]
+
+
+@on_sqlite
+@pytest.mark.parametrize("how", ["deleted", "replaced"])
+def test_a_file_that_is_taken_away_ends_the_processor(pipeline: Pipeline, tmp_path: Path, how: str) -> None:
+    path = tmp_path / "requests.sqlite"
+    copy = shutil.copy(path, tmp_path / "copy")
+    pipeline.append(A)
+    pipeline.start()
+    pipeline.until_stored()
+    if how == "deleted":
+        path.unlink()
+    else:
+        Path(copy).replace(path)
+    pipeline.append(B)
+    # Else it would store in a file that nobody sees.
+    assert pipeline.wait() == 1
+    assert f"The store {path} was deleted or replaced while it was written: start again." in pipeline.said()
+    assert "Traceback" not in pipeline.said()
+    for file in store_files(pipeline):
+        file.unlink()
+    pipeline.open_storage().set_up()
+    run_until_stored(pipeline)
+    assert pipeline.stored() == oracle.days_of(A + B)
