@@ -5,6 +5,9 @@ and put an old row of counts over a new one. So every row of counts and of the l
 nanoseconds after its time, and the highest slot counts. The processor takes the next slot, for all that it writes from
 there, when it begins and after each write that failed; it claims the slot in the store before it uses it. Rows at lower
 slots are removed little by little.
+
+A point that is overwritten is not replaced as a whole: a question at that moment may find some fields of the old one
+and some of the new. So what is overwritten is one field, `row`.
 """
 
 import json
@@ -13,6 +16,7 @@ import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
+from operator import attrgetter
 from typing import Any
 from urllib.parse import unquote
 
@@ -33,18 +37,16 @@ from storage.contract import (
     StorageUnavailable,
     StoredRequests,
 )
-from storage.counts import CountsKey, DayCounts, Position
+from storage.counts import CountsKey, DayCounts
 from storage.holder import Holder
 from storage.line_protocol import request_lines, string_field, tag
 from storage.text import (
-    decode_applied,
-    decode_counter,
-    decode_gaps,
-    decode_rejected,
-    encode_applied,
-    encode_counter,
-    encode_gaps,
-    encode_rejected,
+    decode_counts,
+    decode_ledger,
+    decode_sighting,
+    encode_counts,
+    encode_ledger,
+    encode_sighting,
 )
 
 _NANOSECONDS = 10**9
@@ -56,16 +58,15 @@ _LINES_A_WRITE = 1_000
 _SLOTS_BEGIN = 1_767_225_600  # 2026-01-01
 _SLOTS_A_SECOND = 10
 _SLOT_STEP = 1_000
-_RELEASED = -1
+_RELEASED = "released"
 # A holder that is not heard of for so long is dead: it reports every second.
 _HOLDER_SILENT_SECONDS = 5.0
 _HOLDER_LOOK_SECONDS = 0.5
 _REMOVALS_A_REPORT = 10
 _KEYS_A_QUESTION = 200
-_COUNTS = "statuses, latencies, applied"
 _LATEST_SLOT = "SELECT slot, holder FROM slots ORDER BY time DESC LIMIT 1"
-_HOLDER = "SELECT holder, beat FROM holder"
-_LEDGER = "SELECT * FROM ledger"
+_HOLDER = "SELECT row FROM holder"
+_LEDGER = "SELECT row FROM ledger GROUP BY log"
 _IN_RANGE = "time >= $start AND time < $end"
 _BAD_REQUEST = {400, 413}
 _REFUSALS = {401, 403, 404, 422}
@@ -143,14 +144,14 @@ class InfluxStorage(Storage):
             if customer is not None:
                 by_day.setdefault(day, []).append(tag(customer))
             else:
-                rows = self._ask(f"SELECT {_COUNTS} FROM all_day WHERE {_IN_RANGE}", _range(day, day))
+                rows = self._ask(f"SELECT row FROM all_day WHERE {_IN_RANGE}", _range(day, day))
                 found.update(((None, day), self._counts_to_replace((None, day), row)) for row in rows)
         for day, tags in by_day.items():
             for first in range(0, len(tags), _KEYS_A_QUESTION):
                 named = {f"c{i}": name for i, name in enumerate(tags[first : first + _KEYS_A_QUESTION])}
                 one_of_them = " OR ".join(f"customer = ${name}" for name in named)
                 rows = self._ask(
-                    f"SELECT {_COUNTS} FROM customer_day WHERE ({one_of_them}) AND {_IN_RANGE} GROUP BY customer",
+                    f"SELECT row FROM customer_day WHERE ({one_of_them}) AND {_IN_RANGE} GROUP BY customer",
                     {**_range(day, day), **named},
                 )
                 # In the order of time: the highest slot of a customer is the last.
@@ -162,7 +163,7 @@ class InfluxStorage(Storage):
     def _counts_to_replace(self, key: CountsKey, row: _Row) -> DayCounts:
         """The counts of a row that the next commit writes at another slot."""
         self._outdated.add(key)
-        return _counts(row)
+        return decode_counts(row["row"])
 
     def commit(self, counts: Mapping[CountsKey, DayCounts], ledger: Sequence[LedgerRow]) -> None:
         slot = self._slot if self._slot is not None else self._claim_slot()
@@ -207,15 +208,20 @@ class InfluxStorage(Storage):
 
     def _wait_for_holder(self) -> None:
         """Return when no other processor is alive: it released the store, or it has not been heard of for a while."""
-        deadline = time.monotonic() + _HOLDER_SILENT_SECONDS
-        first = self._ask(_HOLDER, {})
-        if not first or first[0]["beat"] == _RELEASED or first[0]["holder"] == self._holder:
+        rows = self._ask(_HOLDER, {})
+        if not rows:
             return
-        holder = Holder.decode(first[0]["holder"])
-        while not holder.is_certainly_dead() and time.monotonic() < deadline:
-            time.sleep(_HOLDER_LOOK_SECONDS)
-            if self._ask(_HOLDER, {})[0]["beat"] not in (first[0]["beat"], _RELEASED):
+        first_beat, _, text = rows[0]["row"].partition(" ")
+        holder = Holder.decode(text)
+        deadline = time.monotonic() + _HOLDER_SILENT_SECONDS
+        beat = first_beat
+        while beat != _RELEASED and text != self._holder and not holder.is_certainly_dead():
+            if beat != first_beat:
                 raise StorageHeld(f"This store is written by {holder.named()}: only one can.")
+            if time.monotonic() >= deadline:
+                return
+            time.sleep(_HOLDER_LOOK_SECONDS)
+            beat = self._ask(_HOLDER, {})[0]["row"].partition(" ")[0]
 
     def _claim_slot(self) -> int:
         """Take a slot higher than all before, durably before it is used.
@@ -259,43 +265,32 @@ class InfluxStorage(Storage):
 
     async def days(self, customer: str | None, first: int, last: int) -> dict[int, DayCounts]:
         if customer is None:
-            rows = await self._ask_async(
-                f"SELECT statuses, latencies FROM all_day WHERE {_IN_RANGE}", _range(first, last)
-            )
+            rows = await self._ask_async(f"SELECT row FROM all_day WHERE {_IN_RANGE}", _range(first, last))
         else:
-            query = f"SELECT statuses, latencies FROM customer_day WHERE customer = $customer AND {_IN_RANGE}"
+            query = f"SELECT row FROM customer_day WHERE customer = $customer AND {_IN_RANGE}"
             rows = await self._ask_async(query, {**_range(first, last), "customer": tag(customer)})
-        return {row["time"] // _DAY: _counts(row) for row in rows}
+        return {row["time"] // _DAY: decode_counts(row["row"]) for row in rows}
 
     async def knows(self, customer: str) -> bool:
-        query = "SELECT statuses FROM customer_day WHERE customer = $customer LIMIT 1"
+        query = "SELECT row FROM customer_day WHERE customer = $customer LIMIT 1"
         return bool(await self._ask_async(query, {"customer": tag(customer)}))
 
     async def customers(self, first: int, last: int) -> dict[str, DayCounts]:
         latest: dict[tuple[str, int], _Row] = {}
-        query = f"SELECT statuses, latencies FROM customer_day WHERE {_IN_RANGE} GROUP BY customer"
+        query = f"SELECT row FROM customer_day WHERE {_IN_RANGE} GROUP BY customer"
         for row in await self._ask_async(query, _range(first, last)):
             latest[row["customer"], row["time"] // _DAY] = row
         totals: dict[str, DayCounts] = {}
         for (customer, _), row in latest.items():
-            totals.setdefault(unquote(customer), DayCounts()).add(_counts(row))
+            totals.setdefault(unquote(customer), DayCounts()).add(decode_counts(row["row"]))
         return totals
 
     async def ledger(self) -> list[LedgerRow]:
         return _latest_ledger(await self._ask_async(_LEDGER, {}))
 
     async def sightings(self) -> list[Sighting]:
-        rows = await self._ask_async("SELECT * FROM sightings", {})
-        return [
-            Sighting(
-                log=unquote(row["log"]),
-                time=row["seen"],
-                position=Position(row["generation"], row["offset"]),
-                size=row["size"],
-                bytes_behind=row["bytes_behind"],
-            )
-            for row in sorted(rows, key=lambda row: str(row["log"]))
-        ]
+        rows = await self._ask_async("SELECT row FROM sightings GROUP BY log", {})
+        return sorted((decode_sighting(unquote(row["log"]), row["row"]) for row in rows), key=attrgetter("log"))
 
     async def aclose(self) -> None:
         await self._async_questions.aclose()
@@ -312,24 +307,12 @@ def counts_line(key: CountsKey, counts: DayCounts, slot: int) -> bytes:
     """The row of a customer's day, or of all customers' day."""
     customer, day = key
     series = "all_day" if customer is None else f"customer_day,customer={tag(customer)}"
-    fields = (
-        f"statuses={string_field(encode_counter(counts.statuses))}"
-        f",latencies={string_field(encode_counter(counts.latencies))}"
-        f",applied={string_field(encode_applied(counts.applied))}"
-    )
-    return f"{series} {fields} {day * _DAY + slot}".encode()
+    return f"{series} row={string_field(encode_counts(counts))} {day * _DAY + slot}".encode()
 
 
 def ledger_line(row: LedgerRow, slot: int) -> bytes:
     """The ledger of one log."""
-    return (
-        f"ledger,log={tag(row.log)} path={string_field(row.path)}"
-        f",first_generation={row.first.generation}i,first_offset={row.first.offset}i"
-        f",generation={row.position.generation}i,offset={row.position.offset}i"
-        f",fingerprint={string_field(row.fingerprint)},read={row.read}i,stored={row.stored}i"
-        f",rejected={string_field(encode_rejected(row.rejected))},gaps={string_field(encode_gaps(row.gaps))}"
-        f",newest={row.newest}i {_AFTER_ALL_LINES + slot}"
-    ).encode()
+    return f"ledger,log={tag(row.log)} row={string_field(encode_ledger(row))} {_AFTER_ALL_LINES + slot}".encode()
 
 
 def slot_line(slot: int, holder: str) -> bytes:
@@ -337,17 +320,14 @@ def slot_line(slot: int, holder: str) -> bytes:
     return f"slots slot={slot}i,holder={string_field(holder)} {_AFTER_ALL_LINES + slot}".encode()
 
 
-def holder_line(holder: str, beat: int) -> bytes:
-    """Who writes, with a number that changes while it is alive."""
-    return f"holder holder={string_field(holder)},beat={beat}i {_AFTER_ALL_LINES}".encode()
+def holder_line(holder: str, beat: int | str) -> bytes:
+    """Who writes, with a number that changes while it is alive, or that it has released the store."""
+    return f"holder row={string_field(f'{beat} {holder}')} {_AFTER_ALL_LINES}".encode()
 
 
 def sighting_line(row: Sighting) -> bytes:
     """A log as it was last seen."""
-    return (
-        f"sightings,log={tag(row.log)} seen={row.time!r},generation={row.position.generation}i"
-        f",offset={row.position.offset}i,size={row.size}i,bytes_behind={row.bytes_behind}i {_AFTER_ALL_LINES}"
-    ).encode()
+    return f"sightings,log={tag(row.log)} row={string_field(encode_sighting(row))} {_AFTER_ALL_LINES}".encode()
 
 
 def _range(first: int, last: int) -> dict[str, int]:
@@ -361,29 +341,10 @@ def _rfc3339(nanoseconds: int) -> str:
     return f"{datetime.fromtimestamp(seconds, timezone.utc):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
 
 
-def _counts(row: _Row) -> DayCounts:
-    applied = decode_applied(row.get("applied", "{}"))
-    return DayCounts(decode_counter(row["statuses"]), decode_counter(row["latencies"]), applied)
-
-
 def _latest_ledger(rows: list[_Row]) -> list[LedgerRow]:
     """The rows at the highest slot of each log; `rows` come in the order of time."""
-    latest = {row["log"]: row for row in rows}
-    return [
-        LedgerRow(
-            log=unquote(row["log"]),
-            path=row["path"],
-            first=Position(row["first_generation"], row["first_offset"]),
-            position=Position(row["generation"], row["offset"]),
-            fingerprint=row["fingerprint"],
-            read=row["read"],
-            stored=row["stored"],
-            rejected=decode_rejected(row["rejected"]),
-            gaps=decode_gaps(row["gaps"]),
-            newest=row["newest"],
-        )
-        for _, row in sorted(latest.items())
-    ]
+    latest = {unquote(row["log"]): row["row"] for row in rows}
+    return [decode_ledger(log, text) for log, text in sorted(latest.items())]
 
 
 def _rows(response: httpx.Response) -> list[_Row]:

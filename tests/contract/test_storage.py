@@ -1,6 +1,7 @@
 """The storage contract: the same tests on every backend."""
 
 import asyncio
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -202,9 +203,40 @@ def test_rows_that_were_replaced_are_removed_in_time(influxdb_bucket: tuple[Infl
         writing.close()
     with server.client() as client:
         for measurement, rows in (("customer_day", 2), ("all_day", 1)):
-            query = {"db": bucket, "q": f"SELECT count(applied) FROM {measurement}"}
+            query = {"db": bucket, "q": f"SELECT count(row) FROM {measurement}"}
             (result,) = client.get("/query", params=query).json()["results"]
             assert result["series"][0]["values"][0][1] == rows
     asking = InfluxStorage(server.url, server.org, bucket, server.admin_token)
     assert {row.statuses[200] for row in asking.read_counts(keys).values()} == {300}
     asking.close()
+
+
+def test_a_row_is_never_read_half_old_and_half_new(open_storage: OpenStorage) -> None:
+    writing, asking = open_storage(), open_storage()
+    writing.begin()
+    done = threading.Event()
+
+    def overwrite() -> None:
+        for count in range(1, 300):
+            row = counts({200: count}, {1: count}, count)
+            writing.commit({("customer", TODAY): row}, [])
+        done.set()
+
+    async def ask() -> None:
+        while not done.is_set():
+            for row in (await asking.days("customer", TODAY, TODAY)).values():
+                assert row.statuses[200] == row.latencies[1]
+        await asking.aclose()
+
+    thread = threading.Thread(target=overwrite)
+    thread.start()
+    asyncio.run(ask())
+    thread.join()
+
+
+def test_very_many_latencies_are_stored(open_storage: OpenStorage) -> None:
+    writing = open_storage()
+    writing.begin()
+    row = counts({200: 300_000}, dict.fromkeys(range(0, 86_400_000, 288), 1))
+    writing.commit({("customer", TODAY): row}, [])
+    assert writing.read_counts([("customer", TODAY)]) == {("customer", TODAY): row}

@@ -36,7 +36,7 @@ def delete(pipeline: Pipeline, server: InfluxServer, **what: str) -> None:
 def take_the_last_ledger_away(pipeline: Pipeline, server: InfluxServer) -> None:
     """Delete the row of the ledger that the last run wrote; each run writes at a later time."""
     with server.client() as client:
-        query = "SELECT stored FROM ledger ORDER BY time DESC LIMIT 1"
+        query = "SELECT row FROM ledger ORDER BY time DESC LIMIT 1"
         question = {"db": bucket(pipeline), "epoch": "ns", "q": query}
         answer = client.get("/query", params=question).raise_for_status().json()
     seconds, rest = divmod(answer["results"][0]["series"][0]["values"][0][0], 10**9)
