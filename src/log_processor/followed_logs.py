@@ -25,6 +25,7 @@ class FollowedLogs:
         self._max_lines = max_lines
         self._max_wait = max_wait
         self._collectors: dict[str, Collector] = {}
+        self._folders: set[Path] = set()
 
     def first_rows(self, start: Literal["end", "beginning"]) -> list[LedgerRow]:
         """Rows for the logs that the store has never seen, to be stored before they are followed: a process that dies
@@ -49,12 +50,14 @@ class FollowedLogs:
             position, fingerprint = (row.position, row.fingerprint) if row else (Position(0, 0), "")
             tail = Tail(path, position, fingerprint)
             self._collectors[name] = Collector(name, tail, self._max_lines, self._max_wait)
+            # A link changes in the one, what it points to in the other.
+            self._folders |= {path.parent, path.resolve().parent}
             log.info("following", log=name, path=str(path), generation=position.generation, offset=position.offset)
         return [self._collectors[name] for name in new]
 
     def folders(self) -> set[Path]:
         """Where the logs are."""
-        return {collector.tail.path.parent for collector in self._collectors.values()}
+        return self._folders
 
     def waiting(self) -> bool:
         """Whether lines wait for their batch to become due."""

@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from pathlib import Path
 
 import pytest
 
@@ -118,4 +119,18 @@ def test_a_folder_that_is_moved_away_and_made_again_is_followed_on(pipeline: Pip
     pipeline.log.parent.mkdir()
     pipeline.append(parts[1])
     pipeline.until_stored(generation=1)
+    assert pipeline.stored() == oracle.days_of(b"".join(parts))
+
+
+def test_a_log_that_is_a_link_is_followed(pipeline: Pipeline, follow: str, tmp_path: Path) -> None:
+    parts = [valid_lines(50, seed=seed) for seed in range(2)]
+    target = tmp_path / "elsewhere" / "0.log"
+    target.parent.mkdir()
+    target.write_bytes(parts[0])
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "api.log").symlink_to(target)
+    follow_log(pipeline, follow)
+    pipeline.until_stored()
+    pipeline.append(parts[1])
+    pipeline.until_stored()
     assert pipeline.stored() == oracle.days_of(b"".join(parts))
