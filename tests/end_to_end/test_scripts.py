@@ -21,7 +21,7 @@ pytestmark = pytest.mark.host
 
 PROJECT = Path(__file__).resolve().parents[2]
 NOT_COPIED = shutil.ignore_patterns(
-    ".git", ".venv", ".run", ".*_cache", ".hypothesis", "data", "logs", "secrets", "*.log"
+    ".git", ".venv", ".run", ".*_cache", ".hypothesis", "*.sqlite*", "*.jsonl*", "logs", "secrets", "*.log"
 )
 SCRIPTS = ["start.sh", "run_tests.sh", "testmode.sh", "cleanup.sh"]
 SECONDS = 120
