@@ -69,6 +69,16 @@ def test_links_lead_somewhere() -> None:
         assert (PROJECT / target).exists(), target
 
 
+def test_what_people_see_when_something_is_wrong_is_in_the_code() -> None:
+    files = [*PROJECT.glob("*.sh"), *PROJECT.glob("scripts/*.sh"), *PROJECT.glob("src/**/*.py")]
+    code = "\n".join(file.read_text() for file in files)
+    _, _, table = README.partition("\n| what you see |")
+    seen = re.findall(r"^\| (.*?) \|", table, re.MULTILINE)
+    phrases = [part.strip() for cell in seen for quoted in re.findall("`(.*?)`", cell) for part in quoted.split("...")]
+    assert len(phrases) > 10
+    assert [phrase for phrase in phrases if phrase not in code] == []
+
+
 class System:
     """A processor that follows a log, and an api, in a folder like that of a project that was just started."""
 
