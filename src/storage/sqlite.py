@@ -293,7 +293,7 @@ class SqliteStorage(Storage):
         except (sqlite3.DatabaseError, OSError) as error:
             may_pass = any(word in str(error) for word in _MAY_PASS)
             kind = StorageUnavailable if may_pass else StorageRefused
-            raise kind(f"SQLite store {self._path}: {error}") from error
+            raise kind(f"SQLite store {self._path.name}: {error}") from error
 
 
 def _rows(batch: StoredRequests) -> Iterator[tuple[str, int, int, int, str, str, int, str]]:
