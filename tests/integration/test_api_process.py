@@ -265,4 +265,4 @@ def test_a_fault_of_ours_is_500_in_the_same_shape_and_logged(tmp_path: Path, sql
         assert response.json() == {"detail": "Internal Server Error"}
         assert api.get("/customers/c/stats").status_code == 200
         (fault,) = [said for said in api.said().splitlines() if " level=error " in said]
-        assert "ValueError" in fault
+        assert "binascii.Error" in fault
