@@ -77,6 +77,10 @@ class Collector:
     def _last_of_generation(self) -> list[Chunk]:
         """What waits, and the file's last line, which no newline will end any more."""
         chunks = self.flush()
+        start = self.tail.position
+        overlong = self.tail.take_overlong(ended=True)
+        if overlong is not None:
+            chunks.append(self._chunk(start, b"", overlong))
         if self.tail.buffer:
             start = self.tail.position
             chunks.append(self._chunk(start, self.tail.take(len(self.tail.buffer)) + b"\n"))

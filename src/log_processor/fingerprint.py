@@ -1,8 +1,7 @@
 """Tells the file that a position belongs to from every other, whatever it is called by now.
 
 A fingerprint covers the first bytes of the file and the last before the position: a rotated file keeps it, so does a
-copy, and a truncated or replaced file has another. A file of which nothing was read has no bytes to go by; it is known
-by its inode, which the system may give to another file later.
+copy, and a truncated or replaced file has another.
 """
 
 import os
@@ -18,44 +17,56 @@ class Fingerprint:
     """Of a file at an offset."""
 
     inode: int
+    """It tells between files with the same bytes; alone it tells nothing, for the system gives it to another file."""
     modified: int
-    """When the file was last written, as of the reading (Unix time, ns)."""
+    """When the log was last written, as of the reading (Unix time, ns): what was written later comes later."""
+    length: int
+    """Bytes in the head; 0 where the log had no file with anything in it yet, and so nothing to know it by."""
     head: str
-    """Hash of up to 1024 bytes from the file's start, all before the offset."""
+    """Hash of up to 1024 bytes from the file's start: of those before the offset, at its start of those after it."""
     tail: str
     """Hash of up to 256 bytes before the offset."""
 
     @classmethod
     def of(cls, file: int, offset: int) -> "Fingerprint":
         """Of an open file (its descriptor)."""
-        head = os.pread(file, min(HEAD_BYTES, offset), 0)
         start = max(0, offset - TAIL_BYTES)
+        head = os.pread(file, min(HEAD_BYTES, offset or HEAD_BYTES), 0)
         return cls.of_bytes(file, head, os.pread(file, offset - start, start))
 
     @classmethod
     def of_bytes(cls, file: int, head: bytes, tail: bytes) -> "Fingerprint":
         """Of an open file whose first bytes and last before the offset are at hand."""
-        found = os.fstat(file)
-        return cls(found.st_ino, found.st_mtime_ns, _hash(head), _hash(tail))
+        return cls.of_nothing(0).moved(os.fstat(file), head, tail)
+
+    @classmethod
+    def of_nothing(cls, modified: int) -> "Fingerprint":
+        """Of a log that has no file yet, when its rotated ones were last written at `modified` (Unix time, ns)."""
+        return cls(0, modified, 0, _hash(b""), _hash(b""))
 
     @classmethod
     def decode(cls, text: str) -> "Fingerprint":
         """The reverse of `str()`."""
-        inode, modified, head, tail = text.split("-")
-        return cls(int(inode), int(modified), head, tail)
+        inode, modified, length, head, tail = text.split("-")
+        return cls(int(inode), int(modified), int(length), head, tail)
 
     def __str__(self) -> str:
-        return f"{self.inode}-{self.modified}-{self.head}-{self.tail}"
+        return f"{self.inode}-{self.modified}-{self.length}-{self.head}-{self.tail}"
+
+    def moved(self, found: os.stat_result, head: bytes, tail: bytes) -> "Fingerprint":
+        """Of the same log further on."""
+        # The clock may have been set back since.
+        modified = max(self.modified, found.st_mtime_ns)
+        return Fingerprint(found.st_ino, modified, len(head), _hash(head), _hash(tail))
 
     def matches(self, file: int, offset: int) -> bool:
-        """Whether an open file holds the bytes before `offset` that this fingerprint was taken of."""
-        found = os.fstat(file)
-        if found.st_size < offset:
-            return False
-        if offset == 0:
-            return found.st_ino == self.inode
-        other = Fingerprint.of(file, offset)
-        return (other.head, other.tail) == (self.head, self.tail)
+        """Whether an open file holds the bytes that this fingerprint was taken of, at `offset`."""
+        start = max(0, offset - TAIL_BYTES)
+        return self.matches_head(file) and _hash(os.pread(file, offset - start, start)) == self.tail
+
+    def matches_head(self, file: int | None) -> bool:
+        """Whether an open file begins like the one that this fingerprint was taken of."""
+        return self.length > 0 and file is not None and _hash(os.pread(file, self.length, 0)) == self.head
 
 
 def _hash(data: bytes) -> str:

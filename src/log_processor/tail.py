@@ -5,21 +5,28 @@ begins a new generation. What was not yet read of the old one is looked for unde
 
     bytes of the file:  |...handed on...|...read, held in `buffer`...|...not yet read...
                                         ^ position
+
+A generation is a file that had bytes in it; an empty one is passed over. Its number must be the same for one who saw
+the rotations and for one who starts later and finds the files. So nothing of a generation may be handed on before its
+beginning (the position at its start, and the fingerprint there) is stored. Then who starts has at most that generation
+to read again, and finds it, or knows that it is gone.
 """
 
 import os
-import time
+from collections.abc import Sequence
 from pathlib import Path
+from time import monotonic
 
 from log_processor.chunk import Overlong
 from log_processor.fingerprint import HEAD_BYTES, TAIL_BYTES, Fingerprint
-from log_processor.rotation import rotated
+from log_processor.rotation import LogFile, opened
 from request_log.line import MAX_LINE_BYTES
 from service.logs import logger
 from storage.contract import Gap
 from storage.counts import Position
 
-# A writer may go on with the renamed file for a while: it is left when it has been quiet for this long.
+# A writer may go on with the renamed file for a while: it is left when the next one has bytes and it has been quiet for
+# this long.
 QUIET_SECONDS = 1.0
 # How often to look whether the file was rotated away.
 CHECK_SECONDS = 0.05
@@ -33,22 +40,35 @@ class Tail:
     `buffer` holds what was read and not handed on; `take` hands on. The file need not be there yet.
     """
 
+    buffer: bytearray
+    lines: int
+    """Newlines in the buffer."""
+    overlong: Overlong | None
+    _head: bytes
+    _tail: bytes
+    _last_read: bytes
+    _quiet_since: float
+
     def __init__(self, path: Path, position: Position, fingerprint: str) -> None:
-        """`fingerprint`: of the file at `position`; "" where there was no file."""
+        """`fingerprint`: of the file at `position`; "" where nothing is known of the log yet."""
         self.path = path
         self._generation, self._offset = position
         self._file: int | None = None
-        self._head = b""
-        self._tail = b""
-        self._last_read = b""
-        self.buffer = bytearray()
-        self.lines = 0
-        self.overlong: Overlong | None = None
-        self.gaps: list[Gap] = []
-        self._truncated = False
-        self._quiet_since = time.monotonic()
+        self._seen: os.stat_result
+        self._next: int | None = None
         self._next_check = 0.0
-        self._begin(Fingerprint.decode(fingerprint) if fingerprint else None)
+        self._loss = ""
+        self.gaps: list[Gap] = []
+        """What could not be had, until someone takes it from here."""
+        self._forget()
+        with opened(path) as files:
+            if fingerprint:
+                self._known = Fingerprint.decode(fingerprint)
+            else:
+                rotated = [found.stat.st_mtime_ns for found in files if found.path != path]
+                self._known = Fingerprint.of_nothing(max(rotated, default=0))
+            if not self._find(files) and self._known.length:
+                self._loss = "the file was truncated, or deleted after a rotation"
 
     @property
     def position(self) -> Position:
@@ -57,10 +77,8 @@ class Tail:
 
     @property
     def fingerprint(self) -> str:
-        """Of the file at `position`; "" while there is no file."""
-        if self._file is None:
-            return ""
-        return str(Fingerprint.of_bytes(self._file, self._head, self._tail))
+        """Of the file at `position`."""
+        return str(self._known)
 
     @property
     def size(self) -> int:
@@ -69,50 +87,114 @@ class Tail:
 
     @property
     def bytes_behind(self) -> int:
-        """How many bytes of the current file were not handed on."""
-        return max(0, os.fstat(self._file).st_size - self._offset) if self._file is not None else 0
+        """How many bytes were not handed on: of the current file, and of those that came after it."""
+        rest = max(0, self.size - self._offset)
+        if self._is_log():
+            return rest
+        with opened(self.path) as files:
+            return rest + sum(found.stat.st_size for found in self._later(files) if found.file is not None)
 
     def fill(self, limit: int) -> bool:
         """Read up to `limit` more bytes into the buffer; whether there were any."""
-        if self._file is None or self._truncated:
+        if self._file is None:
             return False
-        end = self._offset + len(self.buffer) + (self.overlong.length if self.overlong else 0)
-        if os.fstat(self._file).st_size == end:
+        end = self._end()
+        found = os.fstat(self._file)
+        if (found.st_size, found.st_mtime_ns) == (end, self._seen.st_mtime_ns):
             return False
         # Some bytes are read again, to see that the file is still the one they came from.
         data = os.pread(self._file, len(self._last_read) + limit, end - len(self._last_read))
         if not data.startswith(self._last_read):
-            self._look_for_copy()
+            self._leave_truncated()
             return False
+        self._seen = found
         fresh = data[len(self._last_read) :]
+        if not fresh:
+            return False
+        if end == 0:
+            self._known = self._known.moved(found, fresh[:HEAD_BYTES], b"")
         self._last_read = data[-TAIL_BYTES:]
-        self._quiet_since = time.monotonic()
+        self._quiet_since = monotonic()
         self.lines += fresh.count(b"\n")
         self.buffer += fresh
         if self.overlong is not None or (not self.lines and len(self.buffer) > MAX_LINE_BYTES):
             self._let_go()
-        return bool(fresh)
+        return True
 
     def take(self, length: int) -> bytes:
         """Hand on the first `length` bytes of the buffer: the position moves past them."""
         data = bytes(self.buffer[:length])
         del self.buffer[:length]
         self.lines -= data.count(b"\n")
-        self._offset += length
-        self._head += data[: HEAD_BYTES - len(self._head)]
-        self._tail = (self._tail + data[-TAIL_BYTES:])[-TAIL_BYTES:]
+        self._move(length, data, data)
         return data
 
-    def take_overlong(self) -> Overlong | None:
-        """Hand on the line that was too long to hold, with its newline; None until its end has been read."""
-        if self.overlong is None or not self.lines:
+    def take_overlong(self, ended: bool = False) -> Overlong | None:
+        """Hand on the line that was too long to hold, with its newline; None until its end has been read.
+
+        `ended`: whether the generation has, and with it the line.
+        """
+        if self.overlong is None or not (self.lines or ended):
             return None
         line, self.overlong = self.overlong, None
-        self._offset += line.length
-        self._head = (self._head + line.beginning)[:HEAD_BYTES]
-        self._tail = line.end
-        self.take(1)
+        self._move(line.length, line.beginning, line.end)
+        self.take(1 if self.lines else 0)
         return line
+
+    def ended(self) -> bool:
+        """Whether nothing more comes in this generation. To be asked when `fill` found nothing.
+
+        What is in the buffer then is the generation's last line, without a newline.
+        """
+        now = monotonic()
+        if now < self._next_check:
+            return False
+        self._next_check = now + CHECK_SECONDS
+        if self._is_log() or (self._file is not None and now - self._quiet_since < QUIET_SECONDS):
+            return False
+        with opened(self.path) as files:
+            # The file may be gone and a copy of it there: made by copytruncate, or put in its place.
+            if not any(map(self._is_current, files)) and self._find(files):
+                return False
+            self._open_next(files)
+        if self._next is None:
+            return False
+        if self._file is None and not self.lines:
+            self.overlong = None
+        if self._file is None:
+            # The rest of a half line is lost, and half of one could pass for a whole one.
+            pass
+        return True
+
+    def next_generation(self) -> None:
+        """Go on with the start of the file that comes next. To be called when the generation has `ended`."""
+        assert self._next is not None, "a generation ends when there is a next file"
+        if self._loss:
+            self.gaps.append(Gap(self.position, self._loss))
+            log.warning("bytes_lost", log=str(self.path), reason=self._loss, **self.position._asdict())
+        if self._known.length:
+            self._generation, self._offset = self._generation + 1, 0
+        file, self._next = self._next, None
+        self._read(file)
+        log.info("generation_begun", log=str(self.path), generation=self._generation)
+
+    def close(self) -> None:
+        """Close the file."""
+        for file in (self._file, self._next):
+            if file is not None:
+                os.close(file)
+        self._file = self._next = None
+
+    def _end(self) -> int:
+        """The offset of the first byte that was not read."""
+        return self._offset + len(self.buffer) + (self.overlong.length if self.overlong else 0)
+
+    def _move(self, length: int, beginning: bytes, end: bytes) -> None:
+        """Move the position past so many bytes; the first and the last of them are given."""
+        self._offset += length
+        self._head += beginning[: HEAD_BYTES - len(self._head)]
+        self._tail = (self._tail + end[-TAIL_BYTES:])[-TAIL_BYTES:]
+        self._known = self._known.moved(self._seen, self._head, self._tail)
 
     def _let_go(self) -> None:
         """Do not hold the line that the buffer begins with: it is too long to be a request."""
@@ -122,121 +204,84 @@ class Tail:
         self.overlong.add(part)
         del self.buffer[: len(part)]
 
-    def ended(self) -> bool:
-        """Whether nothing more comes in this generation. To be asked when `fill` found nothing.
+    def _leave_truncated(self) -> None:
+        """The file no longer holds what was read of it. What was not handed on stays, until a copy is found."""
+        log.warning("truncated", log=str(self.path), generation=self._generation, read_through=self._end())
+        self.close()
+        self._loss = "the file was truncated, and no copy holds all that was read of it"
+        self._next_check = 0.0
 
-        What is in the buffer then is the log's last line, without a newline.
-        """
-        if self._truncated:
-            return True
-        now = time.monotonic()
-        if now < self._next_check:
-            return False
-        self._next_check = now + CHECK_SECONDS
-        if self._file is None:
-            self._open(self.path)
-            return False
-        try:
-            found = self.path.stat()
-        except FileNotFoundError:
-            # Renamed or deleted, and no new one is there: the writer still has the old one.
-            return False
-        ours = os.fstat(self._file)
-        rotated_away = (found.st_dev, found.st_ino) != (ours.st_dev, ours.st_ino)
-        return rotated_away and now - self._quiet_since >= QUIET_SECONDS
-
-    def next_generation(self) -> None:
-        """Go on with the start of the file that came after the current one. What is in the buffer is let go."""
-        assert self._file is not None, "a generation ends only where there is a file"
-        ours = os.fstat(self._file)
-        names = [name for name in [*rotated(self.path), self.path] if name.exists()]
-        ages = [name.stat().st_ino for name in names]
-        if ours.st_ino in ages[:-1]:
-            after = names[ages.index(ours.st_ino) + 1]
-        else:
-            after = self._first_written_after(ours.st_mtime_ns)
-        self._start_over(after)
-
-    def close(self) -> None:
-        """Close the file."""
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
-
-    def _look_for_copy(self) -> None:
-        """The file no longer holds what was read of it: go on in a copy where there is one, else end here."""
-        assert self._file is not None
-        self._truncated = not self._find(Fingerprint.of_bytes(self._file, self._head, self._tail))
-        log.warning(
-            "truncated",
-            log=str(self.path),
-            generation=self._generation,
-            offset=self._offset,
-            rest="lost" if self._truncated else "found in a copy",
-        )
-
-    def _begin(self, known: Fingerprint | None) -> None:
-        if known is None:
-            self._open(self.path)
-        elif not self._find(known):
-            log.warning(
-                "bytes_lost",
-                log=str(self.path),
-                generation=self._generation,
-                offset=self._offset,
-                reason="the file that was being read is gone: truncated, or deleted after a rotation",
-            )
-            self._start_over(self._first_written_after(known.modified))
-
-    def _start_over(self, path: Path) -> None:
-        """Begin the next generation with the file at `path`."""
-        self._generation, self._offset = self._generation + 1, 0
-        self._truncated = False
-        self._open(path)
-        log.info("generation_begun", log=str(self.path), generation=self._generation, file=path.name)
-
-    def _find(self, known: Fingerprint) -> bool:
-        """Open the file that holds the bytes before the position and those in the buffer: the log itself, or the latest
-        rotated one that does."""
-        for path in [self.path, *reversed(rotated(self.path))]:
-            try:
-                file = os.open(path, os.O_RDONLY)
-            except FileNotFoundError:
-                continue
-            if known.matches(file, self._offset) and os.pread(file, len(self.buffer), self._offset) == self.buffer:
-                self._take_over(file)
+    def _find(self, files: Sequence[LogFile]) -> bool:
+        """Whether a file holds the bytes before the position and what was read after it; it is read from now on."""
+        read_again = self._end() - len(self._last_read)
+        # A rename keeps the inode. A copy has another; of several the latest will do.
+        ranked = sorted(enumerate(files), key=lambda entry: (entry[1].stat.st_ino != self._known.inode, -entry[0]))
+        for _, found in ranked:
+            if (
+                found.file is not None
+                and self._known.matches(found.file, self._offset)
+                and os.pread(found.file, len(self._last_read), read_again) == self._last_read
+            ):
+                self._read(os.dup(found.file))
                 return True
-            os.close(file)
         return False
 
-    def _first_written_after(self, modified: int) -> Path:
-        """The oldest rotated file that was written to after `modified` (Unix time, ns), else the log itself.
+    def _open_next(self, files: Sequence[LogFile]) -> None:
+        """Open the first file after the current one that has bytes, and note what cannot be had before it."""
+        later = self._later(files)
+        loss = self._loss
+        is_gone = self._file is not None and not any(map(self._is_current, files))
+        if is_gone and any(found.path != self.path for found in later):
+            loss = "rotated files may have been deleted before they were read"
+        for found in later:
+            if found.file is None:
+                loss = loss or "a rotated file was compressed before it was read"
+            elif found.stat.st_size:
+                self._next, self._loss = os.dup(found.file), loss
+                return
 
-        A file of an earlier generation was last written before the current one was.
-        """
-        unread = [path for path in rotated(self.path) if path.stat().st_mtime_ns > modified]
-        return unread[0] if unread else self.path
+    def _later(self, files: Sequence[LogFile]) -> list[LogFile]:
+        """The files that came after the current one, the oldest first."""
+        places = [place for place, found in enumerate(files) if self._is_current(found)]
+        if places:
+            later = list(files[places[0] + 1 :])
+        else:
+            # It is in none of them, so time tells. A copy of it that ends before what was read does not come after it.
+            later = [
+                found
+                for found in files
+                if found.path == self.path
+                or (found.stat.st_mtime_ns > self._known.modified and not self._known.matches_head(found.file))
+            ]
+        # A copy of the log that is still being made, before the log is truncated, is not a file of its own.
+        return [found for found in later if found is files[-1] or not found.begins_like(files[-1])]
 
-    def _open(self, path: Path) -> None:
+    def _is_log(self) -> bool:
+        """Whether the current file is the one at the log's path."""
         try:
-            self._take_over(os.open(path, os.O_RDONLY))
+            return self._file is not None and os.path.samestat(self.path.stat(), os.fstat(self._file))
         except FileNotFoundError:
-            self.close()
-            self._forget()
+            return False
 
-    def _take_over(self, file: int) -> None:
-        """Read from this file on, at the same position."""
+    def _is_current(self, found: LogFile) -> bool:
+        return self._file is not None and os.path.samestat(found.stat, os.fstat(self._file))
+
+    def _read(self, file: int) -> None:
+        """Read this file from the position on."""
         self.close()
         self._forget()
-        self._file = file
+        self._file, self._seen = file, os.fstat(file)
+        self._loss = ""
         self._head = os.pread(file, min(HEAD_BYTES, self._offset), 0)
         start = max(0, self._offset - TAIL_BYTES)
         self._tail = self._last_read = os.pread(file, self._offset - start, start)
-        self._quiet_since = time.monotonic()
+        if self._offset == 0:
+            self.fill(HEAD_BYTES)
 
     def _forget(self) -> None:
         """Let go of what was read and not handed on."""
-        self.buffer.clear()
+        self.buffer = bytearray()
         self.lines = 0
         self.overlong = None
         self._head = self._tail = self._last_read = b""
+        self._quiet_since = monotonic()
