@@ -159,11 +159,10 @@ class Tail:
             self._open_next(files)
         if self._next is None:
             return False
-        if self._file is None and not self.lines:
-            self.overlong = None
         if self._file is None:
             # The rest of a half line is lost, and half of one could pass for a whole one.
-            pass
+            del self.buffer[self.buffer.rfind(b"\n") + 1 :]
+            self.overlong = None
         return True
 
     def next_generation(self) -> None:
