@@ -103,7 +103,7 @@ class Follower:
 
     def __init__(self, path: Path, position: Position = START, fingerprint: str = "") -> None:
         self.tail = Tail(path, position, fingerprint)
-        self._collector = Collector("log", self.tail, max_lines=3, max_wait=1)
+        self.collector = Collector("log", self.tail, max_lines=3, max_wait=1)
         self._now = 0.0
         self.lines: dict[Position, Line] = {}
         self.gaps: list[Gap] = []
@@ -118,7 +118,7 @@ class Follower:
         """Collect once; the lines that came."""
         self._now += 0.4
         lines: dict[Position, Line] = {}
-        for chunk in self._collector.collect(self._now):
+        for chunk in self.collector.collect(self._now):
             self.gaps += chunk.gaps
             self.places.append((chunk.end, chunk.fingerprint))
             if chunk.overlong is not None:

@@ -20,7 +20,8 @@ log = logger(__name__)
 
 
 class Collector:
-    """Hands on chunks of `max_lines`, or of the lines that are there when the first has waited `max_wait` seconds."""
+    """Hands on chunks of `max_lines`, or of the lines that are there when the first has waited `max_wait` seconds, or
+    when they are so long that they would fill the memory."""
 
     def __init__(self, log_name: str, tail: Tail, max_lines: int, max_wait: float) -> None:
         self.log_name = log_name
@@ -43,7 +44,7 @@ class Collector:
             self._due = None
         if self.tail.lines and self._due is None:
             self._due = now + self._max_wait
-        if self._due is not None and now >= self._due:
+        if self._due is not None and (now >= self._due or len(self.tail.buffer) >= READ_BYTES):
             chunks.extend(self.flush())
         if not grown and not chunks and self.tail.ended():
             chunks.extend(self._last_of_generation())

@@ -24,7 +24,7 @@ class LogFile(NamedTuple):
     path: Path
     stat: os.stat_result
     file: int | None
-    """Its descriptor; None where it is compressed: its bytes are not the log's."""
+    """Its descriptor; None where it is compressed, so that its bytes are not the log's, or may not be read."""
 
     def begins_like(self, other: "LogFile") -> bool:
         """Whether the other file begins with this one's first bytes."""
@@ -73,7 +73,7 @@ def _open(path: Path, compressed: bool, stack: ExitStack) -> LogFile | None:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):
             return None
-        if compressed:
+        if compressed or not os.access(path, os.R_OK):
             return LogFile(path, found, None)
         file = os.open(path, os.O_RDONLY)
     except FileNotFoundError:

@@ -230,11 +230,11 @@ class Tail:
         later = self._later(files)
         loss = self._loss
         is_gone = self._file is not None and not any(map(self._is_current, files))
-        if is_gone and any(found.path != self.path for found in later):
+        if is_gone and any(found.path != self.path and found.file is not None for found in later):
             loss = "rotated files may have been deleted before they were read"
         for found in later:
             if found.file is None:
-                loss = loss or "a rotated file was compressed before it was read"
+                loss = loss or "a rotated file was compressed before it was read, or may not be read"
             elif found.stat.st_size:
                 self._next, self._loss = os.dup(found.file), loss
                 return
