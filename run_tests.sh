@@ -57,7 +57,7 @@ run_pytest() { "$@" ${pytest_arguments[@]+"${pytest_arguments[@]}"}; }
 run_in_containers() {
   local container_status=0 host_status=0
   build_image docker build --target test --tag "$TEST_IMAGE" .
-  trap 'remove_test_containers "name=$NAME"' EXIT
+  trap 'remove_test_containers "name=^$NAME\\b"' EXIT
   trap 'exit 130' INT
   trap 'exit 143' TERM
   start_influxdb
