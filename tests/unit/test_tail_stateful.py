@@ -323,3 +323,7 @@ def without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 class TestFollowing(Following.TestCase):
     pass
+
+
+class TestLosing(Losing.TestCase):
+    pass
