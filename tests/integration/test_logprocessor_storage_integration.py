@@ -21,7 +21,7 @@ from log_processor.dead_letters import DeadLetters
 from log_processor.log_handler import LogHandler
 from log_processor.reporting import Reporter
 from storage.contract import Storage
-from storage.counts import DayCounts, Position
+from storage.counts import Position
 from storage.influxdb import InfluxStorage
 from storage.sqlite import SqliteStorage
 from storage.statistics import statistics
@@ -59,23 +59,21 @@ class TestCustomerStatsIntegration(unittest.TestCase):
         handler.end_epoch()
 
         truth = oracle.days_of(lines)
-        for customer in [*CUSTOMERS, None]:
+        for customer, days in asyncio.run(self.daily()).items():
             with self.subTest(customer=customer):
-                self.assertEqual(
-                    self.daily(customer), {day: row for (who, day), row in truth.items() if who == customer}
-                )
+                self.assertEqual(days, {day: row for (who, day), row in truth.items() if who == customer})
 
-    def daily(self, customer: str | None) -> dict[str, oracle.Figures]:
-        """Date -> figures, as the store has them."""
-
-        async def ask() -> dict[int, DayCounts]:
-            days = await self.storage.days(customer, 0, 100_000)
-            await self.storage.aclose()
-            return days
-
+    async def daily(self) -> dict[str | None, dict[str, oracle.Figures]]:
+        """Customer, or None for all, -> date -> figures, as the store has them."""
+        stored = {customer: await self.storage.days(customer, 0, 100_000) for customer in [*CUSTOMERS, None]}
+        # One connection serves one event loop, so all is asked in one.
+        await self.storage.aclose()
         return {
-            str(date.fromordinal(date(1970, 1, 1).toordinal() + day)): astuple(statistics(counts))
-            for day, counts in asyncio.run(ask()).items()
+            customer: {
+                str(date.fromordinal(date(1970, 1, 1).toordinal() + day)): astuple(statistics(counts))
+                for day, counts in days.items()
+            }
+            for customer, days in stored.items()
         }
 
 
