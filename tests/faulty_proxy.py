@@ -8,7 +8,6 @@ import math
 import socket
 import struct
 import threading
-from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -61,8 +60,6 @@ class FaultyProxy:
         it does at the latest."""
         self.decide: Callable[[Request], Decision] = lambda request: None
         """Called in the proxy's thread for each request."""
-        self.faults: Counter[str] = Counter()
-        """What happened, how often: `write: 503`."""
         self._server = urlsplit(server)
         self._late = late
         self._connections: set[asyncio.StreamWriter] = set()
@@ -149,9 +146,6 @@ class FaultyProxy:
         """Whether the connection lives on."""
         request = await _read_request(reader)
         decision = self.decide(request)
-        if decision is not None:
-            kind = decision.value if isinstance(decision, Fault) else decision
-            self.faults[f"{'write' if request.is_write else 'query'}: {kind}"] += 1
         if isinstance(decision, int):
             writer.write(_answer(decision))
             await writer.drain()

@@ -18,9 +18,11 @@ LONGEST_ON_RENAMED_SECONDS = 0.7
 LONGEST_HALF_LINE_SECONDS = 0.4
 SECONDS_BETWEEN_ROTATIONS = 4.0
 WAIT_UNTIL_READ_SECONDS = 10.0
-# Read files go away, but for so many.
+# Read files go away, but for so many; and while so many wait to be read, there is no further rotation.
 ROTATED_KEPT = 3
-CUSTOMER_NAMES = [*CUSTOMERS, *(f"customer_{n}" for n in range(300))]
+LONGEST_BACKLOG = 5
+# Rows of counts that change all the time, and many that change seldom: what is wrong with these is not soon put right.
+CUSTOMER_NAMES = [*CUSTOMERS * 250, *(f"customer_{n}" for n in range(1_000))]
 DAYS = 6
 
 
@@ -66,10 +68,12 @@ class TortureLog:
         next_rotation = self._next_rotation()
         while not stop.is_set():
             self._tick()
-            # What was rotated before the processor began is not its business.
-            if time.monotonic() >= next_rotation and self._read() is not None:
-                self._pick.choices(actions, weights)[0]()
-                self._archive_read_files()
+            if time.monotonic() >= next_rotation:
+                read = self._read()
+                # What was rotated before the processor began is not its business.
+                if read is not None and read.generation >= self._generation - LONGEST_BACKLOG:
+                    self._pick.choices(actions, weights)[0]()
+                    self._archive_before(read.generation)
                 next_rotation = self._next_rotation()
         self._write(valid_lines(1))
         os.close(self._file)
@@ -213,10 +217,9 @@ class TortureLog:
         self._rotated.clear()
         self._archived[generation] = self._archive_name(generation)
 
-    def _archive_read_files(self) -> None:
-        read = self._read()
+    def _archive_before(self, generation: int) -> None:
         for old in sorted(self._rotated)[:-ROTATED_KEPT]:
-            if read is not None and old < read.generation:
+            if old < generation:
                 self._archived[old] = self._rotated.pop(old).rename(self._archive_name(old))
 
     def _archive_name(self, generation: int) -> Path:

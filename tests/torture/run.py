@@ -14,8 +14,10 @@ from torture.log import TortureLog
 from torture.truth import Truth, truth_of
 from torture.victim import Victim
 
-STARTING_SECONDS = 2.0
-LONGEST_LIFE_SECONDS = 5.0
+STARTING_SECONDS = 1.5
+FOLLOWING_SECONDS = 20.0
+LONGEST_AT_WORK_SECONDS = 4.0
+MOST_COMMITS = 8
 NO_PROGRESS_SECONDS = 90.0
 SHOWN_DIFFERENCES = 20
 
@@ -32,7 +34,7 @@ class Report:
     slowest_end: float = 0.0
     """Seconds from SIGTERM to the end."""
     rotations: Counter[str] = field(default_factory=Counter)
-    faults: dict[str, int] = field(default_factory=dict)
+    faults: Counter[str] = field(default_factory=Counter)
     lost: int = 0
     doubled: int = 0
     differences: list[str] = field(default_factory=list)
@@ -47,7 +49,7 @@ class Report:
             ("SIGKILLs", self.sigkills),
             ("SIGTERMs", f"{self.sigterms}, the slowest end after {self.slowest_end:.1f} s"),
             ("rotations", f"{self.rotations.total()} ({_listed(self.rotations)})"),
-            ("faults", f"{sum(self.faults.values())} ({_listed(self.faults)})"),
+            ("faults", f"{self.faults.total()} ({_listed(self.faults)})"),
             ("lost", self.lost),
             ("doubled", self.doubled),
         ]
@@ -93,14 +95,16 @@ def _kill(
     progress: Callable[[str], None],
 ) -> None:
     while report.sigkills < kills and not writing.done():
-        victim.pipeline.start()
-        moment = pick.choice(["starting", "in a commit", "any", "any"])
+        moment = pick.choice(["starting", "at work", "in a commit"])
+        victim.start()
         if moment == "starting":
             time.sleep(pick.uniform(0, STARTING_SECONDS))
-        else:
-            victim.pass_time(pick.uniform(STARTING_SECONDS, LONGEST_LIFE_SECONDS), pick)
-            if moment == "in a commit":
-                victim.until_commit(LONGEST_LIFE_SECONDS)
+        elif victim.until_following(FOLLOWING_SECONDS):
+            if moment == "at work":
+                victim.pass_time(pick.uniform(0, LONGEST_AT_WORK_SECONDS), pick)
+            else:
+                for _ in range(pick.randint(1, MOST_COMMITS)):
+                    victim.until_commit(LONGEST_AT_WORK_SECONDS)
                 time.sleep(pick.choice([0.0, 0.001, 0.005, 0.02]))
         number = pick.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGKILL, signal.SIGTERM])
         start = time.monotonic()
@@ -111,7 +115,8 @@ def _kill(
         else:
             report.sigterms += 1
             report.slowest_end = max(report.slowest_end, time.monotonic() - start)
-            expected = [0, -signal.SIGTERM] if moment == "starting" else [0]
+            # By the signal itself where it had not come to handle it.
+            expected = [0, -signal.SIGTERM]
         if status not in expected:
             report.differences.append(f"ended with status {status}:\n{victim.pipeline.said()[-2000:]}")
         progress(f"SIGKILLs: {report.sigkills} of {kills}, SIGTERMs: {report.sigterms}")
@@ -120,7 +125,7 @@ def _kill(
 def _finish(victim: Victim, log: TortureLog, report: Report) -> None:
     """Let the processor come to the log's end, and what is on its way to the store land."""
     victim.calm()
-    victim.pipeline.start()
+    victim.start()
     seen, since = None, time.monotonic()
     while True:
         row = victim.ledger()
@@ -172,5 +177,5 @@ def _compare(victim: Victim, truth: Truth, report: Report) -> None:
         differ(f"dead letter missing: {letter}")
 
 
-def _listed(counts: dict[str, int]) -> str:
+def _listed(counts: Counter[str]) -> str:
     return ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items()))

@@ -6,6 +6,7 @@ import sqlite3
 import threading
 import time
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -18,10 +19,11 @@ from stores import Store, influxdb_store, sqlite_store
 from torture.truth import DeadLetter
 
 FAULTS: list[Fault | int] = [500, 503, Fault.RESET_REQUEST, Fault.LOSE_ANSWER, Fault.CUT_ANSWER]
-FAULTY = {"write": 0.15, "query": 0.08}
-# A held request keeps the process from going on until it gives up or is killed.
-HELD = {"write": 0.02, "query": 0.005}
-LATEST_SECONDS = 5.0
+# Shares of the requests of a kind. A held one keeps the process from going on until it gives up or is killed. A restart
+# asks for much, and asks again for all of it when one question fails.
+FAULTY = {"query": 0.02, "write": 0.15, "commit": 0.15}
+HELD = {"query": 0.002, "write": 0.02, "commit": 0.12}
+LATEST_SECONDS = 20.0
 STORE_ANSWERS_SECONDS = 10.0
 
 
@@ -30,6 +32,24 @@ class Victim(ABC):
 
     def __init__(self, pipeline: Pipeline) -> None:
         self.pipeline = pipeline
+        self._said_before = 0
+
+    def start(self) -> None:
+        """Start the processor."""
+        if self.pipeline.output.exists():
+            self._said_before = self.pipeline.output.stat().st_size
+        self.pipeline.start()
+
+    def until_following(self, seconds: float) -> bool:
+        """Wait until the processor follows the log, but not for longer than so many seconds; whether it does."""
+        deadline = time.monotonic() + seconds
+        with self.pipeline.output.open("rb") as output:
+            output.seek(self._said_before)
+            said = b""
+            while b"event=following" not in said and time.monotonic() < deadline:
+                time.sleep(0.01)
+                said += output.read()
+        return b"event=following" in said
 
     @abstractmethod
     def until_commit(self, seconds: float) -> None:
@@ -52,7 +72,7 @@ class Victim(ABC):
         """Let through what is on its way to the store."""
 
     @abstractmethod
-    def faults(self) -> dict[str, int]:
+    def faults(self) -> Counter[str]:
         """What happened to the store, how often."""
 
     def ledger(self) -> LedgerRow | None:
@@ -114,8 +134,8 @@ class SqliteVictim(Victim):
     def settle(self) -> None:
         return
 
-    def faults(self) -> dict[str, int]:
-        return {}
+    def faults(self) -> Counter[str]:
+        return Counter()
 
 
 class InfluxVictim(Victim):
@@ -128,7 +148,7 @@ class InfluxVictim(Victim):
         self._proxy = proxy
         self._commit = threading.Event()
         self._pick = random.Random(seed)
-        self._times_away = 0
+        self._faults: Counter[str] = Counter()
         proxy.decide = self._decide
 
     def until_commit(self, seconds: float) -> None:
@@ -146,7 +166,7 @@ class InfluxVictim(Victim):
         if pick.random() > 0.15:
             time.sleep(seconds)
             return
-        self._times_away += 1
+        self._faults["store away for a while"] += 1
         start, end = sorted([pick.uniform(0, seconds), pick.uniform(0, seconds)])
         time.sleep(start)
         self._proxy.go_away()
@@ -160,16 +180,22 @@ class InfluxVictim(Victim):
     def settle(self) -> None:
         self._proxy.release()
 
-    def faults(self) -> dict[str, int]:
-        return {**dict(sorted(self._proxy.faults.items())), "store away for a while": self._times_away}
+    def faults(self) -> Counter[str]:
+        return self._faults
 
     def _decide(self, request: Request) -> Decision:
-        if request.body.startswith((b"all_day", b"customer_day", b"ledger")):
-            self._commit.set()
         kind = "write" if request.is_write else "query"
+        if request.body.startswith((b"all_day", b"customer_day", b"ledger")):
+            kind = "commit"
+            self._commit.set()
+        fault: Decision = None
         if self._pick.random() < HELD[kind]:
-            return Fault.HOLD
-        return self._pick.choice(FAULTS) if self._pick.random() < FAULTY[kind] else None
+            fault = Fault.HOLD
+        elif self._pick.random() < FAULTY[kind]:
+            fault = self._pick.choice(FAULTS)
+        if fault is not None:
+            self._faults[f"{kind} {fault.value if isinstance(fault, Fault) else fault}"] += 1
+        return fault
 
 
 @contextmanager
@@ -186,8 +212,8 @@ def influxdb_victim(folder: Path, settings: dict[str, str], server: InfluxServer
     with (
         influxdb_store(server) as store,
         faulty_proxy(server.url, late=lambda: pick.uniform(0, LATEST_SECONDS)) as proxy,
-        # Two seconds: so that it gives up what is held before it is killed, now and then.
-        _pipeline(folder, store, {**settings, "INFLUXDB_URL": proxy.url, "INFLUXDB_TIMEOUT_SECONDS": "2"}) as pipeline,
+        # A second: so that it gives up what is held before it is killed, now and then.
+        _pipeline(folder, store, {**settings, "INFLUXDB_URL": proxy.url, "INFLUXDB_TIMEOUT_SECONDS": "1"}) as pipeline,
     ):
         yield InfluxVictim(pipeline, server, store.environment["INFLUXDB_BUCKET"], proxy, seed)
 

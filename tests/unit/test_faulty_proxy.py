@@ -91,7 +91,6 @@ def test_it_answers_itself(client: httpx.Client, proxy: FaultyProxy, server: Ser
     assert client.post("/write", content=b"bad").status_code == 503
     assert client.post("/write", content=b"good").status_code == 204
     assert server.received == [b"good"]
-    assert proxy.faults == {"write: 503": 1}
 
 
 @pytest.mark.parametrize(
@@ -107,7 +106,6 @@ def test_it_resets(
     assert server.received == received
     with pytest.raises(httpx.TransportError):
         client.get("/query")
-    assert proxy.faults == {f"write: {fault.value}": 1, f"query: {fault.value}": 1}
 
 
 def test_it_holds_a_request_until_after_the_client_has_given_up(
