@@ -74,7 +74,7 @@ def test_the_disk_of_the_store(pipeline: Pipeline, small_disk: Path) -> None:
     pipeline.append(parts[0])
     pipeline.until_stored()
     pipeline.append(parts[1])
-    full = f"SQLite store {path}: database or disk is full"
+    full = f"SQLite store {path.name}: database or disk is full"
     assert_it_ends_with_a_sentence(pipeline, "store_refused", full)
     # It cannot do better on the next start, and says so again.
     pipeline.start(SQLITE_PATH=str(path))
