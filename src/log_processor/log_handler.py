@@ -57,6 +57,7 @@ class LogHandler:
         self._dead_letters = dead_letters
         self._reporter = reporter
         self._ledger = {row.log: row for row in ledger}
+        self._stored = {row.log: row.fingerprint for row in ledger}
         self._oldest_day = oldest_day
         self._stop = stop
         self._senders = ThreadPoolExecutor(storage.SENDERS, thread_name_prefix="sender")
@@ -79,6 +80,10 @@ class LogHandler:
         """Whether there is something to do at the end of an epoch in which no lines come."""
         return self._reporter.is_due() or (bool(self._uncommitted_logs) and time.monotonic() >= self._next_commit)
 
+    def is_stored(self, log_name: str, fingerprint: str) -> bool:
+        """Whether the store's ledger is at the place in the log that has this fingerprint."""
+        return self._stored.get(log_name) == fingerprint
+
     def is_busy(self) -> bool:
         """Whether something waits for the end of an epoch."""
         return bool(self._sending or self._epoch or self._uncommitted_logs)
@@ -87,10 +92,16 @@ class LogHandler:
         """Count the epoch's requests and, when it is time, commit."""
         while self._sending:
             self._epoch.append(self._sending.popleft().result())
-        batches = sorted(self._epoch, key=lambda batch: batch.start)
+        batches = sorted(self._epoch, key=lambda batch: (batch.start, batch.end))
         self._epoch.clear()
-        self._count([batch for batch in batches if self._is_news(batch)])
-        due = time.monotonic() >= self._next_commit or self._uncommitted_lines >= LINES_A_COMMIT
+        news = [batch for batch in batches if self._is_news(batch)]
+        self._count(news)
+        # The source waits until a generation's beginning is stored.
+        due = (
+            any(batch.end.offset == 0 for batch in news)
+            or time.monotonic() >= self._next_commit
+            or self._uncommitted_lines >= LINES_A_COMMIT
+        )
         if self._uncommitted_logs and (due or self._stop.is_set()):
             took = self._commit()
             if any(batch.behind for batch in batches):
@@ -115,7 +126,8 @@ class LogHandler:
         return reject(batch, refused) if refused else batch
 
     def _is_news(self, batch: Batch) -> bool:
-        return batch.end > batch.start or bool(batch.gaps) or batch.log not in self._ledger
+        row = self._ledger.get(batch.log)
+        return row is None or batch.end > batch.start or bool(batch.gaps) or batch.fingerprint != row.fingerprint
 
     def _count(self, batches: Sequence[Batch]) -> None:
         """Add requests to their rows of counts, keep rejected lines, and move the ledger on; all of it in memory."""
@@ -143,6 +155,7 @@ class LogHandler:
         counts = {key: self._rows[key] for key in self._uncommitted}
         ledger = [self._ledger[name] for name in self._uncommitted_logs]
         until_stored(partial(self._storage.commit, counts, ledger))
+        self._stored.update({row.log: row.fingerprint for row in ledger})
         self._uncommitted.clear()
         self._uncommitted_logs.clear()
         self._uncommitted_lines = 0

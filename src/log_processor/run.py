@@ -57,7 +57,7 @@ def run(settings: ProcessorSettings) -> None:
     def partition() -> LogPartition:
         interval = timedelta(milliseconds=settings.poll_interval_ms)
         waits = waiter(settings.follow, followed.folders, busy)
-        return LogPartition(followed, waits, interval, stop.is_set, handler.epoch_wanted)
+        return LogPartition(followed, waits, interval, stop.is_set, handler.epoch_wanted, handler.is_stored)
 
     # Millions of short-lived rows and hardly a cycle: the default would look for cycles all the time.
     gc.set_threshold(200_000, 20, 100)

@@ -44,13 +44,17 @@ class LogPartition(StatefulSourcePartition[Chunk, None]):
         poll_interval: timedelta,
         stopping: Callable[[], bool],
         epoch_wanted: Callable[[], bool],
+        is_stored: Callable[[str, str], bool],
     ) -> None:
-        """`epoch_wanted`: whether the log handler has something to do when the epoch ends."""
+        """`epoch_wanted`: whether the log handler has something to do when the epoch ends. `is_stored`: whether the
+        store's ledger is at the place in a log (its name) that has a fingerprint."""
         self._logs = logs
         self._waiter = waiter
         self._poll_interval = poll_interval
         self._stopping = stopping
         self._epoch_wanted = epoch_wanted
+        self._is_stored = is_stored
+        self._begun: dict[str, str] = {}
         self._collectors: list[Collector] = []
         self._next_discovery = 0.0
         self._awake = datetime.now(timezone.utc)
@@ -64,12 +68,14 @@ class LogPartition(StatefulSourcePartition[Chunk, None]):
             raise StopIteration
         if self._stopping():
             self._stopped = True
-            return [chunk for collector in self._collectors for chunk in collector.flush()]
+            ready = [collector for collector in self._collectors if not self._is_beginning(collector)]
+            return [chunk for collector in ready for chunk in collector.flush()]
         began = datetime.now(timezone.utc)
         chunks = self._new_logs()
         if self._epoch_bytes < EPOCH_BYTES:
             now = time.monotonic()
-            chunks += [chunk for collector in self._collectors for chunk in collector.collect(now)]
+            for collector in self._collectors:
+                chunks += self._begin(collector) if self._is_beginning(collector) else collector.collect(now)
         again = bool(chunks)
         if chunks:
             self._epoch_bytes += sum(len(chunk.lines) for chunk in chunks)
@@ -98,6 +104,19 @@ class LogPartition(StatefulSourcePartition[Chunk, None]):
         self._waiter.close()
         for collector in self._collectors:
             collector.tail.close()
+
+    def _is_beginning(self, collector: Collector) -> bool:
+        """Whether a log is at the start of a generation that is not stored: nothing of it may be handed on before."""
+        tail = collector.tail
+        return tail.position.offset == 0 and not self._is_stored(collector.log_name, tail.fingerprint)
+
+    def _begin(self, collector: Collector) -> list[Chunk]:
+        """The chunk without lines by which the ledger comes to the start of a generation, once."""
+        fingerprint = collector.tail.fingerprint
+        if self._begun.get(collector.log_name) == fingerprint:
+            return []
+        self._begun[collector.log_name] = fingerprint
+        return [collector.nothing()]
 
     def _new_logs(self) -> list[Chunk]:
         """An empty chunk for each log that was found: so its ledger begins before anything of it is handed on."""

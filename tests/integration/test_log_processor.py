@@ -98,7 +98,8 @@ def test_bad_lines_are_rejected_with_their_reason_and_counted(pipeline: Pipeline
 @pytest.mark.parametrize("workers", [1, 4])
 def test_sigterm_stores_what_was_read(pipeline: Pipeline, workers: int) -> None:
     lines = valid_lines(20)
-    pipeline.start(STREAM_MAX_WAIT_TIME_IN_SECONDS="3600", WORKERS=str(workers))
+    pipeline.append(valid_lines(5, seed=2))
+    pipeline.start(STREAM_MAX_WAIT_TIME_IN_SECONDS="3600", WORKERS=str(workers), START_POSITION="end")
     pipeline.until(lambda: "event=following" in pipeline.said(), "it follows")
     pipeline.append(lines)
     # The batch waits for its time; nothing tells from outside that the lines were read, so read them twice over.
