@@ -1,5 +1,6 @@
 """Fixtures that tests of several folders share."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -12,3 +13,11 @@ def influxd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InfluxServer]:
     """A real InfluxDB, one for the whole session: take a `new_bucket()` of it for each test."""
     with influx_server(tmp_path_factory.mktemp("influxd")) as server:
         yield server
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """In the containers of the test mode there is no host to drive."""
+    if "TESTS_IN_CONTAINER" in os.environ:
+        for item in items:
+            if item.get_closest_marker("host"):
+                item.add_marker(pytest.mark.skip(reason="runs on the host, not in a container"))

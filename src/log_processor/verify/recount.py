@@ -70,13 +70,13 @@ judged AS (
             WHEN regexp_matches(line, '\p{{Cc}}') THEN 'control_character'
             WHEN len(field) <> 6 OR list_contains(field, '') THEN 'fields'
             WHEN NOT regexp_full_match(stamp, '\d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d') THEN 'time'
-            WHEN NOT regexp_full_match(status, '[1-5]\d\d') THEN 'status'
-            WHEN NOT regexp_full_match(duration, '\d+(\.\d+)?') THEN 'duration'
             WHEN date IS NULL OR date NOT BETWEEN DATE '1970-01-01' AND DATE '2199-12-31' THEN 'time'
             WHEN stamp[12:13] > '23' OR stamp[15:16] > '59' OR stamp[18:19] > '59' THEN 'time'
+            WHEN strlen(customer) > 256 THEN 'customer'
+            WHEN NOT regexp_full_match(status, '[1-5]\d\d') THEN 'status'
+            WHEN NOT regexp_full_match(duration, '\d+(\.\d+)?') THEN 'duration'
             WHEN seconds IS NULL OR seconds > 86400 THEN 'duration'
             WHEN regexp_matches(duration, '^0*86400\.0*[1-9]') THEN 'duration'
-            WHEN strlen(customer) > 256 THEN 'customer'
             WHEN day < $oldest_day THEN 'too_old'
         END AS reason
     FROM named
