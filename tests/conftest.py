@@ -4,8 +4,13 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from influxd import InfluxServer, influx_server
+
+# Machines are of many speeds, so no example has a deadline. A check of a change has the same examples each time.
+settings.register_profile("project", deadline=None, derandomize="CI" in os.environ)
+settings.load_profile("project")
 
 
 @pytest.fixture(scope="session")
