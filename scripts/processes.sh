@@ -73,11 +73,12 @@ process_of() {
 stop_process() {
   local pid deadline=$((SECONDS + STOP_SECONDS))
   if pid=$(process_of "$1"); then
-    kill -TERM "$pid"
+    # It may have ended by itself just now, for it hears Ctrl+C too.
+    kill -TERM "$pid" 2>/dev/null || true
     while process_of "$1" >/dev/null; do
       if [ "$SECONDS" -ge "$deadline" ]; then
         say "$1 does not end on SIGTERM: killed"
-        kill -KILL "$pid"
+        kill -KILL "$pid" 2>/dev/null || true
         break
       fi
       sleep 0.1

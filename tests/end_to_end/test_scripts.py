@@ -113,7 +113,7 @@ def is_running(process: int) -> bool:
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + SECONDS
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.05)
@@ -279,7 +279,7 @@ def test_ctrl_c_stops_all(copy: Copy) -> None:
     assert running.keys() == {"log_generator", "log_processor", "api"}
     # As a terminal does: to all that stand in the foreground.
     os.killpg(start.pid, signal.SIGINT)
-    start.communicate(timeout=30)
+    start.communicate(timeout=SECONDS)
     assert start.returncode == 130
     assert not any(is_running(process) for process in running.values())
 
