@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from influxd import InfluxServer, influx_server
+from stores import Store, influxdb_store, sqlite_store
 
 # Machines are of many speeds, so no example has a deadline. A check of a change has the same examples each time.
 settings.register_profile("project", deadline=None, derandomize="CI" in os.environ)
@@ -18,6 +20,18 @@ def influxd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InfluxServer]:
     """A real InfluxDB, one for the whole session: take a `new_bucket()` of it for each test."""
     with influx_server(tmp_path_factory.mktemp("influxd")) as server:
         yield server
+
+
+@pytest.fixture(params=["sqlite", "influxdb"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """A fresh store of either kind."""
+    if request.param == "influxdb":
+        server: InfluxServer = request.getfixturevalue("influxd")
+        with influxdb_store(server) as opened:
+            yield opened
+    else:
+        with sqlite_store(tmp_path) as opened:
+            yield opened
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

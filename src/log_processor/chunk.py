@@ -91,9 +91,10 @@ def parse_chunk(chunk: Chunk, oldest_day: int) -> Batch:
 def reject(batch: Batch, places: Sequence[int]) -> Batch:
     """The batch without the requests at these places: the store refuses them."""
     requests = batch.requests
+    refused_places = set(places)
     refused = [Rejected(requests.offsets[place], Reason.REFUSED, requests.line(place)) for place in places]
     return replace(
         batch,
-        requests=requests.select([place not in set(places) for place in range(len(requests))]),
+        requests=requests.select([place not in refused_places for place in range(len(requests))]),
         rejected=sorted([*batch.rejected, *refused], key=attrgetter("offset")),
     )

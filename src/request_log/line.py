@@ -1,7 +1,6 @@
 """One line of the access log: its limits, the reasons to reject one, and its writer."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from enum import Enum
 from time import gmtime, strftime
 
@@ -32,15 +31,6 @@ class Reason(str, Enum):
     """Valid, but the store does not take it."""
 
 
-def format_line(time: datetime, customer_id: str, path: str, status: int, duration_ms: int) -> bytes:
-    """The line of one request, with its newline.
-
-    `time` is UTC (its fraction is dropped), `duration_ms` whole milliseconds; the line has the duration in seconds.
-    The caller answers for a valid customer and path: no white space, no control characters.
-    """
-    return _line(time.strftime(_STAMP), customer_id, path, status, duration_ms).encode()
-
-
 def format_lines(
     seconds: Sequence[int],
     customer_ids: Iterable[str],
@@ -48,7 +38,11 @@ def format_lines(
     statuses: Iterable[int],
     durations_ms: Iterable[int],
 ) -> bytes:
-    """The lines of many requests, as `format_line` writes them: columns of equal length. `seconds` is Unix time."""
+    """The lines of many requests, each with its newline, from columns of equal length.
+
+    `seconds` is Unix time, `durations_ms` whole milliseconds; the lines have UTC, and the duration in seconds. The
+    caller answers for valid customers and paths: no white space, no control characters.
+    """
     stamps = {second: strftime(_STAMP, gmtime(second)) for second in set(seconds)}
     columns = (map(stamps.__getitem__, seconds), customer_ids, paths, statuses, durations_ms)
     return "".join(map(_line, *columns)).encode()

@@ -71,7 +71,6 @@ _IN_RANGE = "time >= $start AND time < $end"
 _BAD_REQUEST = {400, 413}
 _REFUSALS = {401, 403, 404, 422}
 
-_Query = tuple[str, dict[str, Any]]
 _Row = dict[str, Any]
 
 

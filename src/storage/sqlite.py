@@ -232,10 +232,7 @@ class SqliteStorage(Storage):
             totals: dict[str, DayCounts] = {}
             for customer, statuses, latencies in connection.execute(query, (first, last)):
                 day = DayCounts(decode_counter(statuses), decode_counter(latencies))
-                if customer in totals:
-                    totals[customer].add(day)
-                else:
-                    totals[customer] = day
+                totals.setdefault(customer, DayCounts()).add(day)
             return totals
 
         return await self._ask(ask)

@@ -4,8 +4,7 @@ import asyncio
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
@@ -15,7 +14,7 @@ from request_log.parser import parse
 from storage.contract import Gap, LedgerRow, Sighting, Storage, StoredRequests
 from storage.counts import CountsKey, DayCounts, Position
 from storage.influxdb import InfluxStorage
-from storage.sqlite import SqliteStorage
+from stores import Store
 
 OpenStorage = Callable[[], Storage]
 TODAY = int(time.time()) // 86_400
@@ -34,25 +33,10 @@ ODD_CUSTOMERS = [
 ]
 
 
-@pytest.fixture(params=["sqlite", "influxdb"])
-def open_storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenStorage]:
+@pytest.fixture
+def open_storage(store: Store) -> OpenStorage:
     """Opens connections to one fresh store."""
-    opened: list[Storage] = []
-    if request.param == "influxdb":
-        server: InfluxServer = request.getfixturevalue("influxd")
-        bucket = server.new_bucket()
-
-    def connect() -> Storage:
-        if request.param == "influxdb":
-            opened.append(InfluxStorage(server.url, server.org, bucket, server.admin_token))
-        else:
-            opened.append(SqliteStorage(tmp_path / "requests.sqlite"))
-        return opened[-1]
-
-    connect().set_up()
-    yield connect
-    for storage in opened:
-        storage.close()
+    return store.open
 
 
 @pytest.fixture

@@ -13,9 +13,8 @@ import pytest
 
 import oracle
 from api.app import build_app
-from influxd import InfluxServer
 from lines import valid_lines
-from stores import Store, influxdb_store, sqlite_store
+from stores import Store, sqlite_store
 
 RETENTION_DAYS = 45
 FIGURES = [
@@ -58,18 +57,6 @@ ODD_CUSTOMERS = [
 ]
 WITHOUT_PATH = [".", "..", "../..", "a/../b"]
 """Customers that HTTP clients cannot ask for in a path, for they take it for a relative one."""
-
-
-@pytest.fixture(params=["sqlite", "influxdb"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    """A fresh store of either kind."""
-    if request.param == "influxdb":
-        server: InfluxServer = request.getfixturevalue("influxd")
-        with influxdb_store(server) as opened:
-            yield opened
-    else:
-        with sqlite_store(tmp_path) as opened:
-            yield opened
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from storage.contract import Gap, LedgerRow, Sighting, Storage
 from storage.counts import Position
 
 NOW = 1_795_000_000
-on_sqlite = pytest.mark.parametrize("pipeline", ["sqlite"], indirect=True)
+on_sqlite = pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 
 
 def get(open_storage: Callable[[], Storage], *urls: str) -> list[Any]:

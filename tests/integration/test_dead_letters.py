@@ -26,7 +26,7 @@ from storage.contract import LedgerRow
 from storage.counts import CountsKey, DayCounts, Position
 from storage.sqlite import SqliteStorage
 
-on_sqlite = pytest.mark.parametrize("pipeline", ["sqlite"], indirect=True)
+on_sqlite = pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 
 
 def dead_letters(pipeline: Pipeline) -> list[dict[str, Any]]:

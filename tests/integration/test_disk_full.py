@@ -13,7 +13,7 @@ from lines import valid_lines
 from pipeline import Pipeline
 from storage.sqlite import SqliteStorage
 
-pytestmark = pytest.mark.parametrize("pipeline", ["sqlite"], indirect=True)
+pytestmark = pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 
 DISK_BYTES = 300 << 10
 

@@ -15,8 +15,8 @@ from pipeline import Pipeline
 from storage.counts import Position
 from storage.influxdb import InfluxStorage
 
-on_sqlite = pytest.mark.parametrize("pipeline", ["sqlite"], indirect=True)
-on_influxdb = pytest.mark.parametrize("pipeline", ["influxdb"], indirect=True)
+on_sqlite = pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+on_influxdb = pytest.mark.parametrize("store", ["influxdb"], indirect=True)
 
 A, B, C = (valid_lines(100, seed=seed) for seed in range(3))
 

@@ -11,7 +11,7 @@ from lines import valid_lines
 from pipeline import Pipeline
 
 pytestmark = [
-    pytest.mark.parametrize("pipeline", ["sqlite"], indirect=True),
+    pytest.mark.parametrize("store", ["sqlite"], indirect=True),
     pytest.mark.parametrize("follow", ["events", "poll"]),
 ]
 

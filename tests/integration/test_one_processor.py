@@ -13,7 +13,7 @@ from lines import valid_lines
 from pipeline import Pipeline
 from storage.influxdb import InfluxStorage
 
-on_influxdb = pytest.mark.parametrize("pipeline", ["influxdb"], indirect=True)
+on_influxdb = pytest.mark.parametrize("store", ["influxdb"], indirect=True)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from lines import valid_lines
 from pipeline import Pipeline
 from service.settings import EXIT_CONFIG
 
-on_sqlite = pytest.mark.parametrize("pipeline", ["sqlite"], indirect=True)
+on_sqlite = pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 
 
 def write(path: Path, lines: bytes) -> Path:

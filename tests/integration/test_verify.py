@@ -17,7 +17,7 @@ from pipeline import Pipeline
 from storage.contract import Gap, LedgerRow, Storage
 from storage.counts import CountsKey, DayCounts, Position
 
-on_sqlite = pytest.mark.parametrize("pipeline", ["sqlite"], indirect=True)
+on_sqlite = pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 ODD_LINES = [
     b"",
     b"\r",

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from log_generator.traffic import FAILED, PATHS, SUCCEEDED, Traffic
-from request_log.line import SECONDS_A_DAY, format_line
+from request_log.line import SECONDS_A_DAY
 from request_log.parser import Requests, parse
 
 NOW = 1_790_000_000.9
@@ -89,11 +89,12 @@ def test_traffic_looks_real() -> None:
     assert searches[len(searches) * 99 // 100] > 4 * median(searches)
 
 
-def test_lines_in_bulk_are_those_of_format_line() -> None:
+def test_lines_in_bulk_are_those_of_their_requests_one_by_one() -> None:
     data = Traffic(1, 20, history_days=3650).lines(500, NOW)
     valid = requests(data)
     one_by_one = [
-        format_line(datetime.fromtimestamp(second, timezone.utc), customer, path, status, latency)
+        f"{datetime.fromtimestamp(second, timezone.utc):%Y-%m-%d %H:%M:%S} {customer} {path} {status}"
+        f" {latency / 1000:.3f}\n".encode()
         for second, customer, path, status, latency in zip(
             valid.seconds, valid.customers, valid.paths, valid.statuses, valid.latencies, strict=True
         )

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from request_log.line import Reason, format_line
+from request_log.line import Reason, format_lines
 from request_log.parser import parse
 
 GOOD = b"2026-11-23 16:15:35 cust_5 /api/v1/resource4 200 0.772\n"
@@ -129,7 +129,8 @@ def test_days_before_the_oldest_kept_are_rejected() -> None:
 
 @given(times, st.integers(0, 86_400_000))
 def test_the_writer_writes_what_the_parser_reads(time: datetime, duration_ms: int) -> None:
-    found, rejected = parse(format_line(time, "cust_1", "/api", 200, duration_ms))
+    second = int(time.replace(tzinfo=timezone.utc).timestamp())
+    found, rejected = parse(format_lines([second], ["cust_1"], ["/api"], [200], [duration_ms]))
     assert not rejected
     assert found.latencies == [duration_ms]
     assert found.seconds == [time.replace(tzinfo=timezone.utc).timestamp()]
