@@ -4,7 +4,8 @@ InfluxDB keeps the last write of a point. A write whose outcome is unknown (a ti
 and put an old row of counts over a new one. So every row of counts and of the ledger is written at a slot, some
 nanoseconds after its time, and the highest slot counts. The processor takes the next slot, for all that it writes from
 there, when it begins and after each write that failed; it claims the slot in the store before it uses it. Rows at lower
-slots are removed little by little.
+slots are removed little by little. Rows at a slot that the store has no claim of were written after it was emptied, or
+put back to an older state, under a running processor: the next start removes them.
 
 A point that is overwritten is not replaced as a whole: a question at that moment may find some fields of the old one
 and some of the new. So what is overwritten is one field, `row`.
@@ -12,6 +13,7 @@ and some of the new. So what is overwritten is one field, `row`.
 
 import json
 import random
+import threading
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -58,9 +60,11 @@ _LINES_A_WRITE = 1_000
 _SLOTS_BEGIN = 1_767_225_600  # 2026-01-01
 _SLOTS_A_SECOND = 10
 _SLOT_STEP = 1_000
+_NO_SLOT = -1
 _RELEASED = "released"
-# A holder that is not heard of for so long is dead: it reports every second.
-_HOLDER_SILENT_SECONDS = 5.0
+_BEAT_SECONDS = 1.0
+# A holder that is not heard of for so long is dead.
+_HOLDER_SILENT_SECONDS = 10.0
 _HOLDER_LOOK_SECONDS = 0.5
 _REMOVALS_A_REPORT = 10
 _KEYS_A_QUESTION = 200
@@ -90,8 +94,12 @@ class InfluxStorage(Storage):
     def __init__(self, url: str, org: str, bucket: str, token: str, timeout: float = 10.0) -> None:
         self._bucket = bucket
         self._slot: int | None = None
+        """The one to write at; None where it must be a new one."""
+        self._claimed = _NO_SLOT
+        """The latest slot that this processor has claimed."""
         self._holder = str(Holder.this_process())
-        self._beat = 0
+        self._beating: threading.Thread | None = None
+        self._closed = threading.Event()
         self._outdated: set[CountsKey] = set()
         self._removable: list[tuple[CountsKey, int]] = []
         http: dict[str, Any] = {
@@ -111,8 +119,13 @@ class InfluxStorage(Storage):
 
     def begin(self) -> list[LedgerRow]:
         self._wait_for_holder()
-        self._claim_slot()
-        return _latest_ledger(self._ask(_LEDGER, {}))
+        slot, _ = self._latest_claim()
+        self._remove_rows_above(slot)
+        self._claim_slot(slot)
+        ledger = _latest_ledger(self._ask(_LEDGER, {}))
+        self._beating = threading.Thread(target=self._beat, name="beat", daemon=True)
+        self._beating.start()
+        return ledger
 
     def store_requests(self, batch: StoredRequests) -> list[int]:
         lines = request_lines(batch)
@@ -165,10 +178,12 @@ class InfluxStorage(Storage):
         return decode_counts(row["row"])
 
     def commit(self, counts: Mapping[CountsKey, DayCounts], ledger: Sequence[LedgerRow]) -> None:
-        slot = self._slot if self._slot is not None else self._claim_slot()
+        slot = self._slot if self._slot is not None else self._claim_slot(self._check_hold())
         # Unless everything below succeeds, its outcome is unknown, and what follows takes another slot.
         self._slot = None
-        self._write([counts_line(key, row, slot) for key, row in counts.items()])
+        # Those of all customers first: by them a start finds the days that have rows at a slot without a claim.
+        in_order = sorted(counts, key=lambda key: key[0] is not None)
+        self._write([counts_line(key, counts[key], slot) for key in in_order])
         self._write([ledger_line(row, slot) for row in ledger])
         self._slot = slot
         replaced = self._outdated & counts.keys()
@@ -176,11 +191,8 @@ class InfluxStorage(Storage):
         self._removable += [(key, slot) for key in replaced]
 
     def report(self, sightings: Sequence[Sighting]) -> None:
-        rows = self._ask(_LATEST_SLOT, {})
-        if rows and rows[0]["holder"] != self._holder:
-            raise StorageHeld(f"{Holder.decode(rows[0]['holder']).named()} has taken over writing to this store.")
-        self._beat += 1
-        self._write([holder_line(self._holder, self._beat), *map(sighting_line, sightings)])
+        self._check_hold()
+        self._write([sighting_line(row) for row in sightings])
         for _ in range(min(_REMOVALS_A_REPORT, len(self._removable))):
             self._remove_lower_slots(*self._removable.pop())
 
@@ -190,20 +202,23 @@ class InfluxStorage(Storage):
         series = '_measurement="all_day"'
         if customer is not None:
             series = f'_measurement="customer_day" AND customer="{tag(customer)}"'
-        with _errors():
-            self._client.delete_api().delete(
-                _rfc3339(day * _DAY), _rfc3339(day * _DAY + slot - 1), series, self._bucket
-            )
+        self._delete(series, day * _DAY, day * _DAY + slot - 1)
 
     def remove_expired(self, oldest_day: int) -> None:
         """InfluxDB does it by itself: the bucket's retention."""
 
     def close(self) -> None:
-        if self._beat:
-            self._write([holder_line(self._holder, _RELEASED)])
-            self._beat = 0
-        self._questions.close()
-        self._client.close()
+        self._closed.set()
+        claim, self._claimed = (self._claimed, self._holder), _NO_SLOT
+        try:
+            if self._beating is not None:
+                # A beat after the release would take it back.
+                self._beating.join()
+            if claim[0] != _NO_SLOT and self._latest_claim() == claim:
+                self._write([holder_line(self._holder, _RELEASED)])
+        finally:
+            self._questions.close()
+            self._client.close()
 
     def _wait_for_holder(self) -> None:
         """Return when no other processor is alive: it released the store, or it has not been heard of for a while."""
@@ -222,20 +237,57 @@ class InfluxStorage(Storage):
             time.sleep(_HOLDER_LOOK_SECONDS)
             beat = self._ask(_HOLDER, {})[0]["row"].partition(" ")[0]
 
-    def _claim_slot(self) -> int:
-        """Take a slot higher than all before, durably before it is used.
+    def _claim_slot(self, latest: int) -> int:
+        """Take a slot higher than all before, of which `latest` is the highest, durably before it is used.
 
         It goes by the clock: the claim of a process that died meanwhile may land after ours, and must be lower. Two
         processes that claim at the same moment take different ones, and the lower one finds out by its report.
         """
-        rows = self._ask(_LATEST_SLOT, {})
-        latest = int(rows[0]["slot"]) // _SLOT_STEP if rows else 0
         now = int((time.time() - _SLOTS_BEGIN) * _SLOTS_A_SECOND)
-        slot = max(latest + 1, now) * _SLOT_STEP + random.randrange(_SLOT_STEP)
-        self._beat += 1
-        self._write([slot_line(slot, self._holder), holder_line(self._holder, self._beat)])
-        self._slot = slot
+        slot = max(latest // _SLOT_STEP + 1, now) * _SLOT_STEP + random.randrange(_SLOT_STEP)
+        self._write([slot_line(slot, self._holder), holder_line(self._holder, time.time_ns())])
+        self._slot = self._claimed = slot
         return slot
+
+    def _latest_claim(self) -> tuple[int, str]:
+        """The highest slot that was claimed, and by whom."""
+        rows = self._ask(_LATEST_SLOT, {})
+        return (int(rows[0]["slot"]), rows[0]["holder"]) if rows else (_NO_SLOT, "")
+
+    def _check_hold(self) -> int:
+        """The latest slot, which is ours. StorageHeld where another processor has taken over, StorageRefused where the
+        store no longer has our claim."""
+        slot, holder = self._latest_claim()
+        if slot < self._claimed:
+            raise StorageRefused("This store was emptied or put back while it was written: start again.")
+        if holder != self._holder:
+            raise StorageHeld(f"{Holder.decode(holder).named()} has taken over writing to this store.")
+        return slot
+
+    def _beat(self) -> None:
+        """Say every second that this processor is alive, in a thread of its own: a commit may take many seconds."""
+        while not self._closed.wait(_BEAT_SECONDS):
+            try:
+                self._check_hold()
+                self._write([holder_line(self._holder, time.time_ns())])
+            except StorageUnavailable:
+                # Whoever writes finds the same, and says so. The store may be back at the next beat.
+                continue
+            except (StorageHeld, StorageRefused):
+                # The next report finds the same, and ends the program.
+                return
+
+    def _remove_rows_above(self, slot: int) -> None:
+        """Remove the rows at slots above the latest that was claimed."""
+        times = [divmod(row["time"], _DAY) for row in self._ask("SELECT row FROM all_day, ledger", {})]
+        for day in {day for day, of_row in times if of_row > slot}:
+            for measurement in ("all_day", "customer_day", "ledger"):
+                self._delete(f'_measurement="{measurement}"', day * _DAY + slot + 1, (day + 1) * _DAY - 1)
+
+    def _delete(self, series: str, first: int, last: int) -> None:
+        """Remove the points of these series from the one time to the other (Unix time, ns), both inclusive."""
+        with _errors():
+            self._client.delete_api().delete(_rfc3339(first), _rfc3339(last), series, self._bucket)
 
     def _write(self, lines: Sequence[bytes]) -> None:
         """Write lines, in requests of a bounded size: of half of it where they are too large."""

@@ -177,3 +177,28 @@ def test_a_file_that_is_taken_away_ends_the_processor(pipeline: Pipeline, tmp_pa
     pipeline.open_storage().set_up()
     run_until_stored(pipeline)
     assert pipeline.stored() == oracle.days_of(A + B)
+
+
+@on_influxdb
+@pytest.mark.parametrize("end", ["by itself", "killed"])
+def test_a_bucket_that_is_emptied_ends_the_processor(pipeline: Pipeline, influxd: InfluxServer, end: str) -> None:
+    pipeline.append(A)
+    pipeline.start()
+    pipeline.until_stored()
+    delete(pipeline, influxd)
+    pipeline.append(B)
+    if end == "killed":
+        # It dies before it notices, and leaves counts and a ledger that say nothing of the first part.
+        pipeline.until_stored()
+        pipeline.end(signal.SIGKILL)
+    else:
+        assert pipeline.wait() == 1
+        assert "This store was emptied or put back while it was written: start again." in pipeline.said()
+        assert "Traceback" not in pipeline.said()
+    pipeline.start()
+    # Until then the ledger is the one that was left.
+    pipeline.until(lambda: pipeline.said().count("event=following") == 2, "it follows again")
+    pipeline.until_stored()
+    assert pipeline.stored() == oracle.days_of(A + B)
+    (row,) = pipeline.ledger()
+    assert (row.read, row.stored) == (200, 200)

@@ -4,6 +4,7 @@ import copy
 import re
 import signal
 import socket
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 import oracle
 from lines import valid_lines
 from pipeline import Pipeline
+from storage.contract import StorageHeld
 from storage.influxdb import InfluxStorage
 
 on_influxdb = pytest.mark.parametrize("store", ["influxdb"], indirect=True)
@@ -70,13 +72,43 @@ def test_one_of_another_host_is_taken_over_when_it_is_silent(pipeline: Pipeline,
     dead._holder = "another-host 1 1"
     dead.begin()
     # It dies without a word.
-    dead._beat = 0
-    dead.close()
+    dead._closed.set()
     lines = valid_lines(50)
     second.append(lines)
     second.start()
     second.until_stored()
     assert second.stored() == oracle.days_of(lines)
+
+
+@on_influxdb
+def test_one_that_has_much_to_do_is_not_taken_over(pipeline: Pipeline) -> None:
+    # It does not report for a while.
+    busy, next_one = pipeline.open_storage(), pipeline.open_storage()
+    assert isinstance(busy, InfluxStorage)
+    busy._holder = "another-host 1 1"
+    busy.begin()
+    with pytest.raises(StorageHeld, match="is written by process 1 on another-host"):
+        next_one.begin()
+
+
+@on_influxdb
+def test_one_that_is_taken_over_while_it_cannot_write_does_not_take_the_store_back(pipeline: Pipeline) -> None:
+    stalled, next_one = pipeline.open_storage(), pipeline.open_storage()
+    assert isinstance(stalled, InfluxStorage)
+    assert isinstance(next_one, InfluxStorage)
+    stalled.begin()
+    next_one._holder = "another-host 1 1"
+    next_one._claim_slot(next_one._latest_claim()[0])
+    # As after a write that failed.
+    stalled._slot = None
+    with pytest.raises(StorageHeld, match="process 1 on another-host has taken over"):
+        stalled.commit({}, [])
+    stalled.close()
+    # It is not released: its holder still says that it is alive.
+    next_one._beating = threading.Thread(target=next_one._beat)
+    next_one._beating.start()
+    with pytest.raises(StorageHeld):
+        pipeline.open_storage().begin()
 
 
 @on_influxdb
