@@ -5,6 +5,7 @@ copy, and a truncated or replaced file has another.
 """
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -61,8 +62,16 @@ class Fingerprint:
 
     def matches(self, file: int, offset: int) -> bool:
         """Whether an open file holds the bytes that this fingerprint was taken of, at `offset`."""
+        return self.matches_bytes(lambda length, start: os.pread(file, length, start), offset)
+
+    def matches_bytes(self, read: Callable[[int, int], bytes], offset: int) -> bool:
+        """Whether what `read` gives, a length from a start on, is what this fingerprint was taken of, at `offset`."""
         start = max(0, offset - TAIL_BYTES)
-        return self.matches_head(file) and _hash(os.pread(file, offset - start, start)) == self.tail
+        return (
+            self.length > 0
+            and _hash(read(self.length, 0)) == self.head
+            and _hash(read(offset - start, start)) == self.tail
+        )
 
     def matches_head(self, file: int | None) -> bool:
         """Whether an open file begins like the one that this fingerprint was taken of."""

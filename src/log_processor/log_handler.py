@@ -98,7 +98,7 @@ class LogHandler:
         self._count(news)
         # The source waits until a generation's beginning is stored.
         due = (
-            any(batch.end.offset == 0 for batch in news)
+            any(batch.start == batch.end for batch in news)
             or time.monotonic() >= self._next_commit
             or self._uncommitted_lines >= LINES_A_COMMIT
         )
@@ -184,7 +184,7 @@ def _first_row(batch: Batch) -> LedgerRow:
 
 def _next_row(row: LedgerRow, batch: Batch) -> LedgerRow:
     """The ledger after a batch, which begins where the ledger ends or with a later generation."""
-    begins_generation = batch.start.offset == 0 and batch.start.generation > row.position.generation
+    begins_generation = batch.start == batch.end and batch.start.generation > row.position.generation
     if batch.start != row.position and not begins_generation:
         raise AssertionError(f"{batch.log}: lines from {row.position} to {batch.start} did not come")
     return replace(

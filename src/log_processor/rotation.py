@@ -3,15 +3,17 @@
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from heapq import merge
 from pathlib import Path
 from typing import NamedTuple
 
 from log_processor.fingerprint import HEAD_BYTES
 
 # A short number counts rotations, and 1 is the latest: `log.2`, `log.1`. A longer one is a date or a time, by which
-# the latest comes last: `log-20261123`, `log-2026112316`, `log.2026-11-23_16-15`, or Unix seconds.
+# the latest comes last: `log-20261123`, `log-2026112316`, `log.2026-11-23_16-15`, or Unix seconds. Where there are
+# both, as after a change of logrotate's settings, the time of the last writing tells which of two comes first.
 _SUFFIX = re.compile(
     r"(\.(?P<count>[0-9]{1,4})|[.-](?P<date>(19|20)[0-9]{2}-?(0[1-9]|1[0-2])[0-9T_:.-]*?|[0-9]{10}))"
     r"(?P<compressed>\.(gz|bz2|xz|zst|lz4|Z))?$"
@@ -39,6 +41,12 @@ def is_rotated_name(path: Path) -> bool:
     return _SUFFIX.search(path.name) is not None
 
 
+def rotations_ago(path: Path) -> int | None:
+    """The number in a rotated file's name; None where there is none."""
+    suffix = _SUFFIX.search(path.name)
+    return int(suffix["count"]) if suffix is not None and suffix["count"] else None
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[list[LogFile]]:
     """The files of the log at `path`, the oldest first and the log itself last, all as they were at one moment.
@@ -62,7 +70,14 @@ def _open_all(path: Path, stack: ExitStack) -> list[LogFile]:
         if suffix is not None:
             # A file stands beside itself while it is being compressed.
             ages[path.with_name(name)] = -int(suffix["count"] or 0), suffix["date"] or "", not suffix["compressed"]
-    names = [(name, not ages[name][2]) for name in sorted(ages, key=ages.__getitem__)] + [(path, False)]
+    names = [(name, not ages[name][2]) for name in sorted(ages, key=ages.__getitem__)]
+    counted = _open_each([name for name in names if rotations_ago(name[0]) is not None], stack)
+    dated = _open_each([name for name in names if rotations_ago(name[0]) is None], stack)
+    return [*merge(counted, dated, key=lambda found: found.stat.st_mtime_ns), *_open_each([(path, False)], stack)]
+
+
+def _open_each(names: Iterable[tuple[Path, bool]], stack: ExitStack) -> list[LogFile]:
+    """`names`: each with whether it is compressed."""
     files = [_open(name, compressed, stack) for name, compressed in names]
     return [found for found in files if found is not None]
 

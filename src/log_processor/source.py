@@ -108,7 +108,7 @@ class LogPartition(StatefulSourcePartition[Chunk, None]):
     def _is_beginning(self, collector: Collector) -> bool:
         """Whether a log is at the start of a generation that is not stored: nothing of it may be handed on before."""
         tail = collector.tail
-        return tail.position.offset == 0 and not self._is_stored(collector.log_name, tail.fingerprint)
+        return tail.is_beginning and not self._is_stored(collector.log_name, tail.fingerprint)
 
     def _begin(self, collector: Collector) -> list[Chunk]:
         """The chunk without lines by which the ledger comes to the start of a generation, once."""

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from log_processor.fingerprint import Fingerprint
+from log_processor.tail import Tail
 from storage.contract import LedgerRow
 from storage.counts import Position
 
@@ -20,7 +21,8 @@ def _first_position(path: Path, start: Literal["end", "beginning"]) -> tuple[Pos
     try:
         file = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
-        return Position(0, 0), ""
+        position = Position(0, 0)
+        return position, Tail(path, position, "").fingerprint
     try:
         offset = _end_of_last_line(file) if start == "end" else 0
         return Position(0, offset), str(Fingerprint.of(file, offset))

@@ -1,7 +1,8 @@
 """Follows one log from a position on, through its rotations.
 
 Rotation by rename and create, by copytruncate, by delete and create, and several of them while nobody followed: each
-begins a new generation. What was not yet read of the old one is looked for under the rotated names, by fingerprint.
+begins a new generation. What was not yet read of the old one is looked for under the rotated names, by fingerprint. A
+file that was cut at its end begins one as well, but not at its start: what was read before is not read again.
 
     bytes of the file:  |...handed on...|...read, held in `buffer`...|...not yet read...
                                         ^ position
@@ -55,7 +56,10 @@ class Tail:
         self._generation, self._offset = position
         self._file: int | None = None
         self._seen: os.stat_result
-        self._next: int | None = None
+        self._next: LogFile | None = None
+        self._is_there = False
+        """Whether the current file was among the log's when the next one was found."""
+        self._first_offset = 0
         self._next_check = 0.0
         self._loss = ""
         self.gaps: list[Gap] = []
@@ -79,6 +83,11 @@ class Tail:
     def fingerprint(self) -> str:
         """Of the file at `position`."""
         return str(self._known)
+
+    @property
+    def is_beginning(self) -> bool:
+        """Whether nothing of the generation was handed on."""
+        return self._offset == self._first_offset
 
     @property
     def size(self) -> int:
@@ -168,18 +177,25 @@ class Tail:
     def next_generation(self) -> None:
         """Go on with the start of the file that comes next. To be called when the generation has `ended`."""
         assert self._next is not None, "a generation ends when there is a next file"
+        begins = self._goes_on_at(self._next)
+        if begins:
+            self._loss = "its end was cut off or changed after it was read"
         if self._loss:
             self.gaps.append(Gap(self.position, self._loss))
             log.warning("bytes_lost", log=str(self.path), reason=self._loss, **self.position._asdict())
         if self._known.length:
-            self._generation, self._offset = self._generation + 1, 0
-        file, self._next = self._next, None
+            self._generation += 1
+            self._offset = self._first_offset = begins
+        assert self._next.file is not None
+        file, self._next = self._next.file, None
         self._read(file)
-        log.info("generation_begun", log=str(self.path), generation=self._generation)
+        if begins:
+            self._known = self._known.moved(self._seen, self._head, self._tail)
+        log.info("generation_begun", log=str(self.path), generation=self._generation, offset=self._offset)
 
     def close(self) -> None:
         """Close the file."""
-        for file in (self._file, self._next):
+        for file in (self._file, self._next and self._next.file):
             if file is not None:
                 os.close(file)
         self._file = self._next = None
@@ -229,15 +245,31 @@ class Tail:
         """Open the first file after the current one that has bytes, and note what cannot be had before it."""
         later = self._later(files)
         loss = self._loss
-        is_gone = self._file is not None and not any(map(self._is_current, files))
+        self._is_there = any(map(self._is_current, files))
+        is_gone = self._file is not None and not self._is_there
         if is_gone and any(found.path != self.path and found.file is not None for found in later):
             loss = "rotated files may have been deleted before they were read"
         for found in later:
             if found.file is None:
                 loss = loss or "a rotated file was compressed before it was read, or may not be read"
             elif found.stat.st_size:
-                self._next, self._loss = os.dup(found.file), loss
+                self._next, self._loss = found._replace(file=os.dup(found.file)), loss
                 return
+
+    def _goes_on_at(self, found: LogFile) -> int:
+        """Where what is new begins in the next file: at its start, unless it is the log that was read, cut at its end.
+
+        Files of a log do not begin with the same KiB. What it holds beyond the end of what was read was written since,
+        and if it is longer than it was, nobody knows where it was cut: then with the next line.
+        """
+        if self._is_there or self._known.length < HEAD_BYTES or not self._known.matches_head(found.file):
+            return 0
+        assert found.file is not None
+        size = found.stat.st_size
+        if size <= self._offset:
+            return size
+        newline = os.pread(found.file, MAX_LINE_BYTES, self._offset - 1).find(b"\n")
+        return self._offset + newline if newline >= 0 else size
 
     def _later(self, files: Sequence[LogFile]) -> list[LogFile]:
         """The files that came after the current one, the oldest first."""

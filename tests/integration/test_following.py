@@ -1,6 +1,8 @@
 """FOLLOW=events and FOLLOW=poll: the same results."""
 
+import os
 import shutil
+import signal
 import time
 from pathlib import Path
 
@@ -91,6 +93,37 @@ def test_a_log_that_is_copied_and_truncated_is_followed_on(pipeline: Pipeline, f
     pipeline.append(parts[1][1000:])
     pipeline.until_stored(generation=1)
     assert pipeline.stored() == oracle.days_of(b"".join(parts))
+
+
+def test_a_log_that_is_cut_at_its_end_is_not_counted_again(pipeline: Pipeline, follow: str) -> None:
+    parts = [valid_lines(50, seed=seed) for seed in range(3)]
+    follow_log(pipeline, follow)
+    pipeline.append(parts[0])
+    pipeline.until_stored()
+    os.truncate(pipeline.log, len(parts[0]) - 40)
+    pipeline.until_stored(generation=1)
+    pipeline.append(parts[1])
+    pipeline.until_stored(generation=1)
+    pipeline.end(signal.SIGKILL)
+    # As after a power cut, the log lacks what is in the store.
+    os.truncate(pipeline.log, len(parts[0]) + 100)
+    pipeline.start(FOLLOW=follow, LOG_FILE_PATH=str(pipeline.log))
+    pipeline.until_stored(generation=2)
+    pipeline.append(parts[2])
+    pipeline.until_stored(generation=2)
+    assert pipeline.stored() == oracle.days_of(b"".join(parts))
+
+
+def test_a_log_that_came_and_was_rotated_while_nobody_followed(pipeline: Pipeline, follow: str) -> None:
+    parts = [valid_lines(50, seed=seed) for seed in range(2)]
+    follow_log(pipeline, follow)
+    pipeline.end()
+    pipeline.append(parts[0])
+    pipeline.log.rename(f"{pipeline.log}.1")
+    pipeline.append(parts[1])
+    pipeline.start(FOLLOW=follow, LOG_FILE_PATH=str(pipeline.log))
+    pipeline.until_stored(generation=1)
+    assert pipeline.stored() == oracle.days_of(parts[0] + parts[1])
 
 
 def test_a_folder_that_is_deleted_and_made_again_is_followed_on(pipeline: Pipeline, follow: str) -> None:

@@ -232,6 +232,32 @@ def test_what_is_older_than_a_deleted_file_is_not_checked(pipeline: Pipeline) ->
 
 
 @on_sqlite
+def test_empty_files_are_passed_over(pipeline: Pipeline) -> None:
+    store(pipeline, lines_of(2), lines_of(1))
+    for _ in range(2):
+        rotate(pipeline.log)
+        pipeline.log.touch()
+    rotate(pipeline.log)
+    pipeline.append(lines_of(0))
+    pipeline.start()
+    pipeline.until_stored(2)
+    pipeline.end()
+    # What a compressed one held, the processor could not have known.
+    compress(pipeline.log.with_name(f"{pipeline.log.name}.2"))
+    assert verify(pipeline) == (0, ["All agree: lines 60, requests 60, rejected 0, customers 1, days 3."])
+
+
+@on_sqlite
+def test_what_is_older_than_a_file_that_cannot_be_read_is_not_checked(pipeline: Pipeline) -> None:
+    store(pipeline, lines_of(2), lines_of(1), lines_of(0, count=1_000))
+    middle = pipeline.log.with_name(f"{pipeline.log.name}.1")
+    middle.rename(f"{middle}.xz")
+    status, said = verify(pipeline)
+    assert status == 1
+    assert said[1].endswith("Of log api_requests: rotated files are no longer there (2).")
+
+
+@on_sqlite
 def test_where_no_day_is_left_nothing_was_checked(pipeline: Pipeline) -> None:
     store(pipeline, lines_of(1), lines_of(0))
     pipeline.log.with_name(f"{pipeline.log.name}.1").unlink()

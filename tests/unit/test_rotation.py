@@ -38,6 +38,15 @@ def test_the_files_of_a_log_are_in_the_order_of_their_age(tmp_path: Path, names:
         assert [found.file is None for found in files] == [name.endswith(("gz", "xz")) for name in names]
 
 
+def test_where_names_are_of_both_kinds_the_time_of_writing_tells(tmp_path: Path) -> None:
+    names = ["log-20261001", "log.3", "log.2", "log-20261120", "log.1", "log"]
+    for second, name in enumerate(names):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (second, second))
+    with opened(tmp_path / "log") as files:
+        assert [found.path.name for found in files] == names
+
+
 @pytest.mark.parametrize(
     "name", ["log.1", "log.2.gz", "log-20261123", "log-20261123.zst", "log.2026-11-23_16", "a.b.1"]
 )

@@ -158,6 +158,14 @@ class TestRename:
             log.write(data)
         assert follow(START, follower.places[1][1]).drain().lines == lines(A, B, C)
 
+    def test_to_a_name_of_another_kind_than_before(self, log: Rotating, follow: Follow) -> None:
+        log.write(D, log.path.with_name("log-20261001"))
+        log.write(A)
+        follower = follow().drain()
+        log.rename()
+        log.write(B)
+        assert follower.drain().lines == lines_of(A, 0) | lines_of(B, 1)
+
     def test_a_tenth_time(self, log: Rotating, follow: Follow) -> None:
         log.write(A)
         place = follow().drain().places[1]
@@ -268,6 +276,38 @@ class TestCopytruncate:
         log.replace(B[: len(A)])
         assert follower.drain().lines == lines(A, B)
         assert len(A) == len(B)
+
+    @pytest.mark.parametrize("live", [True, False])
+    @pytest.mark.parametrize("through", [2_000, 1_981, 1_500])
+    def test_a_file_that_was_cut_at_its_end_is_not_read_again(
+        self, log: Rotating, follow: Follow, live: bool, through: int
+    ) -> None:
+        before = b"".join(b"%019d\n" % number for number in range(100))
+        log.write(before + B[:100] + b"\n")
+        follower = follow().drain()
+        place = follower.place
+        log.replace((before + B)[:through])
+        after = follower if live else follow(*place)
+        after.drain()
+        log.write(C)
+        after.drain()
+        read = lines_of(before + B[:100] + b"\n", 0) | lines_of(C, 1, through)
+        assert follower.lines | after.lines == read
+        (gap,) = after.gaps
+        assert (gap.position, gap.reason) == (place[0], "its end was cut off or changed after it was read")
+        # As it would be after another restart.
+        assert follow(*after.place).drain().lines == {}
+
+    def test_one_that_has_grown_again_is_read_from_the_next_line(self, log: Rotating, follow: Follow) -> None:
+        before = b"".join(b"%019d\n" % number for number in range(100))
+        log.write(before + A)
+        follower = follow().drain()
+        log.replace(before + B[:50] + C + D)
+        follower.drain()
+        content = before + B[:50] + C + D
+        start = content.index(b"\n", len(before + A) - 1) + 1
+        assert follower.lines == lines_of(before + A, 0) | lines_of(content[start:], 1, start)
+        assert [gap.position for gap in follower.gaps] == [(0, len(before + A))]
 
     def test_it_is_noticed_before_the_first_line_was_handed_on(self, log: Rotating, follow: Follow) -> None:
         log.write(A)

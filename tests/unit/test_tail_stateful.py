@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from following import Follower, Line, Rotating, lines_of
 from log_processor import tail
+from log_processor.fingerprint import HEAD_BYTES
 from storage.counts import Position
 
 # Lines, made of a number of their own, so that no two places in the log look alike.
@@ -31,6 +32,8 @@ class File:
     """One file of the log; its name is told elsewhere."""
 
     content: bytes = b""
+    start: int = 0
+    """What is before belongs to the file that this one was cut from."""
     compressed: bool = False
 
 
@@ -111,6 +114,22 @@ class Following(RuleBasedStateMachine):
         self.possible_gaps.add(self.committed[0])
         self.log.replace(b"")
         self._truncated()
+
+    @precondition(lambda self: self._is_committed(self.current) and len(self.current.content) > HEAD_BYTES)
+    @rule(data=st.data())
+    def cut(self, data: st.DataObject) -> None:
+        """As a power cut does, and an editor. It is seen before the file has grown again: else nobody knows where."""
+        self.possible_gaps.add(self.committed[0])
+        length = data.draw(st.integers(HEAD_BYTES, len(self.current.content) - 1))
+        os.truncate(self.log.path, length)
+        self.log.touch(self.log.path)
+        is_written = self.written is self.current
+        self.current = File(self.current.content[:length], length)
+        if is_written:
+            self.written = self.current
+        self.files.append(self.current)
+        self.drain()
+        self.commit()
 
     @precondition(lambda self: self._is_committed(self.current))
     @rule()
@@ -199,7 +218,8 @@ class Following(RuleBasedStateMachine):
     def _lines(self, file: File, generation: int) -> dict[Position, Line]:
         """The lines of a file, but for a half one that may still be ended."""
         is_last = file is self._generations()[-1]
-        return lines_of(file.content[: file.content.rfind(b"\n") + 1] if is_last else file.content, generation)
+        end = file.content.rfind(b"\n") + 1 if is_last else len(file.content)
+        return lines_of(file.content[file.start : end], generation, file.start)
 
     def _generations(self) -> list[File]:
         return [file for file in self.files if file.content]
@@ -261,6 +281,8 @@ class Losing(Following):
 
     # Lost in a copy that nobody saw is lost in silence.
     put_a_copy_in_its_place = None
+    # What is before the cut is not a part of the file that is lost.
+    cut = None
 
     @precondition(lambda self: self.current is not None)
     @rule()

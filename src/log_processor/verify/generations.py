@@ -7,14 +7,14 @@ newer one is one later.
 import gzip
 import io
 import os
-import re
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from log_processor.fingerprint import HEAD_BYTES, TAIL_BYTES, Fingerprint
+from log_processor import rotation
+from log_processor.fingerprint import Fingerprint
 from storage.contract import LedgerRow
 from storage.counts import Position
 
@@ -34,7 +34,7 @@ class LogFile:
     def __init__(self, path: Path, stack: ExitStack) -> None:
         self.path = path
         self._file = stack.enter_context(path.open("rb", buffering=0))
-        self._is_gzip = path.suffix == ".gz"
+        self._is_gzip = _is_gzip(path)
 
     @property
     def size(self) -> int:
@@ -48,19 +48,28 @@ class LogFile:
 
     def holds(self, known: Fingerprint, offset: int) -> bool:
         """Whether this file has the bytes that the fingerprint was taken of, at `offset`."""
-        number = self._file.fileno()
-        if not self._is_gzip:
-            return known.matches(number, offset)
-        try:
-            with self._unpacked() as file:
-                head = file.read(min(HEAD_BYTES, offset or HEAD_BYTES))
-                if Fingerprint.of_bytes(number, head, b"").head != known.head:
-                    return False
-                start = max(0, offset - TAIL_BYTES)
+        with self._unpacked() as file:
+
+            def read(length: int, start: int) -> bytes:
                 file.seek(start)
-                return Fingerprint.of_bytes(number, head, file.read(offset - start)).tail == known.tail
-        except _GZIP_FAULTS:
-            return False
+                return file.read(length) or b""
+
+            try:
+                return known.matches_bytes(read, offset)
+            except _GZIP_FAULTS:
+                return False
+
+    def is_empty(self) -> bool:
+        """Whether it has no bytes of the log: then it is no generation."""
+        with self._unpacked() as file:
+            try:
+                return not file.read(1)
+            except _GZIP_FAULTS:
+                return False
+
+    def is_still(self, found: rotation.LogFile) -> bool:
+        """Whether it is the file that was found under its name."""
+        return os.path.samestat(os.fstat(self._file.fileno()), found.stat)
 
     def read(self, start: int, end: int | None, report: Callable[[int], None]) -> Iterator[bytes]:
         """The bytes from `start` to `end` (None: the file's), in blocks. `report` is told of the bytes on the disk."""
@@ -136,58 +145,49 @@ class Generations:
 def _index_of_position(files: list[LogFile], row: LedgerRow) -> int | None:
     """Which file the ledger's position is in: the log itself, or the latest rotated one that fits."""
     offset = row.position.offset
-    known = Fingerprint.decode(row.fingerprint) if row.fingerprint else None
-    if known is not None:
-        for index in reversed(range(len(files))):
-            if files[index].holds(known, offset):
-                return index
+    known = Fingerprint.decode(row.fingerprint)
+    for index in reversed(range(len(files))):
+        if files[index].holds(known, offset):
+            return index
     if offset:
         return None
     # Nothing was read of it, perhaps nothing was in it: it is the first file that was written after all the others.
-    modified = known.modified if known is not None else 0
-    return next((index for index, file in enumerate(files) if file.modified > modified), len(files))
+    return next((index for index, file in enumerate(files) if file.modified > known.modified), len(files))
 
 
 def _open_all(path: Path, stack: ExitStack) -> list[LogFile]:
-    """The log's files, oldest first, as they are at one moment: a rotation renames one after the other."""
+    """The log's files that have bytes, oldest first, as they are at one moment."""
     for look in range(_LOOKS):
-        names, has_hole = _names(path)
-        before = _inodes(names)
-        try:
-            files = [LogFile(name, stack) for name in names]
-        except FileNotFoundError:
-            continue
-        # A hole may be that of a rotation under way.
-        if before == _inodes(_names(path)[0]) and (not has_hole or look == _LOOKS - 1):
-            return files
+        with rotation.opened(path) as there:
+            found, is_whole = _unbroken(there)
+            try:
+                files = [LogFile(file.path, stack) for file in found]
+            except FileNotFoundError:
+                continue
+            # What is missing may be on its way: a rotation renames one after the other.
+            if all(map(LogFile.is_still, files, found)) and (is_whole or look == _LOOKS - 1):
+                return [file for file in files if not file.is_empty()]
         time.sleep(_BETWEEN_LOOKS_SECONDS)
     raise FilesChanged(f"{path} is being rotated again and again.")
 
 
-def _inodes(names: list[Path]) -> list[tuple[Path, int]]:
-    return [(name, name.stat().st_ino) for name in names if name.exists()]
-
-
-def _names(path: Path) -> tuple[list[Path], bool]:
-    """The log's files, oldest first: `log.3.gz`, `log.2`, `log.1`, `log`, or `log-20261123.gz`, `log-20261124`, `log`.
-
-    And whether there was a hole in the numbers. What is beyond it is left out, for it is not the generation that its
-    place tells.
-    """
-    pattern = re.compile(re.escape(path.name) + r"[.-]([0-9][0-9T_.:-]*?)(\.gz)?")
-    numbered: dict[int, Path] = {}
-    dated: dict[str, Path] = {}
-    # Sorted, so that of `log.1` and `log.1.gz` the first is kept: the second is still being written then.
-    for found in sorted(path.parent.iterdir()) if path.parent.is_dir() else []:
-        match = pattern.fullmatch(found.name)
-        if match is None:
+def _unbroken(there: Sequence[rotation.LogFile]) -> tuple[list[rotation.LogFile], bool]:
+    """The files back to where one cannot be read or is missing, and whether those are all: what is older is not the
+    generation that its place tells."""
+    found: list[rotation.LogFile] = []
+    later: int | None = None
+    for file in reversed(there):
+        if found and file.file is None and file.path.with_suffix("") == found[-1].path:
+            # It is being compressed, and stands beside itself.
             continue
-        # A short number counts rotations, and 1 is the latest; a longer one is a date.
-        if match[1].isdigit() and len(match[1]) <= 4:
-            numbered.setdefault(int(match[1]), found)
-        else:
-            dated.setdefault(match[1], found)
-    in_order = sorted(numbered)
-    unbroken = [number for place, number in enumerate(in_order) if number == place + min(1, in_order[0])]
-    names = [numbered[number] for number in reversed(unbroken)] + [dated[date] for date in sorted(dated)]
-    return names + [path] * path.exists(), len(unbroken) < len(numbered)
+        number = rotation.rotations_ago(file.path)
+        is_next = number is None or (number in (0, 1) if later is None else number == later + 1)
+        if not is_next or (file.file is None and not _is_gzip(file.path)) or not os.access(file.path, os.R_OK):
+            return found[::-1], False
+        later = number if number is not None else later
+        found.append(file)
+    return found[::-1], True
+
+
+def _is_gzip(path: Path) -> bool:
+    return path.suffix == ".gz"
