@@ -18,8 +18,8 @@ WORKDIR /app
 ENV PYTHONPATH=/app/src PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 COPY --from=builder /venv /venv
 COPY src src
-# Any user may run it, so the folder that the tokens' volume covers must be anyone's.
-RUN python -m compileall -q src && mkdir --mode=0777 secrets
+# Any user may run it, so the folders that the tokens' volumes cover must be anyone's.
+RUN python -m compileall -q src && mkdir -p secrets/log_processor secrets/api && chmod 0777 secrets/*
 ARG WORKERS=4
 ENV WORKERS=$WORKERS
 

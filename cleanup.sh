@@ -16,14 +16,7 @@ It leaves everything else: a log that was only followed, and the images of Pytho
 END
 }
 
-case ${1:-} in
-  "") ;;
-  --help)
-    usage
-    exit
-    ;;
-  *) unknown_argument "$1" ;;
-esac
+takes_no_arguments "$@"
 
 remove_container_things() {
   if ! engine_answers; then

@@ -281,7 +281,7 @@ show_how_to_ask() {
 
 The api:    $(api_url)
 Swagger:    $(api_url)/docs
-The log:    $log
+The log:    ${LOG_FILES:-$log}
 END
   [ "$mode" != docker ] || say "InfluxDB:   http://127.0.0.1:$INFLUXDB_PORT"
   cat <<END

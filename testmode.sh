@@ -26,14 +26,7 @@ show_tests() {
 END
 }
 
-case ${1:-} in
-  "") ;;
-  --help)
-    usage
-    exit
-    ;;
-  *) unknown_argument "$1" ;;
-esac
+takes_no_arguments "$@"
 
 load_settings
 docker_is_usable || die "$docker_problem, and test mode is made of containers.

@@ -22,6 +22,18 @@ unknown_argument() {
   exit 2
 }
 
+# For a script without arguments of its own: takes_no_arguments "$@".
+takes_no_arguments() {
+  case ${1:-} in
+    "") ;;
+    --help)
+      usage
+      exit
+      ;;
+    *) unknown_argument "$1" ;;
+  esac
+}
+
 # Export the variables of .env.local that the shell does not set.
 load_settings() {
   local line

@@ -25,7 +25,8 @@ find_python() {
 # Make .venv, and install what the given lock files say; nothing where that was done before and they are the same.
 prepare_venv() {
   local lock python
-  if ! is_fit "$VENV_PYTHON"; then
+  # It has no pip where making it was interrupted.
+  if ! is_fit "$VENV_PYTHON" || ! "$VENV_PYTHON" -m pip --version >/dev/null 2>&1; then
     python=$(find_python) ||
       die "Python 3.10, 3.11 or 3.12 with its venv module is needed, and there is none on PATH (Debian: apt install python3-venv)"
     say "Making .venv with $("$python" --version)"

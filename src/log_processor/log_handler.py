@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
+from operator import itemgetter
 
 from log_processor.chunk import Batch, reject
 from log_processor.dead_letters import DeadLetters
@@ -25,6 +26,7 @@ from storage.counts import CountsKey, DayCounts
 
 # Rows of counts that stay in memory; one that has left is read back.
 ROWS_IN_MEMORY = 50_000
+ROWS_A_READ = 1_000
 REJECTED_LINES_SHOWN = 10
 GAPS_KEPT = 100
 # Writing the counts takes time from storing requests, the more the more customers are busy. So the next time waits for
@@ -135,10 +137,12 @@ class LogHandler:
             return
         for name in {batch.log for batch in batches}:
             counts = EpochCounts([batch for batch in batches if batch.log == name])
-            missing = [key for key in counts.keys if key not in self._rows]
-            if missing:
-                found = until_stored(partial(self._storage.read_counts, missing))
-                self._rows.update({key: found.get(key) or DayCounts() for key in missing})
+            # By days, for a question is about one. In parts, for one that fails is asked again from its beginning.
+            missing = sorted((key for key in counts.keys if key not in self._rows), key=itemgetter(1))
+            for first in range(0, len(missing), ROWS_A_READ):
+                part = missing[first : first + ROWS_A_READ]
+                found = until_stored(partial(self._storage.read_counts, part))
+                self._rows.update({key: found.get(key) or DayCounts() for key in part})
             counts.add_to(self._rows)
             self._uncommitted |= counts.keys
         for batch in batches:

@@ -49,7 +49,7 @@ class SetupSettings(StoreLocation):
     docker_influxdb_init_admin_token: str = Field(default="", validate_default=True, repr=False)
     """The token that the InfluxDB image gives its first user, who may do everything."""
     tokens_path: ProjectPath = Field(default=Path("secrets"), validate_default=True)
-    """The folder for the services' tokens: log_processor.token and api.token."""
+    """The folder for the services' tokens, each in a folder of its own: log_processor/token and api/token."""
     logging_level: Level = "INFO"
 
     @field_validator("docker_influxdb_init_admin_token")
@@ -75,7 +75,7 @@ def _set_up_influxdb(settings: SetupSettings) -> None:
         organization = _find_organization(admin, settings)
         bucket = _make_bucket(admin, organization, settings)
         for service, actions in ACTIONS.items():
-            path = settings.tokens_path / f"{service}.token"
+            path = settings.tokens_path / service / "token"
             if _works(_read_token(path), actions, bucket, settings):
                 log.info("token_kept", service_name=service, path=str(path))
             else:

@@ -96,7 +96,7 @@ def authorizations(influxd: InfluxServer, bucket: str) -> list[str]:
 
 
 def read(tokens: Path) -> dict[str, str]:
-    return {service: (tokens / f"{service}.token").read_text().strip() for service in SERVICES}
+    return {service: (tokens / service / "token").read_text().strip() for service in SERVICES}
 
 
 def write(influxd: InfluxServer, bucket: str, token: str) -> int:
@@ -134,8 +134,9 @@ def test_it_makes_the_bucket_and_a_token_for_each_service(
     ended = setup()
     assert ended.returncode == 0, ended
     assert retention(influxd, bucket) == (47 * DAY, 7 * DAY)
-    assert sorted(path.name for path in tokens.iterdir()) == ["api.token", "log_processor.token"]
-    assert {stat.S_IMODE(path.stat().st_mode) for path in tokens.iterdir()} == {0o600}
+    files = sorted(path for path in tokens.rglob("*") if path.is_file())
+    assert files == [tokens / "api" / "token", tokens / "log_processor" / "token"]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
     assert_right_permissions(influxd, bucket, read(tokens))
     for secret in (influxd.admin_token, *read(tokens).values()):
         assert secret not in ended.stdout + ended.stderr
@@ -181,7 +182,7 @@ def test_a_token_that_does_not_serve_is_made_anew_and_the_other_kept(
 ) -> None:
     setup()
     first = read(tokens)
-    path = tokens / "log_processor.token"
+    path = tokens / "log_processor" / "token"
     if content is None:
         path.unlink()
     else:
@@ -202,7 +203,7 @@ def test_a_token_that_could_write_is_not_kept_for_the_api(
     influxd: InfluxServer, bucket: str, tokens: Path, setup: Setup
 ) -> None:
     setup()
-    (tokens / "api.token").write_text(read(tokens)["log_processor"])
+    (tokens / "api" / "token").write_text(read(tokens)["log_processor"])
     setup()
     assert_right_permissions(influxd, bucket, read(tokens))
 

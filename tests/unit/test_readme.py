@@ -40,7 +40,6 @@ ELSEWHERE = {
     "./cleanup.sh": (".ci/run", "./cleanup.sh"),
     "./run_tests.sh": (".ci/run", "./run_tests.sh --docker"),
     "./testmode.sh": (".ci/run", "./testmode.sh"),
-    "docker exec log_processor python -m log_processor verify": ("tests/integration/test_verify.py", '"verify"'),
 }
 """Commands that are run where this says, in this form. Other commands of docker are in .ci/run word for word."""
 
