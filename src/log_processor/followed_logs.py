@@ -63,6 +63,10 @@ class FollowedLogs:
         """Whether lines wait for their batch to become due."""
         return any(collector.tail.lines for collector in self._collectors.values())
 
+    def have_grown(self) -> bool:
+        """Whether a log's file has something that was not read."""
+        return any(collector.tail.has_grown() for collector in self._collectors.values())
+
     def sightings(self) -> list[Sighting]:
         """Each log as it is now."""
         return [collector.sighting() for collector in self._collectors.values()]

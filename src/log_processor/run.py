@@ -56,7 +56,7 @@ def run(settings: ProcessorSettings) -> None:
 
     def partition() -> LogPartition:
         interval = timedelta(milliseconds=settings.poll_interval_ms)
-        waits = waiter(settings.follow, followed.folders, busy)
+        waits = waiter(settings.follow, followed.folders, followed.have_grown, interval.total_seconds(), busy)
         return LogPartition(followed, waits, interval, stop.is_set, handler.epoch_wanted, handler.is_stored)
 
     # Millions of short-lived rows and hardly a cycle: the default would look for cycles all the time.

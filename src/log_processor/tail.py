@@ -103,14 +103,19 @@ class Tail:
         with opened(self.path) as files:
             return rest + sum(found.stat.st_size for found in self._later(files) if found.file is not None)
 
+    def has_grown(self) -> bool:
+        """Whether the current file is another than when it was read."""
+        if self._file is None:
+            return False
+        found = os.fstat(self._file)
+        return (found.st_size, found.st_mtime_ns) != (self._end(), self._seen.st_mtime_ns)
+
     def fill(self, limit: int) -> bool:
         """Read up to `limit` more bytes into the buffer; whether there were any."""
-        if self._file is None:
+        if self._file is None or not self.has_grown():
             return False
         end = self._end()
         found = os.fstat(self._file)
-        if (found.st_size, found.st_mtime_ns) == (end, self._seen.st_mtime_ns):
-            return False
         # Some bytes are read again, to see that the file is still the one they came from.
         data = os.pread(self._file, len(self._last_read) + limit, end - len(self._last_read))
         if not data.startswith(self._last_read):

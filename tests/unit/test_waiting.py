@@ -152,12 +152,23 @@ def test_without_a_listener_it_polls(
         raise OSError(errno.EMFILE, "Too many open files")
 
     monkeypatch.setattr(inotify_simple, "INotify", refuse)
-    polling: Waiter = waiter("events", lambda: [folder], lambda: False)
+    polling: Waiter = waiter("events", lambda: [folder], lambda: False, 0.001, lambda: False)
     assert isinstance(polling, Polling)
     assert "Too many open files" in capsys.readouterr().out
 
 
 def test_poll_is_poll(folder: Path) -> None:
-    polling = waiter("poll", lambda: [folder], lambda: False)
+    polling = waiter("poll", lambda: [folder], lambda: False, 0.001, lambda: False)
     assert isinstance(polling, Polling)
+    assert polling.wait() is NOTHING
+
+
+def test_polling_returns_when_a_log_has_grown(folder: Path) -> None:
+    looks = iter([False, False, True])
+    polling = waiter("poll", lambda: [folder], lambda: next(looks), 0.001, lambda: False)
+    assert polling.wait() is HAPPENED
+
+
+def test_polling_does_not_wait_while_there_is_something_to_do(folder: Path) -> None:
+    polling = waiter("poll", lambda: [folder], lambda: True, 0.001, lambda: True)
     assert polling.wait() is NOTHING
