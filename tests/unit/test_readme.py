@@ -39,6 +39,10 @@ ELSEWHERE = {
     ),
     "./cleanup.sh": (".ci/run", "./cleanup.sh"),
     "./run_tests.sh": (".ci/run", "./run_tests.sh --docker"),
+    "PYTHONPATH=src:tests .venv/bin/python -m torture --store sqlite --kills 100": (
+        ".ci/run",
+        "python -m torture --store sqlite --kills 3",
+    ),
     "./testmode.sh": (".ci/run", "./testmode.sh"),
 }
 """Commands that are run where this says, in this form. Other commands of docker are in .ci/run word for word."""
