@@ -7,6 +7,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 
+from api.answering import Answers
 from api.routes import router
 from service.logs import logger
 from storage.contract import Storage, StorageRefused, StorageUnavailable
@@ -35,6 +36,7 @@ def build_app(storage: Storage, retention_days: int) -> FastAPI:
         swagger_ui_parameters={"validatorUrl": None},
     )
     app.state.storage = storage
+    app.state.answers = Answers(storage)
     app.state.retention_days = retention_days
     app.include_router(router)
     app.add_exception_handler(StorageUnavailable, _unavailable)

@@ -4,12 +4,13 @@ import asyncio
 import time
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request
+from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request, Response
 
-from api.answers import Direction, Order, customer_list, range_statistics
+from api.answering import Answers
+from api.answers import Answer, Direction, Order, customer_list, range_statistics
 from api.dates import DateRange, IsoDate, date_range, utc_today
 from api.models import CustomerList, Statistics, Status, StoreStatus, problem
-from api.status import store_status, stored_through
+from api.status import store_status
 from storage.contract import Storage
 
 MAX_PAGE = 1000
@@ -25,6 +26,20 @@ _AWAY: dict[int | str, dict[str, Any]] = {
         "The store does not answer, or refuses to.", "InfluxDB cannot be reached: All connection attempts failed"
     )
 }
+_ANSWERED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "headers": {
+            "ETag": {
+                "description": "Weak: it changes when the store's ledger does, and not with `complete_through` alone. "
+                "In `If-None-Match` it saves the same answer.",
+                "schema": {"type": "string"},
+            },
+            "Cache-Control": {"description": "`no-cache`: ask each time.", "schema": {"type": "string"}},
+        }
+    },
+    304: {"description": "Nothing but `complete_through` has changed since the answer that `If-None-Match` names."},
+    **_AWAY,
+}
 
 router = APIRouter()
 
@@ -32,6 +47,11 @@ router = APIRouter()
 async def _storage(request: Request) -> Storage:
     storage: Storage = request.app.state.storage
     return storage
+
+
+async def _answers(request: Request) -> Answers:
+    answers: Answers = request.app.state.answers
+    return answers
 
 
 async def _dates(
@@ -53,12 +73,21 @@ async def _dates(
 
 
 Store = Annotated[Storage, Depends(_storage)]
+Answering = Annotated[Answers, Depends(_answers)]
 Dates = Annotated[DateRange, Depends(_dates)]
 
 
-@router.get("/customers", tags=["statistics"], summary="The customers and their totals", responses=_AWAY)
+@router.get(
+    "/customers",
+    tags=["statistics"],
+    summary="The customers and their totals",
+    response_model=CustomerList,
+    responses=_ANSWERED,
+)
 async def customers(
+    request: Request,
     storage: Store,
+    answers: Answering,
     dates: Dates,
     order: Annotated[
         Order, Query(description="What to sort by; equal ones are in the order of their id.")
@@ -66,43 +95,55 @@ async def customers(
     direction: Direction = "descending",
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE, description="How many customers at most.")] = 100,
     offset: Annotated[int, Query(ge=0, description="How many customers to pass over.")] = 0,
-) -> CustomerList:
+) -> Response:
     """Every customer that has requests in the range, with the figures over the range, sorted and in pages."""
-    complete_through = await stored_through(storage)
-    counts = await storage.customers(dates.days[0], dates.days[-1]) if dates.days else {}
-    # In a thread, for with 100,000 customers this takes a second.
-    return await asyncio.to_thread(customer_list, dates, complete_through, counts, order, direction, limit, offset)
+
+    async def build() -> Answer:
+        counts = await storage.customers(dates.days[0], dates.days[-1]) if dates.days else {}
+        # In a thread, for with 100,000 customers this takes a second.
+        return await asyncio.to_thread(customer_list, dates, counts, order, direction, limit, offset)
+
+    return await answers.respond(request, ("customers", dates, order, direction, limit, offset), build)
 
 
 @router.get(
     "/customers/stats",
     tags=["statistics"],
     summary="The statistics of all customers together, or of any one",
-    responses={**_UNKNOWN, **_AWAY},
+    response_model=Statistics,
+    responses={**_UNKNOWN, **_ANSWERED},
 )
 async def stats(
+    request: Request,
     storage: Store,
+    answers: Answering,
     dates: Dates,
     customer_id: Annotated[
         str | None, Query(min_length=1, description="Of this customer alone; any id can be asked for in this way.")
     ] = None,
-) -> Statistics:
+) -> Response:
     """The figures over the range and of each of its days."""
-    complete_through = await stored_through(storage)
-    days = await storage.days(customer_id, dates.days[0], dates.days[-1]) if dates.days else {}
-    if not days and customer_id is not None and not await storage.knows(customer_id):
-        raise HTTPException(404, _unknown(customer_id))
-    return range_statistics(customer_id, dates, complete_through, days)
+
+    async def build() -> Answer:
+        days = await storage.packed_days(customer_id, dates.days[0], dates.days[-1]) if dates.days else {}
+        if not days and customer_id is not None and not await storage.knows(customer_id):
+            raise HTTPException(404, _unknown(customer_id))
+        return range_statistics(customer_id, dates, days)
+
+    return await answers.respond(request, ("stats", dates, customer_id), build)
 
 
 @router.get(
     "/customers/{customer_id:path}/stats",
     tags=["statistics"],
     summary="The statistics of one customer",
-    responses={**_UNKNOWN, **_AWAY},
+    response_model=Statistics,
+    responses={**_UNKNOWN, **_ANSWERED},
 )
 async def customer_stats(
+    request: Request,
     storage: Store,
+    answers: Answering,
     dates: Dates,
     customer_id: Annotated[
         str,
@@ -113,15 +154,15 @@ async def customer_stats(
             openapi_examples={"customer": {"summary": "A customer", "value": "cust_1"}},
         ),
     ],
-) -> Statistics:
+) -> Response:
     """The figures over the range and of each of its days. Zeros and nulls where there are no requests in the range."""
-    return await stats(storage, dates, customer_id)
+    return await stats(request, storage, answers, dates, customer_id)
 
 
 @router.get("/status", tags=["service"], summary="How far the store is in each log", responses=_AWAY)
-async def status(storage: Store) -> StoreStatus:
+async def status(answers: Answering) -> StoreStatus:
     """What was read, stored and rejected of each log, what is not stored yet, and when the processor was last seen."""
-    return await store_status(storage, time.time())
+    return store_status(await answers.progress(), time.time())
 
 
 @router.get("/health", tags=["service"], summary="Whether the api answers")

@@ -1,8 +1,8 @@
 """How far the store is in each log, from the ledger and what the processor saw last."""
 
-import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timezone
+from hashlib import blake2b
 
 from api.models import LogStatus, MissingPart, Place, Seen, StoreStatus
 from storage.contract import LedgerRow, Sighting, Storage
@@ -12,19 +12,29 @@ from storage.counts import Position
 SAME_REPORT_SECONDS = 10.0
 
 
-async def stored_through(storage: Storage) -> datetime | None:
-    """The `complete_through` of all counts that are asked for after this, and not before."""
-    ledger, sightings = await asyncio.gather(storage.ledger(), storage.sightings())
-    return _utc_or_none(_complete_through(ledger, sightings))
+class Progress:
+    """How far the store is: its ledger, and the processor's latest sightings."""
+
+    def __init__(self, ledger: Sequence[LedgerRow], sightings: Sequence[Sighting]) -> None:
+        self.ledger = ledger
+        self.sightings = sightings
+        self.ledger_hash = blake2b(repr(ledger).encode(), digest_size=16).digest()
+        """Another one as soon as the ledger has moved."""
+        self.complete_through = _utc_or_none(_complete_through(ledger, sightings))
+        """That of all counts that are asked for after this, and not before."""
 
 
-async def store_status(storage: Storage, now: float) -> StoreStatus:
+async def progress(storage: Storage) -> Progress:
+    """How far the store is now."""
+    return Progress(*await storage.progress())
+
+
+def store_status(progress: Progress, now: float) -> StoreStatus:
     """The status at `now` (Unix time, s)."""
-    ledger, sightings = await asyncio.gather(storage.ledger(), storage.sightings())
-    seen = {sighting.log: sighting for sighting in sightings}
+    seen = {sighting.log: sighting for sighting in progress.sightings}
     return StoreStatus(
-        complete_through=_utc_or_none(_complete_through(ledger, sightings)),
-        logs=[_log_status(row, seen.get(row.log), now) for row in ledger],
+        complete_through=progress.complete_through,
+        logs=[_log_status(row, seen.get(row.log), now) for row in progress.ledger],
     )
 
 

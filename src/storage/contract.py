@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from request_log.line import Reason
 from request_log.parser import Requests
@@ -88,6 +88,13 @@ class StoredRequests:
     requests: Requests
 
 
+class PackedCounts(NamedTuple):
+    """A row of counts as it is stored, see storage.text."""
+
+    statuses: str
+    latencies: str
+
+
 class Storage(ABC):
     """A connection to the store.
 
@@ -149,6 +156,10 @@ class Storage(ABC):
         """The counts of a customer, or of all together (None), of each day in the range that has any."""
 
     @abstractmethod
+    async def packed_days(self, customer: str | None, first: int, last: int) -> dict[int, PackedCounts]:
+        """The same, as it is stored."""
+
+    @abstractmethod
     async def knows(self, customer: str) -> bool:
         """Whether there are requests of this customer on any day."""
 
@@ -162,8 +173,8 @@ class Storage(ABC):
         """The ledger, a row a log."""
 
     @abstractmethod
-    async def sightings(self) -> list[Sighting]:
-        """The latest sighting of each log."""
+    async def progress(self) -> tuple[list[LedgerRow], list[Sighting]]:
+        """The ledger, and the latest sighting of each log."""
 
     @abstractmethod
     async def aclose(self) -> None:

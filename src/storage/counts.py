@@ -1,7 +1,6 @@
 """The counts of one customer's one day, from which every figure is computed."""
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -32,11 +31,3 @@ class DayCounts:
         """Add another's counts; `applied` stays as it is."""
         self.statuses.update(other.statuses)
         self.latencies.update(other.latencies)
-
-
-def merge(days: Iterable[DayCounts]) -> DayCounts:
-    """The counts of several days together, without `applied`."""
-    total = DayCounts()
-    for day in days:
-        total.add(day)
-    return total

@@ -31,6 +31,7 @@ from influxdb_client.rest import ApiException
 from request_log.line import SECONDS_A_DAY
 from storage.contract import (
     LedgerRow,
+    PackedCounts,
     Sighting,
     Storage,
     StorageError,
@@ -71,6 +72,7 @@ _KEYS_A_QUESTION = 200
 _LATEST_SLOT = "SELECT slot, holder FROM slots ORDER BY time DESC LIMIT 1"
 _HOLDER = "SELECT row FROM holder"
 _LEDGER = "SELECT row FROM ledger GROUP BY log"
+_SIGHTINGS = "SELECT row FROM sightings GROUP BY log"
 _IN_RANGE = "time >= $start AND time < $end"
 _BAD_REQUEST = {400, 413}
 _REFUSALS = {401, 403, 404, 422}
@@ -104,7 +106,8 @@ class InfluxStorage(Storage):
         self._removable: list[tuple[CountsKey, int]] = []
         http: dict[str, Any] = {
             "base_url": url,
-            "headers": {"Authorization": f"Token {token}"},
+            # Compressing its answer takes the server several times as long as all the rest of it.
+            "headers": {"Authorization": f"Token {token}", "Accept-Encoding": "identity"},
             "timeout": timeout,
         }
         self._questions = httpx.Client(**http)
@@ -315,12 +318,21 @@ class InfluxStorage(Storage):
         await self._ask_async("SELECT slot FROM slots LIMIT 1", {})
 
     async def days(self, customer: str | None, first: int, last: int) -> dict[int, DayCounts]:
+        return {day: decode_counts(row) for day, row in (await self._days(customer, first, last)).items()}
+
+    async def packed_days(self, customer: str | None, first: int, last: int) -> dict[int, PackedCounts]:
+        rows = await self._days(customer, first, last)
+        return {day: PackedCounts(*row.split(" ", 2)[:2]) for day, row in rows.items()}
+
+    async def _days(self, customer: str | None, first: int, last: int) -> dict[int, str]:
+        """The rows, as they are stored."""
         if customer is None:
             rows = await self._ask_async(f"SELECT row FROM all_day WHERE {_IN_RANGE}", _range(first, last))
         else:
             query = f"SELECT row FROM customer_day WHERE customer = $customer AND {_IN_RANGE}"
             rows = await self._ask_async(query, {**_range(first, last), "customer": tag(customer)})
-        return {row["time"] // _DAY: decode_counts(row["row"]) for row in rows}
+        # In the order of time: the highest slot of a day is the last.
+        return {row["time"] // _DAY: row["row"] for row in rows}
 
     async def knows(self, customer: str) -> bool:
         query = "SELECT row FROM customer_day WHERE customer = $customer LIMIT 1"
@@ -339,9 +351,13 @@ class InfluxStorage(Storage):
     async def ledger(self) -> list[LedgerRow]:
         return _latest_ledger(await self._ask_async(_LEDGER, {}))
 
-    async def sightings(self) -> list[Sighting]:
-        rows = await self._ask_async("SELECT row FROM sightings GROUP BY log", {})
-        return sorted((decode_sighting(unquote(row["log"]), row["row"]) for row in rows), key=attrgetter("log"))
+    async def progress(self) -> tuple[list[LedgerRow], list[Sighting]]:
+        with _errors():
+            ledger, sightings = _results(
+                await self._async_questions.get("/query", params=self._question(f"{_LEDGER};{_SIGHTINGS}", {}))
+            )
+        seen = (decode_sighting(unquote(row["log"]), row["row"]) for row in sightings)
+        return _latest_ledger(ledger), sorted(seen, key=attrgetter("log"))
 
     async def aclose(self) -> None:
         await self._async_questions.aclose()
@@ -399,10 +415,19 @@ def _latest_ledger(rows: list[_Row]) -> list[LedgerRow]:
 
 
 def _rows(response: httpx.Response) -> list[_Row]:
-    """The rows of an InfluxQL answer, tags of GROUP BY included."""
+    """The rows that answer a question of one statement."""
+    (rows,) = _results(response)
+    return rows
+
+
+def _results(response: httpx.Response) -> list[list[_Row]]:
+    """The rows that answer each statement of a question in InfluxQL, tags of GROUP BY included."""
     if response.status_code != httpx.codes.OK:
         raise _error(response.status_code, response.text)
-    result = response.json()["results"][0]
+    return [_statement_rows(result) for result in response.json()["results"]]
+
+
+def _statement_rows(result: dict[str, Any]) -> list[_Row]:
     if "error" in result:
         raise StorageRefused(f"InfluxDB does not answer this question: {result['error']}")
     return [

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from request_log.line import SECONDS_A_DAY
 from storage.contract import (
     LedgerRow,
+    PackedCounts,
     Sighting,
     Storage,
     StorageHeld,
@@ -213,13 +214,16 @@ class SqliteStorage(Storage):
         await self._ask(lambda connection: connection.execute("SELECT 1 FROM ledger LIMIT 1").fetchone())
 
     async def days(self, customer: str | None, first: int, last: int) -> dict[int, DayCounts]:
+        packed = await self.packed_days(customer, first, last)
+        return {
+            day: DayCounts(decode_counter(counts.statuses), decode_counter(counts.latencies))
+            for day, counts in packed.items()
+        }
+
+    async def packed_days(self, customer: str | None, first: int, last: int) -> dict[int, PackedCounts]:
         query = "SELECT day, statuses, latencies FROM customer_day WHERE customer = ? AND day BETWEEN ? AND ?"
-
-        def ask(connection: sqlite3.Connection) -> dict[int, DayCounts]:
-            rows = connection.execute(query, (customer or _ALL, first, last))
-            return {row[0]: DayCounts(decode_counter(row[1]), decode_counter(row[2])) for row in rows}
-
-        return await self._ask(ask)
+        rows = await self._ask(lambda connection: connection.execute(query, (customer or _ALL, first, last)).fetchall())
+        return {day: PackedCounts(*counts) for day, *counts in rows}
 
     async def knows(self, customer: str) -> bool:
         query = "SELECT 1 FROM customer_day WHERE customer = ? LIMIT 1"
@@ -240,10 +244,17 @@ class SqliteStorage(Storage):
     async def ledger(self) -> list[LedgerRow]:
         return await self._ask(_ledger)
 
-    async def sightings(self) -> list[Sighting]:
+    async def progress(self) -> tuple[list[LedgerRow], list[Sighting]]:
         query = "SELECT log, time, generation, offset, size, bytes_behind FROM sightings ORDER BY log"
-        rows = await self._ask(lambda connection: connection.execute(query).fetchall())
-        return [Sighting(row[0], row[1], Position(row[2], row[3]), row[4], row[5]) for row in rows]
+
+        def ask(connection: sqlite3.Connection) -> tuple[list[LedgerRow], list[Sighting]]:
+            rows = connection.execute(query)
+            return _ledger(connection), [
+                Sighting(log, time, Position(generation, offset), size, behind)
+                for log, time, generation, offset, size, behind in rows
+            ]
+
+        return await self._ask(ask)
 
     async def aclose(self) -> None:
         return

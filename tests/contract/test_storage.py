@@ -169,7 +169,7 @@ def test_sightings_come_back(open_storage: OpenStorage) -> None:
         writing.report(rows)
 
     async def ask() -> None:
-        assert await asking.sightings() == rows
+        assert await asking.progress() == ([], rows)
         await asking.aclose()
 
     asyncio.run(ask())

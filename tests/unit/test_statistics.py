@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import oracle
-from storage.counts import DayCounts, merge
-from storage.statistics import statistics
+from storage.contract import PackedCounts
+from storage.counts import DayCounts
+from storage.statistics import figures, statistics
+from storage.tally import merge, unpack
 from storage.text import decode_counter, encode_counter
 
 requests = st.lists(st.tuples(st.integers(100, 599), st.integers(0, 86_400_000)), min_size=1, max_size=400)
@@ -34,9 +36,20 @@ def test_without_requests_there_is_nothing_to_divide() -> None:
     assert astuple(statistics(DayCounts())) == (0, 0, 0, None, None, None, None)
 
 
-@given(requests, requests)
-def test_days_add_up(one: list[tuple[int, int]], other: list[tuple[int, int]]) -> None:
-    assert statistics(merge([counts_of(one), counts_of(other)])) == statistics(counts_of(one + other))
+@given(st.lists(requests, max_size=4))
+def test_days_add_up_as_they_are_stored(days: list[list[tuple[int, int]]]) -> None:
+    rows = [counts_of(day) for day in days]
+    stored = [PackedCounts(encode_counter(row.statuses), encode_counter(row.latencies)) for row in rows]
+    assert [figures(unpack(row)) for row in stored] == [statistics(row) for row in rows]
+    assert figures(merge([unpack(row) for row in stored])) == statistics(counts_of(sum(days, [])))
+
+
+def test_very_many_latencies_are_figured_as_well() -> None:
+    row = DayCounts(Counter({200: 3_000, 500: 3_000}), Counter({28_800 * n: 2 for n in range(3_000)}))
+    stored = PackedCounts(encode_counter(row.statuses), encode_counter(row.latencies))
+    assert astuple(figures(unpack(stored))) == oracle.figures(
+        [(status, f"{28_800 * n // 1000}.{28_800 * n % 1000:03d}") for status in (200, 500) for n in range(3_000)]
+    )
 
 
 @given(st.dictionaries(st.integers(0, 2**63), st.integers(1, 2**63)))
