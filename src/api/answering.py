@@ -1,23 +1,37 @@
 """Answers requests: with what was built before, as long as the store's ledger has not moved since."""
 
 import re
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import date
 from functools import partial
 from hashlib import blake2b
 
 from fastapi import Request, Response
-from pydantic_core import to_json
 
 from api.answers import Answer
-from api.sharing import BuiltAnswers, SharedQuestion
+from api.questions import Question
+from api.sharing import Built, SharedQuestion
 from api.status import Progress, progress
 from storage.contract import Storage
 
-_MAX_BYTES = 32 << 20
+_BYTES_BUILT = 32 << 20
+_REQUESTS_KNOWN = 10_000
+_OVERHEAD_BYTES = 1_000
 _QUOTED = re.compile(r'"[^"]*"')
 
-Question = tuple[object, ...]
-"""All that an answer depends on but the store's content."""
+
+@dataclass(frozen=True, slots=True)
+class _Tagged:
+    """An answer, and what names it."""
+
+    answer: Answer
+    tag: str
+    headers: dict[str, str]
+
+    def __len__(self) -> int:
+        return len(self.answer) + _OVERHEAD_BYTES
 
 
 class Answers:
@@ -26,23 +40,41 @@ class Answers:
     def __init__(self, storage: Storage) -> None:
         self.progress: Callable[[], Awaitable[Progress]] = SharedQuestion(partial(progress, storage))
         """How far the store is; asked after the call, together for all who wait."""
-        self._built = BuiltAnswers(_MAX_BYTES)
+        self._storage = storage
+        self._built: Built[_Tagged] = Built(_BYTES_BUILT)
+        self._known: OrderedDict[tuple[str, bytes, date], Question] = OrderedDict()
 
-    async def respond(self, request: Request, question: Question, build: Callable[[], Awaitable[Answer]]) -> Response:
-        """The response to a question, which `build` answers anew where the ledger has moved.
+    def known(self, request: Request, today: date) -> Question | None:
+        """The question of a request that was answered before on this day. To read it anew would take longer than all
+        the rest of its answer."""
+        return self._known.get((request.scope["path"], request.scope["query_string"], today))
 
-        The store is asked how far it is each time: what was built since its ledger is where it is now has all that the
+    async def respond_anew(self, request: Request, question: Question) -> Response:
+        """The response to a question that was read on `request.state.today`; from here on it is known."""
+        response = await self.respond(request, question)
+        self._known[request.scope["path"], request.scope["query_string"], request.state.today] = question
+        if len(self._known) > _REQUESTS_KNOWN:
+            self._known.popitem(last=False)
+        return response
+
+    async def respond(self, request: Request, question: Question) -> Response:
+        """The response to a question, with an answer that is built anew where the ledger has moved.
+
+        The store is asked how far it is each time: what was built when its ledger was where it is now has all that the
         ledger has. 304 where the client has that answer.
         """
         now = await self.progress()
-        answer = await self._built.get((question, now.ledger_hash), build)
+        built = await self._built.get((question, now.ledger_hash), partial(self._build, question, now.ledger_hash))
+        if _is_held(request, built.tag):
+            return Response(status_code=304, headers=built.headers)
+        body = b"".join((built.answer.before, now.complete_through_json, built.answer.after))
+        return Response(body, headers=built.headers, media_type="application/json")
+
+    async def _build(self, question: Question, ledger_hash: bytes) -> _Tagged:
+        answer = await question.answer(self._storage)
+        tag = f'"{blake2b(repr(question).encode(), key=ledger_hash, digest_size=16).hexdigest()}"'
         # Weak: of two answers with the same one, only `complete_through` can differ.
-        tag = f'"{blake2b(repr(question).encode(), key=now.ledger_hash, digest_size=16).hexdigest()}"'
-        headers = {"ETag": f"W/{tag}", "Cache-Control": "no-cache"}
-        if _is_held(request, tag):
-            return Response(status_code=304, headers=headers)
-        body = b"".join((answer.before, to_json(now.complete_through), answer.after))
-        return Response(body, media_type="application/json", headers=headers)
+        return _Tagged(answer, tag, {"ETag": f"W/{tag}", "Cache-Control": "no-cache"})
 
 
 def _is_held(request: Request, tag: str) -> bool:

@@ -17,7 +17,6 @@ Direction = Literal["ascending", "descending"]
 _FIGURE = {"requests": "total_requests", "failures": "failed_requests"}
 """The orders that are not named as the figure they sort by."""
 _COMPLETE_THROUGH = b'"complete_through":'
-_OVERHEAD_BYTES = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +33,8 @@ class Answer:
         before, name, after = model.model_dump_json().encode().partition(_COMPLETE_THROUGH)
         return cls(before + name, after.removeprefix(b"null"))
 
-    @property
-    def size(self) -> int:
-        """Bytes in memory, about."""
-        return len(self.before) + len(self.after) + _OVERHEAD_BYTES
+    def __len__(self) -> int:
+        return len(self.before) + len(self.after)
 
 
 def range_statistics(customer_id: str | None, dates: DateRange, days: Mapping[int, PackedCounts]) -> Answer:

@@ -1,26 +1,23 @@
 """What can be asked. Each route asks the store, and has the answer built."""
 
-import asyncio
 import time
+from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi.routing import APIRoute
 
 from api.answering import Answers
-from api.answers import Answer, Direction, Order, customer_list, range_statistics
+from api.answers import Direction, Order
 from api.dates import DateRange, IsoDate, date_range, utc_today
 from api.models import CustomerList, Statistics, Status, StoreStatus, problem
+from api.questions import CustomersQuestion, StatisticsQuestion, unknown
 from api.status import store_status
 from storage.contract import Storage
 
 MAX_PAGE = 1000
 
-
-def _unknown(customer_id: str) -> str:
-    return f"Customer {customer_id} is unknown: no request of it is stored"
-
-
-_UNKNOWN: dict[int | str, dict[str, Any]] = {404: problem("The customer is unknown.", _unknown("cust_1"))}
+_UNKNOWN: dict[int | str, dict[str, Any]] = {404: problem("The customer is unknown.", unknown("cust_1"))}
 _AWAY: dict[int | str, dict[str, Any]] = {
     503: problem(
         "The store does not answer, or refuses to.", "InfluxDB cannot be reached: All connection attempts failed"
@@ -41,7 +38,22 @@ _ANSWERED: dict[int | str, dict[str, Any]] = {
     **_AWAY,
 }
 
-router = APIRouter()
+
+class _Route(APIRoute):
+    """Answers a request that is known without reading its parameters again."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        read = super().get_route_handler()
+
+        async def handle(request: Request) -> Response:
+            answers: Answers = request.app.state.answers
+            question = answers.known(request, utc_today())
+            return await (answers.respond(request, question) if question is not None else read(request))
+
+        return handle
+
+
+router = APIRouter(route_class=_Route)
 
 
 async def _storage(request: Request) -> Storage:
@@ -69,7 +81,8 @@ async def _dates(
         Query(description="Last UTC day, inclusive; today where it is left out or later. Not before `from_date`."),
     ] = None,
 ) -> DateRange:
-    return date_range(from_date, to_date, utc_today(), request.app.state.retention_days)
+    request.state.today = today = utc_today()
+    return date_range(from_date, to_date, today, request.app.state.retention_days)
 
 
 Store = Annotated[Storage, Depends(_storage)]
@@ -86,7 +99,6 @@ Dates = Annotated[DateRange, Depends(_dates)]
 )
 async def customers(
     request: Request,
-    storage: Store,
     answers: Answering,
     dates: Dates,
     order: Annotated[
@@ -97,13 +109,7 @@ async def customers(
     offset: Annotated[int, Query(ge=0, description="How many customers to pass over.")] = 0,
 ) -> Response:
     """Every customer that has requests in the range, with the figures over the range, sorted and in pages."""
-
-    async def build() -> Answer:
-        counts = await storage.customers(dates.days[0], dates.days[-1]) if dates.days else {}
-        # In a thread, for with 100,000 customers this takes a second.
-        return await asyncio.to_thread(customer_list, dates, counts, order, direction, limit, offset)
-
-    return await answers.respond(request, ("customers", dates, order, direction, limit, offset), build)
+    return await answers.respond_anew(request, CustomersQuestion(dates, order, direction, limit, offset))
 
 
 @router.get(
@@ -115,7 +121,6 @@ async def customers(
 )
 async def stats(
     request: Request,
-    storage: Store,
     answers: Answering,
     dates: Dates,
     customer_id: Annotated[
@@ -123,14 +128,7 @@ async def stats(
     ] = None,
 ) -> Response:
     """The figures over the range and of each of its days."""
-
-    async def build() -> Answer:
-        days = await storage.packed_days(customer_id, dates.days[0], dates.days[-1]) if dates.days else {}
-        if not days and customer_id is not None and not await storage.knows(customer_id):
-            raise HTTPException(404, _unknown(customer_id))
-        return range_statistics(customer_id, dates, days)
-
-    return await answers.respond(request, ("stats", dates, customer_id), build)
+    return await answers.respond_anew(request, StatisticsQuestion(dates, customer_id))
 
 
 @router.get(
@@ -142,7 +140,6 @@ async def stats(
 )
 async def customer_stats(
     request: Request,
-    storage: Store,
     answers: Answering,
     dates: Dates,
     customer_id: Annotated[
@@ -156,7 +153,7 @@ async def customer_stats(
     ],
 ) -> Response:
     """The figures over the range and of each of its days. Zeros and nulls where there are no requests in the range."""
-    return await stats(request, storage, answers, dates, customer_id)
+    return await stats(request, answers, dates, customer_id)
 
 
 @router.get("/status", tags=["service"], summary="How far the store is in each log", responses=_AWAY)

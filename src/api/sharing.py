@@ -2,19 +2,18 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Callable, Coroutine, Hashable, Sized
 from typing import Generic, TypeVar
 
-from api.answers import Answer
-
 Result = TypeVar("Result")
+Value = TypeVar("Value", bound=Sized)
 
 
 class SharedQuestion(Generic[Result]):
     """Asks one question at a time, for all who wait. An answer goes only to those who came before its question began,
     so nobody gets an older one than by asking alone."""
 
-    def __init__(self, ask: Callable[[], Awaitable[Result]]) -> None:
+    def __init__(self, ask: Callable[[], Coroutine[None, None, Result]]) -> None:
         self._ask = ask
         self._under_way: asyncio.Task[Result] | None = None
         self._next: asyncio.Task[Result] | None = None
@@ -32,31 +31,33 @@ class SharedQuestion(Generic[Result]):
         return await self._ask()
 
 
-class BuiltAnswers:
-    """Answers by key, those that were asked for last. One that is being built is waited for by all who want it."""
+class Built(Generic[Value]):
+    """What was built, by key, as much as was asked for last. What is being built is waited for by all who want it."""
 
     def __init__(self, max_bytes: int) -> None:
+        """`max_bytes`: how much of it is kept, by the values' lengths."""
         self._max_bytes = max_bytes
         self._bytes = 0
-        self._built: OrderedDict[Hashable, Answer] = OrderedDict()
-        self._building: dict[Hashable, asyncio.Task[Answer]] = {}
+        self._values: OrderedDict[Hashable, Value] = OrderedDict()
+        self._building: dict[Hashable, asyncio.Task[Value]] = {}
 
-    async def get(self, key: Hashable, build: Callable[[], Awaitable[Answer]]) -> Answer:
-        """The answer to `key`, built where it is not there."""
-        if key in self._built:
-            self._built.move_to_end(key)
-            return self._built[key]
+    async def get(self, key: Hashable, build: Callable[[], Coroutine[None, None, Value]]) -> Value:
+        """The value of `key`, built where it is not there."""
+        value = self._values.get(key)
+        if value is not None:
+            self._values.move_to_end(key)
+            return value
         if key not in self._building:
             self._building[key] = asyncio.create_task(self._build(key, build))
         return await asyncio.shield(self._building[key])
 
-    async def _build(self, key: Hashable, build: Callable[[], Awaitable[Answer]]) -> Answer:
+    async def _build(self, key: Hashable, build: Callable[[], Coroutine[None, None, Value]]) -> Value:
         try:
-            answer = await build()
+            value = await build()
         finally:
             del self._building[key]
-        self._built[key] = answer
-        self._bytes += answer.size
+        self._values[key] = value
+        self._bytes += len(value)
         while self._bytes > self._max_bytes:
-            self._bytes -= self._built.popitem(last=False)[1].size
-        return answer
+            self._bytes -= len(self._values.popitem(last=False)[1])
+        return value

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from hashlib import blake2b
 
+from pydantic_core import to_json
+
 from api.models import LogStatus, MissingPart, Place, Seen, StoreStatus
 from storage.contract import LedgerRow, Sighting, Storage
 from storage.counts import Position
@@ -22,6 +24,7 @@ class Progress:
         """Another one as soon as the ledger has moved."""
         self.complete_through = _utc_or_none(_complete_through(ledger, sightings))
         """That of all counts that are asked for after this, and not before."""
+        self.complete_through_json = to_json(self.complete_through)
 
 
 async def progress(storage: Storage) -> Progress:

@@ -1,0 +1,211 @@
+"""Questions that are asked again: what they cost, and that their answers are never older than the ledger."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta, timezone
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+
+from api.app import build_app
+from faulty_proxy import Request, faulty_proxy
+from influxd import InfluxServer
+from lines import valid_lines
+from storage.contract import LedgerRow, Sighting, Storage
+from storage.counts import DayCounts, Position
+from storage.influxdb import InfluxStorage
+from stores import Store, influxdb_store
+
+TODAY = int(time.time()) // 86_400
+URLS = [
+    "/customers/c/stats",
+    "/customers/stats",
+    "/customers/stats?customer_id=c",
+    "/customers",
+    "/customers?order=p99_latency",
+    f"/customers/c/stats?from_date={datetime.now(timezone.utc).date() - timedelta(days=3)}",
+]
+
+
+@asynccontextmanager
+async def api(storage: Storage) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of an api that lives as long."""
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(build_app(storage, 45)), base_url="http://api"
+    ) as client:
+        yield client
+    await storage.aclose()
+
+
+def commit(storage: Storage, requests: int, customers: str = "c") -> None:
+    """Each customer has so many requests, today; and so many lines are stored."""
+    counts = DayCounts(Counter({200: requests}), Counter({requests: requests}), {"log": Position(0, requests)})
+    ledger = LedgerRow("log", "/log", Position(0, 0), Position(0, requests), "print", requests, requests)
+    storage.commit({**{(customer, TODAY): counts for customer in customers}, (None, TODAY): counts}, [ledger])
+
+
+def see(storage: Storage, seen: float, size: int) -> None:
+    storage.report([Sighting("log", seen, Position(0, size), size, 0)])
+
+
+def requests_in(response: httpx.Response) -> int:
+    body = response.raise_for_status().json()
+    return int(body["customers"][0]["total_requests"] if "customers" in body else body["total_requests"])
+
+
+def test_an_answer_is_never_older_than_the_ledger(store: Store) -> None:
+    writing = store.open()
+    writing.begin()
+
+    async def ask() -> None:
+        async with api(store.open()) as client:
+            for requests in range(1, 8):
+                commit(writing, requests)
+                for _ in range(2):
+                    answers = await asyncio.gather(*(client.get(url) for url in URLS * 2))
+                    assert [requests_in(answer) for answer in answers] == [requests] * len(URLS) * 2
+
+    asyncio.run(ask())
+
+
+def test_the_client_that_has_the_answer_is_told_so_until_the_ledger_moves(store: Store) -> None:
+    writing = store.open()
+    writing.begin()
+    commit(writing, 1)
+
+    async def ask() -> None:
+        async with api(store.open()) as client:
+            tags = [(await client.get(url)).headers["ETag"] for url in URLS]
+            # The third question is the first one in other words.
+            assert len(set(tags)) == len(URLS) - 1
+            assert all(tag.startswith('W/"') for tag in tags)
+            for url, tag in zip(URLS, tags, strict=True):
+                for held in (tag, tag.removeprefix("W/"), f'"other", {tag}', "*"):
+                    same = await client.get(url, headers={"If-None-Match": held})
+                    assert (same.status_code, same.content) == (304, b"")
+                    assert (same.headers["ETag"], same.headers["Cache-Control"]) == (tag, "no-cache")
+                other = await client.get(url, headers={"If-None-Match": 'W/"other"'})
+                assert requests_in(other) == 1
+                assert (other.headers["ETag"], other.headers["Cache-Control"]) == (tag, "no-cache")
+            commit(writing, 2)
+            for url, tag in zip(URLS, tags, strict=True):
+                news = await client.get(url, headers={"If-None-Match": tag})
+                assert requests_in(news) == 2
+                assert news.headers["ETag"] != tag
+
+    asyncio.run(ask())
+
+
+def test_complete_through_moves_while_the_ledger_stands_still(store: Store) -> None:
+    writing = store.open()
+    writing.begin()
+    commit(writing, 1)
+
+    async def ask() -> None:
+        async with api(store.open()) as client:
+            for url in URLS:
+                answers = []
+                for seen in (1_795_000_000.25, 1_795_000_001.5):
+                    see(writing, seen, 1)
+                    answers.append(await client.get(url))
+                first, second = (answer.json() for answer in answers)
+                assert first.pop("complete_through") == "2026-11-18T11:06:40.250000Z"
+                assert second.pop("complete_through") == "2026-11-18T11:06:41.500000Z"
+                assert first == second
+                assert answers[0].headers["ETag"] == answers[1].headers["ETag"]
+
+    asyncio.run(ask())
+
+
+def test_a_question_that_is_asked_again_costs_the_store_a_look_at_its_ledger(influxd: InfluxServer) -> None:
+    asked: list[str] = []
+
+    def note(request: Request) -> None:
+        asked.append(parse_qs(urlsplit(request.target).query)["q"][0])
+
+    with influxdb_store(influxd) as store, faulty_proxy(influxd.url) as proxy:
+        writing = store.open()
+        writing.begin()
+        commit(writing, 1)
+        proxy.decide = note
+        bucket = store.environment["INFLUXDB_BUCKET"]
+
+        async def ask() -> None:
+            async with api(InfluxStorage(proxy.url, influxd.org, bucket, influxd.admin_token)) as client:
+                for url in URLS:
+                    await client.get(url)
+                asked.clear()
+                for url in URLS:
+                    await client.get(url)
+                assert len(asked) == len(URLS)
+                assert all("ledger" in question and "day" not in question for question in asked)
+                asked.clear()
+                await asyncio.gather(*(client.get(url) for url in URLS * 20))
+                assert len(asked) <= 2, "asked once for all who wait"
+                # A moved ledger: each question is asked anew, once.
+                commit(writing, 2)
+                asked.clear()
+                await asyncio.gather(*(client.get(url) for url in URLS * 20))
+                assert sum("_day" in question for question in asked) <= len(URLS) - 1
+
+        asyncio.run(ask())
+
+
+def test_what_is_built_is_not_answered_while_the_store_is_away(influxd: InfluxServer) -> None:
+    with influxdb_store(influxd) as store, faulty_proxy(influxd.url) as proxy:
+        writing = store.open()
+        writing.begin()
+        commit(writing, 1)
+        bucket = store.environment["INFLUXDB_BUCKET"]
+
+        async def ask() -> None:
+            async with api(InfluxStorage(proxy.url, influxd.org, bucket, influxd.admin_token)) as client:
+                tags = [(await client.get(url)).headers["ETag"] for url in URLS]
+                proxy.go_away()
+                for url, tag in zip(URLS, tags, strict=True):
+                    away = await client.get(url, headers={"If-None-Match": tag})
+                    assert away.status_code == 503
+                    assert away.json()["detail"].startswith("InfluxDB cannot be reached")
+                proxy.come_back()
+                for url in URLS:
+                    assert requests_in(await client.get(url)) == 1
+
+        asyncio.run(ask())
+
+
+def test_a_question_means_other_days_after_midnight(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = valid_lines(200, days=2, customers=["c"])
+    store.fill(lines)
+    today = datetime.now(timezone.utc).date()
+
+    async def ask() -> None:
+        async with api(store.open()) as client:
+            before = [await client.get(url) for url in URLS]
+            monkeypatch.setattr("api.routes.utc_today", lambda: today + timedelta(days=1))
+            after = [await client.get(url) for url in URLS]
+            assert {answer.json()["to_date"] for answer in before} == {str(today)}
+            assert {answer.json()["to_date"] for answer in after} == {str(today + timedelta(days=1))}
+            for old, new in zip(before, after, strict=True):
+                assert old.headers["ETag"] != new.headers["ETag"]
+
+    asyncio.run(ask())
+
+
+def test_errors_are_not_to_be_kept(store: Store) -> None:
+    writing = store.open()
+    writing.begin()
+
+    async def ask() -> None:
+        async with api(store.open()) as client:
+            for _ in range(2):
+                missing = await client.get("/customers/c/stats", headers={"If-None-Match": "*"})
+                assert missing.status_code == 404
+                assert "ETag" not in missing.headers
+            commit(writing, 1)
+            assert requests_in(await client.get("/customers/c/stats")) == 1
+
+    asyncio.run(ask())
