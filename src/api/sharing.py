@@ -1,6 +1,7 @@
 """What requests share: a question that is asked once for all who wait for it, and answers that were built before."""
 
 import asyncio
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Hashable, Sized
 from typing import Generic, TypeVar
@@ -8,15 +9,22 @@ from typing import Generic, TypeVar
 Result = TypeVar("Result")
 Value = TypeVar("Value", bound=Sized)
 
+_LONGEST_PAUSE_SECONDS = 0.01
+
 
 class SharedQuestion(Generic[Result]):
     """Asks one question at a time, for all who wait. An answer goes only to those who came before its question began,
-    so nobody gets an older one than by asking alone."""
+    so nobody gets an older one than by asking alone.
+
+    Where requests wait for a question while another one is under way, it begins as long after that one ended as that one
+    took: meanwhile those are answered, and more come to share it.
+    """
 
     def __init__(self, ask: Callable[[], Coroutine[None, None, Result]]) -> None:
         self._ask = ask
         self._under_way: asyncio.Task[Result] | None = None
         self._next: asyncio.Task[Result] | None = None
+        self._took = 0.0
 
     async def __call__(self) -> Result:
         if self._next is None:
@@ -25,10 +33,15 @@ class SharedQuestion(Generic[Result]):
         return await asyncio.shield(self._next)
 
     async def _ask_after(self, before: "asyncio.Task[Result] | None") -> Result:
-        if before is not None:
+        if before is not None and not before.done():
             await asyncio.wait([before])
+            await asyncio.sleep(self._took)
         self._under_way, self._next = self._next, None
-        return await self._ask()
+        began = time.monotonic()
+        try:
+            return await self._ask()
+        finally:
+            self._took = min(time.monotonic() - began, _LONGEST_PAUSE_SECONDS)
 
 
 class Built(Generic[Value]):
