@@ -11,6 +11,7 @@ from hashlib import blake2b
 from fastapi import Request, Response
 
 from api.answers import Answer
+from api.customer_figures import CustomerFigures
 from api.questions import Question
 from api.sharing import Built, SharedQuestion
 from api.status import Progress, progress
@@ -41,6 +42,7 @@ class Answers:
         self.progress: Callable[[], Awaitable[Progress]] = SharedQuestion(partial(progress, storage))
         """How far the store is; asked after the call, together for all who wait."""
         self._storage = storage
+        self._customers = CustomerFigures(storage)
         self._built: Built[_Tagged] = Built(_BYTES_BUILT)
         self._known: OrderedDict[tuple[str, bytes, date], Question] = OrderedDict()
 
@@ -71,7 +73,7 @@ class Answers:
         return Response(body, headers=built.headers, media_type="application/json")
 
     async def _build(self, question: Question, ledger_hash: bytes) -> _Tagged:
-        answer = await question.answer(self._storage)
+        answer = await question.answer(self._storage, self._customers)
         tag = f'"{blake2b(repr(question).encode(), key=ledger_hash, digest_size=16).hexdigest()}"'
         # Weak: of two answers with the same one, only `complete_through` can differ.
         return _Tagged(answer, tag, {"ETag": f"W/{tag}", "Cache-Control": "no-cache"})

@@ -7,8 +7,8 @@ from typing import Literal
 from api.dates import DateRange, to_date
 from api.models import CustomerList, CustomerStatistics, DayStatistics, Range, Statistics
 from storage.contract import PackedCounts
-from storage.counts import DayCounts
-from storage.statistics import figures, statistics
+from storage.statistics import Statistics as StoredStatistics
+from storage.statistics import figures
 from storage.tally import merge, unpack
 
 Order = Literal["requests", "failures", "uptime", "average_latency", "median_latency", "p99_latency", "customer_id"]
@@ -54,14 +54,14 @@ def range_statistics(customer_id: str | None, dates: DateRange, days: Mapping[in
 
 def customer_list(
     dates: DateRange,
-    counts: Mapping[str, DayCounts],
+    figures: Mapping[str, StoredStatistics],
     order: Order,
     direction: Direction,
     limit: int,
     offset: int,
 ) -> Answer:
     """A page of the customers in this order; those that are equal in it, by their id."""
-    ranked = [(customer, statistics(counts[customer])) for customer in sorted(counts)]
+    ranked = sorted(figures.items())
     figure = _FIGURE.get(order, order)
     ranked.sort(
         key=lambda entry: entry[0] if order == "customer_id" else getattr(entry[1], figure),
@@ -74,8 +74,8 @@ def customer_list(
             complete_through=None,
             total=len(ranked),
             customers=[
-                CustomerStatistics(customer_id=customer, **asdict(figures))
-                for customer, figures in ranked[offset : offset + limit]
+                CustomerStatistics(customer_id=customer, **asdict(of_customer))
+                for customer, of_customer in ranked[offset : offset + limit]
             ],
         )
     )

@@ -16,8 +16,8 @@ class SharedQuestion(Generic[Result]):
     """Asks one question at a time, for all who wait. An answer goes only to those who came before its question began,
     so nobody gets an older one than by asking alone.
 
-    Where requests wait for a question while another one is under way, it begins as long after that one ended as that one
-    took: meanwhile those are answered, and more come to share it.
+    Where requests wait for a question while another one is under way, it begins as long after that one ended as that
+    one took: meanwhile those are answered, and more come to share it.
     """
 
     def __init__(self, ask: Callable[[], Coroutine[None, None, Result]]) -> None:

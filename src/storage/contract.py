@@ -17,6 +17,7 @@ from typing import ClassVar, NamedTuple
 
 from request_log.line import Reason
 from request_log.parser import Requests
+from storage.changes import Changes, Mark
 from storage.counts import CountsKey, DayCounts, Position
 
 
@@ -167,6 +168,19 @@ class Storage(ABC):
     async def customers(self, first: int, last: int) -> dict[str, DayCounts]:
         """The counts of every customer over the range; without `applied`. Customers without requests in it are left
         out."""
+
+    @abstractmethod
+    async def customer_names(self) -> list[str]:
+        """All customers that have counts."""
+
+    @abstractmethod
+    async def packed_customers(self, customers: Sequence[str], first: int, last: int) -> dict[str, list[PackedCounts]]:
+        """The counts of some hundred customers at most, of all their days in the range. Those without are left out."""
+
+    @abstractmethod
+    async def changes(self, since: Mark | None) -> Changes:
+        """Whose counts the commits after `since` have changed. A commit whose ledger is seen is among them; one that
+        is under way need not be."""
 
     @abstractmethod
     async def ledger(self) -> list[LedgerRow]:

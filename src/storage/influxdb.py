@@ -29,6 +29,7 @@ from influxdb_client.client.write_api import SYNCHRONOUS
 from influxdb_client.rest import ApiException
 
 from request_log.line import SECONDS_A_DAY
+from storage.changes import Changes, Commit, Mark, changes, encode_customers
 from storage.contract import (
     LedgerRow,
     PackedCounts,
@@ -69,6 +70,8 @@ _HOLDER_SILENT_SECONDS = 10.0
 _HOLDER_LOOK_SECONDS = 0.5
 _REMOVALS_A_REPORT = 10
 _KEYS_A_QUESTION = 200
+_COMMITS_KEPT = 1_000
+_LATEST_COMMIT = "SELECT row FROM commits ORDER BY time DESC LIMIT 1"
 _LATEST_SLOT = "SELECT slot, holder FROM slots ORDER BY time DESC LIMIT 1"
 _HOLDER = "SELECT row FROM holder"
 _LEDGER = "SELECT row FROM ledger GROUP BY log"
@@ -99,6 +102,8 @@ class InfluxStorage(Storage):
         """The one to write at; None where it must be a new one."""
         self._claimed = _NO_SLOT
         """The latest slot that this processor has claimed."""
+        self._commits = 0
+        self._commits_removed = 0
         self._holder = str(Holder.this_process())
         self._beating: threading.Thread | None = None
         self._closed = threading.Event()
@@ -187,6 +192,9 @@ class InfluxStorage(Storage):
         # Those of all customers first: by them a start finds the days that have rows at a slot without a claim.
         in_order = sorted(counts, key=lambda key: key[0] is not None)
         self._write([counts_line(key, counts[key], slot) for key in in_order])
+        if counts:
+            self._write([commit_line(Commit(slot, self._commits, encode_customers(counts)))])
+            self._commits += 1
         self._write([ledger_line(row, slot) for row in ledger])
         self._slot = slot
         replaced = self._outdated & counts.keys()
@@ -196,8 +204,17 @@ class InfluxStorage(Storage):
     def report(self, sightings: Sequence[Sighting]) -> None:
         self._check_hold()
         self._write([sighting_line(row) for row in sightings])
+        self._remove_old_commits()
         for _ in range(min(_REMOVALS_A_REPORT, len(self._removable))):
             self._remove_lower_slots(*self._removable.pop())
+
+    def _remove_old_commits(self) -> None:
+        """Remove those of lower slots, and of this one all but the latest."""
+        if self._slot is None or self._commits - self._commits_removed <= _COMMITS_KEPT:
+            return
+        last = _AFTER_ALL_LINES + self._slot + max(0, self._commits - _COMMITS_KEPT) - 1
+        self._delete('_measurement="commits"', _AFTER_ALL_LINES, last)
+        self._commits_removed = self._commits
 
     def _remove_lower_slots(self, key: CountsKey, slot: int) -> None:
         """Remove a row's points below the slot; if it fails, they stay, and are not asked for."""
@@ -246,10 +263,15 @@ class InfluxStorage(Storage):
         It goes by the clock: the claim of a process that died meanwhile may land after ours, and must be lower. Two
         processes that claim at the same moment take different ones, and the lower one finds out by its report.
         """
+        # The commits of a slot lie after it, one by one; those of this one lie after all of them.
+        for row in self._ask(_LATEST_COMMIT, {}):
+            latest = max(latest, row["time"] - _AFTER_ALL_LINES)
         now = int((time.time() - _SLOTS_BEGIN) * _SLOTS_A_SECOND)
         slot = max(latest // _SLOT_STEP + 1, now) * _SLOT_STEP + random.randrange(_SLOT_STEP)
         self._write([slot_line(slot, self._holder), holder_line(self._holder, time.time_ns())])
         self._slot = self._claimed = slot
+        self._commits = 0
+        self._commits_removed = -_COMMITS_KEPT
         return slot
 
     def _latest_claim(self) -> tuple[int, str]:
@@ -284,7 +306,7 @@ class InfluxStorage(Storage):
         """Remove the rows at slots above the latest that was claimed."""
         times = [divmod(row["time"], _DAY) for row in self._ask("SELECT row FROM all_day, ledger", {})]
         for day in {day for day, of_row in times if of_row > slot}:
-            for measurement in ("all_day", "customer_day", "ledger"):
+            for measurement in ("all_day", "customer_day", "ledger", "commits"):
                 self._delete(f'_measurement="{measurement}"', day * _DAY + slot + 1, (day + 1) * _DAY - 1)
 
     def _delete(self, series: str, first: int, last: int) -> None:
@@ -348,6 +370,29 @@ class InfluxStorage(Storage):
             totals.setdefault(unquote(customer), DayCounts()).add(decode_counts(row["row"]))
         return totals
 
+    async def customer_names(self) -> list[str]:
+        rows = await self._ask_async("SHOW TAG VALUES FROM customer_day WITH KEY = customer", {})
+        return [unquote(row["value"]) for row in rows]
+
+    async def packed_customers(self, customers: Sequence[str], first: int, last: int) -> dict[str, list[PackedCounts]]:
+        named = {f"c{i}": tag(customer) for i, customer in enumerate(customers)}
+        one_of_them = " OR ".join(f"customer = ${name}" for name in named)
+        query = f"SELECT row FROM customer_day WHERE ({one_of_them}) AND {_IN_RANGE} GROUP BY customer"
+        found: dict[str, dict[int, PackedCounts]] = {}
+        # In the order of time: the highest slot of a day is the last.
+        for row in await self._ask_async(query, {**_range(first, last), **named}):
+            days = found.setdefault(unquote(row["customer"]), {})
+            days[row["time"] // _DAY] = PackedCounts(*row["row"].split(" ", 2)[:2])
+        return {customer: list(days.values()) for customer, days in found.items()}
+
+    async def changes(self, since: Mark | None) -> Changes:
+        if since is None:
+            rows = await self._ask_async(_LATEST_COMMIT, {})
+        else:
+            query = "SELECT row FROM commits WHERE time >= $since"
+            rows = await self._ask_async(query, {"since": _AFTER_ALL_LINES + sum(since)})
+        return changes([_commit(row["row"]) for row in rows], since)
+
     async def ledger(self) -> list[LedgerRow]:
         return _latest_ledger(await self._ask_async(_LEDGER, {}))
 
@@ -380,6 +425,18 @@ def counts_line(key: CountsKey, counts: DayCounts, slot: int) -> bytes:
 def ledger_line(row: LedgerRow, slot: int) -> bytes:
     """The ledger of one log."""
     return f"ledger,log={tag(row.log)} row={string_field(encode_ledger(row))} {_AFTER_ALL_LINES + slot}".encode()
+
+
+def commit_line(commit: Commit) -> bytes:
+    """Whose counts a commit has changed."""
+    row = f"{commit.run} {commit.number} {commit.customers}"
+    return f"commits row={string_field(row)} {_AFTER_ALL_LINES + commit.run + commit.number}".encode()
+
+
+def _commit(row: str) -> Commit:
+    """The reverse of `commit_line`."""
+    slot, number, customers = row.split(" ", 2)
+    return Commit(int(slot), int(number), customers)
 
 
 def slot_line(slot: int, holder: str) -> bytes:

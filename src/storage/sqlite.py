@@ -8,6 +8,7 @@ again from there.
 import asyncio
 import fcntl
 import os
+import random
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from request_log.line import SECONDS_A_DAY
+from storage.changes import Changes, Commit, Mark, changes, encode_customers
 from storage.contract import (
     LedgerRow,
     PackedCounts,
@@ -58,6 +60,11 @@ CREATE TABLE IF NOT EXISTS customer_day (
     applied TEXT NOT NULL,           -- JSON: log -> [generation, offset]
     PRIMARY KEY (customer, day)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS commits (
+    number INTEGER PRIMARY KEY,
+    run INTEGER NOT NULL,
+    customers TEXT NOT NULL          -- JSON, see changes.py
+);
 CREATE TABLE IF NOT EXISTS ledger (
     log TEXT PRIMARY KEY,
     path TEXT NOT NULL,
@@ -85,6 +92,7 @@ _BUSY_SECONDS = 5.0
 # SQLite's words for what waiting can mend (Python 3.10 has no error codes). A full disk is not among them.
 _MAY_PASS = ("locked", "busy", "unable to open")
 _ALL = ""
+_COMMITS_KEPT = 1_000
 
 Answer = TypeVar("Answer")
 
@@ -100,6 +108,7 @@ class SqliteStorage(Storage):
         self._opened: os.stat_result | None = None
         self._lock: int | None = None
         self._uncommitted: list[StoredRequests] = []
+        self._run = random.getrandbits(62)
 
     # Writing
 
@@ -150,6 +159,10 @@ class SqliteStorage(Storage):
                     for (customer, day), row in counts.items()
                 ),
             )
+            if counts:
+                commit = (self._run, encode_customers(counts))
+                connection.execute("INSERT INTO commits (run, customers) VALUES (?, ?)", commit)
+                connection.execute("DELETE FROM commits WHERE number <= last_insert_rowid() - ?", (_COMMITS_KEPT,))
             connection.executemany(
                 f"INSERT OR REPLACE INTO ledger VALUES ({', '.join('?' * 12)})",
                 (
@@ -240,6 +253,31 @@ class SqliteStorage(Storage):
             return totals
 
         return await self._ask(ask)
+
+    async def customer_names(self) -> list[str]:
+        query = "SELECT DISTINCT customer FROM customer_day WHERE customer > ''"
+        return [name for (name,) in await self._ask(lambda connection: connection.execute(query).fetchall())]
+
+    async def packed_customers(self, customers: Sequence[str], first: int, last: int) -> dict[str, list[PackedCounts]]:
+        one_of_them = ",".join("?" * len(customers))
+        query = (
+            f"SELECT customer, statuses, latencies FROM customer_day WHERE customer IN ({one_of_them})"
+            " AND day BETWEEN ? AND ?"
+        )
+
+        def ask(connection: sqlite3.Connection) -> dict[str, list[PackedCounts]]:
+            found: dict[str, list[PackedCounts]] = {}
+            for customer, *counts in connection.execute(query, (*customers, first, last)).fetchall():
+                found.setdefault(customer, []).append(PackedCounts(*counts))
+            return found
+
+        return await self._ask(ask)
+
+    async def changes(self, since: Mark | None) -> Changes:
+        query = "SELECT run, number, customers FROM commits WHERE number >= "
+        query += "(SELECT max(number) FROM commits)" if since is None else "? ORDER BY number"
+        rows = await self._ask(lambda connection: connection.execute(query, since[1:] if since else ()).fetchall())
+        return changes([Commit(*row) for row in rows], since)
 
     async def ledger(self) -> list[LedgerRow]:
         return await self._ask(_ledger)

@@ -4,11 +4,16 @@ Both backends hand over the same integers, so their answers agree to the last di
 """
 
 from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
 
 from storage.counts import DayCounts
-from storage.tally import Tally, tally
+from storage.tally import Integers, Tallies, Tally, tally
 
 P99 = 99
+
+Number = TypeVar("Number", int, Integers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +29,9 @@ class Statistics:
     p99_latency: float | None
 
 
+NOTHING = Statistics(0, 0, 0, None, None, None, None)
+
+
 def statistics(counts: DayCounts) -> Statistics:
     """The figures of these counts. Exact at the resolution of the counts, a millisecond."""
     return figures(tally(counts))
@@ -31,19 +39,34 @@ def statistics(counts: DayCounts) -> Statistics:
 
 def figures(tally: Tally) -> Statistics:
     """The figures of a tally."""
-    total = tally.total
-    if not total:
-        return Statistics(0, 0, 0, None, None, None, None)
-    # The mean of the middle two when the count is even; the middle one, twice, when it is odd.
-    # Nearest rank: the ceil(p/100 * n)-th smallest (Hyndman and Fan, 1996, definition 1).
-    ranks = ((total + 1) // 2, total // 2 + 1, (P99 * total + 99) // 100)
-    lower, upper, p99 = tally.latencies[tally.counts.cumsum().searchsorted(ranks)].tolist()
+    if not tally.total:
+        return NOTHING
+    lower, upper, p99 = tally.latencies[tally.counts.cumsum().searchsorted(_ranks(tally.total))].tolist()
+    return _figures(tally.total, tally.successful, int(tally.latencies.dot(tally.counts)), lower, upper, p99)
+
+
+def figures_of_each(tallies: Tallies) -> list[Statistics]:
+    """The figures of each of several tallies, which all have requests."""
+    after = tallies.totals.cumsum()
+    ranks = np.stack(_ranks(tallies.totals)) + (after - tallies.totals)
+    lower, upper, p99 = tallies.latencies[tallies.counts.cumsum().searchsorted(ranks)]
+    columns = (tallies.totals, tallies.successful, tallies.milliseconds, lower, upper, p99)
+    return list(map(_figures, *(column.tolist() for column in columns)))
+
+
+def _ranks(total: Number) -> tuple[Number, Number, Number]:
+    """The ranks, from 1, of the middle two latencies (of the middle one, twice, when their count is odd), and of the
+    99th percentile: the nearest rank, the ceil(p/100 * n)-th smallest (Hyndman and Fan, 1996, definition 1)."""
+    return (total + 1) // 2, total // 2 + 1, (P99 * total + 99) // 100
+
+
+def _figures(total: int, successful: int, milliseconds: int, lower: int, upper: int, p99: int) -> Statistics:
     return Statistics(
         total_requests=total,
-        successful_requests=tally.successful,
-        failed_requests=total - tally.successful,
-        uptime=100 * tally.successful / total,
-        average_latency=int(tally.latencies.dot(tally.counts)) / (1000 * total),
+        successful_requests=successful,
+        failed_requests=total - successful,
+        uptime=100 * successful / total,
+        average_latency=milliseconds / (1000 * total),
         median_latency=(lower + upper) / 2000,
         p99_latency=p99 / 1000,
     )

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 import oracle
 from storage.contract import PackedCounts
 from storage.counts import DayCounts
-from storage.statistics import figures, statistics
-from storage.tally import merge, unpack
+from storage.statistics import figures, figures_of_each, statistics
+from storage.tally import merge, merge_each, unpack
 from storage.text import decode_counter, encode_counter
 
 requests = st.lists(st.tuples(st.integers(100, 599), st.integers(0, 86_400_000)), min_size=1, max_size=400)
@@ -18,6 +18,10 @@ requests = st.lists(st.tuples(st.integers(100, 599), st.integers(0, 86_400_000))
 
 def counts_of(requests: list[tuple[int, int]]) -> DayCounts:
     return DayCounts(Counter(status for status, _ in requests), Counter(ms for _, ms in requests))
+
+
+def packed(counts: DayCounts) -> PackedCounts:
+    return PackedCounts(encode_counter(counts.statuses), encode_counter(counts.latencies))
 
 
 @given(requests)
@@ -39,17 +43,24 @@ def test_without_requests_there_is_nothing_to_divide() -> None:
 @given(st.lists(requests, max_size=4))
 def test_days_add_up_as_they_are_stored(days: list[list[tuple[int, int]]]) -> None:
     rows = [counts_of(day) for day in days]
-    stored = [PackedCounts(encode_counter(row.statuses), encode_counter(row.latencies)) for row in rows]
+    stored = [packed(row) for row in rows]
     assert [figures(unpack(row)) for row in stored] == [statistics(row) for row in rows]
     assert figures(merge([unpack(row) for row in stored])) == statistics(
         counts_of([request for day in days for request in day])
     )
 
 
+@given(st.lists(st.lists(requests, min_size=1, max_size=3), min_size=1, max_size=4))
+def test_many_are_figured_at_once_as_one_by_one(customers: list[list[list[tuple[int, int]]]]) -> None:
+    rows = [[packed(counts_of(day)) for day in days] for days in customers]
+    one_by_one = [figures(merge([unpack(row) for row in days])) for days in rows]
+    assert figures_of_each(merge_each(rows)) == one_by_one
+
+
 def test_very_many_latencies_are_figured_as_well() -> None:
     row = DayCounts(Counter({200: 3_000, 500: 3_000}), Counter({28_800 * n: 2 for n in range(3_000)}))
-    stored = PackedCounts(encode_counter(row.statuses), encode_counter(row.latencies))
-    assert astuple(figures(unpack(stored))) == oracle.figures(
+    assert figures_of_each(merge_each([[packed(row)]])) == [figures(unpack(packed(row)))]
+    assert astuple(figures(unpack(packed(row)))) == oracle.figures(
         [(status, f"{28_800 * n // 1000}.{28_800 * n % 1000:03d}") for status in (200, 500) for n in range(3_000)]
     )
 
