@@ -1,9 +1,9 @@
 """Whose counts the latest commits have changed, so that a few customers' are made anew and not very many's.
 
-Each commit leaves a row: the run of the processor, a number that goes up by one with each commit of the run, and the
-customers. It is written after their counts and before the ledger. A reader keeps the mark (run, number) of the last row
-it has seen. Only where the rows since then are all there does it know what has changed; else it reads all anew. So a
-row that is lost, late, or removed costs time, and never a change.
+Each commit leaves a row: a run, a number that goes up by one, and the customers. It is written after their counts and
+before the ledger. Where the outcome of a commit is unknown, another run begins, at 0. A reader keeps the mark (run,
+number) of the last row it has seen. Only where that row and all since then are there does it know what has changed;
+else it reads all anew. So a row that is lost, late or removed costs time, and never hides a change.
 """
 
 import json
@@ -44,14 +44,14 @@ def changes(commits: Sequence[Commit], since: Mark | None) -> Changes:
     """The changes since a mark. `commits`: from that one on, in their order."""
     if not commits:
         return Changes(None, None)
-    marks = [commit[:2] for commit in commits]
+    first, last = commits[0][:2], commits[-1][:2]
     later = [decode_customers(commit.customers) for commit in commits[1:]]
     is_known = (
-        marks[0] == since
-        and all(after == (before[0], before[1] + 1) for before, after in pairwise(marks))
+        first == since
+        and all(after.number == before.number + 1 for before, after in pairwise(commits))
         and None not in later
     )
-    return Changes(marks[-1], frozenset(name for names in later for name in names or ()) if is_known else None)
+    return Changes(last, frozenset(name for names in later for name in names or ()) if is_known else None)
 
 
 def encode_customers(keys: Iterable[CountsKey]) -> str:

@@ -11,6 +11,7 @@ import pytest
 from influxd import InfluxServer
 from request_log.line import Reason
 from request_log.parser import parse
+from storage.changes import Changes, Mark
 from storage.contract import Gap, LedgerRow, Sighting, Storage, StoredRequests
 from storage.counts import CountsKey, DayCounts, Position
 from storage.influxdb import InfluxStorage
@@ -224,3 +225,86 @@ def test_very_many_latencies_are_stored(open_storage: OpenStorage) -> None:
     row = counts({200: 300_000}, dict.fromkeys(range(0, 86_400_000, 288), 1))
     writing.commit({("customer", TODAY): row}, [])
     assert writing.read_counts([("customer", TODAY)]) == {("customer", TODAY): row}
+
+
+def ask_changes(storage: Storage, since: Mark | None) -> Changes:
+    async def ask() -> Changes:
+        try:
+            return await storage.changes(since)
+        finally:
+            await storage.aclose()
+
+    return asyncio.run(ask())
+
+
+def test_the_store_tells_whose_counts_were_changed_since(open_storage: OpenStorage) -> None:
+    writing = open_storage()
+    writing.begin()
+    assert ask_changes(open_storage(), None) == Changes(None, None)
+
+    def commit(*customers: str | None) -> Mark:
+        writing.commit({(customer, TODAY): counts({200: 1}, {1: 1}) for customer in customers}, [ledger()])
+        mark = ask_changes(open_storage(), None).mark
+        assert mark is not None
+        return mark
+
+    first, second, third = commit("a", None), commit(*ODD_CUSTOMERS, None), commit("b", "c", None)
+    writing.commit({}, [ledger(offset=200)])
+    assert ask_changes(open_storage(), third) == Changes(third, frozenset())
+    assert ask_changes(open_storage(), second) == Changes(third, frozenset("bc"))
+    assert ask_changes(open_storage(), first) == Changes(third, frozenset({*ODD_CUSTOMERS, "b", "c"}))
+    for unknown in (None, (first[0] + 1, first[1]), (third[0], third[1] + 1)):
+        assert ask_changes(open_storage(), unknown).customers is None
+    everybody = commit(*(f"a customer with a long name {n}" for n in range(2_000)))
+    assert ask_changes(open_storage(), third) == Changes(everybody, None)
+
+
+def test_a_mark_of_an_earlier_processor_hides_no_change(open_storage: OpenStorage) -> None:
+    marks: list[Mark] = []
+    for customer in "abc":
+        writing = open_storage()
+        writing.begin()
+        writing.commit({(customer, TODAY): counts({200: 1}, {1: 1})}, [ledger()])
+        writing.report([])
+        writing.close()
+        told = [ask_changes(open_storage(), mark).customers for mark in marks]
+        assert all(customers is None or customer in customers for customers in told)
+        last = ask_changes(open_storage(), None).mark
+        assert last is not None
+        marks.append(last)
+
+
+def test_what_was_changed_long_ago_is_forgotten(open_storage: OpenStorage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("storage.sqlite._COMMITS_KEPT", 3)
+    monkeypatch.setattr("storage.influxdb._COMMITS_KEPT", 3)
+    marks: list[Mark | None] = []
+    for _ in range(2):
+        writing = open_storage()
+        writing.begin()
+        for n in range(10):
+            writing.commit({(f"customer {n}", TODAY): counts({200: 1}, {1: 1})}, [ledger()])
+            writing.report([])
+            marks.append(ask_changes(open_storage(), None).mark)
+        writing.close()
+    assert ask_changes(open_storage(), marks[0]).customers is None
+    assert ask_changes(open_storage(), marks[12]).customers is None
+    assert ask_changes(open_storage(), marks[-3]) == Changes(marks[-1], frozenset({"customer 8", "customer 9"}))
+
+
+def test_some_customers_are_asked_for_at_once(open_storage: OpenStorage) -> None:
+    writing, asking = open_storage(), open_storage()
+    writing.begin()
+    keys: list[CountsKey] = [(customer, TODAY - age) for customer in ODD_CUSTOMERS for age in (0, 1, 9)]
+    writing.commit({key: counts({200: n + 1}, {n: n + 1}) for n, key in enumerate([*keys, (None, TODAY)])}, [])
+
+    async def ask() -> None:
+        assert sorted(await asking.customer_names()) == sorted(ODD_CUSTOMERS)
+        found = await asking.packed_customers([*ODD_CUSTOMERS[2:], "nobody"], TODAY - 5, TODAY)
+        assert found.keys() == set(ODD_CUSTOMERS[2:])
+        for customer, rows in found.items():
+            days = await asking.packed_days(customer, TODAY - 5, TODAY)
+            assert sorted(rows) == sorted(days.values())
+            assert len(rows) == 2
+        await asking.aclose()
+
+    asyncio.run(ask())

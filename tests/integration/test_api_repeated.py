@@ -1,6 +1,8 @@
 """Questions that are asked again: what they cost, and that their answers are never older than the ledger."""
 
 import asyncio
+import json
+import random
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -16,7 +18,7 @@ from faulty_proxy import Request, faulty_proxy
 from influxd import InfluxServer
 from lines import valid_lines
 from storage.contract import LedgerRow, Sighting, Storage
-from storage.counts import DayCounts, Position
+from storage.counts import CountsKey, DayCounts, Position
 from storage.influxdb import InfluxStorage
 from stores import Store, influxdb_store
 
@@ -209,3 +211,62 @@ def test_errors_are_not_to_be_kept(store: Store) -> None:
             assert requests_in(await client.get("/customers/c/stats")) == 1
 
     asyncio.run(ask())
+
+
+def test_the_list_is_that_of_an_api_that_starts_anew_whatever_was_committed(store: Store) -> None:
+    pick = random.Random(4)
+    urls = [f"/customers?order={order}" for order in ("requests", "median_latency", "p99_latency", "customer_id")]
+    urls.append(f"/customers?from_date={datetime.now(timezone.utc).date()}")
+    stored = 0
+
+    async def ask() -> None:
+        nonlocal stored
+        async with api(store.open()) as client:
+            for _ in range(3):
+                writing = store.open()
+                writing.begin()
+                for _ in range(5):
+                    stored += 1
+                    counts: dict[CountsKey, DayCounts] = {}
+                    for customer in pick.sample("abcdefgh", pick.randrange(4)):
+                        requests = pick.randrange(1, 9)
+                        latency = pick.randrange(2_000)
+                        counts[customer, TODAY - pick.randrange(3)] = DayCounts(
+                            Counter({pick.choice([200, 500]): requests}), Counter({latency: requests})
+                        )
+                    writing.commit(counts, [LedgerRow("log", "/log", Position(0, 0), Position(0, stored), "print")])
+                    async with api(store.open()) as fresh:
+                        for url in pick.sample(urls, 3):
+                            assert (await client.get(url)).json() == (await fresh.get(url)).json()
+                writing.close()
+
+    asyncio.run(ask())
+
+
+def test_after_a_commit_only_its_customers_are_asked_for_again(influxd: InfluxServer) -> None:
+    asked: list[str] = []
+
+    def note(request: Request) -> None:
+        query = parse_qs(urlsplit(request.target).query)
+        asked.extend(name for key, name in json.loads(query["params"][0]).items() if key.startswith("c"))
+
+    with influxdb_store(influxd) as store, faulty_proxy(influxd.url) as proxy:
+        writing = store.open()
+        writing.begin()
+        commit(writing, 1, "abcdefgh")
+        proxy.decide = note
+        bucket = store.environment["INFLUXDB_BUCKET"]
+
+        async def ask() -> None:
+            async with api(InfluxStorage(proxy.url, influxd.org, bucket, influxd.admin_token)) as client:
+                await client.get("/customers")
+                assert sorted(asked) == list("abcdefgh")
+                asked.clear()
+                await client.get("/customers?order=p99_latency")
+                assert asked == []
+                commit(writing, 2, "dg")
+                listed = (await client.get("/customers")).json()["customers"]
+                assert [one["total_requests"] for one in listed] == [2, 2, 1, 1, 1, 1, 1, 1]
+                assert sorted(asked) == list("dg")
+
+        asyncio.run(ask())
