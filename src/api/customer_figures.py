@@ -3,8 +3,8 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
+from api.sharing import SharedQuestion
 from storage.changes import Mark
 from storage.contract import PackedCounts, Storage
 from storage.statistics import Statistics, figures_of_each
@@ -13,14 +13,7 @@ from storage.tally import merge_each
 _RANGES_KEPT = 4
 _CUSTOMERS_AT_ONCE = 200
 
-
-@dataclass(slots=True)
-class _Kept:
-    """The figures over one range as the store had them after the commit `mark`, or later."""
-
-    figures: Mapping[str, Statistics] = field(default_factory=dict)
-    mark: Mark | None = None
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+_Figures = Mapping[str, Statistics]
 
 
 class CustomerFigures:
@@ -28,41 +21,53 @@ class CustomerFigures:
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
-        self._ranges: OrderedDict[range, _Kept] = OrderedDict()
+        self._ranges: OrderedDict[range, SharedQuestion[_Figures]] = OrderedDict()
 
-    async def over(self, days: range) -> Mapping[str, Statistics]:
+    async def over(self, days: range) -> _Figures:
         """The figures over these days of each customer that has requests in them, with all that was committed before
         the call. What is handed out does not change any more."""
         if not days:
             return {}
-        kept = self._ranges.setdefault(days, _Kept())
+        if days not in self._ranges:
+            self._ranges[days] = SharedQuestion(_Range(self._storage, days).renew)
         self._ranges.move_to_end(days)
         if len(self._ranges) > _RANGES_KEPT:
             self._ranges.popitem(last=False)
-        async with kept.lock:
-            # Asked before the counts are: they can be further than the mark, never behind it.
-            changes = await self._storage.changes(kept.mark)
-            if changes.customers is None:
-                figures = await self._figures(await self._storage.customer_names(), days)
-            elif changes.customers:
-                new = await self._figures(sorted(changes.customers), days)
-                unchanged = kept.figures.keys() - changes.customers
-                figures = {**{customer: kept.figures[customer] for customer in unchanged}, **new}
-            else:
-                figures = kept.figures
-            kept.figures, kept.mark = figures, changes.mark
-            return figures
+        return await self._ranges[days]()
 
-    async def _figures(self, customers: Sequence[str], days: range) -> Mapping[str, Statistics]:
+
+class _Range:
+    """The figures over one range as the store had them after the commit `mark`, or later."""
+
+    def __init__(self, storage: Storage, days: range) -> None:
+        self._storage = storage
+        self._days = days
+        self._mark: Mark | None = None
+        self._kept: _Figures = {}
+
+    async def renew(self) -> _Figures:
+        """The figures as the store has them now."""
+        # Asked before the counts are: they can be further than the mark, never behind it.
+        changes = await self._storage.changes(self._mark)
+        if changes.customers is None:
+            self._kept = await self._figures(await self._storage.customer_names())
+        elif changes.customers:
+            new = await self._figures(sorted(changes.customers))
+            unchanged = self._kept.keys() - changes.customers
+            self._kept = {**{customer: self._kept[customer] for customer in unchanged}, **new}
+        self._mark = changes.mark
+        return self._kept
+
+    async def _figures(self, customers: Sequence[str]) -> _Figures:
         figures: dict[str, Statistics] = {}
         for first in range(0, len(customers), _CUSTOMERS_AT_ONCE):
             part = customers[first : first + _CUSTOMERS_AT_ONCE]
-            counts = await self._storage.packed_customers(part, days[0], days[-1])
+            counts = await self._storage.packed_customers(part, self._days[0], self._days[-1])
             figures.update(await asyncio.to_thread(_figures_of, counts))
         return figures
 
 
-def _figures_of(counts: Mapping[str, Sequence[PackedCounts]]) -> dict[str, Statistics]:
+def _figures_of(counts: Mapping[str, Sequence[PackedCounts]]) -> _Figures:
     if not counts:
         return {}
     return dict(zip(counts, figures_of_each(merge_each(list(counts.values()))), strict=True))
