@@ -16,6 +16,8 @@ Integers = NDArray[np.int64]
 
 _TYPES = {"H": "<u2", "I": "<u4", "Q": "<u8"}
 _PLAIN = "H"
+_SUCCESS = range(200, 400)
+"""The statuses of requests that succeeded; all others failed."""
 # A latency is at most a day.
 _LATENCY_BITS = 32
 
@@ -42,11 +44,6 @@ class Tallies:
     """Those of all its requests together."""
     latencies: Integers
     counts: Integers
-
-
-def is_success(status: int) -> bool:
-    """Whether a request with this HTTP status succeeded; every other failed."""
-    return 200 <= status < 400
 
 
 def unpack(packed: PackedCounts) -> Tally:
@@ -79,8 +76,9 @@ def merge_each(groups: Sequence[Sequence[PackedCounts]]) -> Tallies:
     them is little."""
     rows = [(group, row) for group, packed in enumerate(groups) for row in packed]
     of_status, statuses, requests = _flat([(group, row.statuses) for group, row in rows])
+    is_success = (statuses >= _SUCCESS.start) & (statuses < _SUCCESS.stop)
     totals = _sums(of_status, requests, len(groups))
-    successful = _sums(of_status, np.where((statuses >= 200) & (statuses < 400), requests, 0), len(groups))
+    successful = _sums(of_status, np.where(is_success, requests, 0), len(groups))
     of_latency, latencies, counts = _flat([(group, row.latencies) for group, row in rows])
     order = ((of_latency << _LATENCY_BITS) | latencies).argsort()
     milliseconds = _sums(of_latency, latencies * counts, len(groups))
@@ -117,7 +115,7 @@ def _flat(texts: Sequence[tuple[int, str]]) -> tuple[Integers, Integers, Integer
 
 
 def _tally(statuses: dict[int, int], latencies: Integers, counts: Integers) -> Tally:
-    successful = sum(count for status, count in statuses.items() if is_success(status))
+    successful = sum(count for status, count in statuses.items() if status in _SUCCESS)
     return Tally(sum(statuses.values()), successful, latencies, counts)
 
 
