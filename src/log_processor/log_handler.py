@@ -9,7 +9,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from functools import partial
 from operator import itemgetter
@@ -35,14 +35,14 @@ PAUSE_FACTOR = 3
 LONGEST_PAUSE_SECONDS = 1.0
 PAUSE_FACTOR_BEHIND = 20
 LONGEST_PAUSE_BEHIND_SECONDS = 10.0
-# A store that holds requests until the commit has them in memory.
-LINES_A_COMMIT = 200_000
+# Batches that wait for a sender, beside those being sent: a store that answers finds its next one ready.
+BATCHES_WAITING = 2
 
 log = logger(__name__)
 
 
 class LogHandler:
-    """Batches of a log may come in any order within an epoch; together they have no gaps."""
+    """Batches of a log come in its order, without gaps."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class LogHandler:
         self._stop = stop
         self._senders = ThreadPoolExecutor(storage.SENDERS, thread_name_prefix="sender")
         self._sending: deque[Future[Batch]] = deque()
-        self._epoch: list[Batch] = []
+        self._behind = False
         self._rows: dict[CountsKey, DayCounts] = {}
         self._uncommitted: set[CountsKey] = set()
         self._uncommitted_logs: set[str] = set()
@@ -73,14 +73,16 @@ class LogHandler:
         self._removed_before = 0
 
     def handle(self, batch: Batch) -> None:
-        """Store a batch's requests; they are counted when the epoch ends."""
+        """Store a batch's requests; they are counted at the end of an epoch in which they are stored."""
+        self._behind = batch.behind
         self._sending.append(self._senders.submit(self._store, batch))
-        while len(self._sending) > self._storage.SENDERS:
-            self._epoch.append(self._sending.popleft().result())
+        waiting = len(self._sending) - self._storage.SENDERS - BATCHES_WAITING
+        if waiting > 0:
+            wait(list(self._sending)[:waiting])
 
     def epoch_wanted(self) -> bool:
         """Whether there is something to do at the end of an epoch in which no lines come."""
-        return self._reporter.is_due() or (bool(self._uncommitted_logs) and time.monotonic() >= self._next_commit)
+        return self._reporter.is_due() or (self.is_busy() and time.monotonic() >= self._next_commit)
 
     def is_stored(self, log_name: str, fingerprint: str) -> bool:
         """Whether the store's ledger is at the place in the log that has this fingerprint."""
@@ -88,21 +90,18 @@ class LogHandler:
 
     def is_busy(self) -> bool:
         """Whether something waits for the end of an epoch."""
-        return bool(self._sending or self._epoch or self._uncommitted_logs)
+        return bool(self._sending or self._uncommitted_logs)
 
     def end_epoch(self) -> None:
-        """Count the epoch's requests and, when it is time, commit."""
-        while self._sending:
-            self._epoch.append(self._sending.popleft().result())
-        batches = sorted(self._epoch, key=lambda batch: (batch.start, batch.end))
-        self._epoch.clear()
+        """Count the requests that are stored and, when it is time, commit."""
+        batches = self._stored_batches()
         news = [batch for batch in batches if self._is_news(batch)]
         self._count(news)
         # The source waits until a generation's beginning is stored.
         due = (
             any(batch.start == batch.end for batch in news)
             or time.monotonic() >= self._next_commit
-            or self._uncommitted_lines >= LINES_A_COMMIT
+            or self._uncommitted_lines >= self._storage.LINES_A_COMMIT
         )
         if self._uncommitted_logs and (due or self._stop.is_set()):
             took = self._commit()
@@ -113,6 +112,17 @@ class LogHandler:
             self._next_commit = time.monotonic() + pause
         if self._reporter.is_due():
             self._reporter.report()
+
+    def _stored_batches(self) -> list[Batch]:
+        """The batches that are stored and not counted yet, in the order in which they came.
+
+        While a backlog is worked off those still being sent are left for the end of a later epoch: waiting for them
+        would leave the store with nothing to do.
+        """
+        batches = []
+        while self._sending and (self._sending[0].done() or not self._behind or self._stop.is_set()):
+            batches.append(self._sending.popleft().result())
+        return batches
 
     def close(self) -> None:
         """End the senders, which have nothing left to do."""

@@ -104,7 +104,9 @@ class Storage(ABC):
     """
 
     SENDERS: ClassVar[int]
-    """How many threads may call `store_requests` at once."""
+    """How many threads may call `store_requests` at once, and beside a `commit`."""
+    LINES_A_COMMIT: ClassVar[int]
+    """A commit comes at the latest after so many lines."""
 
     # Writing: the processor.
 

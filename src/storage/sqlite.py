@@ -101,6 +101,8 @@ class SqliteStorage(Storage):
     """A connection to the file at `path`."""
 
     SENDERS = 1
+    # Requests are in memory until the commit.
+    LINES_A_COMMIT = 200_000
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -143,8 +145,10 @@ class SqliteStorage(Storage):
         return found
 
     def commit(self, counts: Mapping[CountsKey, DayCounts], ledger: Sequence[LedgerRow]) -> None:
+        # More may come meanwhile.
+        batches = self._uncommitted[:]
         with self._errors(), self._writing() as connection:
-            for batch in self._uncommitted:
+            for batch in batches:
                 connection.executemany("INSERT OR REPLACE INTO requests VALUES (?, ?, ?, ?, ?, ?, ?, ?)", _rows(batch))
             connection.executemany(
                 "INSERT OR REPLACE INTO customer_day VALUES (?, ?, ?, ?, ?)",
@@ -181,7 +185,7 @@ class SqliteStorage(Storage):
                     for row in ledger
                 ),
             )
-        self._uncommitted.clear()
+        del self._uncommitted[: len(batches)]
 
     def report(self, sightings: Sequence[Sighting]) -> None:
         with self._errors(), self._writing() as connection:
