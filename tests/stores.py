@@ -27,7 +27,11 @@ class Store:
         requests, _ = parse(lines)
         counts: dict[CountsKey, DayCounts] = {}
         for customer, day, status, latency in zip(
-            requests.customers, requests.days, requests.statuses, requests.latencies, strict=True
+            requests.customer_ids(),
+            requests.days.tolist(),
+            requests.statuses.tolist(),
+            requests.latencies.tolist(),
+            strict=True,
         ):
             for whose in (customer, None):
                 row = counts.setdefault((whose, day), DayCounts())
@@ -35,7 +39,7 @@ class Store:
                 row.latencies[latency] += 1
         storage = self.open()
         storage.begin()
-        storage.store_requests(StoredRequests("log", 0, requests))
+        storage.prepare(StoredRequests("log", 0, requests))()
         storage.commit(counts, [LedgerRow("log", "/logs/log", Position(0, 0), Position(0, len(lines)), "fingerprint")])
 
 

@@ -63,6 +63,8 @@ class Batch:
     fingerprint: str
     behind: bool
     gaps: tuple[Gap, ...]
+    lines: bytes
+    """As long as they are not stored."""
     requests: Requests
     rejected: list[Rejected]
 
@@ -83,6 +85,7 @@ def parse_chunk(chunk: Chunk, oldest_day: int) -> Batch:
         chunk.fingerprint,
         chunk.behind,
         chunk.gaps,
+        chunk.lines,
         requests,
         rejected,
     )
@@ -90,11 +93,14 @@ def parse_chunk(chunk: Chunk, oldest_day: int) -> Batch:
 
 def reject(batch: Batch, places: Sequence[int]) -> Batch:
     """The batch without the requests at these places: the store refuses them."""
-    requests = batch.requests
     refused_places = set(places)
-    refused = [Rejected(requests.offsets[place], Reason.REFUSED, requests.line(place)) for place in places]
+    refused = []
+    for place in places:
+        offset = int(batch.requests.offsets[place])
+        start = offset - batch.start.offset
+        refused.append(Rejected(offset, Reason.REFUSED, batch.lines[start : batch.lines.index(b"\n", start)]))
     return replace(
         batch,
-        requests=requests.select([place not in refused_places for place in range(len(requests))]),
+        requests=batch.requests.select([place not in refused_places for place in range(len(batch.requests))]),
         rejected=sorted([*batch.rejected, *refused], key=attrgetter("offset")),
     )

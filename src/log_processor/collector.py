@@ -5,6 +5,8 @@ The file is the buffer: lines wait in it until they make a batch, so nothing is 
 
 import time
 
+import numpy as np
+
 from log_processor.chunk import Chunk, Overlong
 from log_processor.tail import Tail
 from service.logs import logger
@@ -39,8 +41,8 @@ class Collector:
         overlong = self.tail.take_overlong()
         if overlong is not None:
             chunks.append(self._chunk(start, b"", overlong))
-        while self.tail.lines >= self._max_lines:
-            chunks.append(self._take(self._max_lines))
+        if self.tail.lines >= self._max_lines:
+            chunks.extend(map(self._take, self._full_batches()))
             self._due = None
         if self.tail.lines and self._due is None:
             self._due = now + self._max_wait
@@ -59,19 +61,20 @@ class Collector:
     def flush(self) -> list[Chunk]:
         """All whole lines that wait."""
         self._due = None
-        return [self._take(self.tail.lines)] if self.tail.lines else []
+        return [self._take(self.tail.buffer.rfind(b"\n") + 1)] if self.tail.lines else []
 
     def sighting(self) -> Sighting:
         """The log as it is now."""
         tail = self.tail
         return Sighting(self.log_name, time.time(), tail.position, tail.size, tail.bytes_behind)
 
-    def _take(self, lines: int) -> Chunk:
-        buffer = self.tail.buffer
-        if lines == self.tail.lines:
-            length = buffer.rfind(b"\n") + 1
-        else:
-            length = len(buffer) - len(bytes(buffer).split(b"\n", lines)[lines])
+    def _full_batches(self) -> list[int]:
+        """The bytes of each batch of as many lines as one may have."""
+        newlines = np.flatnonzero(np.frombuffer(self.tail.buffer, np.uint8) == ord("\n"))
+        lengths: list[int] = np.diff(newlines[self._max_lines - 1 :: self._max_lines], prepend=-1).tolist()
+        return lengths
+
+    def _take(self, length: int) -> Chunk:
         start = self.tail.position
         return self._chunk(start, self.tail.take(length))
 

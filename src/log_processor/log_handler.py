@@ -12,20 +12,24 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from operator import itemgetter
 
 from log_processor.chunk import Batch, reject
 from log_processor.dead_letters import DeadLetters
 from log_processor.ending import leave
-from log_processor.epoch_counts import EpochCounts
 from log_processor.reporting import Reporter
 from log_processor.retry import until_stored
+from log_processor.tally import Addition, Tally
 from service.logs import logger
 from storage.contract import LedgerRow, Storage, StoredRequests
 from storage.counts import CountsKey, DayCounts
 
 # Rows of counts that stay in memory; one that has left is read back.
-ROWS_IN_MEMORY = 50_000
+ROWS_IN_MEMORY = 40_000
+# So many rows are read back, added to and written together.
+ROWS_AT_ONCE = 10_000
+# And read back in parts, for a question that fails is asked again from its beginning.
 ROWS_A_READ = 1_000
 REJECTED_LINES_SHOWN = 10
 GAPS_KEPT = 100
@@ -66,7 +70,7 @@ class LogHandler:
         self._sending: deque[Future[Batch]] = deque()
         self._behind = False
         self._rows: dict[CountsKey, DayCounts] = {}
-        self._uncommitted: set[CountsKey] = set()
+        self._tallies: dict[str, Tally] = {}
         self._uncommitted_logs: set[str] = set()
         self._uncommitted_lines = 0
         self._next_commit = 0.0
@@ -75,7 +79,10 @@ class LogHandler:
     def handle(self, batch: Batch) -> None:
         """Store a batch's requests; they are counted at the end of an epoch in which they are stored."""
         self._behind = batch.behind
-        self._sending.append(self._senders.submit(self._store, batch))
+        # Here, while they are in the processor's cache.
+        store = self._storage.prepare(StoredRequests(batch.log, batch.start.generation, batch.requests))
+        batch = replace(batch, requests=batch.requests.numbers())
+        self._sending.append(self._senders.submit(_store, batch, store))
         waiting = len(self._sending) - self._storage.SENDERS - BATCHES_WAITING
         if waiting > 0:
             wait(list(self._sending)[:waiting])
@@ -96,7 +103,7 @@ class LogHandler:
         """Count the requests that are stored and, when it is time, commit."""
         batches = self._stored_batches()
         news = [batch for batch in batches if self._is_news(batch)]
-        self._count(news)
+        self._take(news)
         # The source waits until a generation's beginning is stored.
         due = (
             any(batch.start == batch.end for batch in news)
@@ -129,57 +136,69 @@ class LogHandler:
         self._senders.shutdown()
         self._dead_letters.close()
 
-    def _store(self, batch: Batch) -> Batch:
-        """Store a batch's requests, in a sender's thread; what the store refuses is rejected."""
-        if not batch.requests:
-            return batch
-        requests = StoredRequests(batch.log, batch.start.generation, batch.requests)
-        refused = until_stored(partial(self._storage.store_requests, requests))
-        return reject(batch, refused) if refused else batch
-
     def _is_news(self, batch: Batch) -> bool:
         row = self._ledger.get(batch.log)
         return row is None or batch.end > batch.start or bool(batch.gaps) or batch.fingerprint != row.fingerprint
 
-    def _count(self, batches: Sequence[Batch]) -> None:
-        """Add requests to their rows of counts, keep rejected lines, and move the ledger on; all of it in memory."""
-        if not batches:
-            return
-        for name in {batch.log for batch in batches}:
-            counts = EpochCounts([batch for batch in batches if batch.log == name])
-            # By days, for a question is about one. In parts, for one that fails is asked again from its beginning.
-            missing = sorted((key for key in counts.keys if key not in self._rows), key=itemgetter(1))
-            for first in range(0, len(missing), ROWS_A_READ):
-                part = missing[first : first + ROWS_A_READ]
-                found = until_stored(partial(self._storage.read_counts, part))
-                self._rows.update({key: found.get(key) or DayCounts() for key in part})
-            counts.add_to(self._rows)
-            self._uncommitted |= counts.keys
+    def _take(self, batches: Sequence[Batch]) -> None:
+        """Keep rejected lines, and move the ledger on in memory; the requests are added to their counts by a commit."""
         for batch in batches:
             _keep(self._dead_letters.write, batch)
-            self._ledger[batch.log] = _next_row(self._ledger.get(batch.log) or _first_row(batch), batch)
+            row = self._ledger.get(batch.log) or _first_row(batch)
+            self._ledger[batch.log] = _next_row(row, batch)
             self._uncommitted_logs.add(batch.log)
             self._uncommitted_lines += len(batch.requests)
-        _report(batches)
+            if batch.requests:
+                self._tallies.setdefault(batch.log, Tally(batch.log, batch.start)).take(batch)
+        if batches:
+            _report(batches)
 
     def _commit(self) -> float:
-        """Write the counts that have changed, then the ledger; how long it took, in seconds."""
+        """Add requests to their rows of counts and write these, then the ledger; how long it took, in seconds."""
         start = time.monotonic()
         _keep(self._dead_letters.sync)
-        counts = {key: self._rows[key] for key in self._uncommitted}
+        changed: dict[CountsKey, DayCounts] = {}
+        for tally in self._tallies.values():
+            additions = tally.additions()
+            while some := list(islice(additions, ROWS_AT_ONCE)):
+                if len(changed) + len(some) > ROWS_AT_ONCE:
+                    self._write(changed, [])
+                    changed = {}
+                changed.update(self._add(tally, some))
         ledger = [self._ledger[name] for name in self._uncommitted_logs]
-        until_stored(partial(self._storage.commit, counts, ledger))
+        self._write(changed, ledger)
         self._stored.update({row.log: row.fingerprint for row in ledger})
-        self._uncommitted.clear()
+        self._tallies.clear()
         self._uncommitted_logs.clear()
         self._uncommitted_lines = 0
-        if len(self._rows) > ROWS_IN_MEMORY:
-            self._rows = counts
         oldest_day = self._oldest_day()
         if oldest_day > self._removed_before:
             until_stored(partial(self._storage.remove_expired, oldest_day))
             self._removed_before = oldest_day
         return time.monotonic() - start
+
+    def _add(self, tally: Tally, additions: Sequence[Addition]) -> dict[CountsKey, DayCounts]:
+        """Add to rows of counts, those that are not in memory read back: the rows."""
+        # By days, for a question is about one.
+        missing = sorted((added.key for added in additions if added.key not in self._rows), key=itemgetter(1))
+        for first in range(0, len(missing), ROWS_A_READ):
+            part = missing[first : first + ROWS_A_READ]
+            found = until_stored(partial(self._storage.read_counts, part))
+            self._rows.update({key: found.get(key) or DayCounts() for key in part})
+        for addition in additions:
+            tally.add(addition, self._rows[addition.key])
+        return {addition.key: self._rows[addition.key] for addition in additions}
+
+    def _write(self, counts: dict[CountsKey, DayCounts], ledger: Sequence[LedgerRow]) -> None:
+        until_stored(partial(self._storage.commit, counts, ledger))
+        if len(self._rows) > ROWS_IN_MEMORY:
+            self._rows = counts
+
+
+def _store(batch: Batch, store: Callable[[], list[int]]) -> Batch:
+    """Store a batch's requests, in a sender's thread; what the store refuses is rejected."""
+    refused = until_stored(store) if batch.requests else []
+    return replace(reject(batch, refused) if refused else batch, lines=b"")
 
 
 def _keep(action: Callable[..., None], *arguments: Batch) -> None:
@@ -210,7 +229,7 @@ def _next_row(row: LedgerRow, batch: Batch) -> LedgerRow:
         stored=row.stored + len(batch.requests),
         rejected=Counter(row.rejected) + Counter(line.reason for line in batch.rejected),
         gaps=(row.gaps + batch.gaps)[-GAPS_KEPT:],
-        newest=max(row.newest, max(batch.requests.seconds, default=0)),
+        newest=max(row.newest, int(batch.requests.seconds.max(initial=0))),
     )
 
 

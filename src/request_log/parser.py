@@ -7,16 +7,18 @@ they cost only themselves.
 """
 
 import re
-import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import date, datetime, timezone
+from dataclasses import dataclass, field, replace
+from datetime import date
 from decimal import Decimal
-from itertools import accumulate, compress
-from operator import add, attrgetter
+from functools import lru_cache
+from itertools import compress
+from operator import attrgetter
+
+import numpy as np
+from numpy.typing import NDArray
 
 from request_log.line import (
-    BUCKETS,
     FIRST_YEAR,
     LAST_YEAR,
     MAX_CUSTOMER_BYTES,
@@ -32,55 +34,66 @@ INVALID = -1
 # White space is U+0020 alone; control characters are Unicode's category Cc. A carriage return may end a line.
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 _ASCII_CONTROLS = bytes([*range(0x0A), 0x0B, 0x0C, *range(0x0E, 0x20), 0x7F])
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_TIME = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9]):([0-5][0-9])")
+_STAMP = b"0000-00-00 00:00:00 "
 _STATUS = re.compile(r"[1-5][0-9]{2}")
 _DURATION = re.compile(r"([0-9]+)(?:\.([0-9]+))?")
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _CACHE_LIMIT = 100_000
+
+Integers = NDArray[np.int64]
+
+
+def _none() -> Integers:
+    return np.empty(0, np.int64)
 
 
 @dataclass(slots=True)
 class Requests:
     """Valid requests of one log, in its order: columns of equal length."""
 
-    customers: list[str] = field(default_factory=list)
-    buckets: list[int] = field(default_factory=list)
-    """Hashes of the customers, 0 to 255."""
+    names: list[str] = field(default_factory=list)
+    """The customers, each once; not a column."""
+    customers: Integers = field(default_factory=_none)
+    """Their places in `names`."""
     paths: list[str] = field(default_factory=list)
-    statuses: list[int] = field(default_factory=list)
     durations: list[str] = field(default_factory=list)
     """Seconds, a plain decimal, as logged."""
-    latencies: list[int] = field(default_factory=list)
+    statuses: Integers = field(default_factory=_none)
+    latencies: Integers = field(default_factory=_none)
     """The durations in whole milliseconds, half up."""
-    days: list[int] = field(default_factory=list)
-    """UTC days since 1970-01-01."""
-    seconds: list[int] = field(default_factory=list)
+    seconds: Integers = field(default_factory=_none)
     """Unix time."""
-    offsets: list[int] = field(default_factory=list)
+    offsets: Integers = field(default_factory=_none)
     """Where each line begins in its file, in bytes."""
 
     def __len__(self) -> int:
         return len(self.offsets)
 
-    def line(self, place: int) -> bytes:
-        """The line of the request at this place, without its newline."""
-        stamp = datetime.fromtimestamp(self.seconds[place], timezone.utc)
-        fields = (self.customers[place], self.paths[place], str(self.statuses[place]), self.durations[place])
-        return " ".join([f"{stamp:%Y-%m-%d %H:%M:%S}", *fields]).encode()
+    @property
+    def days(self) -> Integers:
+        """UTC days since 1970-01-01."""
+        return self.seconds // SECONDS_A_DAY
+
+    def customer_ids(self) -> list[str]:
+        """A column: whose each request is."""
+        return [self.names[customer] for customer in self.customers.tolist()]
+
+    def numbers(self) -> "Requests":
+        """The same without paths and durations as logged, which take most of the memory."""
+        return replace(self, paths=[], durations=[])
 
     def select(self, selectors: Sequence[bool]) -> "Requests":
         """Those requests whose selector is true."""
-        return Requests(
-            customers=list(compress(self.customers, selectors)),
-            buckets=list(compress(self.buckets, selectors)),
+        selected = np.array(selectors, bool)
+        return replace(
+            self,
+            customers=self.customers[selected],
             paths=list(compress(self.paths, selectors)),
-            statuses=list(compress(self.statuses, selectors)),
             durations=list(compress(self.durations, selectors)),
-            latencies=list(compress(self.latencies, selectors)),
-            days=list(compress(self.days, selectors)),
-            seconds=list(compress(self.seconds, selectors)),
-            offsets=list(compress(self.offsets, selectors)),
+            statuses=self.statuses[selected],
+            latencies=self.latencies[selected],
+            seconds=self.seconds[selected],
+            offsets=self.offsets[selected],
         )
 
 
@@ -110,27 +123,14 @@ class _Cache(dict[str, int]):
         return value
 
 
-def _day(text: str) -> int:
-    """`2026-11-23` -> days since 1970-01-01."""
-    if not _DATE.fullmatch(text):
-        return INVALID
+@lru_cache(_CACHE_LIMIT)
+def _day(year_month_day: int) -> int:
+    """20261123 -> days since 1970-01-01."""
     try:
-        day = date.fromisoformat(text)
+        day = date(year_month_day // 10_000, year_month_day // 100 % 100, year_month_day % 100)
     except ValueError:
         return INVALID
     return day.toordinal() - _EPOCH_DAY if FIRST_YEAR <= day.year <= LAST_YEAR else INVALID
-
-
-def _time(text: str) -> int:
-    """`16:15:35` -> seconds since midnight. A leap second is none."""
-    match = _TIME.fullmatch(text)
-    return int(match[1]) * 3600 + int(match[2]) * 60 + int(match[3]) if match else INVALID
-
-
-def _bucket(text: str) -> int:
-    """The bucket of a customer, the same in every process."""
-    name = text.encode()
-    return zlib.crc32(name) % BUCKETS if 0 < len(name) <= MAX_CUSTOMER_BYTES else INVALID
 
 
 def _status(text: str) -> int:
@@ -146,9 +146,6 @@ def _latency(text: str) -> int:
     return int(match[1].lstrip("0") or 0) * 1000 + int(fraction[:3].ljust(3, "0")) + (fraction[3:4] >= "5")
 
 
-_days = _Cache(_day)
-_times = _Cache(_time)
-_buckets = _Cache(_bucket)
 _statuses = _Cache(_status)
 _latencies = _Cache(_latency)
 
@@ -159,47 +156,85 @@ def parse(data: bytes, offset: int = 0, oldest_day: int = 0) -> tuple[Requests, 
     `offset` is where `data` begins in its file, in bytes. Lines of days before `oldest_day` (days since 1970-01-01)
     are rejected: they are beyond what is kept.
     """
-    lines = data.split(b"\n")
-    del lines[-1]
-    # Each line begins after those before it and their newlines.
-    offsets = list(map(add, accumulate(map(len, lines), initial=offset), range(len(lines))))
-
-    fields = _fields(data, len(lines))
+    starts = _starts(data)
+    offsets = starts + offset
+    fields = _fields(data, len(starts))
     rejected: list[Rejected] = []
-    if fields is None or max(map(len, lines), default=0) > MAX_LINE_BYTES:
+    if fields is None or np.diff(starts, append=len(data)).max(initial=0) > MAX_LINE_BYTES + 1:
+        lines = _lines(data)
         reasons = [_reason_of_shape(line) for line in lines]
         rejected = _rejected(lines, offsets, reasons)
         good = [reason is None for reason in reasons]
-        lines, offsets = list(compress(lines, good)), list(compress(offsets, good))
-        fields = _fields(b"".join(line + b"\n" for line in lines), len(lines))
-    if fields is None or not lines:
+        data = b"".join(line + b"\n" for line in compress(lines, good))
+        starts, offsets = _starts(data), offsets[good]
+        fields = _fields(data, len(starts))
+    if fields is None or not len(starts):
         return Requests(), rejected
 
-    dates, clocks, customers, paths, statuses, durations = fields
-    days = list(map(_days.__getitem__, dates))
-    times = list(map(_times.__getitem__, clocks))
+    customers, paths, statuses, durations = fields
+    places = {customer: place for place, customer in enumerate(set(customers))}
     requests = Requests(
-        customers=customers,
-        buckets=list(map(_buckets.__getitem__, customers)),
+        names=list(places),
+        customers=np.fromiter(map(places.__getitem__, customers), np.int64, len(customers)),
         paths=paths,
-        statuses=list(map(_statuses.__getitem__, statuses)),
         durations=durations,
-        latencies=list(map(_latencies.__getitem__, durations)),
-        days=days,
-        seconds=[day * SECONDS_A_DAY + time for day, time in zip(days, times, strict=True)],
+        statuses=np.fromiter(map(_statuses.__getitem__, statuses), np.int64, len(statuses)),
+        latencies=np.fromiter(map(_latencies.__getitem__, durations), np.int64, len(durations)),
+        seconds=_seconds(data, starts),
         offsets=offsets,
     )
-    least = (min(times), min(requests.buckets), min(requests.statuses), min(requests.latencies))
-    if INVALID in least or min(days) < oldest_day:
-        columns = zip(days, times, requests.buckets, requests.statuses, requests.latencies, strict=True)
-        found = [_reason_of_fields(*values, oldest_day) for values in columns]
+    oldest = oldest_day * SECONDS_A_DAY
+    is_odd = INVALID in (requests.statuses.min(), requests.latencies.min(), requests.seconds.min())
+    if is_odd or requests.seconds.min() < oldest or not all(map(_is_customer, places)):
+        lines = _lines(data)
+        columns = (requests.seconds, customers, requests.statuses, requests.latencies)
+        found = [_reason_of_fields(*values, oldest) for values in zip(*columns, strict=True)]
         rejected = sorted([*rejected, *_rejected(lines, offsets, found)], key=attrgetter("offset"))
         requests = requests.select([reason is None for reason in found])
     return requests, rejected
 
 
+def _lines(data: bytes) -> list[bytes]:
+    return data.split(b"\n")[:-1]
+
+
+def _starts(data: bytes) -> Integers:
+    """Where in `data` each line begins."""
+    ends = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n"))
+    starts = np.zeros_like(ends)
+    starts[1:] = ends[:-1] + 1
+    return starts
+
+
+def _seconds(data: bytes, starts: Integers) -> Integers:
+    """The Unix time that each line begins with, INVALID where there is none. A leap second is none."""
+    windows = np.lib.stride_tricks.sliding_window_view(np.frombuffer(data + _STAMP, np.uint8), len(_STAMP))
+    stamps = np.ascontiguousarray(windows[starts].T)
+    digits = [place for place, byte in enumerate(_STAMP) if byte == ord("0")]
+    others = [place for place, byte in enumerate(_STAMP) if byte != ord("0")]
+    values = stamps - np.uint8(ord("0"))
+    is_valid = (values[digits] < 10).all(axis=0)
+    is_valid &= (stamps[others] == np.frombuffer(_STAMP, np.uint8)[others, np.newaxis]).all(axis=0)
+
+    def number(*places: int) -> Integers:
+        value: Integers = values[places[0]].astype(np.int64)
+        for place in places[1:]:
+            value = value * 10 + values[place]
+        return value
+
+    dates, positions = np.unique(number(0, 1, 2, 3, 5, 6, 8, 9), return_inverse=True)
+    days = np.array(list(map(_day, dates.tolist())))[positions]
+    hours, minutes, seconds = number(11, 12), number(14, 15), number(17, 18)
+    is_valid &= (days != INVALID) & (hours < 24) & (minutes < 60) & (seconds < 60)
+    return np.where(is_valid, days * SECONDS_A_DAY + hours * 3600 + minutes * 60 + seconds, INVALID)
+
+
+def _is_customer(text: str) -> bool:
+    return len(text) <= MAX_CUSTOMER_BYTES // 4 or len(text.encode()) <= MAX_CUSTOMER_BYTES
+
+
 def _fields(data: bytes, count: int) -> list[list[str]] | None:
-    """The six fields of `count` lines, a list for each field. None if any line has another shape."""
+    """The last four fields of `count` lines of six, a list for each field. None if any line has another shape."""
     try:
         text = data.decode()
     except UnicodeDecodeError:
@@ -212,18 +247,17 @@ def _fields(data: bytes, count: int) -> list[list[str]] | None:
     elif _CONTROL.search(text):
         return None
     # The newline becomes a seventh token: so each line has six others if every seventh is a newline.
-    spaced = text.replace("\n", " \n ")
-    tokens = spaced.split(" ")
+    tokens = text.replace("\n", " \n ").split(" ")
     del tokens[-1]
     if len(tokens) != count * (FIELDS + 1) or tokens[FIELDS :: FIELDS + 1] != ["\n"] * count:
         return None
-    if "  " in spaced or spaced.startswith(" "):
+    if not all(tokens):
         return None
-    return [tokens[field :: FIELDS + 1] for field in range(FIELDS)]
+    return [tokens[field :: FIELDS + 1] for field in range(2, FIELDS)]
 
 
-def _rejected(lines: list[bytes], offsets: list[int], reasons: Sequence[Reason | None]) -> list[Rejected]:
-    rows = zip(offsets, reasons, lines, strict=True)
+def _rejected(lines: list[bytes], offsets: Integers, reasons: Sequence[Reason | None]) -> list[Rejected]:
+    rows = zip(offsets.tolist(), reasons, lines, strict=True)
     return [Rejected(offset, reason, line) for offset, reason, line in rows if reason is not None]
 
 
@@ -243,14 +277,14 @@ def _reason_of_shape(line: bytes) -> Reason | None:
     return None if len(fields) == FIELDS and all(fields) else Reason.FIELDS
 
 
-def _reason_of_fields(day: int, time: int, bucket: int, status: int, latency: int, oldest_day: int) -> Reason | None:
+def _reason_of_fields(second: int, customer: str, status: int, latency: int, oldest: int) -> Reason | None:
     """Why six fields are no request, None if they are one."""
-    if INVALID in (day, time):
+    if second == INVALID:
         return Reason.TIME
-    if bucket == INVALID:
+    if not _is_customer(customer):
         return Reason.CUSTOMER
     if status == INVALID:
         return Reason.STATUS
     if latency == INVALID:
         return Reason.DURATION
-    return Reason.TOO_OLD if day < oldest_day else None
+    return Reason.TOO_OLD if second < oldest else None

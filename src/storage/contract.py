@@ -11,7 +11,7 @@ Errors:
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple
 
@@ -104,7 +104,7 @@ class Storage(ABC):
     """
 
     SENDERS: ClassVar[int]
-    """How many threads may call `store_requests` at once, and beside a `commit`."""
+    """How many threads may store requests at once, and beside a `commit`."""
     LINES_A_COMMIT: ClassVar[int]
     """A commit comes at the latest after so many lines."""
 
@@ -123,9 +123,10 @@ class Storage(ABC):
         """
 
     @abstractmethod
-    def store_requests(self, batch: StoredRequests) -> list[int]:
-        """Store requests, each under the identity that its position gives it; at the latest when the next `commit`
-        returns. The answer: which of them the store refuses for what they are, by their places in the batch."""
+    def prepare(self, batch: StoredRequests) -> Callable[[], list[int]]:
+        """What stores these requests when it is called, each under the identity that its position gives it; at the
+        latest when the next `commit` returns. Its answer: which of them the store refuses for what they are, by their
+        places in the batch."""
 
     @abstractmethod
     def read_counts(self, keys: Collection[CountsKey]) -> dict[CountsKey, DayCounts]:

@@ -15,9 +15,10 @@ import json
 import random
 import threading
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
+from functools import partial
 from operator import attrgetter
 from typing import Any
 from urllib.parse import unquote
@@ -136,8 +137,10 @@ class InfluxStorage(Storage):
         self._beating.start()
         return ledger
 
-    def store_requests(self, batch: StoredRequests) -> list[int]:
-        lines = request_lines(batch)
+    def prepare(self, batch: StoredRequests) -> Callable[[], list[int]]:
+        return partial(self._store, request_lines(batch))
+
+    def _store(self, lines: bytes) -> list[int]:
         try:
             self._send(lines)
         except _BadRequest:

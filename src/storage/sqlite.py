@@ -127,10 +127,13 @@ class SqliteStorage(Storage):
             self._take_lock()
             return _ledger(self._writing())
 
-    def store_requests(self, batch: StoredRequests) -> list[int]:
-        # Held until the commit, so that a failed transaction can be tried again as a whole.
-        self._uncommitted.append(batch)
-        return []
+    def prepare(self, batch: StoredRequests) -> Callable[[], list[int]]:
+        def hold() -> list[int]:
+            # Until the commit, so that a failed transaction can be tried again as a whole.
+            self._uncommitted.append(batch)
+            return []
+
+        return hold
 
     def read_counts(self, keys: Collection[CountsKey]) -> dict[CountsKey, DayCounts]:
         query = "SELECT statuses, latencies, applied FROM customer_day WHERE customer = ? AND day = ?"
@@ -350,11 +353,11 @@ def _rows(batch: StoredRequests) -> Iterator[tuple[str, int, int, int, str, str,
     """The rows of the table `requests`; the column's type makes the duration a number."""
     requests = batch.requests
     for offset, second, customer, path, status, duration in zip(
-        requests.offsets,
-        requests.seconds,
-        requests.customers,
+        requests.offsets.tolist(),
+        requests.seconds.tolist(),
+        requests.customer_ids(),
         requests.paths,
-        requests.statuses,
+        requests.statuses.tolist(),
         requests.durations,
         strict=True,
     ):

@@ -158,7 +158,7 @@ def test_requests_can_be_stored_twice(open_storage: OpenStorage) -> None:
     writing = open_storage()
     writing.begin()
     for _ in range(2):
-        writing.store_requests(StoredRequests("log", 0, parse(lines)[0]))
+        assert writing.prepare(StoredRequests("log", 0, parse(lines)[0]))() == []
         writing.commit({}, [])
 
 

@@ -37,7 +37,7 @@ def test_every_line_is_a_request_of_a_known_customer_and_time(
     traffic = Traffic(seed, customers, history_days)
     valid = requests(b"".join(traffic.lines(count, NOW) for count in counts))
     assert len(valid) == sum(counts)
-    assert set(valid.customers) <= {f"cust_{number}" for number in range(1, customers + 1)}
+    assert set(valid.customer_ids()) <= {f"cust_{number}" for number in range(1, customers + 1)}
     assert set(valid.paths) <= set(PATHS)
     assert set(valid.statuses) <= {*SUCCEEDED, *FAILED}
     assert int(NOW) - history_days * SECONDS_A_DAY <= min(valid.seconds)
@@ -68,13 +68,13 @@ def test_history_is_spread_over_all_its_days_in_no_order() -> None:
 def test_traffic_looks_real() -> None:
     valid = requests(Traffic(1, customers=100).lines(100_000, NOW))
 
-    busyness = Counter(valid.customers)
+    busyness = Counter(valid.customer_ids())
     assert len(busyness) == 100
     assert busyness["cust_1"] > 5 * busyness["cust_10"] > 10 * busyness["cust_100"]
 
     assert set(valid.statuses) == {*SUCCEEDED, *FAILED}
     failures = Counter(
-        customer for customer, status in zip(valid.customers, valid.statuses, strict=True) if status >= 400
+        customer for customer, status in zip(valid.customer_ids(), valid.statuses, strict=True) if status >= 400
     )
     assert 0.005 < failures.total() / len(valid) < 0.1
     rates = sorted(failures[customer] / total for customer, total in busyness.items())
@@ -96,7 +96,7 @@ def test_lines_in_bulk_are_those_of_their_requests_one_by_one() -> None:
         f"{datetime.fromtimestamp(second, timezone.utc):%Y-%m-%d %H:%M:%S} {customer} {path} {status}"
         f" {latency / 1000:.3f}\n".encode()
         for second, customer, path, status, latency in zip(
-            valid.seconds, valid.customers, valid.paths, valid.statuses, valid.latencies, strict=True
+            valid.seconds, valid.customer_ids(), valid.paths, valid.statuses, valid.latencies, strict=True
         )
     ]
     assert data == b"".join(one_by_one)

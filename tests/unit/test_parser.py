@@ -40,8 +40,9 @@ def test_valid_lines_are_read_as_they_were_written(
     lines = [line_of(request, ending) for request, ending in given]
     found, rejected = parse(b"\n".join(lines) + b"\n", offset)
     assert rejected == []
+    customers = found.customer_ids()
     for i, ((time, customer, path, status, duration), _) in enumerate(given):
-        assert (found.customers[i], found.paths[i]) == (customer, path)
+        assert (customers[i], found.paths[i]) == (customer, path)
         assert (found.statuses[i], found.durations[i]) == (status, duration)
         assert found.seconds[i] == time.replace(tzinfo=timezone.utc).timestamp()
         assert found.days[i] == found.seconds[i] // 86_400
@@ -57,9 +58,9 @@ def test_a_chunk_is_read_like_its_lines_one_by_one(lines: list[bytes]) -> None:
     one_by_one = []
     for line in lines:
         alone, bad = parse(line + b"\n", offset)
-        one_by_one += [(alone.offsets[0], alone.customers[0])] if alone else [(bad[0].offset, bad[0].reason)]
+        one_by_one += [(alone.offsets[0], alone.names[0])] if alone else [(bad[0].offset, bad[0].reason)]
         offset += len(line) + 1
-    together = [*zip(found.offsets, found.customers, strict=True), *((bad.offset, bad.reason) for bad in rejected)]
+    together = [*zip(found.offsets, found.customer_ids(), strict=True), *((bad.offset, bad.reason) for bad in rejected)]
     assert sorted(together) == one_by_one
 
 

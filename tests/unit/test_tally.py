@@ -1,0 +1,79 @@
+"""Requests come into their rows of counts exactly once, also where a row is further than the ledger."""
+
+from collections import Counter
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from log_processor.chunk import Batch, Chunk, parse_chunk
+from log_processor.tally import Tally
+from storage.counts import CountsKey, DayCounts, Position
+
+LOG = "log"
+customers = st.sampled_from(["a", "b", "ü", "c" * 256])
+dates = st.sampled_from(["1970-01-01", "2026-11-23", "2026-11-24", "2199-12-31"])
+lines = st.builds(
+    lambda date, customer, status, duration: f"{date} 16:15:35 {customer} /api {status} {duration}\n".encode(),
+    dates,
+    customers,
+    st.integers(100, 599),
+    st.sampled_from(["0", "0.0005", "0.772", "86400"]),
+)
+
+
+def batches(content: list[bytes], cuts: list[int]) -> list[Batch]:
+    """The lines of one generation, in batches that begin at these lines."""
+    bounds = sorted({0, len(content), *(cut % len(content) for cut in cuts)})
+    found = []
+    for first, last in pairwise(bounds):
+        start, end = (sum(map(len, content[:place])) for place in (first, last))
+        data = b"".join(content[first:last])
+        chunk = Chunk(LOG, "/log", Position(0, start), Position(0, end), data, "fingerprint", behind=False)
+        found.append(parse_chunk(chunk, oldest_day=0))
+    return found
+
+
+def one_by_one(content: list[bytes]) -> dict[CountsKey, tuple[Counter[int], Counter[int]]]:
+    """The counts of these lines: statuses and latencies."""
+    rows: dict[CountsKey, tuple[Counter[int], Counter[int]]] = {}
+    for batch in batches(content, list(range(len(content)))) if content else []:
+        requests = batch.requests
+        for customer in (requests.names[0], None):
+            statuses, latencies = rows.setdefault((customer, int(requests.days[0])), (Counter(), Counter()))
+            statuses[int(requests.statuses[0])] += 1
+            latencies[int(requests.latencies[0])] += 1
+    return rows
+
+
+def add(tally: Tally, rows: dict[CountsKey, DayCounts]) -> None:
+    for addition in tally.additions():
+        tally.add(addition, rows.setdefault(addition.key, DayCounts()))
+
+
+@given(st.lists(lines, min_size=1, max_size=60), st.lists(st.integers(0, 100)))
+def test_lines_are_counted_as_one_by_one(content: list[bytes], cuts: list[int]) -> None:
+    tally = Tally(LOG, Position(0, 0))
+    for batch in batches(content, cuts):
+        tally.take(batch)
+    rows: dict[CountsKey, DayCounts] = {}
+    add(tally, rows)
+    assert {key: (row.statuses, row.latencies) for key, row in rows.items()} == one_by_one(content)
+    assert {row.applied[LOG] for row in rows.values()} == {Position(0, sum(map(len, content)))}
+
+
+@given(st.data(), st.lists(lines, min_size=1, max_size=60), st.lists(st.integers(0, 100)))
+def test_what_a_row_has_already_is_not_added_again(data: st.DataObject, content: list[bytes], cuts: list[int]) -> None:
+    # Each row was written through some line, or not at all, by one who died before the ledger was.
+    rows: dict[CountsKey, DayCounts] = {}
+    for key in one_by_one(content):
+        through = data.draw(st.integers(0, len(content)))
+        statuses, latencies = one_by_one(content[:through]).get(key, (Counter(), Counter()))
+        if through:
+            applied = {LOG: Position(0, sum(map(len, content[:through])))}
+            rows[key] = DayCounts(statuses, latencies, applied)
+    tally = Tally(LOG, Position(0, 0))
+    for batch in batches(content, cuts):
+        tally.take(batch)
+    add(tally, rows)
+    assert {key: (row.statuses, row.latencies) for key, row in rows.items()} == one_by_one(content)
