@@ -10,12 +10,13 @@ import fcntl
 import os
 import random
 import sqlite3
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 from request_log.line import SECONDS_A_DAY
+from request_log.parser import Requests
 from storage.changes import Changes, Commit, Mark, changes, encode_customers
 from storage.contract import (
     LedgerRow,
@@ -41,17 +42,20 @@ from storage.text import (
 )
 
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS requests (
+CREATE TABLE IF NOT EXISTS sources (
+    id INTEGER PRIMARY KEY,
     log TEXT NOT NULL,
     generation INTEGER NOT NULL,
-    offset INTEGER NOT NULL,
+    UNIQUE (log, generation)
+);
+CREATE TABLE IF NOT EXISTS requests (
+    id INTEGER PRIMARY KEY,          -- sources.id << 40 | offset: in the order of the log, which is the cheapest
     time INTEGER NOT NULL,           -- Unix time, seconds
     customer_id TEXT NOT NULL,
     request_path TEXT NOT NULL,
     status_code INTEGER NOT NULL,
-    duration REAL NOT NULL,          -- seconds
-    PRIMARY KEY (log, generation, offset)
-) WITHOUT ROWID;
+    duration REAL NOT NULL           -- seconds
+);
 CREATE TABLE IF NOT EXISTS customer_day (
     customer TEXT NOT NULL,          -- '' for all together
     day INTEGER NOT NULL,            -- UTC, since 1970-01-01
@@ -88,6 +92,9 @@ CREATE TABLE IF NOT EXISTS sightings (
     bytes_behind INTEGER NOT NULL
 ) WITHOUT ROWID;
 """
+# Changes with the schema: a store of another one is refused.
+_VERSION = 2
+_OFFSET_BITS = 40
 _BUSY_SECONDS = 5.0
 # SQLite's words for what waiting can mend (Python 3.10 has no error codes). A full disk is not among them.
 _MAY_PASS = ("locked", "busy", "unable to open")
@@ -117,9 +124,11 @@ class SqliteStorage(Storage):
     def set_up(self) -> None:
         with self._errors():
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with closing(self._connect("rwc")) as connection:
+            with closing(self._connect("rwc", any_version=True)) as connection:
+                if connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
+                    self._check_version(connection)
                 connection.execute("PRAGMA journal_mode=WAL")
-                connection.executescript(_SCHEMA)
+                connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version={_VERSION}; COMMIT;")
 
     def begin(self) -> list[LedgerRow]:
         self._uncommitted.clear()
@@ -152,7 +161,9 @@ class SqliteStorage(Storage):
         batches = self._uncommitted[:]
         with self._errors(), self._writing() as connection:
             for batch in batches:
-                connection.executemany("INSERT OR REPLACE INTO requests VALUES (?, ?, ?, ?, ?, ?, ?, ?)", _rows(batch))
+                source = _source(connection, batch.log, batch.generation)
+                rows = _rows(batch.requests, source << _OFFSET_BITS)
+                connection.executemany("INSERT OR REPLACE INTO requests VALUES (?, ?, ?, ?, ?, ?)", rows)
             connection.executemany(
                 "INSERT OR REPLACE INTO customer_day VALUES (?, ?, ?, ?, ?)",
                 (
@@ -306,10 +317,25 @@ class SqliteStorage(Storage):
 
     # Connecting
 
-    def _connect(self, mode: str) -> sqlite3.Connection:
+    def _connect(self, mode: str, any_version: bool = False) -> sqlite3.Connection:
         uri = f"{self._path.as_uri()}?mode={mode}"
         # Used by one thread at a time, but not always by the one that opened it.
-        return sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, check_same_thread=False)
+        connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, check_same_thread=False)
+        if not any_version:
+            try:
+                self._check_version(connection)
+            except BaseException:
+                connection.close()
+                raise
+        return connection
+
+    def _check_version(self, connection: sqlite3.Connection) -> None:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version != _VERSION:
+            raise StorageRefused(
+                f"The store {self._path} has schema {version}, and this program's is {_VERSION}: move the file away, "
+                "and have the log read again from its beginning."
+            )
 
     def _writing(self) -> sqlite3.Connection:
         """The connection of the synchronous half."""
@@ -349,19 +375,25 @@ class SqliteStorage(Storage):
             raise kind(f"SQLite store {self._path.name}: {error}") from error
 
 
-def _rows(batch: StoredRequests) -> Iterator[tuple[str, int, int, int, str, str, int, str]]:
-    """The rows of the table `requests`; the column's type makes the duration a number."""
-    requests = batch.requests
-    for offset, second, customer, path, status, duration in zip(
-        requests.offsets.tolist(),
+def _source(connection: sqlite3.Connection, log: str, generation: int) -> int:
+    """The number of a log's generation, a new one where it has none."""
+    connection.execute("INSERT OR IGNORE INTO sources (log, generation) VALUES (?, ?)", (log, generation))
+    query = "SELECT id FROM sources WHERE log = ? AND generation = ?"
+    (source,) = connection.execute(query, (log, generation)).fetchone()
+    return int(source)
+
+
+def _rows(requests: Requests, first_id: int) -> Iterable[tuple[int, int, str, str, int, float]]:
+    """The rows of the table `requests`. `first_id`: of an offset of 0."""
+    return zip(
+        (first_id + requests.offsets).tolist(),
         requests.seconds.tolist(),
         requests.customer_ids(),
         requests.paths,
         requests.statuses.tolist(),
-        requests.durations,
+        map(float, requests.durations),
         strict=True,
-    ):
-        yield batch.log, batch.generation, offset, second, customer, path, status, duration
+    )
 
 
 def _dicts(cursor: sqlite3.Cursor) -> Iterator[dict[str, Any]]:

@@ -1,10 +1,13 @@
 """The storage contract: the same tests on every backend."""
 
 import asyncio
+import sqlite3
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -12,9 +15,10 @@ from influxd import InfluxServer
 from request_log.line import Reason
 from request_log.parser import parse
 from storage.changes import Changes, Mark
-from storage.contract import Gap, LedgerRow, Sighting, Storage, StoredRequests
+from storage.contract import Gap, LedgerRow, Sighting, Storage, StorageRefused, StoredRequests
 from storage.counts import CountsKey, DayCounts, Position
 from storage.influxdb import InfluxStorage
+from storage.sqlite import SqliteStorage
 from stores import Store
 
 OpenStorage = Callable[[], Storage]
@@ -308,3 +312,38 @@ def test_some_customers_are_asked_for_at_once(open_storage: OpenStorage) -> None
         await asking.aclose()
 
     asyncio.run(ask())
+
+
+def test_sqlite_has_every_field_of_a_request_once(tmp_path: Path) -> None:
+    path = tmp_path / "requests.sqlite"
+    lines = b'2026-11-23 16:15:35 cu"s /a"b\\c 200 0.7720\n2026-11-23 16:15:36 other /d 404 12\n'
+    writing = SqliteStorage(path)
+    writing.set_up()
+    writing.begin()
+    for log, generation in (("log", 0), ("log", 1), ("other", 0), ("log", 0)):
+        writing.prepare(StoredRequests(log, generation, parse(lines, offset=1_000)[0]))()
+        writing.commit({}, [])
+    writing.close()
+    query = """
+        SELECT log, generation, requests.id & ((1 << 40) - 1), time, customer_id, request_path, status_code, duration
+        FROM requests JOIN sources ON sources.id = requests.id >> 40
+    """
+    with closing(sqlite3.connect(path)) as connection:
+        rows = connection.execute(query).fetchall()
+    requests = [
+        (1_000, 1_795_450_535, 'cu"s', '/a"b\\c', 200, 0.772),
+        (1_000 + lines.index(b"\n") + 1, 1_795_450_536, "other", "/d", 404, 12.0),
+    ]
+    sources = [("log", 0), ("log", 1), ("other", 0)]
+    assert sorted(rows) == [(*source, *request) for source in sources for request in requests]
+
+
+def test_a_sqlite_store_of_another_schema_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "requests.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE requests (log TEXT, generation INTEGER, offset INTEGER)")
+    storage = SqliteStorage(path)
+    for action in (storage.set_up, storage.begin, lambda: asyncio.run(storage.ledger())):
+        with pytest.raises(StorageRefused, match="has schema 0"):
+            action()
+    storage.close()
