@@ -20,7 +20,7 @@ from log_processor.dead_letters import DeadLetters
 from log_processor.ending import leave
 from log_processor.reporting import Reporter
 from log_processor.retry import until_stored
-from log_processor.tally import Addition, Tally
+from log_processor.uncounted import Addition, Uncounted
 from service.logs import logger
 from storage.contract import LedgerRow, Storage, StoredRequests
 from storage.counts import CountsKey, DayCounts
@@ -70,7 +70,7 @@ class LogHandler:
         self._sending: deque[Future[Batch]] = deque()
         self._behind = False
         self._rows: dict[CountsKey, DayCounts] = {}
-        self._tallies: dict[str, Tally] = {}
+        self._uncounted: dict[str, Uncounted] = {}
         self._uncommitted_logs: set[str] = set()
         self._uncommitted_lines = 0
         self._next_commit = 0.0
@@ -149,7 +149,7 @@ class LogHandler:
             self._uncommitted_logs.add(batch.log)
             self._uncommitted_lines += len(batch.requests)
             if batch.requests:
-                self._tallies.setdefault(batch.log, Tally(batch.log, batch.start)).take(batch)
+                self._uncounted.setdefault(batch.log, Uncounted(batch.log, batch.start)).take(batch)
         if batches:
             _report(batches)
 
@@ -158,17 +158,17 @@ class LogHandler:
         start = time.monotonic()
         _keep(self._dead_letters.sync)
         changed: dict[CountsKey, DayCounts] = {}
-        for tally in self._tallies.values():
-            additions = tally.additions()
+        for uncounted in self._uncounted.values():
+            additions = uncounted.additions()
             while some := list(islice(additions, ROWS_AT_ONCE)):
                 if len(changed) + len(some) > ROWS_AT_ONCE:
                     self._write(changed, [])
                     changed = {}
-                changed.update(self._add(tally, some))
+                changed.update(self._add(uncounted, some))
         ledger = [self._ledger[name] for name in self._uncommitted_logs]
         self._write(changed, ledger)
         self._stored.update({row.log: row.fingerprint for row in ledger})
-        self._tallies.clear()
+        self._uncounted.clear()
         self._uncommitted_logs.clear()
         self._uncommitted_lines = 0
         oldest_day = self._oldest_day()
@@ -177,7 +177,7 @@ class LogHandler:
             self._removed_before = oldest_day
         return time.monotonic() - start
 
-    def _add(self, tally: Tally, additions: Sequence[Addition]) -> dict[CountsKey, DayCounts]:
+    def _add(self, uncounted: Uncounted, additions: Sequence[Addition]) -> dict[CountsKey, DayCounts]:
         """Add to rows of counts, those that are not in memory read back: the rows."""
         # By days, for a question is about one.
         missing = sorted((added.key for added in additions if added.key not in self._rows), key=itemgetter(1))
@@ -186,7 +186,7 @@ class LogHandler:
             found = until_stored(partial(self._storage.read_counts, part))
             self._rows.update({key: found.get(key) or DayCounts() for key in part})
         for addition in additions:
-            tally.add(addition, self._rows[addition.key])
+            uncounted.add(addition, self._rows[addition.key])
         return {addition.key: self._rows[addition.key] for addition in additions}
 
     def _write(self, counts: dict[CountsKey, DayCounts], ledger: Sequence[LedgerRow]) -> None:

@@ -35,7 +35,7 @@ class _Columns(NamedTuple):
     offsets: NDArray[np.int64]
 
 
-class Tally:
+class Uncounted:
     """Requests of one log, of batches in its order without gaps.
 
     They are sorted and counted all at once: cheaper than one by one, the more so the more rows there are.

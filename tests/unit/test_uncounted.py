@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from log_processor.chunk import Batch, Chunk, parse_chunk
-from log_processor.tally import Tally
+from log_processor.uncounted import Uncounted
 from storage.counts import CountsKey, DayCounts, Position
 
 LOG = "log"
@@ -46,18 +46,18 @@ def one_by_one(content: list[bytes]) -> dict[CountsKey, tuple[Counter[int], Coun
     return rows
 
 
-def add(tally: Tally, rows: dict[CountsKey, DayCounts]) -> None:
-    for addition in tally.additions():
-        tally.add(addition, rows.setdefault(addition.key, DayCounts()))
+def add(uncounted: Uncounted, rows: dict[CountsKey, DayCounts]) -> None:
+    for addition in uncounted.additions():
+        uncounted.add(addition, rows.setdefault(addition.key, DayCounts()))
 
 
 @given(st.lists(lines, min_size=1, max_size=60), st.lists(st.integers(0, 100)))
 def test_lines_are_counted_as_one_by_one(content: list[bytes], cuts: list[int]) -> None:
-    tally = Tally(LOG, Position(0, 0))
+    uncounted = Uncounted(LOG, Position(0, 0))
     for batch in batches(content, cuts):
-        tally.take(batch)
+        uncounted.take(batch)
     rows: dict[CountsKey, DayCounts] = {}
-    add(tally, rows)
+    add(uncounted, rows)
     assert {key: (row.statuses, row.latencies) for key, row in rows.items()} == one_by_one(content)
     assert {row.applied[LOG] for row in rows.values()} == {Position(0, sum(map(len, content)))}
 
@@ -72,8 +72,8 @@ def test_what_a_row_has_already_is_not_added_again(data: st.DataObject, content:
         if through:
             applied = {LOG: Position(0, sum(map(len, content[:through])))}
             rows[key] = DayCounts(statuses, latencies, applied)
-    tally = Tally(LOG, Position(0, 0))
+    uncounted = Uncounted(LOG, Position(0, 0))
     for batch in batches(content, cuts):
-        tally.take(batch)
-    add(tally, rows)
+        uncounted.take(batch)
+    add(uncounted, rows)
     assert {key: (row.statuses, row.latencies) for key, row in rows.items()} == one_by_one(content)
