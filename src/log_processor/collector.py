@@ -3,6 +3,7 @@
 The file is the buffer: lines wait in it until they make a batch, so nothing is lost with the process.
 """
 
+import math
 import time
 
 import numpy as np
@@ -32,6 +33,11 @@ class Collector:
         self._max_wait = max_wait
         self._due: float | None = None
         self._progress = Progress(log_name, tail)
+
+    @property
+    def due(self) -> float:
+        """When the lines that wait are handed on, monotonic seconds; without any, never."""
+        return self._due if self._due is not None else math.inf
 
     def collect(self, now: float) -> list[Chunk]:
         """The chunks that are due. `now`: monotonic seconds."""

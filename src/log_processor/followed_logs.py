@@ -1,5 +1,7 @@
 """All the logs that are followed, each from where the ledger is."""
 
+import math
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -59,9 +61,10 @@ class FollowedLogs:
         """Where the logs are."""
         return self._folders
 
-    def waiting(self) -> bool:
-        """Whether lines wait for their batch to become due."""
-        return any(collector.tail.lines for collector in self._collectors.values())
+    def due_in(self) -> float:
+        """In how many seconds the first of the batches that wait becomes due; without one, never."""
+        due = min((collector.due for collector in self._collectors.values()), default=math.inf)
+        return max(0.0, due - time.monotonic())
 
     def have_grown(self) -> bool:
         """Whether a log's file has something that was not read."""

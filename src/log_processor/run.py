@@ -17,7 +17,7 @@ from log_processor.reporting import Reporter
 from log_processor.retry import until_stored
 from log_processor.settings import ProcessorSettings
 from log_processor.source import LogPartition, LogSource
-from log_processor.waiting import waiter
+from log_processor.waiting import LONGEST_WAIT_SECONDS, waiter
 from request_log.line import SECONDS_A_DAY
 from service.logs import logger
 from storage.backend import open_storage
@@ -25,6 +25,8 @@ from storage.contract import StorageUnavailable
 
 # How often the counts are written, where that does not cost too much.
 EPOCH = timedelta(seconds=0.1)
+# While something is to be committed the source waits no longer than this for more, or the epoch would not end in time.
+LONGEST_WAIT_SECONDS_BUSY = 0.01
 
 log = logger(__name__)
 
@@ -51,12 +53,14 @@ def run(settings: ProcessorSettings) -> None:
         stop,
     )
 
-    def busy() -> bool:
-        return followed.waiting() or handler.is_busy() or stop.is_set()
+    def longest_wait() -> float:
+        if stop.is_set():
+            return 0.0
+        return min(followed.due_in(), LONGEST_WAIT_SECONDS_BUSY if handler.is_busy() else LONGEST_WAIT_SECONDS)
 
     def partition() -> LogPartition:
         interval = timedelta(milliseconds=settings.poll_interval_ms)
-        waits = waiter(settings.follow, followed.folders, followed.have_grown, interval.total_seconds(), busy)
+        waits = waiter(settings.follow, followed.folders, followed.have_grown, interval.total_seconds(), longest_wait)
         return LogPartition(followed, waits, interval, stop.is_set, handler.epoch_wanted, handler.is_stored)
 
     # Millions of short-lived rows and hardly a cycle: the default would look for cycles all the time.

@@ -1,5 +1,6 @@
 """What the source does while there is nothing to read: look again and again, or wait for the system's word."""
 
+import math
 import sys
 import time
 from abc import ABC, abstractmethod
@@ -10,7 +11,7 @@ from typing import Literal
 from service.logs import logger
 
 # Where the file system has no events, as a network's has not, this bounds how late something is seen.
-LONGEST_WAIT_MS = 500
+LONGEST_WAIT_SECONDS = 0.5
 # New files and rotations are looked for so often.
 LONGEST_POLLING_SECONDS = 0.05
 
@@ -32,16 +33,14 @@ class Waiter(ABC):
 class Polling(Waiter):
     """Looks at each poll interval. For a while by itself: a look costs a fraction of what a call by Bytewax does."""
 
-    def __init__(self, has_grown: Callable[[], bool], interval: float, busy: Callable[[], bool]) -> None:
-        """`has_grown`: whether a log has bytes that were not read. `interval`: seconds. `busy`: as for Events."""
+    def __init__(self, has_grown: Callable[[], bool], interval: float, longest: Callable[[], float]) -> None:
+        """`has_grown`: whether a log has bytes that were not read. `interval`: seconds. `longest`: as for Events."""
         self._has_grown = has_grown
         self._interval = interval
-        self._busy = busy
+        self._longest = longest
 
     def wait(self) -> bool:
-        if self._busy():
-            return False
-        until = time.monotonic() + LONGEST_POLLING_SECONDS
+        until = time.monotonic() + min(self._longest(), LONGEST_POLLING_SECONDS)
         while time.monotonic() < until:
             time.sleep(self._interval)
             if self._has_grown():
@@ -53,13 +52,13 @@ class Polling(Waiter):
 
 
 class Events(Waiter):
-    """Waits for the system to say that something happened in the logs' folders (inotify), half a second at most."""
+    """Waits for the system to say that something happened in the logs' folders (inotify)."""
 
-    def __init__(self, folders: Callable[[], Iterable[Path]], busy: Callable[[], bool]) -> None:
-        """`busy`: whether something is to be done without an event, such as a batch that becomes due. OSError where the
-        system has no listener left."""
+    def __init__(self, folders: Callable[[], Iterable[Path]], longest: Callable[[], float]) -> None:
+        """`longest`: how long to wait at most (s), since something is to be done then without an event, such as a batch
+        that becomes due. OSError where the system has no listener left."""
         self._folders = folders
-        self._busy = busy
+        self._longest = longest
         # Here, for the library is only there on Linux.
         from inotify_simple import INotify, flags
 
@@ -73,9 +72,7 @@ class Events(Waiter):
         if self._watch_new_folders():
             # What happened in them before was not told.
             return True
-        if self._busy():
-            return False
-        events = list(self._inotify.read(timeout=LONGEST_WAIT_MS))
+        events = list(self._inotify.read(timeout=math.ceil(1_000 * self._longest())))
         for event in events:
             if event.mask & self._moved:
                 # The watch goes with the folder, which is another's now. The system then says that it is gone.
@@ -98,7 +95,7 @@ class Events(Waiter):
             except OSError as error:
                 self._unwatched.add(folder)
                 log.warning(
-                    "no_events", folder=str(folder), reason=error.strerror, seen_after_seconds=LONGEST_WAIT_MS / 1000
+                    "no_events", folder=str(folder), reason=error.strerror, seen_after_seconds=LONGEST_WAIT_SECONDS
                 )
         return len(self._watched) > watched
 
@@ -108,12 +105,12 @@ def waiter(
     folders: Callable[[], Iterable[Path]],
     has_grown: Callable[[], bool],
     interval: float,
-    busy: Callable[[], bool],
+    longest: Callable[[], float],
 ) -> Waiter:
     """What `follow` asks for: events where the system has them, else polling."""
     if follow == "events" and sys.platform == "linux":
         try:
-            return Events(folders, busy)
+            return Events(folders, longest)
         except OSError as error:
             log.warning("no_events", reason=error.strerror, instead="poll")
-    return Polling(has_grown, interval, busy)
+    return Polling(has_grown, interval, longest)

@@ -12,16 +12,11 @@ pytest.importorskip("inotify_simple", reason="events are Linux's")
 
 import inotify_simple
 
-from log_processor import waiting
 from log_processor.waiting import Events, Polling, Waiter, waiter
 
 # An event is told at once. Without one the wait ends by itself after a while, and the answer is "nothing".
 HAPPENED, NOTHING = True, False
-
-
-@pytest.fixture(autouse=True)
-def _wait_shorter(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "LONGEST_WAIT_MS", 100)
+SECONDS = 0.1
 
 
 @pytest.fixture
@@ -34,7 +29,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def events(folder: Path) -> Iterator[Events]:
     """Of the folder, which it watches already."""
-    events = Events(lambda: [folder], busy=lambda: False)
+    events = Events(lambda: [folder], longest=lambda: SECONDS)
     assert events.wait() is HAPPENED
     yield events
     events.close()
@@ -76,15 +71,14 @@ def test_it_is_told_while_it_waits(folder: Path, events: Events) -> None:
 
 def test_what_happened_just_before_the_watch_is_not_missed(folder: Path) -> None:
     _append(folder)
-    fresh = Events(lambda: [folder], busy=lambda: False)
+    fresh = Events(lambda: [folder], longest=lambda: SECONDS)
     assert fresh.wait() is HAPPENED
     fresh.close()
 
 
 def test_it_does_not_wait_while_there_is_something_to_do(folder: Path) -> None:
-    busy = Events(lambda: [folder], busy=lambda: True)
-    busy.wait()
-    _append(folder)
+    busy = Events(lambda: [folder], longest=lambda: 0.0)
+    assert busy.wait() is HAPPENED
     assert busy.wait() is NOTHING
     busy.close()
 
@@ -124,7 +118,7 @@ def test_a_moved_folder_is_another_ones_now(folder: Path, events: Events) -> Non
 
 
 def test_a_folder_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
-    events = Events(lambda: [tmp_path / "later"], busy=lambda: False)
+    events = Events(lambda: [tmp_path / "later"], longest=lambda: SECONDS)
     assert events.wait() is NOTHING
     (tmp_path / "later").mkdir()
     assert events.wait() is HAPPENED
@@ -138,7 +132,7 @@ def test_no_more_watches_to_be_had_is_said_once(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(inotify_simple.INotify, "add_watch", refuse)
-    events = Events(lambda: [folder], busy=lambda: False)
+    events = Events(lambda: [folder], longest=lambda: SECONDS)
     for _ in range(2):
         assert events.wait() is NOTHING
     assert capsys.readouterr().out.count("no_events") == 1
@@ -152,23 +146,23 @@ def test_without_a_listener_it_polls(
         raise OSError(errno.EMFILE, "Too many open files")
 
     monkeypatch.setattr(inotify_simple, "INotify", refuse)
-    polling: Waiter = waiter("events", lambda: [folder], lambda: False, 0.001, lambda: False)
+    polling: Waiter = waiter("events", lambda: [folder], lambda: False, 0.001, lambda: SECONDS)
     assert isinstance(polling, Polling)
     assert "Too many open files" in capsys.readouterr().out
 
 
 def test_poll_is_poll(folder: Path) -> None:
-    polling = waiter("poll", lambda: [folder], lambda: False, 0.001, lambda: False)
+    polling = waiter("poll", lambda: [folder], lambda: False, 0.001, lambda: SECONDS)
     assert isinstance(polling, Polling)
     assert polling.wait() is NOTHING
 
 
 def test_polling_returns_when_a_log_has_grown(folder: Path) -> None:
     looks = iter([False, False, True])
-    polling = waiter("poll", lambda: [folder], lambda: next(looks), 0.001, lambda: False)
+    polling = waiter("poll", lambda: [folder], lambda: next(looks), 0.001, lambda: SECONDS)
     assert polling.wait() is HAPPENED
 
 
 def test_polling_does_not_wait_while_there_is_something_to_do(folder: Path) -> None:
-    polling = waiter("poll", lambda: [folder], lambda: True, 0.001, lambda: True)
+    polling = waiter("poll", lambda: [folder], lambda: True, 0.001, lambda: 0.0)
     assert polling.wait() is NOTHING
