@@ -1,6 +1,6 @@
 """Stores for tests: either backend, filled from the lines of a log."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,7 @@ from storage.contract import LedgerRow, Storage, StoredRequests
 from storage.counts import CountsKey, DayCounts, Position
 from storage.influxdb import InfluxStorage
 from storage.sqlite import SqliteStorage
+from storage.text import pack, unpack
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,19 @@ class Store:
         storage = self.open()
         storage.begin()
         storage.prepare(StoredRequests("log", 0, requests))()
-        storage.commit(counts, [LedgerRow("log", "/logs/log", Position(0, 0), Position(0, len(lines)), "fingerprint")])
+        commit_counts(
+            storage, counts, [LedgerRow("log", "/logs/log", Position(0, 0), Position(0, len(lines)), "fingerprint")]
+        )
+
+
+def commit_counts(storage: Storage, counts: Mapping[CountsKey, DayCounts], ledger: Sequence[LedgerRow]) -> None:
+    """`Storage.commit` of rows that are not packed."""
+    storage.commit({key: pack(row) for key, row in counts.items()}, ledger)
+
+
+def read_counts(storage: Storage, keys: Collection[CountsKey]) -> dict[CountsKey, DayCounts]:
+    """`Storage.read_counts`, unpacked."""
+    return {key: unpack(row) for key, row in storage.read_counts(keys).items()}
 
 
 @contextmanager

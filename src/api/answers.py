@@ -9,7 +9,7 @@ from api.models import CustomerList, CustomerStatistics, DayStatistics, Range, S
 from storage.contract import PackedCounts
 from storage.statistics import Statistics as StoredStatistics
 from storage.statistics import figures
-from storage.tally import merge, unpack
+from storage.tally import merge, tally_of
 
 Order = Literal["requests", "failures", "uptime", "average_latency", "median_latency", "p99_latency", "customer_id"]
 Direction = Literal["ascending", "descending"]
@@ -39,7 +39,7 @@ class Answer:
 
 def range_statistics(customer_id: str | None, dates: DateRange, days: Mapping[int, PackedCounts]) -> Answer:
     """The figures over the range and of each day."""
-    tallies = {day: unpack(days[day]) for day in sorted(days)}
+    tallies = {day: tally_of(days[day]) for day in sorted(days)}
     return Answer.of(
         Statistics(
             customer_id=customer_id,

@@ -22,11 +22,13 @@ from log_processor.reporting import Reporter
 from log_processor.retry import until_stored
 from log_processor.uncounted import Addition, Uncounted
 from service.logs import logger
-from storage.contract import LedgerRow, Storage, StoredRequests
+from storage.contract import LedgerRow, PackedCounts, Storage, StoredRequests
 from storage.counts import CountsKey, DayCounts
+from storage.text import pack
 
-# Rows of counts that stay in memory; one that has left is read back.
-ROWS_IN_MEMORY = 40_000
+# Of the rows of counts that stay in memory, packed as they are stored; one that has left is read back.
+CHARACTERS_IN_MEMORY = 48 << 20
+ROWS_IN_MEMORY = 150_000
 # So many rows are read back, added to and written together.
 ROWS_AT_ONCE = 10_000
 # And read back in parts, for a question that fails is asked again from its beginning.
@@ -34,13 +36,15 @@ ROWS_A_READ = 1_000
 REJECTED_LINES_SHOWN = 10
 GAPS_KEPT = 100
 # Writing the counts takes time from storing requests, the more the more customers are busy. So the next time waits for
-# a multiple of what the last one took: a second at most, or, while a backlog is worked off, ten.
+# a multiple of what the last one took: five seconds at most, or, while a backlog is worked off, thirty.
 PAUSE_FACTOR = 3
-LONGEST_PAUSE_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 5.0
 PAUSE_FACTOR_BEHIND = 20
-LONGEST_PAUSE_BEHIND_SECONDS = 10.0
+LONGEST_PAUSE_BEHIND_SECONDS = 30.0
 # Batches that wait for a sender, beside those being sent: a store that answers finds its next one ready.
 BATCHES_WAITING = 2
+
+NO_COUNTS = pack(DayCounts())
 
 log = logger(__name__)
 
@@ -69,7 +73,10 @@ class LogHandler:
         self._senders = ThreadPoolExecutor(storage.SENDERS, thread_name_prefix="sender")
         self._sending: deque[Future[Batch]] = deque()
         self._behind = False
-        self._rows: dict[CountsKey, DayCounts] = {}
+        self._rows: dict[CountsKey, PackedCounts] = {}
+        self._characters = 0
+        self._whole_days: set[int] = set()
+        """Days of which every row is in memory: the store had none when they were first counted."""
         self._uncounted: dict[str, Uncounted] = {}
         self._uncommitted_logs: set[str] = set()
         self._uncommitted_lines = 0
@@ -157,7 +164,7 @@ class LogHandler:
         """Add requests to their rows of counts and write these, then the ledger; how long it took, in seconds."""
         start = time.monotonic()
         _keep(self._dead_letters.sync)
-        changed: dict[CountsKey, DayCounts] = {}
+        changed: dict[CountsKey, PackedCounts] = {}
         for uncounted in self._uncounted.values():
             additions = uncounted.additions()
             while some := list(islice(additions, ROWS_AT_ONCE)):
@@ -177,22 +184,44 @@ class LogHandler:
             self._removed_before = oldest_day
         return time.monotonic() - start
 
-    def _add(self, uncounted: Uncounted, additions: Sequence[Addition]) -> dict[CountsKey, DayCounts]:
+    def _add(self, uncounted: Uncounted, additions: Sequence[Addition]) -> dict[CountsKey, PackedCounts]:
         """Add to rows of counts, those that are not in memory read back: the rows."""
+        missing = [added.key for added in additions if added.key not in self._rows]
+        of_all = [key for key in missing if key[0] is None]
+        self._read(of_all)
+        # Before a customer's row of a day is stored, that of all customers is.
+        self._whole_days.update(day for _, day in of_all if self._rows[None, day] is NO_COUNTS)
+        new = [key for key in missing if key[0] is not None and key[1] in self._whole_days]
+        self._hold(dict.fromkeys(new, NO_COUNTS))
         # By days, for a question is about one.
-        missing = sorted((added.key for added in additions if added.key not in self._rows), key=itemgetter(1))
-        for first in range(0, len(missing), ROWS_A_READ):
-            part = missing[first : first + ROWS_A_READ]
-            found = until_stored(partial(self._storage.read_counts, part))
-            self._rows.update({key: found.get(key) or DayCounts() for key in part})
-        for addition in additions:
-            uncounted.add(addition, self._rows[addition.key])
-        return {addition.key: self._rows[addition.key] for addition in additions}
+        self._read(sorted((key for key in missing if key not in self._rows), key=itemgetter(1)))
+        added = {addition.key: uncounted.add(addition, self._rows[addition.key]) for addition in additions}
+        self._hold(added)
+        return added
 
-    def _write(self, counts: dict[CountsKey, DayCounts], ledger: Sequence[LedgerRow]) -> None:
+    def _read(self, keys: Sequence[CountsKey]) -> None:
+        """Read rows back from the store."""
+        for first in range(0, len(keys), ROWS_A_READ):
+            part = keys[first : first + ROWS_A_READ]
+            found = until_stored(partial(self._storage.read_counts, part))
+            self._hold({key: found.get(key, NO_COUNTS) for key in part})
+
+    def _hold(self, rows: dict[CountsKey, PackedCounts]) -> None:
+        """Keep rows in memory."""
+        self._characters += sum(_characters(row) - _characters(self._rows.get(key)) for key, row in rows.items())
+        self._rows.update(rows)
+
+    def _write(self, counts: dict[CountsKey, PackedCounts], ledger: Sequence[LedgerRow]) -> None:
         until_stored(partial(self._storage.commit, counts, ledger))
-        if len(self._rows) > ROWS_IN_MEMORY:
-            self._rows = counts
+        if len(self._rows) > ROWS_IN_MEMORY or self._characters > CHARACTERS_IN_MEMORY:
+            self._rows.clear()
+            self._whole_days.clear()
+            self._characters = 0
+
+
+def _characters(row: PackedCounts | None) -> int:
+    # `applied` is one text for most rows.
+    return len(row.statuses) + len(row.latencies) if row is not None else 0
 
 
 def _store(batch: Batch, store: Callable[[], list[int]]) -> Batch:

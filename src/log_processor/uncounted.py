@@ -4,6 +4,7 @@ A row says in `applied` through which position of each log it is counted. After 
 ledger some rows are already further than the ledger; requests up to there are not added to them again.
 """
 
+import sys
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -11,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from log_processor.chunk import Batch
-from storage.counts import CountsKey, DayCounts, Position
+from storage.contract import PackedCounts
+from storage.counts import CountsKey, Position
+from storage.text import add_to_counter, decode_applied, encode_applied
 
 
 class Addition(NamedTuple):
@@ -69,15 +72,20 @@ class Uncounted:
         self._parts = [_Columns(*map(np.concatenate, zip(*self._parts, strict=True)))]
         return self._additions(self._parts[0])
 
-    def add(self, addition: Addition, row: DayCounts) -> None:
-        """Add it to its row, without the requests that are already counted there."""
-        applied = row.applied.get(self._log, self._start)
-        if applied > self._start:
+    def add(self, addition: Addition, row: PackedCounts) -> PackedCounts:
+        """The row with the addition, but without the requests that are already counted there."""
+        applied = decode_applied(row.applied)
+        through = applied.get(self._log, self._start)
+        if through > self._start:
             nothing = Addition(addition.key, {}, {})
-            addition = self._additions_after(applied).get(addition.key, nothing)
-        row.statuses.update(addition.statuses)
-        row.latencies.update(addition.latencies)
-        row.applied[self._log] = max(self._end, applied)
+            addition = self._additions_after(through).get(addition.key, nothing)
+        applied[self._log] = max(self._end, through)
+        return PackedCounts(
+            add_to_counter(row.statuses, addition.statuses),
+            add_to_counter(row.latencies, addition.latencies),
+            # Most rows have the same: in memory it is there once.
+            sys.intern(encode_applied(applied)),
+        )
 
     def _additions(self, columns: _Columns) -> Iterator[Addition]:
         if not len(columns.days):

@@ -94,6 +94,7 @@ class PackedCounts(NamedTuple):
 
     statuses: str
     latencies: str
+    applied: str
 
 
 class Storage(ABC):
@@ -129,11 +130,11 @@ class Storage(ABC):
         places in the batch."""
 
     @abstractmethod
-    def read_counts(self, keys: Collection[CountsKey]) -> dict[CountsKey, DayCounts]:
+    def read_counts(self, keys: Collection[CountsKey]) -> dict[CountsKey, PackedCounts]:
         """The stored counts of those keys that have any."""
 
     @abstractmethod
-    def commit(self, counts: Mapping[CountsKey, DayCounts], ledger: Sequence[LedgerRow]) -> None:
+    def commit(self, counts: Mapping[CountsKey, PackedCounts], ledger: Sequence[LedgerRow]) -> None:
         """Replace these rows of counts and, when they are stored, these rows of the ledger."""
 
     @abstractmethod

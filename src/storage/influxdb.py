@@ -46,12 +46,11 @@ from storage.counts import CountsKey, DayCounts
 from storage.holder import Holder
 from storage.line_protocol import request_lines, string_field, tag
 from storage.text import (
-    decode_counts,
     decode_ledger,
     decode_sighting,
-    encode_counts,
     encode_ledger,
     encode_sighting,
+    unpack,
 )
 
 _NANOSECONDS = 10**9
@@ -161,8 +160,8 @@ class InfluxStorage(Storage):
                 refused += self._store_parts(part, start)
         return refused
 
-    def read_counts(self, keys: Collection[CountsKey]) -> dict[CountsKey, DayCounts]:
-        found: dict[CountsKey, DayCounts] = {}
+    def read_counts(self, keys: Collection[CountsKey]) -> dict[CountsKey, PackedCounts]:
+        found: dict[CountsKey, PackedCounts] = {}
         by_day: dict[int, list[str]] = {}
         for customer, day in keys:
             if customer is not None:
@@ -184,12 +183,12 @@ class InfluxStorage(Storage):
                     found[key] = self._counts_to_replace(key, row)
         return found
 
-    def _counts_to_replace(self, key: CountsKey, row: _Row) -> DayCounts:
+    def _counts_to_replace(self, key: CountsKey, row: _Row) -> PackedCounts:
         """The counts of a row that the next commit writes at another slot."""
         self._outdated.add(key)
-        return decode_counts(row["row"])
+        return _counts(row["row"])
 
-    def commit(self, counts: Mapping[CountsKey, DayCounts], ledger: Sequence[LedgerRow]) -> None:
+    def commit(self, counts: Mapping[CountsKey, PackedCounts], ledger: Sequence[LedgerRow]) -> None:
         slot = self._slot if self._slot is not None else self._claim_slot(self._check_hold())
         # Unless everything below succeeds, its outcome is unknown, and what follows takes another slot.
         self._slot = None
@@ -344,21 +343,16 @@ class InfluxStorage(Storage):
         await self._ask_async("SELECT slot FROM slots LIMIT 1", {})
 
     async def days(self, customer: str | None, first: int, last: int) -> dict[int, DayCounts]:
-        return {day: decode_counts(row) for day, row in (await self._days(customer, first, last)).items()}
+        return {day: unpack(row) for day, row in (await self.packed_days(customer, first, last)).items()}
 
     async def packed_days(self, customer: str | None, first: int, last: int) -> dict[int, PackedCounts]:
-        rows = await self._days(customer, first, last)
-        return {day: PackedCounts(*row.split(" ", 2)[:2]) for day, row in rows.items()}
-
-    async def _days(self, customer: str | None, first: int, last: int) -> dict[int, str]:
-        """The rows, as they are stored."""
         if customer is None:
             rows = await self._ask_async(f"SELECT row FROM all_day WHERE {_IN_RANGE}", _range(first, last))
         else:
             query = f"SELECT row FROM customer_day WHERE customer = $customer AND {_IN_RANGE}"
             rows = await self._ask_async(query, {**_range(first, last), "customer": tag(customer)})
         # In the order of time: the highest slot of a day is the last.
-        return {row["time"] // _DAY: row["row"] for row in rows}
+        return {row["time"] // _DAY: _counts(row["row"]) for row in rows}
 
     async def knows(self, customer: str) -> bool:
         query = "SELECT row FROM customer_day WHERE customer = $customer LIMIT 1"
@@ -371,7 +365,7 @@ class InfluxStorage(Storage):
             latest[row["customer"], row["time"] // _DAY] = row
         totals: dict[str, DayCounts] = {}
         for (customer, _), row in latest.items():
-            totals.setdefault(unquote(customer), DayCounts()).add(decode_counts(row["row"]))
+            totals.setdefault(unquote(customer), DayCounts()).add(unpack(_counts(row["row"])))
         return totals
 
     async def customer_names(self) -> list[str]:
@@ -386,7 +380,7 @@ class InfluxStorage(Storage):
         # In the order of time: the highest slot of a day is the last.
         for row in await self._ask_async(query, {**_range(first, last), **named}):
             days = found.setdefault(unquote(row["customer"]), {})
-            days[row["time"] // _DAY] = PackedCounts(*row["row"].split(" ", 2)[:2])
+            days[row["time"] // _DAY] = _counts(row["row"])
         return {customer: list(days.values()) for customer, days in found.items()}
 
     async def changes(self, since: Mark | None) -> Changes:
@@ -419,11 +413,16 @@ class InfluxStorage(Storage):
         return {"db": self._bucket, "epoch": "ns", "q": query, "params": json.dumps(parameters)}
 
 
-def counts_line(key: CountsKey, counts: DayCounts, slot: int) -> bytes:
+def counts_line(key: CountsKey, counts: PackedCounts, slot: int) -> bytes:
     """The row of a customer's day, or of all customers' day."""
     customer, day = key
     series = "all_day" if customer is None else f"customer_day,customer={tag(customer)}"
-    return f"{series} row={string_field(encode_counts(counts))} {day * _DAY + slot}".encode()
+    return f"{series} row={string_field(' '.join(counts))} {day * _DAY + slot}".encode()
+
+
+def _counts(row: str) -> PackedCounts:
+    """The field of `counts_line`."""
+    return PackedCounts(*row.split(" ", 2))
 
 
 def ledger_line(row: LedgerRow, slot: int) -> bytes:

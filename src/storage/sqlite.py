@@ -30,16 +30,7 @@ from storage.contract import (
 )
 from storage.counts import CountsKey, DayCounts, Position
 from storage.holder import Holder
-from storage.text import (
-    decode_applied,
-    decode_counter,
-    decode_gaps,
-    decode_rejected,
-    encode_applied,
-    encode_counter,
-    encode_gaps,
-    encode_rejected,
-)
+from storage.text import decode_gaps, decode_rejected, encode_gaps, encode_rejected, unpack
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS sources (
@@ -144,19 +135,17 @@ class SqliteStorage(Storage):
 
         return hold
 
-    def read_counts(self, keys: Collection[CountsKey]) -> dict[CountsKey, DayCounts]:
+    def read_counts(self, keys: Collection[CountsKey]) -> dict[CountsKey, PackedCounts]:
         query = "SELECT statuses, latencies, applied FROM customer_day WHERE customer = ? AND day = ?"
         found = {}
         with self._errors():
             for customer, day in keys:
                 row = self._writing().execute(query, (customer or _ALL, day)).fetchone()
                 if row is not None:
-                    found[customer, day] = DayCounts(
-                        decode_counter(row[0]), decode_counter(row[1]), decode_applied(row[2])
-                    )
+                    found[customer, day] = PackedCounts(*row)
         return found
 
-    def commit(self, counts: Mapping[CountsKey, DayCounts], ledger: Sequence[LedgerRow]) -> None:
+    def commit(self, counts: Mapping[CountsKey, PackedCounts], ledger: Sequence[LedgerRow]) -> None:
         # More may come meanwhile.
         batches = self._uncommitted[:]
         with self._errors(), self._writing() as connection:
@@ -166,16 +155,7 @@ class SqliteStorage(Storage):
                 connection.executemany("INSERT OR REPLACE INTO requests VALUES (?, ?, ?, ?, ?, ?)", rows)
             connection.executemany(
                 "INSERT OR REPLACE INTO customer_day VALUES (?, ?, ?, ?, ?)",
-                (
-                    (
-                        customer or _ALL,
-                        day,
-                        encode_counter(row.statuses),
-                        encode_counter(row.latencies),
-                        encode_applied(row.applied),
-                    )
-                    for (customer, day), row in counts.items()
-                ),
+                ((customer or _ALL, day, *row) for (customer, day), row in counts.items()),
             )
             if counts:
                 commit = (self._run, encode_customers(counts))
@@ -245,14 +225,10 @@ class SqliteStorage(Storage):
         await self._ask(lambda connection: connection.execute("SELECT 1 FROM ledger LIMIT 1").fetchone())
 
     async def days(self, customer: str | None, first: int, last: int) -> dict[int, DayCounts]:
-        packed = await self.packed_days(customer, first, last)
-        return {
-            day: DayCounts(decode_counter(counts.statuses), decode_counter(counts.latencies))
-            for day, counts in packed.items()
-        }
+        return {day: unpack(row) for day, row in (await self.packed_days(customer, first, last)).items()}
 
     async def packed_days(self, customer: str | None, first: int, last: int) -> dict[int, PackedCounts]:
-        query = "SELECT day, statuses, latencies FROM customer_day WHERE customer = ? AND day BETWEEN ? AND ?"
+        query = "SELECT day, statuses, latencies, applied FROM customer_day WHERE customer = ? AND day BETWEEN ? AND ?"
         rows = await self._ask(lambda connection: connection.execute(query, (customer or _ALL, first, last)).fetchall())
         return {day: PackedCounts(*counts) for day, *counts in rows}
 
@@ -261,13 +237,13 @@ class SqliteStorage(Storage):
         return await self._ask(lambda connection: connection.execute(query, (customer,)).fetchone() is not None)
 
     async def customers(self, first: int, last: int) -> dict[str, DayCounts]:
-        query = "SELECT customer, statuses, latencies FROM customer_day WHERE customer > '' AND day BETWEEN ? AND ?"
+        query = "SELECT customer, statuses, latencies, applied FROM customer_day"
+        query += " WHERE customer > '' AND day BETWEEN ? AND ?"
 
         def ask(connection: sqlite3.Connection) -> dict[str, DayCounts]:
             totals: dict[str, DayCounts] = {}
-            for customer, statuses, latencies in connection.execute(query, (first, last)):
-                day = DayCounts(decode_counter(statuses), decode_counter(latencies))
-                totals.setdefault(customer, DayCounts()).add(day)
+            for customer, *row in connection.execute(query, (first, last)):
+                totals.setdefault(customer, DayCounts()).add(unpack(PackedCounts(*row)))
             return totals
 
         return await self._ask(ask)
@@ -279,7 +255,7 @@ class SqliteStorage(Storage):
     async def packed_customers(self, customers: Sequence[str], first: int, last: int) -> dict[str, list[PackedCounts]]:
         one_of_them = ",".join("?" * len(customers))
         query = (
-            f"SELECT customer, statuses, latencies FROM customer_day WHERE customer IN ({one_of_them})"
+            f"SELECT customer, statuses, latencies, applied FROM customer_day WHERE customer IN ({one_of_them})"
             " AND day BETWEEN ? AND ?"
         )
 

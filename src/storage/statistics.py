@@ -9,7 +9,8 @@ from typing import TypeVar
 import numpy as np
 
 from storage.counts import DayCounts
-from storage.tally import Integers, Tallies, Tally, tally
+from storage.tally import Tallies, Tally, tally
+from storage.text import Integers
 
 P99 = 99
 

@@ -6,16 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from storage.contract import PackedCounts
 from storage.counts import DayCounts
-from storage.text import decode_counter, unpack_counter
+from storage.text import Integers, counter_arrays, decode_counter
 
-Integers = NDArray[np.int64]
-
-_TYPES = {"H": "<u2", "I": "<u4", "Q": "<u8"}
-_PLAIN = "H"
+# The letter of most counters' texts, and the integers in them.
+_PLAIN, _PLAIN_TYPE = "H", "<u2"
 _SUCCESS = range(200, 400)
 """The statuses of requests that succeeded; all others failed."""
 # A latency is at most a day.
@@ -46,10 +43,10 @@ class Tallies:
     counts: Integers
 
 
-def unpack(packed: PackedCounts) -> Tally:
+def tally_of(packed: PackedCounts) -> Tally:
     """The tally of a stored row."""
     statuses = decode_counter(packed.statuses)
-    return _tally(statuses, *_arrays(packed.latencies))
+    return _tally(statuses, *counter_arrays(packed.latencies))
 
 
 def tally(counts: DayCounts) -> Tally:
@@ -95,7 +92,7 @@ def _sums(groups: Integers, values: Integers, size: int) -> Integers:
 def _flat(texts: Sequence[tuple[int, str]]) -> tuple[Integers, Integers, Integers]:
     """The entries of all these counters, each with its group: group, value, count."""
     plain = [(group, b64decode(text[1:])) for group, text in texts if text[0] == _PLAIN]
-    numbers = np.frombuffer(b"".join(data for _, data in plain), _TYPES[_PLAIN]).astype(np.int64)
+    numbers = np.frombuffer(b"".join(data for _, data in plain), _PLAIN_TYPE).astype(np.int64)
     # Each counter has its values first, then as many counts.
     sizes = np.array([len(data) // 4 for _, data in plain], np.int64)
     place = np.arange(sizes.sum()) + (sizes.cumsum() - sizes).repeat(sizes)
@@ -108,7 +105,7 @@ def _flat(texts: Sequence[tuple[int, str]]) -> tuple[Integers, Integers, Integer
     ]
     for group, text in texts:
         if text[0] != _PLAIN:
-            values, counts = _arrays(text)
+            values, counts = counter_arrays(text)
             parts.append((np.full(len(values), group), values, counts))
     groups, values, counts = (np.concatenate(column) for column in zip(*parts, strict=True))
     return groups, values, counts
@@ -117,12 +114,3 @@ def _flat(texts: Sequence[tuple[int, str]]) -> tuple[Integers, Integers, Integer
 def _tally(statuses: dict[int, int], latencies: Integers, counts: Integers) -> Tally:
     successful = sum(count for status, count in statuses.items() if status in _SUCCESS)
     return Tally(sum(statuses.values()), successful, latencies, counts)
-
-
-def _arrays(text: str) -> tuple[Integers, Integers]:
-    """The values, ascending, and their counts."""
-    size, data, is_wide = unpack_counter(text)
-    numbers = np.frombuffer(data, _TYPES[size]).astype(np.int64)
-    half = len(numbers) // 2
-    values = numbers[:half]
-    return values.cumsum() if is_wide else values, numbers[half:]

@@ -19,7 +19,7 @@ from storage.contract import Gap, LedgerRow, Sighting, Storage, StorageRefused, 
 from storage.counts import CountsKey, DayCounts, Position
 from storage.influxdb import InfluxStorage
 from storage.sqlite import SqliteStorage
-from stores import Store
+from stores import Store, commit_counts, read_counts
 
 OpenStorage = Callable[[], Storage]
 TODAY = int(time.time()) // 86_400
@@ -91,9 +91,9 @@ def test_counts_come_back_as_they_went_in(open_storage: OpenStorage, customer: s
     writing.begin()
     yesterday, today = counts({200: 3}, {5: 3}), counts({200: 1, 500: 2}, {0: 1, 86_400_000: 2})
     rows: dict[CountsKey, DayCounts] = {(customer, TODAY - 1): yesterday, (customer, TODAY): today}
-    writing.commit(rows, [ledger()])
+    commit_counts(writing, rows, [ledger()])
 
-    assert writing.read_counts([*rows, ("other", TODAY)]) == rows
+    assert read_counts(writing, [*rows, ("other", TODAY)]) == rows
 
     async def ask() -> None:
         days = await asking.days(customer, TODAY - 5, TODAY)
@@ -117,9 +117,9 @@ def test_a_later_row_replaces_an_earlier_one_also_after_a_restart(open_storage: 
         writing = open_storage()
         assert [row.position for row in writing.begin()] == ([Position(3, offset - 100)] if run else [])
         latest = counts({200: offset}, {1: offset}, offset)
-        writing.commit({key: counts({200: 1}, {1: 1})}, [])
-        writing.commit({key: latest}, [ledger(offset=offset)])
-        assert open_storage().read_counts([key]) == {key: latest}
+        commit_counts(writing, {key: counts({200: 1}, {1: 1})}, [])
+        commit_counts(writing, {key: latest}, [ledger(offset=offset)])
+        assert read_counts(open_storage(), [key]) == {key: latest}
         writing.close()
 
     asking = open_storage()
@@ -136,8 +136,8 @@ def test_all_customers_together_have_rows_of_their_own(open_storage: OpenStorage
     writing, asking = open_storage(), open_storage()
     writing.begin()
     row = counts({200: 5}, {7: 5})
-    writing.commit({(None, TODAY): row}, [])
-    assert writing.read_counts([(None, TODAY), (None, TODAY - 1)]) == {(None, TODAY): row}
+    commit_counts(writing, {(None, TODAY): row}, [])
+    assert read_counts(writing, [(None, TODAY), (None, TODAY - 1)]) == {(None, TODAY): row}
 
     async def ask() -> None:
         assert (await asking.days(None, TODAY, TODAY))[TODAY].latencies == {7: 5}
@@ -186,8 +186,8 @@ def test_rows_that_were_replaced_are_removed_in_time(influxdb_bucket: tuple[Infl
     for offset in (100, 200, 300):
         writing = InfluxStorage(server.url, server.org, bucket, server.admin_token)
         writing.begin()
-        writing.read_counts(keys)
-        writing.commit(dict.fromkeys(keys, counts({200: offset}, {1: offset}, offset)), [])
+        read_counts(writing, keys)
+        commit_counts(writing, dict.fromkeys(keys, counts({200: offset}, {1: offset}, offset)), [])
         writing.report([])
         writing.close()
     with server.client() as client:
@@ -196,7 +196,7 @@ def test_rows_that_were_replaced_are_removed_in_time(influxdb_bucket: tuple[Infl
             (result,) = client.get("/query", params=query).json()["results"]
             assert result["series"][0]["values"][0][1] == rows
     asking = InfluxStorage(server.url, server.org, bucket, server.admin_token)
-    assert {row.statuses[200] for row in asking.read_counts(keys).values()} == {300}
+    assert {row.statuses[200] for row in read_counts(asking, keys).values()} == {300}
     asking.close()
 
 
@@ -208,7 +208,7 @@ def test_a_row_is_never_read_half_old_and_half_new(open_storage: OpenStorage) ->
     def overwrite() -> None:
         for count in range(1, 300):
             row = counts({200: count}, {1: count}, count)
-            writing.commit({("customer", TODAY): row}, [])
+            commit_counts(writing, {("customer", TODAY): row}, [])
         done.set()
 
     async def ask() -> None:
@@ -227,8 +227,8 @@ def test_very_many_latencies_are_stored(open_storage: OpenStorage) -> None:
     writing = open_storage()
     writing.begin()
     row = counts({200: 300_000}, dict.fromkeys(range(0, 86_400_000, 288), 1))
-    writing.commit({("customer", TODAY): row}, [])
-    assert writing.read_counts([("customer", TODAY)]) == {("customer", TODAY): row}
+    commit_counts(writing, {("customer", TODAY): row}, [])
+    assert read_counts(writing, [("customer", TODAY)]) == {("customer", TODAY): row}
 
 
 def ask_changes(storage: Storage, since: Mark | None) -> Changes:
@@ -246,20 +246,20 @@ def test_the_store_tells_whose_counts_were_changed_since(open_storage: OpenStora
     writing.begin()
     assert ask_changes(open_storage(), None) == Changes(None, None)
 
-    def commit(*customers: str | None) -> Mark:
-        writing.commit({(customer, TODAY): counts({200: 1}, {1: 1}) for customer in customers}, [ledger()])
+    def change(*customers: str | None) -> Mark:
+        commit_counts(writing, {(customer, TODAY): counts({200: 1}, {1: 1}) for customer in customers}, [ledger()])
         mark = ask_changes(open_storage(), None).mark
         assert mark is not None
         return mark
 
-    first, second, third = commit("a", None), commit(*ODD_CUSTOMERS, None), commit("b", "c", None)
+    first, second, third = change("a", None), change(*ODD_CUSTOMERS, None), change("b", "c", None)
     writing.commit({}, [ledger(offset=200)])
     assert ask_changes(open_storage(), third) == Changes(third, frozenset())
     assert ask_changes(open_storage(), second) == Changes(third, frozenset("bc"))
     assert ask_changes(open_storage(), first) == Changes(third, frozenset({*ODD_CUSTOMERS, "b", "c"}))
     for unknown in (None, (first[0] + 1, first[1]), (third[0], third[1] + 1)):
         assert ask_changes(open_storage(), unknown).customers is None
-    everybody = commit(*(f"a customer with a long name {n}" for n in range(2_000)))
+    everybody = change(*(f"a customer with a long name {n}" for n in range(2_000)))
     assert ask_changes(open_storage(), third) == Changes(everybody, None)
 
 
@@ -268,7 +268,7 @@ def test_a_mark_of_an_earlier_processor_hides_no_change(open_storage: OpenStorag
     for customer in "abc":
         writing = open_storage()
         writing.begin()
-        writing.commit({(customer, TODAY): counts({200: 1}, {1: 1})}, [ledger()])
+        commit_counts(writing, {(customer, TODAY): counts({200: 1}, {1: 1})}, [ledger()])
         writing.report([])
         writing.close()
         told = [ask_changes(open_storage(), mark).customers for mark in marks]
@@ -286,7 +286,7 @@ def test_what_was_changed_long_ago_is_forgotten(open_storage: OpenStorage, monke
         writing = open_storage()
         writing.begin()
         for n in range(10):
-            writing.commit({(f"customer {n}", TODAY): counts({200: 1}, {1: 1})}, [ledger()])
+            commit_counts(writing, {(f"customer {n}", TODAY): counts({200: 1}, {1: 1})}, [ledger()])
             writing.report([])
             marks.append(ask_changes(open_storage(), None).mark)
         writing.close()
@@ -299,7 +299,7 @@ def test_some_customers_are_asked_for_at_once(open_storage: OpenStorage) -> None
     writing, asking = open_storage(), open_storage()
     writing.begin()
     keys: list[CountsKey] = [(customer, TODAY - age) for customer in ODD_CUSTOMERS for age in (0, 1, 9)]
-    writing.commit({key: counts({200: n + 1}, {n: n + 1}) for n, key in enumerate([*keys, (None, TODAY)])}, [])
+    commit_counts(writing, {key: counts({200: n + 1}, {n: n + 1}) for n, key in enumerate([*keys, (None, TODAY)])}, [])
 
     async def ask() -> None:
         assert sorted(await asking.customer_names()) == sorted(ODD_CUSTOMERS)

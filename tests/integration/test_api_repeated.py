@@ -20,7 +20,7 @@ from lines import valid_lines
 from storage.contract import LedgerRow, Sighting, Storage
 from storage.counts import CountsKey, DayCounts, Position
 from storage.influxdb import InfluxStorage
-from stores import Store, influxdb_store
+from stores import Store, commit_counts, influxdb_store
 
 TODAY = int(time.time()) // 86_400
 URLS = [
@@ -47,7 +47,7 @@ def commit(storage: Storage, requests: int, customers: str = "c") -> None:
     """Each customer has so many requests, today; and so many lines are stored."""
     counts = DayCounts(Counter({200: requests}), Counter({requests: requests}), {"log": Position(0, requests)})
     ledger = LedgerRow("log", "/log", Position(0, 0), Position(0, requests), "print", requests, requests)
-    storage.commit({**{(customer, TODAY): counts for customer in customers}, (None, TODAY): counts}, [ledger])
+    commit_counts(storage, {**{(customer, TODAY): counts for customer in customers}, (None, TODAY): counts}, [ledger])
 
 
 def see(storage: Storage, seen: float, size: int) -> None:
@@ -234,7 +234,9 @@ def test_the_list_is_that_of_an_api_that_starts_anew_whatever_was_committed(stor
                         counts[customer, TODAY - pick.randrange(3)] = DayCounts(
                             Counter({pick.choice([200, 500]): requests}), Counter({latency: requests})
                         )
-                    writing.commit(counts, [LedgerRow("log", "/log", Position(0, 0), Position(0, stored), "print")])
+                    commit_counts(
+                        writing, counts, [LedgerRow("log", "/log", Position(0, 0), Position(0, stored), "print")]
+                    )
                     async with api(store.open()) as fresh:
                         for url in pick.sample(urls, 3):
                             assert (await client.get(url)).json() == (await fresh.get(url)).json()

@@ -22,8 +22,8 @@ from log_processor.log_handler import LogHandler
 from log_processor.reporting import Reporter
 from pipeline import Pipeline
 from request_log.line import Reason
-from storage.contract import LedgerRow
-from storage.counts import CountsKey, DayCounts, Position
+from storage.contract import LedgerRow, PackedCounts
+from storage.counts import CountsKey, Position
 from storage.sqlite import SqliteStorage
 
 on_sqlite = pytest.mark.parametrize("store", ["sqlite"], indirect=True)
@@ -138,7 +138,7 @@ def test_they_are_on_the_disk_before_the_ledger_moves_on(tmp_path: Path, monkeyp
     committed = []
 
     class Watched(SqliteStorage):
-        def commit(self, counts: Mapping[CountsKey, DayCounts], ledger: Sequence[LedgerRow]) -> None:
+        def commit(self, counts: Mapping[CountsKey, PackedCounts], ledger: Sequence[LedgerRow]) -> None:
             committed.extend(row.rejected.total() for row in ledger)
             assert on_disk.count(b"\n") == committed[-1]
             super().commit(counts, ledger)

@@ -16,6 +16,7 @@ from lines import valid_lines
 from pipeline import Pipeline
 from storage.contract import Gap, LedgerRow, Storage
 from storage.counts import CountsKey, DayCounts, Position
+from stores import commit_counts, read_counts
 
 on_sqlite = pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 ODD_LINES = [
@@ -114,11 +115,11 @@ def test_a_row_that_was_changed_is_shown(pipeline: Pipeline) -> None:
     store(pipeline, lines_of(0) + lines_of(1) + lines_of(1, customer="other"))
     key: CountsKey = ("other", (datetime.now(timezone.utc).date() - datetime(1970, 1, 1).date()).days - 1)
     with opened(pipeline) as storage:
-        row = storage.read_counts([key])[key]
+        row = read_counts(storage, [key])[key]
         changed = DayCounts(row.statuses.copy(), row.latencies.copy(), row.applied)
         changed.statuses[599] += 1
         changed.latencies[19] += 1
-        storage.commit({key: changed}, [])
+        commit_counts(storage, {key: changed}, [])
     status, said = verify(pipeline)
     assert status == 1
     assert [line.split() for line in said[:-1]] == [

@@ -7,21 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import oracle
-from storage.contract import PackedCounts
 from storage.counts import DayCounts
 from storage.statistics import figures, figures_of_each, statistics
-from storage.tally import merge, merge_each, unpack
-from storage.text import decode_counter, encode_counter
+from storage.tally import merge, merge_each, tally_of
+from storage.text import pack
 
 requests = st.lists(st.tuples(st.integers(100, 599), st.integers(0, 86_400_000)), min_size=1, max_size=400)
 
 
 def counts_of(requests: list[tuple[int, int]]) -> DayCounts:
     return DayCounts(Counter(status for status, _ in requests), Counter(ms for _, ms in requests))
-
-
-def packed(counts: DayCounts) -> PackedCounts:
-    return PackedCounts(encode_counter(counts.statuses), encode_counter(counts.latencies))
 
 
 @given(requests)
@@ -43,28 +38,23 @@ def test_without_requests_there_is_nothing_to_divide() -> None:
 @given(st.lists(requests, max_size=4))
 def test_days_add_up_as_they_are_stored(days: list[list[tuple[int, int]]]) -> None:
     rows = [counts_of(day) for day in days]
-    stored = [packed(row) for row in rows]
-    assert [figures(unpack(row)) for row in stored] == [statistics(row) for row in rows]
-    assert figures(merge([unpack(row) for row in stored])) == statistics(
+    stored = [pack(row) for row in rows]
+    assert [figures(tally_of(row)) for row in stored] == [statistics(row) for row in rows]
+    assert figures(merge([tally_of(row) for row in stored])) == statistics(
         counts_of([request for day in days for request in day])
     )
 
 
 @given(st.lists(st.lists(requests, min_size=1, max_size=3), min_size=1, max_size=4))
 def test_many_are_figured_at_once_as_one_by_one(customers: list[list[list[tuple[int, int]]]]) -> None:
-    rows = [[packed(counts_of(day)) for day in days] for days in customers]
-    one_by_one = [figures(merge([unpack(row) for row in days])) for days in rows]
+    rows = [[pack(counts_of(day)) for day in days] for days in customers]
+    one_by_one = [figures(merge([tally_of(row) for row in days])) for days in rows]
     assert figures_of_each(merge_each(rows)) == one_by_one
 
 
 def test_very_many_latencies_are_figured_as_well() -> None:
     row = DayCounts(Counter({200: 3_000, 500: 3_000}), Counter({28_800 * n: 2 for n in range(3_000)}))
-    assert figures_of_each(merge_each([[packed(row)]])) == [figures(unpack(packed(row)))]
-    assert astuple(figures(unpack(packed(row)))) == oracle.figures(
+    assert figures_of_each(merge_each([[pack(row)]])) == [figures(tally_of(pack(row)))]
+    assert astuple(figures(tally_of(pack(row)))) == oracle.figures(
         [(status, f"{28_800 * n // 1000}.{28_800 * n % 1000:03d}") for status in (200, 500) for n in range(3_000)]
     )
-
-
-@given(st.dictionaries(st.integers(0, 2**63), st.integers(1, 2**63)))
-def test_counters_come_back_from_text(counter: dict[int, int]) -> None:
-    assert decode_counter(encode_counter(Counter(counter))) == counter

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from log_processor.chunk import Batch, Chunk, parse_chunk
 from log_processor.uncounted import Uncounted
 from storage.counts import CountsKey, DayCounts, Position
+from storage.text import pack, unpack
 
 LOG = "log"
 customers = st.sampled_from(["a", "b", "ü", "c" * 256])
@@ -48,7 +49,7 @@ def one_by_one(content: list[bytes]) -> dict[CountsKey, tuple[Counter[int], Coun
 
 def add(uncounted: Uncounted, rows: dict[CountsKey, DayCounts]) -> None:
     for addition in uncounted.additions():
-        uncounted.add(addition, rows.setdefault(addition.key, DayCounts()))
+        rows[addition.key] = unpack(uncounted.add(addition, pack(rows.get(addition.key, DayCounts()))))
 
 
 @given(st.lists(lines, min_size=1, max_size=60), st.lists(st.integers(0, 100)))

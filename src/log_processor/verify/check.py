@@ -23,6 +23,7 @@ from request_log.line import SECONDS_A_DAY
 from storage.contract import LedgerRow, Storage
 from storage.counts import CountsKey, DayCounts, Position
 from storage.statistics import Statistics, statistics
+from storage.text import unpack
 
 FIGURES = [figure.name for figure in fields(Statistics)]
 _NOTHING = Counted((0, 0, 0, None, None, None, None), {}, {})
@@ -94,7 +95,7 @@ def _confirm(
     """Where suspected rows really are not what the log says."""
     for _ in range(_LOOKS):
         found = storage.read_counts([_counts_key(key) for key in suspects])
-        stored = {key: found.get(_counts_key(key)) for key in suspects}
+        stored = {key: unpack(found[_counts_key(key)]) if _counts_key(key) in found else None for key in suspects}
         counted = recount.of_rows(_count_further(stored, recount, ledger))
         suspects = [key for key in suspects if _is_different(counted.get(key), stored[key])]
         if not suspects:

@@ -1,0 +1,25 @@
+"""Counters as text."""
+
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from storage.text import add_to_counter, decode_counter, encode_counter
+
+# Of few values and of many, small and large.
+counters = st.one_of(
+    st.dictionaries(st.integers(0, 86_400_000), st.integers(1, 1 << 61), max_size=80),
+    st.builds(lambda n, step: dict.fromkeys(range(0, n * step, step), step), st.integers(60, 600), st.integers(1, 99)),
+)
+
+
+@given(counters)
+def test_a_counter_comes_back(counter: dict[int, int]) -> None:
+    assert decode_counter(encode_counter(counter)) == counter
+
+
+@given(counters, counters)
+def test_what_is_added_is_counted(counter: dict[int, int], more: dict[int, int]) -> None:
+    text = add_to_counter(encode_counter(counter), more)
+    assert text == encode_counter(Counter(counter) + Counter(more))
