@@ -26,6 +26,8 @@ class InfluxServer:
     url: str
     org: str
     admin_token: str
+    pid: int | None = None
+    """The number of its process, where it is a child of this one."""
 
     def new_bucket(self) -> str:
         """The name of a fresh bucket that keeps 47 days, in shards of 7."""
@@ -80,7 +82,7 @@ def influxd(command: str, folder: Path) -> Iterator[InfluxServer]:
             stderr=subprocess.STDOUT,
         )
     try:
-        server = InfluxServer(f"http://127.0.0.1:{port}", "test_org", "test-admin-token")
+        server = InfluxServer(f"http://127.0.0.1:{port}", "test_org", "test-admin-token", process.pid)
         with httpx.Client(base_url=server.url) as client:
             _wait_until_healthy(client, process, folder / "influxd.log")
             first_user = {

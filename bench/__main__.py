@@ -1,0 +1,58 @@
+"""`python -m bench`: measures, and writes a table and plots.
+
+From the project's folder, with PYTHONPATH=src:tests. A part that runs alone replaces its rows of the table.
+"""
+
+import argparse
+import shutil
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from bench import answers, customers, freshness, ingest, load, memory
+from bench.report import Report
+from bench.run import FULL, SHORT, Run, Sizes
+
+PARTS = {
+    "ingest": ingest.measure,
+    "freshness": freshness.measure,
+    "answers": answers.measure,
+    "load": load.measure,
+    "memory": memory.measure,
+    "customers": customers.measure,
+}
+RESULTS = Path(__file__).parent / "results"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)} (default: all)")
+    parser.add_argument("--lines", type=int, help=f"lines of ingest and memory (default: {FULL.lines:,})")
+    parser.add_argument("--fifty-million", action="store_true", help="answers also with 50 million stored lines")
+    parser.add_argument("--short", action="store_true", help="tiny sizes, to see that it works; the times mean nothing")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="the folder for table and plots")
+    arguments = parser.parse_args()
+    if unknown := sorted(set(arguments.parts) - PARTS.keys()):
+        parser.error(f"no such part: {', '.join(unknown)}")
+    run = Run(_sizes(arguments), Path(tempfile.mkdtemp(prefix="bench_")))
+    report = Report(arguments.results, list(PARTS))
+    began = time.monotonic()
+    for name in arguments.parts or PARTS:
+        run.begin(name)
+        report.add(name, PARTS[name](run))
+    shutil.rmtree(run.folder)
+    run.show(f"{report.table} and its plots, after {time.monotonic() - began:.0f} s", lasting=True)
+
+
+def _sizes(arguments: argparse.Namespace) -> Sizes:
+    sizes = SHORT if arguments.short else FULL
+    if arguments.lines:
+        sizes = replace(sizes, lines=arguments.lines)
+    if arguments.fifty_million:
+        sizes = replace(sizes, stored=(*sizes.stored, 50_000_000))
+    return sizes
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""How long answers take: with ever more stored lines, and of very many customers."""
+
+import json
+import random
+import time
+from collections import Counter
+from functools import partial
+from typing import Any, get_args
+
+from api.answers import Order
+from bench.asking import ALL_DAYS, Client, api, customer_path
+from bench.catching_up import catch_up
+from bench.fresh_stores import FreshStore, fresh_store
+from bench.logs import write_at_random
+from bench.report import Results, Row, draw_bars, p50_p99
+from bench.run import ASKED_CUSTOMERS, KEPT_DAYS, Run
+from request_log.line import SECONDS_A_DAY
+from storage.contract import LedgerRow
+from storage.counts import CountsKey, DayCounts, Position
+
+REQUESTS_A_ROW = 20
+PAGE = "limit=100"
+REPEATING_SECONDS = 4.0
+STATUSES = [200, 201, 404, 500]
+LATENCY_MEDIAN_LOG, LATENCY_SIGMA = 4.0, 0.8
+
+
+def measure(run: Run) -> Results:
+    """First questions, which nothing is kept for, and the same again."""
+    results = Results()
+    bars: dict[str, list[float]] = {}
+    for lines in run.sizes.stored:
+        log = run.folder / "answers.log"
+        run.show(f"writes a log of {lines:,} lines")
+        write_at_random(log, lines, ASKED_CUSTOMERS, KEPT_DAYS)
+        for kind in run.stores:
+            run.show(f"fills {kind} with {lines:,} lines")
+            with fresh_store(kind, run.folder) as fresh:
+                catch_up(fresh, log, lines)
+                run.show(f"asks {kind} with {lines:,} lines")
+                first, again = _customers(fresh, lines, run.sizes.repetitions)
+            result = _first_and_repeated(first, again)
+            settings = "filled by the processor"
+            what = "GET /customers/{id}/stats"
+            results.rows.append(Row(what, kind, result, lines, ASKED_CUSTOMERS, KEPT_DAYS, settings))
+            for when, seconds in (("first", first), ("repeated", again)):
+                bars[f"{kind}, {lines:,} lines, {when}"] = [1000 * value for value in seconds]
+        log.unlink()
+    for kind in run.stores:
+        run.show(f"fills {kind} with {run.sizes.list_customers:,} customers")
+        with fresh_store(kind, run.folder) as fresh:
+            lines = _fill_rows(fresh, run.sizes.list_customers)
+            run.show(f"asks {kind} with {run.sizes.list_customers:,} customers")
+            results.rows += _lists(fresh, kind, run, lines)
+    results.draw = partial(_draw, bars=bars)
+    return results
+
+
+def _customers(fresh: FreshStore, lines: int, repetitions: int) -> tuple[list[float], list[float]]:
+    paths = [customer_path(f"cust_{number}") for number in range(1, ASKED_CUSTOMERS + 1)]
+    with api(fresh) as client:
+        first = [client.seconds(path) for path in paths]
+        again = [client.seconds(path) for _ in range(repetitions) for path in paths]
+        total = json.loads(client.ask(f"/customers/stats?{ALL_DAYS}")[1])["total_requests"]
+    if total != lines:
+        raise RuntimeError(f"{lines:,} lines, but the api counts {total:,}")
+    return first, again
+
+
+def _lists(fresh: FreshStore, kind: str, run: Run, lines: int) -> list[Row]:
+    """Each question first to an api of its own, then again."""
+    orders = get_args(Order)[: run.sizes.list_orders]
+    questions = {
+        "GET /customers/stats": [f"/customers/stats?{ALL_DAYS}"] * run.sizes.rounds,
+        f"GET /customers, {PAGE}, by {len(orders)} orders": [f"/customers?{ALL_DAYS}&{PAGE}&order={o}" for o in orders],
+    }
+    rows = []
+    for name, paths in questions.items():
+        first, again = [], []
+        for path in paths:
+            run.show(f"asks {kind}: {path}")
+            with api(fresh) as client:
+                first.append(client.seconds(path))
+                again += _repeated(client, path, run.sizes.repetitions)
+        settings = f"{REQUESTS_A_ROW} requests a customer and day, written by the storage contract as counts alone"
+        result = _first_and_repeated(first, again)
+        rows.append(Row(name, kind, result, lines, run.sizes.list_customers, KEPT_DAYS, settings))
+    return rows
+
+
+def _first_and_repeated(first: list[float], again: list[float]) -> str:
+    return f"first {p50_p99(first)}; repeated {p50_p99(again)}"
+
+
+def _repeated(client: Client, path: str, repetitions: int) -> list[float]:
+    """As often as asked for, or for a few seconds."""
+    deadline = time.monotonic() + REPEATING_SECONDS
+    found = [client.seconds(path)]
+    while len(found) < repetitions and time.monotonic() < deadline:
+        found.append(client.seconds(path))
+    return found
+
+
+def _fill_rows(fresh: FreshStore, customers: int) -> int:
+    """A row of counts for every customer and day, and no requests, which the api does not read; how many they count."""
+    pick = random.Random(1)
+    latencies = [round(pick.lognormvariate(LATENCY_MEDIAN_LOG, LATENCY_SIGMA)) for _ in range(100_000)]
+    today = int(time.time()) // SECONDS_A_DAY
+    storage = fresh.store.open()
+    storage.begin()
+    lines = customers * KEPT_DAYS * REQUESTS_A_ROW
+    ledger = LedgerRow("log", "/logs/log", Position(0, 0), Position(0, lines), "fingerprint", lines, lines)
+    for day in range(today - KEPT_DAYS + 1, today + 1):
+        rows: dict[CountsKey, DayCounts] = {
+            (f"cust_{number}", day): DayCounts(
+                Counter(pick.choices(STATUSES, [90, 5, 4, 1], k=REQUESTS_A_ROW)),
+                Counter(pick.choices(latencies, k=REQUESTS_A_ROW)),
+            )
+            for number in range(customers)
+        }
+        together = DayCounts()
+        for row in rows.values():
+            together.add(row)
+        storage.commit({**rows, (None, day): together}, [ledger])
+    return lines
+
+
+def _draw(axes: Any, bars: dict[str, list[float]]) -> None:
+    title = f"GET /customers/{{id}}/stats over {KEPT_DAYS} days, of {ASKED_CUSTOMERS} customers"
+    draw_bars(axes, title, "ms", bars)

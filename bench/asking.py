@@ -1,0 +1,52 @@
+"""An api of a store, and one client that asks it."""
+
+import http.client
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import quote
+
+from bench.fresh_stores import FreshStore
+from bench.processes import Service
+from influxd import free_port
+
+ALL_DAYS = "from_date=1970-01-01"
+
+
+class Client:
+    """One connection that is kept."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+
+    def ask(self, path: str) -> tuple[int, bytes]:
+        """Status and body of the answer."""
+        self._connection.request("GET", path)
+        response = self._connection.getresponse()
+        return response.status, response.read()
+
+    def seconds(self, path: str) -> float:
+        """How long the answer takes."""
+        began = time.perf_counter()
+        status, body = self.ask(path)
+        took = time.perf_counter() - began
+        if status != http.client.OK:
+            raise RuntimeError(f"{path} answers with status {status}: {body!r}")
+        return took
+
+
+@contextmanager
+def api(fresh: FreshStore) -> Iterator[Client]:
+    """An api that was just started, and has answered no question of statistics."""
+    port = free_port()
+    with Service("api", fresh.folder, {"API_PORT": str(port), **fresh.store.environment}) as service:
+        service.until_event("listening")
+        client = Client(port)
+        client.seconds("/ready")
+        yield client
+
+
+def customer_path(customer: str) -> str:
+    """The question for all days of a customer."""
+    return f"/customers/{quote(customer, safe='')}/stats?{ALL_DAYS}"
