@@ -1,7 +1,7 @@
 """`python -m bench.load_client PORT CONNECTIONS SECONDS PATH...`: asks as fast as answers come, and prints JSON.
 
-Each connection is kept, and asks for the next path when it has its answer. No library: the client has to cost less than
-what it measures.
+Each connection is kept, and asks for the next path when it has its answer. The client has to cost less than what it
+measures, so it knows no more of HTTP than it needs.
 """
 
 import asyncio
@@ -10,6 +10,8 @@ import sys
 import time
 from collections.abc import Iterator
 from itertools import cycle
+
+import uvloop
 
 END_OF_HEAD = b"\r\n\r\n"
 LENGTH = b"content-length: "
@@ -80,4 +82,4 @@ async def load(port: int, connections: int, seconds: float, paths: list[str]) ->
 
 if __name__ == "__main__":
     port, connections, seconds, *paths = sys.argv[1:]
-    print(json.dumps(asyncio.run(load(int(port), int(connections), float(seconds), paths))))
+    print(json.dumps(uvloop.run(load(int(port), int(connections), float(seconds), paths))))
