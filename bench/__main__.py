@@ -4,9 +4,7 @@ From the project's folder, with PYTHONPATH=src:tests. A part that runs alone rep
 """
 
 import argparse
-import shutil
 import tempfile
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,14 +33,13 @@ def main() -> None:
     arguments = parser.parse_args()
     if unknown := sorted(set(arguments.parts) - PARTS.keys()):
         parser.error(f"no such part: {', '.join(unknown)}")
-    run = Run(_sizes(arguments), Path(tempfile.mkdtemp(prefix="bench_")))
     report = Report(arguments.results, list(PARTS))
-    began = time.monotonic()
-    for name in arguments.parts or PARTS:
-        run.begin(name)
-        report.add(name, PARTS[name](run))
-    shutil.rmtree(run.folder)
-    run.show(f"{report.table} and its plots, after {time.monotonic() - began:.0f} s", lasting=True)
+    with tempfile.TemporaryDirectory(prefix="bench_") as folder:
+        run = Run(_sizes(arguments), Path(folder))
+        for name in arguments.parts or PARTS:
+            run.begin(name)
+            report.add(name, PARTS[name](run))
+    run.show(f"is the last; see {report.table}", lasting=True)
 
 
 def _sizes(arguments: argparse.Namespace) -> Sizes:

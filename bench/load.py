@@ -20,6 +20,7 @@ from influxd import free_port
 
 CONNECTIONS = 64
 INCOMING = 20_000
+LATE_SECONDS = 60.0
 
 
 @dataclass
@@ -83,7 +84,7 @@ def _in_turn(fresh: FreshStore, incoming: int, run: Run) -> tuple[Found, Found]:
 
 def _load(port: int, seconds: float, paths: list[str], found: Found) -> None:
     command = [sys.executable, "-m", "bench.load_client", str(port), str(CONNECTIONS), str(seconds), *paths]
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True)
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True, timeout=seconds + LATE_SECONDS)
     said = json.loads(done.stdout)
     found.rates.append(said["rate"])
     found.seconds += said["seconds"]

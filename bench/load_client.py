@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from itertools import cycle
+from typing import cast
 
 import uvloop
 
@@ -29,8 +30,8 @@ class Connection(asyncio.Protocol):
         self._asked = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's is one without saying so.
+        self._transport = cast(asyncio.Transport, transport)
         self._ask()
 
     def data_received(self, data: bytes) -> None:
