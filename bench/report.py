@@ -106,8 +106,10 @@ def draw_bars(axes: Any, title: str, unit: str, bars: Mapping[str, Sequence[floa
     axes.barh(names, [statistics.median(bars[name]) for name in names], color="#7a9cc6")
     for name in names:
         axes.plot(bars[name], [name] * len(bars[name]), ".", color="#1f3a5f")
-        axes.annotate(f" {statistics.median(bars[name]):,.4g}", (max(bars[name]), name), va="center")
+        middle = statistics.median(bars[name])
+        axes.annotate(f" {middle:,.0f}" if middle >= 100 else f" {middle:.3g}", (max(bars[name]), name), va="center")
     axes.invert_yaxis()
+    axes.xaxis.set_major_formatter("{x:,g}")
     axes.set_xlim(0, 1.15 * max(map(max, bars.values())))
     _label(axes, title, unit, "")
 
@@ -130,7 +132,7 @@ def draw_shares(axes: Any, title: str, unit: str, values: Mapping[str, Sequence[
 
 
 def _label(axes: Any, title: str, x: str, y: str) -> None:
-    axes.set_title(title)
+    axes.figure.suptitle(title)
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     axes.spines[["top", "right"]].set_visible(False)

@@ -39,7 +39,7 @@ class Sizes:
 FULL = Sizes(
     lines=2_000_000,
     rounds=5,
-    naive_lines=3_000,
+    naive_lines=2_000,
     marks=300,
     at_work_seconds=15.0,
     settle_seconds=2.0,
