@@ -4,6 +4,7 @@ From the project's folder, with PYTHONPATH=src:tests. A part that runs alone rep
 """
 
 import argparse
+import signal
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -33,6 +34,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if unknown := sorted(set(arguments.parts) - PARTS.keys()):
         parser.error(f"no such part: {', '.join(unknown)}")
+    # What was started is ended then too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     report = Report(arguments.results, list(PARTS))
     with tempfile.TemporaryDirectory(prefix="bench_") as folder:
         run = Run(_sizes(arguments), Path(folder))
