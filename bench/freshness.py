@@ -37,10 +37,9 @@ def measure(run: Run) -> Results:
     for kind in run.stores:
         with fresh_store(kind, run.folder) as fresh:
             for follow in ("events", "poll"):
-                for rate in (0, SLOW_RATE):
-                    run.show(f"CPU at {rate:,} lines/s, {kind}, {follow}")
-                    percent = _cpu_percent(fresh, follow, rate, run)
-                    what = f"CPU of the processor at {rate:,} lines/s" if rate else "CPU of the processor at rest"
+                run.show(f"CPU, {kind}, {follow}")
+                for when, percent in _cpu_percents(fresh, follow, run).items():
+                    what = f"CPU of the processor, {when}"
                     result = f"{percent:.1f} % of a core"
                     results.rows.append(Row(what, kind, result, None, CUSTOMERS, 1, f"FOLLOW={follow}"))
     results.draw = partial(_draw, found=found)
@@ -93,15 +92,16 @@ def _mark(client: Client, descriptor: int, customer: str, pick: random.Random) -
     return time.perf_counter() - began - BATCH_WAIT_SECONDS
 
 
-def _cpu_percent(fresh: FreshStore, follow: str, rate: int, run: Run) -> float:
+def _cpu_percents(fresh: FreshStore, follow: str, run: Run) -> dict[str, float]:
+    """At rest, and then with some lines; percent of a core."""
     log = fresh.folder / "api_requests.log"
     log.touch()
     with processor(fresh, log, FOLLOW=follow) as following:
         following.until_event("following")
-        if not rate:
-            return _used_percent(following, run)
-        with generator(fresh, log, rate, CUSTOMERS):
-            return _used_percent(following, run)
+        at_rest = _used_percent(following, run)
+        with generator(fresh, log, SLOW_RATE, CUSTOMERS):
+            following.until_event("stored")
+            return {"at rest": at_rest, f"at {SLOW_RATE:,} lines/s": _used_percent(following, run)}
 
 
 def _used_percent(service: Service, run: Run) -> float:

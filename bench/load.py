@@ -43,10 +43,8 @@ def measure(run: Run) -> Results:
         run.show(f"fills {kind} with {lines:,} lines")
         with fresh_store(kind, run.folder) as fresh:
             catch_up(fresh, log, lines)
-            for incoming in (0, INCOMING):
-                meanwhile = f"while {incoming:,} lines/s come in" if incoming else "at rest"
-                run.show(f"asks {kind} {meanwhile}")
-                ours, constant = _in_turn(fresh, incoming, run)
+            run.show(f"asks {kind}")
+            for meanwhile, (ours, constant) in _at_rest_and_busy(fresh, run).items():
                 ratio = spread([a / b for a, b in zip(ours.rates, constant.rates, strict=True)], ".2f")
                 for what, found, compared in (
                     ("GET /customers/{id}/stats", ours, f"; {ratio} of the constant"),
@@ -62,24 +60,30 @@ def measure(run: Run) -> Results:
     return results
 
 
-def _in_turn(fresh: FreshStore, incoming: int, run: Run) -> tuple[Found, Found]:
+def _at_rest_and_busy(fresh: FreshStore, run: Run) -> dict[str, tuple[Found, Found]]:
+    """The api's and the constant's, by what happens meanwhile."""
     paths = [customer_path(f"cust_{number}") for number in range(1, ASKED_CUSTOMERS + 1)]
-    ours, constant = Found(), Found()
+    log = fresh.folder / "incoming.log"
+    log.touch()
     with ExitStack() as stack:
-        if incoming:
-            log = fresh.folder / "incoming.log"
-            log.touch()
-            stack.enter_context(processor(fresh, log, LOG_NAME="incoming")).until_event("following")
-            stack.enter_context(generator(fresh, log, incoming, ASKED_CUSTOMERS))
         client = stack.enter_context(api(fresh))
         sizes = sorted(len(client.ask(path)[1]) for path in paths)
         port = free_port()
         environment = {"API_PORT": str(port), "BODY_BYTES": str(sizes[len(sizes) // 2])}
         stack.enter_context(Service("bench.constant", fresh.folder, environment)).until_event("listening")
-        for _ in range(run.sizes.rounds):
-            _load(client.port, run.sizes.load_seconds, paths, ours)
-            _load(port, run.sizes.load_seconds, ["/constant"], constant)
-    return ours, constant
+
+        def in_turn() -> tuple[Found, Found]:
+            ours, constant = Found(), Found()
+            for _ in range(run.sizes.rounds):
+                _load(client.port, run.sizes.load_seconds, paths, ours)
+                _load(port, run.sizes.load_seconds, ["/constant"], constant)
+            return ours, constant
+
+        found = {"at rest": in_turn()}
+        following = stack.enter_context(processor(fresh, log, LOG_NAME="incoming"))
+        stack.enter_context(generator(fresh, log, INCOMING, ASKED_CUSTOMERS))
+        following.until_event("stored")
+        return {**found, f"while {INCOMING:,} lines/s come in": in_turn()}
 
 
 def _load(port: int, seconds: float, paths: list[str], found: Found) -> None:

@@ -65,7 +65,7 @@ SHORT = Sizes(
     list_orders=1,
     load_seconds=0.3,
     customers_lines=2_000,
-    customers=(10, 500),
+    customers=(500,),
     customers_rounds=1,
 )
 CUSTOMERS = 50
