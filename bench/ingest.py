@@ -80,7 +80,8 @@ def _measurements(run: Run, log: Path) -> list[Measurement]:
         return found
     bodies = ceiling.line_protocol(log)
     connections = f"{ceiling.CONNECTIONS} connections, {ceiling.LINES_A_REQUEST:,} points a request"
-    found.append(Measurement(CEILING, "influxdb", lines, connections, lambda fresh: _send(fresh, bodies, lines)))
+    # Right after the processor on InfluxDB, which it is compared with.
+    found.insert(1, Measurement(CEILING, "influxdb", lines, connections, lambda fresh: _send(fresh, bodies, lines)))
     naive_log = log.with_name("naive.log")
     with log.open("rb") as whole:
         naive_log.write_bytes(b"".join(islice(whole, run.sizes.naive_lines)))

@@ -8,6 +8,7 @@ import time
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
+from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
 WAIT_SECONDS = 60.0
@@ -61,6 +62,25 @@ class Service:
         """RuntimeError where it has ended."""
         if self._process.poll() is not None:
             raise RuntimeError(f"{self.module} has ended:\n{self.said()[-2000:]}")
+
+
+class CpuTimes(NamedTuple):
+    """Seconds of all cores together."""
+
+    all: float
+    busy: float
+    ours: float
+    """Of this process and of its children that have ended."""
+
+
+def cpu_times() -> CpuTimes:
+    """Since the machine's start."""
+    with Path("/proc/stat").open() as stat:
+        user, nice, system, idle, waiting, *others = (int(ticks) for ticks in stat.readline().split()[1:9])
+    busy = user + nice + system + sum(others)
+    own = os.times()
+    ours = own.user + own.system + own.children_user + own.children_system
+    return CpuTimes((busy + idle + waiting) / TICKS_A_SECOND, busy / TICKS_A_SECOND, ours)
 
 
 def cpu_seconds(pid: int) -> float:

@@ -19,6 +19,8 @@ from typing import Any
 
 import matplotlib
 
+from bench.processes import CpuTimes, cpu_times
+
 matplotlib.use("svg")
 from matplotlib import pyplot
 
@@ -55,11 +57,11 @@ class Report:
         self.table = folder / "results.md"
         self._folder = folder
         self._parts = parts
-        self._load = os.getloadavg()
+        self._before = cpu_times()
 
     def add(self, part: str, results: Results) -> None:
         """Take a part's results in, and write the table anew."""
-        kept = {"measured": _measured(self._load), "rows": [asdict(row) for row in results.rows]}
+        kept = {"measured": _measured(self._before), "rows": [asdict(row) for row in results.rows]}
         (self._folder / f"{part}.json").write_text(json.dumps(kept, indent=1))
         if results.draw is not None:
             figure, axes = pyplot.subplots(figsize=(9, 4.5), layout="constrained")
@@ -67,7 +69,7 @@ class Report:
             figure.savefig(self._folder / f"{part}.svg", metadata={"Date": None})
             pyplot.close(figure)
         self.table.write_text(self._markdown())
-        self._load = os.getloadavg()
+        self._before = cpu_times()
 
     def _markdown(self) -> str:
         parts = {part: self._folder / f"{part}.json" for part in self._parts}
@@ -142,14 +144,17 @@ def _cell(value: object) -> str:
     return "" if value is None else f"{value:,}" if isinstance(value, int) else str(value).replace("|", "\\|")
 
 
-def _measured(load: Sequence[float]) -> str:
-    """When, on what machine, with which versions. `load`: the load averages before."""
+def _measured(before: CpuTimes) -> str:
+    """When, on what machine, with which versions, and how much else it had to do since `before`."""
+    now = cpu_times()
+    others = (now.busy - before.busy - (now.ours - before.ours)) / (now.all - before.all)
     gibibytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return (
         f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC on {os.cpu_count()} cores of {_cpu()}, {gibibytes:.0f} GiB, "
         f"{platform.system()} {platform.release()}; Python {platform.python_version()}, Bytewax {version('bytewax')}, "
         f"influxd {_influxd()}, SQLite {sqlite3.sqlite_version}; "
-        f"load average before: {', '.join(f'{value:.2f}' for value in load)}"
+        f"load average {', '.join(f'{value:.2f}' for value in os.getloadavg())}, "
+        f"other processes took {others:.0%} of the CPU"
     )
 
 
