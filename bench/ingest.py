@@ -51,17 +51,20 @@ def measure(run: Run) -> Results:
         write(log)
         measurements = _measurements(run, log)
         rates: dict[tuple[str, str], list[float]] = {(one.name, one.kind): [] for one in measurements}
+        points: dict[str, int] = {}
         for turn in range(run.sizes.rounds):
             for one in measurements:
                 run.show(f"{order}, {turn + 1} of {run.sizes.rounds}: {one.name}, {one.kind}")
                 with fresh_store(one.kind, run.folder) as fresh:
                     rates[one.name, one.kind].append(one.lines / one.store(fresh))
+                    if fresh.server is not None:
+                        points[one.name] = fresh.points()
         for one in measurements:
             found = rates[one.name, one.kind]
             result = f"{spread(found)} lines/s"
             if one.kind == "influxdb" and one.name != CEILING:
                 of_pairs = [rate / most for rate, most in zip(found, rates[CEILING, one.kind], strict=True)]
-                result += f"; {spread(of_pairs, '.3f')} of the ceiling"
+                result += f"; {spread(of_pairs, '.3f')} of the ceiling; {points[one.name]:,} points stored"
             results.rows.append(Row(f"{one.name}, {order}", one.kind, result, one.lines, CUSTOMERS, days, one.settings))
             bars[f"{one.name}, {one.kind}, {order}"] = found
         log.unlink()
