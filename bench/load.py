@@ -6,6 +6,7 @@ import sys
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from bench.asking import api, customer_path
@@ -75,8 +76,8 @@ def _at_rest_and_busy(fresh: FreshStore, run: Run) -> dict[str, tuple[Found, Fou
         def in_turn() -> tuple[Found, Found]:
             ours, constant = Found(), Found()
             for _ in range(run.sizes.rounds):
-                _load(client.port, run.sizes.load_seconds, paths, ours)
-                _load(port, run.sizes.load_seconds, ["/constant"], constant)
+                _load(fresh.folder, client.port, run.sizes.load_seconds, paths, ours)
+                _load(fresh.folder, port, run.sizes.load_seconds, ["/constant"], constant)
             return ours, constant
 
         found = {"at rest": in_turn()}
@@ -86,10 +87,11 @@ def _at_rest_and_busy(fresh: FreshStore, run: Run) -> dict[str, tuple[Found, Fou
         return {**found, f"while {INCOMING:,} lines/s come in": in_turn()}
 
 
-def _load(port: int, seconds: float, paths: list[str], found: Found) -> None:
-    command = [sys.executable, "-m", "bench.load_client", str(port), str(CONNECTIONS), str(seconds), *paths]
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True, timeout=seconds + LATE_SECONDS)
-    said = json.loads(done.stdout)
+def _load(folder: Path, port: int, seconds: float, paths: list[str], found: Found) -> None:
+    file = folder / "load.json"
+    command = [sys.executable, "-m", "bench.load_client", file, str(port), str(CONNECTIONS), str(seconds), *paths]
+    subprocess.run(command, cwd=ROOT, check=True, timeout=seconds + LATE_SECONDS)
+    said = json.loads(file.read_text())
     found.rates.append(said["rate"])
     found.seconds += said["seconds"]
 

@@ -1,4 +1,4 @@
-"""`python -m bench.load_client PORT CONNECTIONS SECONDS PATH...`: asks as fast as answers come, and prints JSON.
+"""`python -m bench.load_client FILE PORT CONNECTIONS SECONDS PATH...`: asks as fast as answers come; FILE gets JSON.
 
 Each connection is kept, and asks for the next path when it has its answer. The client has to cost less than what it
 measures, so it knows no more of HTTP than it needs.
@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from itertools import cycle
+from pathlib import Path
 from typing import cast
 
 import uvloop
@@ -82,5 +83,5 @@ async def load(port: int, connections: int, seconds: float, paths: list[str]) ->
 
 
 if __name__ == "__main__":
-    port, connections, seconds, *paths = sys.argv[1:]
-    print(json.dumps(uvloop.run(load(int(port), int(connections), float(seconds), paths))))
+    file, port, connections, seconds, *paths = sys.argv[1:]
+    Path(file).write_text(json.dumps(uvloop.run(load(int(port), int(connections), float(seconds), paths))))
