@@ -89,7 +89,7 @@ def _at_rest_and_busy(fresh: FreshStore, run: Run) -> dict[str, tuple[Found, Fou
 
 def _load(folder: Path, port: int, seconds: float, paths: list[str], found: Found) -> None:
     file = folder / "load.json"
-    command = [sys.executable, "-m", "bench.load_client", file, str(port), str(CONNECTIONS), str(seconds), *paths]
+    command = [sys.executable, "-m", "bench.load_client", str(file), str(port), str(CONNECTIONS), str(seconds), *paths]
     subprocess.run(command, cwd=ROOT, check=True, timeout=seconds + LATE_SECONDS)
     said = json.loads(file.read_text())
     found.rates.append(said["rate"])
