@@ -99,7 +99,7 @@ def p50_p99(seconds: Sequence[float]) -> str:
     """Median and 99th percentile, nearest rank, of durations in seconds; in milliseconds."""
     in_order = sorted(seconds)
     p99 = in_order[max(0, -(-99 * len(in_order) // 100) - 1)]
-    return f"{1000 * statistics.median(in_order):.3g} ms, p99 {1000 * p99:.3g} ms of {len(in_order):,}"
+    return f"p50 {1000 * statistics.median(in_order):.3g} ms, p99 {1000 * p99:.3g} ms of {len(in_order):,}"
 
 
 def draw_bars(axes: Any, title: str, unit: str, bars: Mapping[str, Sequence[float]]) -> None:
