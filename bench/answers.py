@@ -17,6 +17,7 @@ from bench.run import ASKED_CUSTOMERS, KEPT_DAYS, Run
 from request_log.line import SECONDS_A_DAY
 from storage.contract import LedgerRow
 from storage.counts import CountsKey, DayCounts, Position
+from stores import commit_counts
 
 REQUESTS_A_ROW = 20
 PAGE = "limit=100"
@@ -121,7 +122,7 @@ def _fill_rows(fresh: FreshStore, customers: int) -> int:
         together = DayCounts()
         for row in rows.values():
             together.add(row)
-        storage.commit({**rows, (None, day): together}, [ledger])
+        commit_counts(storage, {**rows, (None, day): together}, [ledger])
     return lines
 
 
