@@ -14,6 +14,10 @@ from service.logs import logger
 LONGEST_WAIT_SECONDS = 0.5
 # New files and rotations are looked for so often.
 LONGEST_POLLING_SECONDS = 0.05
+# When nothing has come for a while, a short poll interval is doubled, up to this: waking up is nearly all that a look
+# costs.
+REST_SECONDS = 1.0
+LONGEST_AT_REST_SECONDS = 0.002
 
 log = logger(__name__)
 
@@ -37,13 +41,18 @@ class Polling(Waiter):
         """`has_grown`: whether a log has bytes that were not read. `interval`: seconds. `longest`: as for Events."""
         self._has_grown = has_grown
         self._interval = interval
+        self._interval_at_rest = max(interval, min(2 * interval, LONGEST_AT_REST_SECONDS))
         self._longest = longest
+        self._rests_from = 0.0
 
     def wait(self) -> bool:
-        until = time.monotonic() + min(self._longest(), LONGEST_POLLING_SECONDS)
+        now = time.monotonic()
+        until = now + min(self._longest(), LONGEST_POLLING_SECONDS)
+        interval = self._interval if now < self._rests_from else self._interval_at_rest
         while time.monotonic() < until:
-            time.sleep(self._interval)
+            time.sleep(interval)
             if self._has_grown():
+                self._rests_from = time.monotonic() + REST_SECONDS
                 return True
         return False
 
