@@ -59,6 +59,8 @@ class Tail:
         self._next: LogFile | None = None
         self._is_there = False
         """Whether the current file was among the log's when the next one was found."""
+        self._is_emptied = False
+        """Whether the current file was seen to be truncated by more than its end."""
         self._first_offset = 0
         self._next_check = 0.0
         self._loss = ""
@@ -71,6 +73,7 @@ class Tail:
             else:
                 rotated = [found.stat.st_mtime_ns for found in files if found.path != path]
                 self._known = Fingerprint.of_nothing(max(rotated, default=0))
+            self._inode = self._known.inode
             if not self._find(files) and self._known.length:
                 self._loss = "the file was truncated, or deleted after a rotation"
 
@@ -227,6 +230,7 @@ class Tail:
     def _leave_truncated(self) -> None:
         """The file no longer holds what was read of it. What was not handed on stays, until a copy is found."""
         log.warning("truncated", log=str(self.path), generation=self._generation, read_through=self._end())
+        self._is_emptied = self.size < HEAD_BYTES
         self.close()
         self._loss = "the file was truncated, and no copy holds all that was read of it"
         self._next_check = 0.0
@@ -264,10 +268,12 @@ class Tail:
     def _goes_on_at(self, found: LogFile) -> int:
         """Where what is new begins in the next file: at its start, unless it is the log that was read, cut at its end.
 
-        Files of a log do not begin with the same KiB. What it holds beyond the end of what was read was written since,
-        and if it is longer than it was, nobody knows where it was cut: then with the next line.
+        That is the same inode with the same first KiB, which was not seen to be empty meanwhile. What it holds beyond
+        the end of what was read was written since, and if it is longer than it was, nobody knows where it was cut:
+        then with the next line.
         """
-        if self._is_there or self._known.length < HEAD_BYTES or not self._known.matches_head(found.file):
+        is_same = found.stat.st_ino == self._inode and self._known.length == HEAD_BYTES
+        if self._is_there or self._is_emptied or not is_same or not self._known.matches_head(found.file):
             return 0
         assert found.file is not None
         size = found.stat.st_size
@@ -307,6 +313,7 @@ class Tail:
         self.close()
         self._forget()
         self._file, self._seen = file, os.fstat(file)
+        self._inode, self._is_emptied = self._seen.st_ino, False
         self._loss = ""
         self._head = os.pread(file, min(HEAD_BYTES, self._offset), 0)
         start = max(0, self._offset - TAIL_BYTES)

@@ -298,6 +298,19 @@ class TestCopytruncate:
         # As it would be after another restart.
         assert follow(*after.place).drain().lines == {}
 
+    @pytest.mark.parametrize("how", ["emptied", "deleted"])
+    def test_one_that_gets_the_same_lines_again_is_another(self, log: Rotating, follow: Follow, how: str) -> None:
+        lines = b"".join(b"%019d\n" % number for number in range(100))
+        log.write(lines)
+        follower = follow().drain()
+        if how == "emptied":
+            log.replace(b"")
+        else:
+            log.path.unlink()
+        follower.step()
+        log.write(lines[:1_500])
+        assert follower.drain().lines == lines_of(lines, 0) | lines_of(lines[:1_500], 1)
+
     def test_one_that_has_grown_again_is_read_from_the_next_line(self, log: Rotating, follow: Follow) -> None:
         before = b"".join(b"%019d\n" % number for number in range(100))
         log.write(before + A)

@@ -120,6 +120,8 @@ class Following(RuleBasedStateMachine):
     def cut(self, data: st.DataObject) -> None:
         """As a power cut does, and an editor. It is seen before the file has grown again: else nobody knows where."""
         self.possible_gaps.add(self.committed[0])
+        # One in whose place a copy was put has to be known first.
+        self.drain()
         length = data.draw(st.integers(HEAD_BYTES, len(self.current.content) - 1))
         os.truncate(self.log.path, length)
         self.log.touch(self.log.path)
