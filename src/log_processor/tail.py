@@ -108,17 +108,16 @@ class Tail:
 
     def has_grown(self) -> bool:
         """Whether the current file is another than when it was read."""
-        if self._file is None:
-            return False
-        found = os.fstat(self._file)
-        return (found.st_size, found.st_mtime_ns) != (self._end(), self._seen.st_mtime_ns)
+        return self._file is not None and self._is_news(os.fstat(self._file))
 
     def fill(self, limit: int) -> bool:
         """Read up to `limit` more bytes into the buffer; whether there were any."""
-        if self._file is None or not self.has_grown():
+        if self._file is None:
+            return False
+        found = os.fstat(self._file)
+        if not self._is_news(found):
             return False
         end = self._end()
-        found = os.fstat(self._file)
         # Some bytes are read again, to see that the file is still the one they came from.
         data = os.pread(self._file, len(self._last_read) + limit, end - len(self._last_read))
         if not data.startswith(self._last_read):
@@ -207,6 +206,9 @@ class Tail:
             if file is not None:
                 os.close(file)
         self._file = self._next = None
+
+    def _is_news(self, found: os.stat_result) -> bool:
+        return (found.st_size, found.st_mtime_ns) != (self._end(), self._seen.st_mtime_ns)
 
     def _end(self) -> int:
         """The offset of the first byte that was not read."""

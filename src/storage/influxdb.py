@@ -171,14 +171,8 @@ class InfluxStorage(Storage):
                 found.update(((None, day), self._counts_to_replace((None, day), row)) for row in rows)
         for day, tags in by_day.items():
             for first in range(0, len(tags), _KEYS_A_QUESTION):
-                named = {f"c{i}": name for i, name in enumerate(tags[first : first + _KEYS_A_QUESTION])}
-                one_of_them = " OR ".join(f"customer = ${name}" for name in named)
-                rows = self._ask(
-                    f"SELECT row FROM customer_day WHERE ({one_of_them}) AND {_IN_RANGE} GROUP BY customer",
-                    {**_range(day, day), **named},
-                )
                 # In the order of time: the highest slot of a customer is the last.
-                for row in rows:
+                for row in self._ask(*_rows_of(tags[first : first + _KEYS_A_QUESTION], day, day)):
                     key = (unquote(row["customer"]), day)
                     found[key] = self._counts_to_replace(key, row)
         return found
@@ -373,12 +367,9 @@ class InfluxStorage(Storage):
         return [unquote(row["value"]) for row in rows]
 
     async def packed_customers(self, customers: Sequence[str], first: int, last: int) -> dict[str, list[PackedCounts]]:
-        named = {f"c{i}": tag(customer) for i, customer in enumerate(customers)}
-        one_of_them = " OR ".join(f"customer = ${name}" for name in named)
-        query = f"SELECT row FROM customer_day WHERE ({one_of_them}) AND {_IN_RANGE} GROUP BY customer"
         found: dict[str, dict[int, PackedCounts]] = {}
         # In the order of time: the highest slot of a day is the last.
-        for row in await self._ask_async(query, {**_range(first, last), **named}):
+        for row in await self._ask_async(*_rows_of(list(map(tag, customers)), first, last)):
             days = found.setdefault(unquote(row["customer"]), {})
             days[row["time"] // _DAY] = _counts(row["row"])
         return {customer: list(days.values()) for customer, days in found.items()}
@@ -455,6 +446,14 @@ def holder_line(holder: str, beat: int | str) -> bytes:
 def sighting_line(row: Sighting) -> bytes:
     """A log as it was last seen."""
     return f"sightings,log={tag(row.log)} row={string_field(encode_sighting(row))} {_AFTER_ALL_LINES}".encode()
+
+
+def _rows_of(tags: Sequence[str], first: int, last: int) -> tuple[str, dict[str, int | str]]:
+    """The question for the rows of these customers in a range of days, and its parameters."""
+    named = {f"c{i}": name for i, name in enumerate(tags)}
+    one_of_them = " OR ".join(f"customer = ${name}" for name in named)
+    query = f"SELECT row FROM customer_day WHERE ({one_of_them}) AND {_IN_RANGE} GROUP BY customer"
+    return query, {**_range(first, last), **named}
 
 
 def _range(first: int, last: int) -> dict[str, int]:
