@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 from api.answers import Order
 from bench.asking import ALL_DAYS, Client, api, customer_path
-from bench.catching_up import catch_up
+from bench.catching_up import filled_store
 from bench.fresh_stores import FreshStore, fresh_store
 from bench.logs import write_at_random
 from bench.report import Results, Row, draw_bars, p50_p99
@@ -35,10 +35,7 @@ def measure(run: Run) -> Results:
         run.show(f"writes a log of {lines:,} lines")
         write_at_random(log, lines, ASKED_CUSTOMERS, KEPT_DAYS)
         for kind in run.stores:
-            run.show(f"fills {kind} with {lines:,} lines")
-            with fresh_store(kind, run.folder) as fresh:
-                catch_up(fresh, log, lines)
-                run.show(f"asks {kind} with {lines:,} lines")
+            with filled_store(run, kind, log, lines) as fresh:
                 first, again = _customers(fresh, lines, run.sizes.repetitions)
             result = _first_and_repeated(first, again)
             settings = "filled by the processor"

@@ -2,11 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from bench.fresh_stores import FreshStore
+from bench.fresh_stores import FreshStore, fresh_store
 from bench.processes import Service
+from bench.run import Run
 from storage.counts import Position
 
 LOOK_SECONDS = 0.05
@@ -40,6 +42,16 @@ def catch_up(
         began = service.until_event("following")
         ended = asyncio.run(_until_stored(fresh, service, log.stat().st_size, lines, watch))
     return ended - began
+
+
+@contextmanager
+def filled_store(run: Run, kind: str, log: Path, lines: int) -> Iterator[FreshStore]:
+    """A fresh store with all lines of the log, to be asked."""
+    run.show(f"fills {kind} with {lines:,} lines")
+    with fresh_store(kind, run.folder) as fresh:
+        catch_up(fresh, log, lines)
+        run.show(f"asks {kind} with {lines:,} lines")
+        yield fresh
 
 
 async def _until_stored(

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.asking import api, customer_path
-from bench.catching_up import catch_up, processor
-from bench.fresh_stores import FreshStore, fresh_store
+from bench.catching_up import filled_store, processor
+from bench.fresh_stores import FreshStore
 from bench.freshness import generator
 from bench.logs import write_at_random
 from bench.processes import ROOT, Service
@@ -41,10 +41,7 @@ def measure(run: Run) -> Results:
     run.show(f"writes a log of {lines:,} lines")
     write_at_random(log, lines, ASKED_CUSTOMERS, KEPT_DAYS)
     for kind in run.stores:
-        run.show(f"fills {kind} with {lines:,} lines")
-        with fresh_store(kind, run.folder) as fresh:
-            catch_up(fresh, log, lines)
-            run.show(f"asks {kind}")
+        with filled_store(run, kind, log, lines) as fresh:
             for meanwhile, (ours, constant) in _at_rest_and_busy(fresh, run).items():
                 ratio = spread([a / b for a, b in zip(ours.rates, constant.rates, strict=True)], ".2f")
                 for what, found, compared in (
