@@ -10,8 +10,9 @@ from hashlib import blake2b
 
 from fastapi import Request, Response
 
-from api.answers import Answer
 from api.customer_figures import CustomerFigures
+from api.encoding import Answer, encode
+from api.formats import Format, wanted_format
 from api.questions import Question
 from api.sharing import Built, SharedQuestion
 from api.status import Progress, progress
@@ -21,6 +22,10 @@ _BYTES_BUILT = 32 << 20
 _REQUESTS_KNOWN = 10_000
 _OVERHEAD_BYTES = 1_000
 _QUOTED = re.compile(r'"[^"]*"')
+
+
+_Request = tuple[str, bytes, Format, date]
+"""What a question depends on: path, query, what `Accept` asks for, today."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +49,17 @@ class Answers:
         self._storage = storage
         self._customers = CustomerFigures(storage)
         self._built: Built[_Tagged] = Built(_BYTES_BUILT)
-        self._known: OrderedDict[tuple[str, bytes, date], Question] = OrderedDict()
+        self._known: OrderedDict[_Request, Question] = OrderedDict()
 
     def known(self, request: Request, today: date) -> Question | None:
         """The question of a request that was answered before on this day. To read it anew would take longer than all
         the rest of its answer."""
-        return self._known.get((request.scope["path"], request.scope["query_string"], today))
+        return self._known.get(_key(request, today))
 
     async def respond_anew(self, request: Request, question: Question) -> Response:
         """The response to a question that was read on `request.state.today`; from here on it is known."""
         response = await self.respond(request, question)
-        self._known[request.scope["path"], request.scope["query_string"], request.state.today] = question
+        self._known[_key(request, request.state.today)] = question
         if len(self._known) > _REQUESTS_KNOWN:
             self._known.popitem(last=False)
         return response
@@ -69,14 +74,32 @@ class Answers:
         built = await self._built.get((question, now.ledger_hash), partial(self._build, question, now.ledger_hash))
         if _is_held(request, built.tag):
             return Response(status_code=304, headers=built.headers)
-        body = b"".join((built.answer.before, now.complete_through_json, built.answer.after))
-        return Response(body, headers=built.headers, media_type="application/json")
+        answer = built.answer
+        headers = {**built.headers, **answer.headers}
+        if question.format == "csv":
+            headers |= _beside_csv(request, answer, now)
+        return Response(now.complete_through_json.join(answer.parts), headers=headers, media_type=answer.media_type)
 
     async def _build(self, question: Question, ledger_hash: bytes) -> _Tagged:
-        answer = await question.answer(self._storage, self._customers)
+        answer = encode(await question.answer(self._storage, self._customers), question.format)
         tag = f'"{blake2b(repr(question).encode(), key=ledger_hash, digest_size=16).hexdigest()}"'
         # Weak: of two answers with the same one, only `complete_through` can differ.
-        return _Tagged(answer, tag, {"ETag": f"W/{tag}", "Cache-Control": "no-cache"})
+        return _Tagged(answer, tag, {"ETag": f"W/{tag}", "Cache-Control": "no-cache", "Vary": "Accept"})
+
+
+def _key(request: Request, today: date) -> _Request:
+    return request.scope["path"], request.scope["query_string"], wanted_format(request), today
+
+
+def _beside_csv(request: Request, answer: Answer, now: Progress) -> dict[str, str]:
+    """The headers with what JSON has beside its list."""
+    headers = {}
+    if now.complete_through is not None:
+        headers["Complete-Through"] = now.complete_through_json.decode().strip('"')
+    if answer.next_cursor is not None:
+        query = request.url.include_query_params(cursor=answer.next_cursor).query
+        headers["Link"] = f'<?{query}>; rel="next"'
+    return headers
 
 
 def _is_held(request: Request, tag: str) -> bool:

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 from typing import Annotated
 
-from fastapi.exceptions import RequestValidationError
 from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
+
+from api.refusals import refusal
 
 _EPOCH = date(1970, 1, 1)
 _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
@@ -41,9 +42,9 @@ def date_range(from_date: date | None, to_date: date | None, today: date, retent
     `to_date`, is refused with RequestValidationError.
     """
     if from_date is not None and from_date > today:
-        raise _refusal("from_date", from_date, f"from_date is in the future: today is {today} in UTC")
+        raise refusal("from_date", from_date, f"from_date is in the future: today is {today} in UTC")
     if from_date is not None and to_date is not None and to_date < from_date:
-        raise _refusal("to_date", to_date, f"to_date is before from_date, {from_date}")
+        raise refusal("to_date", to_date, f"to_date is before from_date, {from_date}")
     oldest = today - timedelta(days=retention_days)
     last = min(to_date or today, today)
     first = max(from_date or oldest, oldest)
@@ -63,9 +64,3 @@ def to_day(value: date) -> int:
 def to_date(day: int) -> date:
     """The reverse of `to_day`."""
     return _EPOCH + timedelta(days=day)
-
-
-def _refusal(parameter: str, value: date, message: str) -> RequestValidationError:
-    return RequestValidationError(
-        [{"type": "date_range", "loc": ("query", parameter), "msg": message, "input": str(value)}]
-    )

@@ -1,9 +1,21 @@
 """What the api answers with, as the OpenAPI document describes it."""
 
 from datetime import date, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, get_args
 
 from pydantic import BaseModel, Field
+
+
+class Listing(BaseModel):
+    """An answer that is a list, with what it is about. As CSV it is the list alone."""
+
+    ROWS: ClassVar[str]
+    """The field that has the list."""
+
+    def columns(self) -> list[str]:
+        """The columns of the list as CSV: the fields of its elements."""
+        (row,) = get_args(type(self).model_fields[self.ROWS].annotation)
+        return list(row.model_fields)
 
 
 class Figures(BaseModel):
@@ -58,7 +70,7 @@ CompleteThrough = Annotated[
 ]
 
 
-class Range(BaseModel):
+class Range(Listing):
     """The UTC days that an answer is about, both inclusive: those asked for, as far as they are kept."""
 
     from_date: date
@@ -66,10 +78,20 @@ class Range(BaseModel):
     complete_through: CompleteThrough
 
 
+class Percentiles(BaseModel):
+    """Further percentiles of the latencies."""
+
+    percentiles: dict[str, float | None] = Field(
+        default_factory=dict,
+        description="Seconds, by percentile: those that `percentiles` asks for, by the nearest rank as p99_latency; "
+        "null where there are no requests. Left out where none are asked for.",
+    )
+
+
 # The fields of the last base come first.
 
 
-class DayStatistics(Figures, Day):
+class DayStatistics(Percentiles, Figures, Day):
     """The figures of one day."""
 
 
@@ -77,15 +99,55 @@ class CustomerStatistics(Figures, Customer):
     """The figures of one customer over the range."""
 
 
-class Statistics(Figures, Range, CustomerOrAll):
+class Statistics(Percentiles, Figures, Range, CustomerOrAll):
     """The figures of a customer, or of all together, over the range and for each of its days."""
 
+    ROWS = "daily"
     daily: list[DayStatistics] = Field(description="Each UTC day that has requests, oldest first.")
+
+    def columns(self) -> list[str]:
+        names = [name for name in super().columns() if name != "percentiles"]
+        return [*names, *(f"percentiles.{percentile}" for percentile in self.percentiles)]
+
+
+class RequestsOfStatus(BaseModel):
+    """The requests of one HTTP status."""
+
+    status: int = Field(description="The HTTP status.", examples=[200])
+    requests: int = Field(examples=[1021])
+
+
+class StatusCodes(Range, CustomerOrAll):
+    """How many requests of a customer, or of all together, had which HTTP status."""
+
+    ROWS = "status_codes"
+    status_codes: list[RequestsOfStatus] = Field(description="Each status that some request had, ascending.")
+
+
+class LatencyBin(BaseModel):
+    """The requests whose latency, in whole milliseconds, is in one bin."""
+
+    from_latency: float = Field(description="Seconds, inclusive.", examples=[0.1])
+    to_latency: float = Field(description="Seconds, exclusive.", examples=[0.15])
+    requests: int = Field(examples=[17])
+
+
+class Latencies(Range, CustomerOrAll):
+    """The distribution of the latencies of a customer, or of all together."""
+
+    ROWS = "bins"
+    total: int = Field(description="The requests in all bins.", examples=[1042])
+    bins: list[LatencyBin] = Field(
+        description="Ascending and without a hole: from the first to the last one that has requests. They end at 1, 2, "
+        "3, 5 and 7 ms, and at 1, 1.5, 2, 3, 5 and 7 times each higher power of ten, so that they are about as wide as "
+        "each other on a logarithmic scale. There are 48 of them at most."
+    )
 
 
 class CustomerList(Range):
     """One page of the customers that have requests in the range."""
 
+    ROWS = "customers"
     total: int = Field(description="How many customers there are on all pages.", examples=[50])
     customers: list[CustomerStatistics]
 

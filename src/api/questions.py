@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 from fastapi import HTTPException
 
-from api.answers import Answer, Direction, Order, customer_list, range_statistics
+from api.answers import Direction, Order, customer_list, latencies, range_statistics, status_codes
 from api.customer_figures import CustomerFigures
 from api.dates import DateRange
-from storage.contract import Storage
+from api.formats import Format
+from api.models import CustomerList, Latencies, Listing, Statistics, StatusCodes
+from storage.contract import PackedCounts, Storage
 
 
 def unknown(customer_id: str) -> str:
@@ -19,39 +21,68 @@ def unknown(customer_id: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Question(ABC):
-    """A question about these days."""
+    """A question, and in which format its answer is wanted."""
 
-    dates: DateRange
+    format: Format
 
     @abstractmethod
-    async def answer(self, storage: Storage, customers: CustomerFigures) -> Answer:
-        """The answer from what is in the store now; `customers` has it too."""
+    async def answer(self, storage: Storage, customers: CustomerFigures) -> Listing:
+        """The answer from what is in the store now, `customers` has it too; its `complete_through` is None."""
 
 
 @dataclass(frozen=True, slots=True)
-class StatisticsQuestion(Question):
-    """The statistics of one customer, or of all together (None)."""
+class _DaysQuestion(Question):
+    """A question about the days of one customer, or of all together (None)."""
 
+    dates: DateRange
     customer_id: str | None
 
-    async def answer(self, storage: Storage, customers: CustomerFigures) -> Answer:
+    async def _counts(self, storage: Storage) -> dict[int, PackedCounts]:
+        """By day. HTTPException 404 where the customer is unknown."""
         days, customer = self.dates.days, self.customer_id
         counts = await storage.packed_days(customer, days[0], days[-1]) if days else {}
         if not counts and customer is not None and not await storage.knows(customer):
             raise HTTPException(404, unknown(customer))
-        return range_statistics(customer, self.dates, counts)
+        return counts
+
+
+@dataclass(frozen=True, slots=True)
+class StatisticsQuestion(_DaysQuestion):
+    """The statistics, with these percentiles (thousandths)."""
+
+    percentiles: tuple[int, ...]
+
+    async def answer(self, storage: Storage, customers: CustomerFigures) -> Statistics:
+        return range_statistics(self.customer_id, self.dates, await self._counts(storage), self.percentiles)
+
+
+@dataclass(frozen=True, slots=True)
+class StatusCodesQuestion(_DaysQuestion):
+    """The requests of each HTTP status."""
+
+    async def answer(self, storage: Storage, customers: CustomerFigures) -> StatusCodes:
+        return status_codes(self.customer_id, self.dates, await self._counts(storage))
+
+
+@dataclass(frozen=True, slots=True)
+class LatenciesQuestion(_DaysQuestion):
+    """The distribution of the latencies."""
+
+    async def answer(self, storage: Storage, customers: CustomerFigures) -> Latencies:
+        return latencies(self.customer_id, self.dates, await self._counts(storage))
 
 
 @dataclass(frozen=True, slots=True)
 class CustomersQuestion(Question):
     """A page of the customers in some order."""
 
+    dates: DateRange
     order: Order
     direction: Direction
     limit: int
     offset: int
 
-    async def answer(self, storage: Storage, customers: CustomerFigures) -> Answer:
+    async def answer(self, storage: Storage, customers: CustomerFigures) -> CustomerList:
         figures = await customers.over(self.dates.days)
         # In a thread, for with 100,000 customers this takes a while.
         return await asyncio.to_thread(

@@ -10,8 +10,10 @@ from fastapi.routing import APIRoute
 from api.answering import Answers
 from api.answers import Direction, Order
 from api.dates import DateRange, IsoDate, date_range, utc_today
-from api.models import CustomerList, Statistics, Status, StoreStatus, problem
-from api.questions import CustomersQuestion, StatisticsQuestion, unknown
+from api.formats import Format, wanted_format
+from api.models import CustomerList, Latencies, Statistics, Status, StatusCodes, StoreStatus, problem
+from api.percentiles import PATTERN, read_percentiles
+from api.questions import CustomersQuestion, LatenciesQuestion, StatisticsQuestion, StatusCodesQuestion, unknown
 from api.status import store_status
 from storage.contract import Storage
 
@@ -25,6 +27,8 @@ _AWAY: dict[int | str, dict[str, Any]] = {
 }
 _ANSWERED: dict[int | str, dict[str, Any]] = {
     200: {
+        # A header row, and a row for each element of the list; the rest is in headers, or left out.
+        "content": {"text/csv": {"schema": {"type": "string"}}},
         "headers": {
             "ETag": {
                 "description": "Weak: it changes when the store's ledger does, and not with `complete_through` alone. "
@@ -32,7 +36,12 @@ _ANSWERED: dict[int | str, dict[str, Any]] = {
                 "schema": {"type": "string"},
             },
             "Cache-Control": {"description": "`no-cache`: ask each time.", "schema": {"type": "string"}},
-        }
+            "Vary": {"description": "`Accept`: it chooses between JSON and CSV.", "schema": {"type": "string"}},
+            "Complete-Through": {
+                "description": "With CSV: `complete_through`; left out where it is null.",
+                "schema": {"type": "string"},
+            },
+        },
     },
     304: {"description": "Nothing but `complete_through` has changed since the answer that `If-None-Match` names."},
     **_AWAY,
@@ -85,9 +94,47 @@ async def _dates(
     return date_range(from_date, to_date, today, request.app.state.retention_days)
 
 
+async def _format(
+    request: Request,
+    format: Annotated[
+        Format | None,
+        Query(description="`csv`: the list alone, as `Accept: text/csv` asks for too. Outranks `Accept`."),
+    ] = None,
+) -> Format:
+    return format or wanted_format(request)
+
+
+async def _percentiles(
+    percentiles: Annotated[
+        str | None,
+        Query(
+            description="Further percentiles of the latencies: up to 20 numbers above 0 and up to 100, with up to 3 "
+            "decimals, separated by commas.",
+            json_schema_extra={"pattern": PATTERN},
+            openapi_examples={"several": {"summary": "Several", "value": "50,90,95,99,99.9"}},
+        ),
+    ] = None,
+) -> tuple[int, ...]:
+    return read_percentiles(percentiles) if percentiles is not None else ()
+
+
 Store = Annotated[Storage, Depends(_storage)]
 Answering = Annotated[Answers, Depends(_answers)]
 Dates = Annotated[DateRange, Depends(_dates)]
+AnswerFormat = Annotated[Format, Depends(_format)]
+AskedPercentiles = Annotated[tuple[int, ...], Depends(_percentiles)]
+OneOrAll = Annotated[
+    str | None, Query(min_length=1, description="Of this customer alone; any id can be asked for in this way.")
+]
+OneInPath = Annotated[
+    str,
+    Path(
+        min_length=1,
+        description="The customer, percent-encoded; slashes may stay as they are. An id that paths cannot carry, such "
+        "as `..`, can be asked for with `customer_id=` in the query, at the same path without it.",
+        openapi_examples={"customer": {"summary": "A customer", "value": "cust_1"}},
+    ),
+]
 
 
 @router.get(
@@ -101,6 +148,7 @@ async def customers(
     request: Request,
     answers: Answering,
     dates: Dates,
+    format: AnswerFormat,
     order: Annotated[
         Order, Query(description="What to sort by; equal ones are in the order of their id.")
     ] = "requests",
@@ -109,7 +157,7 @@ async def customers(
     offset: Annotated[int, Query(ge=0, description="How many customers to pass over.")] = 0,
 ) -> Response:
     """Every customer that has requests in the range, with the figures over the range, sorted and in pages."""
-    return await answers.respond_anew(request, CustomersQuestion(dates, order, direction, limit, offset))
+    return await answers.respond_anew(request, CustomersQuestion(format, dates, order, direction, limit, offset))
 
 
 @router.get(
@@ -123,12 +171,12 @@ async def stats(
     request: Request,
     answers: Answering,
     dates: Dates,
-    customer_id: Annotated[
-        str | None, Query(min_length=1, description="Of this customer alone; any id can be asked for in this way.")
-    ] = None,
+    percentiles: AskedPercentiles,
+    format: AnswerFormat,
+    customer_id: OneOrAll = None,
 ) -> Response:
     """The figures over the range and of each of its days."""
-    return await answers.respond_anew(request, StatisticsQuestion(dates, customer_id))
+    return await answers.respond_anew(request, StatisticsQuestion(format, dates, customer_id, percentiles))
 
 
 @router.get(
@@ -142,18 +190,68 @@ async def customer_stats(
     request: Request,
     answers: Answering,
     dates: Dates,
-    customer_id: Annotated[
-        str,
-        Path(
-            min_length=1,
-            description="The customer, percent-encoded; slashes may stay as they are. An id that paths cannot carry, "
-            "such as `..`, can be asked for with `/customers/stats?customer_id=`.",
-            openapi_examples={"customer": {"summary": "A customer", "value": "cust_1"}},
-        ),
-    ],
+    percentiles: AskedPercentiles,
+    format: AnswerFormat,
+    customer_id: OneInPath,
 ) -> Response:
     """The figures over the range and of each of its days. Zeros and nulls where there are no requests in the range."""
-    return await stats(request, answers, dates, customer_id)
+    return await stats(request, answers, dates, percentiles, format, customer_id)
+
+
+@router.get(
+    "/customers/status-codes",
+    tags=["statistics"],
+    summary="The HTTP statuses of all customers together, or of any one",
+    response_model=StatusCodes,
+    responses={**_UNKNOWN, **_ANSWERED},
+)
+async def status_codes(
+    request: Request, answers: Answering, dates: Dates, format: AnswerFormat, customer_id: OneOrAll = None
+) -> Response:
+    """How many requests of the range had which HTTP status."""
+    return await answers.respond_anew(request, StatusCodesQuestion(format, dates, customer_id))
+
+
+@router.get(
+    "/customers/{customer_id:path}/status-codes",
+    tags=["statistics"],
+    summary="The HTTP statuses of one customer",
+    response_model=StatusCodes,
+    responses={**_UNKNOWN, **_ANSWERED},
+)
+async def customer_status_codes(
+    request: Request, answers: Answering, dates: Dates, format: AnswerFormat, customer_id: OneInPath
+) -> Response:
+    """How many requests of the range had which HTTP status."""
+    return await status_codes(request, answers, dates, format, customer_id)
+
+
+@router.get(
+    "/customers/latencies",
+    tags=["statistics"],
+    summary="The distribution of the latencies of all customers together, or of any one",
+    response_model=Latencies,
+    responses={**_UNKNOWN, **_ANSWERED},
+)
+async def latencies(
+    request: Request, answers: Answering, dates: Dates, format: AnswerFormat, customer_id: OneOrAll = None
+) -> Response:
+    """How many requests of the range took how long, in bins that suit a logarithmic scale."""
+    return await answers.respond_anew(request, LatenciesQuestion(format, dates, customer_id))
+
+
+@router.get(
+    "/customers/{customer_id:path}/latencies",
+    tags=["statistics"],
+    summary="The distribution of the latencies of one customer",
+    response_model=Latencies,
+    responses={**_UNKNOWN, **_ANSWERED},
+)
+async def customer_latencies(
+    request: Request, answers: Answering, dates: Dates, format: AnswerFormat, customer_id: OneInPath
+) -> Response:
+    """How many requests of the range took how long, in bins that suit a logarithmic scale."""
+    return await latencies(request, answers, dates, format, customer_id)
 
 
 @router.get("/status", tags=["service"], summary="How far the store is in each log", responses=_AWAY)

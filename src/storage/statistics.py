@@ -3,6 +3,7 @@
 Both backends hand over the same integers, so their answers agree to the last digit.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -13,6 +14,11 @@ from storage.tally import Tallies, Tally, tally
 from storage.text import Integers
 
 P99 = 99
+BIN_EDGES = np.array(
+    [0, 1, 2, 3, 5, 7, *(step * 10**power for power in range(7) for step in (10, 15, 20, 30, 50, 70)), 100_000_000]
+)
+"""Where the bins of latencies begin and end, in milliseconds: six to a power of ten, each about one and a half times as
+wide as the one before, to 100,000 s. No latency is longer than a day."""
 
 Number = TypeVar("Number", int, Integers)
 
@@ -44,6 +50,31 @@ def figures(tally: Tally) -> Statistics:
         return NOTHING
     lower, upper, p99 = tally.latencies[tally.counts.cumsum().searchsorted(_ranks(tally.total))].tolist()
     return _figures(tally.total, tally.successful, int(tally.latencies.dot(tally.counts)), lower, upper, p99)
+
+
+def percentiles(tally: Tally, asked: Sequence[int]) -> list[float | None]:
+    """The latencies (s) at these percentiles, which are given in thousandths (99900: the 99.9th); None where there are
+    no requests. The nearest rank, as for `p99_latency`."""
+    if not tally.total:
+        return [None] * len(asked)
+    # Negated, for `//` rounds down, and the rank is rounded up.
+    ranks = [-(-percentile * tally.total // 100_000) for percentile in asked]
+    found: list[int] = tally.latencies[tally.counts.cumsum().searchsorted(ranks)].tolist()
+    return [milliseconds / 1000 for milliseconds in found]
+
+
+def histogram(tally: Tally) -> list[tuple[int, int, int]]:
+    """The requests in each bin of latencies, from the first to the last bin that has any: from (ms, inclusive),
+    to (ms, exclusive), requests."""
+    if not tally.total:
+        return []
+    of_latency = BIN_EDGES.searchsorted(tally.latencies, side="right") - 1
+    requests = np.zeros(len(BIN_EDGES) - 1, np.int64)
+    np.add.at(requests, of_latency, tally.counts)
+    edges = BIN_EDGES.tolist()
+    bins = list(zip(edges[:-1], edges[1:], requests.tolist(), strict=True))
+    # Latencies are ascending.
+    return bins[of_latency[0] : of_latency[-1] + 1]
 
 
 def figures_of_each(tallies: Tallies) -> list[Statistics]:

@@ -2,7 +2,8 @@
 latencies, and a month of rows is merged for each answer."""
 
 from base64 import b64decode
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,6 +48,14 @@ def tally_of(packed: PackedCounts) -> Tally:
     """The tally of a stored row."""
     statuses = decode_counter(packed.statuses)
     return _tally(statuses, *counter_arrays(packed.latencies))
+
+
+def statuses_of(rows: Iterable[PackedCounts]) -> Counter[int]:
+    """HTTP status -> requests, of all these stored rows together."""
+    statuses: Counter[int] = Counter()
+    for row in rows:
+        statuses.update(decode_counter(row.statuses))
+    return statuses
 
 
 def tally(counts: DayCounts) -> Tally:

@@ -1,9 +1,7 @@
 """The api's answers, over HTTP, from real stores."""
 
-import asyncio
 import re
 from collections.abc import Callable, Iterator
-from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -12,11 +10,10 @@ import httpx
 import pytest
 
 import oracle
-from api.app import build_app
+from asking import RETENTION_DAYS, ago, answer, line, response, responses, today
 from lines import valid_lines
 from stores import Store, sqlite_store
 
-RETENTION_DAYS = 45
 FIGURES = [
     "total_requests",
     "successful_requests",
@@ -34,6 +31,8 @@ ODD_CUSTOMERS = [
     "a//b",
     "stats",
     "stats/stats",
+    "latencies",
+    "a/status-codes",
     "a/stats",
     "/",
     'quo"te',
@@ -66,50 +65,8 @@ def sqlite(tmp_path: Path) -> Iterator[Store]:
         yield opened
 
 
-def responses(store: Store, *urls: str) -> list[httpx.Response]:
-    """The api's responses to these, from one process's life."""
-
-    async def ask() -> list[httpx.Response]:
-        storage = store.open()
-        transport = httpx.ASGITransport(build_app(storage, RETENTION_DAYS))
-        async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
-            answers = [await client.get(url) for url in urls]
-        await storage.aclose()
-        return answers
-
-    return asyncio.run(ask())
-
-
-def response(store: Store, url: str) -> httpx.Response:
-    (answer,) = responses(store, url)
-    return answer
-
-
-def answer(store: Store, url: str) -> Any:
-    """The body of a response that must be 200."""
-    found = response(store, url)
-    assert found.status_code == 200, found.text
-    return found.json()
-
-
-def line(day: date, customer: str, status: int = 200, seconds: str = "0.100") -> bytes:
-    return f"{day} 12:00:00 {customer} /api/v1/resource1 {status} {seconds}\n".encode()
-
-
-def today() -> date:
-    return datetime.now(timezone.utc).date()
-
-
-def ago(days: int) -> date:
-    return today() - timedelta(days=days)
-
-
 def in_path(customer: str) -> str:
     return f"/customers/{quote(customer, safe='')}/stats"
-
-
-def in_query(customer: str) -> str:
-    return f"/customers/stats?customer_id={quote(customer, safe='')}"
 
 
 def test_every_figure_of_every_customer_and_day_is_that_of_the_log(store: Store) -> None:
@@ -192,10 +149,15 @@ def test_a_customer_never_seen_is_404_and_one_without_requests_in_the_range_is_z
 
 def test_every_customer_id_can_be_asked_for(store: Store) -> None:
     store.fill(b"".join(line(today(), customer) for customer in [*ODD_CUSTOMERS, *WITHOUT_PATH]))
-    asked = [*map(in_path, ODD_CUSTOMERS), *map(in_query, [*ODD_CUSTOMERS, *WITHOUT_PATH])]
-    found = [answered.json() for answered in responses(store, *asked)]
-    assert [one.get("customer_id") for one in found] == ODD_CUSTOMERS * 2 + WITHOUT_PATH
-    assert {one["total_requests"] for one in found} == {1}
+    for what in ("stats", "status-codes", "latencies"):
+        in_path = [f"/customers/{quote(customer, safe='')}/{what}" for customer in ODD_CUSTOMERS]
+        in_query = [
+            f"/customers/{what}?customer_id={quote(customer, safe='')}" for customer in ODD_CUSTOMERS + WITHOUT_PATH
+        ]
+        found = [answered.json() for answered in responses(store, *in_path, *in_query)]
+        assert [one.get("customer_id") for one in found] == ODD_CUSTOMERS * 2 + WITHOUT_PATH
+        if what == "stats":
+            assert {one["total_requests"] for one in found} == {1}
     listed = answer(store, "/customers?order=customer_id")
     assert [one["customer_id"] for one in listed["customers"]] == sorted([*ODD_CUSTOMERS, *WITHOUT_PATH], reverse=True)
 
@@ -352,8 +314,11 @@ def test_the_errors_are_documented_and_the_examples_work(sqlite: Store) -> None:
     paths = {path: operations["get"] for path, operations in document["paths"].items()}
     assert {path: set(operation["responses"]) for path, operation in paths.items()} == {
         "/customers": {"200", "304", "422", "503"},
-        "/customers/stats": {"200", "304", "404", "422", "503"},
-        "/customers/{customer_id}/stats": {"200", "304", "404", "422", "503"},
+        **{
+            f"/customers{whose}/{what}": {"200", "304", "404", "422", "503"}
+            for whose in ("", "/{customer_id}")
+            for what in ("stats", "status-codes", "latencies")
+        },
         "/health": {"200"},
         "/ready": {"200", "503"},
         "/status": {"200", "503"},

@@ -1,0 +1,54 @@
+"""Questions to an api that has a store."""
+
+import asyncio
+from datetime import date, datetime, timedelta, timezone
+from typing import Any
+
+import httpx
+
+from api.app import build_app
+from stores import Store
+
+RETENTION_DAYS = 45
+
+
+def responses(store: Store, *urls: str, headers: dict[str, str] | None = None) -> list[httpx.Response]:
+    """The api's responses to these, from one process's life."""
+
+    async def ask() -> list[httpx.Response]:
+        storage = store.open()
+        transport = httpx.ASGITransport(build_app(storage, RETENTION_DAYS))
+        async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
+            answers = [await client.get(url, headers=headers) for url in urls]
+        await storage.aclose()
+        return answers
+
+    return asyncio.run(ask())
+
+
+def response(store: Store, url: str, headers: dict[str, str] | None = None) -> httpx.Response:
+    """The response to one."""
+    (answer,) = responses(store, url, headers=headers)
+    return answer
+
+
+def answer(store: Store, url: str) -> Any:
+    """The body of a response that must be 200."""
+    found = response(store, url)
+    assert found.status_code == 200, found.text
+    return found.json()
+
+
+def line(day: date, customer: str, status: int = 200, seconds: str = "0.100") -> bytes:
+    """A line of the log, at noon of that day."""
+    return f"{day} 12:00:00 {customer} /api/v1/resource1 {status} {seconds}\n".encode()
+
+
+def today() -> date:
+    """The UTC day."""
+    return datetime.now(timezone.utc).date()
+
+
+def ago(days: int) -> date:
+    """The UTC day so many days before."""
+    return today() - timedelta(days=days)

@@ -1,0 +1,135 @@
+"""CSV: the same figures as JSON, and nothing in it that a spreadsheet would run."""
+
+import csv
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import httpx
+import pytest
+
+from asking import ago, line, response, responses, today
+from storage.contract import Sighting
+from storage.counts import Position
+from stores import Store, sqlite_store
+
+LISTS = {
+    "/customers": "customers",
+    "/customers/stats": "daily",
+    "/customers/c/stats?percentiles=50,99.9": "daily",
+    "/customers/c/status-codes": "status_codes",
+    "/customers/c/latencies": "bins",
+}
+FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", '=HYPERLINK("http://evil","x")', "\uff1dA1"]
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path) -> Iterator[Store]:
+    with sqlite_store(tmp_path) as store:
+        yield store
+
+
+def rows(answered: httpx.Response) -> list[dict[str, str]]:
+    assert answered.status_code == 200, answered.text
+    assert answered.headers["Content-Type"] == "text/csv; charset=utf-8; header=present"
+    text = answered.content.decode()
+    assert text.count("\n") == text.count("\r\n")
+    return list(csv.DictReader(io.StringIO(text, newline="")))
+
+
+def flat(row: dict[str, object]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in row.items():
+        inner = {f"{name}.{key}": one for key, one in value.items()} if isinstance(value, dict) else {name: value}
+        found |= {key: "" if one is None else str(one) for key, one in inner.items()}
+    return found
+
+
+@pytest.mark.parametrize("url", LISTS)
+def test_csv_has_the_rows_of_the_json(store: Store, url: str) -> None:
+    store.fill(line(ago(1), "c", 404, "0.2") + line(ago(0), "c") + line(ago(0), "d,\u5ba2", 500, "9"))
+    as_json = response(store, url)
+    as_csv = response(store, url, {"Accept": "text/csv"})
+    assert rows(as_csv) == [flat(row) for row in as_json.json()[LISTS[url]]]
+    assert as_json.headers["Content-Type"] == "application/json"
+    assert as_json.headers["Vary"] == as_csv.headers["Vary"] == "Accept"
+    assert as_json.headers["ETag"] != as_csv.headers["ETag"]
+    by_query = response(store, f"{url}{'&' if '?' in url else '?'}format=csv", {"Accept": "application/json"})
+    assert (by_query.content, by_query.headers["ETag"]) == (as_csv.content, as_csv.headers["ETag"])
+
+
+def test_the_header_row_is_there_without_rows(sqlite: Store) -> None:
+    figures = "total_requests,successful_requests,failed_requests,uptime,average_latency,median_latency,p99_latency"
+    urls = [*LISTS, "/customers/stats?percentiles=50,99.9"]
+    sqlite.fill(line(ago(5), "c"))
+    asked = [f"{url}{'&' if '?' in url else '?'}format=csv&from_date={today()}" for url in urls]
+    assert [answered.text for answered in responses(sqlite, *asked)] == [
+        f"customer_id,{figures}\r\n",
+        f"date,{figures}\r\n",
+        f"date,{figures},percentiles.50,percentiles.99.9\r\n",
+        "status,requests\r\n",
+        "from_latency,to_latency,requests\r\n",
+        f"date,{figures},percentiles.50,percentiles.99.9\r\n",
+    ]
+
+
+def test_no_cell_is_a_formula(sqlite: Store) -> None:
+    odd = ["'quoted", 'com,ma"', "a=b"]
+    sqlite.fill(b"".join(line(today(), customer) for customer in [*FORMULAS, *odd]))
+    found = {row["customer_id"] for row in rows(response(sqlite, "/customers?format=csv"))}
+    assert found == {*(f"'{formula}" for formula in FORMULAS), *odd}
+
+
+@pytest.mark.parametrize(
+    ("customer", "name"),
+    [
+        ("c", "c"),
+        ('a"b\\c', "a_b_c"),
+        ("../../etc", "_etc"),
+        ("\u5ba2;x=y", "_x_y"),
+        ("=1", "_1"),
+        ("x" * 250, "x" * 94),
+    ],
+)
+def test_the_name_of_the_file_is_safe(sqlite: Store, customer: str, name: str) -> None:
+    sqlite.fill(line(today(), customer))
+    answered = response(sqlite, f"/customers/stats?format=csv&customer_id={quote(customer)}")
+    assert answered.headers["Content-Disposition"] == f'attachment; filename="daily-{name}.csv"'
+
+
+def test_both_formats_of_a_request_are_kept_apart(store: Store) -> None:
+    store.fill(line(today(), "c"))
+    for accept in ("text/csv", "*/*", "text/csv", "application/json"):
+        for answered in responses(store, *["/customers/c/stats"] * 2, headers={"Accept": accept}):
+            assert answered.headers["Content-Type"].startswith(
+                "text/csv" if accept == "text/csv" else "application/json"
+            )
+
+
+def test_a_client_that_has_the_csv_is_told_so(store: Store) -> None:
+    store.fill(line(today(), "c"))
+    first = response(store, "/customers/c/stats?format=csv")
+    tag = {"If-None-Match": first.headers["ETag"]}
+    again, as_json = responses(store, "/customers/c/stats?format=csv", "/customers/c/stats", headers=tag)
+    assert (again.status_code, again.content, again.headers["Vary"]) == (304, b"", "Accept")
+    assert as_json.status_code == 200
+
+
+def test_errors_are_json(sqlite: Store) -> None:
+    for url in (
+        "/customers/nobody/stats?format=csv",
+        "/customers/stats?format=csv&from_date=x",
+        "/customers?format=xml",
+    ):
+        answered = response(sqlite, url, {"Accept": "text/csv"})
+        assert answered.status_code in (404, 422)
+        assert answered.headers["Content-Type"] == "application/json"
+
+
+def test_csv_says_beside_it_through_which_time_it_is_complete(store: Store) -> None:
+    store.fill(line(today(), "c"))
+    assert "Complete-Through" not in response(store, "/customers?format=csv").headers
+    store.open().report([Sighting("log", 1_764_000_000.25, Position(0, 1), 1, 0)])
+    as_csv, as_json = responses(store, "/customers?format=csv", "/customers")
+    assert as_csv.headers["Complete-Through"] == as_json.json()["complete_through"]

@@ -1,0 +1,67 @@
+"""Which format a request asks for."""
+
+import pytest
+from fastapi import Request
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.formats import wanted_format
+
+
+def request(*accept: str) -> Request:
+    return Request({"type": "http", "headers": [(b"accept", text.encode("latin-1")) for text in accept]})
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "text/csv",
+        "TEXT/CSV; charset=utf-8",
+        "text/*",
+        "text/csv, */*",
+        "application/json;q=0.5, text/csv;q=0.8",
+        "application/json; q=0, */*",
+        "*/*;q=0.1, text/*;q=0.2",
+        "text/html, text/csv;header=present;Q=0.9",
+        'text/csv;note="a, b; q=0"',
+        'text/html;a="b,application/json", text/csv',
+    ],
+)
+def test_csv_is_wanted(accept: str) -> None:
+    assert wanted_format(request(accept)) == "csv"
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "",
+        "*/*",
+        "application/json",
+        "application/*",
+        "text/csv, application/json",
+        "text/csv;q=0.5, */*",
+        "text/csv;q=0, text/*",
+        "text/csv;q=0",
+        "text/csv;q=high",
+        "text/csv;q=1.5",
+        "text/csv;q=0.1234",
+        "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+        "image/png",
+        "csv",
+        ";q=1",
+        ",,",
+        '"',
+    ],
+)
+def test_json_is_wanted(accept: str) -> None:
+    assert wanted_format(request(accept)) == "json"
+
+
+def test_several_headers_are_one_list() -> None:
+    assert wanted_format(request("application/json;q=0.1", "text/csv;q=0.2")) == "csv"
+    assert wanted_format(request()) == "json"
+
+
+@given(st.text(st.characters(max_codepoint=255)))
+def test_any_text_is_taken(accept: str) -> None:
+    assert wanted_format(request(accept)) in ("json", "csv")

@@ -1,0 +1,101 @@
+"""Percentiles: what may be asked for, and that the answers are exact."""
+
+from collections import Counter
+from decimal import Decimal
+from fractions import Fraction
+from itertools import pairwise
+from math import ceil
+
+import pytest
+from fastapi.exceptions import RequestValidationError
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.percentiles import read_percentiles, write_percentile
+from storage.counts import DayCounts
+from storage.statistics import BIN_EDGES, figures, histogram, percentiles
+from storage.tally import tally
+
+LATENCIES = st.dictionaries(st.integers(0, 86_400_000), st.integers(1, 10**9), min_size=1, max_size=30)
+DECIMALS = st.decimals(Decimal("0.001"), 100, places=3)
+
+
+@given(LATENCIES, st.lists(DECIMALS, min_size=1, max_size=20))
+def test_a_percentile_is_the_nearest_rank(latencies: dict[int, int], asked: list[Decimal]) -> None:
+    counts = tally(DayCounts(Counter({200: sum(latencies.values())}), Counter(latencies)))
+    read = read_percentiles(",".join(map(str, asked)))
+    found = dict(zip(map(write_percentile, read), percentiles(counts, read), strict=True))
+    assert found == {f"{one.normalize():f}": nearest_rank(latencies, Fraction(one)) for one in asked}
+    assert percentiles(counts, [99_000]) == [figures(counts).p99_latency]
+
+
+def nearest_rank(latencies: dict[int, int], percentile: Fraction) -> float:
+    """In seconds; counted to rather than looked up."""
+    rank = ceil(percentile / 100 * sum(latencies.values()))
+    for milliseconds in sorted(latencies):
+        rank -= latencies[milliseconds]
+        if rank <= 0:
+            return milliseconds / 1000
+    raise AssertionError("beyond the last one")
+
+
+def test_a_rank_is_not_rounded_where_a_float_would_be() -> None:
+    assert ceil(7 / 100 * 100) == 8
+    counts = tally(DayCounts(Counter({200: 100}), Counter({1: 7, 2: 93})))
+    assert percentiles(counts, read_percentiles("7,7.001")) == [0.001, 0.002]
+
+
+def test_without_requests_there_is_no_latency() -> None:
+    assert percentiles(tally(DayCounts()), [50_000, 99_900]) == [None, None]
+    assert histogram(tally(DayCounts())) == []
+
+
+def test_percentiles_are_named_once_ascending_and_without_zeros_at_the_end() -> None:
+    assert [*map(write_percentile, read_percentiles("99.90,50,0.001,100.000,99.9,50.0,10"))] == [
+        "0.001",
+        "10",
+        "50",
+        "99.9",
+        "100",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "'' is no percentile"),
+        ("50,", "'' is no percentile"),
+        ("0", "'0' is no percentile"),
+        ("0.000", "'0.000' is no percentile"),
+        ("100.001", "'100.001' is no percentile"),
+        ("101", "'101' is no percentile"),
+        ("-1", "'-1' is no percentile"),
+        ("+50", "'+50' is no percentile"),
+        ("50, 90", "' 90' is no percentile"),
+        ("99.9999", "'99.9999' is no percentile"),
+        ("5e1", "'5e1' is no percentile"),
+        ("nan", "'nan' is no percentile"),
+        ("\u0665\u0660", "'\u0665\u0660' is no percentile"),
+        (",".join(["50"] * 21), "there are 21 percentiles, and 20 can be asked for at once"),
+    ],
+)
+def test_what_is_no_percentile_is_told(text: str, message: str) -> None:
+    with pytest.raises(RequestValidationError) as refused:
+        read_percentiles(text)
+    (fault,) = refused.value.errors()
+    assert fault["loc"] == ("query", "percentiles")
+    assert fault["msg"].startswith(message)
+
+
+@given(LATENCIES)
+def test_every_request_is_in_the_bin_of_its_latency(latencies: dict[int, int]) -> None:
+    bins = histogram(tally(DayCounts(Counter({200: sum(latencies.values())}), Counter(latencies))))
+    assert bins == [
+        (first, end, sum(count for latency, count in latencies.items() if first <= latency < end))
+        for first, end, _ in bins
+    ]
+    assert sum(requests for _, _, requests in bins) == sum(latencies.values())
+    assert all(before[1] == after[0] for before, after in pairwise(bins))
+    assert bins[0][2] > 0
+    assert bins[-1][2] > 0
+    assert len(bins) <= len(BIN_EDGES) - 1 == 48
