@@ -7,7 +7,7 @@ from collections import Counter
 from functools import partial
 from typing import Any, get_args
 
-from api.answers import Order
+from api.paging import Sort
 from bench.asking import ALL_DAYS, Client, api, customer_path
 from bench.catching_up import filled_store
 from bench.fresh_stores import FreshStore, fresh_store
@@ -67,10 +67,10 @@ def _customers(fresh: FreshStore, lines: int, repetitions: int) -> tuple[list[fl
 
 def _lists(fresh: FreshStore, kind: str, run: Run, lines: int) -> list[Row]:
     """Each question first to an api of its own, then again."""
-    orders = get_args(Order)[: run.sizes.list_orders]
+    sorts = get_args(Sort)[: run.sizes.list_orders]
     questions = {
         "GET /customers/stats": [f"/customers/stats?{ALL_DAYS}"] * run.sizes.rounds,
-        f"GET /customers, {PAGE}, by {len(orders)} orders": [f"/customers?{ALL_DAYS}&{PAGE}&order={o}" for o in orders],
+        f"GET /customers, {PAGE}, by {len(sorts)} orders": [f"/customers?{ALL_DAYS}&{PAGE}&sort={s}" for s in sorts],
     }
     rows = []
     for name, paths in questions.items():

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, Literal
+from typing import Any
 
 from api.dates import DateRange, to_date
 from api.models import (
@@ -15,17 +15,12 @@ from api.models import (
     Statistics,
     StatusCodes,
 )
+from api.paging import Place, Ranking
 from api.percentiles import write_percentile
 from storage.contract import PackedCounts
 from storage.statistics import Statistics as StoredStatistics
 from storage.statistics import figures, histogram, percentiles
 from storage.tally import Tally, merge, statuses_of, tally_of
-
-Order = Literal["requests", "failures", "uptime", "average_latency", "median_latency", "p99_latency", "customer_id"]
-Direction = Literal["ascending", "descending"]
-
-_FIGURE = {"requests": "total_requests", "failures": "failed_requests"}
-"""The orders that are not named as the figure they sort by."""
 
 
 def range_statistics(
@@ -82,27 +77,15 @@ def latencies(customer_id: str | None, dates: DateRange, days: Mapping[int, Pack
 
 
 def customer_list(
-    dates: DateRange,
-    figures: Mapping[str, StoredStatistics],
-    order: Order,
-    direction: Direction,
-    limit: int,
-    offset: int,
+    dates: DateRange, figures: Mapping[str, StoredStatistics], ranking: Ranking, after: Place | None, limit: int
 ) -> CustomerList:
-    """A page of the customers in this order; those that are equal in it, by their id."""
-    ranked = sorted(figures.items())
-    figure = _FIGURE.get(order, order)
-    ranked.sort(
-        key=lambda entry: entry[0] if order == "customer_id" else getattr(entry[1], figure),
-        reverse=direction == "descending",
-    )
+    """The page of the customers after this place."""
+    total, page, last = ranking.page(figures, after, limit)
     return CustomerList(
         from_date=dates.from_date,
         to_date=dates.to_date,
         complete_through=None,
-        total=len(ranked),
-        customers=[
-            CustomerStatistics(customer_id=customer, **asdict(of_customer))
-            for customer, of_customer in ranked[offset : offset + limit]
-        ],
+        total=total,
+        next_cursor=ranking.write_cursor(last) if last is not None else None,
+        customers=[CustomerStatistics(customer_id=customer, **asdict(figures[customer])) for customer in page],
     )

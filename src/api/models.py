@@ -149,6 +149,7 @@ class CustomerList(Range):
 
     ROWS = "customers"
     total: int = Field(description="How many customers there are on all pages.", examples=[50])
+    next_cursor: str | None = Field(description="What `cursor` is for the next page; null: this is the last one.")
     customers: list[CustomerStatistics]
 
 

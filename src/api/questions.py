@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 from fastapi import HTTPException
 
-from api.answers import Direction, Order, customer_list, latencies, range_statistics, status_codes
+from api.answers import customer_list, latencies, range_statistics, status_codes
 from api.customer_figures import CustomerFigures
 from api.dates import DateRange
 from api.formats import Format
 from api.models import CustomerList, Latencies, Listing, Statistics, StatusCodes
+from api.paging import Place, Ranking
 from storage.contract import PackedCounts, Storage
 
 
@@ -74,17 +75,14 @@ class LatenciesQuestion(_DaysQuestion):
 
 @dataclass(frozen=True, slots=True)
 class CustomersQuestion(Question):
-    """A page of the customers in some order."""
+    """A page of the customers: those after a place in the order."""
 
     dates: DateRange
-    order: Order
-    direction: Direction
+    ranking: Ranking
+    after: Place | None
     limit: int
-    offset: int
 
     async def answer(self, storage: Storage, customers: CustomerFigures) -> CustomerList:
         figures = await customers.over(self.dates.days)
         # In a thread, for with 100,000 customers this takes a while.
-        return await asyncio.to_thread(
-            customer_list, self.dates, figures, self.order, self.direction, self.limit, self.offset
-        )
+        return await asyncio.to_thread(customer_list, self.dates, figures, self.ranking, self.after, self.limit)

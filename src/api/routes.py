@@ -8,16 +8,17 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.routing import APIRoute
 
 from api.answering import Answers
-from api.answers import Direction, Order
 from api.dates import DateRange, IsoDate, date_range, utc_today
 from api.formats import Format, wanted_format
 from api.models import CustomerList, Latencies, Statistics, Status, StatusCodes, StoreStatus, problem
+from api.paging import MAX_CURSOR, Order, Ranking, Sort
 from api.percentiles import PATTERN, read_percentiles
 from api.questions import CustomersQuestion, LatenciesQuestion, StatisticsQuestion, StatusCodesQuestion, unknown
 from api.status import store_status
 from storage.contract import Storage
 
-MAX_PAGE = 1000
+MAX_PAGE = 500
+MAX_SEARCH = 256
 
 _UNKNOWN: dict[int | str, dict[str, Any]] = {404: problem("The customer is unknown.", unknown("cust_1"))}
 _AWAY: dict[int | str, dict[str, Any]] = {
@@ -39,6 +40,10 @@ _ANSWERED: dict[int | str, dict[str, Any]] = {
             "Vary": {"description": "`Accept`: it chooses between JSON and CSV.", "schema": {"type": "string"}},
             "Complete-Through": {
                 "description": "With CSV: `complete_through`; left out where it is null.",
+                "schema": {"type": "string"},
+            },
+            "Link": {
+                "description": 'With CSV: the next page, `rel="next"`; left out where there is none.',
                 "schema": {"type": "string"},
             },
         },
@@ -149,15 +154,33 @@ async def customers(
     answers: Answering,
     dates: Dates,
     format: AnswerFormat,
-    order: Annotated[
-        Order, Query(description="What to sort by; equal ones are in the order of their id.")
-    ] = "requests",
-    direction: Direction = "descending",
+    sort: Annotated[
+        Sort,
+        Query(
+            description="What to sort by: `total`, `failed` (requests), `uptime`, `average`, `median`, `p99` (latency) "
+            "or the id. Equal ones are in the order of their id."
+        ),
+    ] = "total",
+    order: Annotated[Order, Query(description="Ascending or descending.")] = "desc",
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE, description="How many customers at most.")] = 100,
-    offset: Annotated[int, Query(ge=0, description="How many customers to pass over.")] = 0,
+    cursor: Annotated[
+        str | None,
+        Query(
+            max_length=MAX_CURSOR,
+            description="The `next_cursor` of the page before, asked for with the same `sort`, `order` and `search`.",
+        ),
+    ] = None,
+    search: Annotated[
+        str | None,
+        Query(
+            min_length=1, max_length=MAX_SEARCH, description="Only customers whose id has this in it, in whatever case."
+        ),
+    ] = None,
 ) -> Response:
     """Every customer that has requests in the range, with the figures over the range, sorted and in pages."""
-    return await answers.respond_anew(request, CustomersQuestion(format, dates, order, direction, limit, offset))
+    ranking = Ranking(sort, order, search.casefold() if search is not None else None)
+    after = ranking.read_cursor(cursor) if cursor is not None else None
+    return await answers.respond_anew(request, CustomersQuestion(format, dates, ranking, after, limit))
 
 
 @router.get(

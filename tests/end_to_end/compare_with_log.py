@@ -29,7 +29,7 @@ LINE = re.compile(
 )
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 SHOWN_DIFFERENCES = 50
-PAGE = 1000
+PAGE = 500
 Figures = dict[str, Any]
 
 
@@ -119,11 +119,13 @@ class Api:
     def customers(self) -> dict[str, dict[str, Any]]:
         """The totals of all, by customer."""
         found: dict[str, dict[str, Any]] = {}
-        while True:
-            page = self.get(f"/customers?limit={PAGE}&offset={len(found)}")
+        url = f"/customers?sort=customer_id&limit={PAGE}"
+        page = self.get(url)
+        found.update((row["customer_id"], row) for row in page["customers"])
+        while page["next_cursor"] is not None:
+            page = self.get(f"{url}&cursor={page['next_cursor']}")
             found.update((row["customer_id"], row) for row in page["customers"])
-            if not page["customers"] or len(found) >= page["total"]:
-                return found
+        return found
 
     def wait_for(self, requests: int, seconds: float) -> None:
         """Return when it has so many requests, or after so many seconds."""

@@ -133,3 +133,17 @@ def test_csv_says_beside_it_through_which_time_it_is_complete(store: Store) -> N
     store.open().report([Sighting("log", 1_764_000_000.25, Position(0, 1), 1, 0)])
     as_csv, as_json = responses(store, "/customers?format=csv", "/customers")
     assert as_csv.headers["Complete-Through"] == as_json.json()["complete_through"]
+
+
+def test_the_next_page_of_the_csv_is_linked(sqlite: Store) -> None:
+    customers = ["a", "b&c", "d/e", "f=g", "\u5ba2"]
+    sqlite.fill(b"".join(line(today(), customer) for customer in customers))
+    url = "/customers?sort=customer_id&order=asc&limit=2"
+    found = []
+    while True:
+        answered = response(sqlite, url, {"Accept": "text/csv"})
+        found += [row["customer_id"] for row in rows(answered)]
+        if "next" not in answered.links:
+            break
+        url = str(httpx.URL("http://api").join(url).join(answered.links["next"]["url"]))
+    assert found == customers

@@ -28,7 +28,7 @@ URLS = [
     "/customers/stats",
     "/customers/stats?customer_id=c",
     "/customers",
-    "/customers?order=p99_latency",
+    "/customers?sort=p99",
     f"/customers/c/stats?from_date={datetime.now(timezone.utc).date() - timedelta(days=3)}",
 ]
 
@@ -215,7 +215,7 @@ def test_errors_are_not_to_be_kept(store: Store) -> None:
 
 def test_the_list_is_that_of_an_api_that_starts_anew_whatever_was_committed(store: Store) -> None:
     pick = random.Random(4)
-    urls = [f"/customers?order={order}" for order in ("requests", "median_latency", "p99_latency", "customer_id")]
+    urls = [f"/customers?sort={sort}" for sort in ("total", "median", "p99", "customer_id")]
     urls.append(f"/customers?from_date={datetime.now(timezone.utc).date()}")
     stored = 0
 
@@ -264,7 +264,7 @@ def test_after_a_commit_only_its_customers_are_asked_for_again(influxd: InfluxSe
                 await client.get("/customers")
                 assert sorted(asked) == list("abcdefgh")
                 asked.clear()
-                await client.get("/customers?order=p99_latency")
+                await client.get("/customers?sort=p99")
                 assert asked == []
                 commit(writing, 2, "dg")
                 listed = (await client.get("/customers")).json()["customers"]

@@ -1,0 +1,124 @@
+"""Pages of customers: all come once, in order, whatever they are called and however many are equal."""
+
+from base64 import urlsafe_b64encode
+from dataclasses import replace
+from typing import get_args
+
+import pytest
+from fastapi.exceptions import RequestValidationError
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.paging import MAX_CURSOR, Order, Place, Ranking, Sort
+from storage.statistics import Statistics
+
+RANKINGS = st.builds(
+    Ranking,
+    st.sampled_from(get_args(Sort)),
+    st.sampled_from(get_args(Order)),
+    st.none() | st.text(min_size=1).map(str.casefold),
+)
+IDS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1)
+PLACES = st.builds(Place, st.integers() | st.floats(allow_nan=False, allow_infinity=False), IDS)
+# Few values, so that many are equal.
+FIGURES = st.builds(Statistics, *[st.integers(1, 3)] * 3, *[st.sampled_from([0.1, 0.2, 0.30000000000000004, 99.0])] * 4)
+FIGURE = {
+    "total": "total_requests",
+    "failed": "failed_requests",
+    "uptime": "uptime",
+    "average": "average_latency",
+    "median": "median_latency",
+    "p99": "p99_latency",
+}
+
+
+def pages(ranking: Ranking, figures: dict[str, Statistics], limit: int) -> list[list[str]]:
+    """All pages, each from the cursor of the one before."""
+    found = []
+    after = None
+    while True:
+        total, page, last = ranking.page(figures, after, limit)
+        found.append(page)
+        if last is None:
+            assert sum(map(len, found)) == total
+            return found
+        assert len(page) == limit
+        after = ranking.read_cursor(ranking.write_cursor(last))
+
+
+@given(st.dictionaries(IDS, FIGURES), RANKINGS, st.integers(1, 5))
+def test_the_pages_are_all_customers_in_order(figures: dict[str, Statistics], ranking: Ranking, limit: int) -> None:
+    ranking = replace(ranking, search=None)
+    found = [customer for page in pages(ranking, figures, limit) for customer in page]
+    by_id = sorted(figures, reverse=ranking.sort == "customer_id" and ranking.order == "desc")
+    if ranking.sort == "customer_id":
+        assert found == by_id
+    else:
+        name = FIGURE[ranking.sort]
+        assert found == sorted(by_id, key=lambda one: getattr(figures[one], name), reverse=ranking.order == "desc")
+
+
+@given(st.dictionaries(IDS, FIGURES, min_size=1), RANKINGS, st.integers(1, 5), st.data())
+def test_customers_that_come_and_go_move_no_other(
+    figures: dict[str, Statistics], ranking: Ranking, limit: int, data: st.DataObject
+) -> None:
+    ranking = replace(ranking, search=None)
+    _, first, last = ranking.page(figures, None, limit)
+    later = figures | data.draw(st.dictionaries(IDS.filter(lambda one: one not in figures), FIGURES))
+    for gone in data.draw(st.sets(st.sampled_from(sorted(figures)))):
+        del later[gone]
+    rest = []
+    while last is not None:
+        _, page, last = ranking.page(later, last, limit)
+        rest += page
+    expected = figures.keys() & later.keys() - set(first) if len(figures) > limit else set()
+    assert set(rest) & figures.keys() == expected
+    assert len(rest) == len(set(rest))
+
+
+def test_a_search_is_for_a_part_of_the_id_in_whatever_case() -> None:
+    figures = dict.fromkeys(["Shop-1", "shop-2", "SHOP", "other", "STRASSE"], Statistics(1, 1, 0, 100.0, 0.1, 0.1, 0.1))
+
+    def found(search: str) -> tuple[int, list[str]]:
+        return Ranking("customer_id", "asc", search.casefold()).page(figures, None, 2)[:2]
+
+    assert found("hop") == (3, ["SHOP", "Shop-1"])
+    assert found("HOP-") == (2, ["Shop-1", "shop-2"])
+    assert found("stra\u00dfe") == (1, ["STRASSE"])
+    assert found("%") == (0, [])
+
+
+@given(RANKINGS, PLACES)
+def test_a_cursor_leads_back_to_its_place(ranking: Ranking, place: Place) -> None:
+    assert ranking.read_cursor(ranking.write_cursor(place)) == place
+
+
+def test_the_cursor_of_the_longest_id_may_be_sent() -> None:
+    for letter in ('"', "\u2028", "\U0001f642"):
+        longest = letter * (256 // len(letter.encode()))
+        assert len(Ranking("p99", "desc", None).write_cursor(Place(-12345.678901234567, longest))) <= MAX_CURSOR
+
+
+@given(RANKINGS, PLACES, st.data())
+def test_a_cursor_that_was_changed_is_refused(ranking: Ranking, place: Place, data: st.DataObject) -> None:
+    cursor = ranking.write_cursor(place)
+    at = data.draw(st.integers(0, len(cursor) - 1))
+    letter = data.draw(st.characters().filter(lambda one: one != cursor[at]))
+    for changed in (cursor[:at] + letter + cursor[at + 1 :], cursor[:at], cursor + "=", cursor + letter):
+        with pytest.raises(RequestValidationError) as refused:
+            ranking.read_cursor(changed)
+        assert refused.value.errors()[0]["loc"] == ("query", "cursor")
+
+
+@given(RANKINGS, RANKINGS, PLACES)
+def test_a_cursor_of_another_list_is_refused(ranking: Ranking, other: Ranking, place: Place) -> None:
+    if ranking != other:
+        with pytest.raises(RequestValidationError):
+            other.read_cursor(ranking.write_cursor(place))
+
+
+@given(RANKINGS, st.sampled_from([b"", b"[]", b"[1]", b'["1","a"]', b"[1,2]", b'[NaN,"a"]', b'[1,"a",3]', b"[" * 700]))
+def test_one_that_was_made_up_is_refused(ranking: Ranking, text: bytes) -> None:
+    made_up = urlsafe_b64encode(ranking._check(text) + text).decode().rstrip("=")
+    with pytest.raises(RequestValidationError):
+        ranking.read_cursor(made_up)
