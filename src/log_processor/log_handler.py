@@ -5,6 +5,7 @@ again stores the same. Counts are written when an epoch ends, absolute, with the
 ledger is written after them, and a start begins where it says.
 """
 
+import math
 import threading
 import time
 from collections import Counter, deque
@@ -80,7 +81,9 @@ class LogHandler:
         self._uncounted: dict[str, Uncounted] = {}
         self._uncommitted_logs: set[str] = set()
         self._uncommitted_lines = 0
-        self._next_commit = 0.0
+        self._committed = -math.inf
+        """When the last commit ended, monotonic seconds."""
+        self._commit_took = 0.0
         self._removed_before = 0
 
     def handle(self, batch: Batch) -> None:
@@ -96,7 +99,7 @@ class LogHandler:
 
     def epoch_wanted(self) -> bool:
         """Whether there is something to do at the end of an epoch in which no lines come."""
-        return self._reporter.is_due() or (self.is_busy() and time.monotonic() >= self._next_commit)
+        return self._reporter.is_due() or (self.is_busy() and self._pause_is_over())
 
     def is_stored(self, log_name: str, fingerprint: str) -> bool:
         """Whether the store's ledger is at the place in the log that has this fingerprint."""
@@ -114,16 +117,11 @@ class LogHandler:
         # The source waits until a generation's beginning is stored.
         due = (
             any(batch.start == batch.end for batch in news)
-            or time.monotonic() >= self._next_commit
+            or self._pause_is_over()
             or self._uncommitted_lines >= self._storage.LINES_A_COMMIT
         )
         if self._uncommitted_logs and (due or self._stop.is_set()):
-            took = self._commit()
-            if any(batch.behind for batch in batches):
-                pause = min(PAUSE_FACTOR_BEHIND * took, LONGEST_PAUSE_BEHIND_SECONDS)
-            else:
-                pause = min(PAUSE_FACTOR * took, LONGEST_PAUSE_SECONDS)
-            self._next_commit = time.monotonic() + pause
+            self._commit()
         if self._reporter.is_due():
             self._reporter.report()
 
@@ -160,8 +158,17 @@ class LogHandler:
         if batches:
             _report(batches)
 
-    def _commit(self) -> float:
-        """Add requests to their rows of counts and write these, then the ledger; how long it took, in seconds."""
+    def _pause_is_over(self) -> bool:
+        """Whether it is time for the next commit. When a backlog has been worked off that is soon, whatever it was
+        before."""
+        if self._behind:
+            pause = min(PAUSE_FACTOR_BEHIND * self._commit_took, LONGEST_PAUSE_BEHIND_SECONDS)
+        else:
+            pause = min(PAUSE_FACTOR * self._commit_took, LONGEST_PAUSE_SECONDS)
+        return time.monotonic() >= self._committed + pause
+
+    def _commit(self) -> None:
+        """Add requests to their rows of counts and write these, then the ledger."""
         start = time.monotonic()
         _keep(self._dead_letters.sync)
         changed: dict[CountsKey, PackedCounts] = {}
@@ -182,7 +189,8 @@ class LogHandler:
         if oldest_day > self._removed_before:
             until_stored(partial(self._storage.remove_expired, oldest_day))
             self._removed_before = oldest_day
-        return time.monotonic() - start
+        self._committed = time.monotonic()
+        self._commit_took = self._committed - start
 
     def _add(self, uncounted: Uncounted, additions: Sequence[Addition]) -> dict[CountsKey, PackedCounts]:
         """Add to rows of counts, those that are not in memory read back: the rows."""

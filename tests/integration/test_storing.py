@@ -13,6 +13,7 @@ import oracle
 from faulty_proxy import Decision, Fault, FaultyProxy, Request, faulty_proxy
 from influxd import InfluxServer
 from lines import valid_lines
+from log_processor.log_handler import LONGEST_PAUSE_BEHIND_SECONDS
 from pipeline import Pipeline
 from request_log.line import Reason
 from stores import influxdb_store
@@ -101,6 +102,30 @@ def test_while_the_store_is_away_the_log_is_the_buffer(proxied: Proxied) -> None
     pipeline.until_stored()
     assert pipeline.peak_memory() - before < len(lines)
     assert pipeline.end() == 0
+    assert pipeline.stored() == oracle.days_of(lines)
+
+
+def test_when_a_backlog_is_worked_off_its_counts_do_not_wait_any_longer(proxied: Proxied) -> None:
+    pipeline, proxy = proxied.pipeline, proxied.proxy
+    lines = b"".join(
+        line.replace(b"/api", b"/" + b"x" * 10_000) for line in valid_lines(6_000).splitlines(keepends=True)
+    )
+    refused: list[Request] = []
+
+    def make_one_commit_long(request: Request) -> Decision:
+        if request.body.startswith(COUNTS) and len(refused) < 6:
+            refused.append(request)
+            return 503
+        return None
+
+    proxy.decide = make_one_commit_long
+    pipeline.append(lines)
+    pipeline.start(STREAM_MAX_SIZE="200")
+    pipeline.until(lambda: pipeline.said().count("with status 503") == 6, "a commit takes long")
+    began = time.monotonic()
+    pipeline.until_stored()
+    # Half of what it pauses after such a commit while there is a backlog.
+    assert time.monotonic() - began < LONGEST_PAUSE_BEHIND_SECONDS / 2
     assert pipeline.stored() == oracle.days_of(lines)
 
 
