@@ -3,9 +3,12 @@
 import zlib
 from urllib.parse import quote
 
+import numpy as np
+
 from storage.contract import StoredRequests
 
 _NANOSECONDS = 10**9
+_BITS_OF_SECONDS = 40
 BUCKETS = 256
 
 
@@ -23,16 +26,20 @@ def _escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"')
 
 
-def request_lines(batch: StoredRequests) -> bytes:
-    """One point a request, at its second and, as nanoseconds, a sixteenth of its offset.
+def request_lines(batch: StoredRequests) -> tuple[bytes, list[int]]:
+    """One point a request, at its second and, as nanoseconds, a sixteenth of its offset; and each one's place in the
+    batch.
 
     A line is longer than 16 bytes, so no two lines of a generation share a point, short of 16 GB between two lines of
     one second; and a line that is read again has the same point.
+    They are sorted by series and time: InfluxDB takes a batch for a tenth less then.
     """
     requests = batch.requests
+    buckets = list(map(bucket, requests.names))
     series = f"api_requests,log={tag(batch.log)},generation={batch.generation},bucket="
     heads = [
-        f'{series}{bucket(customer)} customer_id={string_field(customer)},request_path="' for customer in requests.names
+        f'{series}{bucket} customer_id={string_field(customer)},request_path="'
+        for bucket, customer in zip(buckets, requests.names, strict=True)
     ]
     paths = requests.paths
     together = "".join(paths)
@@ -46,12 +53,12 @@ def request_lines(batch: StoredRequests) -> bytes:
         (requests.seconds * _NANOSECONDS + (requests.offsets >> 4) % _NANOSECONDS).tolist(),
         strict=True,
     )
-    return "\n".join(
-        [
-            f'{head}{path}",status_code={status}i,duration={duration} {time}'
-            for head, path, status, duration, time in rows
-        ]
-    ).encode()
+    lines = [
+        f'{head}{path}",status_code={status}i,duration={duration} {time}' for head, path, status, duration, time in rows
+    ]
+    series_and_time = (np.array(buckets, np.int64)[requests.customers] << _BITS_OF_SECONDS) + requests.seconds
+    places: list[int] = np.argsort(series_and_time, kind="stable").tolist()
+    return "\n".join([lines[place] for place in places]).encode(), places
 
 
 def bucket(customer: str) -> int:
