@@ -37,7 +37,9 @@ ROWS_A_READ = 1_000
 REJECTED_LINES_SHOWN = 10
 GAPS_KEPT = 100
 # Writing the counts takes time from storing requests, the more the more customers are busy. So the next time waits for
-# a multiple of what the last one took: five seconds at most, or, while a backlog is worked off, thirty.
+# as long as the last one took, and for a multiple where that was long: five seconds at most, or, while a backlog is
+# worked off, thirty.
+SHORT_COMMIT_SECONDS = 0.05
 PAUSE_FACTOR = 3
 LONGEST_PAUSE_SECONDS = 5.0
 PAUSE_FACTOR_BEHIND = 20
@@ -163,8 +165,10 @@ class LogHandler:
         before."""
         if self._behind:
             pause = min(PAUSE_FACTOR_BEHIND * self._commit_took, LONGEST_PAUSE_BEHIND_SECONDS)
-        else:
+        elif self._commit_took > SHORT_COMMIT_SECONDS:
             pause = min(PAUSE_FACTOR * self._commit_took, LONGEST_PAUSE_SECONDS)
+        else:
+            pause = self._commit_took
         return time.monotonic() >= self._committed + pause
 
     def _commit(self) -> None:

@@ -11,6 +11,7 @@ from log_processor import dataflow
 from log_processor.dead_letters import DeadLetters
 from log_processor.ending import stop_on_signals
 from log_processor.followed_logs import FollowedLogs
+from log_processor.idle_workers import do_not_oversleep, let_threads_oversleep
 from log_processor.log_files import LogFiles
 from log_processor.log_handler import LogHandler
 from log_processor.reporting import Reporter
@@ -24,7 +25,7 @@ from storage.backend import open_storage
 from storage.contract import StorageUnavailable
 
 # How often the counts are written, where that does not cost too much.
-EPOCH = timedelta(seconds=0.1)
+EPOCH = timedelta(seconds=0.05)
 # While something is to be committed the source waits no longer than this for more, or the epoch would not end in time.
 LONGEST_WAIT_SECONDS_BUSY = 0.01
 
@@ -59,6 +60,7 @@ def run(settings: ProcessorSettings) -> None:
         return min(followed.due_in(), LONGEST_WAIT_SECONDS_BUSY if handler.is_busy() else LONGEST_WAIT_SECONDS)
 
     def partition() -> LogPartition:
+        do_not_oversleep()
         interval = timedelta(milliseconds=settings.poll_interval_ms)
         waits = waiter(settings.follow, followed.folders, followed.have_grown, interval.total_seconds(), longest_wait)
         return LogPartition(followed, waits, interval, stop.is_set, handler.epoch_wanted, handler.is_stored)
@@ -67,6 +69,7 @@ def run(settings: ProcessorSettings) -> None:
     gc.set_threshold(200_000, 20, 100)
     log.info("started", store=settings.storage, workers=settings.workers, follow=settings.follow)
     flow = dataflow.build(LogSource(partition), handler, oldest_day)
+    let_threads_oversleep()
     cli_main(flow, workers_per_process=settings.workers, epoch_interval=EPOCH)  # type: ignore[no-untyped-call]
     try:
         storage.close()
