@@ -12,23 +12,25 @@ from stores import Store
 RETENTION_DAYS = 45
 
 
-def responses(store: Store, *urls: str, headers: dict[str, str] | None = None) -> list[httpx.Response]:
+def responses(
+    store: Store, *urls: str, headers: dict[str, str] | None = None, method: str = "GET"
+) -> list[httpx.Response]:
     """The api's responses to these, from one process's life."""
 
     async def ask() -> list[httpx.Response]:
         storage = store.open()
         transport = httpx.ASGITransport(build_app(storage, RETENTION_DAYS))
         async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
-            answers = [await client.get(url, headers=headers) for url in urls]
+            answers = [await client.request(method, url, headers=headers) for url in urls]
         await storage.aclose()
         return answers
 
     return asyncio.run(ask())
 
 
-def response(store: Store, url: str, headers: dict[str, str] | None = None) -> httpx.Response:
+def response(store: Store, url: str, headers: dict[str, str] | None = None, method: str = "GET") -> httpx.Response:
     """The response to one."""
-    (answer,) = responses(store, url, headers=headers)
+    (answer,) = responses(store, url, headers=headers, method=method)
     return answer
 
 

@@ -41,9 +41,17 @@ class Store:
         storage = self.open()
         storage.begin()
         storage.prepare(StoredRequests("log", 0, requests))()
-        commit_counts(
-            storage, counts, [LedgerRow("log", "/logs/log", Position(0, 0), Position(0, len(lines)), "fingerprint")]
+        ledger = LedgerRow(
+            log="log",
+            path="/logs/log",
+            first=Position(0, 0),
+            position=Position(0, len(lines)),
+            fingerprint="fingerprint",
+            read=len(requests),
+            stored=len(requests),
+            newest=int(requests.seconds.max()),
         )
+        commit_counts(storage, counts, [ledger])
 
 
 def commit_counts(storage: Storage, counts: Mapping[CountsKey, DayCounts], ledger: Sequence[LedgerRow]) -> None:

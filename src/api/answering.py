@@ -1,5 +1,6 @@
 """Answers requests: with what was built before, as long as the store's ledger has not moved since."""
 
+import asyncio
 import re
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
@@ -16,10 +17,12 @@ from api.formats import Format, wanted_format
 from api.questions import Question
 from api.sharing import Built, SharedQuestion
 from api.status import Progress, progress
-from storage.contract import Storage
+from storage.contract import Storage, StorageUnavailable
 
 _BYTES_BUILT = 32 << 20
+_BUILDING_SECONDS = 30.0
 _REQUESTS_KNOWN = 10_000
+_CHARACTERS_KNOWN = 300
 _OVERHEAD_BYTES = 1_000
 _QUOTED = re.compile(r'"[^"]*"')
 
@@ -48,7 +51,7 @@ class Answers:
         """How far the store is; asked after the call, together for all who wait."""
         self._storage = storage
         self._customers = CustomerFigures(storage)
-        self._built: Built[_Tagged] = Built(_BYTES_BUILT)
+        self._built: Built[_Tagged] = Built(_BYTES_BUILT, _BUILDING_SECONDS)
         self._known: OrderedDict[_Request, Question] = OrderedDict()
 
     def known(self, request: Request, today: date) -> Question | None:
@@ -57,8 +60,10 @@ class Answers:
         return self._known.get(_key(request, today))
 
     async def respond_anew(self, request: Request, question: Question) -> Response:
-        """The response to a question that was read on `request.state.today`; from here on it is known."""
+        """The response to a question that was read on `request.state.today`; if it is short it is known from here on."""
         response = await self.respond(request, question)
+        if len(request.scope["path"]) + len(request.scope["query_string"]) > _CHARACTERS_KNOWN:
+            return response
         self._known[_key(request, request.state.today)] = question
         if len(self._known) > _REQUESTS_KNOWN:
             self._known.popitem(last=False)
@@ -71,7 +76,11 @@ class Answers:
         ledger has. 304 where the client has that answer.
         """
         now = await self.progress()
-        built = await self._built.get((question, now.ledger_hash), partial(self._build, question, now.ledger_hash))
+        try:
+            built = await self._built.get((question, now.ledger_hash), partial(self._build, question, now.ledger_hash))
+        except asyncio.TimeoutError:
+            message = f"This answer takes longer than {_BUILDING_SECONDS:g} s. It is still being made: ask again"
+            raise StorageUnavailable(message) from None
         if _is_held(request, built.tag):
             return Response(status_code=304, headers=built.headers)
         answer = built.answer

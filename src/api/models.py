@@ -221,10 +221,17 @@ class Problem(BaseModel):
     detail: str
 
 
-def problem(description: str, example: str) -> dict[str, Any]:
-    """The entry of an error in a route's `responses`."""
-    return {
-        "model": Problem,
-        "description": description,
-        "content": {"application/json": {"example": {"detail": example}}},
-    }
+class Fault(BaseModel):
+    """What is wrong with one parameter."""
+
+    type: str
+    loc: list[str | int] = Field(description="`query` or `path`, and the parameter.", examples=[["query", "from_date"]])
+    msg: str = Field(description="What is wrong, and what is allowed.")
+    input: Any = Field(default=None, description="What was sent.")
+    ctx: dict[str, Any] = Field(default_factory=dict, description="What the sentence is about, such as a limit.")
+
+
+class Refusal(BaseModel):
+    """Why the parameters are refused."""
+
+    detail: list[Fault]

@@ -47,22 +47,24 @@ class SharedQuestion(Generic[Result]):
 class Built(Generic[Value]):
     """What was built, by key, as much as was asked for last. What is being built is waited for by all who want it."""
 
-    def __init__(self, max_bytes: int) -> None:
-        """`max_bytes`: how much of it is kept, by the values' lengths."""
+    def __init__(self, max_bytes: int, max_seconds: float) -> None:
+        """`max_bytes`: how much of it is kept, by the values' lengths. `max_seconds`: how long to wait for a value."""
         self._max_bytes = max_bytes
+        self._max_seconds = max_seconds
         self._bytes = 0
         self._values: OrderedDict[Hashable, Value] = OrderedDict()
         self._building: dict[Hashable, asyncio.Task[Value]] = {}
 
     async def get(self, key: Hashable, build: Callable[[], Coroutine[None, None, Value]]) -> Value:
-        """The value of `key`, built where it is not there."""
+        """The value of `key`, built where it is not there. asyncio.TimeoutError where that takes too long; it is built
+        all the same, for whoever asks later."""
         value = self._values.get(key)
         if value is not None:
             self._values.move_to_end(key)
             return value
         if key not in self._building:
             self._building[key] = asyncio.create_task(self._build(key, build))
-        return await asyncio.shield(self._building[key])
+        return await asyncio.wait_for(asyncio.shield(self._building[key]), self._max_seconds)
 
     async def _build(self, key: Hashable, build: Callable[[], Coroutine[None, None, Value]]) -> Value:
         try:

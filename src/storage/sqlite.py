@@ -10,6 +10,7 @@ import fcntl
 import os
 import random
 import sqlite3
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -87,8 +88,12 @@ CREATE TABLE IF NOT EXISTS sightings (
 _VERSION = 2
 _OFFSET_BITS = 40
 _BUSY_SECONDS = 5.0
+_QUESTION_SECONDS = 30.0
+# How often SQLite looks whether a question takes too long: about every millisecond.
+_STEPS_A_LOOK = 10_000
 # SQLite's words for what waiting can mend (Python 3.10 has no error codes). A full disk is not among them.
 _MAY_PASS = ("locked", "busy", "unable to open")
+_INTERRUPTED = "interrupted"
 _ALL = ""
 _COMMITS_KEPT = 1_000
 
@@ -337,6 +342,8 @@ class SqliteStorage(Storage):
 
         def work() -> Answer:
             with self._errors(), closing(self._connect("ro")) as connection:
+                deadline = time.monotonic() + _QUESTION_SECONDS
+                connection.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS_A_LOOK)
                 return ask(connection)
 
         return await asyncio.to_thread(work)
@@ -346,6 +353,9 @@ class SqliteStorage(Storage):
         try:
             yield
         except (sqlite3.DatabaseError, OSError) as error:
+            if str(error) == _INTERRUPTED:
+                message = f"SQLite store {self._path.name}: no answer within {_QUESTION_SECONDS:g} s"
+                raise StorageUnavailable(message) from error
             may_pass = any(word in str(error) for word in _MAY_PASS)
             kind = StorageUnavailable if may_pass else StorageRefused
             raise kind(f"SQLite store {self._path.name}: {error}") from error

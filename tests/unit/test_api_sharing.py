@@ -77,7 +77,7 @@ def test_what_was_asked_for_last_is_kept_as_far_as_there_is_room() -> None:
         return key.encode() * 10
 
     async def scenario() -> None:
-        built: Built[bytes] = Built(30)
+        built: Built[bytes] = Built(30, 60.0)
         for key in "abcab":
             assert await built.get(key, partial(build, key)) == key.encode() * 10
         assert builds == ["a", "b", "c"]
@@ -100,9 +100,31 @@ def test_what_could_not_be_built_is_built_the_next_time() -> None:
         return b"built"
 
     async def scenario() -> None:
-        built: Built[bytes] = Built(30)
+        built: Built[bytes] = Built(30, 60.0)
         with pytest.raises(OSError, match="away"):
             await built.get("key", fail)
         assert await built.get("key", build) == b"built"
+
+    asyncio.run(scenario())
+
+
+def test_what_takes_too_long_to_build_is_built_all_the_same_for_whoever_asks_later() -> None:
+    async def scenario() -> None:
+        built: Built[bytes] = Built(30, 0.001)
+        value = asyncio.get_running_loop().create_future()
+        begun: list[str] = []
+
+        async def build() -> bytes:
+            begun.append("once")
+            return await value  # type: ignore[no-any-return]
+
+        with pytest.raises(asyncio.TimeoutError):
+            await built.get("key", build)
+        with pytest.raises(asyncio.TimeoutError):
+            await built.get("key", build)
+        value.set_result(b"built")
+        await asyncio.sleep(0)
+        assert await built.get("key", build) == b"built"
+        assert begun == ["once"]
 
     asyncio.run(scenario())

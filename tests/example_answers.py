@@ -1,0 +1,85 @@
+"""What the api answers about a known log: the examples of the OpenAPI document.
+
+PYTHONPATH=src:tests python -m example_answers
+"""
+
+import json
+import tempfile
+from datetime import date
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import httpx
+
+from asking import response
+from storage.contract import Sighting
+from storage.counts import Position
+from stores import Store, sqlite_store
+
+FILE = Path(__file__).parents[1] / "src/api/examples.json"
+LOG = b"""\
+2026-11-23 07:15:00 cust_1 /api/v1/orders 200 0.048
+2026-11-23 09:41:07 cust_1 /api/v1/orders/1042 404 0.012
+2026-11-23 18:02:44 cust_2 /api/v1/orders 201 0.131
+2026-11-24 06:29:31 cust_1 /api/v1/orders 200 0.0635
+2026-11-24 06:29:58 cust_1 /api/v1/invoices 503 2.004
+2026-11-24 06:30:00 cust_2 /api/v1/orders 200 0.097
+"""
+SEEN = 1_795_501_801.482
+"""2026-11-24 06:30:01.482"""
+REFUSED = {
+    "404": "/customers/nobody/stats",
+    "414": f"/customers/stats?customer_id={'x' * 10_000}",
+    "422": "/customers/stats?from_date=24.11.2026",
+}
+
+
+def all_examples() -> dict[str, dict[str, Any]]:
+    """By the name of an operation, or the status of an error: the answer by its media type."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        patch("api.routes.utc_today", lambda: date(2026, 11, 24)),
+        patch("api.routes.time.time", lambda: SEEN + 0.4),
+    ):
+        with sqlite_store(Path(folder)) as store:
+            store.fill(LOG)
+            end = Position(0, len(LOG))
+            store.open().report([Sighting("log", SEEN, end, len(LOG), 0)])
+            found = {name: _examples(store, url, kinds) for name, (url, kinds) in _questions(store).items()}
+            found |= {status: _examples(store, url, ["application/json"]) for status, url in REFUSED.items()}
+        Path(store.environment["SQLITE_PATH"]).unlink()
+        found["503"] = _examples(store, "/ready", ["application/json"])
+    return found
+
+
+def _questions(store: Store) -> dict[str, tuple[str, list[str]]]:
+    """The operations of the document: the question that their parameters' examples make, and the media types that they
+    answer it with."""
+    document = response(store, "/openapi.json").json()
+    found = {}
+    for path, operations in document["paths"].items():
+        (operation,) = operations.values()
+        query = {}
+        for parameter in operation.get("parameters", []):
+            for example in parameter.get("examples", {}).values():
+                if parameter["in"] == "path":
+                    path = path.replace(f"{{{parameter['name']}}}", example["value"])
+                else:
+                    query[parameter["name"]] = example["value"]
+        kinds = list(operation["responses"]["200"]["content"])
+        found[operation["operationId"]] = (str(httpx.URL(path, params=query)), kinds)
+    return found
+
+
+def _examples(store: Store, url: str, kinds: list[str]) -> dict[str, Any]:
+    found = {}
+    for kind in kinds:
+        answered = response(store, url, {"Accept": kind})
+        assert answered.headers["Content-Type"].partition(";")[0] == kind
+        found[kind] = answered.json() if kind == "application/json" else answered.text
+    return found
+
+
+if __name__ == "__main__":
+    FILE.write_text(json.dumps(all_examples(), indent=2) + "\n")
