@@ -60,7 +60,7 @@ class Answers:
         return self._known.get(_key(request, today))
 
     async def respond_anew(self, request: Request, question: Question) -> Response:
-        """The response to a question that was read on `request.state.today`; if it is short it is known from here on."""
+        """The response to a question that was read on `request.state.today`; short ones are known from here on."""
         response = await self.respond(request, question)
         if len(request.scope["path"]) + len(request.scope["query_string"]) > _CHARACTERS_KNOWN:
             return response

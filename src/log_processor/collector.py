@@ -16,8 +16,10 @@ from storage.counts import Position
 
 READ_BYTES = 1 << 20
 PROGRESS_SECONDS = 5.0
-# With so much to read a log is behind: the processor then cares more for its speed than for freshness.
+# With so much to read a log is behind, until it has been read nearly to its end: the processor then cares more for its
+# speed than for freshness.
 BEHIND_BYTES = 8 << 20
+CAUGHT_UP_BYTES = 64 << 10
 
 log = logger(__name__)
 
@@ -32,6 +34,7 @@ class Collector:
         self._max_lines = max_lines
         self._max_wait = max_wait
         self._due: float | None = None
+        self._behind = False
         self._progress = Progress(log_name, tail)
 
     @property
@@ -101,9 +104,9 @@ class Collector:
         tail = self.tail
         gaps = tuple(tail.gaps)
         tail.gaps.clear()
-        behind = tail.bytes_behind > BEHIND_BYTES
+        self._behind = tail.bytes_behind > (CAUGHT_UP_BYTES if self._behind else BEHIND_BYTES)
         return Chunk(
-            self.log_name, str(tail.path), start, tail.position, lines, tail.fingerprint, behind, overlong, gaps
+            self.log_name, str(tail.path), start, tail.position, lines, tail.fingerprint, self._behind, overlong, gaps
         )
 
 

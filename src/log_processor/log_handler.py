@@ -83,9 +83,10 @@ class LogHandler:
         self._uncounted: dict[str, Uncounted] = {}
         self._uncommitted_logs: set[str] = set()
         self._uncommitted_lines = 0
-        self._committed = -math.inf
+        self._committed = time.monotonic()
         """When the last commit ended, monotonic seconds."""
         self._commit_took = 0.0
+        """The last one that had counts, in seconds; 0 before there was one."""
         self._removed_before = 0
 
     def handle(self, batch: Batch) -> None:
@@ -163,12 +164,13 @@ class LogHandler:
     def _pause_is_over(self) -> bool:
         """Whether it is time for the next commit. When a backlog has been worked off that is soon, whatever it was
         before."""
+        took = self._commit_took
         if self._behind:
-            pause = min(PAUSE_FACTOR_BEHIND * self._commit_took, LONGEST_PAUSE_BEHIND_SECONDS)
-        elif self._commit_took > SHORT_COMMIT_SECONDS:
-            pause = min(PAUSE_FACTOR * self._commit_took, LONGEST_PAUSE_SECONDS)
+            pause = min(PAUSE_FACTOR_BEHIND * (took or math.inf), LONGEST_PAUSE_BEHIND_SECONDS)
+        elif took > SHORT_COMMIT_SECONDS:
+            pause = min(PAUSE_FACTOR * took, LONGEST_PAUSE_SECONDS)
         else:
-            pause = self._commit_took
+            pause = took
         return time.monotonic() >= self._committed + pause
 
     def _commit(self) -> None:
@@ -186,6 +188,7 @@ class LogHandler:
         ledger = [self._ledger[name] for name in self._uncommitted_logs]
         self._write(changed, ledger)
         self._stored.update({row.log: row.fingerprint for row in ledger})
+        has_counts = bool(self._uncounted)
         self._uncounted.clear()
         self._uncommitted_logs.clear()
         self._uncommitted_lines = 0
@@ -194,7 +197,8 @@ class LogHandler:
             until_stored(partial(self._storage.remove_expired, oldest_day))
             self._removed_before = oldest_day
         self._committed = time.monotonic()
-        self._commit_took = self._committed - start
+        if has_counts:
+            self._commit_took = self._committed - start
 
     def _add(self, uncounted: Uncounted, additions: Sequence[Addition]) -> dict[CountsKey, PackedCounts]:
         """Add to rows of counts, those that are not in memory read back: the rows."""
@@ -203,11 +207,11 @@ class LogHandler:
         self._read(of_all)
         # Before a customer's row of a day is stored, that of all customers is.
         self._whole_days.update(day for _, day in of_all if self._rows[None, day] is NO_COUNTS)
-        new = [key for key in missing if key[0] is not None and key[1] in self._whole_days]
-        self._hold(dict.fromkeys(new, NO_COUNTS))
         # By days, for a question is about one.
-        self._read(sorted((key for key in missing if key not in self._rows), key=itemgetter(1)))
-        added = {addition.key: uncounted.add(addition, self._rows[addition.key]) for addition in additions}
+        stored = [key for key in missing if key[0] is not None and key[1] not in self._whole_days]
+        self._read(sorted(stored, key=itemgetter(1)))
+        rows = [self._rows.get(addition.key, NO_COUNTS) for addition in additions]
+        added = {addition.key: uncounted.add(addition, row) for addition, row in zip(additions, rows, strict=True)}
         self._hold(added)
         return added
 

@@ -4,7 +4,6 @@ A row says in `applied` through which position of each log it is counted. After 
 ledger some rows are already further than the ledger; requests up to there are not added to them again.
 """
 
-import sys
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -15,6 +14,10 @@ from log_processor.chunk import Batch
 from storage.contract import PackedCounts
 from storage.counts import CountsKey, Position
 from storage.text import add_to_counter, decode_applied, encode_applied
+
+
+# Of numpy's numbers so many become Python's at once.
+_ROWS_AT_ONCE = 1_000
 
 
 class Addition(NamedTuple):
@@ -51,6 +54,7 @@ class Uncounted:
         self._numbers: dict[str, int] = {}
         self._parts: list[_Columns] = []
         self._after: dict[Position, dict[CountsKey, Addition]] = {}
+        self._made: dict[str, tuple[Position, str]] = {}
 
     def take(self, batch: Batch) -> None:
         """Take in a batch's requests."""
@@ -74,18 +78,25 @@ class Uncounted:
 
     def add(self, addition: Addition, row: PackedCounts) -> PackedCounts:
         """The row with the addition, but without the requests that are already counted there."""
-        applied = decode_applied(row.applied)
-        through = applied.get(self._log, self._start)
+        through, applied = self._applied(row.applied)
         if through > self._start:
             nothing = Addition(addition.key, {}, {})
             addition = self._additions_after(through).get(addition.key, nothing)
-        applied[self._log] = max(self._end, through)
         return PackedCounts(
             add_to_counter(row.statuses, addition.statuses),
             add_to_counter(row.latencies, addition.latencies),
-            # Most rows have the same: in memory it is there once.
-            sys.intern(encode_applied(applied)),
+            applied,
         )
+
+    def _applied(self, text: str) -> tuple[Position, str]:
+        """Through which position a row with this `applied` is counted, at least from our start; and its next one. Most
+        rows have the same: it is made once, and in memory it is there once."""
+        if text not in self._made:
+            applied = decode_applied(text)
+            through = applied.get(self._log, self._start)
+            applied[self._log] = max(self._end, through)
+            self._made[text] = through, encode_applied(applied)
+        return self._made[text]
 
     def _additions(self, columns: _Columns) -> Iterator[Addition]:
         if not len(columns.days):
@@ -120,8 +131,12 @@ def _counted(rows: NDArray[np.int64], values: NDArray[np.signedinteger]) -> Iter
     values, counts = (pairs % width).astype(np.int32), counts.astype(np.int32)
     rows = pairs // width
     starts = np.flatnonzero(np.diff(rows, prepend=-1))
-    rows = rows[starts]
+    rows, starts = rows[starts], np.append(starts, len(values))
     del pairs
-    ends = np.append(starts[1:], len(values))
-    for row, start, end in zip(rows, starts, ends, strict=True):
-        yield int(row), dict(zip(values[start:end].tolist(), counts[start:end].tolist(), strict=True))
+    for first in range(0, len(rows), _ROWS_AT_ONCE):
+        bounds = starts[first : first + _ROWS_AT_ONCE + 1]
+        some_values = values[bounds[0] : bounds[-1]].tolist()
+        some_counts = counts[bounds[0] : bounds[-1]].tolist()
+        ends = (bounds - bounds[0]).tolist()
+        for row, start, end in zip(rows[first : first + _ROWS_AT_ONCE].tolist(), ends, ends[1:], strict=False):
+            yield row, dict(zip(some_values[start:end], some_counts[start:end], strict=True))

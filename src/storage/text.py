@@ -1,6 +1,7 @@
 """How counts and the ledger's details are written down: as text, the same in both backends."""
 
 import json
+import struct
 import zlib
 from base64 import b64decode, b64encode
 from collections import Counter
@@ -17,8 +18,9 @@ Integers = NDArray[np.int64]
 
 _TYPES = {"H": "<u2", "I": "<u4", "Q": "<u8"}
 _WIDE = 512
-# Adding to fewer values is faster one by one.
+# Fewer values are faster one by one.
 _FEW = 64
+_EMPTY = "H"
 
 
 def encode_counter(counter: Mapping[int, int]) -> str:
@@ -29,14 +31,22 @@ def encode_counter(counter: Mapping[int, int]) -> str:
     (zlib), behind the small letter: a quarter of the bytes to write and to ask for, and a database's field has a limit.
     """
     values = sorted(counter)
-    return _encode(np.array(values, np.int64), np.array([counter[value] for value in values], np.int64))
+    counts = [counter[value] for value in values]
+    if len(values) > _FEW:
+        return _encode(np.array(values, np.int64), np.array(counts, np.int64))
+    size = _size(max(values[-1], max(counts))) if values else "H"
+    return size + b64encode(struct.pack(f"<{2 * len(values)}{size}", *values, *counts)).decode()
+
+
+def _size(largest: int) -> str:
+    """The letter of the least size that holds it."""
+    return "H" if largest < 1 << 16 else "I" if largest < 1 << 32 else "Q"
 
 
 def _encode(values: Integers, counts: Integers) -> str:
     is_wide = len(values) > _WIDE
     numbers = np.concatenate((np.diff(values, prepend=0) if is_wide else values, counts))
-    largest = int(numbers.max(initial=0))
-    size = "H" if largest < 1 << 16 else "I" if largest < 1 << 32 else "Q"
+    size = _size(int(numbers.max(initial=0)))
     data = numbers.astype(_TYPES[size]).tobytes()
     if is_wide:
         size, data = size.lower(), zlib.compress(data, 1)
@@ -61,6 +71,8 @@ def counter_arrays(text: str) -> tuple[Integers, Integers]:
 
 def add_to_counter(text: str, more: Mapping[int, int]) -> str:
     """The text of a counter to which these counts were added."""
+    if text == _EMPTY:
+        return encode_counter(more)
     values, counts = counter_arrays(text)
     if len(values) + len(more) < _FEW:
         counter = dict(zip(values.tolist(), counts.tolist(), strict=True))
