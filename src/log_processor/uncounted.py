@@ -15,7 +15,6 @@ from storage.contract import PackedCounts
 from storage.counts import CountsKey, Position
 from storage.text import add_to_counter, decode_applied, encode_applied
 
-
 # Of numpy's numbers so many become Python's at once.
 _ROWS_AT_ONCE = 1_000
 
