@@ -25,6 +25,18 @@ def days_of(log: bytes) -> dict[tuple[str | None, str], Figures]:
     return {key: figures(of_day) for key, of_day in requests.items()}
 
 
+def breakdowns_of(log: bytes) -> dict[tuple[str, str, str | int], Figures]:
+    """(customer, date, hour or path) -> figures, as `days_of`; give it paths that are their own template, few a day."""
+    requests: dict[tuple[str, str, str | int], list[tuple[int, str]]] = defaultdict(list)
+    for line in log.decode(errors="surrogateescape").split("\n"):
+        fields = line.removesuffix("\r").split(" ")
+        if len(fields) == 6:
+            date, clock, customer, path, status, duration = fields
+            for part in (int(clock[:2]), path):
+                requests[customer, date, part].append((int(status), duration))
+    return {key: figures(of_part) for key, of_part in requests.items()}
+
+
 def figures(requests: list[tuple[int, str]]) -> Figures:
     """Of requests as (status, duration in seconds, as logged)."""
     total = len(requests)

@@ -6,17 +6,25 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import astuple
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import oracle
-from storage.contract import LedgerRow, Storage
-from storage.statistics import statistics
+from storage.breakdowns import tallies_of_hours, tallies_of_paths
+from storage.contract import Breakdown, LedgerRow, Storage
+from storage.counts import Kind
+from storage.statistics import figures, statistics
+from storage.tally import Tally
 
 SOURCES = Path(__file__).parents[1] / "src"
 WAIT_SECONDS = 60.0
+TALLIES: dict[Kind, Callable[[list[Breakdown]], Mapping[Any, Tally]]] = {
+    "hours": tallies_of_hours,
+    "paths": tallies_of_paths,
+}
 FIRST_DAY, LAST_DAY = 0, 100_000
 
 
@@ -120,6 +128,30 @@ class Pipeline:
             storage = self.open_storage()
             try:
                 return await storage.ledger()
+            finally:
+                await storage.aclose()
+                storage.close()
+
+        return asyncio.run(ask())
+
+    def until_broken_down(self) -> None:
+        """Wait until the breakdowns have all that the ledger has."""
+        self.until(lambda: all(row.pending is None for row in self.ledger()), "all is broken down")
+
+    def broken_down(self) -> dict[tuple[str, str, str | int], oracle.Figures]:
+        """Every figure of the breakdowns in the store, in the oracle's form."""
+
+        async def ask() -> dict[tuple[str, str, str | int], oracle.Figures]:
+            storage = self.open_storage()
+            kinds: tuple[Kind, ...] = ("hours", "paths")
+            try:
+                return {
+                    (name, (date(1970, 1, 1) + timedelta(days=day)).isoformat(), part): astuple(figures(tally))
+                    for name in await storage.customer_names()
+                    for kind in kinds
+                    for day, rows in (await storage.breakdowns(name, kind, FIRST_DAY, LAST_DAY)).items()
+                    for part, tally in TALLIES[kind](rows).items()
+                }
             finally:
                 await storage.aclose()
                 storage.close()

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from influxd import InfluxServer
+from log_processor.breakdowns import KINDS
+from log_processor.pending import Pending
 from request_log.parser import parse
+from storage.breakdowns import EMPTY
 from storage.contract import LedgerRow, Storage, StoredRequests
-from storage.counts import CountsKey, DayCounts, Position
+from storage.counts import BreakdownKey, CountsKey, DayCounts, Position
 from storage.influxdb import InfluxStorage
 from storage.sqlite import SqliteStorage
 from storage.text import pack, unpack
@@ -51,6 +54,14 @@ class Store:
             stored=len(requests),
             newest=int(requests.seconds.max()),
         )
+        pending = Pending("log", Position(0, 0))
+        pending.take(0, requests.to_count(), Position(0, len(lines)))
+        broken_down = {
+            BreakdownKey(group.customer, group.day, kind): pending.add(group, kind, EMPTY)[0]
+            for group in pending.groups()
+            for kind in KINDS
+        }
+        storage.write_breakdowns(broken_down)
         commit_counts(storage, counts, [ledger])
 
 

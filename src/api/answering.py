@@ -84,10 +84,11 @@ class Answers:
         if _is_held(request, built.tag):
             return Response(status_code=304, headers=built.headers)
         answer = built.answer
+        complete_through = now.broken_down_through_json if question.is_broken_down else now.complete_through_json
         headers = {**built.headers, **answer.headers}
         if question.format == "csv":
-            headers |= _beside_csv(request, answer, now)
-        return Response(now.complete_through_json.join(answer.parts), headers=headers, media_type=answer.media_type)
+            headers |= _beside_csv(request, answer, complete_through)
+        return Response(complete_through.join(answer.parts), headers=headers, media_type=answer.media_type)
 
     async def _build(self, question: Question, ledger_hash: bytes) -> _Tagged:
         answer = encode(await question.answer(self._storage, self._customers), question.format)
@@ -100,11 +101,11 @@ def _key(request: Request, today: date) -> _Request:
     return request.scope["path"], request.scope["query_string"], wanted_format(request), today
 
 
-def _beside_csv(request: Request, answer: Answer, now: Progress) -> dict[str, str]:
+def _beside_csv(request: Request, answer: Answer, complete_through: bytes) -> dict[str, str]:
     """The headers with what JSON has beside its list."""
     headers = {}
-    if now.complete_through is not None:
-        headers["Complete-Through"] = now.complete_through_json.decode().strip('"')
+    if complete_through != b"null":
+        headers["Complete-Through"] = complete_through.decode().strip('"')
     if answer.next_cursor is not None:
         query = request.url.include_query_params(cursor=answer.next_cursor).query
         headers["Link"] = f'<?{query}>; rel="next"'

@@ -8,6 +8,7 @@ from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 
 from api.answering import Answers
+from api.breakdown_routes import router as breakdown_router
 from api.head import Head
 from api.routes import router
 from service.logs import logger
@@ -40,6 +41,7 @@ def build_app(storage: Storage, retention_days: int) -> FastAPI:
     app.state.answers = Answers(storage)
     app.state.retention_days = retention_days
     app.include_router(router)
+    app.include_router(breakdown_router)
     app.add_middleware(Head)
     app.add_exception_handler(StorageUnavailable, _unavailable)
     app.add_exception_handler(StorageRefused, _refused)

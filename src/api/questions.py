@@ -26,6 +26,11 @@ class Question(ABC):
 
     format: Format
 
+    @property
+    def is_broken_down(self) -> bool:
+        """Whether it is answered from the breakdowns, which come a little after the counts."""
+        return False
+
     @abstractmethod
     async def answer(self, storage: Storage, customers: CustomerFigures) -> Listing:
         """The answer from what is in the store now, `customers` has it too; its `complete_through` is None."""

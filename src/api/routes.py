@@ -1,15 +1,9 @@
 """What can be asked. Each route asks the store, and has the answer built."""
 
 import time
-from collections.abc import Callable, Coroutine
-from operator import attrgetter
-from typing import Any
 
-from fastapi import APIRouter, HTTPException, Request, Response
-from fastapi.routing import APIRoute
+from fastapi import Request, Response
 
-from api.answering import Answers
-from api.dates import utc_today
 from api.documentation import AWAY, UNKNOWN, listing, service
 from api.models import CustomerList, Latencies, Statistics, Status, StatusCodes, StoreStatus
 from api.parameters import (
@@ -22,32 +16,11 @@ from api.parameters import (
     OneOrAll,
     Store,
 )
+from api.question_router import question_router
 from api.questions import CustomersQuestion, LatenciesQuestion, StatisticsQuestion, StatusCodesQuestion
 from api.status import store_status
 
-MAX_URL = 8_000
-"""Characters of path and query: three times as many as the longest that make sense."""
-
-
-class _Route(APIRoute):
-    """Answers a request that is known without reading its parameters again."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        read = super().get_route_handler()
-
-        async def handle(request: Request) -> Response:
-            if len(request.scope["raw_path"]) + len(request.scope["query_string"]) > MAX_URL:
-                raise HTTPException(414, f"The path and the query are longer than {MAX_URL} characters")
-            answers: Answers = request.app.state.answers
-            request.state.today = today = utc_today()
-            question = answers.known(request, today)
-            return await (answers.respond(request, question) if question is not None else read(request))
-
-        return handle
-
-
-# An operation is called as its function is.
-router = APIRouter(route_class=_Route, generate_unique_id_function=attrgetter("name"))
+router = question_router()
 
 
 @router.get(

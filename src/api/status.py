@@ -25,6 +25,11 @@ class Progress:
         self.complete_through = _utc_or_none(_complete_through(ledger, sightings))
         """That of all counts that are asked for after this, and not before."""
         self.complete_through_json = to_json(self.complete_through)
+        pending = [row.pending.oldest for row in ledger if row.pending is not None]
+        self.broken_down_through_json = self.complete_through_json
+        """The same of the breakdowns."""
+        if self.complete_through is not None and pending:
+            self.broken_down_through_json = to_json(min(self.complete_through, _utc(min(pending))))
 
 
 async def progress(storage: Storage) -> Progress:

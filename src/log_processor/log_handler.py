@@ -16,6 +16,7 @@ from functools import partial
 from itertools import islice
 from operator import itemgetter
 
+from log_processor.breakdowns import Breakdowns
 from log_processor.chunk import Batch, reject
 from log_processor.dead_letters import DeadLetters
 from log_processor.ending import leave
@@ -44,6 +45,8 @@ PAUSE_FACTOR = 3
 LONGEST_PAUSE_SECONDS = 5.0
 PAUSE_FACTOR_BEHIND = 20
 LONGEST_PAUSE_BEHIND_SECONDS = 30.0
+# At the end, when a signal gives a few seconds; what is left is read back by the next start.
+LAST_BREAKDOWNS_SECONDS = 2.0
 # Batches that wait for a sender, beside those being sent: a store that answers finds its next one ready.
 BATCHES_WAITING = 2
 
@@ -81,6 +84,7 @@ class LogHandler:
         self._whole_days: set[int] = set()
         """Days of which every row is in memory: the store had none when they were first counted."""
         self._uncounted: dict[str, Uncounted] = {}
+        self._breakdowns = Breakdowns(storage, ledger)
         self._uncommitted_logs: set[str] = set()
         self._uncommitted_lines = 0
         self._committed = time.monotonic()
@@ -94,7 +98,7 @@ class LogHandler:
         self._behind = batch.behind
         # Here, while they are in the processor's cache.
         store = self._storage.prepare(StoredRequests(batch.log, batch.start.generation, batch.requests))
-        batch = replace(batch, requests=batch.requests.numbers())
+        batch = replace(batch, requests=batch.requests.to_count())
         self._sending.append(self._senders.submit(_store, batch, store))
         waiting = len(self._sending) - self._storage.SENDERS - BATCHES_WAITING
         if waiting > 0:
@@ -102,7 +106,11 @@ class LogHandler:
 
     def epoch_wanted(self) -> bool:
         """Whether there is something to do at the end of an epoch in which no lines come."""
-        return self._reporter.is_due() or (self.is_busy() and self._pause_is_over())
+        return (
+            self._reporter.is_due()
+            or (self.is_busy() and self._pause_is_over())
+            or self._breakdowns.is_due(is_idle=True)
+        )
 
     def is_stored(self, log_name: str, fingerprint: str) -> bool:
         """Whether the store's ledger is at the place in the log that has this fingerprint."""
@@ -122,11 +130,26 @@ class LogHandler:
             any(batch.start == batch.end for batch in news)
             or self._pause_is_over()
             or self._uncommitted_lines >= self._storage.LINES_A_COMMIT
+            or self._breakdowns.is_full()
         )
         if self._uncommitted_logs and (due or self._stop.is_set()):
             self._commit()
+        self._break_down(is_idle=not news)
         if self._reporter.is_due():
             self._reporter.report()
+
+    def _break_down(self, is_idle: bool) -> None:
+        """Have counts broken down, where it is time. While a backlog is worked off it waits until the memory is full:
+        many requests at once cost little more than few."""
+        is_committed = not self._uncommitted_logs
+        if self._stop.is_set():
+            self._uncommitted_logs |= self._breakdowns.work_for(LAST_BREAKDOWNS_SECONDS)
+            if self._uncommitted_logs:
+                self._commit()
+        elif self._breakdowns.is_full():
+            self._uncommitted_logs |= self._breakdowns.work_for(math.inf)
+        elif self._breakdowns.is_due(is_idle) and not self._behind:
+            self._uncommitted_logs |= self._breakdowns.work(is_committed)
 
     def _stored_batches(self) -> list[Batch]:
         """The batches that are stored and not counted yet, in the order in which they came.
@@ -158,6 +181,7 @@ class LogHandler:
             self._uncommitted_lines += len(batch.requests)
             if batch.requests:
                 self._uncounted.setdefault(batch.log, Uncounted(batch.log, batch.start)).take(batch)
+                self._breakdowns.take(batch)
         if batches:
             _report(batches)
 
@@ -185,7 +209,9 @@ class LogHandler:
                     self._write(changed, [])
                     changed = {}
                 changed.update(self._add(uncounted, some))
-        ledger = [self._ledger[name] for name in self._uncommitted_logs]
+        ledger = [
+            replace(self._ledger[name], pending=self._breakdowns.pending(name)) for name in self._uncommitted_logs
+        ]
         self._write(changed, ledger)
         self._stored.update({row.log: row.fingerprint for row in ledger})
         has_counts = bool(self._uncounted)

@@ -69,7 +69,9 @@ class LogPartition(StatefulSourcePartition[Chunk, None]):
         if self._stopping():
             self._stopped = True
             ready = [collector for collector in self._collectors if not self._is_beginning(collector)]
-            return [chunk for collector in ready for chunk in collector.flush()]
+            chunks = [chunk for collector in ready for chunk in collector.flush()]
+            # The sink ends its work in an epoch in which something comes.
+            return chunks or [collector.nothing() for collector in ready]
         began = datetime.now(timezone.utc)
         chunks = self._new_logs()
         if self._epoch_bytes < EPOCH_BYTES:

@@ -14,6 +14,7 @@ from decimal import Decimal
 from functools import lru_cache
 from itertools import compress
 from operator import attrgetter
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,7 @@ from request_log.line import (
     SECONDS_A_DAY,
     Reason,
 )
+from request_log.path_template import path_template
 
 FIELDS = 6
 INVALID = -1
@@ -41,6 +43,7 @@ _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _CACHE_LIMIT = 100_000
 
 Integers = NDArray[np.int64]
+Meaning = TypeVar("Meaning")
 
 
 def _none() -> Integers:
@@ -78,9 +81,10 @@ class Requests:
         """A column: whose each request is."""
         return [self.names[customer] for customer in self.customers.tolist()]
 
-    def numbers(self) -> "Requests":
-        """The same without paths and durations as logged, which take most of the memory."""
-        return replace(self, paths=[], durations=[])
+    def to_count(self) -> "Requests":
+        """The same without durations as logged and with the templates of the paths: texts take most of the memory, and
+        of templates there are few."""
+        return replace(self, paths=list(map(_templates.__getitem__, self.paths)), durations=[])
 
     def select(self, selectors: Sequence[bool]) -> "Requests":
         """Those requests whose selector is true."""
@@ -109,14 +113,14 @@ class Rejected:
     digest: str = ""
 
 
-class _Cache(dict[str, int]):
+class _Cache(dict[str, Meaning], Generic[Meaning]):
     """What a field's text means, INVALID for what is not valid; computed once. Bounded: it starts anew when full."""
 
-    def __init__(self, compute: Callable[[str], int]) -> None:
+    def __init__(self, compute: Callable[[str], Meaning]) -> None:
         super().__init__()
         self._compute = compute
 
-    def __missing__(self, text: str) -> int:
+    def __missing__(self, text: str) -> Meaning:
         if len(self) >= _CACHE_LIMIT:
             self.clear()
         value = self[text] = self._compute(text)
@@ -148,6 +152,7 @@ def _latency(text: str) -> int:
 
 _statuses = _Cache(_status)
 _latencies = _Cache(_latency)
+_templates = _Cache(path_template)
 
 
 def parse(data: bytes, offset: int = 0, oldest_day: int = 0) -> tuple[Requests, list[Rejected]]:

@@ -11,14 +11,14 @@ Errors:
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple
 
 from request_log.line import Reason
 from request_log.parser import Requests
 from storage.changes import Changes, Mark
-from storage.counts import CountsKey, DayCounts, Position
+from storage.counts import BreakdownKey, CountsKey, DayCounts, Kind, Position
 
 
 class StorageError(Exception):
@@ -46,6 +46,24 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
+class Stretch:
+    """Requests of a log that are stored and counted but not broken down yet: from `start` to the ledger's position."""
+
+    start: Position
+    oldest: int
+    """Unix time (s) of the earliest of them."""
+    newest: int
+    ends: tuple[Position, ...]
+    """Where the requests of each generation end; there is one more for each that the log has left since `start`."""
+
+    def generations(self, end: Position) -> Iterator[tuple[int, range]]:
+        """Each generation that has requests before `end`, and the offsets at which they begin."""
+        passed = [position for position in self.ends if position.generation < end.generation]
+        for generation, offset in (*passed, end):
+            yield generation, range(self.start.offset if generation == self.start.generation else 0, offset)
+
+
+@dataclass(frozen=True, slots=True)
 class LedgerRow:
     """How far we are in one log. From `first` through `position`: lines read = stored + rejected."""
 
@@ -63,6 +81,8 @@ class LedgerRow:
     gaps: tuple[Gap, ...] = ()
     newest: int = 0
     """Unix time (s) of the latest request stored; 0 where there is none."""
+    pending: Stretch | None = None
+    """What the breakdowns lack; None: they count all that is stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +112,18 @@ class StoredRequests:
 class PackedCounts(NamedTuple):
     """A row of counts as it is stored, see storage.text."""
 
+    statuses: str
+    latencies: str
+    applied: str
+
+
+class Breakdown(NamedTuple):
+    """A row of a breakdown as it is stored, see storage.breakdowns. Rows that would grow too large are continued: each
+    has what the ones before it do not have."""
+
+    segment: int
+    """The row's number, from 0."""
+    names: str
     statuses: str
     latencies: str
     applied: str
@@ -138,6 +170,21 @@ class Storage(ABC):
         """Replace these rows of counts and, when they are stored, these rows of the ledger."""
 
     @abstractmethod
+    def read_breakdowns(self, keys: Collection[BreakdownKey]) -> dict[BreakdownKey, Breakdown]:
+        """The last row of each of these breakdowns that have any."""
+
+    @abstractmethod
+    def write_breakdowns(self, rows: Mapping[BreakdownKey, Breakdown]) -> None:
+        """Replace these rows."""
+
+    @abstractmethod
+    def read_requests(self, log: str, stretch: Stretch, end: Position) -> list[StoredRequests]:
+        """The stored requests of a stretch of a log that ends before `end`, a generation at a time, in the log's order.
+
+        An offset may be up to 15 bytes further into its line than where that begins.
+        """
+
+    @abstractmethod
     def report(self, sightings: Sequence[Sighting]) -> None:
         """Say where the logs are, and that this processor is alive: about once a second. StorageHeld when another one
         has taken over."""
@@ -163,6 +210,10 @@ class Storage(ABC):
     @abstractmethod
     async def packed_days(self, customer: str | None, first: int, last: int) -> dict[int, PackedCounts]:
         """The same, as it is stored."""
+
+    @abstractmethod
+    async def breakdowns(self, customer: str, kind: Kind, first: int, last: int) -> dict[int, list[Breakdown]]:
+        """All rows of a customer's breakdowns, of each day in the range that has any."""
 
     @abstractmethod
     async def knows(self, customer: str) -> bool:

@@ -2,7 +2,10 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal, NamedTuple
+
+Kind = Literal["hours", "paths"]
+"""By what a customer's day is broken down: the hour of the day, or the template of the path."""
 
 
 class Position(NamedTuple):
@@ -10,6 +13,14 @@ class Position(NamedTuple):
 
     generation: int
     offset: int
+
+
+class BreakdownKey(NamedTuple):
+    """Whose requests are broken down, of which UTC day (days since 1970-01-01), and by what."""
+
+    customer: str
+    day: int
+    kind: "Kind"
 
 
 CountsKey = tuple[str | None, int]

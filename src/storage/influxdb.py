@@ -15,12 +15,12 @@ import json
 import random
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from functools import partial
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 import httpx
@@ -32,6 +32,7 @@ from influxdb_client.rest import ApiException
 from request_log.line import SECONDS_A_DAY
 from storage.changes import Changes, Commit, Mark, changes, encode_customers
 from storage.contract import (
+    Breakdown,
     LedgerRow,
     PackedCounts,
     Sighting,
@@ -41,10 +42,12 @@ from storage.contract import (
     StorageRefused,
     StorageUnavailable,
     StoredRequests,
+    Stretch,
 )
-from storage.counts import CountsKey, DayCounts
+from storage.counts import BreakdownKey, CountsKey, DayCounts, Kind, Position
 from storage.holder import Holder
-from storage.line_protocol import request_lines, string_field, tag
+from storage.line_protocol import CELL_BYTES, request_lines, string_field, tag
+from storage.stored import requests_of
 from storage.text import (
     decode_ledger,
     decode_sighting,
@@ -70,6 +73,7 @@ _HOLDER_SILENT_SECONDS = 10.0
 _HOLDER_LOOK_SECONDS = 0.5
 _REMOVALS_A_REPORT = 10
 _KEYS_A_QUESTION = 200
+_POINTS_A_PART = 10_000
 _COMMITS_KEPT = 1_000
 _LATEST_COMMIT = "SELECT row FROM commits ORDER BY time DESC LIMIT 1"
 _LATEST_SLOT = "SELECT slot, holder FROM slots ORDER BY time DESC LIMIT 1"
@@ -108,8 +112,8 @@ class InfluxStorage(Storage):
         self._holder = str(Holder.this_process())
         self._beating: threading.Thread | None = None
         self._closed = threading.Event()
-        self._outdated: set[CountsKey] = set()
-        self._removable: list[tuple[CountsKey, int]] = []
+        self._outdated: set[_Place] = set()
+        self._removable: list[tuple[_Place, int]] = []
         http: dict[str, Any] = {
             "base_url": url,
             # Compressing its answer takes the server several times as long as all the rest of it.
@@ -168,19 +172,40 @@ class InfluxStorage(Storage):
                 by_day.setdefault(day, []).append(tag(customer))
             else:
                 rows = self._ask(f"SELECT row FROM all_day WHERE {_IN_RANGE}", _range(day, day))
-                found.update(((None, day), self._counts_to_replace((None, day), row)) for row in rows)
+                found.update(((None, day), _counts(self._to_replace(_place((None, day)), row))) for row in rows)
         for day, tags in by_day.items():
             for first in range(0, len(tags), _KEYS_A_QUESTION):
                 # In the order of time: the highest slot of a customer is the last.
                 for row in self._ask(*_rows_of(tags[first : first + _KEYS_A_QUESTION], day, day)):
                     key = (unquote(row["customer"]), day)
-                    found[key] = self._counts_to_replace(key, row)
+                    found[key] = _counts(self._to_replace(_place(key), row))
         return found
 
-    def _counts_to_replace(self, key: CountsKey, row: _Row) -> PackedCounts:
-        """The counts of a row that the next commit writes at another slot."""
-        self._outdated.add(key)
-        return _counts(row["row"])
+    def read_breakdowns(self, keys: Collection[BreakdownKey]) -> dict[BreakdownKey, Breakdown]:
+        found: dict[BreakdownKey, Breakdown] = {}
+        by_day: dict[int, dict[str, None]] = {}
+        for customer, day, _ in keys:
+            by_day.setdefault(day, {})[tag(customer)] = None
+        for day, of_day in by_day.items():
+            tags = list(of_day)
+            for first in range(0, len(tags), _KEYS_A_QUESTION):
+                # Segments come in the order of their names, and each in the order of time.
+                query = _rows_of(
+                    tags[first : first + _KEYS_A_QUESTION], day, day, "customer_breakdown", "kind, segment"
+                )
+                for row in self._ask(*query):
+                    key = BreakdownKey(unquote(row["customer"]), day, row["kind"])
+                    breakdown = _breakdown(row)
+                    if key in keys and (key not in found or breakdown.segment >= found[key].segment):
+                        found[key] = breakdown
+                        self._to_replace(_place_of_breakdown(key, breakdown.segment), row)
+        return found
+
+    def _to_replace(self, place: "_Place", row: _Row) -> str:
+        """What is in a row that is written again; at another slot, unless it is at this one already."""
+        if row["time"] % _DAY != self._slot:
+            self._outdated.add(place)
+        return str(row["row"])
 
     def commit(self, counts: Mapping[CountsKey, PackedCounts], ledger: Sequence[LedgerRow]) -> None:
         slot = self._slot if self._slot is not None else self._claim_slot(self._check_hold())
@@ -194,9 +219,59 @@ class InfluxStorage(Storage):
             self._commits += 1
         self._write([ledger_line(row, slot) for row in ledger])
         self._slot = slot
-        replaced = self._outdated & counts.keys()
-        self._outdated -= replaced
-        self._removable += [(key, slot) for key in replaced]
+        self._replaced(map(_place, counts), slot)
+
+    def write_breakdowns(self, rows: Mapping[BreakdownKey, Breakdown]) -> None:
+        slot = self._slot if self._slot is not None else self._claim_slot(self._check_hold())
+        self._slot = None
+        # By these a start finds the days that have rows at a slot without a claim.
+        self._write([breakdown_day_line(day, slot) for day in {key.day for key in rows}])
+        self._write([breakdown_line(key, row, slot) for key, row in rows.items()])
+        self._slot = slot
+        self._replaced((_place_of_breakdown(key, row.segment) for key, row in rows.items()), slot)
+
+    def _replaced(self, places: Iterable["_Place"], slot: int) -> None:
+        """These rows were written at this slot: those at lower ones can go."""
+        if self._outdated:
+            replaced = self._outdated.intersection(places)
+            self._outdated -= replaced
+            self._removable += [(place, slot) for place in replaced]
+
+    def read_requests(self, log: str, stretch: Stretch, end: Position) -> list[StoredRequests]:
+        found = []
+        for generation, offsets in stretch.generations(end):
+            cells = range(offsets.start // CELL_BYTES, offsets.stop // CELL_BYTES)
+            rows = []
+            for time_ns, customer, path, status, duration in self._points(log, generation, stretch):
+                cell = cells.start + (time_ns - cells.start) % _NANOSECONDS
+                if cell < cells.stop:
+                    # The last byte of the cell: not before its line begins, and before the next one does.
+                    offset = cell * CELL_BYTES + CELL_BYTES - 1
+                    rows.append((offset, time_ns // _NANOSECONDS, customer, path, status, duration))
+            found.append(StoredRequests(log, generation, requests_of(sorted(rows))))
+        return found
+
+    def _points(self, log: str, generation: int, stretch: Stretch) -> list[tuple[int, str, str, int, float]]:
+        """The points of a generation from the oldest to the newest second of a stretch, in no order: time, customer,
+        path, status, duration."""
+        query = 'SELECT customer_id, request_path, status_code, "duration" FROM api_requests'
+        query += f" WHERE log = $log AND generation = $generation AND {_IN_RANGE}"
+        times = {"start": stretch.oldest * _NANOSECONDS, "end": (stretch.newest + 1) * _NANOSECONDS}
+        parameters = self._question(query, {"log": tag(log), "generation": str(generation), **times})
+        texts: dict[str, str] = {}
+        points = []
+        # In parts, for there may be very many.
+        parameters |= {"chunked": "true", "chunk_size": str(_POINTS_A_PART)}
+        with _errors(), self._questions.stream("GET", "/query", params=parameters) as response:
+            if response.status_code != httpx.codes.OK:
+                response.read()
+            for part in response.iter_lines() if response.is_success else [response.text]:
+                for rows in _results_of(response.status_code, part):
+                    for row in rows:
+                        customer, path = row["customer_id"], row["request_path"]
+                        customer, path = texts.setdefault(customer, customer), texts.setdefault(path, path)
+                        points.append((row["time"], customer, path, row["status_code"], row["duration"]))
+        return points
 
     def report(self, sightings: Sequence[Sighting]) -> None:
         self._check_hold()
@@ -213,13 +288,9 @@ class InfluxStorage(Storage):
         self._delete('_measurement="commits"', _AFTER_ALL_LINES, last)
         self._commits_removed = self._commits
 
-    def _remove_lower_slots(self, key: CountsKey, slot: int) -> None:
+    def _remove_lower_slots(self, place: "_Place", slot: int) -> None:
         """Remove a row's points below the slot; if it fails, they stay, and are not asked for."""
-        customer, day = key
-        series = '_measurement="all_day"'
-        if customer is not None:
-            series = f'_measurement="customer_day" AND customer="{tag(customer)}"'
-        self._delete(series, day * _DAY, day * _DAY + slot - 1)
+        self._delete(place.series, place.day * _DAY, place.day * _DAY + slot - 1)
 
     def remove_expired(self, oldest_day: int) -> None:
         """InfluxDB does it by itself: the bucket's retention."""
@@ -301,9 +372,10 @@ class InfluxStorage(Storage):
 
     def _remove_rows_above(self, slot: int) -> None:
         """Remove the rows at slots above the latest that was claimed."""
-        times = [divmod(row["time"], _DAY) for row in self._ask("SELECT row FROM all_day, ledger", {})]
+        query = "SELECT row FROM all_day, breakdown_day, ledger"
+        times = [divmod(row["time"], _DAY) for row in self._ask(query, {})]
         for day in {day for day, of_row in times if of_row > slot}:
-            for measurement in ("all_day", "customer_day", "ledger", "commits"):
+            for measurement in ("all_day", "customer_day", "breakdown_day", "customer_breakdown", "ledger", "commits"):
                 self._delete(f'_measurement="{measurement}"', day * _DAY + slot + 1, (day + 1) * _DAY - 1)
 
     def _delete(self, series: str, first: int, last: int) -> None:
@@ -347,6 +419,16 @@ class InfluxStorage(Storage):
             rows = await self._ask_async(query, {**_range(first, last), "customer": tag(customer)})
         # In the order of time: the highest slot of a day is the last.
         return {row["time"] // _DAY: _counts(row["row"]) for row in rows}
+
+    async def breakdowns(self, customer: str, kind: Kind, first: int, last: int) -> dict[int, list[Breakdown]]:
+        query = f"SELECT row FROM customer_breakdown WHERE customer = $customer AND kind = $kind AND {_IN_RANGE}"
+        parameters = {**_range(first, last), "customer": tag(customer), "kind": kind}
+        found: dict[int, dict[int, Breakdown]] = {}
+        for row in await self._ask_async(f"{query} GROUP BY segment", parameters):
+            # In the order of time: the highest slot of a segment is the last.
+            breakdown = _breakdown(row)
+            found.setdefault(row["time"] // _DAY, {})[breakdown.segment] = breakdown
+        return {day: list(rows.values()) for day, rows in found.items()}
 
     async def knows(self, customer: str) -> bool:
         query = "SELECT row FROM customer_day WHERE customer = $customer LIMIT 1"
@@ -416,6 +498,24 @@ def _counts(row: str) -> PackedCounts:
     return PackedCounts(*row.split(" ", 2))
 
 
+def breakdown_line(key: BreakdownKey, breakdown: Breakdown, slot: int) -> bytes:
+    """A row of a customer's day, broken down."""
+    segment, *texts = breakdown
+    series = f"customer_breakdown,customer={tag(key.customer)},kind={key.kind},segment={segment}"
+    # `applied` alone may have spaces.
+    return f"{series} row={string_field(' '.join(texts))} {key.day * _DAY + slot}".encode()
+
+
+def _breakdown(row: _Row) -> Breakdown:
+    """The reverse of `breakdown_line`."""
+    return Breakdown(int(row["segment"]), *row["row"].split(" ", 3))
+
+
+def breakdown_day_line(day: int, slot: int) -> bytes:
+    """That breakdowns of this day were written at this slot."""
+    return f"breakdown_day row={string_field('')} {day * _DAY + slot}".encode()
+
+
 def ledger_line(row: LedgerRow, slot: int) -> bytes:
     """The ledger of one log."""
     return f"ledger,log={tag(row.log)} row={string_field(encode_ledger(row))} {_AFTER_ALL_LINES + slot}".encode()
@@ -448,11 +548,35 @@ def sighting_line(row: Sighting) -> bytes:
     return f"sightings,log={tag(row.log)} row={string_field(encode_sighting(row))} {_AFTER_ALL_LINES}".encode()
 
 
-def _rows_of(tags: Sequence[str], first: int, last: int) -> tuple[str, dict[str, int | str]]:
-    """The question for the rows of these customers in a range of days, and its parameters."""
+class _Place(NamedTuple):
+    """Where a row is, at whatever slot."""
+
+    series: str
+    """As a delete names it."""
+    day: int
+
+
+def _place(key: CountsKey) -> _Place:
+    customer, day = key
+    if customer is None:
+        return _Place('_measurement="all_day"', day)
+    return _Place(f'_measurement="customer_day" AND customer="{tag(customer)}"', day)
+
+
+def _place_of_breakdown(key: BreakdownKey, segment: int) -> _Place:
+    series = f'_measurement="customer_breakdown" AND customer="{tag(key.customer)}"'
+    return _Place(f'{series} AND kind="{key.kind}" AND segment="{segment}"', key.day)
+
+
+def _rows_of(
+    tags: Sequence[str], first: int, last: int, measurement: str = "customer_day", also_by: str = ""
+) -> tuple[str, dict[str, int | str]]:
+    """The question for the rows of these customers in a range of days, and its parameters. `also_by`: further tags that
+    tell rows apart."""
     named = {f"c{i}": name for i, name in enumerate(tags)}
     one_of_them = " OR ".join(f"customer = ${name}" for name in named)
-    query = f"SELECT row FROM customer_day WHERE ({one_of_them}) AND {_IN_RANGE} GROUP BY customer"
+    grouping = f"customer, {also_by}" if also_by else "customer"
+    query = f"SELECT row FROM {measurement} WHERE ({one_of_them}) AND {_IN_RANGE} GROUP BY {grouping}"
     return query, {**_range(first, last), **named}
 
 
@@ -481,9 +605,13 @@ def _rows(response: httpx.Response) -> list[_Row]:
 
 def _results(response: httpx.Response) -> list[list[_Row]]:
     """The rows that answer each statement of a question in InfluxQL, tags of GROUP BY included."""
-    if response.status_code != httpx.codes.OK:
-        raise _error(response.status_code, response.text)
-    return [_statement_rows(result) for result in response.json()["results"]]
+    return _results_of(response.status_code, response.text)
+
+
+def _results_of(status: int, text: str) -> list[list[_Row]]:
+    if status != httpx.codes.OK:
+        raise _error(status, text)
+    return [_statement_rows(result) for result in json.loads(text)["results"]]
 
 
 def _statement_rows(result: dict[str, Any]) -> list[_Row]:

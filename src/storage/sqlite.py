@@ -20,6 +20,7 @@ from request_log.line import SECONDS_A_DAY
 from request_log.parser import Requests
 from storage.changes import Changes, Commit, Mark, changes, encode_customers
 from storage.contract import (
+    Breakdown,
     LedgerRow,
     PackedCounts,
     Sighting,
@@ -28,10 +29,20 @@ from storage.contract import (
     StorageRefused,
     StorageUnavailable,
     StoredRequests,
+    Stretch,
 )
-from storage.counts import CountsKey, DayCounts, Position
+from storage.counts import BreakdownKey, CountsKey, DayCounts, Kind, Position
 from storage.holder import Holder
-from storage.text import decode_gaps, decode_rejected, encode_gaps, encode_rejected, unpack
+from storage.stored import requests_of
+from storage.text import (
+    decode_gaps,
+    decode_rejected,
+    decode_stretch,
+    encode_gaps,
+    encode_rejected,
+    encode_stretch,
+    unpack,
+)
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS sources (
@@ -56,6 +67,17 @@ CREATE TABLE IF NOT EXISTS customer_day (
     applied TEXT NOT NULL,           -- JSON: log -> [generation, offset]
     PRIMARY KEY (customer, day)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS customer_breakdown (
+    customer TEXT NOT NULL,
+    kind TEXT NOT NULL,              -- by what: hours or paths
+    day INTEGER NOT NULL,            -- UTC, since 1970-01-01
+    segment INTEGER NOT NULL,
+    names TEXT NOT NULL,             -- JSON, see breakdowns.py
+    statuses TEXT NOT NULL,          -- requests by part and HTTP status, see breakdowns.py
+    latencies TEXT NOT NULL,         -- requests by part and milliseconds, see breakdowns.py
+    applied TEXT NOT NULL,           -- JSON: log -> [generation, offset]
+    PRIMARY KEY (customer, kind, day, segment)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS commits (
     number INTEGER PRIMARY KEY,
     run INTEGER NOT NULL,
@@ -73,7 +95,8 @@ CREATE TABLE IF NOT EXISTS ledger (
     stored INTEGER NOT NULL,
     rejected TEXT NOT NULL,          -- JSON: reason -> lines
     gaps TEXT NOT NULL,              -- JSON: [[generation, offset, reason], ...]
-    newest INTEGER NOT NULL          -- Unix time, seconds
+    newest INTEGER NOT NULL,         -- Unix time, seconds
+    pending TEXT NOT NULL DEFAULT '' -- JSON: what the breakdowns lack, see text.py
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS sightings (
     log TEXT PRIMARY KEY,
@@ -84,8 +107,10 @@ CREATE TABLE IF NOT EXISTS sightings (
     bytes_behind INTEGER NOT NULL
 ) WITHOUT ROWID;
 """
-# Changes with the schema: a store of another one is refused.
-_VERSION = 2
+# Changes with the schema: a store of another one is refused, but for those that setup can bring up to it.
+_VERSION = 3
+_MIGRATIONS = {2: "ALTER TABLE ledger ADD COLUMN pending TEXT NOT NULL DEFAULT '';"}
+"""What setup does, by the schema that a store has; the tables that it lacks are made as in a new one."""
 _OFFSET_BITS = 40
 _BUSY_SECONDS = 5.0
 _QUESTION_SECONDS = 30.0
@@ -121,10 +146,13 @@ class SqliteStorage(Storage):
         with self._errors():
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with closing(self._connect("rwc", any_version=True)) as connection:
+                migration = ""
                 if connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
-                    self._check_version(connection)
+                    migration = _MIGRATIONS.get(_version(connection), "")
+                    if not migration:
+                        self._check_version(connection)
                 connection.execute("PRAGMA journal_mode=WAL")
-                connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version={_VERSION}; COMMIT;")
+                connection.executescript(f"BEGIN; {migration} {_SCHEMA} PRAGMA user_version={_VERSION}; COMMIT;")
 
     def begin(self) -> list[LedgerRow]:
         self._uncommitted.clear()
@@ -167,7 +195,7 @@ class SqliteStorage(Storage):
                 connection.execute("INSERT INTO commits (run, customers) VALUES (?, ?)", commit)
                 connection.execute("DELETE FROM commits WHERE number <= last_insert_rowid() - ?", (_COMMITS_KEPT,))
             connection.executemany(
-                f"INSERT OR REPLACE INTO ledger VALUES ({', '.join('?' * 12)})",
+                f"INSERT OR REPLACE INTO ledger VALUES ({', '.join('?' * 13)})",
                 (
                     (
                         row.log,
@@ -180,11 +208,42 @@ class SqliteStorage(Storage):
                         encode_rejected(row.rejected),
                         encode_gaps(row.gaps),
                         row.newest,
+                        encode_stretch(row.pending),
                     )
                     for row in ledger
                 ),
             )
         del self._uncommitted[: len(batches)]
+
+    def read_breakdowns(self, keys: Collection[BreakdownKey]) -> dict[BreakdownKey, Breakdown]:
+        query = "SELECT segment, names, statuses, latencies, applied FROM customer_breakdown"
+        query += " WHERE customer = ? AND day = ? AND kind = ? ORDER BY segment DESC LIMIT 1"
+        found = {}
+        with self._errors():
+            for key in keys:
+                row = self._writing().execute(query, key).fetchone()
+                if row is not None:
+                    found[key] = Breakdown(*row)
+        return found
+
+    def write_breakdowns(self, rows: Mapping[BreakdownKey, Breakdown]) -> None:
+        with self._errors(), self._writing() as connection:
+            connection.executemany(
+                "INSERT OR REPLACE INTO customer_breakdown VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                ((customer, kind, day, *row) for (customer, day, kind), row in rows.items()),
+            )
+
+    def read_requests(self, log: str, stretch: Stretch, end: Position) -> list[StoredRequests]:
+        query = "SELECT id, time, customer_id, request_path, status_code, duration FROM requests"
+        query += " WHERE id >= ? AND id < ? ORDER BY id"
+        found = []
+        with self._errors(), self._writing() as connection:
+            for generation, offsets in stretch.generations(end):
+                first_id = _source(connection, log, generation) << _OFFSET_BITS
+                rows = connection.execute(query, (first_id + offsets.start, first_id + offsets.stop))
+                requests = requests_of((number - first_id, *values) for number, *values in rows)
+                found.append(StoredRequests(log, generation, requests))
+        return found
 
     def report(self, sightings: Sequence[Sighting]) -> None:
         with self._errors(), self._writing() as connection:
@@ -197,6 +256,7 @@ class SqliteStorage(Storage):
         with self._errors(), self._writing() as connection:
             connection.execute("DELETE FROM requests WHERE time < ?", (oldest_day * SECONDS_A_DAY,))
             connection.execute("DELETE FROM customer_day WHERE day < ?", (oldest_day,))
+            connection.execute("DELETE FROM customer_breakdown WHERE day < ?", (oldest_day,))
 
     def close(self) -> None:
         if self._connection is not None:
@@ -236,6 +296,15 @@ class SqliteStorage(Storage):
         query = "SELECT day, statuses, latencies, applied FROM customer_day WHERE customer = ? AND day BETWEEN ? AND ?"
         rows = await self._ask(lambda connection: connection.execute(query, (customer or _ALL, first, last)).fetchall())
         return {day: PackedCounts(*counts) for day, *counts in rows}
+
+    async def breakdowns(self, customer: str, kind: Kind, first: int, last: int) -> dict[int, list[Breakdown]]:
+        query = "SELECT day, segment, names, statuses, latencies, applied FROM customer_breakdown"
+        query += " WHERE customer = ? AND kind = ? AND day BETWEEN ? AND ? ORDER BY day, segment"
+        found: dict[int, list[Breakdown]] = {}
+        rows = await self._ask(lambda connection: connection.execute(query, (customer, kind, first, last)).fetchall())
+        for day, *row in rows:
+            found.setdefault(day, []).append(Breakdown(*row))
+        return found
 
     async def knows(self, customer: str) -> bool:
         query = "SELECT 1 FROM customer_day WHERE customer = ? LIMIT 1"
@@ -311,11 +380,15 @@ class SqliteStorage(Storage):
         return connection
 
     def _check_version(self, connection: sqlite3.Connection) -> None:
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        version = _version(connection)
         if version != _VERSION:
+            what_to_do = (
+                "`python -m storage setup` brings it up to that."
+                if version in _MIGRATIONS
+                else "move the file away, and have the log read again from its beginning."
+            )
             raise StorageRefused(
-                f"The store {self._path} has schema {version}, and this program's is {_VERSION}: move the file away, "
-                "and have the log read again from its beginning."
+                f"The store {self._path} has schema {version}, and this program's is {_VERSION}: {what_to_do}"
             )
 
     def _writing(self) -> sqlite3.Connection:
@@ -361,6 +434,12 @@ class SqliteStorage(Storage):
             raise kind(f"SQLite store {self._path.name}: {error}") from error
 
 
+def _version(connection: sqlite3.Connection) -> int:
+    """The number of a store's schema."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(version)
+
+
 def _source(connection: sqlite3.Connection, log: str, generation: int) -> int:
     """The number of a log's generation, a new one where it has none."""
     connection.execute("INSERT OR IGNORE INTO sources (log, generation) VALUES (?, ?)", (log, generation))
@@ -400,6 +479,7 @@ def _ledger(connection: sqlite3.Connection) -> list[LedgerRow]:
             rejected=decode_rejected(row["rejected"]),
             gaps=decode_gaps(row["gaps"]),
             newest=row["newest"],
+            pending=decode_stretch(row["pending"]),
         )
         for row in _dicts(connection.execute("SELECT * FROM ledger ORDER BY log"))
     ]

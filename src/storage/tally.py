@@ -3,7 +3,7 @@ latencies, and a month of rows is merged for each answer."""
 
 from base64 import b64decode
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,8 +46,13 @@ class Tallies:
 
 def tally_of(packed: PackedCounts) -> Tally:
     """The tally of a stored row."""
-    statuses = decode_counter(packed.statuses)
-    return _tally(statuses, *counter_arrays(packed.latencies))
+    return tally_of_arrays(decode_counter(packed.statuses), *counter_arrays(packed.latencies))
+
+
+def tally_of_arrays(statuses: Mapping[int, int], latencies: Integers, counts: Integers) -> Tally:
+    """The tally of requests by HTTP status, and by latency in whole milliseconds, ascending."""
+    successful = sum(count for status, count in statuses.items() if status in _SUCCESS)
+    return Tally(sum(statuses.values()), successful, latencies, counts)
 
 
 def statuses_of(rows: Iterable[PackedCounts]) -> Counter[int]:
@@ -62,7 +67,7 @@ def tally(counts: DayCounts) -> Tally:
     """The tally of counts that are unpacked already."""
     latencies = sorted(counts.latencies)
     requests = list(map(counts.latencies.__getitem__, latencies))
-    return _tally(counts.statuses, np.array(latencies, np.int64), np.array(requests, np.int64))
+    return tally_of_arrays(counts.statuses, np.array(latencies, np.int64), np.array(requests, np.int64))
 
 
 def merge(tallies: Sequence[Tally]) -> Tally:
@@ -118,8 +123,3 @@ def _flat(texts: Sequence[tuple[int, str]]) -> tuple[Integers, Integers, Integer
             parts.append((np.full(len(values), group), values, counts))
     groups, values, counts = (np.concatenate(column) for column in zip(*parts, strict=True))
     return groups, values, counts
-
-
-def _tally(statuses: dict[int, int], latencies: Integers, counts: Integers) -> Tally:
-    successful = sum(count for status, count in statuses.items() if status in _SUCCESS)
-    return Tally(sum(statuses.values()), successful, latencies, counts)

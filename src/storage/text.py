@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from request_log.line import Reason
-from storage.contract import Gap, LedgerRow, PackedCounts, Sighting
+from storage.contract import Gap, LedgerRow, PackedCounts, Sighting, Stretch
 from storage.counts import DayCounts, Position
 
 Integers = NDArray[np.int64]
@@ -79,8 +79,17 @@ def add_to_counter(text: str, more: Mapping[int, int]) -> str:
         for value, count in more.items():
             counter[value] = counter.get(value, 0) + count
         return encode_counter(counter)
-    values = np.concatenate((values, np.fromiter(more.keys(), np.int64, len(more))))
-    counts = np.concatenate((counts, np.fromiter(more.values(), np.int64, len(more))))
+    more_values = np.fromiter(more.keys(), np.int64, len(more))
+    return _added(values, counts, more_values, np.fromiter(more.values(), np.int64, len(more)))
+
+
+def add_to_arrays(text: str, values: Integers, counts: Integers) -> str:
+    """The text of a counter to which these counts were added."""
+    return _added(*counter_arrays(text), values, counts)
+
+
+def _added(values: Integers, counts: Integers, more_values: Integers, more_counts: Integers) -> str:
+    values, counts = np.concatenate((values, more_values)), np.concatenate((counts, more_counts))
     order = values.argsort(kind="stable")
     values, counts = values[order], counts[order]
     starts = np.flatnonzero(np.diff(values, prepend=-1))
@@ -129,6 +138,19 @@ def decode_gaps(text: str) -> tuple[Gap, ...]:
     return tuple(Gap(Position(generation, offset), reason) for generation, offset, reason in json.loads(text))
 
 
+def encode_stretch(stretch: Stretch | None) -> str:
+    """`[[generation, offset], oldest, newest, [[generation, offset], ...]]`; nothing for None."""
+    return json.dumps([stretch.start, stretch.oldest, stretch.newest, stretch.ends]) if stretch is not None else ""
+
+
+def decode_stretch(text: str) -> Stretch | None:
+    """The reverse of `encode_stretch`."""
+    if not text:
+        return None
+    start, oldest, newest, ends = json.loads(text)
+    return Stretch(Position(*start), oldest, newest, tuple(Position(*end) for end in ends))
+
+
 def encode_ledger(row: LedgerRow) -> str:
     """A row of the ledger, as JSON; without the log's name."""
     return json.dumps(
@@ -142,6 +164,7 @@ def encode_ledger(row: LedgerRow) -> str:
             "rejected": encode_rejected(row.rejected),
             "gaps": encode_gaps(row.gaps),
             "newest": row.newest,
+            "pending": encode_stretch(row.pending),
         }
     )
 
@@ -160,6 +183,8 @@ def decode_ledger(log: str, text: str) -> LedgerRow:
         rejected=decode_rejected(row["rejected"]),
         gaps=decode_gaps(row["gaps"]),
         newest=row["newest"],
+        # Those of before there were breakdowns have none.
+        pending=decode_stretch(row.get("pending", "")),
     )
 
 

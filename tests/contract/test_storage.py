@@ -7,18 +7,23 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from influxd import InfluxServer
 from request_log.line import Reason
-from request_log.parser import parse
+from request_log.parser import Requests, parse
+from storage.breakdowns import encode_names
 from storage.changes import Changes, Mark
-from storage.contract import Gap, LedgerRow, Sighting, Storage, StorageRefused, StoredRequests
-from storage.counts import CountsKey, DayCounts, Position
+from storage.contract import Breakdown, Gap, LedgerRow, Sighting, Storage, StorageRefused, StoredRequests, Stretch
+from storage.counts import BreakdownKey, CountsKey, DayCounts, Position
 from storage.influxdb import InfluxStorage
 from storage.sqlite import SqliteStorage
+from storage.text import encode_counter
 from stores import Store, commit_counts, read_counts
 
 OpenStorage = Callable[[], Storage]
@@ -66,6 +71,7 @@ def ledger(offset: int = 100, log: str = "log") -> LedgerRow:
         rejected={Reason.FIELDS: 1, Reason.TIME: 1},
         gaps=(Gap(Position(2, 5), 'a "reason"'),),
         newest=1_700_000_000,
+        pending=Stretch(Position(3, offset - 7), 1_600_000_000, 1_700_000_000, (Position(2, 9), Position(3, offset))),
     )
 
 
@@ -346,4 +352,115 @@ def test_a_sqlite_store_of_another_schema_is_refused(tmp_path: Path) -> None:
     for action in (storage.set_up, storage.begin, lambda: asyncio.run(storage.ledger())):
         with pytest.raises(StorageRefused, match="has schema 0"):
             action()
+    storage.close()
+
+
+def breakdown(segment: int, offset: int, names: str = "[]") -> Breakdown:
+    return Breakdown(
+        segment, names, encode_counter({200: offset}), encode_counter({7: offset}), f'{{"log": [0, {offset}]}}'
+    )
+
+
+@pytest.mark.parametrize("customer", ODD_CUSTOMERS)
+def test_breakdowns_come_back_a_segment_after_the_other(open_storage: OpenStorage, customer: str) -> None:
+    names = encode_names(["/a", '/b"c\\', "/ü/{id}/…", "(other)"])
+    paths = BreakdownKey(customer, TODAY, "paths")
+    hours = BreakdownKey(customer, TODAY, "hours")
+    before = BreakdownKey(customer, TODAY - 1, "paths")
+    for run in range(2):
+        writing = open_storage()
+        writing.begin()
+        for segment in range(run, 12):
+            writing.write_breakdowns({paths: breakdown(segment, 100, names)})
+        writing.write_breakdowns({paths: breakdown(11, 200, names), hours: breakdown(0, 3), before: breakdown(0, 4)})
+        writing.close()
+    asking = open_storage()
+    unknown = BreakdownKey(customer, TODAY - 1, "hours")
+    assert asking.read_breakdowns([paths, hours, before, unknown, BreakdownKey("other", TODAY, "paths")]) == {
+        paths: breakdown(11, 200, names),
+        hours: breakdown(0, 3),
+        before: breakdown(0, 4),
+    }
+
+    async def ask() -> None:
+        found = await asking.breakdowns(customer, "paths", TODAY - 5, TODAY)
+        assert sorted(found) == [TODAY - 1, TODAY]
+        assert found[TODAY - 1] == [breakdown(0, 4)]
+        assert sorted(found[TODAY]) == [
+            *(breakdown(segment, 100, names) for segment in range(11)),
+            breakdown(11, 200, names),
+        ]
+        assert await asking.breakdowns(customer, "hours", TODAY, TODAY) == {TODAY: [breakdown(0, 3)]}
+        assert await asking.breakdowns(customer, "hours", TODAY - 9, TODAY - 1) == {}
+        await asking.aclose()
+
+    asyncio.run(ask())
+
+
+def test_the_stored_requests_of_a_stretch_are_read_back(open_storage: OpenStorage) -> None:
+    day = time.strftime("%Y-%m-%d", time.gmtime())
+    lines = [
+        f'{day} 00:00:{n % 60:02d} cu"s{n % 3} /a"b\\c{n % 4} {200 + n} 0.{n:04d}{"1" * (n % 7)}\n'.encode()
+        for n in range(100)
+    ]
+    offsets = [0, *accumulate(map(len, lines))]
+    writing = open_storage()
+    writing.begin()
+    for log, generation in (("log", 0), ("log", 1), ("other", 0)):
+        writing.prepare(StoredRequests(log, generation, parse(b"".join(lines))[0]))()
+        writing.commit({}, [])
+    midnight = TODAY * 86_400
+    for first, last in (
+        ((0, 0), (0, 100)),
+        ((0, 3), (0, 98)),
+        ((0, 50), (1, 50)),
+        ((1, 99), (1, 100)),
+        ((1, 100), (1, 100)),
+    ):
+        start, end = (Position(generation, offsets[line]) for generation, line in (first, last))
+        ends = tuple(Position(generation, offsets[-1]) for generation in range(start.generation, 2))
+        found = [
+            (stored.generation, *request)
+            for stored in writing.read_requests("log", Stretch(start, midnight, midnight + 59, ends), end)
+            for request in rows_of(stored.requests)
+        ]
+        expected = [
+            (generation, *request)
+            for generation in (0, 1)
+            for line, request in enumerate(rows_of(parse(b"".join(lines))[0]))
+            if first <= (generation, line) < last
+        ]
+        assert [row[:-1] for row in found] == [row[:-1] for row in expected]
+        assert all(true <= offset < true + 16 for (*_, offset), (*_, true) in zip(found, expected, strict=True))
+
+
+def rows_of(requests: Requests) -> list[tuple[Any, ...]]:
+    """The requests, but for their durations as logged."""
+    columns = (requests.statuses, requests.latencies, requests.seconds, requests.offsets)
+    return list(zip(requests.customer_ids(), requests.paths, *(column.tolist() for column in columns), strict=True))
+
+
+def test_a_sqlite_store_of_before_there_were_breakdowns_is_brought_up(tmp_path: Path) -> None:
+    path = tmp_path / "requests.sqlite"
+    storage = SqliteStorage(path)
+    storage.set_up()
+    storage.begin()
+    key: CountsKey = ("customer", TODAY)
+    commit_counts(storage, {key: counts({200: 3}, {5: 3})}, [ledger()])
+    storage.close()
+    with closing(sqlite3.connect(path)) as connection:
+        columns = "log, path, first_generation, first_offset, generation, offset, fingerprint, read, stored, rejected"
+        connection.executescript(
+            f"""
+            CREATE TABLE older AS SELECT {columns}, gaps, newest FROM ledger; DROP TABLE ledger;
+            ALTER TABLE older RENAME TO ledger; DROP TABLE customer_breakdown; PRAGMA user_version=2;
+            """
+        )
+    with pytest.raises(StorageRefused, match="storage setup"):
+        storage.begin()
+    storage.close()
+    storage.set_up()
+    assert storage.begin() == [replace(ledger(), pending=None)]
+    assert read_counts(storage, [key]) == {key: counts({200: 3}, {5: 3})}
+    assert storage.read_breakdowns([BreakdownKey("customer", TODAY, "paths")]) == {}
     storage.close()

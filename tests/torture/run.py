@@ -129,7 +129,7 @@ def _finish(victim: Victim, log: TortureLog, report: Report) -> None:
     seen, since = None, time.monotonic()
     while True:
         row = victim.ledger()
-        if row and row.position == log.end():
+        if row and row.position == log.end() and row.pending is None:
             break
         if row != seen:
             seen, since = row, time.monotonic()
@@ -156,6 +156,12 @@ def _compare(victim: Victim, truth: Truth, report: Report) -> None:
             excess = (ours[0] if ours else 0) - (theirs[0] if theirs else 0)
             report.lost += max(0, -excess)
             report.doubled += max(0, excess)
+
+    broken_down = victim.pipeline.broken_down()
+    for part in sorted(broken_down.keys() | truth.breakdowns.keys(), key=str):
+        ours, theirs = broken_down.get(part), truth.breakdowns.get(part)
+        if ours != theirs:
+            differ(f"{part[0]} on {part[1]}, {part[2]}: {ours} in the store, {theirs} in the log")
 
     row = victim.ledger()
     assert row is not None

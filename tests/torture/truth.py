@@ -34,6 +34,7 @@ class Truth:
     """What has to be in the store."""
 
     figures: dict[tuple[str | None, str], oracle.Figures]
+    breakdowns: dict[tuple[str, str, str | int], oracle.Figures] = field(default_factory=dict)
     read: int = 0
     stored: int = 0
     dead_letters: list[DeadLetter] = field(default_factory=list)
@@ -58,6 +59,7 @@ def truth_of(files: list[Path]) -> Truth:
             else:
                 truth.dead_letters.append(_dead_letter(generation, offset, reason, line))
     truth.figures = oracle.days_of(b"\n".join(valid))
+    truth.breakdowns = oracle.breakdowns_of(b"\n".join(valid))
     return truth
 
 

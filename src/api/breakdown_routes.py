@@ -1,0 +1,78 @@
+"""The routes to what can be asked about parts of a customer's days."""
+
+from typing import Annotated
+
+from fastapi import Depends, Query, Request, Response
+
+from api.breakdown_models import Paths, Series
+from api.breakdowns import PathsQuestion, SeriesQuestion
+from api.documentation import UNKNOWN, listing
+from api.parameters import AnswerFormat, Answering, Dates, OneInPath
+from api.question_router import question_router
+from api.times import Interval, IsoTime, TimeRange, time_range
+
+MAX_PATHS = 500
+
+router = question_router()
+
+
+async def _times(
+    request: Request,
+    interval: Annotated[Interval, Query(description="How long each point is: a UTC minute, hour or day.")] = "hour",
+    start: Annotated[
+        IsoTime | None,
+        Query(
+            alias="from",
+            description="From the interval that this time is in; it is in UTC where it names no zone. Left out: the "
+            "last day of minutes, the last seven days of hours, all that is kept of days.",
+            examples=["2026-11-24T13:00:00Z"],
+        ),
+    ] = None,
+    end: Annotated[
+        IsoTime | None,
+        Query(
+            alias="to",
+            description="Up to this time, exclusive; the interval that it is in is included. Left out: the end of "
+            "today.",
+            examples=["2026-11-24T14:00:00Z"],
+        ),
+    ] = None,
+) -> TimeRange:
+    return time_range(interval, start, end, request.state.today, request.app.state.retention_days)
+
+
+@router.get(
+    "/customers/{customer_id:path}/series",
+    tags=["statistics"],
+    summary="The statistics of one customer over time",
+    response_model=Series,
+    responses={**UNKNOWN, **listing("customer_series")},
+)
+async def customer_series(
+    request: Request,
+    answers: Answering,
+    times: Annotated[TimeRange, Depends(_times)],
+    format: AnswerFormat,
+    customer_id: OneInPath,
+) -> Response:
+    """The figures of each minute, hour or day: up to 1,500 of them."""
+    return await answers.respond_anew(request, SeriesQuestion(format, customer_id, times))
+
+
+@router.get(
+    "/customers/{customer_id:path}/paths",
+    tags=["statistics"],
+    summary="The paths that one customer asked for",
+    response_model=Paths,
+    responses={**UNKNOWN, **listing("customer_paths")},
+)
+async def customer_paths(
+    request: Request,
+    answers: Answering,
+    dates: Dates,
+    format: AnswerFormat,
+    customer_id: OneInPath,
+    limit: Annotated[int, Query(ge=1, le=MAX_PATHS, description="How many paths at most.")] = 100,
+) -> Response:
+    """The figures of each path over the range."""
+    return await answers.respond_anew(request, PathsQuestion(format, dates, customer_id, limit))

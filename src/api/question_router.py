@@ -1,0 +1,36 @@
+"""The routers: what all routes have in common."""
+
+from collections.abc import Callable, Coroutine
+from operator import attrgetter
+from typing import Any
+
+from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi.routing import APIRoute
+
+from api.answering import Answers
+from api.dates import utc_today
+
+MAX_URL = 8_000
+"""Characters of path and query: three times as many as the longest that make sense."""
+
+
+class _Route(APIRoute):
+    """Answers a request that is known without reading its parameters again."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        read = super().get_route_handler()
+
+        async def handle(request: Request) -> Response:
+            if len(request.scope["raw_path"]) + len(request.scope["query_string"]) > MAX_URL:
+                raise HTTPException(414, f"The path and the query are longer than {MAX_URL} characters")
+            answers: Answers = request.app.state.answers
+            request.state.today = today = utc_today()
+            question = answers.known(request, today)
+            return await (answers.respond(request, question) if question is not None else read(request))
+
+        return handle
+
+
+def question_router() -> APIRouter:
+    """A router, of which an operation is called as its function is."""
+    return APIRouter(route_class=_Route, generate_unique_id_function=attrgetter("name"))

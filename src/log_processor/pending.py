@@ -1,0 +1,197 @@
+"""Requests that are counted and not broken down yet, and how they get into the rows of breakdowns, each exactly once.
+
+A row says in `applied` through which position of each log it is counted, as a row of counts does.
+"""
+
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from itertools import count
+from typing import NamedTuple, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from request_log.parser import Requests
+from storage.breakdowns import LATENCY_BITS, MOST_PATHS, OTHER, STATUS_BITS, decode_names, encode_names
+from storage.contract import Breakdown, Stretch
+from storage.counts import Kind, Position
+from storage.line_protocol import CELL_BYTES
+from storage.text import Integers, add_to_arrays, decode_applied, encode_applied, encode_counter
+
+# A row is continued by another one before it would be larger: InfluxDB takes no field beyond 1 MiB.
+MOST_CHARACTERS = 900_000
+NO_COUNTS = encode_counter({})
+# Offsets are below it.
+_OFFSET_BITS = 48
+
+
+class Group(NamedTuple):
+    """The requests of one customer's one day."""
+
+    customer: str
+    day: int
+    requests: slice
+
+
+class _Columns(NamedTuple):
+    """Requests as numbers, columns of equal length."""
+
+    customers: NDArray[np.int32]
+    hours: NDArray[np.int32]
+    """Since 1970-01-01."""
+    paths: NDArray[np.int32]
+    statuses: NDArray[np.int16]
+    latencies: NDArray[np.int32]
+    positions: Integers
+    """Generation, from that of the beginning, and offset."""
+
+    def select(self, which: "slice | NDArray[np.bool_] | Integers") -> "_Columns":
+        """These requests."""
+        return _Columns._make(column[which] for column in self)
+
+
+class Pending:
+    """Requests of one log, in its order without gaps."""
+
+    def __init__(self, log: str, start: Position) -> None:
+        self.log = log
+        self.start = self.end = start
+        self.lines = 0
+        self._oldest = sys.maxsize
+        self._newest = 0
+        self._ends: dict[int, Position] = {}
+        self._customers: dict[str, int] = {}
+        self._paths: defaultdict[str, int] = defaultdict(count().__next__)
+        self._parts: list[_Columns] = []
+        self._sorted: _Columns | None = None
+        self._templates: list[str] = []
+
+    @property
+    def stretch(self) -> Stretch:
+        """All of them."""
+        return Stretch(self.start, self._oldest, self._newest, tuple(self._ends.values()))
+
+    @property
+    def paths(self) -> int:
+        """How many different ones there are."""
+        return len(self._paths)
+
+    def take(self, generation: int, requests: Requests, end: Position) -> None:
+        """Take in the next requests, with the templates of their paths, through `end`."""
+        customers, paths = self._customers, self._paths
+        own = np.array([customers.setdefault(name, len(customers)) for name in requests.names], np.int32)
+        columns = _Columns(
+            own[requests.customers],
+            (requests.seconds // 3600).astype(np.int32),
+            np.fromiter(map(paths.__getitem__, requests.paths), np.int32, len(requests)),
+            requests.statuses.astype(np.int16),
+            requests.latencies.astype(np.int32),
+            self._place(generation, requests.offsets),
+        )
+        self._parts.append(columns)
+        self.lines += len(requests)
+        self._oldest = min(self._oldest, int(requests.seconds.min()))
+        self._newest = max(self._newest, int(requests.seconds.max()))
+        self._ends[generation] = (
+            end if end.generation == generation else Position(generation, int(requests.offsets[-1]) + 1)
+        )
+        self.end = end
+
+    def groups(self) -> Iterator[Group]:
+        """All of them by customer and day; from here on nothing more is taken in."""
+        self._templates = list(self._paths)
+        columns = _Columns._make(map(np.concatenate, zip(*self._parts, strict=True)))
+        self._parts.clear()
+        days = columns.hours // 24
+        first = int(days.min())
+        # By days, for a question to the store is about one.
+        keys = (days - first) * np.int64(len(self._customers)) + columns.customers
+        if int(keys.max()) < 1 << 16:
+            # Ten times as fast.
+            keys = keys.astype(np.uint16)
+        # Each group stays in the log's order.
+        order = keys.argsort(kind="stable")
+        self._sorted = columns.select(order)
+        keys = keys[order].astype(np.int64)
+        starts = np.flatnonzero(np.diff(keys, prepend=-1))
+        return self._groups(first, keys[starts], np.append(starts, len(keys)))
+
+    def _groups(self, first_day: int, keys: Integers, bounds: Integers) -> Iterator[Group]:
+        names = list(self._customers)
+        for place, key in enumerate(keys):
+            day, customer = divmod(int(key), len(names))
+            yield Group(names[customer], first_day + day, slice(int(bounds[place]), int(bounds[place + 1])))
+
+    def add(self, group: Group, kind: Kind, row: Breakdown) -> list[Breakdown]:
+        """The row with the group's requests, but without those that are already counted there; behind it, where it
+        would become too large, those that continue it. Each has to be stored before the next one is."""
+        assert self._sorted is not None
+        columns = self._sorted.select(group.requests)
+        through = decode_applied(row.applied).get(self.log, self.start)
+        if through > self.start:
+            columns = columns.select(columns.positions >= self._place(through.generation, through.offset))
+        return self._add(columns, max(self.end, through), kind, row)
+
+    def _add(self, columns: _Columns, through: Position, kind: Kind, row: Breakdown) -> list[Breakdown]:
+        """`columns`: requests in the log's order. `through`: where the row is counted then."""
+        added = self._added(columns, through, kind, row)
+        if characters_of(added) <= MOST_CHARACTERS:
+            return [added]
+        if row.latencies != NO_COUNTS:
+            return self._add(
+                columns, through, kind, row._replace(segment=row.segment + 1, statuses=NO_COUNTS, latencies=NO_COUNTS)
+            )
+        half = len(columns.positions) // 2
+        *rows, last = self._add(columns.select(slice(half)), self._begin(columns.positions[half]), kind, row)
+        later = self._add(columns.select(slice(half, None)), through, kind, last)
+        return [*rows, *later] if later[0].segment == last.segment else [*rows, last, *later]
+
+    def _added(self, columns: _Columns, through: Position, kind: Kind, row: Breakdown) -> Breakdown:
+        applied = {**decode_applied(row.applied), self.log: through}
+        # Most rows have the same: in memory it is there once.
+        row = row._replace(applied=sys.intern(encode_applied(applied)))
+        if not len(columns.hours):
+            return row
+        if kind == "hours":
+            parts = (columns.hours % 24).astype(np.int64)
+        else:
+            parts, names = self._places(columns.paths, decode_names(row.names))
+            row = row._replace(names=encode_names(names))
+        statuses = np.unique((parts << STATUS_BITS) | columns.statuses, return_counts=True)
+        latencies = np.unique((parts << LATENCY_BITS) | columns.latencies, return_counts=True)
+        return row._replace(
+            statuses=add_to_arrays(row.statuses, *statuses), latencies=add_to_arrays(row.latencies, *latencies)
+        )
+
+    def _places(self, paths: NDArray[np.int32], names: list[str]) -> tuple[Integers, list[str]]:
+        """The places of paths in the names of a row, and these names with the new ones, in the order in which they
+        came."""
+        known = {name: place for place, name in enumerate(names)}
+        present = np.unique(paths)
+        templates = [self._templates[number] for number in present.tolist()]
+        if not known.keys() >= set(templates):
+            _, first = np.unique(paths, return_index=True)
+            for name in (templates[place] for place in first.argsort()):
+                if name not in known and len(names) < MOST_PATHS:
+                    known[name] = len(names)
+                    names.append(name)
+            if len(names) == MOST_PATHS and not known.keys() >= set(templates):
+                names.append(OTHER)
+        places = np.array([known.get(name, MOST_PATHS) for name in templates], np.int64)
+        return places[present.searchsorted(paths)], names
+
+    def _place(self, generation: int, offsets: "Integers | int") -> Integers:
+        """Positions, in one integer each."""
+        return cast(Integers, ((generation - self.start.generation) << _OFFSET_BITS) + offsets)
+
+    def _begin(self, place: np.int64) -> Position:
+        """Where a request begins, or some bytes before it, but after the one before; also where what was read back from
+        the store has it some bytes later."""
+        generation, offset = divmod(int(place), 1 << _OFFSET_BITS)
+        return Position(self.start.generation + generation, offset // CELL_BYTES * CELL_BYTES)
+
+
+def characters_of(row: Breakdown) -> int:
+    """How large a row is, but for `applied`, which most rows share."""
+    return len(row.names) + len(row.statuses) + len(row.latencies)
