@@ -52,3 +52,19 @@ class Series(Listing, Customer):
     to_time: datetime = Field(serialization_alias="to", description="UTC, exclusive: when the last interval ends.")
     complete_through: CompleteThrough
     points: list[Point] = Field(description="Each interval that has requests, oldest first.")
+
+
+class LoggedRequest(BaseModel):
+    """A request as it was logged."""
+
+    time: datetime = Field(description="UTC.", examples=["2026-11-24T06:29:58Z"])
+    path: str = Field(description="As logged.", examples=["/users/123/orders?page=2"])
+    status: int = Field(examples=[503])
+    duration: float = Field(description="Seconds.", examples=[2.004])
+
+
+class LatestRequests(Range, Customer):
+    """The latest requests of a customer themselves."""
+
+    ROWS = "requests"
+    requests: list[LoggedRequest] = Field(description="The latest first.")

@@ -4,14 +4,16 @@ from typing import Annotated
 
 from fastapi import Depends, Query, Request, Response
 
-from api.breakdown_models import Paths, Series
-from api.breakdowns import PathsQuestion, SeriesQuestion
+from api.breakdown_models import LatestRequests, Paths, Series
+from api.breakdowns import LatestRequestsQuestion, PathsQuestion, SeriesQuestion
 from api.documentation import UNKNOWN, listing
 from api.parameters import AnswerFormat, Answering, Dates, OneInPath
 from api.question_router import question_router
 from api.times import Interval, IsoTime, TimeRange, time_range
+from storage.counts import Outcome
 
 MAX_PATHS = 500
+MAX_REQUESTS = 1_000
 
 router = question_router()
 
@@ -76,3 +78,25 @@ async def customer_paths(
 ) -> Response:
     """The figures of each path over the range."""
     return await answers.respond_anew(request, PathsQuestion(format, dates, customer_id, limit))
+
+
+@router.get(
+    "/customers/{customer_id:path}/requests",
+    tags=["statistics"],
+    summary="The latest requests of one customer",
+    response_model=LatestRequests,
+    responses={**UNKNOWN, **listing("customer_requests")},
+)
+async def customer_requests(
+    request: Request,
+    answers: Answering,
+    dates: Dates,
+    format: AnswerFormat,
+    customer_id: OneInPath,
+    status: Annotated[
+        Outcome, Query(description="`successful`: a status from 200 to 399; `failed`: any other.")
+    ] = "all",
+    limit: Annotated[int, Query(ge=1, le=MAX_REQUESTS, description="How many requests at most.")] = 100,
+) -> Response:
+    """The requests themselves, as they were logged."""
+    return await answers.respond_anew(request, LatestRequestsQuestion(format, dates, customer_id, status, limit))

@@ -1,18 +1,25 @@
-"""What can be asked about parts of a customer's days: intervals of time, and paths."""
+"""What can be asked about parts of a customer's days: intervals of time, paths, and single requests."""
 
 from dataclasses import asdict, dataclass
 
 from fastapi import HTTPException
 
-from api.breakdown_models import PathFigures, Paths, Point, Series
+from api.breakdown_models import LatestRequests, LoggedRequest, PathFigures, Paths, Point, Series
 from api.customer_figures import CustomerFigures
 from api.dates import DateRange
 from api.questions import Question, unknown
+from api.refusals import refusal
 from api.times import SECONDS, TimeRange, from_unix
+from storage import contract
 from storage.breakdowns import tallies_of_hours, tallies_of_paths
 from storage.contract import Storage
+from storage.counts import Outcome
 from storage.statistics import figures
-from storage.tally import Tally, tally_of
+from storage.stored import milliseconds
+from storage.tally import Tally, tally_of, tally_of_requests
+
+MOST_REQUESTS = 200_000
+"""So many are read at most for a series of minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +56,8 @@ class SeriesQuestion(Question):
         days = self.times.days
         if not days:
             return {}
+        if self.times.interval == "minute":
+            return await self._minutes(storage)
         if self.times.interval == "day":
             rows = await storage.packed_days(self.customer_id, days[0], days[-1])
             return {day * SECONDS["day"]: tally_of(row) for day, row in rows.items()}
@@ -58,6 +67,23 @@ class SeriesQuestion(Question):
             for day, segments in broken_down.items()
             for hour, tally in tallies_of_hours(segments).items()
         }
+
+    async def _minutes(self, storage: Storage) -> dict[int, Tally]:
+        """From the requests themselves: as many rows as there are minutes and latencies would hardly be fewer."""
+        times = self.times
+        requests = await storage.requests(self.customer_id, times.start, times.end, "all", MOST_REQUESTS + 1)
+        if len(requests) > MOST_REQUESTS:
+            raise refusal(
+                "from",
+                from_unix(times.start),
+                f"from {from_unix(times.start)} to {from_unix(times.end)} there are more than {MOST_REQUESTS:,} "
+                "requests: minutes can be asked for of a shorter time",
+            )
+        minutes: dict[int, list[tuple[int, int]]] = {}
+        for request in requests:
+            minute = request.second // SECONDS["minute"] * SECONDS["minute"]
+            minutes.setdefault(minute, []).append((request.status, milliseconds(request.duration)))
+        return {minute: tally_of_requests(of_minute) for minute, of_minute in minutes.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +113,59 @@ class PathsQuestion(Question):
             total=len(found),
             paths=[PathFigures(path=path, **asdict(figures(tally))) for path, tally in most[: self.limit]],
         )
+
+
+@dataclass(frozen=True, slots=True)
+class LatestRequestsQuestion(Question):
+    """The latest requests themselves."""
+
+    dates: DateRange
+    customer_id: str
+    outcome: Outcome
+    limit: int
+
+    async def answer(self, storage: Storage, customers: CustomerFigures) -> LatestRequests:
+        days = self.dates.days
+        rows = await storage.packed_days(self.customer_id, days[0], days[-1]) if days else {}
+        if not rows:
+            await _must_be_known(storage, self.customer_id)
+        found: list[contract.LoggedRequest] = []
+        for day in sorted(rows, reverse=True):
+            for start, end in await self._where(storage, day, self._wanted(tally_of(rows[day]))):
+                found += await storage.requests(self.customer_id, start, end, self.outcome, self.limit - len(found))
+                if len(found) == self.limit:
+                    break
+            if len(found) == self.limit:
+                break
+        return LatestRequests(
+            customer_id=self.customer_id,
+            from_date=self.dates.from_date,
+            to_date=self.dates.to_date,
+            complete_through=None,
+            requests=[
+                LoggedRequest(
+                    time=from_unix(request.second), path=request.path, status=request.status, duration=request.duration
+                )
+                for request in found
+            ],
+        )
+
+    async def _where(self, storage: Storage, day: int, wanted: int) -> list[tuple[int, int]]:
+        """Stretches of the day (Unix time, s) that have all of so many requests, the latest first: its hours, or all of
+        it where the hours are not counted yet. To look for few among many takes long, so not everywhere."""
+        if not wanted:
+            return []
+        start = day * SECONDS["day"]
+        broken_down = await storage.breakdowns(self.customer_id, "hours", day, day)
+        hours = {hour: self._wanted(tally) for hour, tally in tallies_of_hours(broken_down.get(day, [])).items()}
+        if sum(hours.values()) < wanted:
+            return [(start, start + SECONDS["day"])]
+        begins = [start + hour * SECONDS["hour"] for hour in sorted(hours, reverse=True) if hours[hour]]
+        return [(begin, begin + SECONDS["hour"]) for begin in begins]
+
+    def _wanted(self, tally: Tally) -> int:
+        failed = tally.total - tally.successful
+        return {"all": tally.total, "failed": failed, "successful": tally.successful}[self.outcome]
 
 
 async def _must_be_known(storage: Storage, customer_id: str) -> None:

@@ -18,7 +18,7 @@ from typing import ClassVar, NamedTuple
 from request_log.line import Reason
 from request_log.parser import Requests
 from storage.changes import Changes, Mark
-from storage.counts import BreakdownKey, CountsKey, DayCounts, Kind, Position
+from storage.counts import BreakdownKey, CountsKey, DayCounts, Kind, Outcome, Position
 
 
 class StorageError(Exception):
@@ -129,6 +129,17 @@ class Breakdown(NamedTuple):
     applied: str
 
 
+class LoggedRequest(NamedTuple):
+    """A request as it was logged; whose it is was asked for."""
+
+    second: int
+    """Unix time."""
+    path: str
+    status: int
+    duration: float
+    """Seconds."""
+
+
 class Storage(ABC):
     """A connection to the store.
 
@@ -214,6 +225,11 @@ class Storage(ABC):
     @abstractmethod
     async def breakdowns(self, customer: str, kind: Kind, first: int, last: int) -> dict[int, list[Breakdown]]:
         """All rows of a customer's breakdowns, of each day in the range that has any."""
+
+    @abstractmethod
+    async def requests(self, customer: str, start: int, end: int, outcome: Outcome, limit: int) -> list[LoggedRequest]:
+        """The latest requests of a customer from `start` until before `end` (Unix time, s), at most `limit`; the latest
+        first, of one second those that lie further on in their log. As far as the ledger is, or further."""
 
     @abstractmethod
     async def knows(self, customer: str) -> bool:

@@ -7,6 +7,8 @@ from typing import Literal, NamedTuple
 Kind = Literal["hours", "paths"]
 """By what a customer's day is broken down: the hour of the day, or the template of the path."""
 
+Outcome = Literal["all", "failed", "successful"]
+
 
 class Position(NamedTuple):
     """A place in a log: how often the log had been rotated, and the byte offset in that generation's file. Ordered."""

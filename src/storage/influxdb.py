@@ -34,6 +34,7 @@ from storage.changes import Changes, Commit, Mark, changes, encode_customers
 from storage.contract import (
     Breakdown,
     LedgerRow,
+    LoggedRequest,
     PackedCounts,
     Sighting,
     Storage,
@@ -44,9 +45,9 @@ from storage.contract import (
     StoredRequests,
     Stretch,
 )
-from storage.counts import BreakdownKey, CountsKey, DayCounts, Kind, Position
+from storage.counts import BreakdownKey, CountsKey, DayCounts, Kind, Outcome, Position
 from storage.holder import Holder
-from storage.line_protocol import CELL_BYTES, request_lines, string_field, tag
+from storage.line_protocol import CELL_BYTES, bucket, request_lines, string_field, tag
 from storage.stored import requests_of
 from storage.text import (
     decode_ledger,
@@ -81,6 +82,11 @@ _HOLDER = "SELECT row FROM holder"
 _LEDGER = "SELECT row FROM ledger GROUP BY log"
 _SIGHTINGS = "SELECT row FROM sightings GROUP BY log"
 _IN_RANGE = "time >= $start AND time < $end"
+_OUTCOMES: dict[Outcome, str] = {
+    "all": "",
+    "failed": " AND (status_code < 200 OR status_code >= 400)",
+    "successful": " AND status_code >= 200 AND status_code < 400",
+}
 _BAD_REQUEST = {400, 413}
 _REFUSALS = {401, 403, 404, 422}
 
@@ -429,6 +435,20 @@ class InfluxStorage(Storage):
             breakdown = _breakdown(row)
             found.setdefault(row["time"] // _DAY, {})[breakdown.segment] = breakdown
         return {day: list(rows.values()) for day, rows in found.items()}
+
+    async def requests(self, customer: str, start: int, end: int, outcome: Outcome, limit: int) -> list[LoggedRequest]:
+        query = 'SELECT request_path, status_code, "duration" FROM api_requests WHERE bucket = $bucket'
+        query += f" AND customer_id = $customer AND {_IN_RANGE}{_OUTCOMES[outcome]} ORDER BY time DESC LIMIT {limit}"
+        parameters = {
+            "bucket": str(bucket(customer)),
+            "customer": customer,
+            "start": start * _NANOSECONDS,
+            "end": end * _NANOSECONDS,
+        }
+        return [
+            LoggedRequest(row["time"] // _NANOSECONDS, row["request_path"], row["status_code"], float(row["duration"]))
+            for row in await self._ask_async(query, parameters)
+        ]
 
     async def knows(self, customer: str) -> bool:
         query = "SELECT row FROM customer_day WHERE customer = $customer LIMIT 1"

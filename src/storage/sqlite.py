@@ -16,12 +16,15 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+
 from request_log.line import SECONDS_A_DAY
 from request_log.parser import Requests
 from storage.changes import Changes, Commit, Mark, changes, encode_customers
 from storage.contract import (
     Breakdown,
     LedgerRow,
+    LoggedRequest,
     PackedCounts,
     Sighting,
     Storage,
@@ -31,7 +34,7 @@ from storage.contract import (
     StoredRequests,
     Stretch,
 )
-from storage.counts import BreakdownKey, CountsKey, DayCounts, Kind, Position
+from storage.counts import BreakdownKey, CountsKey, DayCounts, Kind, Outcome, Position
 from storage.holder import Holder
 from storage.stored import requests_of
 from storage.text import (
@@ -58,6 +61,11 @@ CREATE TABLE IF NOT EXISTS requests (
     request_path TEXT NOT NULL,
     status_code INTEGER NOT NULL,
     duration REAL NOT NULL           -- seconds
+);
+CREATE TABLE IF NOT EXISTS zones (   -- where the requests of a time are
+    id INTEGER PRIMARY KEY,          -- of these requests, without the lowest 18 bits
+    oldest INTEGER NOT NULL,         -- Unix time, seconds
+    newest INTEGER NOT NULL
 );
 CREATE TABLE IF NOT EXISTS customer_day (
     customer TEXT NOT NULL,          -- '' for all together
@@ -109,8 +117,19 @@ CREATE TABLE IF NOT EXISTS sightings (
 """
 # Changes with the schema: a store of another one is refused, but for those that setup can bring up to it.
 _VERSION = 3
-_MIGRATIONS = {2: "ALTER TABLE ledger ADD COLUMN pending TEXT NOT NULL DEFAULT '';"}
-"""What setup does, by the schema that a store has; the tables that it lacks are made as in a new one."""
+_ZONE_BITS = 18
+_MIGRATIONS = {
+    2: f"""
+ALTER TABLE ledger ADD COLUMN pending TEXT NOT NULL DEFAULT '';
+INSERT INTO zones SELECT id >> {_ZONE_BITS}, min(time), max(time) FROM requests GROUP BY id >> {_ZONE_BITS};
+"""
+}
+"""What setup does, by the schema that a store has, when it has made the tables that are missing."""
+_OUTCOMES: dict[Outcome, str] = {
+    "all": "",
+    "failed": " AND (status_code < 200 OR status_code >= 400)",
+    "successful": " AND status_code >= 200 AND status_code < 400",
+}
 _OFFSET_BITS = 40
 _BUSY_SECONDS = 5.0
 _QUESTION_SECONDS = 30.0
@@ -152,7 +171,7 @@ class SqliteStorage(Storage):
                     if not migration:
                         self._check_version(connection)
                 connection.execute("PRAGMA journal_mode=WAL")
-                connection.executescript(f"BEGIN; {migration} {_SCHEMA} PRAGMA user_version={_VERSION}; COMMIT;")
+                connection.executescript(f"BEGIN; {_SCHEMA} {migration} PRAGMA user_version={_VERSION}; COMMIT;")
 
     def begin(self) -> list[LedgerRow]:
         self._uncommitted.clear()
@@ -186,6 +205,11 @@ class SqliteStorage(Storage):
                 source = _source(connection, batch.log, batch.generation)
                 rows = _rows(batch.requests, source << _OFFSET_BITS)
                 connection.executemany("INSERT OR REPLACE INTO requests VALUES (?, ?, ?, ?, ?, ?)", rows)
+                connection.executemany(
+                    "INSERT INTO zones VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE "
+                    "SET oldest = min(oldest, excluded.oldest), newest = max(newest, excluded.newest)",
+                    _zones(batch.requests, source << _OFFSET_BITS),
+                )
             connection.executemany(
                 "INSERT OR REPLACE INTO customer_day VALUES (?, ?, ?, ?, ?)",
                 ((customer or _ALL, day, *row) for (customer, day), row in counts.items()),
@@ -255,6 +279,7 @@ class SqliteStorage(Storage):
     def remove_expired(self, oldest_day: int) -> None:
         with self._errors(), self._writing() as connection:
             connection.execute("DELETE FROM requests WHERE time < ?", (oldest_day * SECONDS_A_DAY,))
+            connection.execute("DELETE FROM zones WHERE newest < ?", (oldest_day * SECONDS_A_DAY,))
             connection.execute("DELETE FROM customer_day WHERE day < ?", (oldest_day,))
             connection.execute("DELETE FROM customer_breakdown WHERE day < ?", (oldest_day,))
 
@@ -305,6 +330,18 @@ class SqliteStorage(Storage):
         for day, *row in rows:
             found.setdefault(day, []).append(Breakdown(*row))
         return found
+
+    async def requests(self, customer: str, start: int, end: int, outcome: Outcome, limit: int) -> list[LoggedRequest]:
+        query = f"""
+SELECT requests.time, request_path, status_code, duration FROM zones
+JOIN requests ON requests.id >= zones.id << {_ZONE_BITS} AND requests.id < (zones.id + 1) << {_ZONE_BITS}
+WHERE newest >= :start AND oldest < :end
+AND customer_id = :customer AND requests.time >= :start AND requests.time < :end{_OUTCOMES[outcome]}
+ORDER BY requests.time DESC, requests.id & {(1 << _OFFSET_BITS) - 1} DESC LIMIT :limit
+"""
+        values = {"customer": customer, "start": start, "end": end, "limit": limit}
+        rows = await self._ask(lambda connection: connection.execute(query, values).fetchall())
+        return [LoggedRequest(*row) for row in rows]
 
     async def knows(self, customer: str) -> bool:
         query = "SELECT 1 FROM customer_day WHERE customer = ? LIMIT 1"
@@ -459,6 +496,16 @@ def _rows(requests: Requests, first_id: int) -> Iterable[tuple[int, int, str, st
         map(float, requests.durations),
         strict=True,
     )
+
+
+def _zones(requests: Requests, first_id: int) -> list[tuple[int, int, int]]:
+    """The zones of some requests, and the earliest and latest of their times. `first_id`: of an offset of 0."""
+    if not requests:
+        return []
+    zones = (first_id + requests.offsets) >> _ZONE_BITS
+    starts = np.flatnonzero(np.diff(zones, prepend=-1))
+    oldest, newest = np.minimum.reduceat(requests.seconds, starts), np.maximum.reduceat(requests.seconds, starts)
+    return list(zip(zones[starts].tolist(), oldest.tolist(), newest.tolist(), strict=True))
 
 
 def _dicts(cursor: sqlite3.Cursor) -> Iterator[dict[str, Any]]:

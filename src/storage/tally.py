@@ -55,6 +55,13 @@ def tally_of_arrays(statuses: Mapping[int, int], latencies: Integers, counts: In
     return Tally(sum(statuses.values()), successful, latencies, counts)
 
 
+def tally_of_requests(requests: Sequence[tuple[int, int]]) -> Tally:
+    """The tally of requests of which each has an HTTP status and whole milliseconds."""
+    statuses = Counter(status for status, _ in requests)
+    latencies, counts = np.unique(np.array([latency for _, latency in requests], np.int64), return_counts=True)
+    return tally_of_arrays(statuses, latencies, counts)
+
+
 def statuses_of(rows: Iterable[PackedCounts]) -> Counter[int]:
     """HTTP status -> requests, of all these stored rows together."""
     statuses: Counter[int] = Counter()

@@ -77,16 +77,65 @@ def figures(row: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(row[name] for name in FIGURES)
 
 
+def test_minutes_and_the_latest_requests_are_those_of_the_log(pipeline: Pipeline, store: Store) -> None:
+    lines = valid_lines(4_000, customers=CUSTOMERS)
+    pipeline.append(lines)
+    pipeline.start()
+    pipeline.until_stored()
+    of_customer = [line.decode().split(" ") for line in lines.splitlines() if line.split(b" ")[2] == b"cust_1"]
+
+    day = str(ago(1))
+    minutes = answer(store, f"/customers/cust_1/series?interval=minute&from={day}&to={ago(0)}")
+    by_minute: dict[str, list[bytes]] = {}
+    for fields in of_customer:
+        if fields[0] == day:
+            by_minute.setdefault(fields[1][:5], []).append(" ".join(fields).encode() + b"\n")
+    assert {point["start"]: figures(point) for point in minutes["points"]} == {
+        f"{day}T{minute}:00Z": oracle.days_of(b"".join(of_minute))["cust_1", day]
+        for minute, of_minute in by_minute.items()
+    }
+
+    expected = [
+        {"time": f"{date}T{time}Z", "path": path, "status": int(status), "duration": float(duration)}
+        for date, time, _, path, status, duration in sorted(of_customer, key=lambda fields: fields[:2])[::-1]
+    ]
+    failed = [request for request in expected if not 200 <= request["status"] < 400]
+    # Before and after the hours are counted, by which it looks.
+    for _ in range(2):
+        for status, all_of_them in (("all", expected), ("failed", failed)):
+            for limit in (1, 7, 1_000):
+                found = answer(store, f"/customers/cust_1/requests?status={status}&limit={limit}")["requests"]
+                assert found == all_of_them[:limit]
+        found = answer(store, f"/customers/cust_1/requests?status=failed&from_date={day}&to_date={day}")["requests"]
+        assert found == [request for request in failed if request["time"].startswith(day)][:100]
+        pipeline.until_broken_down()
+    assert answer(store, "/customers/cust_1/requests?to_date=1970-01-01")["requests"] == []
+    assert response(store, "/customers/nobody/requests").status_code == 404
+
+
+def test_minutes_are_refused_where_they_are_too_many_requests(
+    pipeline: Pipeline, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline.append(valid_lines(1_000, customers=CUSTOMERS))
+    pipeline.start()
+    pipeline.until_stored()
+    monkeypatch.setattr("api.breakdowns.MOST_REQUESTS", 3)
+    refused = response(store, "/customers/cust_1/series?interval=minute")
+    assert refused.status_code == 422
+    assert "more than 3 requests" in refused.json()["detail"][0]["msg"]
+
+
 def test_nothing_is_lost_or_doubled_when_the_processor_is_killed(pipeline: Pipeline) -> None:
     parts = [valid_lines(2_000, seed=seed) for seed in range(6)]
     for number, part in enumerate(parts):
         pipeline.append(part)
+        times = pipeline.said().count(" event=stored ") if number else 0
         pipeline.start()
         if number % 2:
             pipeline.until_stored()
         else:
             # Before the breakdowns have what the counts have, or while they are written.
-            pipeline.until(lambda: any(row.pending is not None for row in pipeline.ledger()), "some is pending")
+            pipeline.until(lambda times=times: pipeline.said().count(" event=stored ") > times, "it stores")
         pipeline.end(signal.SIGKILL)
     pipeline.start()
     pipeline.until_stored()
