@@ -19,19 +19,19 @@ from storage.counts import BreakdownKey, Kind
 
 KINDS: tuple[Kind, ...] = ("hours", "paths")
 # So many may wait, and so many different paths of them.
-LINES_IN_MEMORY = 1_000_000
+LINES_IN_MEMORY = 500_000
 PATHS_IN_MEMORY = 50_000
 # What is worked on at a time, so that the counts do not wait for long.
 SLICE_SECONDS = 0.1
-SLICE_CHARACTERS = 8 << 20
+SLICE_CHARACTERS = 4 << 20
 GROUPS_A_READ = 100
 # While lines come it takes a twentieth of the time, and while none come a fifth: it is begun again after a pause.
 PAUSE_FACTOR = 19
 PAUSE_FACTOR_BETWEEN = 4
 SHORTEST_PAUSE_SECONDS = 1.0
 # Of the rows that stay in memory; one that has left is read back.
-CHARACTERS_IN_MEMORY = 32 << 20
-ROWS_IN_MEMORY = 30_000
+CHARACTERS_IN_MEMORY = 16 << 20
+ROWS_IN_MEMORY = 10_000
 
 
 class Breakdowns:

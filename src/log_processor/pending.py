@@ -4,24 +4,28 @@ A row says in `applied` through which position of each log it is counted, as a r
 """
 
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import count
 from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from log_processor.columns import join
 from request_log.parser import Requests
 from storage.breakdowns import LATENCY_BITS, MOST_PATHS, OTHER, STATUS_BITS, decode_names, encode_names
 from storage.contract import Breakdown, Stretch
 from storage.counts import Kind, Position
 from storage.line_protocol import CELL_BYTES
-from storage.text import Integers, add_to_arrays, decode_applied, encode_applied, encode_counter
+from storage.text import Integers, add_to_arrays, add_to_counter, decode_applied, encode_applied, encode_counter
 
 # A row is continued by another one before it would be larger: InfluxDB takes no field beyond 1 MiB.
 MOST_CHARACTERS = 900_000
 NO_COUNTS = encode_counter({})
+# Fewer values are counted faster one by one.
+_FEW = 32
 # Offsets are below it.
 _OFFSET_BITS = 48
 
@@ -101,18 +105,21 @@ class Pending:
     def groups(self) -> Iterator[Group]:
         """All of them by customer and day; from here on nothing more is taken in."""
         self._templates = list(self._paths)
-        columns = _Columns._make(map(np.concatenate, zip(*self._parts, strict=True)))
-        self._parts.clear()
-        days = columns.hours // 24
+        columns = join(self._parts)
+        of_customers, hours, *_ = columns
+        days = hours // 24
         first = int(days.min())
         # By days, for a question to the store is about one.
-        keys = (days - first) * np.int64(len(self._customers)) + columns.customers
+        keys = (days - first) * np.int64(len(self._customers)) + of_customers
+        del of_customers, hours, days
         if int(keys.max()) < 1 << 16:
             # Ten times as fast.
             keys = keys.astype(np.uint16)
         # Each group stays in the log's order.
         order = keys.argsort(kind="stable")
-        self._sorted = columns.select(order)
+        for place, column in enumerate(columns):
+            columns[place] = column[order]
+        self._sorted = _Columns._make(columns)
         keys = keys[order].astype(np.int64)
         starts = np.flatnonzero(np.diff(keys, prepend=-1))
         return self._groups(first, keys[starts], np.append(starts, len(keys)))
@@ -128,7 +135,7 @@ class Pending:
         would become too large, those that continue it. Each has to be stored before the next one is."""
         assert self._sorted is not None
         columns = self._sorted.select(group.requests)
-        through = decode_applied(row.applied).get(self.log, self.start)
+        through = _applied(row.applied).get(self.log, self.start)
         if through > self.start:
             columns = columns.select(columns.positions >= self._place(through.generation, through.offset))
         return self._add(columns, max(self.end, through), kind, row)
@@ -148,9 +155,7 @@ class Pending:
         return [*rows, *later] if later[0].segment == last.segment else [*rows, last, *later]
 
     def _added(self, columns: _Columns, through: Position, kind: Kind, row: Breakdown) -> Breakdown:
-        applied = {**decode_applied(row.applied), self.log: through}
-        # Most rows have the same: in memory it is there once.
-        row = row._replace(applied=sys.intern(encode_applied(applied)))
+        row = row._replace(applied=_applied_through(row.applied, self.log, through))
         if not len(columns.hours):
             return row
         if kind == "hours":
@@ -158,28 +163,26 @@ class Pending:
         else:
             parts, names = self._places(columns.paths, decode_names(row.names))
             row = row._replace(names=encode_names(names))
-        statuses = np.unique((parts << STATUS_BITS) | columns.statuses, return_counts=True)
-        latencies = np.unique((parts << LATENCY_BITS) | columns.latencies, return_counts=True)
         return row._replace(
-            statuses=add_to_arrays(row.statuses, *statuses), latencies=add_to_arrays(row.latencies, *latencies)
+            statuses=_counted(row.statuses, (parts << STATUS_BITS) | columns.statuses),
+            latencies=_counted(row.latencies, (parts << LATENCY_BITS) | columns.latencies),
         )
 
     def _places(self, paths: NDArray[np.int32], names: list[str]) -> tuple[Integers, list[str]]:
         """The places of paths in the names of a row, and these names with the new ones, in the order in which they
         came."""
         known = {name: place for place, name in enumerate(names)}
-        present = np.unique(paths)
-        templates = [self._templates[number] for number in present.tolist()]
-        if not known.keys() >= set(templates):
-            _, first = np.unique(paths, return_index=True)
-            for name in (templates[place] for place in first.argsort()):
-                if name not in known and len(names) < MOST_PATHS:
-                    known[name] = len(names)
-                    names.append(name)
-            if len(names) == MOST_PATHS and not known.keys() >= set(templates):
-                names.append(OTHER)
-        places = np.array([known.get(name, MOST_PATHS) for name in templates], np.int64)
-        return places[present.searchsorted(paths)], names
+        numbers = paths.tolist()
+        places: dict[int, int] = {}
+        for number in dict.fromkeys(numbers):
+            name = self._templates[number]
+            if name not in known and len(names) < MOST_PATHS:
+                known[name] = len(names)
+                names.append(name)
+            places[number] = known.get(name, MOST_PATHS)
+        if len(names) == MOST_PATHS and MOST_PATHS in places.values():
+            names.append(OTHER)
+        return np.fromiter(map(places.__getitem__, numbers), np.int64, len(numbers)), names
 
     def _place(self, generation: int, offsets: "Integers | int") -> Integers:
         """Positions, in one integer each."""
@@ -190,6 +193,22 @@ class Pending:
         the store has it some bytes later."""
         generation, offset = divmod(int(place), 1 << _OFFSET_BITS)
         return Position(self.start.generation + generation, offset // CELL_BYTES * CELL_BYTES)
+
+
+def _counted(text: str, values: Integers) -> str:
+    """The text of a counter in which these were counted, too."""
+    if len(values) <= _FEW:
+        return add_to_counter(text, Counter(values.tolist()))
+    return add_to_arrays(text, *np.unique(values, return_counts=True))
+
+
+# Most rows have the same `applied`: it is read and made once, and in memory it is there once.
+_applied = lru_cache(1_000)(decode_applied)
+
+
+@lru_cache(1_000)
+def _applied_through(applied: str, log: str, through: Position) -> str:
+    return encode_applied({**_applied(applied), log: through})
 
 
 def characters_of(row: Breakdown) -> int:

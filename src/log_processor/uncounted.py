@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from log_processor.chunk import Batch
+from log_processor.columns import join
 from storage.contract import PackedCounts
 from storage.counts import CountsKey, Position
 from storage.text import add_to_counter, decode_applied, encode_applied
@@ -72,7 +73,7 @@ class Uncounted:
 
     def additions(self) -> Iterator[Addition]:
         """All of them, by the rows that they belong to: the days of all customers together, then each customer's."""
-        self._parts = [_Columns(*map(np.concatenate, zip(*self._parts, strict=True)))]
+        self._parts = [_Columns(*join(self._parts))]
         return self._additions(self._parts[0])
 
     def add(self, addition: Addition, row: PackedCounts) -> PackedCounts:
