@@ -11,9 +11,9 @@ from storage.backend import open_storage
 def main() -> None:
     """Load, check, build, run."""
     settings = load(ApiSettings)
-    configure("api", settings.logging_level)
+    configure("api", settings.logging_level, settings.logging_format)
     listener = listen(settings.api_host, settings.api_port)
-    app = build_app(open_storage(settings), settings.retention_days)
+    app = build_app(open_storage(settings), settings.retention_days, settings.origins())
     serve(app, listener, settings.logging_level)
 
 

@@ -1,26 +1,28 @@
 """The application: routes, errors, documentation."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
+from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
+from starlette.middleware.cors import CORSMiddleware
 
 from api.answering import Answers
 from api.breakdown_routes import router as breakdown_router
+from api.errors import answer_errors
 from api.head import Head
+from api.request_id import HEADER, RequestIds
 from api.routes import router
-from service.logs import logger
-from storage.contract import Storage, StorageRefused, StorageUnavailable
+from api.security_headers import SecurityHeaders
+from storage.contract import Storage
 
-RETRY_AFTER_SECONDS = 5
+# What a page of another origin may read of an answer, beside its body.
+EXPOSED_HEADERS = ["ETag", "Complete-Through", "Content-Disposition", "Link", "Retry-After", HEADER]
 
-log = logger(__name__)
 
-
-def build_app(storage: Storage, retention_days: int) -> FastAPI:
-    """The application. It answers from `storage`, and closes it in the end."""
+def build_app(storage: Storage, retention_days: int, cors_origins: Sequence[str] = ()) -> FastAPI:
+    """The application. It answers from `storage`, and closes it in the end. Pages of `cors_origins` may ask, and those
+    of others may not."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -42,24 +44,13 @@ def build_app(storage: Storage, retention_days: int) -> FastAPI:
     app.state.retention_days = retention_days
     app.include_router(router)
     app.include_router(breakdown_router)
+    # The last one is the outermost.
     app.add_middleware(Head)
-    app.add_exception_handler(StorageUnavailable, _unavailable)
-    app.add_exception_handler(StorageRefused, _refused)
-    app.add_exception_handler(Exception, _failed)
+    if cors_origins:
+        app.add_middleware(
+            CORSMiddleware, allow_origins=cors_origins, allow_methods=["GET", "HEAD"], expose_headers=EXPOSED_HEADERS
+        )
+    app.add_middleware(SecurityHeaders)
+    app.add_middleware(RequestIds)
+    answer_errors(app)
     return app
-
-
-async def _unavailable(_: Request, error: Exception) -> JSONResponse:
-    log.warning("store_unavailable", error=str(error))
-    return JSONResponse({"detail": str(error)}, 503, {"Retry-After": str(RETRY_AFTER_SECONDS)})
-
-
-async def _refused(_: Request, error: Exception) -> JSONResponse:
-    # No Retry-After: it takes a person to mend this.
-    log.error("store_refused", error=str(error))
-    return JSONResponse({"detail": str(error)}, 503)
-
-
-async def _failed(_: Request, _error: Exception) -> JSONResponse:
-    # The server logs it, with its traceback, and closes the connection: say so, lest the client asks again on it.
-    return JSONResponse({"detail": "Internal Server Error"}, 500, {"Connection": "close"})

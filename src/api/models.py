@@ -215,10 +215,16 @@ class Status(BaseModel):
     status: str = Field(default="ok", examples=["ok"])
 
 
+RequestId = Annotated[
+    str, Field(description="That of the header `X-Request-ID`, the request's or the answer's. The log has it, too.")
+]
+
+
 class Problem(BaseModel):
     """Why there is no answer."""
 
     detail: str
+    request_id: RequestId
 
 
 class Fault(BaseModel):
@@ -235,3 +241,4 @@ class Refusal(BaseModel):
     """Why the parameters are refused."""
 
     detail: list[Fault]
+    request_id: RequestId

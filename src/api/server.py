@@ -40,7 +40,8 @@ def serve(app: FastAPI, listener: socket.socket, level: Level) -> None:
         log_config=None,
         # At INFO uvicorn tells in prose of its start and end, which the two events below do in our form.
         log_level="warning" if level == "INFO" else level.lower(),
-        access_log=level == "DEBUG",
+        # api.request_id logs each request.
+        access_log=False,
         ws="none",
         server_header=False,
         timeout_graceful_shutdown=GRACE_SECONDS,

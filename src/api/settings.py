@@ -1,9 +1,26 @@
 """The variables of the api."""
 
-from pydantic import Field
+import re
+from typing import Annotated
 
-from service.logs import Level
+from pydantic import AfterValidator, Field
+
+from service.logs import Level, LineFormat
 from storage.settings import StorageSettings
+
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9A-Fa-f:]+\](:[0-9]{1,5})?")
+
+
+def _origins(text: str) -> str:
+    """Check each of the comma-separated origins."""
+    for origin in _split(text):
+        if text.strip() != "*" and not _ORIGIN.fullmatch(origin):
+            raise ValueError(f"{origin} is no origin such as https://example.com:8443, nor is all of it *")
+    return text
+
+
+def _split(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 class ApiSettings(StorageSettings):
@@ -11,4 +28,11 @@ class ApiSettings(StorageSettings):
 
     api_host: str = Field(default="127.0.0.1", min_length=1)
     api_port: int = Field(default=8000, ge=1, le=65535)
+    cors_origins: Annotated[str, AfterValidator(_origins)] = ""
+    """Origins whose pages may ask, separated by commas, or `*`; empty: none but our own."""
     logging_level: Level = "INFO"
+    logging_format: LineFormat = "logfmt"
+
+    def origins(self) -> list[str]:
+        """Whose pages may ask."""
+        return _split(self.cors_origins)

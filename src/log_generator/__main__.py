@@ -19,7 +19,7 @@ log = logger("log_generator")
 def main() -> int:
     """Run the service. Returns its exit status."""
     settings = load(GeneratorSettings)
-    configure("log_generator", settings.logging_level)
+    configure("log_generator", settings.logging_level, settings.logging_format)
     stop = StopSignal()
     seed = random.getrandbits(32) if settings.log_seed is None else settings.log_seed
     traffic = Traffic(seed, settings.log_customers, settings.log_history_days)

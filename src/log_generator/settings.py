@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from service.logs import Level
+from service.logs import Level, LineFormat
 from service.settings import LogPath, Settings
 
 
@@ -23,3 +23,4 @@ class GeneratorSettings(Settings):
     log_seed: int | None = None
     """The same seed gives the same customers, paths, statuses and durations; None: others each time."""
     logging_level: Level = "INFO"
+    logging_format: LineFormat = "logfmt"

@@ -30,7 +30,7 @@ def main() -> None:
         sys.exit(verify(settings))
     from log_processor.run import run
 
-    logs.configure("log_processor", settings.logging_level)
+    logs.configure("log_processor", settings.logging_level, settings.logging_format)
     try:
         run(settings)
     except OSError as error:

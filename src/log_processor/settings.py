@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from service.logs import Level
+from service.logs import Level, LineFormat
 from service.settings import PROJECT_ROOT, LogPath, OutputPath, can_be_a_log
 from storage.settings import StorageSettings
 
@@ -54,6 +54,7 @@ class ProcessorSettings(StorageSettings):
     heartbeat_path: OutputPath = Field(default=Path(".run/log_processor.heartbeat"), validate_default=True)
     """The file whose time tells the health check that the processor moves on."""
     logging_level: Level = "INFO"
+    logging_format: LineFormat = "logfmt"
 
     def patterns(self) -> list[Path]:
         """The paths and globs to follow, absolute."""

@@ -1,4 +1,4 @@
-"""Log lines: one event each, in logfmt, with the counts that matter.
+"""Log lines: one event each, in logfmt or JSON, with the counts that matter.
 
 ts=2026-11-24T06:30:01.482Z level=info service=log_processor event=batch_stored lines=5000 rejected=2
 """
@@ -10,22 +10,28 @@ from typing import Any, Literal
 import structlog
 
 Level = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+LineFormat = Literal["logfmt", "json"]
+
+_FIRST = ["ts", "level", "service", "event"]
 
 
-def configure(service: str, level: Level) -> None:
+def configure(service: str, level: Level, line_format: LineFormat = "logfmt") -> None:
     """Send the log lines of this process, the libraries' included, to standard output."""
     shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
         structlog.processors.format_exc_info,
     ]
-    logfmt = structlog.processors.LogfmtRenderer(
-        key_order=["ts", "level", "service", "event"], drop_missing=True, bool_as_flag=False
+    renderer = (
+        structlog.processors.JSONRenderer(ensure_ascii=False)
+        if line_format == "json"
+        else structlog.processors.LogfmtRenderer(key_order=_FIRST, drop_missing=True, bool_as_flag=False)
     )
 
     def name_service(_logger: object, _method: str, event: Any) -> Any:
         event["service"] = service
-        return event
+        return {key: event[key] for key in [*_FIRST, *event] if key in event}
 
     structlog.configure(
         processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -38,18 +44,18 @@ def configure(service: str, level: Level) -> None:
             "version": 1,
             "disable_existing_loggers": False,
             "formatters": {
-                "logfmt": {
+                "lines": {
                     "()": structlog.stdlib.ProcessorFormatter,
                     "foreign_pre_chain": shared,
                     "processors": [
                         structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                         name_service,
-                        logfmt,
+                        renderer,
                     ],
                 }
             },
             "handlers": {
-                "stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "logfmt"}
+                "stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "lines"}
             },
             # At INFO it writes a line for each question to the store.
             "loggers": {"httpx": {"level": "WARNING"}},

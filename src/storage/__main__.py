@@ -18,7 +18,7 @@ def main() -> None:
     parser.parse_args()
 
     settings = load(SetupSettings)
-    configure("setup", settings.logging_level)
+    configure("setup", settings.logging_level, settings.logging_format)
     try:
         set_up(settings)
     except StorageError as error:

@@ -21,7 +21,7 @@ from influxdb_client.rest import ApiException
 from pydantic import Field, ValidationInfo, field_validator
 
 from request_log.line import SECONDS_A_DAY
-from service.logs import Level, logger
+from service.logs import Level, LineFormat, logger
 from service.settings import ProjectPath, load
 from storage.backend import open_storage
 from storage.contract import StorageRefused, StorageUnavailable
@@ -51,6 +51,7 @@ class SetupSettings(StoreLocation):
     tokens_path: ProjectPath = Field(default=Path("secrets"), validate_default=True)
     """The folder for the services' tokens, each in a folder of its own: log_processor/token and api/token."""
     logging_level: Level = "INFO"
+    logging_format: LineFormat = "logfmt"
 
     @field_validator("docker_influxdb_init_admin_token")
     @classmethod

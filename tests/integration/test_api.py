@@ -139,7 +139,7 @@ def test_a_customer_never_seen_is_404_and_one_without_requests_in_the_range_is_z
     for url in ("/customers/nobody/stats", "/customers/stats?customer_id=nobody"):
         found = response(store, url)
         assert found.status_code == 404
-        assert found.json() == {"detail": "Customer nobody is unknown: no request of it is stored"}
+        assert found.json()["detail"] == "Customer nobody is unknown: no request of it is stored"
     for url in ("/customers/c/stats?", "/customers/stats?customer_id=c&", "/customers/stats?"):
         empty = answer(store, f"{url}from_date={ago(2)}")
         assert {figure: empty[figure] for figure in FIGURES} == NOTHING
@@ -307,7 +307,7 @@ def test_an_empty_store_is_ready_and_has_no_customers(store: Store) -> None:
 def test_what_is_not_there_has_the_shape_of_an_error(sqlite: Store, url: str) -> None:
     found = response(sqlite, url)
     assert found.status_code == 404
-    assert found.json() == {"detail": "Not Found"}
+    assert found.json()["detail"] == "Not Found"
 
 
 def test_the_documentation_needs_no_other_server(sqlite: Store) -> None:
@@ -324,7 +324,7 @@ def test_the_documentation_needs_no_other_server(sqlite: Store) -> None:
 @pytest.mark.parametrize("url", ["/customers/c/stats", "/customers", "/customers/nobody/stats", "/health", "/nothing"])
 def test_head_is_answered_as_get_without_the_body(sqlite: Store, url: str) -> None:
     sqlite.fill(line(today(), "c"))
-    get, head = response(sqlite, url), response(sqlite, url, method="HEAD")
+    get, head = (response(sqlite, url, {"X-Request-ID": "id"}, method=method) for method in ("GET", "HEAD"))
     assert (head.status_code, head.headers, head.content) == (get.status_code, get.headers, b"")
 
 
@@ -333,14 +333,14 @@ def test_other_methods_are_405_with_those_that_are_allowed(sqlite: Store, method
     for url in ("/customers/c/stats", "/customers", "/ready"):
         refused = response(sqlite, url, method=method)
         assert (refused.status_code, refused.headers["Allow"]) == (405, "GET, HEAD")
-        assert refused.json() == {"detail": "Method Not Allowed"}
+        assert refused.json()["detail"] == "Method Not Allowed"
 
 
 def test_a_url_that_is_too_long_is_refused(sqlite: Store) -> None:
     for url in (f"/customers/{'x' * 8_000}/stats", f"/customers?search={'x' * 8_000}"):
         refused = response(sqlite, url)
         assert refused.status_code == 414
-        assert refused.json() == {"detail": "The path and the query are longer than 8000 characters"}
+        assert refused.json()["detail"] == "The path and the query are longer than 8000 characters"
 
 
 def test_a_customer_id_that_is_too_long_for_any_log_is_refused(sqlite: Store) -> None:

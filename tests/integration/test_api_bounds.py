@@ -16,7 +16,7 @@ def test_a_question_that_takes_sqlite_too_long_is_given_up(tmp_path: Path, monke
         refused = response(store, "/customers")
         assert refused.status_code == 503
         assert refused.headers["Retry-After"] == "5"
-        assert refused.json() == {"detail": "SQLite store requests.sqlite: no answer within 0 s"}
+        assert refused.json()["detail"] == "SQLite store requests.sqlite: no answer within 0 s"
 
 
 def test_an_answer_that_takes_too_long_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

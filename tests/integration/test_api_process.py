@@ -1,5 +1,6 @@
 """The api as a process: `python -m api` on a socket, with a store that comes and goes."""
 
+import json
 import os
 import signal
 import socket
@@ -148,7 +149,32 @@ def test_requests_are_logged_when_debugging(tmp_path: Path, sqlite: Store) -> No
         assert api.end(signal.SIGTERM) == 0
         said = api.said().splitlines()
     assert all(event.startswith("ts=") for event in said)
-    assert any("GET /customers/nobody/stats" in event and "404" in event for event in said)
+    (answered,) = [event for event in said if "event=answered" in event and "nobody" in event]
+    for part in ("method=GET", "path=/customers/nobody/stats", "status=404", "request_id="):
+        assert part in answered
+
+
+def test_log_lines_are_json_where_that_is_wanted(tmp_path: Path, sqlite: Store) -> None:
+    with running(tmp_path, {**sqlite.environment, "LOGGING_FORMAT": "json"}) as api:
+        assert api.end(signal.SIGTERM) == 0
+        events = [json.loads(event) for event in api.said().splitlines()]
+    assert [event["event"] for event in events] == ["listening", "stopped"]
+    assert list(events[0])[:4] == ["ts", "level", "service", "event"]
+    assert events[0]["port"] == api.port
+
+
+def test_pages_of_other_origins_may_ask_only_where_they_are_allowed(tmp_path: Path, sqlite: Store) -> None:
+    origins = {"CORS_ORIGINS": "https://a.example, http://localhost:3000"}
+    with running(tmp_path, {**sqlite.environment, **origins}) as api:
+
+        def allowed(origin: str) -> str | None:
+            answered = httpx.get(f"http://127.0.0.1:{api.port}/customers", headers={"Origin": origin})
+            assert answered.status_code == 200
+            return answered.headers.get("Access-Control-Allow-Origin")
+
+        assert allowed("https://a.example") == "https://a.example"
+        assert allowed("http://localhost:3000") == "http://localhost:3000"
+        assert allowed("https://b.example") is None
 
 
 def test_customer_ids_survive_the_way_through_a_socket(tmp_path: Path, sqlite: Store) -> None:
@@ -192,7 +218,13 @@ def test_a_taken_port_is_told_in_one_line(tmp_path: Path, sqlite: Store) -> None
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("API_PORT", "0"), ("API_PORT", "http"), ("API_HOST", "192.0.2.1"), ("LOGGING_LEVEL", "loud")],
+    [
+        ("API_PORT", "0"),
+        ("API_PORT", "http"),
+        ("API_HOST", "192.0.2.1"),
+        ("LOGGING_LEVEL", "loud"),
+        ("CORS_ORIGINS", "a.example"),
+    ],
 )
 def test_a_bad_setting_is_told_in_one_line(name: str, value: str) -> None:
     ended = subprocess.run(
@@ -262,7 +294,10 @@ def test_a_fault_of_ours_is_500_in_the_same_shape_and_logged(tmp_path: Path, sql
     with running(tmp_path, sqlite.environment) as api:
         response = api.get("/customers/broken/stats")
         assert response.status_code == 500
-        assert response.json() == {"detail": "Internal Server Error"}
+        assert response.json()["detail"] == "Internal Server Error"
+        request_id = response.json()["request_id"]
+        assert response.headers["X-Request-ID"] == request_id
         assert api.get("/customers/c/stats").status_code == 200
         (fault,) = [said for said in api.said().splitlines() if " level=error " in said]
         assert "binascii.Error" in fault
+        assert request_id in fault
