@@ -94,7 +94,7 @@ Go on with them: $0 --keep. Or remove them yourself: docker compose down --volum
 remove_containers() {
   if are_ours; then
     note_volumes
-    docker compose --progress quiet down --remove-orphans "$@"
+    docker compose --profile monitoring --progress quiet down --remove-orphans "$@"
   fi
 }
 

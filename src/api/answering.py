@@ -14,6 +14,7 @@ from fastapi import Request, Response
 from api.customer_figures import CustomerFigures
 from api.encoding import Answer, encode
 from api.formats import Format, wanted_format
+from api.metrics import ANSWERS, STORE_SECONDS
 from api.questions import Question
 from api.sharing import Built, SharedQuestion
 from api.status import Progress, progress
@@ -47,7 +48,7 @@ class Answers:
     """The answers from one store."""
 
     def __init__(self, storage: Storage) -> None:
-        self.progress: Callable[[], Awaitable[Progress]] = SharedQuestion(partial(progress, storage))
+        self.progress: Callable[[], Awaitable[Progress]] = SharedQuestion(partial(_progress, storage))
         """How far the store is; asked after the call, together for all who wait."""
         self._storage = storage
         self._customers = CustomerFigures(storage)
@@ -76,13 +77,22 @@ class Answers:
         ledger has. 304 where the client has that answer.
         """
         now = await self.progress()
+        how = "kept"
+
+        async def build() -> _Tagged:
+            nonlocal how
+            how = "built"
+            return await self._build(question, now.ledger_hash)
+
         try:
-            built = await self._built.get((question, now.ledger_hash), partial(self._build, question, now.ledger_hash))
+            built = await self._built.get((question, now.ledger_hash), build)
         except asyncio.TimeoutError:
             message = f"This answer takes longer than {_BUILDING_SECONDS:g} s. It is still being made: ask again"
             raise StorageUnavailable(message) from None
         if _is_held(request, built.tag):
+            ANSWERS.labels("not_modified").inc()
             return Response(status_code=304, headers=built.headers)
+        ANSWERS.labels(how).inc()
         answer = built.answer
         complete_through = now.broken_down_through_json if question.is_broken_down else now.complete_through_json
         headers = {**built.headers, **answer.headers}
@@ -91,10 +101,16 @@ class Answers:
         return Response(complete_through.join(answer.parts), headers=headers, media_type=answer.media_type)
 
     async def _build(self, question: Question, ledger_hash: bytes) -> _Tagged:
-        answer = encode(await question.answer(self._storage, self._customers), question.format)
+        with STORE_SECONDS.labels("answer").time():
+            answer = encode(await question.answer(self._storage, self._customers), question.format)
         tag = f'"{blake2b(repr(question).encode(), key=ledger_hash, digest_size=16).hexdigest()}"'
         # Weak: of two answers with the same one, only `complete_through` can differ.
         return _Tagged(answer, tag, {"ETag": f"W/{tag}", "Cache-Control": "no-cache", "Vary": "Accept"})
+
+
+async def _progress(storage: Storage) -> Progress:
+    with STORE_SECONDS.labels("progress").time():
+        return await progress(storage)
 
 
 def _key(request: Request, today: date) -> _Request:

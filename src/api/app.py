@@ -11,6 +11,7 @@ from api.answering import Answers
 from api.breakdown_routes import router as breakdown_router
 from api.errors import answer_errors
 from api.head import Head
+from api.metrics import Measured, metrics
 from api.request_id import HEADER, RequestIds
 from api.routes import router
 from api.security_headers import SecurityHeaders
@@ -44,7 +45,9 @@ def build_app(storage: Storage, retention_days: int, cors_origins: Sequence[str]
     app.state.retention_days = retention_days
     app.include_router(router)
     app.include_router(breakdown_router)
+    app.add_api_route("/metrics", metrics, include_in_schema=False)
     # The last one is the outermost.
+    app.add_middleware(Measured)
     app.add_middleware(Head)
     if cors_origins:
         app.add_middleware(

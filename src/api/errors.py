@@ -8,6 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from api.metrics import STORE_ERRORS
 from api.request_id import HEADER
 from service.logs import logger
 from storage.contract import StorageRefused, StorageUnavailable
@@ -27,12 +28,14 @@ def answer_errors(app: FastAPI) -> None:
 
 
 async def _unavailable(request: Request, error: Exception) -> JSONResponse:
+    STORE_ERRORS.labels("unavailable").inc()
     log.warning("store_unavailable", error=str(error))
     return _answer(request, 503, str(error), {"Retry-After": str(RETRY_AFTER_SECONDS)})
 
 
 async def _refused(request: Request, error: Exception) -> JSONResponse:
     # No Retry-After: it takes a person to mend this.
+    STORE_ERRORS.labels("refused").inc()
     log.error("store_refused", error=str(error))
     return _answer(request, 503, str(error))
 

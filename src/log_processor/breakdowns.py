@@ -11,6 +11,7 @@ from functools import partial
 from itertools import islice
 
 from log_processor.chunk import Batch
+from log_processor.metrics import WRITE_SECONDS
 from log_processor.pending import Group, Pending, characters_of
 from log_processor.retry import until_stored
 from storage.breakdowns import EMPTY
@@ -106,6 +107,7 @@ class Breakdowns:
             if self._slice(self._closed[0]):
                 done.add(self._closed.popleft().log)
             now = time.monotonic()
+            WRITE_SECONDS.labels("breakdowns").observe(now - began)
             self._took += now - began
             self._next_slice = now + PAUSE_FACTOR * (now - began)
             self._next_begin = now + max(SHORTEST_PAUSE_SECONDS, PAUSE_FACTOR_BETWEEN * self._took)

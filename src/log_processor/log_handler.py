@@ -16,6 +16,7 @@ from functools import partial
 from itertools import islice
 from operator import itemgetter
 
+from log_processor import metrics
 from log_processor.breakdowns import Breakdowns
 from log_processor.chunk import Batch, reject
 from log_processor.dead_letters import DeadLetters
@@ -73,7 +74,7 @@ class LogHandler:
         self._dead_letters = dead_letters
         self._reporter = reporter
         self._ledger = {row.log: row for row in ledger}
-        self._stored = {row.log: row.fingerprint for row in ledger}
+        self._committed_rows = dict(self._ledger)
         self._oldest_day = oldest_day
         self._stop = stop
         self._senders = ThreadPoolExecutor(storage.SENDERS, thread_name_prefix="sender")
@@ -114,7 +115,8 @@ class LogHandler:
 
     def is_stored(self, log_name: str, fingerprint: str) -> bool:
         """Whether the store's ledger is at the place in the log that has this fingerprint."""
-        return self._stored.get(log_name) == fingerprint
+        row = self._committed_rows.get(log_name)
+        return row is not None and row.fingerprint == fingerprint
 
     def is_busy(self) -> bool:
         """Whether something waits for the end of an epoch."""
@@ -133,10 +135,11 @@ class LogHandler:
             or self._breakdowns.is_full()
         )
         if self._uncommitted_logs and (due or self._stop.is_set()):
-            self._commit()
+            with metrics.WRITE_SECONDS.labels("counts").time():
+                self._commit()
         self._break_down(is_idle=not news)
         if self._reporter.is_due():
-            self._reporter.report()
+            self._reporter.report(self._committed_rows)
 
     def _break_down(self, is_idle: bool) -> None:
         """Have counts broken down, where it is time. While a backlog is worked off it waits until the memory is full:
@@ -175,6 +178,7 @@ class LogHandler:
         """Keep rejected lines, and move the ledger on in memory; the requests are added to their counts by a commit."""
         for batch in batches:
             _keep(self._dead_letters.write, batch)
+            metrics.count(batch)
             row = self._ledger.get(batch.log) or _first_row(batch)
             self._ledger[batch.log] = _next_row(row, batch)
             self._uncommitted_logs.add(batch.log)
@@ -213,7 +217,7 @@ class LogHandler:
             replace(self._ledger[name], pending=self._breakdowns.pending(name)) for name in self._uncommitted_logs
         ]
         self._write(changed, ledger)
-        self._stored.update({row.log: row.fingerprint for row in ledger})
+        self._committed_rows.update({row.log: row for row in ledger})
         has_counts = bool(self._uncounted)
         self._uncounted.clear()
         self._uncommitted_logs.clear()
@@ -268,7 +272,10 @@ def _characters(row: PackedCounts | None) -> int:
 
 def _store(batch: Batch, store: Callable[[], list[int]]) -> Batch:
     """Store a batch's requests, in a sender's thread; what the store refuses is rejected."""
-    refused = until_stored(store) if batch.requests else []
+    refused: list[int] = []
+    if batch.requests:
+        with metrics.WRITE_SECONDS.labels("requests").time():
+            refused = until_stored(store)
     return replace(reject(batch, refused) if refused else batch, lines=b"")
 
 

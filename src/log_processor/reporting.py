@@ -1,13 +1,14 @@
 """Says once a second that the processor is alive and where the logs are: to the store, and to the health check."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from log_processor.metrics import show_lag
 from log_processor.retry import until_stored
 from service.logs import logger
-from storage.contract import Sighting, Storage
+from storage.contract import LedgerRow, Sighting, Storage
 
 REPORT_SECONDS = 1.0
 LATE_SECONDS = 15.0
@@ -29,9 +30,11 @@ class Reporter:
         """Whether the last report was a second ago."""
         return time.monotonic() >= self._next
 
-    def report(self) -> None:
-        """Report now."""
-        until_stored(partial(self._storage.report, self._sightings()))
+    def report(self, committed: Mapping[str, LedgerRow]) -> None:
+        """Report now. `committed`: the store's ledger."""
+        sightings = self._sightings()
+        show_lag(sightings, committed)
+        until_stored(partial(self._storage.report, sightings))
         self._beat()
         self._next = time.monotonic() + REPORT_SECONDS
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from log_processor.ending import leave
+from log_processor.metrics import RETRIES, STORE_AWAY
 from service.logs import logger
 from storage.contract import StorageHeld, StorageRefused, StorageUnavailable
 
@@ -25,13 +26,17 @@ def until_stored(action: Callable[[], Result]) -> Result:
     delay = FIRST_DELAY_SECONDS
     while True:
         try:
-            return action()
+            result = action()
+            STORE_AWAY.set(0)
+            return result
         except (StorageRefused, StorageHeld) as error:
             log.error("store_refused", reason=str(error))
             leave(1)
         except StorageUnavailable as error:
             # Jitter, so that several clients do not come back all at once.
             pause = delay * random.uniform(0.5, 1.0)
+            STORE_AWAY.set(1)
+            RETRIES.inc()
             log.warning("store_unavailable", reason=str(error), retry_in_seconds=round(pause, 2))
             time.sleep(pause)
             delay = min(2 * delay, LONGEST_DELAY_SECONDS)

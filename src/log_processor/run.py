@@ -7,7 +7,7 @@ from functools import partial
 
 from bytewax._bytewax import cli_main
 
-from log_processor import dataflow
+from log_processor import dataflow, metrics
 from log_processor.dead_letters import DeadLetters
 from log_processor.ending import stop_on_signals
 from log_processor.followed_logs import FollowedLogs
@@ -35,12 +35,15 @@ log = logger(__name__)
 def run(settings: ProcessorSettings) -> None:
     """Follow the logs until a signal says to end."""
     stop = stop_on_signals()
+    if settings.metrics_port:
+        metrics.serve(settings.metrics_host, settings.metrics_port)
     storage = open_storage(settings)
     ledger = until_stored(storage.begin)
     files = LogFiles(settings.patterns(), {settings.log_file_path: settings.log_name}, settings.outputs())
     followed = FollowedLogs(files, ledger, settings.stream_max_size, settings.stream_max_wait_time_in_seconds)
     new = followed.first_rows(settings.start_position)
     until_stored(partial(storage.commit, {}, new))
+    metrics.begin(row.log for row in [*ledger, *new])
 
     def oldest_day() -> int:
         return int(time.time()) // SECONDS_A_DAY - settings.retention_days

@@ -53,6 +53,9 @@ class ProcessorSettings(StorageSettings):
     """At this size the file of dead letters is rotated; five are kept."""
     heartbeat_path: OutputPath = Field(default=Path(".run/log_processor.heartbeat"), validate_default=True)
     """The file whose time tells the health check that the processor moves on."""
+    metrics_host: str = Field(default="127.0.0.1", min_length=1)
+    metrics_port: int = Field(default=0, ge=0, le=65535)
+    """Where Prometheus finds the processor's metrics; 0: nowhere."""
     logging_level: Level = "INFO"
     logging_format: LineFormat = "logfmt"
 

@@ -72,6 +72,8 @@ BAD = [
     ("DEAD_LETTERS_MAX_BYTES", "1023", "greater than or equal to 1024"),
     ("HEARTBEAT_PATH", FOLDER, "not a regular file"),
     ("HEARTBEAT_PATH", f"{FILE}/below/heartbeat", f"{FILE} is not a folder"),
+    ("METRICS_PORT", "-1", "greater than or equal to 0"),
+    ("METRICS_PORT", "65536", "less than or equal to 65535"),
     ("LOG_BATCH_SIZE", "0", "greater than or equal to 1"),
     ("LOG_INTERVAL_SECONDS", "0", "greater than 0"),
     ("LOG_INTERVAL_SECONDS", "86401", "less than or equal to 86400"),
@@ -86,7 +88,7 @@ BAD = [
     ("API_PORT", "http", "valid integer"),
 ]
 # What any text may be, as far as can be told without the store.
-ANY_TEXT = {"SQLITE_PATH", "INFLUXDB_ORG", "INFLUXDB_BUCKET", "TOKENS_PATH", "API_HOST"}
+ANY_TEXT = {"SQLITE_PATH", "INFLUXDB_ORG", "INFLUXDB_BUCKET", "TOKENS_PATH", "API_HOST", "METRICS_HOST"}
 # Needed where STORAGE=influxdb.
 TOKENS = {"INFLUXDB_TOKEN", "DOCKER_INFLUXDB_INIT_ADMIN_TOKEN"}
 

@@ -1,0 +1,76 @@
+"""What the processor tells Prometheus. Counters begin with the process; names and units as in
+https://prometheus.io/docs/practices/naming/"""
+
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+
+from prometheus_client import Counter, Gauge, Histogram, start_http_server
+
+from log_processor.chunk import Batch
+from service.settings import EXIT_CONFIG
+from storage.contract import LedgerRow, Sighting
+
+_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
+
+_READ = Counter("log_processor_lines_read", "Lines that were read.", ["log"])
+_STORED = Counter("log_processor_lines_stored", "Requests that were stored.", ["log"])
+_REJECTED = Counter("log_processor_lines_rejected", "Lines that are no requests, by why.", ["log", "reason"])
+_BATCH_LINES = Histogram(
+    "log_processor_batch_lines", "Requests of a batch.", buckets=(1, 10, 100, 500, 1_000, 2_000, 5_000, 10_000, 100_000)
+)
+WRITE_SECONDS = Histogram(
+    "log_processor_write_seconds",
+    "How long it took to store a batch of requests, a commit of counts, or a slice of breakdowns; retries included.",
+    ["what"],
+    buckets=_SECONDS,
+)
+RETRIES = Counter("log_processor_store_retries", "Calls of the store that failed and were made again.")
+STORE_AWAY = Gauge("log_processor_store_away", "1 while the store does not answer, else 0.")
+_BYTES_BEHIND = Gauge("log_processor_bytes_behind", "Bytes of the log that are not counted yet.", ["log"])
+_SECONDS_BEHIND = Gauge(
+    "log_processor_seconds_behind",
+    "0 when all of the log is counted, else the age of the newest request that is.",
+    ["log"],
+)
+
+
+def serve(host: str, port: int) -> None:
+    """Answer `GET /metrics` from here on. Where that cannot be, the program ends with status 78 and the variable at
+    fault."""
+    try:
+        start_http_server(port, host)
+    except OSError as error:
+        print(f"METRICS_PORT={port}: cannot listen at {host}: {error.strerror}", file=sys.stderr)  # noqa: T201
+        sys.exit(EXIT_CONFIG)
+
+
+def count(batch: Batch) -> None:
+    """Count a batch that is stored."""
+    if not batch.requests and not batch.rejected:
+        return
+    _READ.labels(batch.log).inc(len(batch.requests) + len(batch.rejected))
+    _STORED.labels(batch.log).inc(len(batch.requests))
+    for line in batch.rejected:
+        _REJECTED.labels(batch.log, line.reason.value).inc()
+    _BATCH_LINES.observe(len(batch.requests))
+
+
+def show_lag(sightings: Sequence[Sighting], committed: Mapping[str, LedgerRow]) -> None:
+    """Show how far the store is behind the logs as they were just seen."""
+    for seen in sightings:
+        row = committed.get(seen.log)
+        if row is None:
+            continue
+        read, stored = seen.position, row.position
+        of_this_file = stored.offset if stored.generation == read.generation else 0
+        behind = max(0, read.offset + seen.bytes_behind - of_this_file)
+        _BYTES_BEHIND.labels(seen.log).set(behind)
+        _SECONDS_BEHIND.labels(seen.log).set(max(0.0, time.time() - row.newest) if behind else 0.0)
+
+
+def begin(logs: Iterable[str]) -> None:
+    """Have the series of these logs begin with 0, so that their first lines are an increase."""
+    for log in logs:
+        for counter in (_READ, _STORED):
+            counter.labels(log)

@@ -1,0 +1,117 @@
+"""What the services tell Prometheus: scraped from real ones, and compared with what they did."""
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from asking import line, responses, today
+from faulty_proxy import faulty_proxy
+from influxd import InfluxServer, free_port
+from lines import valid_lines
+from pipeline import Pipeline
+from stores import Store, influxdb_store, sqlite_store
+
+Samples = dict[tuple[str, ...], float]
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path) -> Iterator[Store]:
+    with sqlite_store(tmp_path) as store:
+        yield store
+
+
+def samples(text: str) -> Samples:
+    """The values of the text format by name and labels' values."""
+    families = text_string_to_metric_families(text)
+    return {(sample.name, *sample.labels.values()): sample.value for family in families for sample in family.samples}
+
+
+class Measured:
+    """A processor that tells its metrics."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.pipeline = pipeline
+        self._port = free_port()
+        pipeline.start(METRICS_PORT=str(self._port))
+
+    def samples(self) -> Samples:
+        answered = httpx.get(f"http://127.0.0.1:{self._port}/metrics")
+        assert answered.status_code == 200
+        return samples(answered.text)
+
+
+def test_the_processor_counts_what_its_ledger_does(tmp_path: Path, sqlite: Store) -> None:
+    pipeline = Pipeline(tmp_path, sqlite.environment, sqlite.open)
+    pipeline.append(valid_lines(2_000) + b"\nnonsense\n" * 3)
+    try:
+        measured = Measured(pipeline)
+        pipeline.until_stored()
+        (row,) = pipeline.ledger()
+        pipeline.until(
+            lambda: measured.samples().get(("log_processor_bytes_behind", "api_requests")) == 0, "it shows its lag"
+        )
+        found = measured.samples()
+        assert found["log_processor_lines_read_total", "api_requests"] == row.read == 2_006
+        assert found["log_processor_lines_stored_total", "api_requests"] == row.stored == 2_000
+        for reason, lines in row.rejected.items():
+            assert found["log_processor_lines_rejected_total", "api_requests", reason.value] == lines == 3
+        assert found["log_processor_batch_lines_sum",] == 2_000
+        assert found["log_processor_seconds_behind", "api_requests"] == 0
+        for what in ("requests", "counts"):
+            assert found["log_processor_write_seconds_count", what] >= 1
+        assert found["log_processor_store_away",] == found["log_processor_store_retries_total",] == 0
+    finally:
+        pipeline.close()
+
+
+def test_the_processor_tells_when_its_store_is_away_and_how_far_it_is_behind(
+    tmp_path: Path, influxd: InfluxServer
+) -> None:
+    with influxdb_store(influxd) as store, faulty_proxy(influxd.url) as proxy:
+        pipeline = Pipeline(tmp_path, {**store.environment, "INFLUXDB_URL": proxy.url}, store.open)
+        try:
+            pipeline.append(valid_lines(10))
+            measured = Measured(pipeline)
+            pipeline.until_stored()
+            proxy.go_away()
+            pipeline.append(valid_lines(10, seed=2))
+            pipeline.until(lambda: measured.samples()["log_processor_store_retries_total",] >= 2, "it tries again")
+            assert measured.samples()["log_processor_store_away",] == 1
+            proxy.come_back()
+            pipeline.until_stored()
+            pipeline.until(lambda: measured.samples()["log_processor_store_away",] == 0, "the store is back")
+        finally:
+            pipeline.close()
+
+
+def test_a_port_that_is_taken_is_told_in_one_line(tmp_path: Path, sqlite: Store) -> None:
+    pipeline = Pipeline(tmp_path, sqlite.environment, sqlite.open)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        pipeline.start(METRICS_PORT=str(port))
+        assert pipeline.wait() == 78
+    assert pipeline.said() == f"METRICS_PORT={port}: cannot listen at 127.0.0.1: Address already in use\n"
+
+
+def test_the_api_counts_what_it_answers(sqlite: Store) -> None:
+    sqlite.fill(line(today(), "cust_1"))
+    urls = ["/customers/cust_1/stats"] * 3 + ["/customers/nobody/stats", "/nowhere", "/metrics"]
+    before = samples(responses(sqlite, "/metrics")[0].text)
+    after = samples(responses(sqlite, *urls)[-1].text)
+
+    def more(*key: str) -> float:
+        return after.get(key, 0) - before.get(key, 0)
+
+    route = "/customers/{customer_id:path}/stats"
+    assert more("api_requests_total", route, "200") == 3
+    assert more("api_requests_total", route, "404") == 1
+    assert more("api_requests_total", "other", "404") == 1
+    assert more("api_request_seconds_count", route) == 4
+    assert more("api_answers_total", "built") == 1
+    assert more("api_answers_total", "kept") == 2
+    assert more("api_store_seconds_count", "progress") == 4
+    assert more("api_store_seconds_count", "answer") == 2
