@@ -18,7 +18,7 @@ MOST_POINTS = 1_500
 # What is answered where `from` is left out: so many days, today included.
 _DEFAULT_DAYS: dict[Interval, int | None] = {"minute": 1, "hour": 7, "day": None}
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_ISO_TIME = re.compile(r"\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}(?::\d{2})?(?:Z|[+-]\d{2}:\d{2})?)?", re.ASCII)
+_ISO_TIME = re.compile(r"\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:\d{2})?)?", re.ASCII)
 
 
 def _iso_time(text: object) -> object:
@@ -52,8 +52,9 @@ class TimeRange:
     @property
     def days(self) -> range:
         """The days it touches, as days since 1970-01-01; none where it is empty."""
-        last = -(-self.end // SECONDS["day"]) if self.end > self.start else 0
-        return range(self.start // SECONDS["day"], last)
+        if self.end <= self.start:
+            return range(0)
+        return range(self.start // SECONDS["day"], -(-self.end // SECONDS["day"]))
 
 
 def time_range(
