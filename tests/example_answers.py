@@ -68,6 +68,9 @@ def _questions(store: Store) -> dict[str, tuple[str, list[str]]]:
                 else:
                     query[parameter["name"]] = example["value"]
         kinds = list(operation["responses"]["200"]["content"])
+        if kinds == ["text/event-stream"]:
+            # It has no end.
+            continue
         found[operation["operationId"]] = (str(httpx.URL(path, params=query)), kinds)
     return found
 

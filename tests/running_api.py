@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -46,6 +46,13 @@ class Api:
                     return response
             time.sleep(0.02)
         raise AssertionError(f"{url} did not answer {status} within {WAIT_SECONDS} s: {self.said()}")
+
+    def wait_for(self, condition: Callable[[], bool], what: str) -> None:
+        """Wait until the condition holds."""
+        deadline = time.monotonic() + WAIT_SECONDS
+        while not condition():
+            assert time.monotonic() < deadline, f"not within {WAIT_SECONDS} s: {what}"
+            time.sleep(0.05)
 
     def end(self, number: signal.Signals) -> int:
         """End it by a signal; its exit status."""

@@ -10,8 +10,11 @@ from starlette.middleware.cors import CORSMiddleware
 from api.answering import Answers
 from api.breakdown_routes import router as breakdown_router
 from api.errors import answer_errors
+from api.events import Events
+from api.events import router as events_router
 from api.head import Head
 from api.metrics import Measured, metrics
+from api.page import serve_page
 from api.request_id import HEADER, RequestIds
 from api.routes import router
 from api.security_headers import SecurityHeaders
@@ -42,9 +45,12 @@ def build_app(storage: Storage, retention_days: int, cors_origins: Sequence[str]
     )
     app.state.storage = storage
     app.state.answers = Answers(storage)
+    app.state.events = Events(app.state.answers)
     app.state.retention_days = retention_days
     app.include_router(router)
     app.include_router(breakdown_router)
+    app.include_router(events_router)
+    serve_page(app)
     app.add_api_route("/metrics", metrics, include_in_schema=False)
     # The last one is the outermost.
     app.add_middleware(Measured)

@@ -20,7 +20,8 @@ class Head:
             if message["type"] == "http.response.start" and message["status"] == 405:
                 MutableHeaders(raw=message["headers"])["Allow"] = "GET, HEAD"
             if is_head and message["type"] == "http.response.body":
-                message = {**message, "body": b""}
+                # What comes without an end would otherwise be waited for.
+                message = {**message, "body": b"", "more_body": False}
             await send(message)
 
         # A copy: the server has to know of the true method, or it waits for the body.

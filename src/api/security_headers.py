@@ -3,12 +3,16 @@
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _POLICY = b"default-src 'none'; frame-ancestors 'none'"
+_POLICY_OF_PAGE = (
+    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 # Swagger UI's page has its script in itself.
 _POLICY_OF_DOCS = (
     b"default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
     b"img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'"
 )
-_DOCS = ("/docs",)
+_POLICIES = {"/": _POLICY_OF_PAGE, "/docs": _POLICY_OF_DOCS}
 _HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -28,7 +32,7 @@ class SecurityHeaders:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        policy = _POLICY_OF_DOCS if scope["path"].startswith(_DOCS) else _POLICY
+        policy = _POLICIES.get(scope["path"], _POLICY)
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -42,6 +42,9 @@ def document(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 def test_every_answer_is_as_the_document_says(document: BaseSchema, mode: GenerationMode) -> None:
     for found in document.get_all_operations():
         operation = found.ok()
+        if operation.path == "/events":
+            # It has no end.
+            continue
         if mode is GenerationMode.NEGATIVE and not operation.query and not operation.path_parameters:
             continue
 

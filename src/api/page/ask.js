@@ -1,0 +1,12 @@
+// Asks the api. The browser keeps answers with their ETag, so what has not changed costs a 304.
+
+export async function ask(path, parameters = {}) {
+  const query = new URLSearchParams(Object.entries(parameters).filter(([, value]) => value !== "" && value != null));
+  const answered = await fetch(query.size ? `${path}?${query}` : path);
+  const answer = await answered.json().catch(() => ({}));
+  if (answered.ok) return answer;
+  const detail = Array.isArray(answer.detail) ? answer.detail.map((fault) => fault.msg).join("; ") : answer.detail;
+  throw Object.assign(new Error(detail ?? `The api answers with status ${answered.status}.`), { status: answered.status });
+}
+
+export const ofCustomer = (customer, what) => `/customers/${encodeURIComponent(customer)}/${what}`;

@@ -1,0 +1,102 @@
+// Charts by uPlot. Beside each is a table with the same figures.
+
+import uPlot from "./vendor/uplot.js";
+import { element, table } from "./elements.js";
+
+const HEIGHT = 220;
+const drawn = new Set();
+
+const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+
+// `step`: seconds between two points, where the horizontal axis is the time.
+function axes(unit, step) {
+  const common = { stroke: color("muted"), grid: { stroke: color("line"), width: 1 }, ticks: { show: false }, font: "12px system-ui" };
+  const stamp = (splits) => splits.map((time) => when(time, step));
+  return [step ? { ...common, space: 70, values: (_, splits) => stamp(splits) } : common, { ...common, size: 64, values: (_, values) => values.map((value) => (value == null ? "" : unit(value))) }];
+}
+
+// A figure that draws itself anew when its width changes.
+function figure(title, draw, columns, rows) {
+  const canvas = element("div", { class: "chart", "aria-hidden": "true" });
+  const made = element("figure", {},
+    element("figcaption", {}, title), canvas,
+    element("details", {}, element("summary", {}, "As a table"), element("div", { class: "wide" }, table(title, columns, rows))));
+  let plot;
+  const show = () => {
+    plot?.destroy();
+    if (canvas.clientWidth) plot = draw(canvas, { width: canvas.clientWidth, height: HEIGHT });
+  };
+  let width = 0;
+  const watch = new ResizeObserver(() => {
+    if (canvas.clientWidth !== width) { width = canvas.clientWidth; show(); }
+  });
+  watch.observe(canvas);
+  drawn.add({ made, show, stop: () => { watch.disconnect(); plot?.destroy(); } });
+  return made;
+}
+
+// Let go of those that are not on the page any more.
+export function sweep() {
+  for (const one of drawn) if (!one.made.isConnected) { one.stop(); drawn.delete(one); }
+}
+
+export function redraw() {
+  for (const one of drawn) one.show();
+}
+
+const LEGEND = { legend: { live: true }, cursor: { drag: { x: false, y: false } }, tzDate: (stamp) => uPlot.tzDate(new Date(stamp * 1e3), "UTC") };
+
+// `times`: Unix time (s). `parts`: the lowest first, { label, color, values }.
+export function stacked(title, times, parts, step, unit, columns, rows) {
+  let below = times.map(() => 0);
+  const sums = parts.map((part) => (below = below.map((sum, place) => sum + part.values[place])));
+  const series = parts.map((part) => ({
+    label: part.label, fill: color(part.color), width: 0, points: { show: false },
+    paths: uPlot.paths.bars({ size: [0.8, 48], align: 1 }),
+    value: (plot, _, place, index) => (index == null ? "–" : unit(part.values[index])),
+  }));
+  return figure(title, (canvas, size) => new uPlot({
+    ...size, ...LEGEND, axes: axes(unit, step),
+    scales: { x: { range: (_, low, high) => [low, high + step] }, y: { range: (_, low, high) => [0, Math.max(1, high * 1.05)] } },
+    // What is drawn first lies below.
+    series: [{ value: stampIn(step) }, ...series.reverse()],
+  }, [times, ...sums.reverse()], canvas), columns, rows);
+}
+
+export function lines(title, times, parts, step, unit, columns, rows, range) {
+  return figure(title, (canvas, size) => new uPlot({
+    ...size, ...LEGEND, axes: axes(unit, step),
+    scales: { x: { range: (_, low, high) => [low, high + step] }, y: { range: range ?? ((_, low, high) => [0, high * 1.05 || 1]) } },
+    series: [{ value: stampIn(step) }, ...parts.map((part) => ({
+      label: part.label, stroke: color(part.color), width: 2, points: { show: times.length < 60, size: 6, fill: color(part.color) },
+      value: (_, value) => (value == null ? "–" : unit(value)),
+    }))],
+  }, [times, ...parts.map((part) => part.values)], canvas), columns, rows);
+}
+
+// Bars side by side, each with a name of its own.
+export function bars(title, names, values, unit, columns, rows) {
+  const places = names.map((_, place) => place);
+  const few = (plot, splits) => splits.map((place) => names[place] ?? "");
+  return figure(title, (canvas, size) => {
+    const [x, y] = axes(unit);
+    return new uPlot({
+      ...size, ...LEGEND,
+      axes: [{ ...x, values: few, splits: (plot) => places.filter((place) => place % Math.ceil(names.length / (plot.width / 70)) === 0) }, y],
+      scales: { x: { time: false, range: [-0.6, names.length - 0.4] }, y: { range: (_, low, high) => [0, Math.max(1, high * 1.05)] } },
+      series: [{ label: "From", value: (_, place) => names[place] ?? "–" },
+        { label: "Requests", fill: color("accent"), width: 0, points: { show: false }, paths: uPlot.paths.bars({ size: [0.85, 60] }), value: (_, value) => (value == null ? "–" : unit(value)) }],
+    }, [places, values], canvas);
+  }, columns, rows);
+}
+
+function stampIn(step) {
+  const length = step < 86_400 ? 16 : 10;
+  return (_, stamp) => (stamp == null ? "–" : new Date(stamp * 1000).toISOString().slice(0, length).replace("T", " "));
+}
+
+// On the axis: the day, or the hour.
+function when(stamp, step) {
+  const iso = new Date(stamp * 1000).toISOString();
+  return step < 86_400 && stamp % 86_400 ? iso.slice(11, 16) : iso.slice(5, 10);
+}

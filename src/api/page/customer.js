@@ -1,0 +1,104 @@
+// One customer: its days or hours, paths, statuses, latencies, and latest requests.
+
+import { ask, ofCustomer } from "./ask.js";
+import { bars, lines, stacked } from "./charts.js";
+import { element, table } from "./elements.js";
+import { count, percent, seconds, time } from "./format.js";
+import { range, rangePicker } from "./range.js";
+import { change, state, urlWith } from "./state.js";
+import { tiles } from "./tiles.js";
+
+const HOURS_UP_TO_DAYS = 3;
+
+export async function customer() {
+  const { customer: id, status } = state();
+  const [stats, codes, latencies, paths, latest] = await Promise.all([
+    ask("/customers/stats", { ...range(), customer_id: id }),
+    ask("/customers/status-codes", { ...range(), customer_id: id }),
+    ask("/customers/latencies", { ...range(), customer_id: id }),
+    ask(ofCustomer(id, "paths"), { ...range(), limit: 20 }),
+    ask(ofCustomer(id, "requests"), { ...range(), status, limit: 20 }),
+  ]);
+  const days = (Date.parse(stats.to_date) - Date.parse(stats.from_date)) / 86_400_000 + 1;
+  const step = days <= HOURS_UP_TO_DAYS ? 3600 : 86_400;
+  const series = await ask(ofCustomer(id, "series"), {
+    interval: step === 3600 ? "hour" : "day", from: stats.from_date, to: `${stats.to_date}T23:59:59Z`,
+  });
+  return [
+    element("nav", { "aria-label": "Breadcrumb" }, element("a", { href: urlWith({ customer: "", status: "all" }), "data-inside": true }, "← All customers")),
+    element("h1", {}, id),
+    element("div", { class: "toolbar" }, rangePicker()),
+    tiles(stats),
+    stats.total_requests
+      ? [overTime(series.points, step), element("div", { class: "grid" }, ofPaths(paths), ofCodes(codes), distribution(latencies)), ofLatest(latest, status)]
+      : element("p", { class: "card empty" }, "No requests in these days."),
+  ];
+}
+
+const FIGURES = [
+  { title: "Requests", number: true, value: (row) => count(row.total_requests) },
+  { title: "Failed", number: true, value: (row) => count(row.failed_requests) },
+  { title: "Uptime", number: true, value: (row) => percent(row.uptime) },
+  { title: "Median", number: true, value: (row) => seconds(row.median_latency) },
+  { title: "p99", number: true, value: (row) => seconds(row.p99_latency) },
+];
+
+function overTime(points, step) {
+  const times = points.map((point) => Date.parse(point.start) / 1000);
+  const of = (name) => points.map((point) => point[name]);
+  const columns = [{ title: step === 3600 ? "Hour" : "Day", value: (row) => time(row.start).slice(0, step === 3600 ? 16 : 10) }, ...FIGURES];
+  const least = Math.min(...of("uptime"));
+  return element("div", { class: "grid" },
+    card("wide", stacked("Requests", times, [
+      { label: "Successful", color: "good", values: of("successful_requests") },
+      { label: "Failed", color: "bad", values: of("failed_requests") },
+    ], step, count, columns, points)),
+    card("", lines("Latency", times, [
+      { label: "Median", color: "accent", values: of("median_latency") },
+      { label: "p99", color: "warn", values: of("p99_latency") },
+    ], step, seconds, columns, points)),
+    card("", lines("Uptime", times, [{ label: "Uptime", color: "good", values: of("uptime") }], step, percent, columns, points,
+      () => [Math.max(0, Math.floor(least - 1)), 100.2])));
+}
+
+const card = (kind, ...children) => element("section", { class: `card ${kind}` }, children);
+
+function ofPaths(paths) {
+  const columns = [{ title: "Path", value: (row) => element("code", {}, row.path) }, ...FIGURES];
+  const rest = paths.total - paths.paths.length;
+  return card("wide", element("h2", {}, "Paths"),
+    paths.paths.length ? table("Paths", columns, paths.paths) : element("p", {}, "Paths are counted some seconds after the rest."),
+    rest > 0 ? element("p", { class: "muted" }, `${count(rest)} more paths have fewer requests.`) : null);
+}
+
+function ofCodes(codes) {
+  const total = codes.status_codes.reduce((sum, row) => sum + row.requests, 0);
+  const columns = [
+    { title: "Status", value: (row) => element("span", { class: row.status >= 200 && row.status < 400 ? "" : "bad" }, String(row.status)) },
+    { title: "Requests", number: true, value: (row) => count(row.requests) },
+    { title: "Share", number: true, value: (row) => element("span", {}, element("meter", { min: 0, max: total, value: row.requests, "aria-hidden": "true" }), ` ${percent(Math.round((row.requests / total) * 1000) / 10)}`) },
+  ];
+  return card("", element("h2", {}, "Status codes"), table("Status codes", columns, codes.status_codes));
+}
+
+function distribution({ bins }) {
+  const columns = [
+    { title: "From", value: (row) => seconds(row.from_latency) },
+    { title: "To", value: (row) => seconds(row.to_latency) },
+    { title: "Requests", number: true, value: (row) => count(row.requests) },
+  ];
+  return card("", bars("Distribution of latencies", bins.map((bin) => seconds(bin.from_latency)), bins.map((bin) => bin.requests), count, columns, bins));
+}
+
+function ofLatest({ requests }, status) {
+  const columns = [
+    { title: "Time", value: (row) => time(row.time) },
+    { title: "Path", value: (row) => element("code", {}, row.path) },
+    { title: "Status", number: true, value: (row) => element("span", { class: row.status >= 200 && row.status < 400 ? "" : "bad" }, String(row.status)) },
+    { title: "Duration", number: true, value: (row) => seconds(row.duration) },
+  ];
+  const choice = ["all", "failed", "successful"].map((value) =>
+    element("button", { type: "button", "aria-pressed": String(value === status), onclick: () => change({ status: value }) }, value));
+  return card("", element("h2", {}, "Latest requests"), element("div", { class: "choice", role: "group", "aria-label": "Which requests" }, choice),
+    requests.length ? table("Latest requests", columns, requests) : element("p", { class: "empty" }, "There are none."));
+}

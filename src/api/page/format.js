@@ -1,0 +1,28 @@
+// Numbers and times as people read them.
+
+const whole = new Intl.NumberFormat("en");
+
+export const count = (value) => whole.format(value);
+
+export const percent = (value) => (value == null ? "–" : `${Math.floor(value * 1000) / 1000} %`);
+
+export function seconds(value) {
+  if (value == null) return "–";
+  if (value < 1) return `${whole.format(Math.round(value * 10_000) / 10)} ms`;
+  return `${whole.format(Math.round(value * 1000) / 1000)} s`;
+}
+
+export const time = (iso) => iso.replace("T", " ").replace(/(\.\d+)?(Z|\+00:00)$/, "");
+
+export function age(value) {
+  if (value < 90) return `${Math.max(0, Math.round(value))} s`;
+  if (value < 5400) return `${Math.round(value / 60)} min`;
+  return value < 172_800 ? `${Math.round(value / 3600)} h` : `${Math.round(value / 86_400)} days`;
+}
+
+export function bytes(value) {
+  const units = ["B", "KiB", "MiB", "GiB"];
+  let unit = 0;
+  for (; value >= 1024 && unit < 3; unit += 1) value /= 1024;
+  return `${whole.format(Math.round(value * 10) / 10)} ${units[unit]}`;
+}

@@ -1,0 +1,66 @@
+// All customers: by traffic, failures and latency, with search.
+
+import { ask } from "./ask.js";
+import { element, table } from "./elements.js";
+import { count, percent, seconds } from "./format.js";
+import { range, rangePicker } from "./range.js";
+import { change, state, urlWith } from "./state.js";
+import { tiles } from "./tiles.js";
+
+const PAGE = 50;
+let pages = 1;
+
+export async function list() {
+  const { search, sort, order } = state();
+  const [all, customers] = await Promise.all([ask("/customers/stats", range()), someCustomers()]);
+  const columns = [
+    { title: "Customer", sort: "customer_id", value: (row) => element("a", { href: urlWith({ customer: row.customer_id, search: "" }), "data-inside": true }, row.customer_id) },
+    { title: "Requests", sort: "total", number: true, value: (row) => count(row.total_requests) },
+    { title: "Failed", sort: "failed", number: true, value: (row) => element("span", { class: row.failed_requests && "bad" }, count(row.failed_requests)) },
+    { title: "Uptime", sort: "uptime", number: true, value: (row) => percent(row.uptime) },
+    { title: "Median", sort: "median", number: true, value: (row) => seconds(row.median_latency) },
+    { title: "p99", sort: "p99", number: true, value: (row) => seconds(row.p99_latency) },
+  ];
+  const sorting = { by: sort, order, change: (by) => sortBy(by) };
+  const searching = element("input", { type: "search", name: "search", value: search, placeholder: "Search customers", "aria-label": "Search customers", maxlength: 256,
+    oninput: (event) => { pages = 1; change({ search: event.target.value }, true); } });
+  const more = customers.next && element("button", { type: "button", class: "more", onclick: () => { pages += 1; dispatchEvent(new Event("statechange")); } }, "More");
+  return [
+    element("h1", {}, "Customers"),
+    element("div", { class: "toolbar" }, rangePicker(), searching),
+    all.total_requests ? tiles(all) : null,
+    customers.rows.length
+      ? element("section", { class: "card" }, table("Customers", columns, customers.rows, sorting), more)
+      : nothing(search, all.total_requests),
+  ];
+}
+
+async function someCustomers() {
+  const { search, sort, order } = state();
+  const rows = [];
+  let cursor = "";
+  for (let page = 0; page < pages && cursor != null; page += 1) {
+    const answer = await ask("/customers", { ...range(), search, sort, order, limit: PAGE, cursor });
+    rows.push(...answer.customers);
+    cursor = answer.next_cursor;
+  }
+  return { rows, next: cursor };
+}
+
+function sortBy(by) {
+  const { sort, order } = state();
+  const first = by === "customer_id" || by === "uptime" ? "asc" : "desc";
+  pages = 1;
+  change({ sort: by, order: sort === by ? (order === "asc" ? "desc" : "asc") : first });
+}
+
+function nothing(search, total) {
+  if (search && total) return element("p", { class: "card empty" }, "No customer's id has this in it.");
+  const { from, to } = state();
+  if (from || to) return element("p", { class: "card empty" }, "No requests in these days.");
+  return element("section", { class: "card empty" },
+    element("h2", {}, "Nothing is counted yet"),
+    element("p", {}, "As soon as a line is appended to the log, its customer is here. A line to try it with:"),
+    element("pre", {}, `${new Date().toISOString().slice(0, 19).replace("T", " ")} cust_1 /api/v1/orders 200 0.048`),
+    element("p", {}, "If lines come and nothing changes: ", element("a", { href: "/status" }, "/status"), " says how far the processor is."));
+}

@@ -1,0 +1,53 @@
+// What the api tells as it comes: that the store has moved on, how far it is, or that it is away.
+
+import { age, bytes, time } from "./format.js";
+
+const LATE_SECONDS = 15;
+const BEHIND_SECONDS = 10;
+
+const freshness = document.getElementById("freshness");
+const banner = document.getElementById("banner");
+let latest = null;
+let heard = 0;
+
+// `moved`: called when there may be other figures.
+export function listen(moved) {
+  const source = new EventSource("/events");
+  let ledger = null;
+  source.addEventListener("progress", (event) => {
+    latest = JSON.parse(event.data);
+    heard = performance.now();
+    away(null);
+    show();
+    if (ledger !== latest.ledger) {
+      ledger = latest.ledger;
+      moved();
+    }
+  });
+  source.addEventListener("away", (event) => away(JSON.parse(event.data).detail));
+  source.addEventListener("error", () => away("The api does not answer."));
+  setInterval(show, 1000);
+}
+
+// The last figures stay, and a quiet line says so.
+function away(why) {
+  banner.hidden = why == null;
+  if (why != null) banner.textContent = `${why} What is shown is from before; this page goes on by itself.`;
+}
+
+function show() {
+  if (latest == null) return;
+  const since = (performance.now() - heard) / 1000;
+  const { complete_through: through, age_seconds: of, bytes_behind: behind, seen_age_seconds: seen } = latest;
+  const tell = (kind, text) => { freshness.className = kind; freshness.textContent = text; };
+  if (seen != null && seen + since > LATE_SECONDS) {
+    tell("bad", `The log processor was last seen ${age(seen + since)} ago; counted through ${through ? time(through) : "nothing"}`);
+  } else if (through == null) {
+    tell("warn", behind ? `Catching up: ${bytes(behind)} of the log to go` : "Nothing is counted yet");
+  } else if (behind && of + since > BEHIND_SECONDS) {
+    tell("warn", `Behind: ${bytes(behind)} of the log to go; counted through ${time(through)}, ${age(of + since)} ago`);
+  } else {
+    tell("good", `Live · counted through ${time(through).slice(11)}, ${age(of + since)} ago`);
+  }
+  freshness.title = through ? `Every line written before ${time(through)} UTC is counted.` : "";
+}

@@ -1,0 +1,86 @@
+// Shows what the URL says, again when that changes or the store has moved on.
+
+import { redraw, sweep } from "./charts.js";
+import { customer } from "./customer.js";
+import { element } from "./elements.js";
+import { list } from "./list.js";
+import { listen } from "./live.js";
+import { state } from "./state.js";
+
+const PAUSE_MILLISECONDS = 1000;
+const content = document.getElementById("content");
+let showing = false;
+let again = false;
+let waiting = null;
+
+// One at a time; what comes meanwhile is shown after it.
+async function show() {
+  if (showing) { again = true; return; }
+  showing = true;
+  do {
+    again = false;
+    const asked = location.search;
+    const { customer: id } = state();
+    let made;
+    try {
+      made = await (id ? customer() : list());
+    } catch (error) {
+      // While the store is away the last figures stay; the banner says why.
+      if ((error.status == null || error.status >= 500) && content.childElementCount) break;
+      made = [element("h1", {}, id || "Customers"), element("p", { class: "card empty" }, error.message),
+        id ? element("p", {}, element("a", { href: "/", "data-inside": true }, "← All customers")) : null];
+    }
+    if (asked !== location.search) { again = true; continue; }
+    document.title = id ? `${id} – Request statistics` : "Request statistics";
+    replace(made.flat().filter((part) => part != null));
+  } while (again);
+  showing = false;
+}
+
+// Keeps what the reader is at: the focus, what is typed, and what is unfolded.
+function replace(parts) {
+  const key = (node) => node?.closest?.("main") && (node.name || node.getAttribute("href") || node.textContent);
+  const at = key(document.activeElement);
+  const selection = document.activeElement?.selectionStart;
+  const unfolded = new Set([...content.querySelectorAll("details[open]")].map(titleOf));
+  content.replaceChildren(...parts);
+  for (const details of content.querySelectorAll("details")) details.open = unfolded.has(titleOf(details));
+  const found = at && [...content.querySelectorAll("a, button, input, summary")].find((node) => key(node) === at);
+  found?.focus({ preventScroll: true });
+  if (found?.type === "search" && selection != null) found.setSelectionRange(selection, selection);
+  sweep();
+}
+
+const titleOf = (details) => details.parentElement.querySelector("figcaption").textContent;
+
+function follow(event) {
+  const link = event.target.closest("a[data-inside], #home");
+  if (!link || event.metaKey || event.ctrlKey || event.shiftKey || event.button) return;
+  event.preventDefault();
+  history.pushState(null, "", link.href);
+  scrollTo(0, 0);
+  show().then(() => content.focus());
+}
+
+const theme = document.getElementById("theme");
+const dark = matchMedia("(prefers-color-scheme: dark)");
+function choose(name) {
+  if (name) document.documentElement.dataset.theme = name;
+  theme.textContent = (name ?? (dark.matches ? "dark" : "light")) === "dark" ? "Light" : "Dark";
+  redraw();
+}
+theme.addEventListener("click", () => {
+  const next = theme.textContent.toLowerCase();
+  localStorage.setItem("theme", next);
+  choose(next);
+});
+dark.addEventListener("change", () => choose(localStorage.getItem("theme")));
+choose(localStorage.getItem("theme"));
+
+addEventListener("statechange", show);
+addEventListener("popstate", show);
+document.addEventListener("click", follow);
+show();
+listen(() => {
+  waiting ??= setTimeout(() => { waiting = null; show(); }, PAUSE_MILLISECONDS);
+});

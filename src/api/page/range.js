@@ -1,0 +1,26 @@
+// The range of days: presets, and two dates.
+
+import { element } from "./elements.js";
+import { change, state } from "./state.js";
+
+const PRESETS = [["Today", 0], ["7 days", 6], ["30 days", 29], ["All", null]];
+
+const day = (ago) => new Date(Date.now() - ago * 86_400_000).toISOString().slice(0, 10);
+
+export function rangePicker() {
+  const { from, to } = state();
+  const presets = PRESETS.map(([title, ago]) => {
+    const first = ago == null ? "" : day(ago);
+    return element("button", { type: "button", "aria-pressed": String(from === first && !to), onclick: () => change({ from: first, to: "" }) }, title);
+  });
+  const date = (name, label, value) => element("label", {}, label,
+    element("input", { type: "date", name, value, max: day(0), onchange: (event) => change({ [name]: event.target.value }) }));
+  return element("fieldset", { class: "range" }, element("legend", { class: "unseen" }, "Range of days"),
+    presets, date("from", "From", from), date("to", "To", to));
+}
+
+// As the api wants it.
+export function range() {
+  const { from, to } = state();
+  return { from_date: from, to_date: to };
+}

@@ -1,0 +1,211 @@
+"""The page in a real Chromium, with a real processor, store and api behind it."""
+
+import re
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+import oracle
+from asking import ago, line, today
+from lines import valid_lines
+from pipeline import Pipeline
+from running_api import Api, running
+from stores import Store, sqlite_store
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+class Shown:
+    """The page of a running system."""
+
+    def __init__(self, page: Page, pipeline: Pipeline, api: Api, store: Store) -> None:
+        self.page = page
+        self.pipeline = pipeline
+        self.api = api
+        self.store = store
+        self.faults: list[str] = []
+        page.on("pageerror", lambda error: self.faults.append(str(error)))
+        page.on("dialog", lambda dialog: self.faults.append(f"dialog: {dialog.message}"))
+        page.on("console", lambda message: self._note(message.type, message.text))
+
+    def _note(self, kind: str, text: str) -> None:
+        # The browser itself says that the api does not answer, or answers 503.
+        if kind == "error" and "Failed to load resource" not in text and "ERR_" not in text:
+            self.faults.append(text)
+
+    def open(self, url: str = "/") -> None:
+        self.page.goto(f"http://127.0.0.1:{self.api.port}{url}")
+
+    def tile(self, title: str) -> str:
+        return self.page.locator(".tile", has=self.page.get_by_text(title, exact=True)).locator("dd").inner_text()
+
+    def customers(self) -> list[str]:
+        return self.page.locator("tbody tr td:first-child").all_inner_texts()
+
+
+@contextmanager
+def showing(browser: Browser, store: Store, folder: Path, lines: bytes) -> Iterator[Shown]:
+    """A system that has counted these lines; in the end nothing went wrong in the browser."""
+    pipeline = Pipeline(folder, store.environment, store.open)
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    try:
+        pipeline.append(lines)
+        pipeline.start()
+        # In a thread of its own: Playwright has an event loop in this one.
+        with ThreadPoolExecutor(1) as apart:
+            apart.submit(pipeline.until_stored).result()
+            apart.submit(pipeline.until_broken_down).result()
+        with running(folder, store.environment) as api:
+            shown = Shown(context.new_page(), pipeline, api, store)
+            yield shown
+            assert shown.faults == []
+            context.close()
+    finally:
+        context.close()
+        pipeline.close()
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path) -> Iterator[Store]:
+    with sqlite_store(tmp_path) as store:
+        yield store
+
+
+def test_the_figures_are_those_of_the_log_and_follow_it(browser: Browser, store: Store, tmp_path: Path) -> None:
+    lines = valid_lines(3_000)
+    totals: dict[str, int] = {}
+    for text in lines.splitlines():
+        name = text.split(b" ")[2].decode()
+        totals[name] = totals.get(name, 0) + 1
+    with showing(browser, store, tmp_path, lines) as shown:
+        shown.open()
+        page = shown.page
+        expect(page.locator("#freshness")).to_contain_text("Live")
+        expect(page.locator("tbody tr")).to_have_count(min(50, len(totals)))
+        assert shown.tile("Requests") == "3,000"
+        first = max(totals, key=lambda name: (totals[name], name))
+        row = page.locator("tbody tr", has=page.get_by_role("link", name=first, exact=True)).first
+        expect(row.locator("td").nth(1)).to_have_text(f"{totals[first]:,}")
+
+        row.get_by_role("link").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text(first)
+        expect(page.locator("figure canvas")).to_have_count(4)
+        assert shown.tile("Requests") == f"{totals[first]:,}"
+        page.locator("figure", has_text="Latency").locator("summary").first.click()
+        days = oracle.days_of(lines)
+        (newest,) = [figures for (name, day), figures in days.items() if name == first and day == str(ago(1))]
+        of_day = page.locator("figure", has_text="Latency").locator("tbody tr", has_text=str(ago(1)))
+        expect(of_day.locator("td").nth(1)).to_have_text(f"{newest[0]:,}")
+
+        shown.pipeline.append(line(today(), first, 503) * 5)
+        expect(page.locator(".tile dd").first).to_have_text(f"{totals[first] + 5:,}", timeout=15_000)
+        page.get_by_role("button", name="failed").click()
+        expect(page.locator("table", has_text="Latest requests").locator("tbody tr").first).to_contain_text("503")
+
+
+def test_search_sort_range_and_the_way_back_are_in_the_url(browser: Browser, sqlite: Store, tmp_path: Path) -> None:
+    lines = b"".join(line(ago(day), name, 200 + 303 * (name == "beta")) for day in (0, 9) for name in ("alpha", "beta"))
+    with showing(browser, sqlite, tmp_path, lines + line(today(), "alpine")) as shown:
+        page = shown.page
+        shown.open()
+        expect(page.locator("tbody tr")).to_have_count(3)
+        page.get_by_role("searchbox").fill("ALP")
+        expect(page.locator("tbody tr")).to_have_count(2)
+        expect(page.get_by_role("searchbox")).to_be_focused()
+        assert page.url.endswith("/?search=ALP")
+        page.get_by_role("searchbox").fill("")
+        page.get_by_role("button", name="Failed").click()
+        expect(page.locator("th[aria-sort=descending]")).to_contain_text("Failed")
+        assert shown.customers()[0] == "beta"
+        page.reload()
+        expect(page.locator("th[aria-sort=descending]")).to_contain_text("Failed")
+        page.get_by_role("button", name="Today").click()
+        expect(page.locator(".tile dd").first).to_have_text("3")
+        page.get_by_role("link", name="beta").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("beta")
+        assert f"from={today()}" in page.url
+        page.go_back()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Customers")
+        page.go_back()
+        expect(page.locator(".tile dd").first).to_have_text("5")
+
+
+def test_it_is_used_by_keyboard(browser: Browser, sqlite: Store, tmp_path: Path) -> None:
+    with showing(browser, sqlite, tmp_path, line(today(), "alpha") * 2 + line(today(), "beta")) as shown:
+        page = shown.page
+        shown.open()
+        expect(page.locator("tbody tr")).to_have_count(2)
+        page.keyboard.press("Tab")
+        expect(page.locator(".skip")).to_be_focused()
+        page.get_by_role("button", name="Customer").focus()
+        page.keyboard.press("Enter")
+        expect(page.locator("th[aria-sort=ascending]")).to_contain_text("Customer")
+        expect(page.get_by_role("button", name="Customer")).to_be_focused()
+        page.get_by_role("link", name="beta").focus()
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("heading", level=1)).to_have_text("beta")
+
+
+def test_what_a_line_holds_is_only_text(browser: Browser, sqlite: Store, tmp_path: Path) -> None:
+    hostile = "<script>alert(1)</script>"
+    path = '/a"onload=alert(1)><img/src=x/onerror=alert(2)>'
+    lines = f"{today()} 00:00:01 {hostile} {path} 200 0.1\n".encode()
+    with showing(browser, sqlite, tmp_path, lines) as shown:
+        page = shown.page
+        shown.open()
+        page.get_by_role("link", name=hostile).click()
+        expect(page.get_by_role("heading", level=1)).to_have_text(hostile)
+        expect(page.locator("code", has_text="onerror")).to_have_count(2)
+        assert page.locator("main script, main img").count() == 0
+
+
+def test_an_empty_system_says_what_to_do(browser: Browser, sqlite: Store, tmp_path: Path) -> None:
+    with showing(browser, sqlite, tmp_path, b"") as shown:
+        shown.open()
+        expect(shown.page.get_by_role("heading", level=2)).to_have_text("Nothing is counted yet")
+        shown.pipeline.append(line(today(), "cust_1"))
+        expect(shown.page.get_by_role("link", name="cust_1")).to_be_visible(timeout=15_000)
+
+
+def test_while_the_store_is_away_the_last_figures_stay(browser: Browser, sqlite: Store, tmp_path: Path) -> None:
+    with showing(browser, sqlite, tmp_path, line(today(), "cust_1")) as shown:
+        page = shown.page
+        shown.open()
+        expect(page.get_by_role("link", name="cust_1")).to_be_visible()
+        database = Path(sqlite.environment["SQLITE_PATH"])
+        shown.pipeline.end()
+        database.rename(tmp_path / "away")
+        expect(page.get_by_role("alert")).to_contain_text("What is shown is from before")
+        expect(page.get_by_role("link", name="cust_1")).to_be_visible()
+        (tmp_path / "away").rename(database)
+        expect(page.get_by_role("alert")).to_be_hidden(timeout=15_000)
+
+
+@pytest.mark.parametrize("width", [375, 768, 1440])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_it_fits_each_screen(browser: Browser, sqlite: Store, tmp_path: Path, width: int, theme: str) -> None:
+    with showing(browser, sqlite, tmp_path, valid_lines(500)) as shown:
+        page = shown.page
+        page.set_viewport_size({"width": width, "height": 800})
+        page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
+        shown.open()
+        page.get_by_role("link", name=re.compile("cust")).first.click()
+        expect(page.locator("figure canvas")).to_have_count(4)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        back = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert (back == "rgb(15, 18, 22)") == (theme == "dark")
