@@ -80,7 +80,8 @@ def test_it_ends_well_when_told_to_even_with_a_connection_open(
         assert api.get("/customers/stats").status_code == 200
         assert api.end(number) == 0
         said = api.said().splitlines()
-    assert [event.partition("event=")[2].split()[0] for event in said] == ["listening", "stopped"]
+    names = [event.partition("event=")[2].split()[0] for event in said]
+    assert [name for name in names if name != "list_ready"] == ["listening", "stopped"]
     assert all(event.startswith("ts=") and " service=api " in event for event in said)
 
 
@@ -95,11 +96,17 @@ def test_requests_are_logged_when_debugging(tmp_path: Path, sqlite: Store) -> No
         assert part in answered
 
 
+def test_the_list_is_ready_before_anyone_asks(tmp_path: Path, sqlite: Store) -> None:
+    sqlite.fill(line("cust_1") + line("cust_2"))
+    with running(tmp_path, sqlite.environment) as api:
+        api.wait_for(lambda: "event=list_ready customers=2" in api.said(), "the list is ready")
+
+
 def test_log_lines_are_json_where_that_is_wanted(tmp_path: Path, sqlite: Store) -> None:
     with running(tmp_path, {**sqlite.environment, "LOGGING_FORMAT": "json"}) as api:
         assert api.end(signal.SIGTERM) == 0
         events = [json.loads(event) for event in api.said().splitlines()]
-    assert [event["event"] for event in events] == ["listening", "stopped"]
+    assert [event["event"] for event in events if event["event"] != "list_ready"] == ["listening", "stopped"]
     assert list(events[0])[:4] == ["ts", "level", "service", "event"]
     assert events[0]["port"] == api.port
 

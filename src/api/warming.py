@@ -1,0 +1,34 @@
+"""Makes the figures for the list of customers before anyone asks, for with many customers that takes seconds: when the
+api begins, and before each midnight, when the range becomes another one."""
+
+import asyncio
+import time
+from datetime import datetime, timedelta, timezone
+
+from api.answering import Answers
+from api.dates import date_range
+from service.logs import logger
+from storage.contract import StorageError
+
+BEFORE_MIDNIGHT = timedelta(minutes=5)
+LOOK_SECONDS = 60.0
+
+log = logger(__name__)
+
+
+async def keep_list_ready(answers: Answers, retention_days: int) -> None:
+    """Runs until it is cancelled."""
+    ready = None
+    while True:
+        today = (datetime.now(timezone.utc) + BEFORE_MIDNIGHT).date()
+        if today != ready:
+            began = time.monotonic()
+            try:
+                customers = await answers.make_list(date_range(None, None, today, retention_days))
+            except StorageError as error:
+                # Whoever asks is told. It is tried again.
+                log.debug("list_not_ready", reason=str(error))
+            else:
+                ready = today
+                log.info("list_ready", customers=customers, seconds=round(time.monotonic() - began, 3))
+        await asyncio.sleep(LOOK_SECONDS)
