@@ -14,14 +14,18 @@ class Head:
         if scope["type"] != "http" or scope["method"] == "GET":
             await self._app(scope, receive, send)
             return
-        is_head = scope["method"] == "HEAD"
+        is_head, is_answered = scope["method"] == "HEAD", False
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start" and message["status"] == 405:
                 MutableHeaders(raw=message["headers"])["Allow"] = "GET, HEAD"
+            nonlocal is_answered
             if is_head and message["type"] == "http.response.body":
-                # What comes without an end would otherwise be waited for.
-                message = {**message, "body": b"", "more_body": False}
+                # At the first of several, or what has no end would be waited for.
+                message = {"type": "http.response.body", "body": b""}
+                if is_answered:
+                    return
+                is_answered = True
             await send(message)
 
         # A copy: the server has to know of the true method, or it waits for the body.

@@ -96,6 +96,16 @@ def test_requests_are_logged_when_debugging(tmp_path: Path, sqlite: Store) -> No
         assert part in answered
 
 
+@pytest.mark.parametrize("path", ["/", "/page/vendor/uplot.js", "/customers", "/docs"])
+def test_head_is_answered_as_get_without_the_body(tmp_path: Path, sqlite: Store, path: str) -> None:
+    with running(tmp_path, sqlite.environment) as api:
+        for _ in range(2):
+            get, head = api.client.get(path), api.client.head(path)
+            assert (head.status_code, head.content) == (get.status_code, b"") == (200, b"")
+            assert head.headers["Content-Type"] == get.headers["Content-Type"]
+        assert "level=error" not in api.said()
+
+
 def test_the_list_is_ready_before_anyone_asks(tmp_path: Path, sqlite: Store) -> None:
     sqlite.fill(line("cust_1") + line("cust_2"))
     with running(tmp_path, sqlite.environment) as api:
