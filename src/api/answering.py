@@ -15,7 +15,7 @@ from api.customer_figures import CustomerFigures
 from api.dates import DateRange
 from api.encoding import Answer, encode
 from api.formats import Format, wanted_format
-from api.metrics import ANSWERS, STORE_SECONDS
+from api.metrics import BUILT, KEPT, NOT_MODIFIED, STORE_SECONDS
 from api.questions import Question
 from api.sharing import Built, SharedQuestion
 from api.status import Progress, progress
@@ -78,11 +78,11 @@ class Answers:
         ledger has. 304 where the client has that answer.
         """
         now = await self.progress()
-        how = "kept"
+        how = KEPT
 
         async def build() -> _Tagged:
             nonlocal how
-            how = "built"
+            how = BUILT
             return await self._build(question, now.ledger_hash)
 
         try:
@@ -91,9 +91,9 @@ class Answers:
             message = f"This answer takes longer than {_BUILDING_SECONDS:g} s. It is still being made: ask again"
             raise StorageUnavailable(message) from None
         if _is_held(request, built.tag):
-            ANSWERS.labels("not_modified").inc()
+            NOT_MODIFIED.inc()
             return Response(status_code=304, headers=built.headers)
-        ANSWERS.labels(how).inc()
+        how.inc()
         answer = built.answer
         complete_through = now.broken_down_through_json if question.is_broken_down else now.complete_through_json
         headers = {**built.headers, **answer.headers}
