@@ -6,10 +6,11 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
 
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import StreamingResponse
 
 from api.answering import Answers
@@ -22,41 +23,86 @@ LOOK_SECONDS = 0.5
 # Also when nothing has changed, so that a connection that is gone is noticed, on either side.
 HEARTBEAT_SECONDS = 5.0
 
+_AGES = ("age_seconds", "seen_age_seconds")
+
 router = APIRouter()
 
 
 class Events:
-    """The same events for all who listen. The store is asked for them together, and only while there are any."""
+    """The same events for all who listen. The store is asked for them once, and only while there are any."""
 
     def __init__(self, answers: Answers) -> None:
         self._answers = answers
         self._listeners = 0
+        self._watcher: asyncio.Task[None] | None = None
+        self._latest = ""
+        self._told = 0
+        self._news = asyncio.Event()
+        self._is_over = False
 
-    def join(self) -> AsyncIterator[str]:
-        """The events from here on. HTTPException 503 where too many listen."""
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """A listener's place, for as long as it listens. HTTPException 503 where too many do."""
         if self._listeners >= MOST_LISTENERS:
             raise HTTPException(503, f"{MOST_LISTENERS} listen already")
-        return self._events()
-
-    async def _events(self) -> AsyncIterator[str]:
-        latest, told = "", 0.0
         self._listeners += 1
+        if self._watcher is None or self._watcher.done():
+            self._watcher = asyncio.create_task(self._watch())
         try:
-            while True:
-                event = await self._look()
-                if event != latest or time.monotonic() - told >= HEARTBEAT_SECONDS:
-                    latest, told = event, time.monotonic()
-                    yield event
-                await asyncio.sleep(LOOK_SECONDS)
+            yield
         finally:
             self._listeners -= 1
+            if not self._listeners:
+                self._watcher.cancel()
+                self._watcher, self._latest = None, ""
 
-    async def _look(self) -> str:
+    async def listen(self) -> AsyncIterator[str]:
+        """The latest event, and those from here on, until the end."""
+        told = None
+        while not self._is_over:
+            if self._watcher is not None and self._watcher.done():
+                # It never ends by itself. Who listened comes again, and so starts another one.
+                self._watcher.result()
+            news = self._news
+            if self._latest and told != self._told:
+                told = self._told
+                yield self._latest
+            else:
+                await news.wait()
+
+    def end(self) -> None:
+        """Let go of all who listen: the server waits for them."""
+        self._is_over = True
+        self._wake()
+
+    def _wake(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
+
+    async def _watch(self) -> None:
         try:
-            # All who listen, and all who ask, share this question.
-            return _event("progress", _tell(await self._answers.progress()))
+            await self._tell_what_happens()
+        finally:
+            self._wake()
+
+    async def _tell_what_happens(self) -> None:
+        what, at = None, 0.0
+        while True:
+            name, data = await self._look()
+            # Whoever comes later gets this, with ages that are of now.
+            self._latest = f"event: {name}\ndata: {json.dumps(data)}\n\n"
+            now = name, {key: value for key, value in data.items() if key not in _AGES}
+            if now != what or time.monotonic() - at >= HEARTBEAT_SECONDS:
+                what, at = now, time.monotonic()
+                self._told += 1
+                self._wake()
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _look(self) -> tuple[str, dict[str, Any]]:
+        try:
+            return "progress", _tell(await self._answers.progress())
         except StorageError as error:
-            return _event("away", {"detail": str(error)})
+            return "away", {"detail": str(error)}
 
 
 def _tell(progress: Progress) -> dict[str, Any]:
@@ -73,8 +119,10 @@ def _tell(progress: Progress) -> dict[str, Any]:
     }
 
 
-def _event(name: str, data: dict[str, Any]) -> str:
-    return f"event: {name}\ndata: {json.dumps(data)}\n\n"
+async def _place(request: Request) -> AsyncIterator[Events]:
+    events: Events = request.app.state.events
+    with events.place():
+        yield events
 
 
 @router.get(
@@ -87,7 +135,6 @@ def _event(name: str, data: dict[str, Any]) -> str:
         503: {"model": Problem, "description": "Too many listen."},
     },
 )
-async def events(request: Request) -> StreamingResponse:
-    """`progress` when the store's ledger has moved, and every few seconds: how far it is. `away` when the store is."""
-    joined: Events = request.app.state.events
-    return StreamingResponse(joined.join(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+async def events(events: Annotated[Events, Depends(_place)]) -> StreamingResponse:
+    """`progress` when the store has moved on, and every few seconds: how far it is. `away` when the store is."""
+    return StreamingResponse(events.listen(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 _NO_ROUTE = "other"
+_ENDLESS = "/events"
 
 _REQUESTS = Counter("api_requests", "Requests that were answered, by route and HTTP status.", ["route", "status"])
 _REQUEST_SECONDS = Histogram("api_request_seconds", "How long an answer took.", ["route"], buckets=_SECONDS)
@@ -27,6 +28,8 @@ STORE_SECONDS = Histogram(
 )
 STORE_ERRORS = Counter("api_store_errors", "Requests that were not answered because of the store, by why.", ["why"])
 BUILT, KEPT, NOT_MODIFIED = map(_ANSWERS.labels, ("built", "kept", "not_modified"))
+for _what in ("progress", "answer"):
+    STORE_SECONDS.labels(_what)
 for _why in ("unavailable", "refused"):
     STORE_ERRORS.labels(_why)
 
@@ -54,9 +57,12 @@ class Measured:
             await self._app(scope, receive, answer)
         finally:
             # The router has put it there; what has no route could be any text.
-            requests, seconds = _of_route(getattr(scope.get("route"), "path", _NO_ROUTE), status)
+            route = getattr(scope.get("route"), "path", _NO_ROUTE)
+            requests, seconds = _of_route(route, status)
             requests.inc()
-            seconds.observe(time.perf_counter() - began)
+            # How long somebody listens says nothing of how fast the api is.
+            if route != _ENDLESS:
+                seconds.observe(time.perf_counter() - began)
 
 
 # To look them up by their labels takes longer than to count.

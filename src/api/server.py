@@ -10,6 +10,7 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
+from api.events import Events
 from service.logs import Level, logger
 from service.settings import EXIT_CONFIG
 
@@ -54,7 +55,19 @@ def serve(app: FastAPI, listener: socket.socket, level: Level) -> None:
     gc.freeze()
     host, port = listener.getsockname()[:2]
     log.info("listening", host=host, port=port)
-    uvicorn.Server(config).run([listener])
+    _Server(config, app.state.events).run([listener])
+
+
+class _Server(uvicorn.Server):
+    """Ends what has no end by itself before it waits for the answers under way."""
+
+    def __init__(self, config: uvicorn.Config, events: Events) -> None:
+        super().__init__(config)
+        self._events = events
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._events.end()
+        await super().shutdown(sockets)
 
 
 def _exit(_signal: int, _frame: FrameType | None) -> None:

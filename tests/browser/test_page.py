@@ -145,6 +145,21 @@ def test_search_sort_range_and_the_way_back_are_in_the_url(browser: Browser, sql
         expect(page.locator(".tile dd").first).to_have_text("5")
 
 
+def test_a_date_that_is_typed_is_taken_when_it_is_whole(browser: Browser, sqlite: Store, tmp_path: Path) -> None:
+    with showing(browser, sqlite, tmp_path, line(ago(1), "alpha") + line(today(), "beta")) as shown:
+        page = shown.page
+        shown.open()
+        expect(page.locator("tbody tr")).to_have_count(2)
+        page.get_by_label("From").focus()
+        # As an American keyboard has it.
+        page.keyboard.type(today().strftime("%m%d%Y"), delay=50)
+        expect(page.locator("tbody tr")).to_have_count(1)
+        assert page.url.endswith(f"/?from={today()}")
+        page.goto(page.url + f"&to={ago(1)}")
+        expect(page.locator(".empty")).to_contain_text("to_date is before from_date")
+        expect(page.get_by_label("To")).to_be_visible()
+
+
 def test_it_is_used_by_keyboard(browser: Browser, sqlite: Store, tmp_path: Path) -> None:
     with showing(browser, sqlite, tmp_path, line(today(), "alpha") * 2 + line(today(), "beta")) as shown:
         page = shown.page

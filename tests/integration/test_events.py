@@ -3,6 +3,7 @@
 import json
 import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -57,10 +58,30 @@ def test_it_is_told_when_the_store_has_moved_on_is_away_and_is_back(tmp_path: Pa
             assert "SQLite store" in next(data for name, data in told if name == "away")["detail"]
             (tmp_path / "away").rename(database)
             assert next(data for name, data in told if name == "progress")
-            # It does not keep the api from ending.
+            # It does not keep the api from ending, cleanly.
             assert api.end(signal.SIGTERM) == 0
+            assert "Traceback" not in api.said()
     finally:
         pipeline.close()
+
+
+def test_the_store_is_asked_once_for_all_who_listen(tmp_path: Path, sqlite: Store) -> None:
+    with running(tmp_path, sqlite.environment) as api:
+
+        def questions() -> float:
+            text = api.get("/metrics").text
+            return float(text.partition('api_store_seconds_count{what="progress"} ')[2].split()[0])
+
+        def listen(_: int) -> list[str]:
+            with httpx.stream("GET", f"http://127.0.0.1:{api.port}/events") as response:
+                told = events(response)
+                return [next(told)[0] for _ in range(2)]
+
+        before = questions()
+        with ThreadPoolExecutor(30) as pool:
+            assert list(pool.map(listen, range(30))) == [["progress", "progress"]] * 30
+        # Two a second, for as long as a heartbeat takes.
+        assert questions() - before < 30
 
 
 def test_head_does_not_wait_for_an_end(tmp_path: Path, sqlite: Store) -> None:
@@ -73,8 +94,12 @@ def test_only_so_many_may_listen_and_whoever_leaves_makes_room(tmp_path: Path, s
     with running(tmp_path, sqlite.environment) as api:
         limits = httpx.Limits(max_connections=200)
         with httpx.Client(base_url=api.client.base_url, limits=limits, timeout=30) as client:
-            listening = [client.send(client.build_request("GET", "/events"), stream=True) for _ in range(101)]
-            assert [response.status_code for response in listening] == [200] * 100 + [503]
+            with ThreadPoolExecutor(120) as pool:
+                sent = [
+                    pool.submit(client.send, client.build_request("GET", "/events"), stream=True) for _ in range(120)
+                ]
+            listening = [response.result() for response in sent]
+            assert sorted(response.status_code for response in listening) == [200] * 100 + [503] * 20
             for response in listening:
                 response.close()
             api.until("/ready", 200)

@@ -4,6 +4,7 @@ import { age, bytes, time } from "./format.js";
 
 const LATE_SECONDS = 15;
 const BEHIND_SECONDS = 10;
+const AGAIN_MILLISECONDS = 5000;
 
 const freshness = document.getElementById("freshness");
 const banner = document.getElementById("banner");
@@ -12,21 +13,31 @@ let heard = 0;
 
 // `moved`: called when there may be other figures.
 export function listen(moved) {
-  const source = new EventSource("/events");
   let ledger = null;
-  source.addEventListener("progress", (event) => {
-    latest = JSON.parse(event.data);
-    heard = performance.now();
-    away(null);
-    show();
-    if (ledger !== latest.ledger) {
-      ledger = latest.ledger;
-      moved();
-    }
-  });
-  source.addEventListener("away", (event) => away(JSON.parse(event.data).detail));
-  source.addEventListener("error", () => away("The api does not answer."));
+  connect();
   setInterval(show, 1000);
+
+  function connect() {
+    const source = new EventSource("/events");
+    source.addEventListener("progress", (event) => {
+      latest = JSON.parse(event.data);
+      heard = performance.now();
+      const isBack = !banner.hidden;
+      away(null);
+      show();
+      // After a while without answers what the URL says may not be shown yet.
+      if (isBack || ledger !== latest.ledger) {
+        ledger = latest.ledger;
+        moved();
+      }
+    });
+    source.addEventListener("away", (event) => away(JSON.parse(event.data).detail));
+    source.addEventListener("error", () => {
+      away("The api tells nothing new.");
+      // After an answer that is none (503: too many listen) the browser does not try again.
+      if (source.readyState === EventSource.CLOSED) setTimeout(connect, AGAIN_MILLISECONDS);
+    });
+  }
 }
 
 // The last figures stay, and a quiet line says so.

@@ -5,6 +5,7 @@ import { customer } from "./customer.js";
 import { element } from "./elements.js";
 import { list } from "./list.js";
 import { listen } from "./live.js";
+import { rangePicker } from "./range.js";
 import { state } from "./state.js";
 
 const PAUSE_MILLISECONDS = 1000;
@@ -26,8 +27,8 @@ async function show() {
       made = await (id ? customer() : list());
     } catch (error) {
       // While the store is away the last figures stay; the banner says why.
-      if ((error.status == null || error.status >= 500) && content.childElementCount) break;
-      made = [element("h1", {}, id || "Customers"), element("p", { class: "card empty" }, error.message),
+      if ((error.status == null || error.status >= 500) && content.querySelector("h1")) continue;
+      made = [element("h1", {}, id || "Customers"), element("div", { class: "toolbar" }, rangePicker()), element("p", { class: "card empty" }, error.message),
         id ? element("p", {}, element("a", { href: "/", "data-inside": true }, "← All customers")) : null];
     }
     if (asked !== location.search) { again = true; continue; }
@@ -39,16 +40,26 @@ async function show() {
 
 // Keeps what the reader is at: the focus, what is typed, and what is unfolded.
 function replace(parts) {
-  const key = (node) => node?.closest?.("main") && (node.name || node.getAttribute("href") || node.textContent);
+  const key = (node) => node?.closest?.("main") && (node.localName === "summary" ? titleOf(node.parentElement) : node.name || node.getAttribute("href") || node.textContent);
   const at = key(document.activeElement);
-  const selection = document.activeElement?.selectionStart;
   const unfolded = new Set([...content.querySelectorAll("details[open]")].map(titleOf));
-  content.replaceChildren(...parts);
+  const typedIn = document.activeElement.localName === "input" && document.activeElement.closest(".toolbar");
+  if (typedIn) replaceAround(typedIn, parts);
+  else content.replaceChildren(...parts);
   for (const details of content.querySelectorAll("details")) details.open = unfolded.has(titleOf(details));
-  const found = at && [...content.querySelectorAll("a, button, input, summary")].find((node) => key(node) === at);
+  const found = at && !typedIn ? [...content.querySelectorAll("a, button, input, summary")].find((node) => key(node) === at) : null;
   found?.focus({ preventScroll: true });
-  if (found?.type === "search" && selection != null) found.setSelectionRange(selection, selection);
   sweep();
+}
+
+// A new toolbar would lose a date, or a composed character, that is typed in part.
+function replaceAround(toolbar, parts) {
+  const place = parts.findIndex((part) => part.matches(".toolbar"));
+  const made = parts[place].querySelectorAll("button");
+  toolbar.querySelectorAll("button").forEach((button, at) => button.setAttribute("aria-pressed", made[at].getAttribute("aria-pressed")));
+  for (const child of [...content.children]) if (child !== toolbar) child.remove();
+  toolbar.before(...parts.slice(0, place));
+  toolbar.after(...parts.slice(place + 1));
 }
 
 const titleOf = (details) => details.parentElement.querySelector("figcaption").textContent;
@@ -78,7 +89,11 @@ dark.addEventListener("change", () => choose(localStorage.getItem("theme")));
 choose(localStorage.getItem("theme"));
 
 addEventListener("statechange", show);
-addEventListener("popstate", show);
+addEventListener("popstate", () => {
+  // What is typed in it belongs to the URL that was left.
+  content.querySelector(".toolbar")?.remove();
+  show();
+});
 document.addEventListener("click", follow);
 show();
 listen(() => {

@@ -14,7 +14,11 @@ export function rangePicker() {
     return element("button", { type: "button", "aria-pressed": String(from === first && !to), onclick: () => change({ from: first, to: "" }) }, title);
   });
   const date = (name, label, value) => element("label", {}, label,
-    element("input", { type: "date", name, value, max: day(0), onchange: (event) => change({ [name]: event.target.value }) }));
+    element("input", {
+      type: "date", name, value, min: "1970-01-01", max: day(0),
+      // While its year is typed it is of the first century.
+      onchange: ({ target }) => target.validity.valid && change({ [name]: target.value }),
+    }));
   return element("fieldset", { class: "range" }, element("legend", { class: "unseen" }, "Range of days"),
     presets, date("from", "From", from), date("to", "To", to));
 }
