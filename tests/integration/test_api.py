@@ -303,7 +303,7 @@ def test_an_empty_store_is_ready_and_has_no_customers(store: Store) -> None:
     assert answer(store, "/customers/stats")["total_requests"] == 0
 
 
-@pytest.mark.parametrize("url", ["/", "/nothing", "/customers/", "/customers/c", "/redoc", "/static-offline-docs/no"])
+@pytest.mark.parametrize("url", ["/nothing", "/customers/", "/customers/c", "/redoc", "/static-offline-docs/no"])
 def test_what_is_not_there_has_the_shape_of_an_error(sqlite: Store, url: str) -> None:
     found = response(sqlite, url)
     assert found.status_code == 404
