@@ -14,7 +14,7 @@ def main() -> None:
     configure("api", settings.logging_level, settings.logging_format)
     listener = listen(settings.api_host, settings.api_port)
     app = build_app(open_storage(settings), settings.retention_days, settings.origins())
-    serve(app, listener, settings.logging_level)
+    serve(app, listener, settings.logging_level, app.state.events.end)
 
 
 if __name__ == "__main__":

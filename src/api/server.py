@@ -5,12 +5,12 @@ import gc
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
 
-from api.events import Events
 from service.logs import Level, logger
 from service.settings import EXIT_CONFIG
 
@@ -34,8 +34,9 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(app: FastAPI, listener: socket.socket, level: Level) -> None:
-    """Answer requests until SIGTERM or SIGINT, which end the program with status 0."""
+def serve(app: FastAPI, listener: socket.socket, level: Level, end_streams: Callable[[], None] = lambda: None) -> None:
+    """Answer requests until SIGTERM or SIGINT, which end the program with status 0. `end_streams` ends the answers that
+    have no end by themselves."""
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -55,18 +56,18 @@ def serve(app: FastAPI, listener: socket.socket, level: Level) -> None:
     gc.freeze()
     host, port = listener.getsockname()[:2]
     log.info("listening", host=host, port=port)
-    _Server(config, app.state.events).run([listener])
+    _Server(config, end_streams).run([listener])
 
 
 class _Server(uvicorn.Server):
     """Ends what has no end by itself before it waits for the answers under way."""
 
-    def __init__(self, config: uvicorn.Config, events: Events) -> None:
+    def __init__(self, config: uvicorn.Config, end_streams: Callable[[], None]) -> None:
         super().__init__(config)
-        self._events = events
+        self._end_streams = end_streams
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._events.end()
+        self._end_streams()
         await super().shutdown(sockets)
 
 
