@@ -41,9 +41,9 @@ def answer(store: Store, url: str) -> Any:
     return found.json()
 
 
-def line(day: date, customer: str, status: int = 200, seconds: str = "0.100") -> bytes:
-    """A line of the log, at noon of that day."""
-    return f"{day} 12:00:00 {customer} /api/v1/resource1 {status} {seconds}\n".encode()
+def line(day: date, customer: str, status: int = 200, seconds: str = "0.100", clock: str = "12:00:00") -> bytes:
+    """A line of the log, at that time of that day."""
+    return f"{day} {clock} {customer} /api/v1/resource1 {status} {seconds}\n".encode()
 
 
 def today() -> date:

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
@@ -112,7 +113,8 @@ def test_the_figures_are_those_of_the_log_and_follow_it(browser: Browser, store:
         of_day = page.locator("figure", has_text="Latency").locator("tbody tr", has_text=str(ago(1)))
         expect(of_day.locator("td").nth(1)).to_have_text(f"{newest[0]:,}")
 
-        shown.pipeline.append(line(today(), first, 503) * 5)
+        now = datetime.now(timezone.utc)
+        shown.pipeline.append(line(now.date(), first, 503, clock=f"{now:%H:%M:%S}") * 5)
         expect(page.locator(".tile dd").first).to_have_text(f"{totals[first] + 5:,}", timeout=15_000)
         page.get_by_role("button", name="failed").click()
         expect(page.locator("table", has_text="Latest requests").locator("tbody tr").first).to_contain_text("503")
