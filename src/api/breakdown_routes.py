@@ -6,8 +6,8 @@ from fastapi import Depends, Query, Request, Response
 
 from api.breakdown_models import LatestRequests, Paths, Series
 from api.breakdowns import LatestRequestsQuestion, PathsQuestion, SeriesQuestion
-from api.documentation import UNKNOWN, listing
-from api.parameters import AnswerFormat, Answering, Dates, OneInPath
+from api.customer_routes import about_customer
+from api.parameters import AnswerFormat, Answering, Dates, OneInQuery
 from api.question_router import question_router
 from api.times import Interval, IsoTime, TimeRange, time_range
 from storage.counts import Outcome
@@ -43,56 +43,38 @@ async def _times(
     return time_range(interval, start, end, request.state.today, request.app.state.retention_days)
 
 
-@router.get(
-    "/customers/{customer_id:path}/series",
-    tags=["statistics"],
-    summary="The statistics of one customer over time",
-    response_model=Series,
-    responses={**UNKNOWN, **listing("customer_series")},
-)
-async def customer_series(
+@about_customer(router, "series", Series, "The statistics of {} over time")
+async def series(
     request: Request,
     answers: Answering,
     times: Annotated[TimeRange, Depends(_times)],
     format: AnswerFormat,
-    customer_id: OneInPath,
+    customer_id: OneInQuery,
 ) -> Response:
     """The figures of each minute, hour or day: up to 1,500 of them."""
     return await answers.respond_anew(request, SeriesQuestion(format, customer_id, times))
 
 
-@router.get(
-    "/customers/{customer_id:path}/paths",
-    tags=["statistics"],
-    summary="The paths that one customer asked for",
-    response_model=Paths,
-    responses={**UNKNOWN, **listing("customer_paths")},
-)
-async def customer_paths(
+@about_customer(router, "paths", Paths, "The paths of {}")
+async def paths(
     request: Request,
     answers: Answering,
     dates: Dates,
     format: AnswerFormat,
-    customer_id: OneInPath,
+    customer_id: OneInQuery,
     limit: Annotated[int, Query(ge=1, le=MAX_PATHS, description="How many paths at most.")] = 100,
 ) -> Response:
     """The figures of each path over the range."""
     return await answers.respond_anew(request, PathsQuestion(format, dates, customer_id, limit))
 
 
-@router.get(
-    "/customers/{customer_id:path}/requests",
-    tags=["statistics"],
-    summary="The latest requests of one customer",
-    response_model=LatestRequests,
-    responses={**UNKNOWN, **listing("customer_requests")},
-)
-async def customer_requests(
+@about_customer(router, "requests", LatestRequests, "The latest requests of {}")
+async def requests(
     request: Request,
     answers: Answering,
     dates: Dates,
     format: AnswerFormat,
-    customer_id: OneInPath,
+    customer_id: OneInQuery,
     status: Annotated[
         Outcome, Query(description="`successful`: a status from 200 to 399; `failed`: any other.")
     ] = "all",

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from fastapi import Depends, Path, Query, Request
+from fastapi.openapi.models import Example
 
 from api.answering import Answers
 from api.dates import DateRange, IsoDate, date_range
@@ -98,18 +99,34 @@ async def _page(
     return ranking, ranking.read_cursor(cursor) if cursor is not None else None, limit
 
 
+async def _one_or_all(
+    customer_id: Annotated[
+        str | None,
+        Query(
+            min_length=1,
+            max_length=MAX_CUSTOMER_ID,
+            description="Of this customer alone; any id can be asked for in this way.",
+        ),
+    ] = None,
+) -> str | None:
+    return customer_id
+
+
 Store = Annotated[Storage, Depends(_storage)]
 Answering = Annotated[Answers, Depends(_answers)]
 Dates = Annotated[DateRange, Depends(_dates)]
 AnswerFormat = Annotated[Format, Depends(_format)]
 AskedPercentiles = Annotated[tuple[int, ...], Depends(_percentiles)]
 AskedPage = Annotated[tuple[Ranking, Place | None, int], Depends(_page)]
-OneOrAll = Annotated[
-    str | None,
+OneOrAll = Annotated[str | None, Depends(_one_or_all)]
+_ONE = {"customer": Example(summary="A customer", value="cust_1")}
+OneInQuery = Annotated[
+    str,
     Query(
         min_length=1,
         max_length=MAX_CUSTOMER_ID,
-        description="Of this customer alone; any id can be asked for in this way.",
+        description="The customer; any id can be asked for in this way.",
+        openapi_examples=_ONE,
     ),
 ]
 OneInPath = Annotated[
@@ -119,6 +136,6 @@ OneInPath = Annotated[
         max_length=MAX_CUSTOMER_ID,
         description="The customer, percent-encoded; slashes may stay as they are. An id that paths cannot carry, such "
         "as `..`, can be asked for with `customer_id=` in the query, at the same path without it.",
-        openapi_examples={"customer": {"summary": "A customer", "value": "cust_1"}},
+        openapi_examples=_ONE,
     ),
 ]

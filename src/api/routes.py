@@ -4,7 +4,8 @@ import time
 
 from fastapi import Request, Response
 
-from api.documentation import AWAY, UNKNOWN, listing, service
+from api.customer_routes import about_customer
+from api.documentation import AWAY, listing, service
 from api.models import CustomerList, Latencies, Statistics, Status, StatusCodes, StoreStatus
 from api.parameters import (
     AnswerFormat,
@@ -12,7 +13,6 @@ from api.parameters import (
     AskedPage,
     AskedPercentiles,
     Dates,
-    OneInPath,
     OneOrAll,
     Store,
 )
@@ -41,98 +41,33 @@ async def customers(
     return await answers.respond_anew(request, CustomersQuestion(format, dates, *page))
 
 
-@router.get(
-    "/customers/stats",
-    tags=["statistics"],
-    summary="The statistics of all customers together, or of any one",
-    response_model=Statistics,
-    responses={**UNKNOWN, **listing("stats")},
-)
+@about_customer(router, "stats", Statistics, "The statistics of {}")
 async def stats(
     request: Request,
     answers: Answering,
     dates: Dates,
     percentiles: AskedPercentiles,
     format: AnswerFormat,
-    customer_id: OneOrAll = None,
+    customer_id: OneOrAll,
 ) -> Response:
-    """The figures over the range and of each of its days."""
+    """The figures over the range and of each of its days. Zeros and nulls where there are no requests in the range."""
     return await answers.respond_anew(request, StatisticsQuestion(format, dates, customer_id, percentiles))
 
 
-@router.get(
-    "/customers/{customer_id:path}/stats",
-    tags=["statistics"],
-    summary="The statistics of one customer",
-    response_model=Statistics,
-    responses={**UNKNOWN, **listing("customer_stats")},
-)
-async def customer_stats(
-    request: Request,
-    answers: Answering,
-    dates: Dates,
-    percentiles: AskedPercentiles,
-    format: AnswerFormat,
-    customer_id: OneInPath,
-) -> Response:
-    """The figures over the range and of each of its days. Zeros and nulls where there are no requests in the range."""
-    return await stats(request, answers, dates, percentiles, format, customer_id)
-
-
-@router.get(
-    "/customers/status-codes",
-    tags=["statistics"],
-    summary="The HTTP statuses of all customers together, or of any one",
-    response_model=StatusCodes,
-    responses={**UNKNOWN, **listing("status_codes")},
-)
+@about_customer(router, "status-codes", StatusCodes, "The HTTP statuses of {}")
 async def status_codes(
-    request: Request, answers: Answering, dates: Dates, format: AnswerFormat, customer_id: OneOrAll = None
+    request: Request, answers: Answering, dates: Dates, format: AnswerFormat, customer_id: OneOrAll
 ) -> Response:
     """How many requests of the range had which HTTP status."""
     return await answers.respond_anew(request, StatusCodesQuestion(format, dates, customer_id))
 
 
-@router.get(
-    "/customers/{customer_id:path}/status-codes",
-    tags=["statistics"],
-    summary="The HTTP statuses of one customer",
-    response_model=StatusCodes,
-    responses={**UNKNOWN, **listing("customer_status_codes")},
-)
-async def customer_status_codes(
-    request: Request, answers: Answering, dates: Dates, format: AnswerFormat, customer_id: OneInPath
-) -> Response:
-    """How many requests of the range had which HTTP status."""
-    return await status_codes(request, answers, dates, format, customer_id)
-
-
-@router.get(
-    "/customers/latencies",
-    tags=["statistics"],
-    summary="The distribution of the latencies of all customers together, or of any one",
-    response_model=Latencies,
-    responses={**UNKNOWN, **listing("latencies")},
-)
+@about_customer(router, "latencies", Latencies, "The distribution of the latencies of {}")
 async def latencies(
-    request: Request, answers: Answering, dates: Dates, format: AnswerFormat, customer_id: OneOrAll = None
+    request: Request, answers: Answering, dates: Dates, format: AnswerFormat, customer_id: OneOrAll
 ) -> Response:
     """How many requests of the range took how long, in bins that suit a logarithmic scale."""
     return await answers.respond_anew(request, LatenciesQuestion(format, dates, customer_id))
-
-
-@router.get(
-    "/customers/{customer_id:path}/latencies",
-    tags=["statistics"],
-    summary="The distribution of the latencies of one customer",
-    response_model=Latencies,
-    responses={**UNKNOWN, **listing("customer_latencies")},
-)
-async def customer_latencies(
-    request: Request, answers: Answering, dates: Dates, format: AnswerFormat, customer_id: OneInPath
-) -> Response:
-    """How many requests of the range took how long, in bins that suit a logarithmic scale."""
-    return await latencies(request, answers, dates, format, customer_id)
 
 
 @router.get(

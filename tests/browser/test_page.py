@@ -191,6 +191,20 @@ def test_what_a_line_holds_is_only_text(browser: Browser, sqlite: Store, tmp_pat
         assert page.locator("main script, main img").count() == 0
 
 
+@pytest.mark.parametrize("name", ["..", ".", "a/../b", "50%&x=1"])
+def test_a_customer_of_any_name_can_be_opened(browser: Browser, sqlite: Store, tmp_path: Path, name: str) -> None:
+    with showing(browser, sqlite, tmp_path, line(today(), name) + line(today(), name, 503)) as shown:
+        page = shown.page
+        shown.open()
+        page.get_by_role("link", name=name, exact=True).click()
+        expect(page.get_by_role("heading", level=1)).to_have_text(name)
+        assert shown.tile("Requests") == "2"
+        for table in ("Requests", "Paths", "Status codes", "Latest requests"):
+            expect(
+                page.locator("table", has=page.get_by_text(table, exact=True)).locator("tbody tr").first
+            ).to_be_attached()
+
+
 def test_an_empty_system_says_what_to_do(browser: Browser, sqlite: Store, tmp_path: Path) -> None:
     with showing(browser, sqlite, tmp_path, b"") as shown:
         shown.open()

@@ -148,7 +148,7 @@ def test_a_customer_never_seen_is_404_and_one_without_requests_in_the_range_is_z
 
 def test_every_customer_id_can_be_asked_for(store: Store) -> None:
     store.fill(b"".join(line(today(), customer) for customer in [*ODD_CUSTOMERS, *WITHOUT_PATH]))
-    for what in ("stats", "status-codes", "latencies"):
+    for what in ("stats", "status-codes", "latencies", "series", "paths", "requests"):
         in_path = [f"/customers/{quote(customer, safe='')}/{what}" for customer in ODD_CUSTOMERS]
         in_query = [
             f"/customers/{what}?customer_id={quote(customer, safe='')}" for customer in ODD_CUSTOMERS + WITHOUT_PATH
@@ -157,6 +157,8 @@ def test_every_customer_id_can_be_asked_for(store: Store) -> None:
         assert [one.get("customer_id") for one in found] == ODD_CUSTOMERS * 2 + WITHOUT_PATH
         if what == "stats":
             assert {one["total_requests"] for one in found} == {1}
+        elif what in ("paths", "requests"):
+            assert {len(one[what]) for one in found} == {1}
     listed = answer(store, "/customers?sort=customer_id")
     assert [one["customer_id"] for one in listed["customers"]] == sorted([*ODD_CUSTOMERS, *WITHOUT_PATH], reverse=True)
 
@@ -168,7 +170,15 @@ def test_slashes_may_stay_as_they_are(sqlite: Store) -> None:
     assert answer(sqlite, "/customers/stats")["customer_id"] is None
 
 
-@pytest.mark.parametrize("url", ["/customers//stats", "/customers/stats?customer_id="])
+@pytest.mark.parametrize("what", ["series", "paths", "requests"])
+def test_what_there_is_of_one_customer_alone_asks_for_it(sqlite: Store, what: str) -> None:
+    found = response(sqlite, f"/customers/{what}")
+    assert found.status_code == 422
+    (fault,) = found.json()["detail"]
+    assert (fault["loc"], fault["msg"]) == (["query", "customer_id"], "Field required")
+
+
+@pytest.mark.parametrize("url", ["/customers//stats", "/customers/stats?customer_id=", "/customers/paths?customer_id="])
 def test_an_empty_customer_id_is_refused_and_is_not_all_customers(sqlite: Store, url: str) -> None:
     sqlite.fill(line(today(), "c"))
     assert response(sqlite, url).status_code == 422

@@ -8,5 +8,3 @@ export async function ask(path, parameters = {}) {
   const detail = Array.isArray(answer.detail) ? answer.detail.map((fault) => fault.msg).join("; ") : answer.detail;
   throw Object.assign(new Error(detail ?? `The api answers with status ${answered.status}.`), { status: answered.status });
 }
-
-export const ofCustomer = (customer, what) => `/customers/${encodeURIComponent(customer)}/${what}`;

@@ -1,6 +1,6 @@
 // One customer: its days or hours, paths, statuses, latencies, and latest requests.
 
-import { ask, ofCustomer } from "./ask.js";
+import { ask } from "./ask.js";
 import { bars, lines, stacked } from "./charts.js";
 import { element, table } from "./elements.js";
 import { count, percent, seconds, time } from "./format.js";
@@ -12,16 +12,18 @@ const HOURS_UP_TO_DAYS = 3;
 
 export async function customer() {
   const { customer: id, status } = state();
+  // The id in the query: one such as `..` cannot be in a path.
+  const askAbout = (what, parameters) => ask(`/customers/${what}`, { customer_id: id, ...parameters });
   const [stats, codes, latencies, paths, latest] = await Promise.all([
-    ask("/customers/stats", { ...range(), customer_id: id }),
-    ask("/customers/status-codes", { ...range(), customer_id: id }),
-    ask("/customers/latencies", { ...range(), customer_id: id }),
-    ask(ofCustomer(id, "paths"), { ...range(), limit: 20 }),
-    ask(ofCustomer(id, "requests"), { ...range(), status, limit: 20 }),
+    askAbout("stats", range()),
+    askAbout("status-codes", range()),
+    askAbout("latencies", range()),
+    askAbout("paths", { ...range(), limit: 20 }),
+    askAbout("requests", { ...range(), status, limit: 20 }),
   ]);
   const days = (Date.parse(stats.to_date) - Date.parse(stats.from_date)) / 86_400_000 + 1;
   const step = days <= HOURS_UP_TO_DAYS ? 3600 : 86_400;
-  const series = await ask(ofCustomer(id, "series"), {
+  const series = await askAbout("series", {
     interval: step === 3600 ? "hour" : "day", from: stats.from_date, to: `${stats.to_date}T23:59:59Z`,
   });
   return [
