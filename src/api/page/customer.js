@@ -45,6 +45,8 @@ const FIGURES = [
   { title: "p99", number: true, value: (row) => seconds(row.p99_latency) },
 ];
 
+const ofStatus = ({ status }) => element("span", { class: status >= 200 && status < 400 ? "" : "bad" }, String(status));
+
 function overTime(points, step) {
   const times = points.map((point) => Date.parse(point.start) / 1000);
   const of = (name) => points.map((point) => point[name]);
@@ -76,7 +78,7 @@ function ofPaths(paths) {
 function ofCodes(codes) {
   const total = codes.status_codes.reduce((sum, row) => sum + row.requests, 0);
   const columns = [
-    { title: "Status", value: (row) => element("span", { class: row.status >= 200 && row.status < 400 ? "" : "bad" }, String(row.status)) },
+    { title: "Status", value: ofStatus },
     { title: "Requests", number: true, value: (row) => count(row.requests) },
     { title: "Share", number: true, value: (row) => element("span", {}, element("meter", { min: 0, max: total, value: row.requests, "aria-hidden": "true" }), ` ${percent(Math.round((row.requests / total) * 1000) / 10)}`) },
   ];
@@ -96,7 +98,7 @@ function ofLatest({ requests }, status) {
   const columns = [
     { title: "Time", value: (row) => time(row.time) },
     { title: "Path", value: (row) => element("code", {}, row.path) },
-    { title: "Status", number: true, value: (row) => element("span", { class: row.status >= 200 && row.status < 400 ? "" : "bad" }, String(row.status)) },
+    { title: "Status", number: true, value: ofStatus },
     { title: "Duration", number: true, value: (row) => seconds(row.duration) },
   ];
   const choice = ["all", "failed", "successful"].map((value) =>
