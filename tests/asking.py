@@ -10,6 +10,16 @@ from api.app import build_app
 from stores import Store
 
 RETENTION_DAYS = 45
+FIGURES = [
+    "total_requests",
+    "successful_requests",
+    "failed_requests",
+    "uptime",
+    "average_latency",
+    "median_latency",
+    "p99_latency",
+]
+"""In the order of `oracle.Figures`."""
 
 
 def responses(

@@ -23,15 +23,21 @@ def influxd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InfluxServer]:
 
 
 @pytest.fixture(params=["sqlite", "influxdb"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+def store(request: pytest.FixtureRequest) -> Iterator[Store]:
     """A fresh store of either kind."""
     if request.param == "influxdb":
         server: InfluxServer = request.getfixturevalue("influxd")
         with influxdb_store(server) as opened:
             yield opened
     else:
-        with sqlite_store(tmp_path) as opened:
-            yield opened
+        yield request.getfixturevalue("sqlite")
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path) -> Iterator[Store]:
+    """A fresh SQLite store, for what does not depend on the store."""
+    with sqlite_store(tmp_path) as opened:
+        yield opened
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

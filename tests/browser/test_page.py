@@ -16,7 +16,7 @@ from asking import ago, line, today
 from lines import valid_lines
 from pipeline import Pipeline
 from running_api import Api, running
-from stores import Store, sqlite_store
+from stores import Store
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -79,12 +79,6 @@ def showing(browser: Browser, store: Store, folder: Path, lines: bytes) -> Itera
     finally:
         context.close()
         pipeline.close()
-
-
-@pytest.fixture
-def sqlite(tmp_path: Path) -> Iterator[Store]:
-    with sqlite_store(tmp_path) as store:
-        yield store
 
 
 def test_the_figures_are_those_of_the_log_and_follow_it(browser: Browser, store: Store, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """The api's answers, over HTTP, from real stores."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -9,19 +9,10 @@ from urllib.parse import quote
 import pytest
 
 import oracle
-from asking import RETENTION_DAYS, ago, answer, line, response, responses, today
+from asking import FIGURES, RETENTION_DAYS, ago, answer, line, response, responses, today
 from lines import valid_lines
-from stores import Store, sqlite_store
+from stores import Store
 
-FIGURES = [
-    "total_requests",
-    "successful_requests",
-    "failed_requests",
-    "uptime",
-    "average_latency",
-    "median_latency",
-    "p99_latency",
-]
 NOTHING = dict(zip(FIGURES, [0, 0, 0, None, None, None, None], strict=True))
 ODD_CUSTOMERS = [
     "a/b",
@@ -55,13 +46,6 @@ ODD_CUSTOMERS = [
 ]
 WITHOUT_PATH = [".", "..", "../..", "a/../b"]
 """Customers that HTTP clients cannot ask for in a path, for they take it for a relative one."""
-
-
-@pytest.fixture
-def sqlite(tmp_path: Path) -> Iterator[Store]:
-    """A fresh SQLite store, for what does not depend on the store."""
-    with sqlite_store(tmp_path) as opened:
-        yield opened
 
 
 def in_path(customer: str) -> str:

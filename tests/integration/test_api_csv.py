@@ -2,8 +2,6 @@
 
 import csv
 import io
-from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import quote
 
 import httpx
@@ -12,7 +10,7 @@ import pytest
 from asking import ago, line, response, responses, today
 from storage.contract import Sighting
 from storage.counts import Position
-from stores import Store, sqlite_store
+from stores import Store
 
 LISTS = {
     "/customers": "customers",
@@ -22,12 +20,6 @@ LISTS = {
     "/customers/c/latencies": "bins",
 }
 FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", '=HYPERLINK("http://evil","x")', "\uff1dA1"]
-
-
-@pytest.fixture
-def sqlite(tmp_path: Path) -> Iterator[Store]:
-    with sqlite_store(tmp_path) as store:
-        yield store
 
 
 def rows(answered: httpx.Response) -> list[dict[str, str]]:

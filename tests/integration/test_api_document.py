@@ -1,27 +1,28 @@
 """The OpenAPI document: what it says is what the api does."""
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from asking import answer
 from example_answers import FILE, all_examples
-from stores import sqlite_store
+from stores import Store
 
 ERRORS = {"404": "Problem", "414": "Problem", "422": "Refusal", "503": "Problem"}
 
 
 @pytest.fixture
-def operations(tmp_path: Path) -> Iterator[dict[str, Any]]:
+def document(sqlite: Store) -> Any:
+    return answer(sqlite, "/openapi.json")
+
+
+@pytest.fixture
+def operations(document: Any) -> dict[str, Any]:
     """By path; each has GET alone."""
-    with sqlite_store(tmp_path) as store:
-        document = answer(store, "/openapi.json")
-        assert {tuple(operations) for operations in document["paths"].values()} == {("get",)}
-        # What it is like is in tests/integration/test_events.py.
-        yield {path: operations["get"] for path, operations in document["paths"].items() if path != "/events"}
+    assert {tuple(operations) for operations in document["paths"].values()} == {("get",)}
+    # What it is like is in tests/integration/test_events.py.
+    return {path: operations["get"] for path, operations in document["paths"].items() if path != "/events"}
 
 
 def test_the_examples_are_what_the_api_answers() -> None:
@@ -75,13 +76,11 @@ def test_every_operation_has_a_name_that_stays_and_a_summary(operations: dict[st
         assert operation["description"]
 
 
-def test_every_parameter_and_every_latency_is_described(operations: dict[str, Any], tmp_path: Path) -> None:
+def test_every_parameter_and_every_latency_is_described(operations: dict[str, Any], document: Any) -> None:
     for path, operation in operations.items():
         for parameter in operation.get("parameters", []):
             assert parameter.get("description"), (path, parameter["name"])
-    with sqlite_store(tmp_path) as store:
-        schemas = answer(store, "/openapi.json")["components"]["schemas"]
-    for name, schema in schemas.items():
+    for name, schema in document["components"]["schemas"].items():
         for field, of_field in schema.get("properties", {}).items():
             if "latency" in field:
                 assert "econds" in of_field["description"], (name, field)

@@ -1,19 +1,15 @@
 """What every answer of the api has beside its content: an id, and what protects whoever shows it."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from asking import line, response, today
-from stores import Store, sqlite_store
+from stores import Store
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with sqlite_store(tmp_path) as filled:
-        filled.fill(line(today(), "cust_1"))
-        yield filled
+def store(sqlite: Store) -> Store:
+    sqlite.fill(line(today(), "cust_1"))
+    return sqlite
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ import pytest
 
 from influxd import InfluxServer, free_port
 from running_api import SOURCES, WAIT_SECONDS, running
-from stores import Store, influxdb_store, sqlite_store
+from stores import Store, influxdb_store
 
 
 @contextmanager
@@ -64,12 +64,6 @@ def relay(port: int, to: str) -> Iterator[None]:
 
 def line(customer: str) -> bytes:
     return f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S} {customer} /api/v1/resource1 200 0.100\n".encode()
-
-
-@pytest.fixture
-def sqlite(tmp_path: Path) -> Iterator[Store]:
-    with sqlite_store(tmp_path) as store:
-        yield store
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -3,34 +3,17 @@
 import csv
 import io
 import signal
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 import oracle
-from asking import ago, answer, response
+from asking import FIGURES, ago, answer, response
 from lines import valid_lines
 from pipeline import Pipeline
 from stores import Store
 
 CUSTOMERS = ["cust_1", 'quo"te', "a/b"]
-FIGURES = [
-    "total_requests",
-    "successful_requests",
-    "failed_requests",
-    "uptime",
-    "average_latency",
-    "median_latency",
-    "p99_latency",
-]
-
-
-@pytest.fixture
-def pipeline(store: Store, tmp_path: Path) -> Any:
-    running = Pipeline(tmp_path, store.environment, store.open)
-    yield running
-    running.close()
 
 
 def test_hours_and_paths_are_those_of_the_log(pipeline: Pipeline, store: Store) -> None:

@@ -8,18 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
 from asking import line, today
 from pipeline import Pipeline
 from running_api import running
-from stores import Store, sqlite_store
-
-
-@pytest.fixture
-def sqlite(tmp_path: Path) -> Iterator[Store]:
-    with sqlite_store(tmp_path) as store:
-        yield store
+from stores import Store
 
 
 def events(response: httpx.Response) -> Iterator[tuple[str, Any]]:

@@ -1,11 +1,9 @@
 """What the services tell Prometheus: scraped from real ones, and compared with what they did."""
 
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
-import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from asking import line, responses, today
@@ -13,15 +11,9 @@ from faulty_proxy import faulty_proxy
 from influxd import InfluxServer, free_port
 from lines import valid_lines
 from pipeline import Pipeline
-from stores import Store, influxdb_store, sqlite_store
+from stores import Store, influxdb_store
 
 Samples = dict[tuple[str, ...], float]
-
-
-@pytest.fixture
-def sqlite(tmp_path: Path) -> Iterator[Store]:
-    with sqlite_store(tmp_path) as store:
-        yield store
 
 
 def samples(text: str) -> Samples:
