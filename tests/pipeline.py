@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import astuple
 from datetime import date, timedelta
@@ -18,9 +17,9 @@ from storage.contract import Breakdown, LedgerRow, Storage
 from storage.counts import Kind
 from storage.statistics import figures, statistics
 from storage.tally import Tally
+from until import WAIT_SECONDS, wait_until
 
 SOURCES = Path(__file__).parents[1] / "src"
-WAIT_SECONDS = 60.0
 TALLIES: dict[Kind, Callable[[list[Breakdown]], Mapping[Any, Tally]]] = {
     "hours": tallies_of_hours,
     "paths": tallies_of_paths,
@@ -104,13 +103,15 @@ class Pipeline:
 
     def until(self, condition: Callable[[], bool], what: str) -> None:
         """Wait until the condition holds."""
-        deadline = time.monotonic() + WAIT_SECONDS
-        while not condition():
-            if self._process is not None and self._process.poll() is not None:
-                raise AssertionError(f"the processor ended before {what}:\n{self.said()[-3000:]}")
-            if time.monotonic() > deadline:
-                raise AssertionError(f"not within {WAIT_SECONDS} s: {what}\n{self.said()[-3000:]}")
-            time.sleep(0.02)
+
+        def holds() -> bool:
+            if condition():
+                return True
+            is_there = self._process is None or self._process.poll() is None
+            assert is_there, f"the processor ended before {what}:\n{self.said()[-3000:]}"
+            return False
+
+        wait_until(holds, what, self.said)
 
     def until_stored(self, generation: int = 0, offset: int | None = None) -> None:
         """Wait until the ledger is at the log's end, or at the offset."""

@@ -4,17 +4,16 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
 
 from influxd import free_port
+from until import WAIT_SECONDS, wait_until
 
 SOURCES = Path(__file__).parents[1] / "src"
-WAIT_SECONDS = 30.0
 
 
 class Api:
@@ -37,22 +36,16 @@ class Api:
 
     def until(self, url: str, status: int) -> httpx.Response:
         """The first response to `url` that has the status."""
-        deadline = time.monotonic() + WAIT_SECONDS
-        while time.monotonic() < deadline:
+        found: list[httpx.Response] = []
+
+        def answers() -> bool:
             assert self._process.poll() is None, self.said()
             with suppress(httpx.TransportError):
-                response = self.get(url)
-                if response.status_code == status:
-                    return response
-            time.sleep(0.02)
-        raise AssertionError(f"{url} did not answer {status} within {WAIT_SECONDS} s: {self.said()}")
+                found.append(self.get(url))
+            return bool(found) and found[-1].status_code == status
 
-    def wait_for(self, condition: Callable[[], bool], what: str) -> None:
-        """Wait until the condition holds."""
-        deadline = time.monotonic() + WAIT_SECONDS
-        while not condition():
-            assert time.monotonic() < deadline, f"not within {WAIT_SECONDS} s: {what}"
-            time.sleep(0.05)
+        wait_until(answers, f"{url} answers {status}", self.said)
+        return found[-1]
 
     def end(self, number: signal.Signals) -> int:
         """End it by a signal; its exit status."""

@@ -8,14 +8,14 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from influxd import free_port
+from until import wait_until
 
 pytestmark = pytest.mark.host
 
@@ -79,6 +79,9 @@ class Copy:
             total: int = json.load(answer)["total_requests"]
             return total
 
+    def until_stored(self, requests: int) -> None:
+        wait_until(lambda: self.total_requests() == requests, f"{requests} requests are stored")
+
     def processes(self) -> dict[str, int]:
         """The numbers of the services' processes that run, by service."""
         found = {}
@@ -110,13 +113,6 @@ def is_running(process: int) -> bool:
     except FileNotFoundError:
         return False
     return state != "Z"
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
 
 
 @pytest.fixture
@@ -224,7 +220,7 @@ def test_from_a_start_to_the_cleanup(copy: Copy, tmp_path: Path) -> None:
         assert json.load(answer)["total_requests"] > 0
 
     log = copy.root / "src/log_generator/api_requests.log"
-    wait_until(lambda: len(log.read_bytes().splitlines()) == 500)
+    wait_until(lambda: len(log.read_bytes().splitlines()) == 500, "all is written")
     compare = [sys.executable, copy.root / "tests/end_to_end/compare_with_log.py", "--wait", "30", log]
     compare += ["--api", f"http://127.0.0.1:{copy.environment['API_PORT']}"]
     assert subprocess.run(compare, capture_output=True, text=True, check=True).stdout.count("500 requests") == 1
@@ -234,11 +230,11 @@ def test_from_a_start_to_the_cleanup(copy: Copy, tmp_path: Path) -> None:
     result = copy.run("start.sh", "--local", "--detach", "--keep")
     assert result.status == 0, result
     assert not any(is_running(process) for process in first.values())
-    wait_until(lambda: copy.total_requests() == 1000)
+    copy.until_stored(1000)
 
     result = copy.run("start.sh", "--local", "--detach", MAX_LOGS_TO_GENERATE="100")
     assert result.status == 0, result
-    wait_until(lambda: copy.total_requests() == 100)
+    copy.until_stored(100)
 
     last = copy.processes()
     result = copy.run("cleanup.sh")
@@ -255,10 +251,10 @@ def test_a_log_of_the_users_own_is_followed_and_left_as_it_is(copy: Copy, tmp_pa
     result = copy.run("start.sh", "--local", "--detach", "--no-generator", **follow)
     assert result.status == 0, result
     assert copy.processes().keys() == {"log_processor", "api"}
-    wait_until(lambda: copy.total_requests() == 3)
+    copy.until_stored(3)
     with log.open("a") as file:
         file.write(LINE)
-    wait_until(lambda: copy.total_requests() == 4)
+    copy.until_stored(4)
     assert copy.run("cleanup.sh", **follow).status == 0
     assert log.read_text() == LINE * 4
 

@@ -18,8 +18,9 @@ import httpx
 import pytest
 
 from influxd import InfluxServer, free_port
-from running_api import SOURCES, WAIT_SECONDS, running
+from running_api import SOURCES, running
 from stores import Store, influxdb_store
+from until import WAIT_SECONDS, wait_until
 
 
 @contextmanager
@@ -103,7 +104,7 @@ def test_head_is_answered_as_get_without_the_body(tmp_path: Path, sqlite: Store,
 def test_the_list_is_ready_before_anyone_asks(tmp_path: Path, sqlite: Store) -> None:
     sqlite.fill(line("cust_1") + line("cust_2"))
     with running(tmp_path, sqlite.environment) as api:
-        api.wait_for(lambda: "event=list_ready customers=2" in api.said(), "the list is ready")
+        wait_until(lambda: "event=list_ready customers=2" in api.said(), "the list is ready")
 
 
 def test_log_lines_are_json_where_that_is_wanted(tmp_path: Path, sqlite: Store) -> None:

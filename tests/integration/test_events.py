@@ -13,6 +13,7 @@ from asking import line, today
 from pipeline import Pipeline
 from running_api import running
 from stores import Store
+from until import wait_until
 
 
 def events(response: httpx.Response) -> Iterator[tuple[str, Any]]:
@@ -101,4 +102,4 @@ def test_only_so_many_may_listen_and_whoever_leaves_makes_room(tmp_path: Path, s
                 with client.stream("GET", "/events") as response:
                     return response.status_code == 200
 
-            api.wait_for(joins, "there is room again")
+            wait_until(joins, "there is room again")

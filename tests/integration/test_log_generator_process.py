@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -16,9 +16,9 @@ from log_generator.log_file import CUT_OFF
 from request_log.line import Reason
 from request_log.parser import Requests, parse
 from service.settings import EXIT_CONFIG, PROJECT_ROOT
+from until import WAIT_SECONDS, wait_until
 
 COMMAND = [sys.executable, "-m", "log_generator"]
-DEADLINE = 60.0
 
 
 def environment(log: Path, **settings: object) -> dict[str, str]:
@@ -32,7 +32,7 @@ def environment(log: Path, **settings: object) -> dict[str, str]:
 def run(log: Path, **settings: object) -> "subprocess.CompletedProcess[str]":
     """A run that ends by itself."""
     return subprocess.run(
-        COMMAND, env=environment(log, **settings), capture_output=True, text=True, timeout=DEADLINE, check=False
+        COMMAND, env=environment(log, **settings), capture_output=True, text=True, timeout=WAIT_SECONDS, check=False
     )
 
 
@@ -50,13 +50,6 @@ def running(log: Path, **settings: object) -> Iterator["subprocess.Popen[str]"]:
             yield process
         finally:
             process.kill()
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def has_lines(log: Path, more_than: int = 0) -> bool:
@@ -119,9 +112,9 @@ def test_the_same_seed_repeats_the_same_requests(tmp_path: Path) -> None:
 )
 def test_it_ends_in_order_when_asked_to(log: Path, number: signal.Signals, batch_size: int, interval: float) -> None:
     with running(log, LOG_BATCH_SIZE=batch_size, LOG_INTERVAL_SECONDS=interval) as process:
-        wait_until(lambda: has_lines(log))
+        wait_until(lambda: has_lines(log), "it writes")
         process.send_signal(number)
-        output, _ = process.communicate(timeout=DEADLINE)
+        output, _ = process.communicate(timeout=WAIT_SECONDS)
     assert process.returncode == 0
     assert last_event(output)["event"] == "ended"
     assert last_event(output)["lines"] == str(len(requests(log)))
@@ -132,7 +125,7 @@ def test_killed_and_started_again_and_again_it_glues_no_lines_together(log: Path
     size = 0
     for _ in range(kills):
         with running(log, LOG_BATCH_SIZE=100, LOG_INTERVAL_SECONDS=0.005) as process:
-            wait_until(partial(has_lines, log, more_than=size))
+            wait_until(partial(has_lines, log, more_than=size), "it writes on")
             process.kill()
             process.wait()
         size = log.stat().st_size
@@ -160,13 +153,13 @@ def test_a_half_line_at_the_end_is_never_taken_for_a_request(log: Path, half: st
 def test_it_follows_its_path_when_the_log_is_rotated_away(log: Path, deleted: bool) -> None:
     rotated = log.with_suffix(".1")
     with running(log, LOG_BATCH_SIZE=10, LOG_INTERVAL_SECONDS=0.005) as process:
-        wait_until(lambda: has_lines(log))
+        wait_until(lambda: has_lines(log), "it writes")
         log.rename(rotated)
         if deleted:
             rotated.unlink()
-        wait_until(lambda: has_lines(log))
+        wait_until(lambda: has_lines(log), "it writes")
         process.terminate()
-        output, _ = process.communicate(timeout=DEADLINE)
+        output, _ = process.communicate(timeout=WAIT_SECONDS)
     assert process.returncode == 0
     assert "event=log_reopened" in output
     if not deleted:
@@ -180,7 +173,7 @@ def test_a_full_disk_ends_it_with_the_reason(log: Path) -> None:
         env=environment(log, LOG_BATCH_SIZE=1000, LOG_INTERVAL_SECONDS=0.001),
         capture_output=True,
         text=True,
-        timeout=DEADLINE,
+        timeout=WAIT_SECONDS,
         check=False,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
     )

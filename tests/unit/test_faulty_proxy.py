@@ -1,6 +1,5 @@
 """The proxy of the tests does what it says, to an HTTP server of the standard library."""
 
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -9,8 +8,7 @@ import httpx
 import pytest
 
 from faulty_proxy import Decision, Fault, FaultyProxy, faulty_proxy
-
-WAIT_SECONDS = 10.0
+from until import wait_until
 
 
 class Server(ThreadingHTTPServer):
@@ -69,12 +67,6 @@ def client(proxy: FaultyProxy) -> Iterator[httpx.Client]:
         yield client
 
 
-def until_held(proxy: FaultyProxy) -> None:
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not proxy.held and time.monotonic() < deadline:
-        time.sleep(0.01)
-
-
 def decide(proxy: FaultyProxy, decision: Decision) -> None:
     proxy.decide = lambda request: decision
 
@@ -114,7 +106,7 @@ def test_it_holds_a_request_until_after_the_client_has_given_up(
     decide(proxy, Fault.HOLD)
     with pytest.raises(httpx.TimeoutException):
         client.post("/write", content=b"late")
-    until_held(proxy)
+    wait_until(lambda: proxy.held, "a request is held")
     decide(proxy, None)
     client.post("/write", content=b"newer")
     assert proxy.release() == 1

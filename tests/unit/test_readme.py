@@ -6,9 +6,8 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import pytest
 
 from influxd import free_port
 from lines import valid_lines
+from until import wait_until
 
 PROJECT = Path(__file__).resolve().parents[2]
 README = (PROJECT / "README.md").read_text()
@@ -104,8 +104,8 @@ class System:
         subprocess.run([sys.executable, "-m", "storage", "setup"], env=self.environment, check=True)
         for service in ("log_processor", "api"):
             stack.enter_context(self._started(service))
-        self.wait_until(lambda: (root / ".run/log_processor.heartbeat").exists())
-        self.wait_until(lambda: self.run(f"curl {API}/ready").returncode == 0)
+        wait_until((root / ".run/log_processor.heartbeat").exists, "the processor is there")
+        wait_until(lambda: self.run(f"curl {API}/ready").returncode == 0, "the api is there")
 
     def _started(self, service: str) -> ExitStack:
         process = subprocess.Popen([sys.executable, "-m", service], env=self.environment)
@@ -134,12 +134,8 @@ class System:
             total: int = json.load(answer)["total_requests"]
             return total
 
-    @staticmethod
-    def wait_until(condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + SECONDS
-        while not condition():
-            assert time.monotonic() < deadline, "waited in vain"
-            time.sleep(0.05)
+    def until_stored(self, requests: int) -> None:
+        wait_until(lambda: self.total_requests() == requests, f"{requests} requests are stored")
 
 
 @pytest.fixture
@@ -151,17 +147,18 @@ def system(tmp_path: Path) -> Iterator[System]:
 @pytest.mark.host
 def test_from_the_first_command_to_the_last(system: System) -> None:
     system.log.write_bytes(valid_lines(LINES))
-    system.wait_until(lambda: system.total_requests() == LINES)
+    system.until_stored(LINES)
     said = {}
+    dead_letters = system.root / "data/dead_letters.jsonl"
     for command in COMMANDS:
         if not is_run_elsewhere(command):
             if command.startswith("tail "):
-                system.wait_until(lambda: (system.root / "data/dead_letters.jsonl").stat().st_size > 0)
+                wait_until(lambda: dead_letters.stat().st_size > 0, "the line is rejected")
             result = system.run(command)
             assert result.returncode == 0, (command, result)
             said[command] = result.stdout
     # One line was rejected, and mended.
-    system.wait_until(lambda: system.total_requests() == LINES + 1)
+    system.until_stored(LINES + 1)
 
     def said_by(words: str) -> str:
         (found,) = (output for command, output in said.items() if words in command)
