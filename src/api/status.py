@@ -9,6 +9,7 @@ from pydantic_core import to_json
 from api.models import LogStatus, MissingPart, Place, Seen, StoreStatus
 from storage.contract import LedgerRow, Sighting, Storage
 from storage.counts import Position
+from storage.lag import bytes_behind
 
 # The processor reports on all logs that it follows at once.
 SAME_REPORT_SECONDS = 10.0
@@ -47,7 +48,7 @@ def store_status(progress: Progress, now: float) -> StoreStatus:
 
 
 def _log_status(row: LedgerRow, seen: Sighting | None, now: float) -> LogStatus:
-    behind = _bytes_behind(row, seen) if seen is not None else None
+    behind = bytes_behind(row, seen) if seen is not None else None
     complete = _log_complete_through(row, seen)
     return LogStatus(
         log=row.log,
@@ -95,20 +96,9 @@ def _log_complete_through(row: LedgerRow, seen: Sighting | None) -> float | None
     nothing where it was in the future then."""
     if seen is None:
         return None
-    if not _bytes_behind(row, seen):
+    if not bytes_behind(row, seen):
         return seen.time
     return row.newest if 0 < row.newest <= seen.time else None
-
-
-def _bytes_behind(row: LedgerRow, seen: Sighting) -> int:
-    """Bytes that the log had when it was seen and that are not stored now."""
-    stored, read = row.position, seen.position
-    if stored.generation == read.generation:
-        return max(0, read.offset + seen.bytes_behind - stored.offset)
-    if stored.generation < read.generation:
-        return read.offset + seen.bytes_behind
-    # The store has gone on to the next file. Where more than one had to come then, their sizes are not known apart.
-    return 0 if read.offset + seen.bytes_behind == seen.size else seen.bytes_behind
 
 
 def _place(position: Position) -> Place:

@@ -10,6 +10,7 @@ from prometheus_client import Counter, Gauge, Histogram, start_http_server
 from log_processor.chunk import Batch
 from service.settings import EXIT_CONFIG
 from storage.contract import LedgerRow, Sighting
+from storage.lag import bytes_behind
 
 _SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 
@@ -62,9 +63,7 @@ def show_lag(sightings: Sequence[Sighting], committed: Mapping[str, LedgerRow]) 
         row = committed.get(seen.log)
         if row is None:
             continue
-        read, stored = seen.position, row.position
-        of_this_file = stored.offset if stored.generation == read.generation else 0
-        behind = max(0, read.offset + seen.bytes_behind - of_this_file)
+        behind = bytes_behind(row, seen)
         _BYTES_BEHIND.labels(seen.log).set(behind)
         _SECONDS_BEHIND.labels(seen.log).set(max(0.0, time.time() - row.newest) if behind else 0.0)
 
