@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from service.logs import Level, LineFormat
+from service.settings import comma_separated
 from storage.settings import StorageSettings
 
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9A-Fa-f:]+\](:[0-9]{1,5})?")
@@ -13,14 +14,10 @@ _ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9A-Fa
 
 def _origins(text: str) -> str:
     """Check each of the comma-separated origins."""
-    for origin in _split(text):
+    for origin in comma_separated(text):
         if text.strip() != "*" and not _ORIGIN.fullmatch(origin):
             raise ValueError(f"{origin} is no origin such as https://example.com:8443, nor is all of it *")
     return text
-
-
-def _split(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 class ApiSettings(StorageSettings):
@@ -35,4 +32,4 @@ class ApiSettings(StorageSettings):
 
     def origins(self) -> list[str]:
         """Whose pages may ask."""
-        return _split(self.cors_origins)
+        return comma_separated(self.cors_origins)

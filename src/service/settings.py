@@ -13,6 +13,11 @@ EXIT_CONFIG = 78
 """Exit status of a program whose settings are wrong (EX_CONFIG of sysexits.h)."""
 
 
+def comma_separated(text: str) -> list[str]:
+    """The parts of a setting that is a list; what is empty is none."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
 def can_be_a_log(path: Path) -> Path:
     """The path, where there is a log or one can be made; else ValueError."""
     # Path's own methods raise where a folder cannot be entered.
