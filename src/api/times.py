@@ -45,11 +45,6 @@ class TimeRange:
     """Exclusive."""
 
     @property
-    def seconds(self) -> int:
-        """How long an interval is."""
-        return SECONDS[self.interval]
-
-    @property
     def days(self) -> range:
         """The days it touches, as days since 1970-01-01; none where it is empty."""
         if self.end <= self.start:
