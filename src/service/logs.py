@@ -26,7 +26,7 @@ def configure(service: str, level: Level, line_format: LineFormat = "logfmt") ->
     renderer = (
         structlog.processors.JSONRenderer(ensure_ascii=False)
         if line_format == "json"
-        else structlog.processors.LogfmtRenderer(key_order=_FIRST, drop_missing=True, bool_as_flag=False)
+        else structlog.processors.LogfmtRenderer(bool_as_flag=False)
     )
 
     def name_service(_logger: object, _method: str, event: Any) -> Any:
