@@ -2,24 +2,30 @@
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_POLICY = b"default-src 'none'; frame-ancestors 'none'"
-_POLICY_OF_PAGE = (
-    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-# Swagger UI's page has its script in itself.
-_POLICY_OF_DOCS = (
-    b"default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
-    b"img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'"
-)
-_POLICIES = {"/": _POLICY_OF_PAGE, "/docs": _POLICY_OF_DOCS}
-_HEADERS = [
-    (b"x-content-type-options", b"nosniff"),
-    (b"x-frame-options", b"DENY"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"cross-origin-opener-policy", b"same-origin"),
-    (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
-]
+
+def _with_policy(policy: bytes) -> list[tuple[bytes, bytes]]:
+    return [
+        (b"x-content-type-options", b"nosniff"),
+        (b"x-frame-options", b"DENY"),
+        (b"referrer-policy", b"no-referrer"),
+        (b"cross-origin-opener-policy", b"same-origin"),
+        (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
+        (b"content-security-policy", policy),
+    ]
+
+
+_HEADERS = _with_policy(b"default-src 'none'; frame-ancestors 'none'")
+_HEADERS_OF_PAGES = {
+    "/": _with_policy(
+        b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    # Swagger UI's page has its script in itself.
+    "/docs": _with_policy(
+        b"default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
+        b"img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'"
+    ),
+}
 
 
 class SecurityHeaders:
@@ -32,11 +38,11 @@ class SecurityHeaders:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        policy = _POLICIES.get(scope["path"], _POLICY)
+        headers = _HEADERS_OF_PAGES.get(scope["path"], _HEADERS)
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] += [*_HEADERS, (b"content-security-policy", policy)]
+                message["headers"] += headers
             await send(message)
 
         await self._app(scope, receive, answer)
