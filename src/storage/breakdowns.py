@@ -13,15 +13,15 @@ import numpy as np
 
 from storage.contract import Breakdown
 from storage.tally import Tally, merge, tally_of_arrays
-from storage.text import Integers, counter_arrays
+from storage.text import NO_COUNTS, Integers, counter_arrays
 
 MOST_PATHS = 100
 OTHER = "(other)"
 STATUS_BITS = 10
 # A latency is at most a day.
 LATENCY_BITS = 27
-# The least text of a counter, and of `names` and `applied`.
-EMPTY = Breakdown(0, "[]", "H", "H", "{}")
+EMPTY = Breakdown(0, "[]", NO_COUNTS, NO_COUNTS, "{}")
+"""A row without counts."""
 
 Part = TypeVar("Part", int, str)
 

@@ -20,7 +20,8 @@ _TYPES = {"H": "<u2", "I": "<u4", "Q": "<u8"}
 _WIDE = 512
 # Fewer values are faster one by one.
 _FEW = 64
-_EMPTY = "H"
+NO_COUNTS = "H"
+"""The text of a counter without counts."""
 
 
 def encode_counter(counter: Mapping[int, int]) -> str:
@@ -34,7 +35,9 @@ def encode_counter(counter: Mapping[int, int]) -> str:
     counts = [counter[value] for value in values]
     if len(values) > _FEW:
         return _encode(np.array(values, np.int64), np.array(counts, np.int64))
-    size = _size(max(values[-1], max(counts))) if values else "H"
+    if not values:
+        return NO_COUNTS
+    size = _size(max(values[-1], max(counts)))
     return size + b64encode(struct.pack(f"<{2 * len(values)}{size}", *values, *counts)).decode()
 
 
@@ -71,7 +74,7 @@ def counter_arrays(text: str) -> tuple[Integers, Integers]:
 
 def add_to_counter(text: str, more: Mapping[int, int]) -> str:
     """The text of a counter to which these counts were added."""
-    if text == _EMPTY:
+    if text == NO_COUNTS:
         return encode_counter(more)
     values, counts = counter_arrays(text)
     if len(values) + len(more) < _FEW:
