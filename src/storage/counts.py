@@ -7,7 +7,16 @@ from typing import Literal, NamedTuple
 Kind = Literal["hours", "paths"]
 """By what a customer's day is broken down: the hour of the day, or the template of the path."""
 
+SUCCESS = range(200, 400)
+"""The statuses of requests that succeeded; all others failed."""
+
 Outcome = Literal["all", "failed", "successful"]
+OUTCOMES: dict[Outcome, str] = {
+    "all": "",
+    "failed": f" AND (status_code < {SUCCESS.start} OR status_code >= {SUCCESS.stop})",
+    "successful": f" AND status_code >= {SUCCESS.start} AND status_code < {SUCCESS.stop}",
+}
+"""Which requests those are, in SQL and in InfluxQL."""
 
 
 class Position(NamedTuple):

@@ -45,7 +45,7 @@ from storage.contract import (
     StoredRequests,
     Stretch,
 )
-from storage.counts import BreakdownKey, CountsKey, DayCounts, Kind, Outcome, Position
+from storage.counts import OUTCOMES, BreakdownKey, CountsKey, DayCounts, Kind, Outcome, Position
 from storage.holder import Holder
 from storage.line_protocol import CELL_BYTES, bucket, request_lines, string_field, tag
 from storage.stored import requests_of
@@ -82,11 +82,6 @@ _HOLDER = "SELECT row FROM holder"
 _LEDGER = "SELECT row FROM ledger GROUP BY log"
 _SIGHTINGS = "SELECT row FROM sightings GROUP BY log"
 _IN_RANGE = "time >= $start AND time < $end"
-_OUTCOMES: dict[Outcome, str] = {
-    "all": "",
-    "failed": " AND (status_code < 200 OR status_code >= 400)",
-    "successful": " AND status_code >= 200 AND status_code < 400",
-}
 _BAD_REQUEST = {400, 413}
 _REFUSALS = {401, 403, 404, 422}
 
@@ -438,7 +433,7 @@ class InfluxStorage(Storage):
 
     async def requests(self, customer: str, start: int, end: int, outcome: Outcome, limit: int) -> list[LoggedRequest]:
         query = 'SELECT request_path, status_code, "duration" FROM api_requests WHERE bucket = $bucket'
-        query += f" AND customer_id = $customer AND {_IN_RANGE}{_OUTCOMES[outcome]} ORDER BY time DESC LIMIT {limit}"
+        query += f" AND customer_id = $customer AND {_IN_RANGE}{OUTCOMES[outcome]} ORDER BY time DESC LIMIT {limit}"
         parameters = {
             "bucket": str(bucket(customer)),
             "customer": customer,

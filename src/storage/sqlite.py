@@ -34,7 +34,7 @@ from storage.contract import (
     StoredRequests,
     Stretch,
 )
-from storage.counts import BreakdownKey, CountsKey, DayCounts, Kind, Outcome, Position
+from storage.counts import OUTCOMES, BreakdownKey, CountsKey, DayCounts, Kind, Outcome, Position
 from storage.holder import Holder
 from storage.stored import requests_of
 from storage.text import (
@@ -125,11 +125,6 @@ INSERT INTO zones SELECT id >> {_ZONE_BITS}, min(time), max(time) FROM requests 
 """
 }
 """What setup does, by the schema that a store has, when it has made the tables that are missing."""
-_OUTCOMES: dict[Outcome, str] = {
-    "all": "",
-    "failed": " AND (status_code < 200 OR status_code >= 400)",
-    "successful": " AND status_code >= 200 AND status_code < 400",
-}
 _OFFSET_BITS = 40
 _BUSY_SECONDS = 5.0
 _QUESTION_SECONDS = 30.0
@@ -336,7 +331,7 @@ class SqliteStorage(Storage):
 SELECT requests.time, request_path, status_code, duration FROM zones
 JOIN requests ON requests.id >= zones.id << {_ZONE_BITS} AND requests.id < (zones.id + 1) << {_ZONE_BITS}
 WHERE newest >= :start AND oldest < :end
-AND customer_id = :customer AND requests.time >= :start AND requests.time < :end{_OUTCOMES[outcome]}
+AND customer_id = :customer AND requests.time >= :start AND requests.time < :end{OUTCOMES[outcome]}
 ORDER BY requests.time DESC, requests.id & {(1 << _OFFSET_BITS) - 1} DESC LIMIT :limit
 """
         values = {"customer": customer, "start": start, "end": end, "limit": limit}

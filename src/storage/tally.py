@@ -9,13 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from storage.contract import PackedCounts
-from storage.counts import DayCounts
+from storage.counts import SUCCESS, DayCounts
 from storage.text import Integers, counter_arrays, decode_counter
 
 # The letter of most counters' texts, and the integers in them.
 _PLAIN, _PLAIN_TYPE = "H", "<u2"
-_SUCCESS = range(200, 400)
-"""The statuses of requests that succeeded; all others failed."""
 # A latency is at most a day.
 _LATENCY_BITS = 32
 
@@ -51,7 +49,7 @@ def tally_of(packed: PackedCounts) -> Tally:
 
 def tally_of_arrays(statuses: Mapping[int, int], latencies: Integers, counts: Integers) -> Tally:
     """The tally of requests by HTTP status, and by latency in whole milliseconds, ascending."""
-    successful = sum(count for status, count in statuses.items() if status in _SUCCESS)
+    successful = sum(count for status, count in statuses.items() if status in SUCCESS)
     return Tally(sum(statuses.values()), successful, latencies, counts)
 
 
@@ -94,7 +92,7 @@ def merge_each(groups: Sequence[Sequence[PackedCounts]]) -> Tallies:
     them is little."""
     rows = [(group, row) for group, packed in enumerate(groups) for row in packed]
     of_status, statuses, requests = _flat([(group, row.statuses) for group, row in rows])
-    is_success = (statuses >= _SUCCESS.start) & (statuses < _SUCCESS.stop)
+    is_success = (statuses >= SUCCESS.start) & (statuses < SUCCESS.stop)
     totals = _sums(of_status, requests, len(groups))
     successful = _sums(of_status, np.where(is_success, requests, 0), len(groups))
     of_latency, latencies, counts = _flat([(group, row.latencies) for group, row in rows])
