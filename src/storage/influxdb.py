@@ -167,40 +167,40 @@ class InfluxStorage(Storage):
 
     def read_counts(self, keys: Collection[CountsKey]) -> dict[CountsKey, PackedCounts]:
         found: dict[CountsKey, PackedCounts] = {}
-        by_day: dict[int, list[str]] = {}
-        for customer, day in keys:
-            if customer is not None:
-                by_day.setdefault(day, []).append(tag(customer))
-            else:
-                rows = self._ask(f"SELECT row FROM all_day WHERE {_IN_RANGE}", _range(day, day))
-                found.update(((None, day), _counts(self._to_replace(_place((None, day)), row))) for row in rows)
-        for day, tags in by_day.items():
-            for first in range(0, len(tags), _KEYS_A_QUESTION):
-                # In the order of time: the highest slot of a customer is the last.
-                for row in self._ask(*_rows_of(tags[first : first + _KEYS_A_QUESTION], day, day)):
-                    key = (unquote(row["customer"]), day)
-                    found[key] = _counts(self._to_replace(_place(key), row))
+        for day in [day for customer, day in keys if customer is None]:
+            rows = self._ask(f"SELECT row FROM all_day WHERE {_IN_RANGE}", _range(day, day))
+            found.update(((None, day), _counts(self._to_replace(_place((None, day)), row))) for row in rows)
+        of_customers = [(customer, day) for customer, day in keys if customer is not None]
+        for customer, day, row in self._rows_of_days(of_customers, "customer_day", "customer"):
+            found[customer, day] = _counts(self._to_replace(_place((customer, day)), row))
         return found
 
     def read_breakdowns(self, keys: Collection[BreakdownKey]) -> dict[BreakdownKey, Breakdown]:
         found: dict[BreakdownKey, Breakdown] = {}
-        by_day: dict[int, dict[str, None]] = {}
-        for customer, day, _ in keys:
-            by_day.setdefault(day, {})[tag(customer)] = None
-        for day, of_day in by_day.items():
-            tags = list(of_day)
-            for first in range(0, len(tags), _KEYS_A_QUESTION):
-                # Segments come in the order of their names, and each in the order of time.
-                query = _rows_of(
-                    tags[first : first + _KEYS_A_QUESTION], day, day, "customer_breakdown", "kind, segment"
-                )
-                for row in self._ask(*query):
-                    key = BreakdownKey(unquote(row["customer"]), day, row["kind"])
-                    breakdown = _breakdown(row)
-                    if key in keys and (key not in found or breakdown.segment >= found[key].segment):
-                        found[key] = breakdown
-                        self._to_replace(_place_of_breakdown(key, breakdown.segment), row)
+        of_customers = [(customer, day) for customer, day, _ in keys]
+        # Segments come in the order of their names.
+        for customer, day, row in self._rows_of_days(of_customers, "customer_breakdown", "customer, kind, segment"):
+            key = BreakdownKey(customer, day, row["kind"])
+            breakdown = _breakdown(row)
+            if key in keys and (key not in found or breakdown.segment >= found[key].segment):
+                found[key] = breakdown
+                self._to_replace(_place_of_breakdown(key, breakdown.segment), row)
         return found
+
+    def _rows_of_days(
+        self, keys: Iterable[tuple[str, int]], measurement: str, tags: str
+    ) -> Iterator[tuple[str, int, _Row]]:
+        """The rows of these customers' days. Those of a series are in the order of time: the highest slot is the
+        last."""
+        by_day: dict[int, dict[str, None]] = {}
+        for customer, day in keys:
+            by_day.setdefault(day, {})[customer] = None
+        for day, of_day in by_day.items():
+            customers = list(of_day)
+            for first in range(0, len(customers), _KEYS_A_QUESTION):
+                part = customers[first : first + _KEYS_A_QUESTION]
+                for row in self._ask(*_rows_of(part, day, day, measurement, tags)):
+                    yield unquote(row["customer"]), day, row
 
     def _to_replace(self, place: "_Place", row: _Row) -> str:
         """What is in a row that is written again; at another slot, unless it is at this one already."""
@@ -209,27 +209,31 @@ class InfluxStorage(Storage):
         return str(row["row"])
 
     def commit(self, counts: Mapping[CountsKey, PackedCounts], ledger: Sequence[LedgerRow]) -> None:
-        slot = self._slot if self._slot is not None else self._claim_slot(self._check_hold())
-        # Unless everything below succeeds, its outcome is unknown, and what follows takes another slot.
-        self._slot = None
-        # Those of all customers first: by them a start finds the days that have rows at a slot without a claim.
-        in_order = sorted(counts, key=lambda key: key[0] is not None)
-        self._write([counts_line(key, counts[key], slot) for key in in_order])
-        if counts:
-            self._write([commit_line(Commit(slot, self._commits, encode_customers(counts)))])
-            self._commits += 1
-        self._write([ledger_line(row, slot) for row in ledger])
-        self._slot = slot
+        with self._writing() as slot:
+            # Those of all customers first: by them a start finds the days that have rows at a slot without a claim.
+            in_order = sorted(counts, key=lambda key: key[0] is not None)
+            self._write([counts_line(key, counts[key], slot) for key in in_order])
+            if counts:
+                self._write([commit_line(Commit(slot, self._commits, encode_customers(counts)))])
+                self._commits += 1
+            self._write([ledger_line(row, slot) for row in ledger])
         self._replaced(map(_place, counts), slot)
 
     def write_breakdowns(self, rows: Mapping[BreakdownKey, Breakdown]) -> None:
+        with self._writing() as slot:
+            # By these a start finds the days that have rows at a slot without a claim.
+            self._write([breakdown_day_line(day, slot) for day in {key.day for key in rows}])
+            self._write([breakdown_line(key, row, slot) for key, row in rows.items()])
+        self._replaced((_place_of_breakdown(key, row.segment) for key, row in rows.items()), slot)
+
+    @contextmanager
+    def _writing(self) -> Iterator[int]:
+        """The slot to write at. Unless all of it succeeds its outcome is unknown, and what follows takes another
+        slot."""
         slot = self._slot if self._slot is not None else self._claim_slot(self._check_hold())
         self._slot = None
-        # By these a start finds the days that have rows at a slot without a claim.
-        self._write([breakdown_day_line(day, slot) for day in {key.day for key in rows}])
-        self._write([breakdown_line(key, row, slot) for key, row in rows.items()])
+        yield slot
         self._slot = slot
-        self._replaced((_place_of_breakdown(key, row.segment) for key, row in rows.items()), slot)
 
     def _replaced(self, places: Iterable["_Place"], slot: int) -> None:
         """These rows were written at this slot: those at lower ones can go."""
@@ -450,13 +454,12 @@ class InfluxStorage(Storage):
         return bool(await self._ask_async(query, {"customer": tag(customer)}))
 
     async def customers(self, first: int, last: int) -> dict[str, DayCounts]:
-        latest: dict[tuple[str, int], _Row] = {}
         query = f"SELECT row FROM customer_day WHERE {_IN_RANGE} GROUP BY customer"
-        for row in await self._ask_async(query, _range(first, last)):
-            latest[row["customer"], row["time"] // _DAY] = row
+        rows = await self._ask_async(query, _range(first, last))
         totals: dict[str, DayCounts] = {}
-        for (customer, _), row in latest.items():
-            totals.setdefault(unquote(customer), DayCounts()).add(unpack(_counts(row["row"])))
+        for customer, days in _by_customer_and_day(rows).items():
+            for row in days.values():
+                totals.setdefault(customer, DayCounts()).add(unpack(row))
         return totals
 
     async def customer_names(self) -> list[str]:
@@ -464,12 +467,8 @@ class InfluxStorage(Storage):
         return [unquote(row["value"]) for row in rows]
 
     async def packed_customers(self, customers: Sequence[str], first: int, last: int) -> dict[str, list[PackedCounts]]:
-        found: dict[str, dict[int, PackedCounts]] = {}
-        # In the order of time: the highest slot of a day is the last.
-        for row in await self._ask_async(*_rows_of(list(map(tag, customers)), first, last)):
-            days = found.setdefault(unquote(row["customer"]), {})
-            days[row["time"] // _DAY] = _counts(row["row"])
-        return {customer: list(days.values()) for customer, days in found.items()}
+        rows = await self._ask_async(*_rows_of(customers, first, last, "customer_day", "customer"))
+        return {customer: list(days.values()) for customer, days in _by_customer_and_day(rows).items()}
 
     async def changes(self, since: Mark | None) -> Changes:
         if since is None:
@@ -511,6 +510,14 @@ def counts_line(key: CountsKey, counts: PackedCounts, slot: int) -> bytes:
 def _counts(row: str) -> PackedCounts:
     """The field of `counts_line`."""
     return PackedCounts(*row.split(" ", 2))
+
+
+def _by_customer_and_day(rows: Iterable[_Row]) -> dict[str, dict[int, PackedCounts]]:
+    """In the order of time: the highest slot of a day is the last."""
+    found: dict[str, dict[int, PackedCounts]] = {}
+    for row in rows:
+        found.setdefault(unquote(row["customer"]), {})[row["time"] // _DAY] = _counts(row["row"])
+    return found
 
 
 def breakdown_line(key: BreakdownKey, breakdown: Breakdown, slot: int) -> bytes:
@@ -584,14 +591,13 @@ def _place_of_breakdown(key: BreakdownKey, segment: int) -> _Place:
 
 
 def _rows_of(
-    tags: Sequence[str], first: int, last: int, measurement: str = "customer_day", also_by: str = ""
+    customers: Iterable[str], first: int, last: int, measurement: str, tags: str
 ) -> tuple[str, dict[str, int | str]]:
-    """The question for the rows of these customers in a range of days, and its parameters. `also_by`: further tags that
-    tell rows apart."""
-    named = {f"c{i}": name for i, name in enumerate(tags)}
+    """The question for the rows of these customers in a range of days, and its parameters. `tags` tell series
+    apart."""
+    named = {f"c{i}": tag(customer) for i, customer in enumerate(customers)}
     one_of_them = " OR ".join(f"customer = ${name}" for name in named)
-    grouping = f"customer, {also_by}" if also_by else "customer"
-    query = f"SELECT row FROM {measurement} WHERE ({one_of_them}) AND {_IN_RANGE} GROUP BY {grouping}"
+    query = f"SELECT row FROM {measurement} WHERE ({one_of_them}) AND {_IN_RANGE} GROUP BY {tags}"
     return query, {**_range(first, last), **named}
 
 
