@@ -1,4 +1,6 @@
-"""`python -m api`: answers questions about the stored requests until it is told to stop."""
+"""Answers questions about the stored requests until it is told to stop."""
+
+import argparse
 
 from api.app import build_app
 from api.server import listen, serve
@@ -10,6 +12,7 @@ from storage.backend import open_storage
 
 def main() -> None:
     """Load, check, build, run."""
+    argparse.ArgumentParser(prog="python -m api", description=__doc__).parse_args()
     settings = load(ApiSettings)
     configure("api", settings.logging_level, settings.logging_format)
     listener = listen(settings.api_host, settings.api_port)

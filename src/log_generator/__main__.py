@@ -1,5 +1,6 @@
-"""`python -m log_generator`: writes request lines until it is stopped or has written MAX_LOGS_TO_GENERATE."""
+"""Writes request lines until it is stopped or has written MAX_LOGS_TO_GENERATE."""
 
+import argparse
 import random
 import sys
 import time
@@ -18,6 +19,7 @@ log = logger("log_generator")
 
 def main() -> int:
     """Run the service. Returns its exit status."""
+    argparse.ArgumentParser(prog="python -m log_generator", description=__doc__).parse_args()
     settings = load(GeneratorSettings)
     configure("log_generator", settings.logging_level, settings.logging_format)
     stop = StopSignal()

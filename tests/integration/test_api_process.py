@@ -169,6 +169,19 @@ def test_a_taken_port_is_told_in_one_line(tmp_path: Path, sqlite: Store) -> None
     assert len(second.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize(("argument", "status"), [("--help", 0), ("--port=80", 2)])
+def test_an_argument_is_not_passed_over(argument: str, status: int) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "api", argument],
+        env={**os.environ, "PYTHONPATH": str(SOURCES), "API_PORT": str(free_port())},
+        capture_output=True,
+        text=True,
+        timeout=WAIT_SECONDS,
+    )
+    assert ended.returncode == status
+    assert "usage: python -m api" in ended.stdout + ended.stderr
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

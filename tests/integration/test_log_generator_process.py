@@ -101,6 +101,16 @@ def test_the_same_seed_repeats_the_same_requests(tmp_path: Path) -> None:
     assert len(set(one.days)) < len(set(other.days))
 
 
+@pytest.mark.parametrize(("argument", "status"), [("--help", 0), ("--lines=5", 2)])
+def test_an_argument_is_not_passed_over(log: Path, argument: str, status: int) -> None:
+    ended = subprocess.run(
+        [*COMMAND, argument], env=environment(log), capture_output=True, text=True, timeout=WAIT_SECONDS, check=False
+    )
+    assert ended.returncode == status
+    assert "usage: python -m log_generator" in ended.stdout + ended.stderr
+    assert not log.exists()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize(
     ("batch_size", "interval"),
