@@ -9,7 +9,7 @@ from api.customer_figures import CustomerFigures
 from api.dates import DateRange
 from api.questions import Question, unknown
 from api.refusals import refusal
-from api.times import SECONDS, TimeRange, from_unix
+from api.times import SECONDS, TimeRange, from_unix, iso_time
 from storage import contract
 from storage.breakdowns import tallies_of_hours, tallies_of_paths
 from storage.contract import Storage
@@ -75,8 +75,8 @@ class SeriesQuestion(Question):
         if len(requests) > MOST_REQUESTS:
             raise refusal(
                 "from",
-                from_unix(times.start),
-                f"from {from_unix(times.start)} to {from_unix(times.end)} there are more than {MOST_REQUESTS:,} "
+                iso_time(times.start),
+                f"from {iso_time(times.start)} to {iso_time(times.end)} there are more than {MOST_REQUESTS:,} "
                 "requests: minutes can be asked for of a shorter time",
             )
         minutes: dict[int, list[tuple[int, int]]] = {}

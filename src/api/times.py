@@ -67,7 +67,7 @@ def time_range(
     if start is not None and _unix(start) >= tomorrow:
         raise refusal("from", start, f"from is in the future: today is {today} in UTC")
     if start is not None and end is not None and _unix(end) <= _unix(start):
-        raise refusal("to", end, f"to is not after from, {start}")
+        raise refusal("to", end, f"to is not after from, {start.isoformat()}")
     last = min(-(-_unix(end) // step) * step, tomorrow) if end is not None else tomorrow
     days = _DEFAULT_DAYS[interval]
     if start is not None:
@@ -80,7 +80,7 @@ def time_range(
         raise refusal(
             "from",
             start,
-            f"from {from_unix(first)} to {from_unix(last)} there are {points:,} {interval}s, "
+            f"from {iso_time(first)} to {iso_time(last)} there are {points:,} {interval}s, "
             f"and {MOST_POINTS:,} can be asked for at once",
         )
     return TimeRange(interval, first, last)
@@ -89,6 +89,11 @@ def time_range(
 def from_unix(seconds: int) -> datetime:
     """Unix time (s) as a time in UTC."""
     return _EPOCH + timedelta(seconds=seconds)
+
+
+def iso_time(seconds: int) -> str:
+    """Unix time (s) as a question can have it: `2026-11-24T13:00:00Z`."""
+    return f"{from_unix(seconds):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _unix(value: datetime) -> int:
