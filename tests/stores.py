@@ -8,7 +8,7 @@ from pathlib import Path
 from influxd import InfluxServer
 from log_processor.breakdowns import KINDS
 from log_processor.pending import Pending
-from request_log.parser import parse
+from request_log.simple import parse
 from storage.breakdowns import EMPTY
 from storage.contract import LedgerRow, Storage, StoredRequests
 from storage.counts import BreakdownKey, CountsKey, DayCounts, Position

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from operator import attrgetter
 
 from request_log.line import Reason
-from request_log.parser import Rejected, Requests, parse
+from request_log.requests import Parser, Rejected, Requests
 from storage.contract import Gap
 from storage.counts import Position
 
@@ -69,7 +69,7 @@ class Batch:
     rejected: list[Rejected]
 
 
-def parse_chunk(chunk: Chunk, oldest_day: int) -> Batch:
+def parse_chunk(chunk: Chunk, parse: Parser, oldest_day: int) -> Batch:
     """The requests of a chunk. Lines of days before `oldest_day` (days since 1970-01-01) are rejected."""
     if chunk.overlong is None:
         requests, rejected = parse(chunk.lines, chunk.start.offset, oldest_day)

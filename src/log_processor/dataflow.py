@@ -9,14 +9,15 @@ from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from log_processor.chunk import Batch, parse_chunk
 from log_processor.log_handler import LogHandler
 from log_processor.source import LogSource
+from request_log.requests import Parser
 
 
-def build(source: LogSource, handler: LogHandler, oldest_day: Callable[[], int]) -> Dataflow:
+def build(source: LogSource, parse: Parser, handler: LogHandler, oldest_day: Callable[[], int]) -> Dataflow:
     """From the log to the store. `oldest_day`: the first that is kept, days since 1970-01-01."""
     flow = Dataflow("log_processor")
     chunks = op.input("log", flow, source)
     # Chunk
-    batches = op.map("parse", chunks, lambda chunk: (chunk.log, parse_chunk(chunk, oldest_day())))
+    batches = op.map("parse", chunks, lambda chunk: (chunk.log, parse_chunk(chunk, parse, oldest_day())))
     # (log, Batch)
     op.output("log_handler", batches, LogSink(handler))
     return flow

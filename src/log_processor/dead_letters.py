@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 
 from log_processor.chunk import DIGEST_BYTES, KEPT_BYTES, Batch
 from request_log.line import MAX_LINE_BYTES
-from request_log.parser import Rejected
+from request_log.requests import Rejected
 from storage.contract import LedgerRow
 from storage.counts import Position
 

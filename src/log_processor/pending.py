@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from log_processor.columns import join
-from request_log.parser import Requests
+from request_log.requests import Requests
 from storage.breakdowns import LATENCY_BITS, MOST_PATHS, OTHER, STATUS_BITS, decode_names, encode_names
 from storage.contract import Breakdown, Stretch
 from storage.counts import Kind, Position

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from log_processor.log_format import LogFormat
 from service.logs import Level, LineFormat
 from service.settings import PROJECT_ROOT, LogPath, OutputPath, can_be_a_log
 from storage.settings import StorageSettings
@@ -28,7 +29,7 @@ def _split(text: str) -> list[Path]:
     return [PROJECT_ROOT / pattern.strip() for pattern in text.split(",") if pattern.strip()]
 
 
-class ProcessorSettings(StorageSettings):
+class ProcessorSettings(StorageSettings, LogFormat):
     """What the processor reads from its environment."""
 
     log_file_path: LogPath = Field(default=Path("src/log_generator/api_requests.log"), validate_default=True)

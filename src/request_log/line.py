@@ -5,6 +5,8 @@ from enum import Enum
 from time import gmtime, strftime
 
 MAX_LINE_BYTES = 64 * 1024
+MIN_LINE_BYTES = 16
+"""With its newline. So of a log no two lines begin in the same so many bytes, which is what tells them apart."""
 MAX_CUSTOMER_BYTES = 256
 MAX_DURATION_SECONDS = 86_400
 FIRST_YEAR = 1970
@@ -18,6 +20,7 @@ class Reason(str, Enum):
 
     EMPTY = "empty"
     TOO_LONG = "too_long"
+    TOO_SHORT = "too_short"
     NOT_UTF8 = "not_utf8"
     CONTROL_CHARACTER = "control_character"
     FIELDS = "fields"

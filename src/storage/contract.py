@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple
 
 from request_log.line import Reason
-from request_log.parser import Requests
+from request_log.requests import Requests
 from storage.changes import Changes, Mark
 from storage.counts import BreakdownKey, CountsKey, DayCounts, Kind, Outcome, Position
 

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from request_log.line import SECONDS_A_DAY
-from request_log.parser import Requests
+from request_log.requests import Requests
 from storage.changes import Changes, Commit, Mark, changes, encode_customers
 from storage.contract import (
     Breakdown,

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from request_log.parser import Requests
+from request_log.requests import Requests
 
 
 def requests_of(rows: Iterable[tuple[int, int, str, str, int, float]]) -> Requests:

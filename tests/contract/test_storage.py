@@ -16,7 +16,8 @@ import pytest
 
 from influxd import InfluxServer
 from request_log.line import Reason
-from request_log.parser import Requests, parse
+from request_log.requests import Requests
+from request_log.simple import parse
 from storage.breakdowns import encode_names
 from storage.changes import Changes, Mark
 from storage.contract import Breakdown, Gap, LedgerRow, Sighting, Storage, StorageRefused, StoredRequests, Stretch

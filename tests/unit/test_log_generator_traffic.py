@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from log_generator.traffic import FAILED, PATHS, SUCCEEDED, Traffic
 from request_log.line import SECONDS_A_DAY
-from request_log.parser import Requests, parse
+from request_log.requests import Requests
+from request_log.simple import parse
 
 NOW = 1_790_000_000.9
 

@@ -12,7 +12,7 @@ import oracle
 from log_processor import pending as pending_module
 from log_processor.pending import Pending
 from pipeline import TALLIES
-from request_log.parser import parse
+from request_log.simple import parse
 from storage.breakdowns import EMPTY, MOST_PATHS, OTHER, decode_names, tallies_of_paths
 from storage.contract import Breakdown
 from storage.counts import BreakdownKey, Kind, Position

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import oracle
 from lines import valid_lines
 from log_processor.verify.recount import EVERYBODY, LONGEST_LINE, Recount, RowKey, whole_lines
-from request_log.parser import parse
+from request_log.simple import parse
 
 names = map("log_{}".format, count())
 GOOD = ["2026-11-23", "16:15:35", "cust_5", "/api/v1/resource4", "200", "0.772"]

@@ -1,4 +1,4 @@
-"""Reads lines of the access log, a chunk at a time.
+"""Reads lines of our own format, `simple`, a chunk at a time.
 
 There is one grammar: six fields with single spaces between them, and each field by itself. A chunk is taken apart by a
 few calls for all of its lines, because a call a line would cost several times as much, and a field's text that was seen
@@ -6,153 +6,18 @@ before is looked up instead of checked again. Lines that are odd in any way are 
 they cost only themselves.
 """
 
-import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import date
-from decimal import Decimal
-from functools import lru_cache
+from collections.abc import Sequence
 from itertools import compress
 from operator import attrgetter
-from typing import Generic, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from request_log.line import (
-    FIRST_YEAR,
-    LAST_YEAR,
-    MAX_CUSTOMER_BYTES,
-    MAX_DURATION_SECONDS,
-    MAX_LINE_BYTES,
-    SECONDS_A_DAY,
-    Reason,
-)
-from request_log.path_template import path_template
+from request_log.fields import ASCII_CONTROLS, CONTROL, INVALID, LATENCIES, STATUSES, day_of, is_customer
+from request_log.line import MAX_LINE_BYTES, SECONDS_A_DAY, Reason
+from request_log.requests import NONE, Integers, Rejected, Requests
 
 FIELDS = 6
-INVALID = -1
-
-# White space is U+0020 alone; control characters are Unicode's category Cc. A carriage return may end a line.
-_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
-_ASCII_CONTROLS = bytes([*range(0x0A), 0x0B, 0x0C, *range(0x0E, 0x20), 0x7F])
 _STAMP = b"0000-00-00 00:00:00 "
-_STATUS = re.compile(r"[1-5][0-9]{2}")
-_DURATION = re.compile(r"([0-9]+)(?:\.([0-9]+))?")
-_EPOCH_DAY = date(1970, 1, 1).toordinal()
-_CACHE_LIMIT = 100_000
-
-Integers = NDArray[np.int64]
-Meaning = TypeVar("Meaning")
-
-
-def _none() -> Integers:
-    return np.empty(0, np.int64)
-
-
-@dataclass(slots=True)
-class Requests:
-    """Valid requests of one log, in its order: columns of equal length."""
-
-    names: list[str] = field(default_factory=list)
-    """The customers, each once; not a column."""
-    customers: Integers = field(default_factory=_none)
-    """Their places in `names`."""
-    paths: list[str] = field(default_factory=list)
-    durations: list[str] = field(default_factory=list)
-    """Seconds, a plain decimal, as logged."""
-    statuses: Integers = field(default_factory=_none)
-    latencies: Integers = field(default_factory=_none)
-    """The durations in whole milliseconds, half up."""
-    seconds: Integers = field(default_factory=_none)
-    """Unix time."""
-    offsets: Integers = field(default_factory=_none)
-    """Where each line begins in its file, in bytes."""
-
-    def __len__(self) -> int:
-        return len(self.offsets)
-
-    @property
-    def days(self) -> Integers:
-        """UTC days since 1970-01-01."""
-        return self.seconds // SECONDS_A_DAY
-
-    def customer_ids(self) -> list[str]:
-        """A column: whose each request is."""
-        return [self.names[customer] for customer in self.customers.tolist()]
-
-    def to_count(self) -> "Requests":
-        """The same without durations as logged and with the templates of the paths: texts take most of the memory, and
-        of templates there are few."""
-        return replace(self, paths=list(map(_templates.__getitem__, self.paths)), durations=[])
-
-    def select(self, selectors: Sequence[bool]) -> "Requests":
-        """Those requests whose selector is true."""
-        selected = np.array(selectors, bool)
-        return replace(
-            self,
-            customers=self.customers[selected],
-            paths=list(compress(self.paths, selectors)),
-            durations=list(compress(self.durations, selectors)),
-            statuses=self.statuses[selected],
-            latencies=self.latencies[selected],
-            seconds=self.seconds[selected],
-            offsets=self.offsets[selected],
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """A line that is no request: where it begins (bytes), why it was rejected, and its bytes without the newline."""
-
-    offset: int
-    reason: Reason
-    line: bytes
-    length: int | None = None
-    """Bytes of the whole line, where `line` is only its beginning; `digest` is its hash then."""
-    digest: str = ""
-
-
-class _Cache(dict[str, Meaning], Generic[Meaning]):
-    """What a field's text means, INVALID for what is not valid; computed once. Bounded: it starts anew when full."""
-
-    def __init__(self, compute: Callable[[str], Meaning]) -> None:
-        super().__init__()
-        self._compute = compute
-
-    def __missing__(self, text: str) -> Meaning:
-        if len(self) >= _CACHE_LIMIT:
-            self.clear()
-        value = self[text] = self._compute(text)
-        return value
-
-
-@lru_cache(_CACHE_LIMIT)
-def _day(year_month_day: int) -> int:
-    """20261123 -> days since 1970-01-01."""
-    try:
-        day = date(year_month_day // 10_000, year_month_day // 100 % 100, year_month_day % 100)
-    except ValueError:
-        return INVALID
-    return day.toordinal() - _EPOCH_DAY if FIRST_YEAR <= day.year <= LAST_YEAR else INVALID
-
-
-def _status(text: str) -> int:
-    return int(text) if _STATUS.fullmatch(text) else INVALID
-
-
-def _latency(text: str) -> int:
-    """`0.772` -> 772: milliseconds, half up."""
-    match = _DURATION.fullmatch(text)
-    if not match or Decimal(text) > MAX_DURATION_SECONDS:
-        return INVALID
-    fraction = match[2] or ""
-    return int(match[1].lstrip("0") or 0) * 1000 + int(fraction[:3].ljust(3, "0")) + (fraction[3:4] >= "5")
-
-
-_statuses = _Cache(_status)
-_latencies = _Cache(_latency)
-_templates = _Cache(path_template)
 
 
 def parse(data: bytes, offset: int = 0, oldest_day: int = 0) -> tuple[Requests, list[Rejected]]:
@@ -183,14 +48,15 @@ def parse(data: bytes, offset: int = 0, oldest_day: int = 0) -> tuple[Requests, 
         customers=np.fromiter(map(places.__getitem__, customers), np.int64, len(customers)),
         paths=paths,
         durations=durations,
-        statuses=np.fromiter(map(_statuses.__getitem__, statuses), np.int64, len(statuses)),
-        latencies=np.fromiter(map(_latencies.__getitem__, durations), np.int64, len(durations)),
+        statuses=np.fromiter(map(STATUSES.__getitem__, statuses), np.int64, len(statuses)),
+        latencies=np.fromiter(map(LATENCIES.__getitem__, durations), np.int64, len(durations)),
         seconds=_seconds(data, starts),
+        milliseconds=np.full(len(starts), NONE),
         offsets=offsets,
     )
     oldest = oldest_day * SECONDS_A_DAY
     is_odd = INVALID in (requests.statuses.min(), requests.latencies.min(), requests.seconds.min())
-    if is_odd or requests.seconds.min() < oldest or not all(map(_is_customer, places)):
+    if is_odd or requests.seconds.min() < oldest or not all(map(is_customer, places)):
         lines = _lines(data)
         columns = (requests.seconds, customers, requests.statuses, requests.latencies)
         found = [_reason_of_fields(*values, oldest) for values in zip(*columns, strict=True)]
@@ -228,14 +94,10 @@ def _seconds(data: bytes, starts: Integers) -> Integers:
         return value
 
     dates, positions = np.unique(number(0, 1, 2, 3, 5, 6, 8, 9), return_inverse=True)
-    days = np.array(list(map(_day, dates.tolist())))[positions]
+    days = np.array(list(map(day_of, dates.tolist())))[positions]
     hours, minutes, seconds = number(11, 12), number(14, 15), number(17, 18)
     is_valid &= (days != INVALID) & (hours < 24) & (minutes < 60) & (seconds < 60)
     return np.where(is_valid, days * SECONDS_A_DAY + hours * 3600 + minutes * 60 + seconds, INVALID)
-
-
-def _is_customer(text: str) -> bool:
-    return len(text) <= MAX_CUSTOMER_BYTES // 4 or len(text.encode()) <= MAX_CUSTOMER_BYTES
 
 
 def _fields(data: bytes, count: int) -> list[list[str]] | None:
@@ -247,9 +109,9 @@ def _fields(data: bytes, count: int) -> list[list[str]] | None:
     if "\r" in text:
         text = text.replace("\r\n", "\n")
     if text.isascii():
-        if len(data.translate(None, _ASCII_CONTROLS)) < len(data) or "\r" in text:
+        if len(data.translate(None, ASCII_CONTROLS)) < len(data) or "\r" in text:
             return None
-    elif _CONTROL.search(text):
+    elif CONTROL.search(text):
         return None
     # The newline becomes a seventh token: so each line has six others if every seventh is a newline.
     tokens = text.replace("\n", " \n ").split(" ")
@@ -276,7 +138,7 @@ def _reason_of_shape(line: bytes) -> Reason | None:
         return Reason.NOT_UTF8
     if not text:
         return Reason.EMPTY
-    if _CONTROL.search(text):
+    if CONTROL.search(text):
         return Reason.CONTROL_CHARACTER
     fields = text.split(" ")
     return None if len(fields) == FIELDS and all(fields) else Reason.FIELDS
@@ -286,7 +148,7 @@ def _reason_of_fields(second: int, customer: str, status: int, latency: int, old
     """Why six fields are no request, None if they are one."""
     if second == INVALID:
         return Reason.TIME
-    if not _is_customer(customer):
+    if not is_customer(customer):
         return Reason.CUSTOMER
     if status == INVALID:
         return Reason.STATUS

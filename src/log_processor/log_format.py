@@ -1,0 +1,117 @@
+"""Settings that say what the lines of the logs look like."""
+
+import re
+from typing import Literal
+
+from pydantic import ValidationInfo, field_validator
+
+from request_log import simple
+from request_log.access_log import CUSTOMER_FIELDS, combined, common
+from request_log.json_lines import json_lines
+from request_log.line_by_line import Divide, Fields, LineByLine
+from request_log.pattern import NEEDED, pattern
+from request_log.requests import Parser
+from service.settings import Settings
+
+_IN_PATH = "path:"
+
+
+class LogFormat(Settings):
+    """The format of all logs that are followed."""
+
+    log_format: Literal["simple", "common", "combined", "json", "regex"] = "simple"
+    log_pattern: str = ""
+    """The regular expression of the format `regex`."""
+    log_json_fields: str = ""
+    """What the fields are called in the format `json`, as `time=ts,customer=user.id`; one left out is called as here."""
+    log_customer_from: str = ""
+    """Where the customer is: a field of the formats `common` and `combined`, or in all but `simple` `path:` and a regular
+    expression of which the first group is found in the path. Empty: the remote user, or the field or group `customer`."""
+    log_duration_unit: Literal["s", "ms", "us", "ns"] = "s"
+    """Of durations that do not name theirs."""
+
+    @field_validator("log_pattern")
+    @classmethod
+    def _is_pattern(cls, text: str, info: ValidationInfo) -> str:
+        if _is_for("regex", text, info):
+            groups = _compiled(text).groupindex
+            if missing := [name for name in NEEDED if name not in groups]:
+                raise ValueError(f"has no group (?P<{missing[0]}>...); needed: {', '.join(NEEDED)}")
+        return text
+
+    @field_validator("log_json_fields")
+    @classmethod
+    def _are_json_fields(cls, text: str, info: ValidationInfo) -> str:
+        if _is_for("json", text, info):
+            _json_names(text)
+        return text
+
+    @field_validator("log_customer_from")
+    @classmethod
+    def _is_in_a_line(cls, text: str, info: ValidationInfo) -> str:
+        log_format = info.data.get("log_format")
+        if not text:
+            return text
+        if log_format == "simple":
+            raise ValueError("only with another LOG_FORMAT than simple")
+        if text.startswith(_IN_PATH):
+            if not _compiled(text.removeprefix(_IN_PATH)).groups:
+                raise ValueError("the regular expression has no group")
+        elif log_format in ("json", "regex"):
+            raise ValueError(f"allowed: {_IN_PATH}EXPRESSION; else it is the field or group `customer`")
+        elif not CUSTOMER_FIELDS.fullmatch(text) or (log_format == "common" and not text.startswith("remote_")):
+            raise ValueError(
+                f"allowed: {_IN_PATH}EXPRESSION, remote_user, remote_addr; with LOG_FORMAT=combined also referer, "
+                "user_agent, extra1, extra2, ..."
+            )
+        return text
+
+    @field_validator("log_duration_unit")
+    @classmethod
+    def _is_unit(cls, text: str, info: ValidationInfo) -> str:
+        if text != "s" and info.data.get("log_format") == "simple":
+            raise ValueError("LOG_FORMAT=simple has seconds")
+        return text
+
+    def parser(self) -> Parser:
+        """What reads lines of this format."""
+        if self.log_format == "simple":
+            return simple.parse
+        in_path = self.log_customer_from.startswith(_IN_PATH)
+        expression = re.compile(self.log_customer_from.removeprefix(_IN_PATH)) if in_path else None
+        return LineByLine(self._divide(in_path), self.log_duration_unit, expression)
+
+    def _divide(self, in_path: bool) -> Divide:
+        if self.log_format == "json":
+            return json_lines(_json_names(self.log_json_fields))
+        if self.log_format == "regex":
+            return pattern(re.compile(self.log_pattern))
+        customer_field = "remote_user" if in_path or not self.log_customer_from else self.log_customer_from
+        return (common if self.log_format == "common" else combined)(customer_field)
+
+
+def _is_for(log_format: str, text: str, info: ValidationInfo) -> bool:
+    """Whether a setting is that of the format, which is checked then."""
+    if "log_format" not in info.data or info.data["log_format"] == log_format:
+        return info.data.get("log_format") == log_format
+    if text:
+        raise ValueError(f"only with LOG_FORMAT={log_format}")
+    return False
+
+
+def _compiled(text: str) -> re.Pattern[str]:
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}") from None
+
+
+def _json_names(text: str) -> dict[str, str]:
+    """Field -> what it is called."""
+    names = {field: field for field in Fields._fields}
+    for part in filter(None, map(str.strip, text.split(","))):
+        field, _, name = part.partition("=")
+        if field not in names or not all(name.split(".")):
+            raise ValueError(f"{part}: allowed is FIELD=NAME, with one of {', '.join(names)}, and NAME as a or a.b")
+        names[field] = name
+    return names

@@ -1,0 +1,81 @@
+"""The formats of web servers: the common log format, and `combined`, as nginx and Apache write them.
+
+https://httpd.apache.org/docs/2.4/logs.html#accesslog and https://nginx.org/en/docs/http/ngx_http_log_module.html
+"""
+
+import re
+
+from request_log.line_by_line import NOT_LOGGED, Divide, Fields
+
+CUSTOMER_FIELDS = re.compile(r"remote_addr|remote_user|referer|user_agent|extra[1-9][0-9]?")
+"""What may name the customer. `extra1` and so on: what is logged behind the user agent in quotation marks."""
+_QUOTED = r'"([^"\\]*(?:\\.[^"\\]*)*)"'
+_COMMON = rf"(?P<remote_addr>\S+) \S+ (?P<remote_user>.+?) \[(?P<time>[^\]]*)\] {_QUOTED} (?P<status>\S+) \S+"
+_COMMON_LINE = re.compile(rf"{_COMMON}(?: (?P<duration>[0-9]+(?:\.[0-9]+)?|-))?")
+_COMBINED_LINE = re.compile(rf'{_COMMON} {_QUOTED} {_QUOTED}(?P<extras>(?: (?:"[^"\\]*(?:\\.[^"\\]*)*"|[0-9.]+|-))*)')
+_EXTRA = re.compile(rf"{_QUOTED}|(\S+)")
+# The request line, without its protocol where it has one.
+_REQUEST = re.compile(r"[A-Za-z!#$%&'*+.^_`|~0-9-]+ (?P<path>.+?)(?: HTTP/[0-9.]+)?")
+# How nginx (\x22) and Apache (\") write what would end a field or a line.
+_ESCAPE = re.compile(rb'\\(?:x([0-9A-Fa-f]{2})|(["\\]))')
+
+
+def common(customer_field: str) -> Divide:
+    """Divides lines of the common log format, with the duration behind it where it is logged."""
+
+    def divide(line: str) -> Fields | None:
+        match = _COMMON_LINE.fullmatch(line)
+        if match is None:
+            return None
+        customer = _unescaped(match[customer_field])
+        return Fields(match["time"], _logged(customer), _path(match[4]), match["status"], match["duration"] or "")
+
+    return divide
+
+
+def combined(customer_field: str) -> Divide:
+    """Divides lines of the combined format: behind it may come more fields in quotation marks, and one number, which is
+    the duration."""
+    extra = int(customer_field.removeprefix("extra")) if customer_field.startswith("extra") else 0
+    group: str | int = {"referer": 6, "user_agent": 7}.get(customer_field, customer_field)
+
+    def divide(line: str) -> Fields | None:
+        match = _COMBINED_LINE.fullmatch(line)
+        if match is None:
+            return None
+        found = _EXTRA.findall(match["extras"]) if match["extras"] else []
+        numbers = [number for _, number in found if number]
+        if len(numbers) > 1:
+            return None
+        if extra:
+            quoted = [text for text, number in found if not number]
+            customer = quoted[extra - 1] if extra <= len(quoted) else ""
+        else:
+            customer = match[group]
+        duration = numbers[0] if numbers else ""
+        return Fields(match["time"], _logged(_unescaped(customer)), _path(match[4]), match["status"], duration)
+
+    return divide
+
+
+def _logged(text: str) -> str:
+    # Apache writes an empty user as two quotation marks.
+    return "" if text in (NOT_LOGGED, '""') else text
+
+
+def _path(request: str) -> str:
+    """The path of a request line; empty where it is none, as when TLS is spoken to a server that does not."""
+    match = _REQUEST.fullmatch(request)
+    return _unescaped(match["path"]) if match is not None else ""
+
+
+def _unescaped(text: str) -> str:
+    """The text as it was before it was logged, if that was text."""
+    if "\\" not in text:
+        return text
+    data = _ESCAPE.sub(lambda match: bytes([int(match[1], 16)]) if match[1] else match[2], text.encode())
+    try:
+        found = data.decode()
+    except UnicodeDecodeError:
+        return text
+    return found if found.isprintable() else text

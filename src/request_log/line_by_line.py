@@ -1,0 +1,133 @@
+"""Reads logs in formats that are not ours, a line at a time: each format says only where in a line its fields are."""
+
+import re
+from collections.abc import Callable
+from decimal import Decimal
+from typing import NamedTuple
+
+import numpy as np
+
+from request_log.fields import CONTROL, INVALID, LATENCIES, STATUSES, Cache, is_customer
+from request_log.line import MAX_LINE_BYTES, MIN_LINE_BYTES, SECONDS_A_DAY, Reason
+from request_log.moment import MOMENTS
+from request_log.requests import NONE, Rejected, Requests
+
+NOT_LOGGED = "-"
+"""Stands for a field that is empty, as in the common log format: so requests without a customer have this one."""
+_UNITS = {"s": Decimal(1), "ms": Decimal("1e-3"), "us": Decimal("1e-6"), "ns": Decimal("1e-9")}
+_DURATION = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]+)?)(?P<unit>[mun]?s)?")
+_MICRO = str.maketrans("\u00b5\u03bc", "uu")
+
+
+class Fields(NamedTuple):
+    """The fields of a line, each as its text; empty where there is nothing."""
+
+    time: str
+    customer: str
+    path: str
+    status: str
+    duration: str
+
+
+Divide = Callable[[str], Fields | None]
+"""Finds the fields of a line; None where it is not made as the format says."""
+Row = tuple[int, int, str, str, int, str, int, int]
+"""Second, millisecond, customer, path, status, duration (s), latency (ms), offset."""
+
+
+class LineByLine:
+    """A `Parser`."""
+
+    def __init__(self, divide: Divide, duration_unit: str, customer_in_path: re.Pattern[str] | None) -> None:
+        """`duration_unit`: of durations that do not name theirs. `customer_in_path`: its first group is the customer,
+        instead of the field."""
+        self._divide = divide
+        self._customer_in_path = customer_in_path
+        self._durations = Cache(lambda text: _seconds(text, duration_unit))
+
+    def __call__(self, data: bytes, offset: int = 0, oldest_day: int = 0) -> tuple[Requests, list[Rejected]]:
+        """The requests and the other lines, see `Parser`."""
+        oldest = oldest_day * SECONDS_A_DAY
+        rows: list[Row] = []
+        rejected = []
+        for line in data.split(b"\n")[:-1]:
+            found = self._row(line, offset, oldest)
+            if isinstance(found, Reason):
+                rejected.append(Rejected(offset, found, line))
+            else:
+                rows.append(found)
+            offset += len(line) + 1
+        return _columns(rows), rejected
+
+    def _row(self, line: bytes, offset: int, oldest: int) -> Row | Reason:
+        if len(line) > MAX_LINE_BYTES:
+            return Reason.TOO_LONG
+        try:
+            text = line.decode().removesuffix("\r")
+        except UnicodeDecodeError:
+            return Reason.NOT_UTF8
+        if not text:
+            return Reason.EMPTY
+        if len(line) + 1 < MIN_LINE_BYTES:
+            return Reason.TOO_SHORT
+        fields = self._divide(text)
+        if fields is None:
+            return Reason.FIELDS
+        path = fields.path or NOT_LOGGED
+        customer = self._customer(fields) or NOT_LOGGED
+        second, millisecond = MOMENTS[fields.time]
+        status = STATUSES[fields.status]
+        duration = self._durations[fields.duration]
+        latency = LATENCIES[duration] if duration else NONE
+        reason = _reason(second, customer, path, status, latency, oldest)
+        return reason or (second, millisecond, customer, path, status, duration, latency, offset)
+
+    def _customer(self, fields: Fields) -> str:
+        if self._customer_in_path is None:
+            return fields.customer
+        match = self._customer_in_path.search(fields.path)
+        return (match[1] or "") if match else ""
+
+
+def _reason(second: int, customer: str, path: str, status: int, latency: int, oldest: int) -> Reason | None:
+    """Why a line is no request, None if it is one."""
+    if second == INVALID:
+        return Reason.TIME
+    if CONTROL.search(customer) or CONTROL.search(path):
+        return Reason.CONTROL_CHARACTER
+    if not is_customer(customer):
+        return Reason.CUSTOMER
+    if status == INVALID:
+        return Reason.STATUS
+    if latency == INVALID:
+        return Reason.DURATION
+    return Reason.TOO_OLD if second < oldest else None
+
+
+def _seconds(text: str, unit: str) -> str:
+    """A duration in seconds, a plain decimal; empty where none was logged, and as it is where it is none."""
+    if text in ("", NOT_LOGGED):
+        return ""
+    match = _DURATION.fullmatch(text.translate(_MICRO))
+    if match is None:
+        return text
+    scale = _UNITS[match["unit"] or unit]
+    return match["number"] if scale == 1 else f"{Decimal(match['number']) * scale:f}"
+
+
+def _columns(rows: list[Row]) -> Requests:
+    if not rows:
+        return Requests()
+    seconds, milliseconds, customers, paths, statuses, durations, latencies, offsets = zip(*rows, strict=True)
+    places: dict[str, int] = {}
+    return Requests(
+        customers=np.array([places.setdefault(customer, len(places)) for customer in customers], np.int64),
+        names=list(places),
+        paths=list(paths),
+        durations=list(durations),
+        statuses=np.array(statuses, np.int64),
+        latencies=np.array(latencies, np.int64),
+        seconds=np.array(seconds, np.int64),
+        milliseconds=np.array(milliseconds, np.int64),
+        offsets=np.array(offsets, np.int64),
+    )

@@ -1,0 +1,90 @@
+"""When a request was, in the forms in which logs have it."""
+
+import re
+from typing import NamedTuple
+
+from request_log.fields import INVALID, Cache, day_of
+from request_log.line import FIRST_YEAR, LAST_YEAR, SECONDS_A_DAY
+from request_log.requests import NONE
+
+_MONTHS = {
+    name: number
+    for number, name in enumerate("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)  # noqa: SIM905
+}
+_CLOCK = r"(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})(?:[.,](?P<fraction>[0-9]+))?"
+_ZONE = r" ?(?P<zone>Z|z|UTC|GMT|[+-][0-9]{2}(?::?[0-9]{2})?)?"
+# ISO 8601 and RFC 3339, also with a space or a comma, as Python's logging writes them.
+_ISO = re.compile(rf"(?P<year>[0-9]{{4}})-(?P<month>[0-9]{{2}})-(?P<day>[0-9]{{2}})[Tt ]{_CLOCK}{_ZONE}")
+# The common log format's.
+_COMMON = re.compile(rf"(?P<day>[0-9]{{2}})/(?P<month>{'|'.join(_MONTHS)})/(?P<year>[0-9]{{4}}):{_CLOCK}{_ZONE}")
+_UNIX = re.compile(r"(?P<whole>[0-9]{1,20})(?:\.(?P<fraction>[0-9]+))?")
+# Of Unix time in s, ms, us and ns: each begins where the one before is past the last year.
+_UNIX_UNITS = [(10**11, 1), (10**14, 1_000), (10**17, 1_000_000), (10**20, 1_000_000_000)]
+_LONGEST_OFFSET_SECONDS = 18 * 3600
+
+
+class Moment(NamedTuple):
+    """A point in time."""
+
+    second: int
+    """Unix time; INVALID where the text is none."""
+    millisecond: int
+    """Of the second, what is beyond cut off; NONE where there is no fraction."""
+
+
+_NO_MOMENT = Moment(INVALID, NONE)
+
+
+def _moment(text: str) -> Moment:
+    if match := _ISO.fullmatch(text):
+        return _of_calendar(match, int(match["month"]))
+    if match := _COMMON.fullmatch(text):
+        return _of_calendar(match, _MONTHS[match["month"]])
+    if match := _UNIX.fullmatch(text):
+        return _of_unix(int(match["whole"]), match["fraction"])
+    return _NO_MOMENT
+
+
+def _of_calendar(match: re.Match[str], month: int) -> Moment:
+    day = day_of(int(match["year"]) * 10_000 + month * 100 + int(match["day"]))
+    hour, minute, second = int(match["hour"]), int(match["minute"]), int(match["second"])
+    offset = _offset(match["zone"] or "")
+    # A leap second is none.
+    if INVALID in (day, offset) or hour > 23 or minute > 59 or second > 59:
+        return _NO_MOMENT
+    return _checked(day * SECONDS_A_DAY + hour * 3600 + minute * 60 + second - offset, _millisecond(match["fraction"]))
+
+
+def _offset(zone: str) -> int:
+    """Of a zone from UTC, in seconds; without one the time is UTC."""
+    if zone[:1] not in ("+", "-"):
+        return 0
+    digits = zone[1:].replace(":", "").ljust(4, "0")
+    seconds = int(digits[:2]) * 3600 + int(digits[2:]) * 60
+    if int(digits[2:]) > 59 or seconds > _LONGEST_OFFSET_SECONDS:
+        return INVALID
+    return -seconds if zone[0] == "-" else seconds
+
+
+def _of_unix(whole: int, fraction: str | None) -> Moment:
+    for limit, per_second in _UNIX_UNITS:
+        if whole < limit:
+            if per_second == 1:
+                return _checked(whole, _millisecond(fraction))
+            return _checked(whole // per_second, whole % per_second * 1_000 // per_second)
+    return _NO_MOMENT
+
+
+def _millisecond(fraction: str | None) -> int:
+    return NONE if fraction is None else int(fraction[:3].ljust(3, "0"))
+
+
+def _checked(second: int, millisecond: int) -> Moment:
+    """None that is before the first year or, by its zone, after the last."""
+    return Moment(second, millisecond) if _FIRST_SECOND <= second < _END_SECOND else _NO_MOMENT
+
+
+_FIRST_SECOND = day_of(FIRST_YEAR * 10_000 + 101) * SECONDS_A_DAY
+_END_SECOND = (day_of(LAST_YEAR * 10_000 + 1231) + 1) * SECONDS_A_DAY
+
+MOMENTS = Cache(_moment)

@@ -1,0 +1,97 @@
+"""What is read from a log: requests, in columns, and the lines that are none."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import compress
+
+import numpy as np
+from numpy.typing import NDArray
+
+from request_log.fields import Cache
+from request_log.line import SECONDS_A_DAY, Reason
+from request_log.path_template import path_template
+
+NONE = -1
+"""Stands in a column of numbers where a line has none."""
+Integers = NDArray[np.int64]
+
+
+_templates = Cache(path_template)
+
+
+def _none() -> Integers:
+    return np.empty(0, np.int64)
+
+
+@dataclass(slots=True)
+class Requests:
+    """Valid requests of one log, in its order: columns of equal length."""
+
+    names: list[str] = field(default_factory=list)
+    """The customers, each once; not a column."""
+    customers: Integers = field(default_factory=_none)
+    """Their places in `names`."""
+    paths: list[str] = field(default_factory=list)
+    durations: list[str] = field(default_factory=list)
+    """Seconds, a plain decimal, as logged; empty where none was."""
+    statuses: Integers = field(default_factory=_none)
+    latencies: Integers = field(default_factory=_none)
+    """The durations in whole milliseconds, half up; NONE where none was logged."""
+    seconds: Integers = field(default_factory=_none)
+    """Unix time."""
+    milliseconds: Integers = field(default_factory=_none)
+    """Of that second; NONE where the time was logged without a fraction."""
+    offsets: Integers = field(default_factory=_none)
+    """Where each line begins in its file, in bytes."""
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    @property
+    def days(self) -> Integers:
+        """UTC days since 1970-01-01."""
+        return self.seconds // SECONDS_A_DAY
+
+    def customer_ids(self) -> list[str]:
+        """A column: whose each request is."""
+        return [self.names[customer] for customer in self.customers.tolist()]
+
+    def to_count(self) -> "Requests":
+        """The same without durations as logged and with the templates of the paths: texts take most of the memory, and
+        of templates there are few."""
+        return replace(self, paths=list(map(_templates.__getitem__, self.paths)), durations=[])
+
+    def select(self, selectors: Sequence[bool]) -> "Requests":
+        """Those requests whose selector is true."""
+        selected = np.array(selectors, bool)
+        return replace(
+            self,
+            customers=self.customers[selected],
+            paths=list(compress(self.paths, selectors)),
+            durations=list(compress(self.durations, selectors)),
+            statuses=self.statuses[selected],
+            latencies=self.latencies[selected],
+            seconds=self.seconds[selected],
+            milliseconds=self.milliseconds[selected],
+            offsets=self.offsets[selected],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A line that is no request: where it begins (bytes), why it was rejected, and its bytes without the newline."""
+
+    offset: int
+    reason: Reason
+    line: bytes
+    length: int | None = None
+    """Bytes of the whole line, where `line` is only its beginning; `digest` is its hash then."""
+    digest: str = ""
+
+
+Parser = Callable[[bytes, int, int], tuple[Requests, list[Rejected]]]
+"""The requests in whole lines, which end in a newline, and the lines that are none, both in the log's order.
+
+It is given where the lines begin in their file (bytes), and the first day that is kept (days since 1970-01-01): lines of
+days before it are rejected.
+"""
