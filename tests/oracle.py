@@ -4,6 +4,7 @@ It shares no code with the project, and is written to be obvious rather than fas
 """
 
 from collections import defaultdict
+from collections.abc import Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 from math import ceil
@@ -37,18 +38,19 @@ def breakdowns_of(log: bytes) -> dict[tuple[str, str, str | int], Figures]:
     return {key: figures(of_part) for key, of_part in requests.items()}
 
 
-def figures(requests: list[tuple[int, str]]) -> Figures:
-    """Of requests as (status, duration in seconds, as logged)."""
+def figures(requests: Sequence[tuple[int, str]]) -> Figures:
+    """Of requests as (status, duration in seconds, as logged; empty where none was)."""
     total = len(requests)
     successful = sum(1 for status, _ in requests if 200 <= status <= 399)
-    latencies = sorted(int((Decimal(d) * 1000).to_integral_value(ROUND_HALF_UP)) for _, d in requests)
-    middle = (latencies[(total - 1) // 2] + latencies[total // 2]) / Fraction(2)
+    of_requests = (total, successful, total - successful, float(Fraction(100 * successful, total)))
+    latencies = sorted(int((Decimal(d) * 1000).to_integral_value(ROUND_HALF_UP)) for _, d in requests if d)
+    timed = len(latencies)
+    if not timed:
+        return (*of_requests, None, None, None)
+    middle = (latencies[(timed - 1) // 2] + latencies[timed // 2]) / Fraction(2)
     return (
-        total,
-        successful,
-        total - successful,
-        float(Fraction(100 * successful, total)),
-        float(Fraction(sum(latencies), 1000 * total)),
+        *of_requests,
+        float(Fraction(sum(latencies), 1000 * timed)),
         float(middle / 1000),
-        float(Fraction(latencies[ceil(Fraction(99, 100) * total) - 1], 1000)),
+        float(Fraction(latencies[ceil(Fraction(99, 100) * timed) - 1], 1000)),
     )

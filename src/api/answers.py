@@ -68,7 +68,7 @@ def latencies(customer_id: str | None, dates: DateRange, days: Mapping[int, Pack
         from_date=dates.from_date,
         to_date=dates.to_date,
         complete_through=None,
-        total=tally.total,
+        total=tally.timed,
         bins=[
             LatencyBin(from_latency=first / 1000, to_latency=end / 1000, requests=requests)
             for first, end, requests in histogram(tally)

@@ -57,10 +57,12 @@ class Series(Listing, Customer):
 class LoggedRequest(BaseModel):
     """A request as it was logged."""
 
-    time: datetime = Field(description="UTC.", examples=["2026-11-24T06:29:58Z"])
+    time: datetime = Field(
+        description="UTC, with milliseconds where they were logged.", examples=["2026-11-24T06:29:58Z"]
+    )
     path: str = Field(description="As logged.", examples=["/users/123/orders?page=2"])
     status: int = Field(examples=[503])
-    duration: float = Field(description="Seconds.", examples=[2.004])
+    duration: float | None = Field(description="Seconds; null: none was logged.", examples=[2.004])
 
 
 class LatestRequests(Range, Customer):

@@ -144,7 +144,10 @@ class LatestRequestsQuestion(Question):
             complete_through=None,
             requests=[
                 LoggedRequest(
-                    time=from_unix(request.second), path=request.path, status=request.status, duration=request.duration
+                    time=from_unix(request.second, request.millisecond or 0),
+                    path=request.path,
+                    status=request.status,
+                    duration=request.duration,
                 )
                 for request in found
             ],

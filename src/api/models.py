@@ -28,7 +28,8 @@ class Figures(BaseModel):
         description="Percent of the requests that succeeded; null where there are none.", examples=[97.98464491362764]
     )
     average_latency: float | None = Field(
-        description="Seconds, over all requests; null where there are none.", examples=[0.2134011516314779]
+        description="Seconds, over all requests that were logged with a duration; null where there are none.",
+        examples=[0.2134011516314779],
     )
     median_latency: float | None = Field(
         description="Seconds; the mean of the middle two when their count is even.", examples=[0.1715]
@@ -136,7 +137,7 @@ class Latencies(Range, CustomerOrAll):
     """The distribution of the latencies of a customer, or of all together."""
 
     ROWS = "bins"
-    total: int = Field(description="The requests in all bins.", examples=[1042])
+    total: int = Field(description="The requests in all bins: those that were logged with a duration.", examples=[1042])
     bins: list[LatencyBin] = Field(
         description="Ascending and without a hole: from the first to the last one that has requests. They end at 1, 2, "
         "3, 5 and 7 ms, and at 1, 1.5, 2, 3, 5 and 7 times each higher power of ten, so that they are about as wide as "

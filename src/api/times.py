@@ -86,9 +86,9 @@ def time_range(
     return TimeRange(interval, first, last)
 
 
-def from_unix(seconds: int) -> datetime:
-    """Unix time (s) as a time in UTC."""
-    return _EPOCH + timedelta(seconds=seconds)
+def from_unix(seconds: int, milliseconds: int = 0) -> datetime:
+    """Unix time (s), and milliseconds of that second, as a time in UTC."""
+    return _EPOCH + timedelta(seconds=seconds, milliseconds=milliseconds)
 
 
 def iso_time(seconds: int) -> str:

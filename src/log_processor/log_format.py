@@ -23,10 +23,10 @@ class LogFormat(Settings):
     log_pattern: str = ""
     """The regular expression of the format `regex`."""
     log_json_fields: str = ""
-    """What the fields are called in the format `json`, as `time=ts,customer=user.id`; one left out is called as here."""
+    """What the fields are called in the format `json`, as `time=ts,customer=user.id`; others are called as here."""
     log_customer_from: str = ""
-    """Where the customer is: a field of the formats `common` and `combined`, or in all but `simple` `path:` and a regular
-    expression of which the first group is found in the path. Empty: the remote user, or the field or group `customer`."""
+    """Where the customer is: a field of the formats `common` and `combined`, or, in all but `simple`, `path:` and a
+    regular expression whose first group it is in the path. Empty: the remote user, or the field or group `customer`."""
     log_duration_unit: Literal["s", "ms", "us", "ns"] = "s"
     """Of durations that do not name theirs."""
 

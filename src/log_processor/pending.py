@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from log_processor.columns import join
-from request_log.requests import Requests
+from request_log.requests import NONE, Requests
 from storage.breakdowns import LATENCY_BITS, MOST_PATHS, OTHER, STATUS_BITS, decode_names, encode_names
 from storage.contract import Breakdown, Stretch
 from storage.counts import Kind, Position
@@ -145,7 +145,7 @@ class Pending:
         added = self._added(columns, through, kind, row)
         if characters_of(added) <= MOST_CHARACTERS:
             return [added]
-        if row.latencies != NO_COUNTS:
+        if row.statuses != NO_COUNTS:
             return self._add(
                 columns, through, kind, row._replace(segment=row.segment + 1, statuses=NO_COUNTS, latencies=NO_COUNTS)
             )
@@ -165,7 +165,7 @@ class Pending:
             row = row._replace(names=encode_names(names))
         return row._replace(
             statuses=_counted(row.statuses, (parts << STATUS_BITS) | columns.statuses),
-            latencies=_counted(row.latencies, (parts << LATENCY_BITS) | columns.latencies),
+            latencies=_counted(row.latencies, ((parts << LATENCY_BITS) | columns.latencies)[columns.latencies != NONE]),
         )
 
     def _places(self, paths: NDArray[np.int32], names: list[str]) -> tuple[Integers, list[str]]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from log_processor.chunk import Batch
 from log_processor.columns import join
+from request_log.requests import NONE
 from storage.contract import PackedCounts
 from storage.counts import CountsKey, Position
 from storage.text import add_to_counter, decode_applied, encode_applied
@@ -109,6 +110,7 @@ class Uncounted:
             pairs = zip(_counted(rows, columns.statuses), _counted(rows, columns.latencies), strict=True)
             for (row, statuses), (_, latencies) in pairs:
                 number, day = divmod(row, span)
+                latencies.pop(NONE, None)
                 yield Addition((names[number] if is_customer else None, first + day), statuses, latencies)
 
     def _additions_after(self, applied: Position) -> dict[CountsKey, Addition]:
@@ -125,10 +127,11 @@ class Uncounted:
 
 def _counted(rows: NDArray[np.int64], values: NDArray[np.signedinteger]) -> Iterator[tuple[int, dict[int, int]]]:
     """Each row, in ascending order, and how often it has each value."""
-    width = int(values.max()) + 1
-    pairs, counts = np.unique(rows * width + values, return_counts=True)
+    # NONE is below 0.
+    width = int(values.max()) - NONE + 1
+    pairs, counts = np.unique(rows * width + (values - NONE), return_counts=True)
     # What follows is kept for as long as it takes to go through the rows, so it is little.
-    values, counts = (pairs % width).astype(np.int32), counts.astype(np.int32)
+    values, counts = (pairs % width + NONE).astype(np.int32), counts.astype(np.int32)
     rows = pairs // width
     starts = np.flatnonzero(np.diff(rows, prepend=-1))
     rows, starts = rows[starts], np.append(starts, len(values))

@@ -22,7 +22,7 @@ def json_lines(names: Mapping[str, str]) -> Divide:
         if not isinstance(record, dict):
             return None
         texts = [_text(_member(record, path)) for path in paths]
-        return None if None in texts else Fields._make(texts)  # type: ignore[arg-type]
+        return None if None in texts else Fields._make(texts)
 
     return divide
 

@@ -92,6 +92,6 @@ class Rejected:
 Parser = Callable[[bytes, int, int], tuple[Requests, list[Rejected]]]
 """The requests in whole lines, which end in a newline, and the lines that are none, both in the log's order.
 
-It is given where the lines begin in their file (bytes), and the first day that is kept (days since 1970-01-01): lines of
-days before it are rejected.
+It is given where the lines begin in their file (bytes), and the first day that is kept (days since 1970-01-01): lines
+of days before it are rejected.
 """

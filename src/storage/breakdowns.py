@@ -7,6 +7,7 @@ of the path in `names`; those that came when there were `MOST_PATHS` names share
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import TypeVar
 
 import numpy as np
@@ -22,6 +23,8 @@ STATUS_BITS = 10
 LATENCY_BITS = 27
 EMPTY = Breakdown(0, "[]", NO_COUNTS, NO_COUNTS, "{}")
 """A row without counts."""
+
+_NO_LATENCIES = (np.empty(0, np.int64), np.empty(0, np.int64))
 
 Part = TypeVar("Part", int, str)
 
@@ -61,16 +64,12 @@ def _tallies(row: Breakdown) -> Iterator[tuple[int, Tally]]:
     latencies = _parts(row.latencies, LATENCY_BITS)
     for part, (statuses, requests) in _parts(row.statuses, STATUS_BITS).items():
         counted = dict(zip(statuses.tolist(), requests.tolist(), strict=True))
-        yield part, tally_of_arrays(counted, *latencies[part])
+        yield part, tally_of_arrays(counted, *latencies.get(part, _NO_LATENCIES))
 
 
 def _parts(text: str, bits: int) -> dict[int, tuple[Integers, Integers]]:
     """The values and their counts of each part."""
     together, counts = counter_arrays(text)
     parts, values = together >> bits, together & ((1 << bits) - 1)
-    starts = np.flatnonzero(np.diff(parts, prepend=-1))
-    ends = [*starts[1:].tolist(), len(parts)]
-    return {
-        int(parts[start]): (values[start:end], counts[start:end])
-        for start, end in zip(starts.tolist(), ends, strict=True)
-    }
+    bounds = [*np.flatnonzero(np.diff(parts, prepend=-1)).tolist(), len(parts)]
+    return {int(parts[start]): (values[start:end], counts[start:end]) for start, end in pairwise(bounds)}

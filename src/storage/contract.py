@@ -134,10 +134,12 @@ class LoggedRequest(NamedTuple):
 
     second: int
     """Unix time."""
+    millisecond: int | None
+    """Of that second; None: the time was logged without a fraction."""
     path: str
     status: int
-    duration: float
-    """Seconds."""
+    duration: float | None
+    """Seconds; None: none was logged."""
 
 
 class Storage(ABC):

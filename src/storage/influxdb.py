@@ -47,7 +47,7 @@ from storage.contract import (
 )
 from storage.counts import OUTCOMES, BreakdownKey, CountsKey, DayCounts, Kind, Outcome, Position
 from storage.holder import Holder
-from storage.line_protocol import CELL_BYTES, bucket, request_lines, string_field, tag
+from storage.line_protocol import CELL_BYTES, bucket, offset_of, request_lines, string_field, tag
 from storage.stored import requests_of
 from storage.text import (
     decode_ledger,
@@ -86,6 +86,8 @@ _BAD_REQUEST = {400, 413}
 _REFUSALS = {401, 403, 404, 422}
 
 _Row = dict[str, Any]
+_Point = tuple[int, str | None, str, str, int, float | None]
+"""Time (ns), part, customer, path, status, duration (s)."""
 
 
 class _BadRequest(StorageRefused):
@@ -246,20 +248,17 @@ class InfluxStorage(Storage):
         found = []
         for generation, offsets in stretch.generations(end):
             cells = range(offsets.start // CELL_BYTES, offsets.stop // CELL_BYTES)
-            rows = []
-            for time_ns, customer, path, status, duration in self._points(log, generation, stretch):
-                cell = cells.start + (time_ns - cells.start) % _NANOSECONDS
-                if cell < cells.stop:
-                    # The last byte of the cell: not before its line begins, and before the next one does.
-                    offset = cell * CELL_BYTES + CELL_BYTES - 1
-                    rows.append((offset, time_ns // _NANOSECONDS, customer, path, status, duration))
+            rows = [
+                (offset, time_ns // _NANOSECONDS, customer, path, status, duration)
+                for time_ns, part, customer, path, status, duration in self._points(log, generation, stretch)
+                if (offset := offset_of(time_ns, part, cells)) is not None
+            ]
             found.append(StoredRequests(log, generation, requests_of(sorted(rows))))
         return found
 
-    def _points(self, log: str, generation: int, stretch: Stretch) -> list[tuple[int, str, str, int, float]]:
-        """The points of a generation from the oldest to the newest second of a stretch, in no order: time, customer,
-        path, status, duration."""
-        query = 'SELECT customer_id, request_path, status_code, "duration" FROM api_requests'
+    def _points(self, log: str, generation: int, stretch: Stretch) -> list[_Point]:
+        """The points of a generation from the oldest to the newest second of a stretch, in no order."""
+        query = 'SELECT part, customer_id, request_path, status_code, "duration" FROM api_requests'
         query += f" WHERE log = $log AND generation = $generation AND {_IN_RANGE}"
         times = {"start": stretch.oldest * _NANOSECONDS, "end": (stretch.newest + 1) * _NANOSECONDS}
         parameters = self._question(query, {"log": tag(log), "generation": str(generation), **times})
@@ -275,7 +274,8 @@ class InfluxStorage(Storage):
                     for row in rows:
                         customer, path = row["customer_id"], row["request_path"]
                         customer, path = texts.setdefault(customer, customer), texts.setdefault(path, path)
-                        points.append((row["time"], customer, path, row["status_code"], row["duration"]))
+                        duration = row["duration"]
+                        points.append((row["time"], row["part"], customer, path, row["status_code"], duration))
         return points
 
     def report(self, sightings: Sequence[Sighting]) -> None:
@@ -436,7 +436,7 @@ class InfluxStorage(Storage):
         return {day: list(rows.values()) for day, rows in found.items()}
 
     async def requests(self, customer: str, start: int, end: int, outcome: Outcome, limit: int) -> list[LoggedRequest]:
-        query = 'SELECT request_path, status_code, "duration" FROM api_requests WHERE bucket = $bucket'
+        query = 'SELECT part, request_path, status_code, "duration" FROM api_requests WHERE bucket = $bucket'
         query += f" AND customer_id = $customer AND {_IN_RANGE}{OUTCOMES[outcome]} ORDER BY time DESC LIMIT {limit}"
         parameters = {
             "bucket": str(bucket(customer)),
@@ -444,10 +444,7 @@ class InfluxStorage(Storage):
             "start": start * _NANOSECONDS,
             "end": end * _NANOSECONDS,
         }
-        return [
-            LoggedRequest(row["time"] // _NANOSECONDS, row["request_path"], row["status_code"], float(row["duration"]))
-            for row in await self._ask_async(query, parameters)
-        ]
+        return [_logged_request(row) for row in await self._ask_async(query, parameters)]
 
     async def knows(self, customer: str) -> bool:
         query = "SELECT row FROM customer_day WHERE customer = $customer LIMIT 1"
@@ -599,6 +596,18 @@ def _rows_of(
     one_of_them = " OR ".join(f"customer = ${name}" for name in named)
     query = f"SELECT row FROM {measurement} WHERE ({one_of_them}) AND {_IN_RANGE} GROUP BY {tags}"
     return query, {**_range(first, last), **named}
+
+
+def _logged_request(row: _Row) -> LoggedRequest:
+    second, rest = divmod(row["time"], _NANOSECONDS)
+    duration = None if row["duration"] is None else float(row["duration"])
+    return LoggedRequest(
+        second,
+        None if row["part"] is None else rest * 1_000 // _NANOSECONDS,
+        row["request_path"],
+        row["status_code"],
+        duration,
+    )
 
 
 def _range(first: int, last: int) -> dict[str, int]:

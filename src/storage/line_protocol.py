@@ -5,13 +5,18 @@ from urllib.parse import quote
 
 import numpy as np
 
+from request_log.line import MIN_LINE_BYTES
+from request_log.requests import NONE
 from storage.contract import StoredRequests
 
 _NANOSECONDS = 10**9
 _BITS_OF_SECONDS = 40
 BUCKETS = 256
-CELL_BYTES = 16
-"""A line is longer, so of a generation no two begin in the same so many bytes."""
+CELL_BYTES = MIN_LINE_BYTES
+"""Of a generation no two lines begin in the same so many bytes."""
+CELLS_A_PART = 10**6
+"""As many as a millisecond has nanoseconds."""
+PARTS = 1_000
 
 
 def tag(text: str) -> str:
@@ -29,38 +34,63 @@ def _escaped(text: str) -> str:
 
 
 def request_lines(batch: StoredRequests) -> tuple[bytes, list[int]]:
-    """One point a request, at its second and, as nanoseconds, a sixteenth of its offset; and each one's place in the
-    batch.
+    """One point a request, at its time and, in nanoseconds, the number of the 16 bytes in which its line begins; and
+    each one's place in the batch.
 
-    A line is longer than 16 bytes, so no two lines of a generation share a point, short of 16 GB between two lines of
-    one second; and a line that is read again has the same point.
+    Of that number the nanoseconds of a time with milliseconds have only the last six digits: the next three are a tag,
+    `part`. So no two lines of a generation share a point, short of 16 GB between two lines of one time; and a line that
+    is read again has the same point.
     They are sorted by series and time: InfluxDB takes a batch for a tenth less then.
     """
     requests = batch.requests
     buckets = list(map(bucket, requests.names))
+    cells = requests.offsets // CELL_BYTES
+    heads, times = requests.customers, cells % _NANOSECONDS
     series = f"api_requests,log={tag(batch.log)},generation={batch.generation},bucket="
-    heads = [
-        f'{series}{bucket} customer_id={string_field(customer)},request_path="'
-        for bucket, customer in zip(buckets, requests.names, strict=True)
-    ]
+    fields = [f' customer_id={string_field(customer)},request_path="' for customer in requests.names]
+    texts = [f"{series}{bucket}{field}" for bucket, field in zip(buckets, fields, strict=True)]
+    has_milliseconds = requests.milliseconds != NONE
+    if has_milliseconds.any():
+        parts = np.where(has_milliseconds, cells // CELLS_A_PART % PARTS, PARTS)
+        found, heads = np.unique(parts * len(texts) + requests.customers, return_inverse=True)
+        texts = [
+            f"{series}{buckets[place]},part={part}{fields[place]}" if part < PARTS else texts[place]
+            for part, place in (divmod(pair, len(fields)) for pair in found.tolist())
+        ]
+        exact = requests.milliseconds * _NANOSECONDS // 1_000 + cells % CELLS_A_PART
+        times = np.where(has_milliseconds, exact, times)
     paths = requests.paths
     together = "".join(paths)
     if "\\" in together or '"' in together:
         paths = list(map(_escaped, paths))
     rows = zip(
-        map(heads.__getitem__, requests.customers.tolist()),
+        map(texts.__getitem__, heads.tolist()),
         paths,
         requests.statuses.tolist(),
         requests.durations,
-        (requests.seconds * _NANOSECONDS + requests.offsets // CELL_BYTES % _NANOSECONDS).tolist(),
+        (requests.seconds * _NANOSECONDS + times).tolist(),
         strict=True,
     )
     lines = [
-        f'{head}{path}",status_code={status}i,duration={duration} {time}' for head, path, status, duration, time in rows
+        f'{head}{path}",status_code={status}i,duration={duration} {time}'
+        if duration
+        else f'{head}{path}",status_code={status}i {time}'
+        for head, path, status, duration, time in rows
     ]
     series_and_time = (np.array(buckets, np.int64)[requests.customers] << _BITS_OF_SECONDS) + requests.seconds
     places: list[int] = np.argsort(series_and_time, kind="stable").tolist()
     return "\n".join([lines[place] for place in places]).encode(), places
+
+
+def offset_of(time: int, part: str | None, cells: range) -> int | None:
+    """The offset of the last byte of the 16 in which a line begins, by its point's time (ns) and part; None where that
+    is none of `cells`. It is not before the line begins, and before the next one does."""
+    if part is None:
+        place, span = time % _NANOSECONDS, _NANOSECONDS
+    else:
+        place, span = int(part) * CELLS_A_PART + time % CELLS_A_PART, CELLS_A_PART * PARTS
+    cell = cells.start + (place - cells.start) % span
+    return cell * CELL_BYTES + CELL_BYTES - 1 if cell < cells.stop else None
 
 
 def bucket(customer: str) -> int:

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from request_log.line import SECONDS_A_DAY
-from request_log.requests import Requests
+from request_log.requests import NONE, Requests
 from storage.changes import Changes, Commit, Mark, changes, encode_customers
 from storage.contract import (
     Breakdown,
@@ -60,7 +60,8 @@ CREATE TABLE IF NOT EXISTS requests (
     customer_id TEXT NOT NULL,
     request_path TEXT NOT NULL,
     status_code INTEGER NOT NULL,
-    duration REAL NOT NULL           -- seconds
+    duration REAL,                   -- seconds; NULL: none was logged
+    millisecond INTEGER              -- of that second; NULL: the time was logged without a fraction
 );
 CREATE TABLE IF NOT EXISTS zones (   -- where the requests of a time are
     id INTEGER PRIMARY KEY,          -- of these requests, without the lowest 18 bits
@@ -116,15 +117,22 @@ CREATE TABLE IF NOT EXISTS sightings (
 ) WITHOUT ROWID;
 """
 # Changes with the schema: a store of another one is refused, but for those that setup can bring up to it.
-_VERSION = 3
+_VERSION = 4
 _ZONE_BITS = 18
 _MIGRATIONS = {
     2: f"""
 ALTER TABLE ledger ADD COLUMN pending TEXT NOT NULL DEFAULT '';
 INSERT INTO zones SELECT id >> {_ZONE_BITS}, min(time), max(time) FROM requests GROUP BY id >> {_ZONE_BITS};
-"""
+""",
+    3: f"""
+ALTER TABLE requests RENAME TO requests_3;
+{_SCHEMA}
+INSERT INTO requests SELECT *, NULL FROM requests_3;
+DROP TABLE requests_3;
+""",
 }
-"""What setup does, by the schema that a store has, when it has made the tables that are missing."""
+"""What setup does, by the schema that a store has, when it has made the tables that are missing: that one's step and
+those after it."""
 _OFFSET_BITS = 40
 _BUSY_SECONDS = 5.0
 _QUESTION_SECONDS = 30.0
@@ -162,9 +170,10 @@ class SqliteStorage(Storage):
             with closing(self._connect("rwc", any_version=True)) as connection:
                 migration = ""
                 if connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
-                    migration = _MIGRATIONS.get(_version(connection), "")
-                    if not migration:
+                    version = _version(connection)
+                    if version not in _MIGRATIONS:
                         self._check_version(connection)
+                    migration = "".join(step for schema, step in _MIGRATIONS.items() if schema >= version)
                 connection.execute("PRAGMA journal_mode=WAL")
                 connection.executescript(f"BEGIN; {_SCHEMA} {migration} PRAGMA user_version={_VERSION}; COMMIT;")
 
@@ -199,7 +208,7 @@ class SqliteStorage(Storage):
             for batch in batches:
                 source = _source(connection, batch.log, batch.generation)
                 rows = _rows(batch.requests, source << _OFFSET_BITS)
-                connection.executemany("INSERT OR REPLACE INTO requests VALUES (?, ?, ?, ?, ?, ?)", rows)
+                connection.executemany("INSERT OR REPLACE INTO requests VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
                 connection.executemany(
                     "INSERT INTO zones VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE "
                     "SET oldest = min(oldest, excluded.oldest), newest = max(newest, excluded.newest)",
@@ -328,11 +337,11 @@ class SqliteStorage(Storage):
 
     async def requests(self, customer: str, start: int, end: int, outcome: Outcome, limit: int) -> list[LoggedRequest]:
         query = f"""
-SELECT requests.time, request_path, status_code, duration FROM zones
+SELECT requests.time, millisecond, request_path, status_code, duration FROM zones
 JOIN requests ON requests.id >= zones.id << {_ZONE_BITS} AND requests.id < (zones.id + 1) << {_ZONE_BITS}
 WHERE newest >= :start AND oldest < :end
 AND customer_id = :customer AND requests.time >= :start AND requests.time < :end{OUTCOMES[outcome]}
-ORDER BY requests.time DESC, requests.id & {(1 << _OFFSET_BITS) - 1} DESC LIMIT :limit
+ORDER BY requests.time DESC, millisecond DESC, requests.id & {(1 << _OFFSET_BITS) - 1} DESC LIMIT :limit
 """
         values = {"customer": customer, "start": start, "end": end, "limit": limit}
         rows = await self._ask(lambda connection: connection.execute(query, values).fetchall())
@@ -480,7 +489,7 @@ def _source(connection: sqlite3.Connection, log: str, generation: int) -> int:
     return int(source)
 
 
-def _rows(requests: Requests, first_id: int) -> Iterable[tuple[int, int, str, str, int, float]]:
+def _rows(requests: Requests, first_id: int) -> Iterable[tuple[int, int, str, str, int, float | None, int | None]]:
     """The rows of the table `requests`. `first_id`: of an offset of 0."""
     return zip(
         (first_id + requests.offsets).tolist(),
@@ -488,7 +497,8 @@ def _rows(requests: Requests, first_id: int) -> Iterable[tuple[int, int, str, st
         requests.customer_ids(),
         requests.paths,
         requests.statuses.tolist(),
-        map(float, requests.durations),
+        (float(duration) if duration else None for duration in requests.durations),
+        (None if millisecond == NONE else millisecond for millisecond in requests.milliseconds.tolist()),
         strict=True,
     )
 

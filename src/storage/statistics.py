@@ -5,9 +5,10 @@ Both backends hand over the same integers, so their answers agree to the last di
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from storage.counts import DayCounts
 from storage.tally import Tallies, Tally, tally
@@ -25,7 +26,8 @@ Number = TypeVar("Number", int, Integers)
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """How requests fared. Latencies in seconds, uptime in percent; None where there are no requests."""
+    """How requests fared. Latencies in seconds, uptime in percent; None where there are no requests, or none that has a
+    latency."""
 
     total_requests: int
     successful_requests: int
@@ -48,17 +50,19 @@ def figures(tally: Tally) -> Statistics:
     """The figures of a tally."""
     if not tally.total:
         return NOTHING
-    lower, upper, p99 = tally.latencies[tally.counts.cumsum().searchsorted(_ranks(tally.total))].tolist()
-    return _figures(tally.total, tally.successful, int(tally.latencies.dot(tally.counts)), lower, upper, p99)
+    timed = tally.timed
+    ranked = _at(tally.latencies, tally.counts, np.array(_ranks(timed)))
+    return _figures(tally.total, tally.successful, timed, int(tally.latencies.dot(tally.counts)), *ranked.tolist())
 
 
 def percentiles(tally: Tally, asked: Sequence[int]) -> list[float | None]:
     """The latencies (s) at these percentiles, which are given in thousandths (99900: the 99.9th); None where there are
-    no requests. The nearest rank, as for `p99_latency`."""
-    if not tally.total:
+    none. The nearest rank, as for `p99_latency`."""
+    timed = tally.timed
+    if not timed:
         return [None] * len(asked)
     # Negated, for `//` rounds down, and the rank is rounded up.
-    ranks = [-(-percentile * tally.total // 100_000) for percentile in asked]
+    ranks = [-(-percentile * timed // 100_000) for percentile in asked]
     found: list[int] = tally.latencies[tally.counts.cumsum().searchsorted(ranks)].tolist()
     return [milliseconds / 1000 for milliseconds in found]
 
@@ -66,7 +70,7 @@ def percentiles(tally: Tally, asked: Sequence[int]) -> list[float | None]:
 def histogram(tally: Tally) -> list[tuple[int, int, int]]:
     """The requests in each bin of latencies, from the first to the last bin that has any: from (ms, inclusive),
     to (ms, exclusive), requests."""
-    if not tally.total:
+    if not tally.timed:
         return []
     of_latency = BIN_EDGES.searchsorted(tally.latencies, side="right") - 1
     requests = np.zeros(len(BIN_EDGES) - 1, np.int64)
@@ -79,11 +83,15 @@ def histogram(tally: Tally) -> list[tuple[int, int, int]]:
 
 def figures_of_each(tallies: Tallies) -> list[Statistics]:
     """The figures of each of several tallies, which all have requests."""
-    after = tallies.totals.cumsum()
-    ranks = np.stack(_ranks(tallies.totals)) + (after - tallies.totals)
-    lower, upper, p99 = tallies.latencies[tallies.counts.cumsum().searchsorted(ranks)]
-    columns = (tallies.totals, tallies.successful, tallies.milliseconds, lower, upper, p99)
+    ranks = np.stack(_ranks(tallies.timed)) + (tallies.timed.cumsum() - tallies.timed)
+    ranked = _at(tallies.latencies, tallies.counts, ranks)
+    columns = (tallies.totals, tallies.successful, tallies.timed, tallies.milliseconds, *ranked)
     return list(map(_figures, *(column.tolist() for column in columns)))
+
+
+def _at(latencies: Integers, counts: Integers, ranks: NDArray[Any]) -> Integers:
+    """The latencies at these ranks; any where there are none."""
+    return np.append(latencies, 0)[counts.cumsum().searchsorted(ranks)]
 
 
 def _ranks(total: Number) -> tuple[Number, Number, Number]:
@@ -92,13 +100,15 @@ def _ranks(total: Number) -> tuple[Number, Number, Number]:
     return (total + 1) // 2, total // 2 + 1, (P99 * total + 99) // 100
 
 
-def _figures(total: int, successful: int, milliseconds: int, lower: int, upper: int, p99: int) -> Statistics:
+def _figures(
+    total: int, successful: int, timed: int, milliseconds: int, lower: int, upper: int, p99: int
+) -> Statistics:
     return Statistics(
         total_requests=total,
         successful_requests=successful,
         failed_requests=total - successful,
         uptime=100 * successful / total,
-        average_latency=milliseconds / (1000 * total),
-        median_latency=(lower + upper) / 2000,
-        p99_latency=p99 / 1000,
+        average_latency=milliseconds / (1000 * timed) if timed else None,
+        median_latency=(lower + upper) / 2000 if timed else None,
+        p99_latency=p99 / 1000 if timed else None,
     )

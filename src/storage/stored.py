@@ -6,12 +6,12 @@ from functools import lru_cache
 
 import numpy as np
 
-from request_log.requests import Requests
+from request_log.requests import NONE, Requests
 
 
-def requests_of(rows: Iterable[tuple[int, int, str, str, int, float]]) -> Requests:
+def requests_of(rows: Iterable[tuple[int, int, str, str, int, float | None]]) -> Requests:
     """The requests of rows of offset (bytes), Unix time (s), customer, path, status and duration (s); without the
-    durations as logged."""
+    durations as logged and the fractions of their times."""
     places: dict[str, int] = {}
     texts: dict[str, str] = {}
     customers, paths = [], []
@@ -29,12 +29,13 @@ def requests_of(rows: Iterable[tuple[int, int, str, str, int, float]]) -> Reques
         statuses=statuses,
         latencies=latencies,
         seconds=seconds,
+        milliseconds=np.full(len(seconds), NONE),
         offsets=offsets,
     )
 
 
 @lru_cache(100_000)
-def milliseconds(duration: float) -> int:
+def milliseconds(duration: float | None) -> int:
     """A stored duration (s) in whole milliseconds, half up in decimal as the line has it; exact where that has no more
-    than 15 digits, which is what a floating-point number holds."""
-    return int((Decimal(str(duration)) * 1000).to_integral_value(ROUND_HALF_UP))
+    than 15 digits, which is what a floating-point number holds. NONE where there is none."""
+    return NONE if duration is None else int((Decimal(str(duration)) * 1000).to_integral_value(ROUND_HALF_UP))

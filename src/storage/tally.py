@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from request_log.requests import NONE
 from storage.contract import PackedCounts
 from storage.counts import SUCCESS, DayCounts
 from storage.text import Integers, counter_arrays, decode_counter
@@ -20,7 +21,8 @@ _LATENCY_BITS = 32
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How many requests there are, how many of them succeeded, and how many took how long."""
+    """How many requests there are, how many of them succeeded, and how many took how long: a request that was logged
+    without a duration has no latency."""
 
     total: int
     successful: int
@@ -29,13 +31,19 @@ class Tally:
     counts: Integers
     """The requests of each."""
 
+    @property
+    def timed(self) -> int:
+        """How many requests have a latency."""
+        return int(self.counts.sum())
+
 
 @dataclass(frozen=True, slots=True)
 class Tallies:
-    """Several tallies, one after the other. The first three have an element a tally."""
+    """Several tallies, one after the other. The first four have an element a tally."""
 
     totals: Integers
     successful: Integers
+    timed: Integers
     milliseconds: Integers
     """Those of all its requests together."""
     latencies: Integers
@@ -54,10 +62,10 @@ def tally_of_arrays(statuses: Mapping[int, int], latencies: Integers, counts: In
 
 
 def tally_of_requests(requests: Sequence[tuple[int, int]]) -> Tally:
-    """The tally of requests of which each has an HTTP status and whole milliseconds."""
+    """The tally of requests of which each has an HTTP status and whole milliseconds, or NONE."""
     statuses = Counter(status for status, _ in requests)
-    latencies, counts = np.unique(np.array([latency for _, latency in requests], np.int64), return_counts=True)
-    return tally_of_arrays(statuses, latencies, counts)
+    timed = np.array([latency for _, latency in requests if latency != NONE], np.int64)
+    return tally_of_arrays(statuses, *np.unique(timed, return_counts=True))
 
 
 def statuses_of(rows: Iterable[PackedCounts]) -> Counter[int]:
@@ -97,8 +105,9 @@ def merge_each(groups: Sequence[Sequence[PackedCounts]]) -> Tallies:
     successful = _sums(of_status, np.where(is_success, requests, 0), len(groups))
     of_latency, latencies, counts = _flat([(group, row.latencies) for group, row in rows])
     order = ((of_latency << _LATENCY_BITS) | latencies).argsort()
+    timed = _sums(of_latency, counts, len(groups))
     milliseconds = _sums(of_latency, latencies * counts, len(groups))
-    return Tallies(totals, successful, milliseconds, latencies[order], counts[order])
+    return Tallies(totals, successful, timed, milliseconds, latencies[order], counts[order])
 
 
 def _sums(groups: Integers, values: Integers, size: int) -> Integers:

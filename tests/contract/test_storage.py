@@ -15,12 +15,23 @@ from typing import Any
 import pytest
 
 from influxd import InfluxServer
+from json_log import PARSE, json_line
 from request_log.line import Reason
 from request_log.requests import Requests
 from request_log.simple import parse
 from storage.breakdowns import encode_names
 from storage.changes import Changes, Mark
-from storage.contract import Breakdown, Gap, LedgerRow, Sighting, Storage, StorageRefused, StoredRequests, Stretch
+from storage.contract import (
+    Breakdown,
+    Gap,
+    LedgerRow,
+    LoggedRequest,
+    Sighting,
+    Storage,
+    StorageRefused,
+    StoredRequests,
+    Stretch,
+)
 from storage.counts import BreakdownKey, CountsKey, DayCounts, Position
 from storage.influxdb import InfluxStorage
 from storage.sqlite import SqliteStorage
@@ -441,6 +452,100 @@ def rows_of(requests: Requests) -> list[tuple[Any, ...]]:
     return list(zip(requests.customer_ids(), requests.paths, *(column.tolist() for column in columns), strict=True))
 
 
+def line_of(number: int, second: int, fraction: str = "", duration: str = "") -> bytes:
+    """A line of a log in JSON, of one second."""
+    time_text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)) + fraction
+    return json_line(time_text, f"cust_{number % 3}", f"/{number}", 200, duration)
+
+
+def test_a_request_keeps_its_milliseconds_and_lacks_a_duration_that_it_did_not_have(open_storage: OpenStorage) -> None:
+    midnight = TODAY * 86_400
+    lines = b"".join(
+        [
+            line_of(0, midnight),
+            line_of(0, midnight, ".5", "0.25"),
+            line_of(0, midnight, ".007"),
+            line_of(0, midnight + 1, "", "12"),
+            line_of(0, midnight, ".007999"),
+        ]
+    )
+    storage = open_storage()
+    storage.begin()
+    requests, rejected = PARSE(lines, 0, 0)
+    assert not rejected
+    storage.prepare(StoredRequests("log", 0, requests))()
+    storage.commit({}, [])
+
+    async def ask() -> list[LoggedRequest]:
+        found = await storage.requests("cust_0", midnight, midnight + 10, "all", 10)
+        await storage.aclose()
+        return found
+
+    of_whole_second, *others = asyncio.run(ask())
+    assert of_whole_second == LoggedRequest(midnight + 1, None, "/0", 200, 12.0)
+    assert sorted(others, key=repr) == sorted(
+        [
+            LoggedRequest(midnight, 500, "/0", 200, 0.25),
+            LoggedRequest(midnight, 7, "/0", 200, None),
+            LoggedRequest(midnight, 7, "/0", 200, None),
+            LoggedRequest(midnight, None, "/0", 200, None),
+        ],
+        key=repr,
+    )
+
+
+def test_requests_of_one_time_are_told_apart_wherever_they_are_in_their_log(open_storage: OpenStorage) -> None:
+    midnight = TODAY * 86_400
+    storage = open_storage()
+    storage.begin()
+    # As far apart as what the nanoseconds of a millisecond can count, and as those of a second.
+    offsets = [0, 16 * 10**6, 2 * 16 * 10**6, 999 * 16 * 10**6, 16 * 10**9 - 200]
+    for number, offset in enumerate(offsets):
+        lines = line_of(0, midnight, ".123", "0.25") + line_of(0, midnight, "", "0.25")
+        storage.prepare(StoredRequests("log", 0, PARSE(lines, offset, 0)[0]))()
+        storage.commit({}, [ledger(offset + number)])
+    end = Position(0, 16 * 10**9)
+    (found,) = storage.read_requests("log", Stretch(Position(0, 0), midnight, midnight, (end,)), end)
+    length = len(line_of(0, midnight, ".123", "0.25"))
+    true = [start for offset in offsets for start in (offset, offset + length)]
+    assert len(found.requests) == len(true)
+    assert all(start <= given < start + 16 for start, given in zip(true, found.requests.offsets, strict=True))
+
+
+OLDER_REQUESTS = """
+CREATE TABLE older AS
+SELECT id, time, customer_id, request_path, status_code, coalesce(duration, 0) AS duration FROM requests;
+DROP TABLE requests;
+CREATE TABLE requests (
+    id INTEGER PRIMARY KEY, time INTEGER NOT NULL, customer_id TEXT NOT NULL, request_path TEXT NOT NULL,
+    status_code INTEGER NOT NULL, duration REAL NOT NULL
+);
+INSERT INTO requests SELECT * FROM older; DROP TABLE older;
+"""
+
+
+def test_a_sqlite_store_of_before_durations_could_be_missing_is_brought_up(tmp_path: Path) -> None:
+    path = tmp_path / "requests.sqlite"
+    storage = SqliteStorage(path)
+    storage.set_up()
+    storage.begin()
+    midnight = TODAY * 86_400
+    requests, _ = PARSE(b"".join(line_of(n, midnight + n, "", "0.5") for n in range(3)), 0, 0)
+    storage.prepare(StoredRequests("log", 0, requests))()
+    commit_counts(storage, {}, [ledger()])
+    storage.close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(f"{OLDER_REQUESTS} PRAGMA user_version=3;")
+    with pytest.raises(StorageRefused, match="storage setup"):
+        storage.begin()
+    storage.close()
+    storage.set_up()
+    assert storage.begin() == [ledger()]
+    found = asyncio.run(storage.requests("cust_1", midnight, midnight + 9, "all", 10))
+    assert found == [LoggedRequest(midnight + 1, None, "/1", 200, 0.5)]
+    storage.close()
+
+
 def test_a_sqlite_store_of_before_there_were_breakdowns_is_brought_up(tmp_path: Path) -> None:
     path = tmp_path / "requests.sqlite"
     storage = SqliteStorage(path)
@@ -453,6 +558,7 @@ def test_a_sqlite_store_of_before_there_were_breakdowns_is_brought_up(tmp_path: 
         columns = "log, path, first_generation, first_offset, generation, offset, fingerprint, read, stored, rejected"
         connection.executescript(
             f"""
+            {OLDER_REQUESTS}
             CREATE TABLE older AS SELECT {columns}, gaps, newest FROM ledger; DROP TABLE ledger;
             ALTER TABLE older RENAME TO ledger; DROP TABLE customer_breakdown; PRAGMA user_version=2;
             """

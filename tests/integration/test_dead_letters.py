@@ -22,6 +22,7 @@ from log_processor.log_handler import LogHandler
 from log_processor.reporting import Reporter
 from pipeline import Pipeline
 from request_log.line import Reason
+from request_log.simple import parse
 from storage.contract import LedgerRow, PackedCounts
 from storage.counts import CountsKey, Position
 from storage.sqlite import SqliteStorage
@@ -154,7 +155,7 @@ def test_they_are_on_the_disk_before_the_ledger_moves_on(tmp_path: Path, monkeyp
     for _ in range(3):
         start, offset = offset, offset + 8
         chunk = Chunk("log", "/log", Position(0, start), Position(0, offset), b"bad\nbad\n", "", behind=False)
-        handler.handle(parse_chunk(chunk, oldest_day=0))
+        handler.handle(parse_chunk(chunk, parse, oldest_day=0))
         handler.end_epoch()
     handler.close()
     storage.close()

@@ -20,6 +20,7 @@ from log_processor.chunk import Chunk, parse_chunk
 from log_processor.dead_letters import DeadLetters
 from log_processor.log_handler import LogHandler
 from log_processor.reporting import Reporter
+from request_log.simple import parse
 from storage.contract import Storage
 from storage.counts import Position
 from storage.influxdb import InfluxStorage
@@ -55,7 +56,7 @@ class TestCustomerStatsIntegration(unittest.TestCase):
             threading.Event(),
         )
         self.addCleanup(handler.close)
-        handler.handle(parse_chunk(chunk, oldest_day=0))
+        handler.handle(parse_chunk(chunk, parse, oldest_day=0))
         handler.end_epoch()
 
         truth = oracle.days_of(lines)

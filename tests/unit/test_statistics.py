@@ -1,6 +1,7 @@
 """Figures from counts, against the definitions computed in the plainest way."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import astuple
 
 from hypothesis import given
@@ -12,16 +13,17 @@ from storage.statistics import figures, figures_of_each, statistics
 from storage.tally import merge, merge_each, tally_of
 from storage.text import pack
 
-requests = st.lists(st.tuples(st.integers(100, 599), st.integers(0, 86_400_000)), min_size=1, max_size=400)
+latencies = st.one_of(st.none(), st.integers(0, 86_400_000))
+requests = st.lists(st.tuples(st.integers(100, 599), latencies), min_size=1, max_size=400)
 
 
-def counts_of(requests: list[tuple[int, int]]) -> DayCounts:
-    return DayCounts(Counter(status for status, _ in requests), Counter(ms for _, ms in requests))
+def counts_of(requests: Sequence[tuple[int, int | None]]) -> DayCounts:
+    return DayCounts(Counter(status for status, _ in requests), Counter(ms for _, ms in requests if ms is not None))
 
 
 @given(requests)
-def test_figures_are_exact(requests: list[tuple[int, int]]) -> None:
-    logged = [(status, f"{ms // 1000}.{ms % 1000:03d}") for status, ms in requests]
+def test_figures_are_exact(requests: list[tuple[int, int | None]]) -> None:
+    logged = [(status, "" if ms is None else f"{ms // 1000}.{ms % 1000:03d}") for status, ms in requests]
     assert astuple(statistics(counts_of(requests))) == oracle.figures(logged)
 
 
@@ -36,7 +38,7 @@ def test_without_requests_there_is_nothing_to_divide() -> None:
 
 
 @given(st.lists(requests, max_size=4))
-def test_days_add_up_as_they_are_stored(days: list[list[tuple[int, int]]]) -> None:
+def test_days_add_up_as_they_are_stored(days: list[list[tuple[int, int | None]]]) -> None:
     rows = [counts_of(day) for day in days]
     stored = [pack(row) for row in rows]
     assert [figures(tally_of(row)) for row in stored] == [statistics(row) for row in rows]
@@ -46,7 +48,7 @@ def test_days_add_up_as_they_are_stored(days: list[list[tuple[int, int]]]) -> No
 
 
 @given(st.lists(st.lists(requests, min_size=1, max_size=3), min_size=1, max_size=4))
-def test_many_are_figured_at_once_as_one_by_one(customers: list[list[list[tuple[int, int]]]]) -> None:
+def test_many_are_figured_at_once_as_one_by_one(customers: list[list[list[tuple[int, int | None]]]]) -> None:
     rows = [[pack(counts_of(day)) for day in days] for days in customers]
     one_by_one = [figures(merge([tally_of(row) for row in days])) for days in rows]
     assert figures_of_each(merge_each(rows)) == one_by_one

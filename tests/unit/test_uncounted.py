@@ -6,8 +6,10 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from json_log import PARSE, json_line
 from log_processor.chunk import Batch, Chunk, parse_chunk
 from log_processor.uncounted import Uncounted
+from request_log.requests import NONE
 from storage.counts import CountsKey, DayCounts, Position
 from storage.text import pack, unpack
 
@@ -15,11 +17,11 @@ LOG = "log"
 customers = st.sampled_from(["a", "b", "ü", "c" * 256])
 dates = st.sampled_from(["1970-01-01", "2026-11-23", "2026-11-24", "2199-12-31"])
 lines = st.builds(
-    lambda date, customer, status, duration: f"{date} 16:15:35 {customer} /api {status} {duration}\n".encode(),
+    lambda date, customer, status, duration: json_line(f"{date} 16:15:35", customer, "/api", status, duration),
     dates,
     customers,
     st.integers(100, 599),
-    st.sampled_from(["0", "0.0005", "0.772", "86400"]),
+    st.sampled_from(["", "0", "0.0005", "0.772", "86400"]),
 )
 
 
@@ -31,7 +33,7 @@ def batches(content: list[bytes], cuts: list[int]) -> list[Batch]:
         start, end = (sum(map(len, content[:place])) for place in (first, last))
         data = b"".join(content[first:last])
         chunk = Chunk(LOG, "/log", Position(0, start), Position(0, end), data, "fingerprint", behind=False)
-        found.append(parse_chunk(chunk, oldest_day=0))
+        found.append(parse_chunk(chunk, PARSE, oldest_day=0))
     return found
 
 
@@ -43,7 +45,8 @@ def one_by_one(content: list[bytes]) -> dict[CountsKey, tuple[Counter[int], Coun
         for customer in (requests.names[0], None):
             statuses, latencies = rows.setdefault((customer, int(requests.days[0])), (Counter(), Counter()))
             statuses[int(requests.statuses[0])] += 1
-            latencies[int(requests.latencies[0])] += 1
+            if requests.latencies[0] != NONE:
+                latencies[int(requests.latencies[0])] += 1
     return rows
 
 

@@ -1,0 +1,14 @@
+"""Lines of a log in the format `json`, in which a duration and milliseconds may be missing."""
+
+import json
+
+from request_log.json_lines import json_lines
+from request_log.line_by_line import Fields, LineByLine
+
+PARSE = LineByLine(json_lines({field: field for field in Fields._fields}), "s", None)
+
+
+def json_line(time: str, customer: str = "cust_1", path: str = "/", status: int = 200, duration: str = "") -> bytes:
+    """A line; without a duration where that is empty."""
+    members = {"time": time, "customer": customer, "path": path, "status": status}
+    return (json.dumps(members | ({"duration": float(duration)} if duration else {})) + "\n").encode()
