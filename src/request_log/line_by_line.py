@@ -7,13 +7,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from request_log.fields import CONTROL, INVALID, LATENCIES, STATUSES, Cache, is_customer
+from request_log.fields import INVALID, LATENCIES, STATUSES, Cache, is_customer
 from request_log.line import MAX_LINE_BYTES, MIN_LINE_BYTES, SECONDS_A_DAY, Reason
 from request_log.moment import MOMENTS
 from request_log.requests import NONE, Rejected, Requests
 
 NOT_LOGGED = "-"
 """Stands for a field that is empty, as in the common log format: so requests without a customer have this one."""
+# Unicode's category Cc; a newline, too, can be in a field that was written with an escape.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _UNITS = {"s": Decimal(1), "ms": Decimal("1e-3"), "us": Decimal("1e-6"), "ns": Decimal("1e-9")}
 _DURATION = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]+)?)(?P<unit>[mun]?s)?")
 _MICRO = str.maketrans("\u00b5\u03bc", "uu")
@@ -93,7 +95,7 @@ def _reason(second: int, customer: str, path: str, status: int, latency: int, ol
     """Why a line is no request, None if it is one."""
     if second == INVALID:
         return Reason.TIME
-    if CONTROL.search(customer) or CONTROL.search(path):
+    if _CONTROL.search(customer) or _CONTROL.search(path):
         return Reason.CONTROL_CHARACTER
     if not is_customer(customer):
         return Reason.CUSTOMER

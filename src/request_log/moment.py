@@ -13,10 +13,12 @@ _MONTHS = {
 }
 _CLOCK = r"(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})(?:[.,](?P<fraction>[0-9]+))?"
 _ZONE = r" ?(?P<zone>Z|z|UTC|GMT|[+-][0-9]{2}(?::?[0-9]{2})?)?"
-# ISO 8601 and RFC 3339, also with a space or a comma, as Python's logging writes them.
-_ISO = re.compile(rf"(?P<year>[0-9]{{4}})-(?P<month>[0-9]{{2}})-(?P<day>[0-9]{{2}})[Tt ]{_CLOCK}{_ZONE}")
-# The common log format's.
-_COMMON = re.compile(rf"(?P<day>[0-9]{{2}})/(?P<month>{'|'.join(_MONTHS)})/(?P<year>[0-9]{{4}}):{_CLOCK}{_ZONE}")
+# ISO 8601 and RFC 3339; also with a space, with a comma (Python's logging), and with slashes (Go's).
+_ISO = re.compile(
+    rf"(?P<year>[0-9]{{4}})(?P<dash>[-/])(?P<month>[0-9]{{2}})(?P=dash)(?P<day>[0-9]{{2}})(?:[Tt ]| - ){_CLOCK}{_ZONE}"
+)
+# The common log format's, or with a space (Python's http.server, and what is made of it).
+_COMMON = re.compile(rf"(?P<day>[0-9]{{2}})/(?P<month>{'|'.join(_MONTHS)})/(?P<year>[0-9]{{4}})[: ]{_CLOCK}{_ZONE}")
 _UNIX = re.compile(r"(?P<whole>[0-9]{1,20})(?:\.(?P<fraction>[0-9]+))?")
 # Of Unix time in s, ms, us and ns: each begins where the one before is past the last year.
 _UNIX_UNITS = [(10**11, 1), (10**14, 1_000), (10**17, 1_000_000), (10**20, 1_000_000_000)]

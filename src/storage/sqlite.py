@@ -13,6 +13,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from itertools import repeat
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -497,8 +498,12 @@ def _rows(requests: Requests, first_id: int) -> Iterable[tuple[int, int, str, st
         requests.customer_ids(),
         requests.paths,
         requests.statuses.tolist(),
-        (float(duration) if duration else None for duration in requests.durations),
-        (None if millisecond == NONE else millisecond for millisecond in requests.milliseconds.tolist()),
+        map(float, requests.durations)
+        if all(requests.durations)
+        else (float(duration) if duration else None for duration in requests.durations),
+        repeat(None, len(requests))
+        if (requests.milliseconds == NONE).all()
+        else (None if millisecond == NONE else millisecond for millisecond in requests.milliseconds.tolist()),
         strict=True,
     )
 

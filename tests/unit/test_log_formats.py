@@ -1,0 +1,338 @@
+"""Logs in other formats than ours, in lines as servers and frameworks write them."""
+
+import re
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from decimal import Decimal
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from log_processor.log_format import LogFormat
+from request_log.line import Reason
+from request_log.requests import NONE, Parser, Requests
+
+Request = tuple[str, str, str, int, "str | None"]
+"""Time (ISO 8601, in UTC), customer, path, status, duration (s)."""
+
+ENVOY = (
+    r'\[(?P<time>[^\]]+)\] "\S+ (?P<path>\S+) [^"]*" (?P<status>\d+) \S+ \d+ \d+ (?P<duration>\d+) \S+ "[^"]*" '
+    r'"[^"]*" "[^"]*" "(?P<customer>[^"]*)".*'
+)
+HAPROXY = (
+    r"\S+ \[(?P<time>[^\]]+)\] \S+ \S+ [\d/+-]+/(?P<duration>\d+) (?P<status>\d+) .* \{(?P<customer>[^}]*)\} "
+    r'"\S+ (?P<path>\S+) [^"]*"'
+)
+GIN = r'\[GIN\] (?P<time>.{21}) \| (?P<status>\d+) \| +(?P<duration>\S+) \| +(?P<customer>\S+) \| \S+ +"(?P<path>.*)"'
+BALANCER = (
+    r"https? (?P<time>\S+) \S+ \S+ \S+ \S+ (?P<duration>\S+) \S+ (?P<status>\d+) \S+ \S+ \S+ "
+    r'"\S+ https?://[^/]+(?P<path>\S*) [^"]*".*'
+)
+PINO = "path=req.url,customer=req.headers.x-customer,status=res.statusCode,duration=responseTime"
+CADDY = "time=ts,path=request.uri,customer=request.headers.X-Customer"
+TRAEFIK = "time=StartUTC,path=RequestPath,customer=ClientUsername,status=DownstreamStatus,duration=Duration"
+ECS = "time=@timestamp,path=url.path,customer=user.name,status=http.response.status_code,duration=event.duration"
+
+LINES: dict[str, tuple[dict[str, str], str, Request]] = {
+    "nginx, combined": (
+        {"log_format": "combined"},
+        '203.0.113.7 - acme [25/Nov/2026:13:00:01 +0100] "GET /api/v1/orders?page=2 HTTP/1.1" 200 612 "-" "curl/8.5.0"',
+        ("2026-11-25T12:00:01", "acme", "/api/v1/orders?page=2", 200, None),
+    ),
+    "nginx, combined with $request_time": (
+        {"log_format": "combined"},
+        '::1 - acme [25/Nov/2026:12:00:01 +0000] "GET / HTTP/2.0" 404 0 "https://a.example/" "Mozilla/5.0 (X11)" 0.123',
+        ("2026-11-25T12:00:01", "acme", "/", 404, "0.123"),
+    ),
+    "nginx, a header behind combined": (
+        {"log_format": "combined", "log_customer_from": "extra2"},
+        '::1 - - [25/Nov/2026:12:00:01 +0000] "GET / HTTP/1.1" 200 0 "-" "curl/8.5.0" "-" "M\\xC3\\xBCller GmbH" 0.5',
+        ("2026-11-25T12:00:01", "Müller GmbH", "/", 200, "0.5"),
+    ),
+    "nginx, the customer is a part of the path": (
+        {"log_format": "combined", "log_customer_from": "path:^/tenants/([^/?]+)"},
+        '::1 - bob [25/Nov/2026:12:00:01 +0000] "PUT /tenants/acme/orders/7 HTTP/1.1" 201 0 "-" "-" 0.000',
+        ("2026-11-25T12:00:01", "acme", "/tenants/acme/orders/7", 201, "0.000"),
+    ),
+    "nginx, another path": (
+        {"log_format": "combined", "log_customer_from": "path:^/tenants/([^/?]+)"},
+        '::1 - bob [25/Nov/2026:12:00:01 +0000] "GET /health HTTP/1.1" 200 0 "-" "-" 0.000',
+        ("2026-11-25T12:00:01", "-", "/health", 200, "0.000"),
+    ),
+    "nginx, TLS where there is none": (
+        {"log_format": "combined", "log_customer_from": "remote_addr"},
+        '203.0.113.7 - - [25/Nov/2026:12:00:01 +0000] "\\x16\\x03\\x01\\x02\\x00\\x01" 400 157 "-" "-"',
+        ("2026-11-25T12:00:01", "203.0.113.7", "-", 400, None),
+    ),
+    "nginx, a quotation mark in the path": (
+        {"log_format": "combined"},
+        '::1 - - [25/Nov/2026:12:00:01 +0000] "GET /a\\x22b c HTTP/1.1" 200 1 "-" "x"',
+        ("2026-11-25T12:00:01", "-", '/a"b c', 200, None),
+    ),
+    "nginx, JSON": (
+        {"log_format": "json", "log_json_fields": "customer=tenant"},
+        '{"time":"2026-11-25T13:00:01+01:00","tenant":"acme","path":"/a","status":200,"duration":0.004,"agent":"c"}',
+        ("2026-11-25T12:00:01", "acme", "/a", 200, "0.004"),
+    ),
+    "nginx, $msec": (
+        {"log_format": "regex", "log_pattern": r"(?P<time>\S+) (?P<customer>\S+) (?P<path>\S+) (?P<status>\d+)"},
+        "1795608001.250 acme /a 200",
+        ("2026-11-25T12:00:01.250", "acme", "/a", 200, None),
+    ),
+    "Apache, common": (
+        {"log_format": "common"},
+        '127.0.0.1 - frank [10/Oct/2000:13:55:36 -0700] "GET /apache_pb.gif HTTP/1.0" 200 2326',
+        ("2000-10-10T20:55:36", "frank", "/apache_pb.gif", 200, None),
+    ),
+    "Apache, common with %D": (
+        {"log_format": "common", "log_duration_unit": "us"},
+        '127.0.0.1 - "" [10/Oct/2000:13:55:36 -0700] "GET / HTTP/1.0" 304 - 23267',
+        ("2000-10-10T20:55:36", "-", "/", 304, "0.023267"),
+    ),
+    "Apache, a user with a space, and no request": (
+        {"log_format": "common"},
+        '127.0.0.1 - John Doe [10/Oct/2000:13:55:36 -0700] "-" 408 -',
+        ("2000-10-10T20:55:36", "John Doe", "-", 408, None),
+    ),
+    "Apache, combined": (
+        {"log_format": "combined"},
+        '127.0.0.1 - frank [10/Oct/2000:13:55:36 -0700] "GET /\\"a HTTP/1.0" 200 2326 "http://a/\\"b" "Mozilla/4.08"',
+        ("2000-10-10T20:55:36", "frank", '/"a', 200, None),
+    ),
+    "gunicorn": (
+        {"log_format": "combined"},
+        '127.0.0.1 - - [25/Nov/2026:12:00:01 +0000] "GET /a HTTP/1.1" 200 2 "-" "curl/8.5.0" 0.001234',
+        ("2026-11-25T12:00:01", "-", "/a", 200, "0.001234"),
+    ),
+    "Werkzeug": (
+        {"log_format": "common"},
+        '127.0.0.1 - - [25/Nov/2026 12:00:01] "GET /a HTTP/1.1" 200 -',
+        ("2026-11-25T12:00:01", "-", "/a", 200, None),
+    ),
+    "pino-http": (
+        {"log_format": "json", "log_json_fields": PINO, "log_duration_unit": "ms"},
+        '{"level":30,"time":1795608001123,"pid":7,"req":{"id":1,"method":"GET","url":"/a","headers":{"host":"a",'
+        '"x-customer":"acme"}},"res":{"statusCode":200,"headers":{}},"responseTime":12.5,"msg":"request completed"}',
+        ("2026-11-25T12:00:01.123", "acme", "/a", 200, "0.0125"),
+    ),
+    "Caddy": (
+        {"log_format": "json", "log_json_fields": CADDY},
+        '{"level":"info","ts":1795608001.5241024,"logger":"http.log.access","msg":"handled request","request":'
+        '{"remote_ip":"::1","method":"GET","uri":"/a","headers":{"X-Customer":["acme"]}},"bytes_read":0,"user_id":"",'
+        '"duration":0.000929675,"size":10900,"status":200}',
+        ("2026-11-25T12:00:01.524", "acme", "/a", 200, "0.000929675"),
+    ),
+    "Traefik": (
+        {"log_format": "json", "log_json_fields": TRAEFIK, "log_duration_unit": "ns"},
+        '{"ClientUsername":"-","DownstreamStatus":502,"Duration":1500250,"RequestPath":"/a","StartUTC":'
+        '"2026-11-25T12:00:01.999999999Z","level":"info","time":"2026-11-25T12:00:02Z"}',
+        ("2026-11-25T12:00:01.999", "-", "/a", 502, "0.001500250"),
+    ),
+    "Elastic Common Schema, with names that have dots": (
+        {"log_format": "json", "log_json_fields": ECS, "log_duration_unit": "ns"},
+        '{"@timestamp":"2026-11-25T12:00:01.000Z","url.path":"/a","user":{"name":"acme"},'
+        '"http":{"response.status_code":200},"event.duration":"7000000"}',
+        ("2026-11-25T12:00:01.000", "acme", "/a", 200, "0.007000000"),
+    ),
+    "lograge": (
+        {"log_format": "json", "log_duration_unit": "ms"},
+        '{"method":"GET","path":"/a","status":500,"duration":58.33,"time":"2026-11-25 12:00:01 UTC","customer":42}',
+        ("2026-11-25T12:00:01", "42", "/a", 500, "0.05833"),
+    ),
+    "Envoy": (
+        {"log_format": "regex", "log_pattern": ENVOY, "log_duration_unit": "ms"},
+        '[2026-11-25T12:00:01.310Z] "POST /api/v1/locations HTTP/2" 204 - 154 0 226 100 "10.0.35.28" "nsq2http" '
+        '"cc21d9b0-cf5c-432b-8c7e-98aeb7988cd2" "locations" "tcp://10.0.2.1:80"',
+        ("2026-11-25T12:00:01.310", "locations", "/api/v1/locations", 204, "0.226"),
+    ),
+    "HAProxy": (
+        {"log_format": "regex", "log_pattern": HAPROXY, "log_duration_unit": "ms"},
+        "10.0.1.2:33317 [25/Nov/2026:12:00:01.655] http-in static/srv1 10/0/30/69/109 200 2750 - - ---- 1/1/1/1/0 0/0 "
+        '{acme} "GET /index.html HTTP/1.1"',
+        ("2026-11-25T12:00:01.655", "acme", "/index.html", 200, "0.109"),
+    ),
+    "Gin": (
+        {"log_format": "regex", "log_pattern": GIN},
+        '[GIN] 2026/11/25 - 12:00:01 | 200 |     143.211\u00b5s |       127.0.0.1 | GET      "/ping"',
+        ("2026-11-25T12:00:01", "127.0.0.1", "/ping", 200, "0.000143211"),
+    ),
+    "a load balancer": (
+        {"log_format": "regex", "log_pattern": BALANCER, "log_customer_from": "path:^/([^/]+)"},
+        "https 2026-11-25T12:00:01.186641Z app/lb/50dc 192.0.2.39:2817 10.0.0.1:80 0.086 0.048 0.037 200 200 0 57 "
+        '"GET https://www.example.com:443/acme/a HTTP/1.1" "curl/7.46.0" - -',
+        ("2026-11-25T12:00:01.186", "acme", "/acme/a", 200, "0.048"),
+    ),
+}
+
+
+def parser(**settings: str) -> Parser:
+    return LogFormat(**settings).parser()  # type: ignore[arg-type]
+
+
+def requests_of(found: Requests) -> list[Request]:
+    times = [
+        datetime.fromtimestamp(second, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
+        + (f".{millisecond:03d}" if millisecond != NONE else "")
+        for second, millisecond in zip(found.seconds.tolist(), found.milliseconds.tolist(), strict=True)
+    ]
+    columns = (found.paths, found.statuses.tolist(), [duration or None for duration in found.durations])
+    return list(zip(times, found.customer_ids(), *columns, strict=True))
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_a_real_line_is_understood(name: str) -> None:
+    settings, line, request = LINES[name]
+    found, rejected = parser(**settings)(f"{line}\n{line}\r\n".encode(), 1_000, 0)
+    assert not rejected
+    assert requests_of(found) == [request, request]
+    assert found.offsets.tolist() == [1_000, 1_001 + len(line.encode())]
+    duration = request[-1]
+    assert found.latencies[0] == (NONE if duration is None else int(Decimal(duration) * 1000 + Decimal("0.5")))
+
+
+COMBINED = '::1 - acme [25/Nov/2026:12:00:01 +0000] "GET / HTTP/1.1" 200 0 "-" "curl/8.5.0"'
+OBJECT = '{"time":"2026-11-25T12:00:01Z","customer":"acme","path":"/","status":200,"duration":0.1}'
+
+
+@pytest.mark.parametrize(
+    ("log_format", "line", "reason"),
+    [
+        ("combined", "", Reason.EMPTY),
+        ("combined", "\r", Reason.EMPTY),
+        ("combined", COMBINED.replace('"-" ', ""), Reason.FIELDS),
+        ("combined", COMBINED + " 0.1 0.2", Reason.FIELDS),
+        ("combined", COMBINED + " text", Reason.FIELDS),
+        ("combined", COMBINED + " 0.1.2", Reason.DURATION),
+        ("combined", COMBINED.replace("Nov", "Nox"), Reason.TIME),
+        ("combined", COMBINED.replace("25/Nov", "31/Nov"), Reason.TIME),
+        ("combined", COMBINED.replace("12:00:01", "24:00:01"), Reason.TIME),
+        ("combined", COMBINED.replace("+0000", "+2500"), Reason.TIME),
+        ("combined", COMBINED.replace("2026", "1969"), Reason.TIME),
+        ("combined", COMBINED.replace(" 200 ", " 099 "), Reason.STATUS),
+        ("combined", COMBINED.replace(" 200 ", " - "), Reason.STATUS),
+        ("combined", COMBINED.replace("acme", "a" * 257), Reason.CUSTOMER),
+        ("combined", COMBINED.replace("acme", "a\x01"), Reason.CONTROL_CHARACTER),
+        ("combined", COMBINED.replace("GET /", "GET /\x7f"), Reason.CONTROL_CHARACTER),
+        ("combined", COMBINED + "x" * 65_536, Reason.TOO_LONG),
+        ("common", COMBINED, Reason.FIELDS),
+        ("json", "{}", Reason.TOO_SHORT),
+        ("json", "[1, 2, 3, 4, 5, 6, 7]", Reason.FIELDS),
+        ("json", OBJECT[:-1], Reason.FIELDS),
+        ("json", OBJECT.replace("0.1", "NaN"), Reason.FIELDS),
+        ("json", OBJECT.replace('"acme"', '{"a":1}'), Reason.FIELDS),
+        ("json", OBJECT.replace('"acme"', "true"), Reason.FIELDS),
+        ("json", OBJECT.replace('"acme"', '"\\ud800"'), Reason.FIELDS),
+        ("json", OBJECT.replace('"acme"', '"a\\u0000"'), Reason.CONTROL_CHARACTER),
+        ("json", OBJECT.replace('"/"', '"/\\n"'), Reason.CONTROL_CHARACTER),
+        ("json", OBJECT.replace("2026-11-25T12:00:01Z", "yesterday"), Reason.TIME),
+        ("json", OBJECT.replace('"time"', '"when"'), Reason.TIME),
+        ("json", OBJECT.replace("200", "null"), Reason.STATUS),
+        ("json", OBJECT.replace("200", "200.5"), Reason.STATUS),
+        ("json", OBJECT.replace("0.1", "-0.1"), Reason.DURATION),
+        ("json", OBJECT.replace("0.1", "86400.1"), Reason.DURATION),
+        ("json", OBJECT.replace("0.1", '"fast"'), Reason.DURATION),
+    ],
+)
+def test_a_line_that_is_not_understood_costs_only_itself(log_format: str, line: str, reason: Reason) -> None:
+    good = {"common": COMBINED.partition(' "-"')[0], "combined": COMBINED, "json": OBJECT}[log_format] + "\n"
+    found, rejected = parser(log_format=log_format)((good + line + "\n" + good).encode(), 0, 0)
+    assert len(found) == 2
+    assert [(bad.offset, bad.reason, bad.line) for bad in rejected] == [(len(good), reason, line.encode())]
+
+
+def test_days_before_the_oldest_kept_are_rejected() -> None:
+    found, rejected = parser(log_format="combined")(f"{COMBINED}\n".encode(), 0, 20_783)
+    assert not found
+    assert [bad.reason for bad in rejected] == [Reason.TOO_OLD]
+    assert len(parser(log_format="combined")(f"{COMBINED}\n".encode(), 0, 20_782)[0]) == 1
+
+
+FORMATS: Sequence[dict[str, str]] = [
+    {"log_format": "simple"},
+    {"log_format": "common"},
+    {"log_format": "combined", "log_customer_from": "extra1"},
+    {"log_format": "combined", "log_customer_from": "path:/(x*)"},
+    {"log_format": "json"},
+    {"log_format": "regex", "log_pattern": GIN},
+    {"log_format": "regex", "log_pattern": r"(?P<time>\d*)(?P<status>\d*)(?P<path>(?s:.)*)"},
+]
+mangled = st.tuples(st.sampled_from([line for _, line, _ in LINES.values()]), st.randoms(use_true_random=False)).map(
+    lambda given: _mangled(given[0].encode(), *given[1:])
+)
+
+
+def _mangled(line: bytes, random: Random) -> bytes:
+    data = bytearray(line)
+    for _ in range(random.randrange(4)):
+        place = random.randrange(len(data) + 1)
+        data[place : place + random.randrange(3)] = bytes(
+            random.choice(b'"\\{}[],: \r\x00\x85\xff0-/xu') for _ in range(random.randrange(3))
+        )
+    return bytes(data).replace(b"\n", b"")
+
+
+@pytest.mark.parametrize("settings", FORMATS, ids=lambda settings: " ".join(settings.values())[:30])
+@given(lines=st.lists(st.one_of(mangled, st.binary(max_size=80).map(lambda line: line.replace(b"\n", b"")))))
+def test_no_line_is_unaccounted_for_whatever_it_holds(settings: dict[str, str], lines: list[bytes]) -> None:
+    data = b"".join(line + b"\n" for line in lines)
+    found, rejected = parser(**settings)(data, 16, 0)
+    offsets = sorted([*found.offsets.tolist(), *(bad.offset for bad in rejected)])
+    assert offsets == [16 + sum(len(line) + 1 for line in lines[:place]) for place in range(len(lines))]
+    for customer in found.names:
+        assert customer.isprintable() or not customer.isascii()
+        assert 0 < len(customer.encode()) <= 256
+    for path, status, duration, latency in zip(
+        found.paths, found.statuses, found.durations, found.latencies, strict=True
+    ):
+        assert path.encode()
+        assert 100 <= status <= 599
+        assert latency == (NONE if not duration else int(Decimal(duration) * 1000 + Decimal("0.5")))
+
+
+@given(
+    st.datetimes(datetime(1970, 1, 2), datetime(2199, 12, 30)),
+    st.integers(-18 * 60, 18 * 60),
+    st.sampled_from(["", ".", ","]),
+    st.sampled_from(["T%H:%M:%S", " %H:%M:%S"]),
+    st.booleans(),
+)
+def test_a_time_is_understood_in_every_zone(
+    time: datetime, minutes: int, separator: str, clock: str, colon: bool
+) -> None:
+    fraction = f"{separator}{time.microsecond:06d}" if separator else ""
+    zone = f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02d}{':' if colon else ''}{abs(minutes) % 60:02d}"
+    text = f"{time:%Y-%m-%d}{time.strftime(clock)}{fraction}{zone}"
+    line = f'{{"time":"{text}","status":200}}\n'
+    found, rejected = parser(log_format="json")(line.encode(), 0, 0)
+    assert not rejected
+    utc = int(time.replace(microsecond=0, tzinfo=timezone.utc).timestamp()) - 60 * minutes
+    assert (found.seconds[0], found.milliseconds[0]) == (utc, time.microsecond // 1000 if separator else NONE)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"log_format": "nginx"}, "'simple', 'common', 'combined', 'json' or 'regex'"),
+        ({"log_format": "regex"}, "has no group (?P<time>...)"),
+        ({"log_format": "regex", "log_pattern": "(?P<time>"}, "not a regular expression"),
+        ({"log_format": "regex", "log_pattern": "(?P<time>.)(?P<path>.)"}, "has no group (?P<status>...)"),
+        ({"log_format": "json", "log_pattern": "."}, "only with LOG_FORMAT=regex"),
+        ({"log_format": "common", "log_json_fields": "time=a"}, "only with LOG_FORMAT=json"),
+        ({"log_format": "json", "log_json_fields": "when=a"}, "when=a: allowed is FIELD=NAME"),
+        ({"log_format": "json", "log_json_fields": "time"}, "time: allowed is FIELD=NAME"),
+        ({"log_format": "json", "log_json_fields": "time=a..b"}, "NAME as a or a.b"),
+        ({"log_format": "simple", "log_customer_from": "path:(.)"}, "another LOG_FORMAT than simple"),
+        ({"log_format": "common", "log_customer_from": "extra1"}, "with LOG_FORMAT=combined also"),
+        ({"log_format": "combined", "log_customer_from": "header"}, "allowed: path:EXPRESSION, remote_user"),
+        ({"log_format": "json", "log_customer_from": "tenant"}, "the field or group `customer`"),
+        ({"log_format": "json", "log_customer_from": "path:/a"}, "has no group"),
+        ({"log_format": "json", "log_customer_from": "path:("}, "not a regular expression"),
+        ({"log_format": "simple", "log_duration_unit": "ms"}, "LOG_FORMAT=simple has seconds"),
+    ],
+)
+def test_a_setting_that_does_not_fit_is_refused(settings: dict[str, str], message: str) -> None:
+    with pytest.raises(ValidationError, match=re.escape(message)):
+        LogFormat(**settings)  # type: ignore[arg-type]
