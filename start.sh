@@ -91,6 +91,9 @@ check_log() {
     die "LOG_FILE_PATH=$LOG_FILE_PATH is outside the project, so it is not cleared, and no lines are generated into it.
 To follow it: $0 --no-generator"
   fi
+  if [ -n "$generator" ] && [ "$LOG_FORMAT" != simple ]; then
+    die "LOG_FORMAT=$LOG_FORMAT: the generator writes simple lines. To follow a log of your own: $0 --no-generator"
+  fi
 }
 
 stop_earlier() {
