@@ -1,12 +1,15 @@
 """The log processor.
 
-run     follows the logs and stores their requests (the default)
-verify  checks the store's numbers against the logs' files
-health  says by its exit status whether a processor runs here and moves on
+run              follows the logs and stores their requests (the default)
+check FILE       shows what it would understand of a log's first thousand lines
+backfill FILE... reads old logs, gzipped too, into the store
+verify           checks the store's numbers against the logs' files
+health           says by its exit status whether a processor runs here and moves on
 """
 
 import argparse
 import sys
+from pathlib import Path
 
 from log_processor.reporting import is_alive
 from log_processor.settings import ProcessorSettings
@@ -18,23 +21,37 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m log_processor", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("command", nargs="?", choices=["run", "verify", "health"], default="run")
-    command = parser.parse_args().command
-    settings = load(ProcessorSettings)
-    # Each command imports what it needs: the health check is asked every few seconds.
-    if command == "health":
-        sys.exit(0 if is_alive(settings.heartbeat_path) else 1)
-    if command == "verify":
-        from log_processor.verify import verify
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    for name in ("run", "verify", "health"):
+        commands.add_parser(name)
+    commands.add_parser("check").add_argument("file", type=Path, metavar="FILE")
+    commands.add_parser("backfill").add_argument("files", type=Path, nargs="+", metavar="FILE")
+    arguments = parser.parse_args()
+    sys.exit(_run(arguments, load(ProcessorSettings)))
 
-        sys.exit(verify(settings))
+
+def _run(arguments: argparse.Namespace, settings: ProcessorSettings) -> int:
+    """Each command imports what it needs: the health check is asked every few seconds."""
+    match arguments.command:
+        case "health":
+            return 0 if is_alive(settings.heartbeat_path) else 1
+        case "check":
+            from log_processor.check import check
+
+            return check(settings, arguments.file)
+        case "verify":
+            from log_processor.verify import verify
+
+            return verify(settings)
     from log_processor.run import run
 
     logs.configure("log_processor", settings.logging_level, settings.logging_format)
     try:
         run(settings)
     except OSError as error:
-        sys.exit(f"{error.filename} cannot be used: {error.strerror}.")
+        print(f"{error.filename} cannot be used: {error.strerror}.", file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
 
 
 if __name__ == "__main__":

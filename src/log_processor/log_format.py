@@ -14,12 +14,13 @@ from request_log.requests import Parser
 from service.settings import Settings
 
 _IN_PATH = "path:"
+Name = Literal["simple", "common", "combined", "json", "regex"]
 
 
 class LogFormat(Settings):
     """The format of all logs that are followed."""
 
-    log_format: Literal["simple", "common", "combined", "json", "regex"] = "simple"
+    log_format: Name = "simple"
     log_pattern: str = ""
     """The regular expression of the format `regex`."""
     log_json_fields: str = ""

@@ -5,6 +5,7 @@ https://httpd.apache.org/docs/2.4/logs.html#accesslog and https://nginx.org/en/d
 
 import re
 
+from request_log.escapes import unescaped
 from request_log.line_by_line import NOT_LOGGED, Divide, Fields
 
 CUSTOMER_FIELDS = re.compile(r"remote_addr|remote_user|referer|user_agent|extra[1-9][0-9]?")
@@ -16,8 +17,6 @@ _COMBINED_LINE = re.compile(rf'{_COMMON} {_QUOTED} {_QUOTED}(?P<extras>(?: (?:"[
 _EXTRA = re.compile(rf"{_QUOTED}|(\S+)")
 # The request line, without its protocol where it has one.
 _REQUEST = re.compile(r"[A-Za-z!#$%&'*+.^_`|~0-9-]+ (?P<path>.+?)(?: HTTP/[0-9.]+)?")
-# How nginx (\x22) and Apache (\") write what would end a field or a line.
-_ESCAPE = re.compile(rb'\\(?:x([0-9A-Fa-f]{2})|(["\\]))')
 
 
 def common(customer_field: str) -> Divide:
@@ -27,7 +26,7 @@ def common(customer_field: str) -> Divide:
         match = _COMMON_LINE.fullmatch(line)
         if match is None:
             return None
-        customer = _unescaped(match[customer_field])
+        customer = unescaped(match[customer_field])
         return Fields(match["time"], _logged(customer), _path(match[4]), match["status"], match["duration"] or "")
 
     return divide
@@ -53,7 +52,7 @@ def combined(customer_field: str) -> Divide:
         else:
             customer = match[group]
         duration = numbers[0] if numbers else ""
-        return Fields(match["time"], _logged(_unescaped(customer)), _path(match[4]), match["status"], duration)
+        return Fields(match["time"], _logged(unescaped(customer)), _path(match[4]), match["status"], duration)
 
     return divide
 
@@ -66,16 +65,4 @@ def _logged(text: str) -> str:
 def _path(request: str) -> str:
     """The path of a request line; empty where it is none, as when TLS is spoken to a server that does not."""
     match = _REQUEST.fullmatch(request)
-    return _unescaped(match["path"]) if match is not None else ""
-
-
-def _unescaped(text: str) -> str:
-    """The text as it was before it was logged, if that was text."""
-    if "\\" not in text:
-        return text
-    data = _ESCAPE.sub(lambda match: bytes([int(match[1], 16)]) if match[1] else match[2], text.encode())
-    try:
-        found = data.decode()
-    except UnicodeDecodeError:
-        return text
-    return found if found.isprintable() else text
+    return unescaped(match["path"]) if match is not None else ""

@@ -2,6 +2,7 @@
 
 import re
 
+from request_log.escapes import unescaped
 from request_log.line_by_line import Divide, Fields
 
 NEEDED = ("time", "path", "status")
@@ -17,7 +18,7 @@ def pattern(expression: re.Pattern[str]) -> Divide:
         if match is None:
             return None
         return Fields._make(
-            (match[name] or "") if there else "" for name, there in zip(Fields._fields, has, strict=True)
+            unescaped(match[name] or "") if there else "" for name, there in zip(Fields._fields, has, strict=True)
         )
 
     return divide

@@ -47,7 +47,7 @@ odd_lines = st.one_of(
 @pytest.fixture(scope="module")
 def recount(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recount]:
     """One for all examples: each takes a log of its own."""
-    with Recount(tmp_path_factory.mktemp("recount"), OLDEST_DAY) as opened:
+    with Recount(tmp_path_factory.mktemp("recount"), OLDEST_DAY, None) as opened:
         yield opened
 
 
@@ -83,7 +83,7 @@ def test_a_line_that_is_too_long_is_not_held() -> None:
 
 def test_its_figures_are_the_oracles(tmp_path: Path) -> None:
     log = valid_lines(5_000, days=4)
-    with Recount(tmp_path, 0) as recount:
+    with Recount(tmp_path, 0, None) as recount:
         recount.add("a", 0, [log[:100_001], log[100_001:]])
         counted = {
             (customer, day): row.figures for day in recount.days() for customer, row in recount.of_day(day).items()
@@ -93,7 +93,7 @@ def test_its_figures_are_the_oracles(tmp_path: Path) -> None:
 
 def test_stretches_are_told_apart(tmp_path: Path) -> None:
     stretches = [valid_lines(10 * seed, seed=seed) for seed in (1, 2, 3)]
-    with Recount(tmp_path, 0) as recount:
+    with Recount(tmp_path, 0, None) as recount:
         for stretch, lines in enumerate(stretches):
             recount.add("a", stretch, [lines])
 

@@ -1,6 +1,7 @@
 """Checks the numbers: recomputes every customer's every day from the log's files, and compares them with the store.
 
-It shares nothing with the pipeline but the fingerprint, which tells what file a position is in, and nothing of counts.
+It shares nothing with the pipeline but the fingerprint, which tells what file a position is in, and the parsers of
+formats that are not our own; nothing of counts.
 
 generations  the log's files, rotated and compressed ones too, by generation
 recount      the definitions of a request and of the figures, in SQL
@@ -32,7 +33,7 @@ def verify(settings: ProcessorSettings) -> int:
     # With asyncio.run Ctrl+C would be heard at the next answer of the store alone, not while lines are counted.
     loop = asyncio.new_event_loop()
     try:
-        return loop.run_until_complete(_verify(storage, settings.retention_days))
+        return loop.run_until_complete(_verify(storage, settings))
     except (StorageError, FilesChanged) as error:
         return _failed(str(error))
     except OSError as error:
@@ -49,12 +50,13 @@ def _failed(reason: str) -> int:
     return 1
 
 
-async def _verify(storage: Storage, retention_days: int) -> int:
+async def _verify(storage: Storage, settings: ProcessorSettings) -> int:
+    parse = settings.parser() if settings.log_format != "simple" else None
     with tempfile.TemporaryDirectory(prefix="verify-") as folder:
         try:
             for attempt in range(1, _ATTEMPTS + 1):
                 try:
-                    outcome = await check(storage, retention_days, Path(folder), Progress())
+                    outcome = await check(storage, settings.retention_days, parse, Path(folder), Progress())
                     break
                 except FilesChanged:
                     # Rotated while it was read.

@@ -20,6 +20,7 @@ from log_processor.verify.outcome import LAST_DAY, Difference, Outcome, date_of
 from log_processor.verify.progress import Progress
 from log_processor.verify.recount import EVERYBODY, Counted, Recount, RowKey
 from request_log.line import SECONDS_A_DAY
+from request_log.requests import Parser
 from storage.contract import LedgerRow, Storage
 from storage.counts import CountsKey, DayCounts, Position
 from storage.statistics import Statistics, statistics
@@ -32,8 +33,11 @@ _ROWS_AT_ONCE = 50_000
 _LOOKS = 3
 
 
-async def check(storage: Storage, retention_days: int, folder: Path, progress: Progress) -> Outcome | None:
-    """Compare all that can be; None where the store has no ledger. `folder`: for what does not fit into memory."""
+async def check(
+    storage: Storage, retention_days: int, parse: Parser | None, folder: Path, progress: Progress
+) -> Outcome | None:
+    """Compare all that can be; None where the store has no ledger. `parse`: of a format that is not our own. `folder`:
+    for what does not fit into memory."""
     ledger = await _ledger(storage)
     if not ledger:
         return None
@@ -41,7 +45,7 @@ async def check(storage: Storage, retention_days: int, folder: Path, progress: P
     today = int(time.time()) // SECONDS_A_DAY
     oldest_day = today - retention_days
     with ExitStack() as stack:
-        recount = stack.enter_context(Recount(folder, oldest_day))
+        recount = stack.enter_context(Recount(folder, oldest_day, parse))
         logs = [CoveredLog(row, stack) for row in ledger]
         through = {log.row.log: log.unchecked_through(recount) for log in logs}
         first_day = max(oldest_day, *(day + 1 for day in through.values()))
@@ -147,7 +151,7 @@ def _is_different(counted: Counted | None, stored: DayCounts | None) -> bool:
 def _differences(key: RowKey, counted: Counted, stored: DayCounts) -> Iterator[Difference]:
     """The counts, of latencies only the first that differs; and the figures, where there are any of such counts."""
     customer, day = key[0] or "(all)", date_of(key[1])
-    if stored.statuses.total() == stored.latencies.total():
+    if stored.statuses.total() >= stored.latencies.total():
         for figure, log, store in zip(FIGURES, counted.figures, astuple(statistics(stored)), strict=True):
             if log != store:
                 yield Difference(customer, day, figure, log, store)

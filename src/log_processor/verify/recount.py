@@ -1,10 +1,11 @@
 """Counts a log's requests anew, in SQL.
 
-These are the definitions of docs/design.md, written a second time: nothing here is shared with what is being checked.
+These are the definitions of docs/design.md, written a second time: nothing here is shared with what is being checked,
+but for the parsers of formats that are not our own, whose requests are counted here all the same.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from types import TracebackType
 from typing import Any
 
 import duckdb
+
+from request_log.requests import NONE, Parser, Rejected, Requests
 
 EVERYBODY = ""
 """Stands for all customers together: a customer has at least one character."""
@@ -104,6 +107,19 @@ CREATE OR REPLACE TABLE counted AS
 SELECT log, stretch, reason, customer, day, status, ms, sum(lines)::BIGINT AS lines FROM counted GROUP BY ALL
 """
 
+_INSERT = """
+INSERT INTO counted
+SELECT
+    $log,
+    $stretch,
+    unnest($reason::VARCHAR[]),
+    unnest($customer::VARCHAR[]),
+    unnest($day::INTEGER[]),
+    unnest($status::INTEGER[]),
+    unnest($ms::INTEGER[]),
+    unnest($lines::BIGINT[])
+"""
+
 _WANT = """
 INSERT INTO wanted
 SELECT unnest($customer::VARCHAR[]), unnest($day::INTEGER[]), unnest($log::VARCHAR[]), unnest($last_stretch::INTEGER[])
@@ -148,17 +164,22 @@ totals AS (
     GROUP BY ALL
 ),
 ranked AS (
-    SELECT *, sum(lines) OVER (PARTITION BY customer, day ORDER BY ms) AS rank_of_last
-    FROM by_ms JOIN totals USING (customer, day)
+    SELECT
+        *,
+        sum(lines) OVER (PARTITION BY customer, day) AS timed,
+        sum(lines) OVER (PARTITION BY customer, day ORDER BY ms) AS rank_of_last
+    FROM by_ms
+    WHERE ms IS NOT NULL
 ),
 latencies AS (
     SELECT
         customer,
         day,
+        any_value(timed) AS timed,
         sum(ms * lines)::BIGINT AS sum_ms,
-        min(ms) FILTER (WHERE 2 * rank_of_last >= total) AS lower_middle,
-        min(ms) FILTER (WHERE 2 * rank_of_last > total) AS upper_middle,
-        min(ms) FILTER (WHERE 100 * rank_of_last >= 99 * total) AS p99,
+        min(ms) FILTER (WHERE 2 * rank_of_last >= timed) AS lower_middle,
+        min(ms) FILTER (WHERE 2 * rank_of_last > timed) AS upper_middle,
+        min(ms) FILTER (WHERE 100 * rank_of_last >= 99 * timed) AS p99,
         map(list(ms), list(lines)) AS latencies
     FROM ranked
     GROUP BY customer, day
@@ -170,12 +191,12 @@ SELECT
     successful,
     total - successful,
     100 * successful / total,
-    sum_ms / (1000 * total),
+    sum_ms / (1000 * timed),
     (lower_middle + upper_middle) / 2000,
     p99 / 1000,
     statuses,
     latencies
-FROM totals JOIN latencies USING (customer, day)
+FROM totals LEFT JOIN latencies USING (customer, day)
 """
 
 
@@ -194,8 +215,9 @@ class Counted:
 class Recount:
     """Lines are counted here as they are read, and the counts asked for. To be closed."""
 
-    def __init__(self, folder: Path, oldest_day: int) -> None:
-        """`folder`: what does not fit into memory goes here. `oldest_day`: lines of days before are left out."""
+    def __init__(self, folder: Path, oldest_day: int, parse: Parser | None) -> None:
+        """`folder`: what does not fit into memory goes here. `oldest_day`: lines of days before are left out. `parse`:
+        of a format that is not our own."""
         config: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": MEMORY_LIMIT,
             "temp_directory": str(folder),
@@ -204,6 +226,7 @@ class Recount:
         self._database = duckdb.connect(config=config)
         self._database.execute(_TABLES)
         self._oldest_day = oldest_day
+        self._parse = parse
         self._tidy_rows = 0
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="recount")
 
@@ -264,18 +287,46 @@ class Recount:
 
     def latest_of_first(self, block: bytes) -> int | None:
         """The latest day among the first thousand requests of a part of a log; None where there is no request."""
+        if self._parse is not None:
+            requests, _ = self._parse(block + b"\n", 0, 0)
+            return int(requests.days[:FIRST_REQUESTS].max()) if requests else None
         text, _ = _decoded(block)
         rows = self._ask(_LATEST_OF_FIRST, text=text or "", oldest_day=self._oldest_day)
         day: int | None = rows[0][0]
         return day
 
     def _add(self, log: str, stretch: int, lines: bytes) -> None:
+        if self._parse is not None:
+            self._add_parsed(log, stretch, *self._parse(lines + b"\n", 0, self._oldest_day))
+            return
         text, rejected = _decoded(lines)
         if text is not None:
             self._ask(_COUNT, text=text, log=log, stretch=stretch, oldest_day=self._oldest_day)
         for reason, count in rejected.items():
             query = "INSERT INTO counted (log, stretch, reason, lines) VALUES ($log, $stretch, $reason, $lines)"
             self._ask(query, log=log, stretch=stretch, reason=reason, lines=count)
+
+    def _add_parsed(self, log: str, stretch: int, requests: Requests, rejected: Sequence[Rejected]) -> None:
+        columns = (
+            requests.customer_ids(),
+            *(c.tolist() for c in (requests.days, requests.statuses, requests.latencies)),
+        )
+        self._insert(log, stretch, Counter((None, *request) for request in zip(*columns, strict=True)))
+        self._insert(log, stretch, Counter((line.reason.value, None, None, None, None) for line in rejected))
+
+    def _insert(self, log: str, stretch: int, counts: Counter[tuple[Any, ...]]) -> None:
+        reason, customer, day, status, ms = map(list, zip(*counts, strict=True)) if counts else ([],) * 5
+        self._ask(
+            _INSERT,
+            log=log,
+            stretch=stretch,
+            reason=reason,
+            customer=customer,
+            day=day,
+            status=status,
+            ms=[value if value != NONE else None for value in ms],
+            lines=list(counts.values()),
+        )
 
     def _tidy(self) -> None:
         """Put the blocks' counts together where that makes much fewer rows of them."""
@@ -329,4 +380,4 @@ def _decoded(lines: bytes) -> tuple[str | None, Counter[str]]:
 
 def _counted(row: tuple[Any, ...]) -> tuple[RowKey, Counted]:
     customer, day, *figures, statuses, latencies = row
-    return (customer, day), Counted(tuple(figures), statuses, latencies)
+    return (customer, day), Counted(tuple(figures), statuses, latencies or {})
