@@ -35,6 +35,7 @@ remove_files() {
       remove_with_companions "$file"
     done <"$RUN_FOLDER/made"
   fi
+  ! in_project "$BACKFILL_FOLDER" || rm -rf -- "$BACKFILL_FOLDER"
   rm -rf "$RUN_FOLDER" "$LOGS_FOLDER" .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
   find src tests -type d -name __pycache__ -prune -exec rm -rf {} +
 }

@@ -60,7 +60,7 @@ main() {
   choose_mode
   obey
   # As docker-compose.yml has it.
-  [ "$mode" != docker ] || export DEAD_LETTERS_PATH=data/dead_letters.jsonl
+  [ "$mode" != docker ] || export DEAD_LETTERS_PATH=data/dead_letters.jsonl BACKFILL_FOLDER=data/backfill
   stop_earlier
   obey
   check_ports
@@ -130,6 +130,7 @@ clear_earlier() {
     ! in_project "${!variable}" || remove_with_companions "${!variable}"
   done
   [ -z "$generator" ] || remove_with_companions "$log"
+  ! in_project "$BACKFILL_FOLDER" || rm -rf -- "$BACKFILL_FOLDER"
   rm -rf "$LOGS_FOLDER"
 }
 

@@ -33,12 +33,13 @@ class Pipeline:
     def __init__(self, folder: Path, environment: dict[str, str], open_storage: Callable[[], Storage]) -> None:
         self.log = folder / "api_requests.log"
         self.output = folder / "log_processor.out"
-        self._environment = {
+        self.environment = {
             **os.environ,
             "PYTHONPATH": str(SOURCES),
             "LOG_FILE_PATH": str(self.log),
             "HEARTBEAT_PATH": str(folder / "heartbeat"),
             "DEAD_LETTERS_PATH": str(folder / "dead_letters.jsonl"),
+            "BACKFILL_FOLDER": str(folder / "backfill"),
             "STREAM_MAX_WAIT_TIME_IN_SECONDS": "0.1",
             "START_POSITION": "beginning",
             **environment,
@@ -51,7 +52,7 @@ class Pipeline:
         with self.output.open("ab") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "log_processor"],
-                env={**self._environment, **environment},
+                env={**self.environment, **environment},
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
@@ -60,7 +61,7 @@ class Pipeline:
         """Run another command of the processor to its end, beside the one that follows."""
         return subprocess.run(
             [sys.executable, "-m", "log_processor", *arguments],
-            env={**self._environment, **environment},
+            env={**self.environment, **environment},
             capture_output=True,
             text=True,
             timeout=WAIT_SECONDS,

@@ -43,6 +43,10 @@ def _run(arguments: argparse.Namespace, settings: ProcessorSettings) -> int:
             from log_processor.verify import verify
 
             return verify(settings)
+        case "backfill":
+            from log_processor.backfill import backfill
+
+            return backfill(settings, arguments.files)
     from log_processor.run import run
 
     logs.configure("log_processor", settings.logging_level, settings.logging_format)

@@ -28,8 +28,10 @@ class Collector:
     """Hands on chunks of `max_lines`, or of the lines that are there when the first has waited `max_wait` seconds, or
     when they are so long that they would fill the memory."""
 
-    def __init__(self, log_name: str, tail: Tail, max_lines: int, max_wait: float) -> None:
+    def __init__(self, log_name: str, path: str, tail: Tail, max_lines: int, max_wait: float) -> None:
+        """`path`: where the log is, for people."""
         self.log_name = log_name
+        self.path = path
         self.tail = tail
         self._max_lines = max_lines
         self._max_wait = max_wait
@@ -77,6 +79,14 @@ class Collector:
         tail = self.tail
         return Sighting(self.log_name, time.time(), tail.position, tail.size, tail.bytes_behind)
 
+    def is_done(self) -> bool:
+        """Whether nothing more can come."""
+        return False
+
+    def is_behind(self) -> bool:
+        """Whether much more waits in the file."""
+        return self.tail.bytes_behind > (CAUGHT_UP_BYTES if self._behind else BEHIND_BYTES)
+
     def _full_batches(self) -> list[int]:
         """The bytes of each batch of as many lines as one may have."""
         newlines = np.flatnonzero(np.frombuffer(self.tail.buffer, np.uint8) == ord("\n"))
@@ -104,10 +114,27 @@ class Collector:
         tail = self.tail
         gaps = tuple(tail.gaps)
         tail.gaps.clear()
-        self._behind = tail.bytes_behind > (CAUGHT_UP_BYTES if self._behind else BEHIND_BYTES)
+        self._behind = self.is_behind()
         return Chunk(
-            self.log_name, str(tail.path), start, tail.position, lines, tail.fingerprint, self._behind, overlong, gaps
+            self.log_name, self.path, start, tail.position, lines, tail.fingerprint, self._behind, overlong, gaps
         )
+
+
+class WaitingLogCollector(Collector):
+    """Of a log that does not grow any more."""
+
+    may_be_behind: bool
+    """Whether speed counts more than freshness while there is much to read."""
+
+    def collect(self, now: float) -> list[Chunk]:
+        chunks = super().collect(now)
+        return chunks or ([] if self.tail.has_grown() else self._last_of_generation())
+
+    def is_done(self) -> bool:
+        return self.tail.bytes_behind == 0
+
+    def is_behind(self) -> bool:
+        return self.may_be_behind and super().is_behind()
 
 
 class Progress:

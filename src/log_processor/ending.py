@@ -16,17 +16,17 @@ GRACE_SECONDS = 4.0
 log = logger(__name__)
 
 
-def stop_on_signals() -> threading.Event:
+def stop_on_signals(late_status: int = 0) -> threading.Event:
     """An event that SIGTERM and SIGINT set: the source then hands on what it has read, and the flow runs dry.
 
-    Where it does not within four seconds, because the store is away, the process ends all the same.
+    Where it does not within four seconds, because the store is away, the process ends all the same, with `late_status`.
     """
     stop = threading.Event()
 
     def set_stop(_signal: int, _frame: FrameType | None) -> None:
         if not stop.is_set():
             stop.set()
-            late = threading.Timer(GRACE_SECONDS, _leave_late)
+            late = threading.Timer(GRACE_SECONDS, _leave_late, [late_status])
             late.daemon = True
             late.start()
 
@@ -35,9 +35,9 @@ def stop_on_signals() -> threading.Event:
     return stop
 
 
-def _leave_late() -> None:
+def _leave_late(status: int) -> None:
     log.warning("stopped_before_all_was_stored", lines_lost=0, next="the next start reads them again")
-    leave(0)
+    leave(status)
 
 
 def leave(status: int) -> NoReturn:

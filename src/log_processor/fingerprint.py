@@ -75,7 +75,11 @@ class Fingerprint:
 
     def matches_head(self, file: int | None) -> bool:
         """Whether an open file begins like the one that this fingerprint was taken of."""
-        return self.length > 0 and file is not None and _hash(os.pread(file, self.length, 0)) == self.head
+        return file is not None and self.begins(os.pread(file, self.length, 0))
+
+    def begins(self, head: bytes) -> bool:
+        """Whether these first bytes of a file are those of the one that this fingerprint was taken of."""
+        return self.length > 0 and _hash(head[: self.length]) == self.head
 
 
 def _hash(data: bytes) -> str:

@@ -1,4 +1,4 @@
-"""All the logs that are followed, each from where the ledger is."""
+"""All the logs that are followed, and those that wait in the spool, each from where the ledger is."""
 
 import math
 import time
@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from log_processor.collector import Collector
+from log_processor.collector import Collector, WaitingLogCollector
 from log_processor.log_files import LogFiles
-from log_processor.start_position import first_row
+from log_processor.metrics import forget
+from log_processor.spool import PREFIX, Spool
+from log_processor.start_position import first_row, position_at
 from log_processor.tail import Tail
 from service.logs import logger
 from storage.contract import LedgerRow, Sighting
@@ -20,13 +22,18 @@ log = logger(__name__)
 class FollowedLogs:
     """Starts to follow the logs that `files` finds, and finds new ones later."""
 
-    def __init__(self, files: LogFiles, ledger: Sequence[LedgerRow], max_lines: int, max_wait: float) -> None:
+    def __init__(
+        self, files: LogFiles, spool: Spool, ledger: Sequence[LedgerRow], max_lines: int, max_wait: float
+    ) -> None:
         """`ledger`: the rows that the store has, of these logs and perhaps of others."""
         self._files = files
-        self._known = {row.log: row for row in ledger}
+        self._spool = spool
+        self._known = {row.log: (row.position, row.fingerprint) for row in ledger}
+        self._backfilled = [row for row in ledger if row.log.startswith(PREFIX)]
         self._max_lines = max_lines
         self._max_wait = max_wait
         self._collectors: dict[str, Collector] = {}
+        self._waiting = spool.waiting()
         self._folders: set[Path] = set()
 
     def first_rows(self, start: Literal["end", "beginning"]) -> list[LedgerRow]:
@@ -36,26 +43,56 @@ class FollowedLogs:
         A log begins where `start` says. But what a glob finds when the store has logs already is a log that came while
         nobody followed, and begins at its beginning.
         """
-        rows = [
-            first_row(name, path, "beginning" if self._known and self._files.is_from_glob(path) else start)
-            for name, path in self._files.found().items()
-            if name not in self._known
-        ]
-        self._known.update({row.log: row for row in rows})
+        has_logs = len(self._known) > len(self._backfilled)
+        rows = []
+        for name, path in self._files.found().items():
+            if name not in self._known:
+                from_start = has_logs and self._files.is_from_glob(path)
+                rows.append(first_row(name, path, "beginning" if from_start else start, self._backfilled))
+        for waiting in self._spool.waiting():
+            if waiting.name not in self._known:
+                position, fingerprint = position_at(waiting.path, waiting.begin)
+                rows.append(LedgerRow(waiting.name, waiting.origin, position, position, fingerprint))
+        self._known.update({row.log: (row.position, row.fingerprint) for row in rows})
         return rows
 
     def discover(self) -> list[Collector]:
         """Collectors of the logs that are new since the last call."""
-        new = {name: path for name, path in self._files.found().items() if name not in self._collectors}
-        for name, path in new.items():
-            row = self._known.get(name)
-            position, fingerprint = (row.position, row.fingerprint) if row else (Position(0, 0), "")
-            tail = Tail(path, position, fingerprint)
-            self._collectors[name] = Collector(name, tail, self._max_lines, self._max_wait)
-            # A link changes in the one, what it points to in the other.
-            self._folders |= {path.parent, path.resolve().parent}
-            log.info("following", log=name, path=str(path), generation=position.generation, offset=position.offset)
-        return [self._collectors[name] for name in new]
+        found = self._files.found()
+        new: list[Collector] = []
+        for name, path in found.items():
+            if name not in self._collectors:
+                tail = Tail(path, *self._known.get(name, (Position(0, 0), "")))
+                new.append(Collector(name, str(path), tail, self._max_lines, self._max_wait))
+                # A link changes in the one, what it points to in the other.
+                self._folders |= {path.parent, path.resolve().parent}
+        self._waiting = self._spool.waiting()
+        for waiting in self._waiting:
+            if waiting.name not in self._collectors:
+                tail = Tail(waiting.path, *self._known.get(waiting.name) or position_at(waiting.path, waiting.begin))
+                collector = WaitingLogCollector(waiting.name, waiting.origin, tail, self._max_lines, self._max_wait)
+                # What is followed is to be fresh.
+                collector.may_be_behind = not found
+                new.append(collector)
+        self._collectors.update({collector.log_name: collector for collector in new})
+        for added in new:
+            log.info("following", log=added.log_name, path=added.path, **added.tail.position._asdict())
+        return new
+
+    def finish(self, collector: Collector) -> None:
+        """Let go of a log that is done, and stored."""
+        tail = collector.tail
+        tail.close()
+        self._known[collector.log_name] = tail.position, tail.fingerprint
+        del self._collectors[collector.log_name]
+        self._spool.remove(collector.log_name)
+        forget(collector.log_name)
+        log.info("backfilled", log=collector.log_name, path=collector.path, bytes=tail.position.offset)
+
+    @property
+    def are_done(self) -> bool:
+        """Whether nothing is followed or waits."""
+        return not self._collectors and not self._waiting
 
     def folders(self) -> set[Path]:
         """Where the logs are."""

@@ -25,7 +25,7 @@ from log_processor.reporting import Reporter
 from log_processor.retry import until_stored
 from log_processor.uncounted import Addition, Uncounted
 from service.logs import logger
-from storage.contract import LedgerRow, PackedCounts, Storage, StoredRequests
+from storage.contract import EndedGeneration, LedgerRow, PackedCounts, Storage, StoredRequests
 from storage.counts import CountsKey, DayCounts
 from storage.text import pack
 
@@ -79,6 +79,9 @@ class LogHandler:
         self._stop = stop
         self._senders = ThreadPoolExecutor(storage.SENDERS, thread_name_prefix="sender")
         self._sending: deque[Future[Batch]] = deque()
+        """Batches that are not counted yet."""
+        self._unsent: deque[Future[Batch]] = deque()
+        """Those of them that may not be stored yet."""
         self._behind = False
         self._rows: dict[CountsKey, PackedCounts] = {}
         self._characters = 0
@@ -101,9 +104,9 @@ class LogHandler:
         store = self._storage.prepare(StoredRequests(batch.log, batch.start.generation, batch.requests))
         batch = replace(batch, requests=batch.requests.to_count())
         self._sending.append(self._senders.submit(_store, batch, store))
-        waiting = len(self._sending) - self._storage.SENDERS - BATCHES_WAITING
-        if waiting > 0:
-            wait(list(self._sending)[:waiting])
+        self._unsent.append(self._sending[-1])
+        while len(self._unsent) > self._storage.SENDERS + BATCHES_WAITING:
+            wait([self._unsent.popleft()])
 
     def epoch_wanted(self) -> bool:
         """Whether there is something to do at the end of an epoch in which no lines come."""
@@ -117,6 +120,11 @@ class LogHandler:
         """Whether the store's ledger is at the place in the log that has this fingerprint."""
         row = self._committed_rows.get(log_name)
         return row is not None and row.fingerprint == fingerprint
+
+    def is_broken_down(self, log_name: str) -> bool:
+        """Whether the store's ledger says that nothing of the log waits to be broken down."""
+        row = self._committed_rows.get(log_name)
+        return row is not None and row.pending is None
 
     def is_busy(self) -> bool:
         """Whether something waits for the end of an epoch."""
@@ -217,7 +225,8 @@ class LogHandler:
             replace(self._ledger[name], pending=self._breakdowns.pending(name)) for name in self._uncommitted_logs
         ]
         self._write(changed, ledger)
-        self._committed_rows.update({row.log: row for row in ledger})
+        self._ledger.update({row.log: replace(row, ended=()) for row in ledger})
+        self._committed_rows.update({row.log: self._ledger[row.log] for row in ledger})
         has_counts = bool(self._uncounted)
         self._uncounted.clear()
         self._uncommitted_logs.clear()
@@ -296,6 +305,7 @@ def _first_row(batch: Batch) -> LedgerRow:
 def _next_row(row: LedgerRow, batch: Batch) -> LedgerRow:
     """The ledger after a batch, which begins where the ledger ends or with a later generation."""
     begins_generation = batch.start == batch.end and batch.start.generation > row.position.generation
+    ended = (EndedGeneration(row.log, row.position, row.fingerprint),) if begins_generation else ()
     if batch.start != row.position and not begins_generation:
         raise AssertionError(f"{batch.log}: lines from {row.position} to {batch.start} did not come")
     return replace(
@@ -308,6 +318,7 @@ def _next_row(row: LedgerRow, batch: Batch) -> LedgerRow:
         rejected=Counter(row.rejected) + Counter(line.reason for line in batch.rejected),
         gaps=(row.gaps + batch.gaps)[-GAPS_KEPT:],
         newest=max(row.newest, int(batch.requests.seconds.max(initial=0))),
+        ended=row.ended + ended,
     )
 
 

@@ -68,6 +68,13 @@ def show_lag(sightings: Sequence[Sighting], committed: Mapping[str, LedgerRow]) 
         _SECONDS_BEHIND.labels(seen.log).set(max(0.0, time.time() - row.newest) if behind else 0.0)
 
 
+def forget(log: str) -> None:
+    """A log is no longer followed."""
+    for gauge in (_BYTES_BEHIND, _SECONDS_BEHIND):
+        if (log,) in {tuple(sample.labels.values()) for metric in gauge.collect() for sample in metric.samples}:
+            gauge.remove(log)
+
+
 def begin(logs: Iterable[str]) -> None:
     """Have the series of these logs begin with 0, so that their first lines are an increase."""
     for log in logs:

@@ -18,6 +18,7 @@ from log_processor.reporting import Reporter
 from log_processor.retry import until_stored
 from log_processor.settings import ProcessorSettings
 from log_processor.source import LogPartition, LogSource
+from log_processor.spool import PREFIX, Spool
 from log_processor.waiting import LONGEST_WAIT_SECONDS, waiter
 from request_log.line import SECONDS_A_DAY
 from service.logs import logger
@@ -32,18 +33,21 @@ LONGEST_WAIT_SECONDS_BUSY = 0.01
 log = logger(__name__)
 
 
-def run(settings: ProcessorSettings) -> None:
-    """Follow the logs until a signal says to end."""
-    stop = stop_on_signals()
+def run(settings: ProcessorSettings, only_backfill: bool = False) -> None:
+    """Follow the logs until a signal says to end. `only_backfill`: none of them; it ends when nothing waits to be read
+    into the store."""
+    stop = stop_on_signals(late_status=1 if only_backfill else 0)
     if settings.metrics_port:
         metrics.serve(settings.metrics_host, settings.metrics_port)
     storage = open_storage(settings)
     ledger = until_stored(storage.begin)
-    files = LogFiles(settings.patterns(), {settings.log_file_path: settings.log_name}, settings.outputs())
-    followed = FollowedLogs(files, ledger, settings.stream_max_size, settings.stream_max_wait_time_in_seconds)
+    patterns = [] if only_backfill else settings.patterns()
+    files = LogFiles(patterns, {settings.log_file_path: settings.log_name}, settings.outputs())
+    spool = Spool(settings.backfill_folder)
+    followed = FollowedLogs(files, spool, ledger, settings.stream_max_size, settings.stream_max_wait_time_in_seconds)
     new = followed.first_rows(settings.start_position)
     until_stored(partial(storage.commit, {}, new))
-    metrics.begin(row.log for row in [*ledger, *new])
+    metrics.begin(row.log for row in [*ledger, *new] if not row.log.startswith(PREFIX))
 
     def oldest_day() -> int:
         return int(time.time()) // SECONDS_A_DAY - settings.retention_days
@@ -62,11 +66,16 @@ def run(settings: ProcessorSettings) -> None:
             return 0.0
         return min(followed.due_in(), LONGEST_WAIT_SECONDS_BUSY if handler.is_busy() else LONGEST_WAIT_SECONDS)
 
+    def is_to_stop() -> bool:
+        if only_backfill and followed.are_done:
+            stop.set()
+        return stop.is_set()
+
     def partition() -> LogPartition:
         do_not_oversleep()
         interval = timedelta(milliseconds=settings.poll_interval_ms)
         waits = waiter(settings.follow, followed.folders, followed.have_grown, interval.total_seconds(), longest_wait)
-        return LogPartition(followed, waits, interval, stop.is_set, handler.epoch_wanted, handler.is_stored)
+        return LogPartition(followed, waits, interval, is_to_stop, handler)
 
     # Millions of short-lived rows and hardly a cycle: the default would look for cycles all the time.
     gc.set_threshold(200_000, 20, 100)

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 
 from log_processor.log_format import LogFormat
 from service.logs import Level, LineFormat
-from service.settings import PROJECT_ROOT, LogPath, OutputPath, can_be_a_log
+from service.settings import PROJECT_ROOT, LogPath, OutputFolder, OutputPath, can_be_a_log
 from storage.settings import StorageSettings
 
 
@@ -52,6 +52,8 @@ class ProcessorSettings(StorageSettings, LogFormat):
     dead_letters_path: OutputPath = Field(default=Path("data/dead_letters.jsonl"), validate_default=True)
     dead_letters_max_bytes: int = Field(default=16_777_216, ge=1_024)
     """At this size the file of dead letters is rotated; five are kept."""
+    backfill_folder: OutputFolder = Field(default=Path("data/backfill"), validate_default=True)
+    """Where old logs wait that are read into the store."""
     heartbeat_path: OutputPath = Field(default=Path(".run/log_processor.heartbeat"), validate_default=True)
     """The file whose time tells the health check that the processor moves on."""
     metrics_host: str = Field(default="127.0.0.1", min_length=1)
@@ -66,4 +68,4 @@ class ProcessorSettings(StorageSettings, LogFormat):
 
     def outputs(self) -> list[Path]:
         """What the processor itself writes."""
-        return [self.dead_letters_path, self.heartbeat_path, self.sqlite_path]
+        return [self.dead_letters_path, self.heartbeat_path, self.sqlite_path, self.backfill_folder]

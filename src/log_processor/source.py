@@ -13,6 +13,7 @@ from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from log_processor.chunk import Chunk
 from log_processor.collector import Collector
 from log_processor.followed_logs import FollowedLogs
+from log_processor.log_handler import LogHandler
 from log_processor.waiting import Waiter
 
 # So much an epoch may take, because its lines are held until it is stored: memory stays flat however slow the store is.
@@ -43,17 +44,13 @@ class LogPartition(StatefulSourcePartition[Chunk, None]):
         waiter: Waiter,
         poll_interval: timedelta,
         stopping: Callable[[], bool],
-        epoch_wanted: Callable[[], bool],
-        is_stored: Callable[[str, str], bool],
+        handler: LogHandler,
     ) -> None:
-        """`epoch_wanted`: whether the log handler has something to do when the epoch ends. `is_stored`: whether the
-        store's ledger is at the place in a log (its name) that has a fingerprint."""
         self._logs = logs
         self._waiter = waiter
         self._poll_interval = poll_interval
         self._stopping = stopping
-        self._epoch_wanted = epoch_wanted
-        self._is_stored = is_stored
+        self._handler = handler
         self._begun: dict[str, str] = {}
         self._collectors: list[Collector] = []
         self._next_discovery = 0.0
@@ -78,10 +75,11 @@ class LogPartition(StatefulSourcePartition[Chunk, None]):
             now = time.monotonic()
             for collector in self._collectors:
                 chunks += self._begin(collector) if self._is_beginning(collector) else collector.collect(now)
+            self._finish()
         again = bool(chunks)
         if chunks:
             self._epoch_bytes += sum(len(chunk.lines) for chunk in chunks)
-        elif not self._epoch_begun and self._epoch_wanted():
+        elif not self._epoch_begun and self._handler.epoch_wanted():
             # Bytewax tells the sink only of epochs in which something came.
             chunks = [collector.nothing() for collector in self._collectors]
         elif not self._handed_on:
@@ -107,10 +105,18 @@ class LogPartition(StatefulSourcePartition[Chunk, None]):
         for collector in self._collectors:
             collector.tail.close()
 
+    def _finish(self) -> None:
+        """Let go of the logs that are done, and stored."""
+        for collector in [collector for collector in self._collectors if collector.is_done()]:
+            name = collector.log_name
+            if self._handler.is_stored(name, collector.tail.fingerprint) and self._handler.is_broken_down(name):
+                self._logs.finish(collector)
+                self._collectors.remove(collector)
+
     def _is_beginning(self, collector: Collector) -> bool:
         """Whether a log is at the start of a generation that is not stored: nothing of it may be handed on before."""
         tail = collector.tail
-        return tail.is_beginning and not self._is_stored(collector.log_name, tail.fingerprint)
+        return tail.is_beginning and not self._handler.is_stored(collector.log_name, tail.fingerprint)
 
     def _begin(self, collector: Collector) -> list[Chunk]:
         """The chunk without lines by which the ledger comes to the start of a generation, once."""

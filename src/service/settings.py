@@ -28,6 +28,13 @@ def can_be_a_log(path: Path) -> Path:
     return path
 
 
+def _can_be_filled(folder: Path) -> Path:
+    if os.path.isfile(folder):  # noqa: PTH113
+        raise ValueError("not a folder")
+    _can_be_written(folder / "file")
+    return folder
+
+
 def _can_be_written(path: Path) -> Path:
     there = next(name for name in (path, *path.parents) if os.path.exists(name))  # noqa: PTH110
     if there != path and not there.is_dir():
@@ -45,6 +52,8 @@ LogPath = Annotated[ProjectPath, AfterValidator(can_be_a_log)]
 """A log, which need not be there; its folder has to be."""
 OutputPath = Annotated[ProjectPath, AfterValidator(_can_be_written)]
 """A file that is written, and made where it is not there, with its folders."""
+OutputFolder = Annotated[ProjectPath, AfterValidator(_can_be_filled)]
+"""A folder that is written into, and made where it is not there."""
 
 
 class Settings(BaseSettings):

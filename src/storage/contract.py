@@ -64,6 +64,15 @@ class Stretch:
 
 
 @dataclass(frozen=True, slots=True)
+class EndedGeneration:
+    """A file of a log that is read no further: through where it was read, and its fingerprint there."""
+
+    log: str
+    end: Position
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
 class LedgerRow:
     """How far we are in one log. From `first` through `position`: lines read = stored + rejected."""
 
@@ -83,6 +92,9 @@ class LedgerRow:
     """Unix time (s) of the latest request stored; 0 where there is none."""
     pending: Stretch | None = None
     """What the breakdowns lack; None: they count all that is stored."""
+    ended: tuple[EndedGeneration, ...] = ()
+    """Generations that have ended since the row before was stored: they are stored before this one, and not read with
+    it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +274,10 @@ class Storage(ABC):
     @abstractmethod
     async def progress(self) -> tuple[list[LedgerRow], list[Sighting]]:
         """The ledger, and the latest sighting of each log."""
+
+    @abstractmethod
+    async def ended_generations(self) -> list[EndedGeneration]:
+        """All files of all logs that were read and are no longer."""
 
     @abstractmethod
     async def aclose(self) -> None:

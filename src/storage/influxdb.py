@@ -33,6 +33,7 @@ from request_log.line import SECONDS_A_DAY
 from storage.changes import Changes, Commit, Mark, changes, encode_customers
 from storage.contract import (
     Breakdown,
+    EndedGeneration,
     LedgerRow,
     LoggedRequest,
     PackedCounts,
@@ -81,6 +82,7 @@ _LATEST_SLOT = "SELECT slot, holder FROM slots ORDER BY time DESC LIMIT 1"
 _HOLDER = "SELECT row FROM holder"
 _LEDGER = "SELECT row FROM ledger GROUP BY log"
 _SIGHTINGS = "SELECT row FROM sightings GROUP BY log"
+_ENDED_GENERATIONS = "SELECT row FROM ended_generations GROUP BY log"
 _IN_RANGE = "time >= $start AND time < $end"
 _BAD_REQUEST = {400, 413}
 _REFUSALS = {401, 403, 404, 422}
@@ -218,6 +220,7 @@ class InfluxStorage(Storage):
             if counts:
                 self._write([commit_line(Commit(slot, self._commits, encode_customers(counts)))])
                 self._commits += 1
+            self._write([ended_generation_line(ended) for row in ledger for ended in row.ended])
             self._write([ledger_line(row, slot) for row in ledger])
         self._replaced(map(_place, counts), slot)
 
@@ -486,6 +489,10 @@ class InfluxStorage(Storage):
         seen = (decode_sighting(unquote(row["log"]), row["row"]) for row in sightings)
         return _latest_ledger(ledger), sorted(seen, key=attrgetter("log"))
 
+    async def ended_generations(self) -> list[EndedGeneration]:
+        rows = await self._ask_async(_ENDED_GENERATIONS, {})
+        return [_ended_generation(row) for row in rows]
+
     async def aclose(self) -> None:
         await self._async_questions.aclose()
 
@@ -538,6 +545,18 @@ def breakdown_day_line(day: int, slot: int) -> bytes:
 def ledger_line(row: LedgerRow, slot: int) -> bytes:
     """The ledger of one log."""
     return f"ledger,log={tag(row.log)} row={string_field(encode_ledger(row))} {_AFTER_ALL_LINES + slot}".encode()
+
+
+def ended_generation_line(ended: EndedGeneration) -> bytes:
+    """Through where a file of a log was read, and its fingerprint there."""
+    row = f"{ended.end.offset} {ended.fingerprint}"
+    time = _AFTER_ALL_LINES + ended.end.generation
+    return f"ended_generations,log={tag(ended.log)} row={string_field(row)} {time}".encode()
+
+
+def _ended_generation(row: _Row) -> EndedGeneration:
+    offset, _, fingerprint = row["row"].partition(" ")
+    return EndedGeneration(unquote(row["log"]), Position(row["time"] - _AFTER_ALL_LINES, int(offset)), fingerprint)
 
 
 def commit_line(commit: Commit) -> bytes:

@@ -24,6 +24,7 @@ from request_log.requests import NONE, Requests
 from storage.changes import Changes, Commit, Mark, changes, encode_customers
 from storage.contract import (
     Breakdown,
+    EndedGeneration,
     LedgerRow,
     LoggedRequest,
     PackedCounts,
@@ -107,6 +108,13 @@ CREATE TABLE IF NOT EXISTS ledger (
     gaps TEXT NOT NULL,              -- JSON: [[generation, offset, reason], ...]
     newest INTEGER NOT NULL,         -- Unix time, seconds
     pending TEXT NOT NULL DEFAULT '' -- JSON: what the breakdowns lack, see text.py
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS ended_generations (
+    log TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    offset INTEGER NOT NULL,         -- how far it was read
+    fingerprint TEXT NOT NULL,
+    PRIMARY KEY (log, generation)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS sightings (
     log TEXT PRIMARY KEY,
@@ -241,6 +249,10 @@ class SqliteStorage(Storage):
                     )
                     for row in ledger
                 ),
+            )
+            connection.executemany(
+                "INSERT OR REPLACE INTO ended_generations VALUES (?, ?, ?, ?)",
+                ((ended.log, *ended.end, ended.fingerprint) for row in ledger for ended in row.ended),
             )
         del self._uncommitted[: len(batches)]
 
@@ -403,6 +415,14 @@ ORDER BY requests.time DESC, millisecond DESC, requests.id & {(1 << _OFFSET_BITS
             ]
 
         return await self._ask(ask)
+
+    async def ended_generations(self) -> list[EndedGeneration]:
+        query = "SELECT log, generation, offset, fingerprint FROM ended_generations ORDER BY log, generation"
+        rows = await self._ask(lambda connection: connection.execute(query).fetchall())
+        return [
+            EndedGeneration(log, Position(generation, offset), fingerprint)
+            for log, generation, offset, fingerprint in rows
+        ]
 
     async def aclose(self) -> None:
         return

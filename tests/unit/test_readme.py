@@ -37,6 +37,14 @@ ELSEWHERE = {
         SCRIPT_TESTS,
         "def test_a_log_of_the_users_own_is_followed_and_left_as_it_is",
     ),
+    "LOG_FILE_PATH=/var/log/nginx/access.log LOG_FORMAT=combined LOG_CUSTOMER_FROM=extra1 ./start.sh --no-generator": (
+        "tests/integration/test_log_formats.py",
+        '"LOG_FORMAT": "combined", "LOG_CUSTOMER_FROM": "extra1"',
+    ),
+    "LOG_FORMAT=combined PYTHONPATH=src .venv/bin/python -m log_processor check /var/log/nginx/access.log": (
+        "tests/integration/test_log_formats.py",
+        'pipeline.run("check", str(log)',
+    ),
     "./cleanup.sh": (".ci/run", "./cleanup.sh"),
     "./run_tests.sh": (".ci/run", "./run_tests.sh --docker"),
     "PYTHONPATH=src:tests .venv/bin/python -m torture --store sqlite --kills 100": (

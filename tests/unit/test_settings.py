@@ -78,6 +78,8 @@ BAD = [
     ("DEAD_LETTERS_MAX_BYTES", "1023", "greater than or equal to 1024"),
     ("HEARTBEAT_PATH", FOLDER, "not a regular file"),
     ("HEARTBEAT_PATH", f"{FILE}/below/heartbeat", f"{FILE} is not a folder"),
+    ("BACKFILL_FOLDER", FILE, "not a folder"),
+    ("BACKFILL_FOLDER", f"{FILE}/below", f"{FILE} is not a folder"),
     ("METRICS_PORT", "-1", "greater than or equal to 0"),
     ("METRICS_PORT", "65536", "less than or equal to 65535"),
     ("LOG_BATCH_SIZE", "0", "greater than or equal to 1"),

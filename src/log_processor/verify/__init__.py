@@ -15,10 +15,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+from log_processor.progress import Progress
 from log_processor.settings import ProcessorSettings
 from log_processor.verify.check import check
 from log_processor.verify.generations import FilesChanged
-from log_processor.verify.progress import Progress
 from storage.backend import open_storage
 from storage.contract import Storage, StorageError
 

@@ -14,10 +14,10 @@ from dataclasses import astuple, fields
 from itertools import pairwise
 from pathlib import Path
 
+from log_processor.progress import Progress
 from log_processor.verify.covered_log import CoveredLog, unchecked
 from log_processor.verify.generations import FilesChanged, Generations
 from log_processor.verify.outcome import LAST_DAY, Difference, Outcome, date_of
-from log_processor.verify.progress import Progress
 from log_processor.verify.recount import EVERYBODY, Counted, Recount, RowKey
 from request_log.line import SECONDS_A_DAY
 from request_log.requests import Parser

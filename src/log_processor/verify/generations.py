@@ -42,6 +42,11 @@ class LogFile:
         return self._file.seek(0, io.SEEK_END)
 
     @property
+    def is_to_be_read(self) -> bool:
+        """Whether the processor can read it."""
+        return not self._is_gzip
+
+    @property
     def modified(self) -> int:
         """When it was last written (Unix time, ns); gzip keeps that."""
         return os.fstat(self._file.fileno()).st_mtime_ns
@@ -125,6 +130,11 @@ class Generations:
             first = start.offset if generation == start.generation else 0
             yield self._file(generation).read(first, end.offset if generation == end.generation else None, report)
 
+    def is_to_come(self, path: Path, position: Position) -> bool:
+        """Whether a file is one that the processor reads after that of a position."""
+        later = self._files[position.generation - self.oldest + 1 :]
+        return any(file.is_to_be_read and file.path.samefile(path) for file in later)
+
     def check(self, row: LedgerRow) -> None:
         """Raise FilesChanged where the ledger's position is no longer in the file that it was in."""
         if _index_of_position(self._files, row) != row.position.generation - self.oldest:
@@ -159,7 +169,7 @@ def _open_all(path: Path, stack: ExitStack) -> list[LogFile]:
     """The log's files that have bytes, oldest first, as they are at one moment."""
     for look in range(_LOOKS):
         with rotation.opened(path) as there:
-            found, is_whole = _unbroken(there)
+            found, is_whole = _unbroken(there, path)
             try:
                 files = [LogFile(file.path, stack) for file in found]
             except FileNotFoundError:
@@ -171,16 +181,17 @@ def _open_all(path: Path, stack: ExitStack) -> list[LogFile]:
     raise FilesChanged(f"{path} is being rotated again and again.")
 
 
-def _unbroken(there: Sequence[rotation.LogFile]) -> tuple[list[rotation.LogFile], bool]:
-    """The files back to where one cannot be read or is missing, and whether those are all: what is older is not the
-    generation that its place tells."""
+def _unbroken(there: Sequence[rotation.LogFile], log: Path) -> tuple[list[rotation.LogFile], bool]:
+    """The files of the log back to where one cannot be read or is missing, and whether those are all: what is older is
+    not the generation that its place tells."""
     found: list[rotation.LogFile] = []
     later: int | None = None
     for file in reversed(there):
         if found and file.file is None and file.path.with_suffix("") == found[-1].path:
             # It is being compressed, and stands beside itself.
             continue
-        number = rotation.rotations_ago(file.path)
+        # One that was backfilled may itself be called like a rotated one.
+        number = rotation.rotations_ago(file.path) if file.path != log else None
         is_next = number is None or (number in (0, 1) if later is None else number == later + 1)
         if not is_next or (file.file is None and not _is_gzip(file.path)) or not os.access(file.path, os.R_OK):
             return found[::-1], False

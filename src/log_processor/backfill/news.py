@@ -1,0 +1,91 @@
+"""What of an old log's file is not in the store yet.
+
+A file is known by its bytes, whatever it is called, compressed or not: it holds the fingerprint of a log that was
+followed, or of a file that was backfilled, at the place through which that was read.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from math import inf
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from log_processor.fingerprint import HEAD_BYTES, Fingerprint
+from log_processor.spool import PREFIX
+from log_processor.unpacked import NoLog, unpacked
+from log_processor.verify.generations import Generations
+from storage.contract import EndedGeneration, LedgerRow
+
+_BLOCK_BYTES = 1 << 20
+
+
+class News(NamedTuple):
+    """The bytes of a file that are to be read."""
+
+    begin: int
+    end: int
+    """Exclusive."""
+    name: str | None
+    """Of the log that they go on with; None: they are a log of their own."""
+
+
+class _Read(NamedTuple):
+    """Bytes of a file that are in the store, or come into it without us."""
+
+    begin: int
+    end: float
+    log: str
+
+
+def news_of(path: Path, ledger: Mapping[str, LedgerRow], ended: Sequence[EndedGeneration]) -> News | None:
+    """What is new in a file; None where nothing is. NoLog where that cannot be told."""
+    with ExitStack() as stack:
+        for row in ledger.values():
+            log = Generations.find(row, stack) if not row.log.startswith(PREFIX) else None
+            if log is not None and path.exists() and log.is_to_come(path, row.position):
+                return None
+        file = stack.enter_context(unpacked(path))
+        size = _size(file)
+        read = sorted(_read(path, file, ledger, ended))
+    begin = 0
+    last: str | None = None
+    for known in read:
+        if known.begin > begin:
+            return News(begin, known.begin, last)
+        if known.end > begin:
+            begin, last = int(min(known.end, size)), known.log if known.log.startswith(PREFIX) else None
+    return News(begin, size, last) if begin < size else None
+
+
+def _read(
+    path: Path, file: BinaryIO, ledger: Mapping[str, LedgerRow], ended: Sequence[EndedGeneration]
+) -> Iterator[_Read]:
+    def read(length: int, start: int) -> bytes:
+        file.seek(start)
+        return file.read(length)
+
+    head = read(HEAD_BYTES, 0)
+    current = [EndedGeneration(row.log, row.position, row.fingerprint) for row in ledger.values()]
+    for known, is_current in [*((one, True) for one in current), *((one, False) for one in ended)]:
+        fingerprint = Fingerprint.decode(known.fingerprint)
+        # To go on in a compressed file takes long.
+        if not fingerprint.begins(head):
+            continue
+        if fingerprint.matches_bytes(read, known.end.offset):
+            first = ledger[known.log].first
+            begin = first.offset if known.end.generation == first.generation else 0
+            is_followed = is_current and not known.log.startswith(PREFIX)
+            yield _Read(begin, inf if is_followed else known.end.offset, known.log)
+        elif fingerprint.length == HEAD_BYTES:
+            raise NoLog(
+                f"{path} begins like what was read as log {known.log}, and is not the same, perhaps a part of it: its "
+                "lines could be counted twice."
+            )
+
+
+def _size(file: BinaryIO) -> int:
+    """Bytes, without compression."""
+    size = 0
+    while block := file.read(_BLOCK_BYTES):
+        size += len(block)
+    return size

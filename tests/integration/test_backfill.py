@@ -1,0 +1,209 @@
+"""Old logs are read into the store, each line once, beside a processor and without one."""
+
+import gzip
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import oracle
+from asking import ago, line, today
+from lines import valid_lines
+from pipeline import Pipeline
+
+LINES = valid_lines(1_000)
+on_sqlite = pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+
+
+def backfill(pipeline: Pipeline, *files: Path) -> str:
+    """What `backfill` of these files says; it must succeed, and leave nothing to be read."""
+    end = pipeline.run("backfill", *map(str, files))
+    assert end.returncode == 0, end.stdout + end.stderr
+    assert list((pipeline.log.parent / "backfill").glob("*")) == []
+    return end.stdout
+
+
+def write(path: Path, lines: bytes) -> Path:
+    path.write_bytes(gzip.compress(lines) if path.suffix == ".gz" else lines)
+    return path
+
+
+def verify(pipeline: Pipeline) -> None:
+    end = pipeline.run("verify")
+    assert end.returncode == 0, end.stdout + end.stderr
+
+
+def test_files_are_read_without_a_processor_and_twice_changes_nothing(pipeline: Pipeline, tmp_path: Path) -> None:
+    parts = [valid_lines(3_000, seed=seed, days=30) for seed in range(2)]
+    # The last line has no newline.
+    files = [write(tmp_path / "old.log.2.gz", parts[0]), write(tmp_path / "old.log.1", b"rejected\n" + parts[1][:-1])]
+    said = backfill(pipeline, *files)
+    assert said.splitlines()[-2:] == [
+        f"{files[0]}: 3,000 lines read, 3,000 stored, 0 rejected.",
+        f"{files[1]}: 3,001 lines read, 3,000 stored, 1 rejected (fields 1).",
+    ]
+    assert pipeline.stored() == oracle.days_of(b"".join(parts))
+    assert pipeline.broken_down() == oracle.breakdowns_of(b"".join(parts))
+    ledger = pipeline.ledger()
+    assert {row.path for row in ledger} == set(map(str, files))
+    verify(pipeline)
+
+    # Compressed or not, and whatever it is called.
+    copies = [write(tmp_path / "copy", parts[0]), write(tmp_path / "copy.gz", b"rejected\n" + parts[1][:-1])]
+    assert backfill(pipeline, *files, *copies) == "".join(
+        f"{file}: nothing is new in it.\n" for file in (*files, *copies)
+    )
+    assert pipeline.ledger() == ledger
+
+
+def test_what_a_log_had_before_it_was_followed_is_read_beside_the_processor(pipeline: Pipeline, tmp_path: Path) -> None:
+    rotated, before, after = (valid_lines(2_000, seed=seed, days=30) for seed in range(3))
+    write(tmp_path / "api_requests.log.1", rotated)
+    pipeline.append(before)
+    pipeline.start(START_POSITION="end")
+    pipeline.until_stored()
+    pipeline.append(after)
+    files = [pipeline.log, tmp_path / "api_requests.log.1"]
+    said = backfill(pipeline, *files)
+    assert [line.partition(": ")[2] for line in said.splitlines()[-2:]] == [
+        "2,000 lines read, 2,000 stored, 0 rejected."
+    ] * 2
+    pipeline.until(lambda: pipeline.stored() == oracle.days_of(rotated + before + after), "all is counted once")
+    pipeline.until_broken_down()
+    assert pipeline.broken_down() == oracle.breakdowns_of(rotated + before + after)
+    verify(pipeline)
+
+    # What was followed itself is not read again after its rotation, also when it has become another generation.
+    files[1].rename(tmp_path / "api_requests.log.2")
+    pipeline.log.rename(tmp_path / "api_requests.log.1")
+    pipeline.append(line(today(), "last"))
+    pipeline.until(lambda: max(row.position for row in pipeline.ledger()).generation == 1, "the rotation is seen")
+    compressed = write(tmp_path / "archived.gz", (tmp_path / "api_requests.log.1").read_bytes())
+    assert backfill(pipeline, pipeline.log, compressed) == "".join(
+        f"{file}: nothing is new in it.\n" for file in (pipeline.log, compressed)
+    )
+    pipeline.end()
+    assert backfill(pipeline, compressed) == f"{compressed}: nothing is new in it.\n"
+    assert pipeline.stored() == oracle.days_of(rotated + before + after + line(today(), "last"))
+
+
+def test_what_is_killed_goes_on_and_counts_each_line_once(pipeline: Pipeline, tmp_path: Path) -> None:
+    lines = valid_lines(60_000, days=30)
+    old = write(tmp_path / "old.log", lines)
+    command = [sys.executable, "-m", "log_processor", "backfill", str(old)]
+    environment = {**pipeline.environment, "STREAM_MAX_SIZE": "500"}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    pipeline.until(lambda: any(row.stored for row in pipeline.ledger()), "something is stored")
+    process.kill()
+    process.communicate()
+    assert 0 < sum(row.stored for row in pipeline.ledger()) < 60_000
+    # A processor that begins takes what waits, and is killed as well.
+    pipeline.start(START_POSITION="end", STREAM_MAX_SIZE="500")
+    stored = sum(row.stored for row in pipeline.ledger())
+    pipeline.until(lambda: sum(row.stored for row in pipeline.ledger()) > stored, "it goes on")
+    pipeline.close()
+    backfill(pipeline, old)
+    assert pipeline.stored() == oracle.days_of(lines)
+    verify(pipeline)
+
+
+@on_sqlite
+def test_a_rotated_file_that_the_processor_has_still_to_read_is_left_to_it(pipeline: Pipeline, tmp_path: Path) -> None:
+    parts = [valid_lines(500, seed=seed) for seed in range(3)]
+    pipeline.append(parts[0])
+    pipeline.start()
+    pipeline.until_stored()
+    pipeline.end()
+    pipeline.log.rename(tmp_path / "api_requests.log.2")
+    write(tmp_path / "api_requests.log.1", parts[1])
+    pipeline.append(parts[2])
+    files = [tmp_path / "api_requests.log.2", tmp_path / "api_requests.log.1", pipeline.log]
+    assert backfill(pipeline, *files) == "".join(f"{file}: nothing is new in it.\n" for file in files)
+    pipeline.start()
+    pipeline.until_stored(generation=2)
+    assert pipeline.stored() == oracle.days_of(b"".join(parts))
+
+
+@on_sqlite
+@pytest.mark.parametrize("start", ["beginning", "end"])
+def test_a_log_that_was_backfilled_is_followed_from_there(pipeline: Pipeline, start: str) -> None:
+    lines = valid_lines(1_000)
+    pipeline.append(lines[:20_000].rpartition(b"\n")[0] + b"\n")
+    backfill(pipeline, pipeline.log)
+    pipeline.log.write_bytes(lines)
+    pipeline.start(START_POSITION=start)
+    pipeline.until(lambda: sum(row.read for row in pipeline.ledger()) == 1_000, "all lines are read")
+    assert pipeline.stored() == oracle.days_of(lines)
+
+
+@on_sqlite
+def test_a_live_log_stays_fresh_while_old_ones_are_read(pipeline: Pipeline, tmp_path: Path) -> None:
+    pipeline.append(line(ago(1), "first"))
+    pipeline.start()
+    pipeline.until_stored()
+    old = write(tmp_path / "old.log", valid_lines(400_000, days=30))
+    command = [sys.executable, "-m", "log_processor", "backfill", str(old)]
+    process = subprocess.Popen(command, env=pipeline.environment, stdout=subprocess.DEVNULL)
+    pipeline.until(lambda: any(row.stored > 1 for row in pipeline.ledger()), "it is being read")
+    pipeline.append(line(today(), "live"))
+    pipeline.until(lambda: ("live", str(today())) in pipeline.stored(), "the live line is counted")
+    is_early = sum(row.stored for row in pipeline.ledger()) < 400_000
+    assert process.wait(timeout=60) == 0
+    assert is_early
+
+
+@on_sqlite
+def test_a_file_that_has_grown_goes_on_where_it_ended(pipeline: Pipeline, tmp_path: Path) -> None:
+    lines = valid_lines(2_000)
+    old = write(tmp_path / "old.log", lines[:50_000])
+    backfill(pipeline, old)
+    write(old, lines)
+    backfill(pipeline, old)
+    (row,) = pipeline.ledger()
+    assert row.position == (0, len(lines))
+    # Its first part ended within a line, which counts as it was then.
+    assert row.read == 2_001
+
+
+@on_sqlite
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "cannot be read: No such file or directory."),
+        (gzip.compress(LINES)[:-20], "is no whole gzip file: "),
+        (LINES[:2_000], "begins like what was read as log backfill-"),
+    ],
+    ids=["missing", "broken", "a part of one that was read"],
+)
+def test_what_cannot_be_read_right_is_refused(
+    pipeline: Pipeline, tmp_path: Path, content: bytes | None, message: str
+) -> None:
+    backfill(pipeline, write(tmp_path / "read.log", LINES))
+    ledger = pipeline.ledger()
+    other = tmp_path / "other.log"
+    if content is not None:
+        other.write_bytes(content)
+    end = pipeline.run("backfill", str(other))
+    assert end.returncode == 1
+    assert end.stdout.startswith(f"{other} {message}")
+    assert end.stdout.count("\n") == 1
+    assert end.stderr == ""
+    assert pipeline.ledger() == ledger
+
+
+@on_sqlite
+def test_a_backfill_that_is_stopped_says_that_it_goes_on(pipeline: Pipeline, tmp_path: Path) -> None:
+    lines = valid_lines(20_000, days=30)
+    old = write(tmp_path / "old.log", lines)
+    command = [sys.executable, "-m", "log_processor", "backfill", str(old)]
+    environment = {**pipeline.environment, "STREAM_MAX_SIZE": "1"}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    pipeline.until(lambda: pipeline.ledger() != [], "it has begun")
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "Stopped. What was copied is read by the next" in said or "event=stopped_before_all_was_stored" in said
+    backfill(pipeline, old)
+    assert pipeline.stored() == oracle.days_of(lines)
