@@ -103,7 +103,7 @@ class Follower:
 
     def __init__(self, path: Path, position: Position = START, fingerprint: str = "") -> None:
         self.tail = Tail(path, position, fingerprint)
-        self.collector = Collector("log", self.tail, max_lines=3, max_wait=1)
+        self.collector = Collector("log", "/log", self.tail, max_lines=3, max_wait=1)
         self._now = 0.0
         self.lines: dict[Position, Line] = {}
         self.gaps: list[Gap] = []
