@@ -3,9 +3,9 @@
 import json
 
 from request_log.json_lines import json_lines
-from request_log.line_by_line import Fields, LineByLine
+from request_log.line_by_line import FIELDS, LineByLine
 
-PARSE = LineByLine(json_lines({field: field for field in Fields._fields}), "s", None)
+PARSE = LineByLine(json_lines({field: field for field in FIELDS}), "s", None)
 
 
 def json_line(time: str, customer: str = "cust_1", path: str = "/", status: int = 200, duration: str = "") -> bytes:

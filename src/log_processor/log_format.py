@@ -8,7 +8,7 @@ from pydantic import ValidationInfo, field_validator
 from request_log import simple
 from request_log.access_log import CUSTOMER_FIELDS, combined, common
 from request_log.json_lines import json_lines
-from request_log.line_by_line import Divide, Fields, LineByLine
+from request_log.line_by_line import FIELDS, Divide, LineByLine
 from request_log.pattern import NEEDED, pattern
 from request_log.requests import Parser
 from service.settings import Settings
@@ -109,7 +109,7 @@ def _compiled(text: str) -> re.Pattern[str]:
 
 def _json_names(text: str) -> dict[str, str]:
     """Field -> what it is called."""
-    names = {field: field for field in Fields._fields}
+    names = {field: field for field in FIELDS}
     for part in filter(None, map(str.strip, text.split(","))):
         field, _, name = part.partition("=")
         if field not in names or not all(name.split(".")):

@@ -6,6 +6,7 @@ https://httpd.apache.org/docs/2.4/logs.html#accesslog and https://nginx.org/en/d
 import re
 
 from request_log.escapes import unescaped
+from request_log.fields import Cache
 from request_log.line_by_line import NOT_LOGGED, Divide, Fields
 
 CUSTOMER_FIELDS = re.compile(r"remote_addr|remote_user|referer|user_agent|extra[1-9][0-9]?")
@@ -15,8 +16,8 @@ _COMMON = rf"(?P<remote_addr>\S+) \S+ (?P<remote_user>.+?) \[(?P<time>[^\]]*)\] 
 _COMMON_LINE = re.compile(rf"{_COMMON}(?: (?P<duration>[0-9]+(?:\.[0-9]+)?|-))?")
 _COMBINED_LINE = re.compile(rf'{_COMMON} {_QUOTED} {_QUOTED}(?P<extras>(?: (?:"[^"\\]*(?:\\.[^"\\]*)*"|[0-9.]+|-))*)')
 _EXTRA = re.compile(rf"{_QUOTED}|(\S+)")
-# The request line, without its protocol where it has one.
-_REQUEST = re.compile(r"[A-Za-z!#$%&'*+.^_`|~0-9-]+ (?P<path>.+?)(?: HTTP/[0-9.]+)?")
+_METHOD = re.compile(r"[A-Za-z!#$%&'*+.^_`|~0-9-]+")
+_METHODS = Cache(lambda text: _METHOD.fullmatch(text) is not None)
 
 
 def common(customer_field: str) -> Divide:
@@ -27,7 +28,7 @@ def common(customer_field: str) -> Divide:
         if match is None:
             return None
         customer = unescaped(match[customer_field])
-        return Fields(match["time"], _logged(customer), _path(match[4]), match["status"], match["duration"] or "")
+        return match["time"], _logged(customer), _path(match[4]), match["status"], match["duration"] or ""
 
     return divide
 
@@ -42,7 +43,8 @@ def combined(customer_field: str) -> Divide:
         match = _COMBINED_LINE.fullmatch(line)
         if match is None:
             return None
-        found = _EXTRA.findall(match["extras"]) if match["extras"] else []
+        extras = match["extras"]
+        found = _EXTRA.findall(extras) if extras else []
         numbers = [number for _, number in found if number]
         if len(numbers) > 1:
             return None
@@ -52,7 +54,7 @@ def combined(customer_field: str) -> Divide:
         else:
             customer = match[group]
         duration = numbers[0] if numbers else ""
-        return Fields(match["time"], _logged(unescaped(customer)), _path(match[4]), match["status"], duration)
+        return match["time"], _logged(unescaped(customer)), _path(match[4]), match["status"], duration
 
     return divide
 
@@ -64,5 +66,8 @@ def _logged(text: str) -> str:
 
 def _path(request: str) -> str:
     """The path of a request line; empty where it is none, as when TLS is spoken to a server that does not."""
-    match = _REQUEST.fullmatch(request)
-    return unescaped(match["path"]) if match is not None else ""
+    method, _, path = request.partition(" ")
+    target, _, protocol = path.rpartition(" ")
+    if target and protocol.startswith("HTTP/"):
+        path = target
+    return unescaped(path) if _METHODS[method] else ""

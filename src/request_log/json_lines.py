@@ -6,13 +6,13 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from request_log.line_by_line import Divide, Fields
+from request_log.line_by_line import FIELDS, Divide, Fields
 
 
 def json_lines(names: Mapping[str, str]) -> Divide:
-    """Divides objects. `names`: what each of `Fields` is called; `a.b` is b in the object a, where no member is called
+    """Divides objects. `names`: what each of `FIELDS` is called; `a.b` is b in the object a, where no member is called
     so itself."""
-    paths = [names[field].split(".") for field in Fields._fields]
+    time_path, customer_path, path_path, status_path, duration_path = [names[field].split(".") for field in FIELDS]
 
     def divide(line: str) -> Fields | None:
         try:
@@ -21,8 +21,14 @@ def json_lines(names: Mapping[str, str]) -> Divide:
             return None
         if not isinstance(record, dict):
             return None
-        texts = [_text(_member(record, path)) for path in paths]
-        return None if None in texts else Fields._make(texts)
+        time = _text(_member(record, time_path))
+        customer = _text(_member(record, customer_path))
+        path = _text(_member(record, path_path))
+        status = _text(_member(record, status_path))
+        duration = _text(_member(record, duration_path))
+        if time is None or customer is None or path is None or status is None or duration is None:
+            return None
+        return time, customer, path, status, duration
 
     return divide
 
@@ -41,6 +47,8 @@ def _member(record: dict[str, Any], path: list[str]) -> Any:
 
 def _text(value: Any) -> str | None:
     """What a member says; None where it is not something that a field can be."""
+    if isinstance(value, str):
+        return value
     if isinstance(value, list) and len(value) == 1:
         # Headers are logged so, because one may come more than once.
         (value,) = value

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable
 from decimal import Decimal
-from typing import NamedTuple
 
 import numpy as np
 
@@ -16,21 +15,16 @@ NOT_LOGGED = "-"
 """Stands for a field that is empty, as in the common log format: so requests without a customer have this one."""
 # Unicode's category Cc; a newline, too, can be in a field that was written with an escape.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+# Without any of these in all its bytes, and without others than ASCII, no field of a chunk has a control character.
+_MAY_BE_CONTROL = re.compile(rb"[\x00-\x09\x0b-\x1f\x7f\\]")
 _UNITS = {"s": Decimal(1), "ms": Decimal("1e-3"), "us": Decimal("1e-6"), "ns": Decimal("1e-9")}
 _DURATION = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]+)?)(?P<unit>[mun]?s)?")
 _MICRO = str.maketrans("\u00b5\u03bc", "uu")
 
 
-class Fields(NamedTuple):
-    """The fields of a line, each as its text; empty where there is nothing."""
-
-    time: str
-    customer: str
-    path: str
-    status: str
-    duration: str
-
-
+FIELDS = ("time", "customer", "path", "status", "duration")
+Fields = tuple[str, str, str, str, str]
+"""These `FIELDS` of a line, each as its text; empty where there is nothing."""
 Divide = Callable[[str], Fields | None]
 """Finds the fields of a line; None where it is not made as the format says."""
 Row = tuple[int, int, str, str, int, str, int, int]
@@ -50,10 +44,11 @@ class LineByLine:
     def __call__(self, data: bytes, offset: int = 0, oldest_day: int = 0) -> tuple[Requests, list[Rejected]]:
         """The requests and the other lines, see `Parser`."""
         oldest = oldest_day * SECONDS_A_DAY
+        is_plain = data.isascii() and not _MAY_BE_CONTROL.search(data)
         rows: list[Row] = []
         rejected = []
         for line in data.split(b"\n")[:-1]:
-            found = self._row(line, offset, oldest)
+            found = self._row(line, offset, oldest, is_plain)
             if isinstance(found, Reason):
                 rejected.append(Rejected(offset, found, line))
             else:
@@ -61,7 +56,7 @@ class LineByLine:
             offset += len(line) + 1
         return _columns(rows), rejected
 
-    def _row(self, line: bytes, offset: int, oldest: int) -> Row | Reason:
+    def _row(self, line: bytes, offset: int, oldest: int, is_plain: bool) -> Row | Reason:
         if len(line) > MAX_LINE_BYTES:
             return Reason.TOO_LONG
         try:
@@ -75,35 +70,28 @@ class LineByLine:
         fields = self._divide(text)
         if fields is None:
             return Reason.FIELDS
-        path = fields.path or NOT_LOGGED
-        customer = self._customer(fields) or NOT_LOGGED
-        second, millisecond = MOMENTS[fields.time]
-        status = STATUSES[fields.status]
-        duration = self._durations[fields.duration]
+        time, customer, path, status_text, duration_text = fields
+        if self._customer_in_path is not None:
+            match = self._customer_in_path.search(path)
+            customer = (match[1] or "") if match else ""
+        path, customer = path or NOT_LOGGED, customer or NOT_LOGGED
+        second, millisecond = MOMENTS[time]
+        if second == INVALID:
+            return Reason.TIME
+        if not is_plain and (_CONTROL.search(customer) or _CONTROL.search(path)):
+            return Reason.CONTROL_CHARACTER
+        if not is_customer(customer):
+            return Reason.CUSTOMER
+        status = STATUSES[status_text]
+        if status == INVALID:
+            return Reason.STATUS
+        duration = self._durations[duration_text]
         latency = LATENCIES[duration] if duration else NONE
-        reason = _reason(second, customer, path, status, latency, oldest)
-        return reason or (second, millisecond, customer, path, status, duration, latency, offset)
-
-    def _customer(self, fields: Fields) -> str:
-        if self._customer_in_path is None:
-            return fields.customer
-        match = self._customer_in_path.search(fields.path)
-        return (match[1] or "") if match else ""
-
-
-def _reason(second: int, customer: str, path: str, status: int, latency: int, oldest: int) -> Reason | None:
-    """Why a line is no request, None if it is one."""
-    if second == INVALID:
-        return Reason.TIME
-    if _CONTROL.search(customer) or _CONTROL.search(path):
-        return Reason.CONTROL_CHARACTER
-    if not is_customer(customer):
-        return Reason.CUSTOMER
-    if status == INVALID:
-        return Reason.STATUS
-    if latency == INVALID:
-        return Reason.DURATION
-    return Reason.TOO_OLD if second < oldest else None
+        if latency == INVALID:
+            return Reason.DURATION
+        if second < oldest:
+            return Reason.TOO_OLD
+        return second, millisecond, customer, path, status, duration, latency, offset
 
 
 def _seconds(text: str, unit: str) -> str:

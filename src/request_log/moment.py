@@ -11,14 +11,17 @@ _MONTHS = {
     name: number
     for number, name in enumerate("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)  # noqa: SIM905
 }
-_CLOCK = r"(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})(?:[.,](?P<fraction>[0-9]+))?"
-_ZONE = r" ?(?P<zone>Z|z|UTC|GMT|[+-][0-9]{2}(?::?[0-9]{2})?)?"
-# ISO 8601 and RFC 3339; also with a space, with a comma (Python's logging), and with slashes (Go's).
+_CLOCK = r"(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})"
+# ISO 8601 and RFC 3339; also with a space, and with slashes (Go's log).
 _ISO = re.compile(
-    rf"(?P<year>[0-9]{{4}})(?P<dash>[-/])(?P<month>[0-9]{{2}})(?P=dash)(?P<day>[0-9]{{2}})(?:[Tt ]| - ){_CLOCK}{_ZONE}"
+    rf"(?P<year>[0-9]{{4}})(?P<dash>[-/])(?P<month>[0-9]{{2}})(?P=dash)(?P<day>[0-9]{{2}})(?:[Tt ]| - ){_CLOCK}"
 )
 # The common log format's, or with a space (Python's http.server, and what is made of it).
-_COMMON = re.compile(rf"(?P<day>[0-9]{{2}})/(?P<month>{'|'.join(_MONTHS)})/(?P<year>[0-9]{{4}})[: ]{_CLOCK}{_ZONE}")
+_COMMON = re.compile(rf"(?P<day>[0-9]{{2}})/(?P<month>{'|'.join(_MONTHS)})/(?P<year>[0-9]{{4}})[: ]{_CLOCK}")
+# What is common to them: the comma is of Python's logging.
+_CALENDAR = re.compile(
+    r"(?P<stamp>.+?:[0-9]{2}:[0-9]{2})(?:[.,](?P<fraction>[0-9]+))? ?(?P<zone>Z|z|UTC|GMT|[+-][0-9]{2}(?::?[0-9]{2})?)?"
+)
 _UNIX = re.compile(r"(?P<whole>[0-9]{1,20})(?:\.(?P<fraction>[0-9]+))?")
 # Of Unix time in s, ms, us and ns: each begins where the one before is past the last year.
 _UNIX_UNITS = [(10**11, 1), (10**14, 1_000), (10**17, 1_000_000), (10**20, 1_000_000_000)]
@@ -38,23 +41,28 @@ _NO_MOMENT = Moment(INVALID, NONE)
 
 
 def _moment(text: str) -> Moment:
-    if match := _ISO.fullmatch(text):
-        return _of_calendar(match, int(match["month"]))
-    if match := _COMMON.fullmatch(text):
-        return _of_calendar(match, _MONTHS[match["month"]])
+    if match := _CALENDAR.fullmatch(text):
+        second, offset = _STAMPS[match["stamp"]], _OFFSETS[match["zone"] or ""]
+        if INVALID in (second, offset):
+            return _NO_MOMENT
+        return _checked(second - offset, _millisecond(match["fraction"]))
     if match := _UNIX.fullmatch(text):
         return _of_unix(int(match["whole"]), match["fraction"])
     return _NO_MOMENT
 
 
-def _of_calendar(match: re.Match[str], month: int) -> Moment:
+def _stamp(text: str) -> int:
+    """Unix time of a date and time in UTC."""
+    match = _ISO.fullmatch(text) or _COMMON.fullmatch(text)
+    if match is None:
+        return INVALID
+    month = _MONTHS.get(match["month"]) or int(match["month"])
     day = day_of(int(match["year"]) * 10_000 + month * 100 + int(match["day"]))
     hour, minute, second = int(match["hour"]), int(match["minute"]), int(match["second"])
-    offset = _offset(match["zone"] or "")
     # A leap second is none.
-    if INVALID in (day, offset) or hour > 23 or minute > 59 or second > 59:
-        return _NO_MOMENT
-    return _checked(day * SECONDS_A_DAY + hour * 3600 + minute * 60 + second - offset, _millisecond(match["fraction"]))
+    if day == INVALID or hour > 23 or minute > 59 or second > 59:
+        return INVALID
+    return day * SECONDS_A_DAY + hour * 3600 + minute * 60 + second
 
 
 def _offset(zone: str) -> int:
@@ -89,4 +97,6 @@ def _checked(second: int, millisecond: int) -> Moment:
 _FIRST_SECOND = day_of(FIRST_YEAR * 10_000 + 101) * SECONDS_A_DAY
 _END_SECOND = (day_of(LAST_YEAR * 10_000 + 1231) + 1) * SECONDS_A_DAY
 
+_STAMPS = Cache(_stamp)
+_OFFSETS = Cache(_offset)
 MOMENTS = Cache(_moment)

@@ -3,22 +3,23 @@
 import re
 
 from request_log.escapes import unescaped
-from request_log.line_by_line import Divide, Fields
+from request_log.line_by_line import FIELDS, Divide, Fields
 
 NEEDED = ("time", "path", "status")
+_MISSING = 0
 
 
 def pattern(expression: re.Pattern[str]) -> Divide:
     """Divides lines by the groups of an expression that matches whole lines: it has those `NEEDED`, and perhaps
     `customer` and `duration`."""
-    has = [name in expression.groupindex for name in Fields._fields]
+    groups = [expression.groupindex.get(name, _MISSING) for name in FIELDS]
 
     def divide(line: str) -> Fields | None:
         match = expression.fullmatch(line)
         if match is None:
             return None
-        return Fields._make(
-            unescaped(match[name] or "") if there else "" for name, there in zip(Fields._fields, has, strict=True)
-        )
+        values = (None, *match.groups())
+        time, customer, path, status, duration = (values[group] or "" for group in groups)
+        return time, unescaped(customer), unescaped(path), status, duration
 
     return divide
