@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import astuple
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -148,7 +147,7 @@ class Pipeline:
             kinds: tuple[Kind, ...] = ("hours", "paths")
             try:
                 return {
-                    (name, (date(1970, 1, 1) + timedelta(days=day)).isoformat(), part): astuple(figures(tally))
+                    (name, (date(1970, 1, 1) + timedelta(days=day)).isoformat(), part): figures(tally)
                     for name in await storage.customer_names()
                     for kind in kinds
                     for day, rows in (await storage.breakdowns(name, kind, FIRST_DAY, LAST_DAY)).items()
@@ -168,7 +167,7 @@ class Pipeline:
             try:
                 names = [*await storage.customers(FIRST_DAY, LAST_DAY), None]
                 return {
-                    (name, (date(1970, 1, 1) + timedelta(days=day)).isoformat()): astuple(statistics(counts))
+                    (name, (date(1970, 1, 1) + timedelta(days=day)).isoformat()): statistics(counts)
                     for name in names
                     for day, counts in (await storage.days(name, FIRST_DAY, LAST_DAY)).items()
                 }

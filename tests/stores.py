@@ -8,7 +8,8 @@ from pathlib import Path
 from influxd import InfluxServer
 from log_processor.breakdowns import KINDS
 from log_processor.pending import Pending
-from request_log.simple import parse
+from request_log import simple
+from request_log.requests import NONE, Parser
 from storage.breakdowns import EMPTY
 from storage.contract import LedgerRow, Storage, StoredRequests
 from storage.counts import BreakdownKey, CountsKey, DayCounts, Position
@@ -26,9 +27,9 @@ class Store:
     open: Callable[[], Storage]
     """Opens a connection."""
 
-    def fill(self, lines: bytes) -> None:
+    def fill(self, lines: bytes, parse: Parser = simple.parse) -> None:
         """Store valid lines, as all there is of the log `log`; once only."""
-        requests, _ = parse(lines)
+        requests, _ = parse(lines, 0, 0)
         counts: dict[CountsKey, DayCounts] = {}
         for customer, day, status, latency in zip(
             requests.customer_ids(),
@@ -40,7 +41,7 @@ class Store:
             for whose in (customer, None):
                 row = counts.setdefault((whose, day), DayCounts())
                 row.statuses[status] += 1
-                row.latencies[latency] += 1
+                row.latencies.update([latency] if latency != NONE else [])
         storage = self.open()
         storage.begin()
         storage.prepare(StoredRequests("log", 0, requests))()

@@ -1,7 +1,6 @@
 """Answers, built from the counts that the store hands over."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from api.dates import DateRange, to_date
@@ -39,7 +38,7 @@ def range_statistics(
 
 
 def _figures(tally: Tally, asked: Sequence[int]) -> dict[str, Any]:
-    found = asdict(figures(tally))
+    found = figures(tally)._asdict()
     if asked:
         names = map(write_percentile, asked)
         found["percentiles"] = dict(zip(names, percentiles(tally, asked), strict=True))
@@ -87,5 +86,5 @@ def customer_list(
         complete_through=None,
         total=total,
         next_cursor=ranking.write_cursor(last) if last is not None else None,
-        customers=[CustomerStatistics(customer_id=customer, **asdict(figures[customer])) for customer in page],
+        customers=[CustomerStatistics(customer_id=customer, **figures[customer]._asdict()) for customer in page],
     )

@@ -1,6 +1,6 @@
 """What can be asked about parts of a customer's days: intervals of time, paths, and single requests."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from fastapi import HTTPException
 
@@ -45,7 +45,7 @@ class SeriesQuestion(Question):
             to_time=from_unix(times.end),
             complete_through=None,
             points=[
-                Point(start=from_unix(start), **asdict(figures(tally)))
+                Point(start=from_unix(start), **figures(tally)._asdict())
                 for start, tally in sorted(found.items())
                 if times.start <= start < times.end
             ],
@@ -111,7 +111,7 @@ class PathsQuestion(Question):
             to_date=self.dates.to_date,
             complete_through=None,
             total=len(found),
-            paths=[PathFigures(path=path, **asdict(figures(tally))) for path, tally in most[: self.limit]],
+            paths=[PathFigures(path=path, **figures(tally)._asdict()) for path, tally in most[: self.limit]],
         )
 
 

@@ -44,6 +44,8 @@ class Place(NamedTuple):
 
 
 _PLACE = TypeAdapter(Place)
+# Where those are that have no such figure, in either order.
+_LAST = 10**12
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +85,10 @@ class Ranking:
         if self.sort == "customer_id":
             return [(0, customer) for customer, _ in listed]
         value = attrgetter(_FIGURES[self.sort])
-        if self.order == "desc":
-            return [(-value(of_it), customer) for customer, of_it in listed]
-        return [(value(of_it), customer) for customer, of_it in listed]
+        sign = -1 if self.order == "desc" else 1
+        return [
+            (sign * found if (found := value(of_it)) is not None else _LAST, customer) for customer, of_it in listed
+        ]
 
     def write_cursor(self, place: Place) -> str:
         """The cursor of a place in this order."""

@@ -4,8 +4,7 @@ Both backends hand over the same integers, so their answers agree to the last di
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +23,7 @@ wide as the one before, to 100,000 s. No latency is longer than a day."""
 Number = TypeVar("Number", int, Integers)
 
 
-@dataclass(frozen=True, slots=True)
-class Statistics:
+class Statistics(NamedTuple):
     """How requests fared. Latencies in seconds, uptime in percent; None where there are no requests, or none that has a
     latency."""
 

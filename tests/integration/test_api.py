@@ -10,6 +10,7 @@ import pytest
 
 import oracle
 from asking import FIGURES, RETENTION_DAYS, ago, answer, line, response, responses, today
+from json_log import PARSE, json_line
 from lines import valid_lines
 from stores import Store
 
@@ -253,6 +254,35 @@ def test_customers_are_sorted_by_any_figure_and_equal_ones_by_their_id(listed: S
         for _, figure in SORTS
         for sign in (1, -1)
     ]
+
+
+def test_what_was_logged_without_durations_counts_and_has_no_latencies(store: Store) -> None:
+    timed = json_line(f"{today()}T12:00:00.25Z", "b", "/a", 200, "0.5")
+    untimed = b"".join(json_line(f"{today()}T12:00:01Z", customer, "/a", 500) for customer in "acd")
+    store.fill(timed + untimed, PARSE)
+    urls = [f"/customers?sort=p99&order={order}&limit=3" for order in ("asc", "desc")]
+    first, last = (answered.json() for answered in responses(store, *urls))
+    assert [customer["customer_id"] for customer in first["customers"]] == ["b", "a", "c"]
+    assert [customer["customer_id"] for customer in last["customers"]] == ["b", "a", "c"]
+    rest = answer(store, f"{urls[0]}&cursor={first['next_cursor']}")
+    assert [customer["customer_id"] for customer in rest["customers"]] == ["d"]
+
+    nothing = {"average_latency": None, "median_latency": None, "p99_latency": None}
+    for url in ("", "/customers/a"):
+        found = answer(store, f"{url or '/customers'}/stats?percentiles=50")
+        assert found["total_requests"] == (1 if url else 4)
+        assert found["percentiles"] == {"50": None if url else 0.5}
+        assert found.items() >= (nothing if url else {"p99_latency": 0.5}).items()
+    assert answer(store, "/customers/a/latencies")["bins"] == []
+    assert answer(store, "/customers/b/latencies")["total"] == 1
+    for interval in ("minute", "hour", "day"):
+        (point,) = answer(store, f"/customers/a/series?interval={interval}&from={today()}")["points"]
+        assert point.items() >= nothing.items()
+    assert answer(store, "/customers/a/paths")["paths"][0].items() >= nothing.items()
+    (of_a,) = answer(store, "/customers/a/requests")["requests"]
+    (of_b,) = answer(store, "/customers/b/requests")["requests"]
+    assert (of_a["time"], of_a["duration"]) == (f"{today()}T12:00:01Z", None)
+    assert (of_b["time"], of_b["duration"]) == (f"{today()}T12:00:00.250000Z", 0.5)
 
 
 def test_customers_are_listed_with_their_totals_in_pages(listed: Store) -> None:

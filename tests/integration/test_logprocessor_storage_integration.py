@@ -9,7 +9,6 @@ import os
 import tempfile
 import threading
 import unittest
-from dataclasses import astuple
 from datetime import date
 from pathlib import Path
 
@@ -71,7 +70,7 @@ class TestCustomerStatsIntegration(unittest.TestCase):
         await self.storage.aclose()
         return {
             customer: {
-                str(date.fromordinal(date(1970, 1, 1).toordinal() + day)): astuple(statistics(counts))
+                str(date.fromordinal(date(1970, 1, 1).toordinal() + day)): statistics(counts)
                 for day, counts in days.items()
             }
             for customer, days in stored.items()

@@ -10,7 +10,6 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import astuple, fields
 from itertools import pairwise
 from pathlib import Path
 
@@ -26,7 +25,6 @@ from storage.counts import CountsKey, DayCounts, Position
 from storage.statistics import Statistics, statistics
 from storage.text import unpack
 
-FIGURES = [figure.name for figure in fields(Statistics)]
 _NOTHING = Counted((0, 0, 0, None, None, None, None), {}, {})
 _ROWS_AT_ONCE = 50_000
 # InfluxDB, asked in the middle of a write, can answer with a point whose fields are of two writes.
@@ -152,7 +150,7 @@ def _differences(key: RowKey, counted: Counted, stored: DayCounts) -> Iterator[D
     """The counts, of latencies only the first that differs; and the figures, where there are any of such counts."""
     customer, day = key[0] or "(all)", date_of(key[1])
     if stored.statuses.total() >= stored.latencies.total():
-        for figure, log, store in zip(FIGURES, counted.figures, astuple(statistics(stored)), strict=True):
+        for figure, log, store in zip(Statistics._fields, counted.figures, statistics(stored), strict=True):
             if log != store:
                 yield Difference(customer, day, figure, log, store)
     statuses = counted.statuses.items() ^ stored.statuses.items()
