@@ -39,7 +39,7 @@ def all_examples() -> dict[str, dict[str, Any]]:
     """By the name of an operation, or the status of an error: the answer by its media type."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        patch("api.question_router.utc_today", lambda: date(2026, 11, 24)),
+        patch("api.known_questions.utc_today", lambda: date(2026, 11, 24)),
         patch("api.routes.time.time", lambda: SEEN + 0.4),
     ):
         with sqlite_store(Path(folder)) as store:

@@ -2,10 +2,8 @@
 
 import asyncio
 import re
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import date
 from functools import partial
 from hashlib import blake2b
 
@@ -14,7 +12,6 @@ from fastapi import Request, Response
 from api.customer_figures import CustomerFigures
 from api.dates import DateRange
 from api.encoding import Answer, encode
-from api.formats import Format, wanted_format
 from api.metrics import BUILT, KEPT, NOT_MODIFIED, STORE_SECONDS
 from api.questions import Question
 from api.sharing import Built, SharedQuestion
@@ -23,14 +20,10 @@ from storage.contract import Storage, StorageUnavailable
 
 _BYTES_BUILT = 32 << 20
 _BUILDING_SECONDS = 30.0
-_REQUESTS_KNOWN = 10_000
-_CHARACTERS_KNOWN = 300
 _OVERHEAD_BYTES = 1_000
+# The first of an answer's headers, which one without a body has as well.
+_OF_TAG = 3
 _QUOTED = re.compile(r'"[^"]*"')
-
-
-_Request = tuple[str, bytes, Format, date]
-"""What a question depends on: path, query, what `Accept` asks for, today."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +32,7 @@ class _Tagged:
 
     answer: Answer
     tag: str
-    headers: dict[str, str]
+    headers: list[tuple[bytes, bytes]]
 
     def __len__(self) -> int:
         return len(self.answer) + _OVERHEAD_BYTES
@@ -54,22 +47,6 @@ class Answers:
         self._storage = storage
         self._customers = CustomerFigures(storage)
         self._built: Built[_Tagged] = Built(_BYTES_BUILT, _BUILDING_SECONDS)
-        self._known: OrderedDict[_Request, Question] = OrderedDict()
-
-    def known(self, request: Request, today: date) -> Question | None:
-        """The question of a request that was answered before on this day. To read it anew would take longer than all
-        the rest of its answer."""
-        return self._known.get(_key(request, today))
-
-    async def respond_anew(self, request: Request, question: Question) -> Response:
-        """The response to a question that was read on `request.state.today`; short ones are known from here on."""
-        response = await self.respond(request, question)
-        if len(request.scope["path"]) + len(request.scope["query_string"]) > _CHARACTERS_KNOWN:
-            return response
-        self._known[_key(request, request.state.today)] = question
-        if len(self._known) > _REQUESTS_KNOWN:
-            self._known.popitem(last=False)
-        return response
 
     async def respond(self, request: Request, question: Question) -> Response:
         """The response to a question, with an answer that is built anew where the ledger has moved.
@@ -92,14 +69,15 @@ class Answers:
             raise StorageUnavailable(message) from None
         if _is_held(request, built.tag):
             NOT_MODIFIED.inc()
-            return Response(status_code=304, headers=built.headers)
+            return _Response(304, built.headers[:_OF_TAG], b"")
         how.inc()
         answer = built.answer
         complete_through = now.broken_down_through_json if question.is_broken_down else now.complete_through_json
-        headers = {**built.headers, **answer.headers}
+        body = complete_through.join(answer.parts)
+        headers = [*built.headers, (b"content-length", str(len(body)).encode())]
         if question.format == "csv":
-            headers |= _beside_csv(request, answer, complete_through)
-        return Response(complete_through.join(answer.parts), headers=headers, media_type=answer.media_type)
+            headers += _raw(_beside_csv(request, answer, complete_through))
+        return _Response(200, headers, body)
 
     async def make_list(self, dates: DateRange) -> int:
         """Make the figures of all customers over a range, for whoever asks for them later; how many customers."""
@@ -110,16 +88,28 @@ class Answers:
             answer = encode(await question.answer(self._storage, self._customers), question.format)
         tag = f'"{blake2b(repr(question).encode(), key=ledger_hash, digest_size=16).hexdigest()}"'
         # Weak: of two answers with the same one, only `complete_through` can differ.
-        return _Tagged(answer, tag, {"ETag": f"W/{tag}", "Cache-Control": "no-cache", "Vary": "Accept"})
+        headers = {"ETag": f"W/{tag}", "Cache-Control": "no-cache", "Vary": "Accept"}
+        return _Tagged(answer, tag, _raw({**headers, "Content-Type": answer.media_type, **answer.headers}))
+
+
+class _Response(Response):
+    """One whose headers are made already."""
+
+    def __init__(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+        self.status_code = status
+        # What adds to them must not add to those of the next one.
+        self.raw_headers = list(headers)
+        self.body = body
+        self.background = None
+
+
+def _raw(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(name.lower().encode(), value.encode()) for name, value in headers.items()]
 
 
 async def _progress(storage: Storage) -> Progress:
     with STORE_SECONDS.labels("progress").time():
         return await progress(storage)
-
-
-def _key(request: Request, today: date) -> _Request:
-    return request.scope["path"], request.scope["query_string"], wanted_format(request), today
 
 
 def _beside_csv(request: Request, answer: Answer, complete_through: bytes) -> dict[str, str]:
@@ -135,5 +125,8 @@ def _beside_csv(request: Request, answer: Answer, complete_through: bytes) -> di
 
 def _is_held(request: Request, tag: str) -> bool:
     """Whether the client has the answer with this tag (RFC 9110, If-None-Match)."""
-    held = ",".join(request.headers.getlist("If-None-Match"))
+    values = [value for name, value in request.scope["headers"] if name == b"if-none-match"]
+    if not values:
+        return False
+    held = b",".join(values).decode("latin-1")
     return held == "*" or tag in _QUOTED.findall(held)

@@ -14,6 +14,7 @@ from api.errors import answer_errors
 from api.events import Events
 from api.events import router as events_router
 from api.head import Head
+from api.known_questions import AnswerKnown, KnownQuestions
 from api.metrics import Measured, metrics
 from api.page import serve_page
 from api.request_id import HEADER, RequestIds
@@ -49,6 +50,7 @@ def build_app(storage: Storage, retention_days: int, cors_origins: Sequence[str]
     )
     app.state.storage = storage
     app.state.answers = Answers(storage)
+    app.state.known = KnownQuestions()
     app.state.events = Events(app.state.answers)
     app.state.retention_days = retention_days
     app.include_router(router)
@@ -57,6 +59,7 @@ def build_app(storage: Storage, retention_days: int, cors_origins: Sequence[str]
     serve_page(app)
     app.add_api_route("/metrics", metrics, include_in_schema=False)
     # The last one is the outermost.
+    app.add_middleware(AnswerKnown, known=app.state.known, answers=app.state.answers)
     app.add_middleware(Measured)
     app.add_middleware(Head)
     if cors_origins:

@@ -7,7 +7,7 @@ from fastapi import Depends, Query, Request, Response
 from api.breakdown_models import LatestRequests, Paths, Series
 from api.breakdowns import LatestRequestsQuestion, PathsQuestion, SeriesQuestion
 from api.customer_routes import about_customer
-from api.parameters import AnswerFormat, Answering, Dates, OneInQuery
+from api.parameters import AnswerFormat, Dates, OneInQuery, Respond
 from api.question_router import question_router
 from api.times import Interval, IsoTime, TimeRange, time_range
 from storage.counts import Outcome
@@ -45,33 +45,30 @@ async def _times(
 
 @about_customer(router, "series", Series, "The statistics of {} over time")
 async def series(
-    request: Request,
-    answers: Answering,
+    respond: Respond,
     times: Annotated[TimeRange, Depends(_times)],
     format: AnswerFormat,
     customer_id: OneInQuery,
 ) -> Response:
     """The figures of each minute, hour or day: up to 1,500 of them."""
-    return await answers.respond_anew(request, SeriesQuestion(format, customer_id, times))
+    return await respond(SeriesQuestion(format, customer_id, times))
 
 
 @about_customer(router, "paths", Paths, "The paths of {}")
 async def paths(
-    request: Request,
-    answers: Answering,
+    respond: Respond,
     dates: Dates,
     format: AnswerFormat,
     customer_id: OneInQuery,
     limit: Annotated[int, Query(ge=1, le=MAX_PATHS, description="How many paths at most.")] = 100,
 ) -> Response:
     """The figures of each path over the range."""
-    return await answers.respond_anew(request, PathsQuestion(format, dates, customer_id, limit))
+    return await respond(PathsQuestion(format, dates, customer_id, limit))
 
 
 @about_customer(router, "requests", LatestRequests, "The latest requests of {}")
 async def requests(
-    request: Request,
-    answers: Answering,
+    respond: Respond,
     dates: Dates,
     format: AnswerFormat,
     customer_id: OneInQuery,
@@ -81,4 +78,4 @@ async def requests(
     limit: Annotated[int, Query(ge=1, le=MAX_REQUESTS, description="How many requests at most.")] = 100,
 ) -> Response:
     """The requests themselves, as they were logged."""
-    return await answers.respond_anew(request, LatestRequestsQuestion(format, dates, customer_id, status, limit))
+    return await respond(LatestRequestsQuestion(format, dates, customer_id, status, limit))

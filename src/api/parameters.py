@@ -1,8 +1,9 @@
 """What a request can say: parameters of its query and path, read and checked; and what answers it."""
 
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
-from fastapi import Depends, Path, Query, Request
+from fastapi import Depends, Path, Query, Request, Response
 from fastapi.openapi.models import Example
 
 from api.answering import Answers
@@ -10,6 +11,7 @@ from api.dates import DateRange, IsoDate, date_range
 from api.formats import Format, wanted_format
 from api.paging import MAX_CURSOR, Order, Place, Ranking, Sort
 from api.percentiles import PATTERN, read_percentiles
+from api.questions import Question
 from storage.contract import Storage
 
 MAX_PAGE = 500
@@ -25,6 +27,17 @@ async def _storage(request: Request) -> Storage:
 async def _answers(request: Request) -> Answers:
     answers: Answers = request.app.state.answers
     return answers
+
+
+async def _respond(request: Request) -> Callable[[Question], Awaitable[Response]]:
+    answers, known = request.app.state.answers, request.app.state.known
+
+    async def respond(question: Question) -> Response:
+        response: Response = await answers.respond(request, question)
+        known.keep(request, question)
+        return response
+
+    return respond
 
 
 async def _dates(
@@ -114,6 +127,8 @@ async def _one_or_all(
 
 Store = Annotated[Storage, Depends(_storage)]
 Answering = Annotated[Answers, Depends(_answers)]
+Respond = Annotated[Callable[[Question], Awaitable[Response]], Depends(_respond)]
+"""Gives the response to a question; the same request is known from then on."""
 Dates = Annotated[DateRange, Depends(_dates)]
 AnswerFormat = Annotated[Format, Depends(_format)]
 AskedPercentiles = Annotated[tuple[int, ...], Depends(_percentiles)]

@@ -7,15 +7,12 @@ from typing import Any
 from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.routing import APIRoute
 
-from api.answering import Answers
-from api.dates import utc_today
-
 MAX_URL = 8_000
 """Characters of path and query: three times as many as the longest that make sense."""
 
 
 class _Route(APIRoute):
-    """Answers a request that is known without reading its parameters again."""
+    """Takes no request that is too long."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         read = super().get_route_handler()
@@ -23,10 +20,7 @@ class _Route(APIRoute):
         async def handle(request: Request) -> Response:
             if len(request.scope["raw_path"]) + len(request.scope["query_string"]) > MAX_URL:
                 raise HTTPException(414, f"The path and the query are longer than {MAX_URL} characters")
-            answers: Answers = request.app.state.answers
-            request.state.today = today = utc_today()
-            question = answers.known(request, today)
-            return await (answers.respond(request, question) if question is not None else read(request))
+            return await read(request)
 
         return handle
 

@@ -2,7 +2,7 @@
 
 import time
 
-from fastapi import Request, Response
+from fastapi import Response
 
 from api.customer_routes import about_customer
 from api.documentation import AWAY, listing, service
@@ -14,6 +14,7 @@ from api.parameters import (
     AskedPercentiles,
     Dates,
     OneOrAll,
+    Respond,
     Store,
 )
 from api.question_router import question_router
@@ -31,43 +32,37 @@ router = question_router()
     responses=listing("customers"),
 )
 async def customers(
-    request: Request,
-    answers: Answering,
+    respond: Respond,
     dates: Dates,
     format: AnswerFormat,
     page: AskedPage,
 ) -> Response:
     """Every customer that has requests in the range, with the figures over the range, sorted and in pages."""
-    return await answers.respond_anew(request, CustomersQuestion(format, dates, *page))
+    return await respond(CustomersQuestion(format, dates, *page))
 
 
 @about_customer(router, "stats", Statistics, "The statistics of {}")
 async def stats(
-    request: Request,
-    answers: Answering,
+    respond: Respond,
     dates: Dates,
     percentiles: AskedPercentiles,
     format: AnswerFormat,
     customer_id: OneOrAll,
 ) -> Response:
     """The figures over the range and of each of its days. Zeros and nulls where there are no requests in the range."""
-    return await answers.respond_anew(request, StatisticsQuestion(format, dates, customer_id, percentiles))
+    return await respond(StatisticsQuestion(format, dates, customer_id, percentiles))
 
 
 @about_customer(router, "status-codes", StatusCodes, "The HTTP statuses of {}")
-async def status_codes(
-    request: Request, answers: Answering, dates: Dates, format: AnswerFormat, customer_id: OneOrAll
-) -> Response:
+async def status_codes(respond: Respond, dates: Dates, format: AnswerFormat, customer_id: OneOrAll) -> Response:
     """How many requests of the range had which HTTP status."""
-    return await answers.respond_anew(request, StatusCodesQuestion(format, dates, customer_id))
+    return await respond(StatusCodesQuestion(format, dates, customer_id))
 
 
 @about_customer(router, "latencies", Latencies, "The distribution of the latencies of {}")
-async def latencies(
-    request: Request, answers: Answering, dates: Dates, format: AnswerFormat, customer_id: OneOrAll
-) -> Response:
+async def latencies(respond: Respond, dates: Dates, format: AnswerFormat, customer_id: OneOrAll) -> Response:
     """How many requests of the range took how long, in bins that suit a logarithmic scale."""
-    return await answers.respond_anew(request, LatenciesQuestion(format, dates, customer_id))
+    return await respond(LatenciesQuestion(format, dates, customer_id))
 
 
 @router.get(

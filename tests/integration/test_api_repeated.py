@@ -187,7 +187,7 @@ def test_a_question_means_other_days_after_midnight(store: Store, monkeypatch: p
     async def ask() -> None:
         async with api(store.open()) as client:
             before = [await client.get(url) for url in URLS]
-            monkeypatch.setattr("api.question_router.utc_today", lambda: today + timedelta(days=1))
+            monkeypatch.setattr("api.known_questions.utc_today", lambda: today + timedelta(days=1))
             after = [await client.get(url) for url in URLS]
             assert {answer.json()["to_date"] for answer in before} == {str(today)}
             assert {answer.json()["to_date"] for answer in after} == {str(today + timedelta(days=1))}
