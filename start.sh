@@ -241,8 +241,10 @@ await() {
 
 # Print the service that has ended since it was started, though it should not. Fails where none has.
 ended_service() {
-  local name
-  for name in log_processor api; do
+  local name names=(log_processor api)
+  # It ends when it has written all that it is to write.
+  [ -z "$generator" ] || [ -s "$log" ] || names+=(log_generator)
+  for name in "${names[@]}"; do
     if [ "$mode" = docker ]; then
       [ "$(docker inspect --format '{{.RestartCount}}' "$name")" != 0 ]
     else

@@ -26,7 +26,7 @@ async def _times(
         Query(
             alias="from",
             description="From the interval that this time is in; it is in UTC where it names no zone. Left out: the "
-            "last day of minutes, the last seven days of hours, all that is kept of days.",
+            "last day of minutes, the last seven days of hours, all days that are kept.",
             examples=["2026-11-24T13:00:00Z"],
         ),
     ] = None,

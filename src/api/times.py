@@ -16,7 +16,7 @@ Interval = Literal["minute", "hour", "day"]
 SECONDS: dict[Interval, int] = {"minute": 60, "hour": 3_600, "day": 86_400}
 MOST_POINTS = 1_500
 # What is answered where `from` is left out: so many days, today included.
-_DEFAULT_DAYS: dict[Interval, int | None] = {"minute": 1, "hour": 7, "day": None}
+_DEFAULT_DAYS: dict[Interval, int] = {"minute": 1, "hour": 7, "day": MOST_POINTS}
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _ISO_TIME = re.compile(r"\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:\d{2})?)?", re.ASCII)
 
@@ -57,9 +57,9 @@ def time_range(
 ) -> TimeRange:
     """The intervals from `start` to `end`, those that these times lie in included.
 
-    `end` None: when today ends. `start` None: when the last day begins, or six days before that, or all that is kept,
-    by the interval. What is not kept, or after today, is left out. A `start` in the future or not before `end`, and
-    more than `MOST_POINTS` intervals, are refused with RequestValidationError.
+    `end` None: when today ends. `start` None: when the last day begins, or six days before that, or as many days as can
+    be asked for, by the interval. What is not kept, or after today, is left out. A `start` in the future or not before
+    `end`, and more than `MOST_POINTS` intervals, are refused with RequestValidationError.
     """
     step = SECONDS[interval]
     tomorrow = (to_day(today) + 1) * SECONDS["day"]
@@ -69,11 +69,10 @@ def time_range(
     if start is not None and end is not None and _unix(end) <= _unix(start):
         raise refusal("to", end, f"to is not after from, {start.isoformat()}")
     last = min(-(-_unix(end) // step) * step, tomorrow) if end is not None else tomorrow
-    days = _DEFAULT_DAYS[interval]
     if start is not None:
         first = _unix(start) // step * step
     else:
-        first = oldest if days is None else ((last - 1) // SECONDS["day"] - days + 1) * SECONDS["day"]
+        first = ((last - 1) // SECONDS["day"] - _DEFAULT_DAYS[interval] + 1) * SECONDS["day"]
     first = min(max(first, oldest), last)
     if last - first > MOST_POINTS * step:
         points = (last - first) // step

@@ -22,6 +22,31 @@ def test_a_question_that_takes_sqlite_too_long_is_given_up(store: Store, monkeyp
     assert refused.json()["detail"] == "SQLite store requests.sqlite: no answer within 0 s"
 
 
+@pytest.mark.parametrize(
+    ("url", "name", "said"),
+    [
+        (
+            "/customers/cust_1/stats?fromdate=2026-01-01",
+            "fromdate",
+            "allowed are format, from_date, percentiles, to_date",
+        ),
+        ("/customers/cust_1/series?from_date=2026-01-01", "from_date", "allowed are format, from, interval, to"),
+        (
+            "/customers/paths?customer_id=cust_1&page=2",
+            "page",
+            "allowed are customer_id, format, from_date, limit, to_date",
+        ),
+        ("/status?verbose=1", "verbose", "there are none"),
+    ],
+)
+def test_a_parameter_that_there_is_not_is_refused(store: Store, url: str, name: str, said: str) -> None:
+    refused = response(store, url)
+    assert refused.status_code == 422
+    (problem,) = refused.json()["detail"]
+    assert problem["loc"] == ["query", name]
+    assert problem["msg"] == f"There is no such parameter: {said}"
+
+
 def test_an_answer_that_takes_too_long_is_not_waited_for(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("api.answering._BUILDING_SECONDS", 0.0)
     refused = response(store, "/customers")

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.dates import date_range, to_date, to_day
+from api.times import MOST_POINTS, time_range
 
 TODAY = date(2026, 11, 24)
 OLDEST = date(2026, 10, 10)  # 45 days before
@@ -83,3 +84,10 @@ def test_the_days_are_those_that_were_asked_for_and_are_kept(
 def test_a_day_is_a_date(value: date) -> None:
     assert to_date(to_day(value)) == value
     assert to_day(date(1970, 1, 2)) == 1
+
+
+def test_as_many_days_as_can_be_asked_for_where_more_are_kept() -> None:
+
+    times = time_range("day", None, None, TODAY, 3_650)
+    assert len(times.days) == MOST_POINTS
+    assert times.days[-1] == to_day(TODAY)
