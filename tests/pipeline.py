@@ -21,7 +21,7 @@ from storage.tally import Tally
 
 SOURCES = Path(__file__).parents[1] / "src"
 WAIT_SECONDS = 60.0
-TALLIES: dict[Kind, Callable[[list[Breakdown]], Mapping[Any, Tally]]] = {
+TALLIES: dict[Kind, Callable[[list[Breakdown], str], Mapping[Any, Tally]]] = {
     "hours": tallies_of_hours,
     "paths": tallies_of_paths,
 }
@@ -150,7 +150,7 @@ class Pipeline:
                     for name in await storage.customer_names()
                     for kind in kinds
                     for day, rows in (await storage.breakdowns(name, kind, FIRST_DAY, LAST_DAY)).items()
-                    for part, tally in TALLIES[kind](rows).items()
+                    for part, tally in TALLIES[kind](rows, name).items()
                 }
             finally:
                 await storage.aclose()

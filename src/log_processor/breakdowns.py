@@ -126,10 +126,10 @@ class Breakdowns:
         while time.monotonic() < began + SLICE_SECONDS and characters < SLICE_CHARACTERS and not is_last:
             groups = list(islice(self._groups, GROUPS_A_READ))
             is_last = len(groups) < GROUPS_A_READ
-            self._read([BreakdownKey(group.customer, group.day, kind) for group in groups for kind in KINDS])
+            self._read([BreakdownKey(group.number, group.day, kind) for group in groups for kind in KINDS])
             for group in groups:
                 for kind in KINDS:
-                    key = BreakdownKey(group.customer, group.day, kind)
+                    key = BreakdownKey(group.number, group.day, kind)
                     *full, changed[key] = pending.add(group, kind, self._rows[key])
                     for row in full:
                         until_stored(partial(self._storage.write_breakdowns, {key: row}))

@@ -15,7 +15,18 @@ from numpy.typing import NDArray
 
 from log_processor.columns import join
 from request_log.parser import Requests
-from storage.breakdowns import LATENCY_BITS, MOST_PATHS, OTHER, STATUS_BITS, decode_names, encode_names
+from storage.breakdowns import (
+    EMPTY,
+    GROUPS,
+    LATENCY_BITS,
+    MOST_PATHS,
+    OTHER,
+    PART_BITS,
+    STATUS_BITS,
+    decode_names,
+    encode_names,
+    group_of,
+)
 from storage.contract import Breakdown, Stretch
 from storage.counts import Kind, Position
 from storage.line_protocol import CELL_BYTES
@@ -31,9 +42,10 @@ _OFFSET_BITS = 48
 
 
 class Group(NamedTuple):
-    """The requests of one customer's one day."""
+    """The requests of one group of customers on one day."""
 
-    customer: str
+    number: int
+    """See storage.breakdowns."""
     day: int
     requests: slice
 
@@ -69,6 +81,7 @@ class Pending:
         self._paths: defaultdict[str, int] = defaultdict(count().__next__)
         self._parts: list[_Columns] = []
         self._sorted: _Columns | None = None
+        self._names: list[str] = []
         self._templates: list[str] = []
 
     @property
@@ -103,14 +116,15 @@ class Pending:
         self.end = end
 
     def groups(self) -> Iterator[Group]:
-        """All of them by customer and day; from here on nothing more is taken in."""
-        self._templates = list(self._paths)
+        """All of them by day and group of customers; from here on nothing more is taken in."""
+        self._names, self._templates = list(self._customers), list(self._paths)
         columns = join(self._parts)
         of_customers, hours, *_ = columns
         days = hours // 24
         first = int(days.min())
         # By days, for a question to the store is about one.
-        keys = (days - first) * np.int64(len(self._customers)) + of_customers
+        groups = np.array(list(map(group_of, self._names)), np.int64)
+        keys = (days - first) * np.int64(GROUPS) + groups[of_customers]
         del of_customers, hours, days
         if int(keys.max()) < 1 << 16:
             # Ten times as fast.
@@ -125,10 +139,9 @@ class Pending:
         return self._groups(first, keys[starts], np.append(starts, len(keys)))
 
     def _groups(self, first_day: int, keys: Integers, bounds: Integers) -> Iterator[Group]:
-        names = list(self._customers)
         for place, key in enumerate(keys):
-            day, customer = divmod(int(key), len(names))
-            yield Group(names[customer], first_day + day, slice(int(bounds[place]), int(bounds[place + 1])))
+            day, number = divmod(int(key), GROUPS)
+            yield Group(number, first_day + day, slice(int(bounds[place]), int(bounds[place + 1])))
 
     def add(self, group: Group, kind: Kind, row: Breakdown) -> list[Breakdown]:
         """The row with the group's requests, but without those that are already counted there; behind it, where it
@@ -146,9 +159,7 @@ class Pending:
         if characters_of(added) <= MOST_CHARACTERS:
             return [added]
         if row.latencies != NO_COUNTS:
-            return self._add(
-                columns, through, kind, row._replace(segment=row.segment + 1, statuses=NO_COUNTS, latencies=NO_COUNTS)
-            )
+            return self._add(columns, through, kind, _continued(row))
         half = len(columns.positions) // 2
         *rows, last = self._add(columns.select(slice(half)), self._begin(columns.positions[half]), kind, row)
         later = self._add(columns.select(slice(half, None)), through, kind, last)
@@ -158,31 +169,29 @@ class Pending:
         row = row._replace(applied=_applied_through(row.applied, self.log, through))
         if not len(columns.hours):
             return row
-        if kind == "hours":
-            parts = (columns.hours % 24).astype(np.int64)
-        else:
-            parts, names = self._places(columns.paths, decode_names(row.names))
-            row = row._replace(names=encode_names(names))
+        names = decode_names(row.names)
+        parts = self._parts_of(columns, kind, names)
         return row._replace(
+            names=encode_names(names),
             statuses=_counted(row.statuses, (parts << STATUS_BITS) | columns.statuses),
             latencies=_counted(row.latencies, (parts << LATENCY_BITS) | columns.latencies),
         )
 
-    def _places(self, paths: NDArray[np.int32], names: list[str]) -> tuple[Integers, list[str]]:
-        """The places of paths in the names of a row, and these names with the new ones, in the order in which they
-        came."""
-        known = {name: place for place, name in enumerate(names)}
-        numbers = paths.tolist()
-        places: dict[int, int] = {}
+    def _parts_of(self, columns: _Columns, kind: Kind, names: dict[str, list[str]]) -> Integers:
+        """Of each request the customer's place and the part, in one integer. `names`: of the row; those that are new
+        are added, in the order in which they came."""
+        span, parts = (24, columns.hours % 24) if kind == "hours" else (len(self._templates), columns.paths)
+        numbers = (columns.customers * np.int64(span) + parts).tolist()
+        places = {name: place for place, name in enumerate(names)}
+        together: dict[int, int] = {}
         for number in dict.fromkeys(numbers):
-            name = self._templates[number]
-            if name not in known and len(names) < MOST_PATHS:
-                known[name] = len(names)
-                names.append(name)
-            places[number] = known.get(name, MOST_PATHS)
-        if len(names) == MOST_PATHS and MOST_PATHS in places.values():
-            names.append(OTHER)
-        return np.fromiter(map(places.__getitem__, numbers), np.int64, len(numbers)), names
+            customer, part = divmod(number, span)
+            name = self._names[customer]
+            own = names.setdefault(name, [])
+            if kind == "paths":
+                part = _place_among(own, self._templates[part])
+            together[number] = places.setdefault(name, len(places)) << PART_BITS | part
+        return np.fromiter(map(together.__getitem__, numbers), np.int64, len(numbers))
 
     def _place(self, generation: int, offsets: "Integers | int") -> Integers:
         """Positions, in one integer each."""
@@ -193,6 +202,24 @@ class Pending:
         the store has it some bytes later."""
         generation, offset = divmod(int(place), 1 << _OFFSET_BITS)
         return Position(self.start.generation + generation, offset // CELL_BYTES * CELL_BYTES)
+
+
+def _continued(row: Breakdown) -> Breakdown:
+    """The row that continues this one, with the same names: what was `(other)` stays so. Only where the names leave no
+    room for counts it begins without."""
+    names = row.names if len(row.names) <= MOST_CHARACTERS // 2 else EMPTY.names
+    return row._replace(segment=row.segment + 1, names=names, statuses=NO_COUNTS, latencies=NO_COUNTS)
+
+
+def _place_among(paths: list[str], path: str) -> int:
+    """The place of a path among those of a customer, to which it is added if it is new."""
+    if path not in paths[:MOST_PATHS]:
+        if len(paths) == MOST_PATHS:
+            paths.append(OTHER)
+        if len(paths) > MOST_PATHS:
+            return MOST_PATHS
+        paths.append(path)
+    return paths.index(path)
 
 
 def _counted(text: str, values: Integers) -> str:

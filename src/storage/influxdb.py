@@ -30,6 +30,7 @@ from influxdb_client.client.write_api import SYNCHRONOUS
 from influxdb_client.rest import ApiException
 
 from request_log.line import SECONDS_A_DAY
+from storage.breakdowns import group_of
 from storage.changes import Changes, Commit, Mark, changes, encode_customers
 from storage.contract import (
     Breakdown,
@@ -182,7 +183,9 @@ class InfluxStorage(Storage):
         for day, tags in by_day.items():
             for first in range(0, len(tags), _KEYS_A_QUESTION):
                 # In the order of time: the highest slot of a customer is the last.
-                for row in self._ask(*_rows_of(tags[first : first + _KEYS_A_QUESTION], day, day)):
+                for row in self._ask(
+                    *_rows_of("customer_day", "customer", tags[first : first + _KEYS_A_QUESTION], day, day)
+                ):
                     key = (unquote(row["customer"]), day)
                     found[key] = _counts(self._to_replace(_place(key), row))
         return found
@@ -190,17 +193,15 @@ class InfluxStorage(Storage):
     def read_breakdowns(self, keys: Collection[BreakdownKey]) -> dict[BreakdownKey, Breakdown]:
         found: dict[BreakdownKey, Breakdown] = {}
         by_day: dict[int, dict[str, None]] = {}
-        for customer, day, _ in keys:
-            by_day.setdefault(day, {})[tag(customer)] = None
+        for group, day, _ in keys:
+            by_day.setdefault(day, {})[str(group)] = None
         for day, of_day in by_day.items():
-            tags = list(of_day)
-            for first in range(0, len(tags), _KEYS_A_QUESTION):
+            groups = list(of_day)
+            for first in range(0, len(groups), _KEYS_A_QUESTION):
                 # Segments come in the order of their names, and each in the order of time.
-                query = _rows_of(
-                    tags[first : first + _KEYS_A_QUESTION], day, day, "customer_breakdown", "kind, segment"
-                )
+                query = _rows_of("breakdowns", "customers", groups[first : first + _KEYS_A_QUESTION], day, day)
                 for row in self._ask(*query):
-                    key = BreakdownKey(unquote(row["customer"]), day, row["kind"])
+                    key = BreakdownKey(int(row["customers"]), day, row["kind"])
                     breakdown = _breakdown(row)
                     if key in keys and (key not in found or breakdown.segment >= found[key].segment):
                         found[key] = breakdown
@@ -381,7 +382,7 @@ class InfluxStorage(Storage):
         query = "SELECT row FROM all_day, breakdown_day, ledger"
         times = [divmod(row["time"], _DAY) for row in self._ask(query, {})]
         for day in {day for day, of_row in times if of_row > slot}:
-            for measurement in ("all_day", "customer_day", "breakdown_day", "customer_breakdown", "ledger", "commits"):
+            for measurement in ("all_day", "customer_day", "breakdown_day", "breakdowns", "ledger", "commits"):
                 self._delete(f'_measurement="{measurement}"', day * _DAY + slot + 1, (day + 1) * _DAY - 1)
 
     def _delete(self, series: str, first: int, last: int) -> None:
@@ -427,8 +428,8 @@ class InfluxStorage(Storage):
         return {row["time"] // _DAY: _counts(row["row"]) for row in rows}
 
     async def breakdowns(self, customer: str, kind: Kind, first: int, last: int) -> dict[int, list[Breakdown]]:
-        query = f"SELECT row FROM customer_breakdown WHERE customer = $customer AND kind = $kind AND {_IN_RANGE}"
-        parameters = {**_range(first, last), "customer": tag(customer), "kind": kind}
+        query = f"SELECT row FROM breakdowns WHERE customers = $customers AND kind = $kind AND {_IN_RANGE}"
+        parameters = {**_range(first, last), "customers": str(group_of(customer)), "kind": kind}
         found: dict[int, dict[int, Breakdown]] = {}
         for row in await self._ask_async(f"{query} GROUP BY segment", parameters):
             # In the order of time: the highest slot of a segment is the last.
@@ -471,7 +472,7 @@ class InfluxStorage(Storage):
     async def packed_customers(self, customers: Sequence[str], first: int, last: int) -> dict[str, list[PackedCounts]]:
         found: dict[str, dict[int, PackedCounts]] = {}
         # In the order of time: the highest slot of a day is the last.
-        for row in await self._ask_async(*_rows_of(list(map(tag, customers)), first, last)):
+        for row in await self._ask_async(*_rows_of("customer_day", "customer", list(map(tag, customers)), first, last)):
             days = found.setdefault(unquote(row["customer"]), {})
             days[row["time"] // _DAY] = _counts(row["row"])
         return {customer: list(days.values()) for customer, days in found.items()}
@@ -519,9 +520,9 @@ def _counts(row: str) -> PackedCounts:
 
 
 def breakdown_line(key: BreakdownKey, breakdown: Breakdown, slot: int) -> bytes:
-    """A row of a customer's day, broken down."""
+    """A row of a group's day, broken down."""
     segment, *texts = breakdown
-    series = f"customer_breakdown,customer={tag(key.customer)},kind={key.kind},segment={segment}"
+    series = f"breakdowns,customers={key.group},kind={key.kind},segment={segment}"
     # `applied` alone may have spaces.
     return f"{series} row={string_field(' '.join(texts))} {key.day * _DAY + slot}".encode()
 
@@ -584,19 +585,18 @@ def _place(key: CountsKey) -> _Place:
 
 
 def _place_of_breakdown(key: BreakdownKey, segment: int) -> _Place:
-    series = f'_measurement="customer_breakdown" AND customer="{tag(key.customer)}"'
+    series = f'_measurement="breakdowns" AND customers="{key.group}"'
     return _Place(f'{series} AND kind="{key.kind}" AND segment="{segment}"', key.day)
 
 
 def _rows_of(
-    tags: Sequence[str], first: int, last: int, measurement: str = "customer_day", also_by: str = ""
+    measurement: str, by: str, values: Sequence[str], first: int, last: int
 ) -> tuple[str, dict[str, int | str]]:
-    """The question for the rows of these customers in a range of days, and its parameters. `also_by`: further tags that
-    tell rows apart."""
-    named = {f"c{i}": name for i, name in enumerate(tags)}
-    one_of_them = " OR ".join(f"customer = ${name}" for name in named)
-    grouping = f"customer, {also_by}" if also_by else "customer"
-    query = f"SELECT row FROM {measurement} WHERE ({one_of_them}) AND {_IN_RANGE} GROUP BY {grouping}"
+    """The question for the rows in a range of days of which the tag `by` has one of these values, and its
+    parameters."""
+    named = {f"v{i}": value for i, value in enumerate(values)}
+    one_of_them = " OR ".join(f"{by} = ${name}" for name in named)
+    query = f"SELECT row FROM {measurement} WHERE ({one_of_them}) AND {_IN_RANGE} GROUP BY *"
     return query, {**_range(first, last), **named}
 
 
