@@ -17,7 +17,6 @@ from log_processor.columns import join
 from request_log.parser import Requests
 from storage.breakdowns import (
     EMPTY,
-    GROUPS,
     LATENCY_BITS,
     MOST_PATHS,
     OTHER,
@@ -123,8 +122,8 @@ class Pending:
         days = hours // 24
         first = int(days.min())
         # By days, for a question to the store is about one.
-        groups = np.array(list(map(group_of, self._names)), np.int64)
-        keys = (days - first) * np.int64(GROUPS) + groups[of_customers]
+        numbers, groups = np.unique([group_of(name) for name in self._names], return_inverse=True)
+        keys = (days - first) * np.int64(len(numbers)) + groups[of_customers]
         del of_customers, hours, days
         if int(keys.max()) < 1 << 16:
             # Ten times as fast.
@@ -136,12 +135,12 @@ class Pending:
         self._sorted = _Columns._make(columns)
         keys = keys[order].astype(np.int64)
         starts = np.flatnonzero(np.diff(keys, prepend=-1))
-        return self._groups(first, keys[starts], np.append(starts, len(keys)))
+        return self._groups(first, numbers.tolist(), keys[starts], np.append(starts, len(keys)))
 
-    def _groups(self, first_day: int, keys: Integers, bounds: Integers) -> Iterator[Group]:
+    def _groups(self, first_day: int, numbers: list[int], keys: Integers, bounds: Integers) -> Iterator[Group]:
         for place, key in enumerate(keys):
-            day, number = divmod(int(key), GROUPS)
-            yield Group(number, first_day + day, slice(int(bounds[place]), int(bounds[place + 1])))
+            day, number = divmod(int(key), len(numbers))
+            yield Group(numbers[number], first_day + day, slice(int(bounds[place]), int(bounds[place + 1])))
 
     def add(self, group: Group, kind: Kind, row: Breakdown) -> list[Breakdown]:
         """The row with the group's requests, but without those that are already counted there; behind it, where it
@@ -180,18 +179,24 @@ class Pending:
     def _parts_of(self, columns: _Columns, kind: Kind, names: dict[str, list[str]]) -> Integers:
         """Of each request the customer's place and the part, in one integer. `names`: of the row; those that are new
         are added, in the order in which they came."""
-        span, parts = (24, columns.hours % 24) if kind == "hours" else (len(self._templates), columns.paths)
-        numbers = (columns.customers * np.int64(span) + parts).tolist()
+        numbers = columns.customers.tolist()
         places = {name: place for place, name in enumerate(names)}
+        of_customers: dict[int, int] = {}
+        for customer in dict.fromkeys(numbers):
+            name = self._names[customer]
+            names.setdefault(name, [])
+            of_customers[customer] = places.setdefault(name, len(places)) << PART_BITS
+        if kind == "hours":
+            return _mapped(numbers, of_customers) | columns.hours % 24
+        span = len(self._templates)
+        numbers = (columns.customers * np.int64(span) + columns.paths).tolist()
         together: dict[int, int] = {}
         for number in dict.fromkeys(numbers):
-            customer, part = divmod(number, span)
-            name = self._names[customer]
-            own = names.setdefault(name, [])
-            if kind == "paths":
-                part = _place_among(own, self._templates[part])
-            together[number] = places.setdefault(name, len(places)) << PART_BITS | part
-        return np.fromiter(map(together.__getitem__, numbers), np.int64, len(numbers))
+            customer, path = divmod(number, span)
+            together[number] = of_customers[customer] | _place_among(
+                names[self._names[customer]], self._templates[path]
+            )
+        return _mapped(numbers, together)
 
     def _place(self, generation: int, offsets: "Integers | int") -> Integers:
         """Positions, in one integer each."""
@@ -202,6 +207,10 @@ class Pending:
         the store has it some bytes later."""
         generation, offset = divmod(int(place), 1 << _OFFSET_BITS)
         return Position(self.start.generation + generation, offset // CELL_BYTES * CELL_BYTES)
+
+
+def _mapped(numbers: list[int], to: dict[int, int]) -> Integers:
+    return np.fromiter(map(to.__getitem__, numbers), np.int64, len(numbers))
 
 
 def _continued(row: Breakdown) -> Breakdown:

@@ -18,7 +18,7 @@ from storage.contract import Breakdown
 from storage.tally import Tally, merge, tally_of_arrays
 from storage.text import Integers, counter_arrays
 
-GROUPS = 4096
+GROUPS = 2048
 MOST_PATHS = 100
 OTHER = "(other)"
 # An hour, or a place among `MOST_PATHS` and one more.
@@ -84,6 +84,9 @@ def _parts(text: str, place: int, bits: int) -> dict[int, tuple[Integers, Intege
     """The values and their counts of each part of the customer at this place."""
     together, counts = counter_arrays(text)
     first, end = np.searchsorted(together, np.array([place, place + 1]) << (PART_BITS + bits))
+    if first == end:
+        # A row that continues others has the names of all of them.
+        return {}
     together, counts = together[first:end] - (place << (PART_BITS + bits)), counts[first:end]
     parts, values = together >> bits, together & ((1 << bits) - 1)
     starts = np.flatnonzero(np.diff(parts, prepend=-1))

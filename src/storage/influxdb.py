@@ -16,6 +16,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from functools import partial
@@ -62,7 +63,7 @@ _NANOSECONDS = 10**9
 _DAY = SECONDS_A_DAY * _NANOSECONDS
 # Lines are of 1970 to 2199, and what lies in the future does not expire: the ledger lives after all of them.
 _AFTER_ALL_LINES = 7_258_118_400 * _NANOSECONDS  # 2200-01-01
-_LINES_A_WRITE = 1_000
+_LINES_A_WRITE = 2_500
 # Slots go by tenths of a second, a thousand in each: a day's nanoseconds are enough for 270 years of them.
 _SLOTS_BEGIN = 1_767_225_600  # 2026-01-01
 _SLOTS_A_SECOND = 10
@@ -131,6 +132,7 @@ class InfluxStorage(Storage):
         self._async_questions = httpx.AsyncClient(**http)
         self._client = InfluxDBClient(url, token, org=org, timeout=int(timeout * 1000), retries=False)
         self._writes = self._client.write_api(write_options=SYNCHRONOUS)
+        self._senders = ThreadPoolExecutor(self.SENDERS, thread_name_prefix="rows")
 
     # Writing
 
@@ -220,7 +222,10 @@ class InfluxStorage(Storage):
         self._slot = None
         # Those of all customers first: by them a start finds the days that have rows at a slot without a claim.
         in_order = sorted(counts, key=lambda key: key[0] is not None)
-        self._write([counts_line(key, counts[key], slot) for key in in_order])
+        of_all = sum(customer is None for customer, _ in counts)
+        lines = [counts_line(key, counts[key], slot) for key in in_order]
+        self._write(lines[:of_all])
+        self._write_at_once(lines[of_all:])
         if counts:
             self._write([commit_line(Commit(slot, self._commits, encode_customers(counts)))])
             self._commits += 1
@@ -233,7 +238,7 @@ class InfluxStorage(Storage):
         self._slot = None
         # By these a start finds the days that have rows at a slot without a claim.
         self._write([breakdown_day_line(day, slot) for day in {key.day for key in rows}])
-        self._write([breakdown_line(key, row, slot) for key, row in rows.items()])
+        self._write_at_once([breakdown_line(key, row, slot) for key, row in rows.items()])
         self._slot = slot
         self._replaced((_place_of_breakdown(key, row.segment) for key, row in rows.items()), slot)
 
@@ -312,6 +317,7 @@ class InfluxStorage(Storage):
             if claim[0] != _NO_SLOT and self._latest_claim() == claim:
                 self._write([holder_line(self._holder, _RELEASED)])
         finally:
+            self._senders.shutdown()
             self._questions.close()
             self._client.close()
 
@@ -390,17 +396,24 @@ class InfluxStorage(Storage):
         with _errors():
             self._client.delete_api().delete(_rfc3339(first), _rfc3339(last), series, self._bucket)
 
+    def _write_at_once(self, lines: Sequence[bytes]) -> None:
+        """Write lines, in whatever order."""
+        parts = [lines[first : first + _LINES_A_WRITE] for first in range(0, len(lines), _LINES_A_WRITE)]
+        wait(writes := [self._senders.submit(self._write, part) for part in parts])
+        for write in writes:
+            write.result()
+
     def _write(self, lines: Sequence[bytes]) -> None:
-        """Write lines, in requests of a bounded size: of half of it where they are too large."""
-        for first in range(0, len(lines), _LINES_A_WRITE):
-            part = lines[first : first + _LINES_A_WRITE]
-            try:
-                self._send(b"\n".join(part))
-            except _BadRequest:
-                if len(part) == 1:
-                    raise
-                self._write(part[: len(part) // 2])
-                self._write(part[len(part) // 2 :])
+        """Write lines one after the other, by halves where they are too large for one request."""
+        if not lines:
+            return
+        try:
+            self._send(b"\n".join(lines))
+        except _BadRequest:
+            if len(lines) == 1:
+                raise
+            self._write(lines[: len(lines) // 2])
+            self._write(lines[len(lines) // 2 :])
 
     def _send(self, lines: bytes) -> None:
         with _errors():

@@ -18,6 +18,8 @@ Integers = NDArray[np.int64]
 
 _TYPES = {"H": "<u2", "I": "<u4", "Q": "<u8"}
 _WIDE = 512
+# Of the largest size fewer are compressed: most of their bytes are zeros.
+_WIDE_OF_LARGEST = 128
 # Fewer values are faster one by one.
 _FEW = 64
 _EMPTY = "H"
@@ -44,9 +46,12 @@ def _size(largest: int) -> str:
 
 
 def _encode(values: Integers, counts: Integers) -> str:
-    is_wide = len(values) > _WIDE
-    numbers = np.concatenate((np.diff(values, prepend=0) if is_wide else values, counts))
+    numbers = np.concatenate((values, counts))
     size = _size(int(numbers.max(initial=0)))
+    is_wide = len(values) > (_WIDE_OF_LARGEST if size == "Q" else _WIDE)
+    if is_wide:
+        numbers[1 : len(values)] -= values[:-1]
+        size = _size(int(numbers.max()))
     data = numbers.astype(_TYPES[size]).tobytes()
     if is_wide:
         size, data = size.lower(), zlib.compress(data, 1)
@@ -92,7 +97,9 @@ def _added(values: Integers, counts: Integers, more_values: Integers, more_count
     values, counts = np.concatenate((values, more_values)), np.concatenate((counts, more_counts))
     order = values.argsort(kind="stable")
     values, counts = values[order], counts[order]
-    starts = np.flatnonzero(np.diff(values, prepend=-1))
+    is_start = np.ones(len(values), bool)
+    np.not_equal(values[1:], values[:-1], out=is_start[1:])
+    starts = np.flatnonzero(is_start)
     return _encode(values[starts], np.add.reduceat(counts, starts))
 
 
