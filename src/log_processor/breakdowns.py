@@ -10,13 +10,12 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import islice
 
-from log_processor.chunk import Batch
 from log_processor.metrics import WRITE_SECONDS
 from log_processor.pending import Group, Pending, characters_of
 from log_processor.retry import until_stored
 from storage.breakdowns import EMPTY
 from storage.contract import Breakdown, LedgerRow, Storage, Stretch
-from storage.counts import BreakdownKey, Kind
+from storage.counts import BreakdownKey, Kind, Position
 
 KINDS: tuple[Kind, ...] = ("hours", "paths")
 # So many may wait, and so many different paths of them.
@@ -54,11 +53,11 @@ class Breakdowns:
             if row.pending is not None:
                 self._read_back(row, row.pending)
 
-    def take(self, batch: Batch) -> None:
-        """Take in the requests of a batch, with the templates of their paths."""
-        if batch.log not in self._open:
-            self._open[batch.log] = Pending(batch.log, batch.start)
-        self._open[batch.log].take(batch.start.generation, batch.requests, batch.end)
+    def open(self, log: str, start: Position) -> Pending:
+        """What takes in the requests of a log, with the templates of their paths; the next one begins at `start`."""
+        if log not in self._open:
+            self._open[log] = Pending(log, start)
+        return self._open[log]
 
     def pending(self, log: str) -> Stretch | None:
         """What of a log was taken in and is not in the breakdowns yet."""

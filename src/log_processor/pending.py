@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import count
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +49,7 @@ class Group(NamedTuple):
     requests: slice
 
 
-class _Columns(NamedTuple):
+class RequestColumns(NamedTuple):
     """Requests as numbers, columns of equal length."""
 
     customers: NDArray[np.int32]
@@ -61,9 +61,9 @@ class _Columns(NamedTuple):
     positions: Integers
     """Generation, from that of the beginning, and offset."""
 
-    def select(self, which: "slice | NDArray[np.bool_] | Integers") -> "_Columns":
+    def select(self, which: "slice | NDArray[np.bool_] | Integers") -> "RequestColumns":
         """These requests."""
-        return _Columns._make(column[which] for column in self)
+        return RequestColumns._make(column[which] for column in self)
 
 
 class Pending:
@@ -78,8 +78,9 @@ class Pending:
         self._ends: dict[int, Position] = {}
         self._customers: dict[str, int] = {}
         self._paths: defaultdict[str, int] = defaultdict(count().__next__)
-        self._parts: list[_Columns] = []
-        self._sorted: _Columns | None = None
+        self.parts: list[RequestColumns] = []
+        """Until they are divided into groups."""
+        self._sorted: RequestColumns | None = None
         self._names: list[str] = []
         self._templates: list[str] = []
 
@@ -87,6 +88,10 @@ class Pending:
     def stretch(self) -> Stretch:
         """All of them."""
         return Stretch(self.start, self._oldest, self._newest, tuple(self._ends.values()))
+
+    def names(self) -> list[str]:
+        """The customers, by the numbers that they have in the columns."""
+        return list(self._customers)
 
     @property
     def paths(self) -> int:
@@ -97,15 +102,15 @@ class Pending:
         """Take in the next requests, with the templates of their paths, through `end`."""
         customers, paths = self._customers, self._paths
         own = np.array([customers.setdefault(name, len(customers)) for name in requests.names], np.int32)
-        columns = _Columns(
+        columns = RequestColumns(
             own[requests.customers],
             (requests.seconds // 3600).astype(np.int32),
             np.fromiter(map(paths.__getitem__, requests.paths), np.int32, len(requests)),
             requests.statuses.astype(np.int16),
             requests.latencies.astype(np.int32),
-            self._place(generation, requests.offsets),
+            requests.offsets + self.place(Position(generation, 0)),
         )
-        self._parts.append(columns)
+        self.parts.append(columns)
         self.lines += len(requests)
         self._oldest = min(self._oldest, int(requests.seconds.min()))
         self._newest = max(self._newest, int(requests.seconds.max()))
@@ -116,8 +121,8 @@ class Pending:
 
     def groups(self) -> Iterator[Group]:
         """All of them by day and group of customers; from here on nothing more is taken in."""
-        self._names, self._templates = list(self._customers), list(self._paths)
-        columns = join(self._parts)
+        self._names, self._templates = self.names(), list(self._paths)
+        columns = join(self.parts)
         of_customers, hours, *_ = columns
         days = hours // 24
         first = int(days.min())
@@ -132,7 +137,7 @@ class Pending:
         order = keys.argsort(kind="stable")
         for place, column in enumerate(columns):
             columns[place] = column[order]
-        self._sorted = _Columns._make(columns)
+        self._sorted = RequestColumns._make(columns)
         keys = keys[order].astype(np.int64)
         starts = np.flatnonzero(np.diff(keys, prepend=-1))
         return self._groups(first, numbers.tolist(), keys[starts], np.append(starts, len(keys)))
@@ -149,10 +154,10 @@ class Pending:
         columns = self._sorted.select(group.requests)
         through = _applied(row.applied).get(self.log, self.start)
         if through > self.start:
-            columns = columns.select(columns.positions >= self._place(through.generation, through.offset))
+            columns = columns.select(columns.positions >= self.place(through))
         return self._add(columns, max(self.end, through), kind, row)
 
-    def _add(self, columns: _Columns, through: Position, kind: Kind, row: Breakdown) -> list[Breakdown]:
+    def _add(self, columns: RequestColumns, through: Position, kind: Kind, row: Breakdown) -> list[Breakdown]:
         """`columns`: requests in the log's order. `through`: where the row is counted then."""
         added = self._added(columns, through, kind, row)
         if characters_of(added) <= MOST_CHARACTERS:
@@ -164,7 +169,7 @@ class Pending:
         later = self._add(columns.select(slice(half, None)), through, kind, last)
         return [*rows, *later] if later[0].segment == last.segment else [*rows, last, *later]
 
-    def _added(self, columns: _Columns, through: Position, kind: Kind, row: Breakdown) -> Breakdown:
+    def _added(self, columns: RequestColumns, through: Position, kind: Kind, row: Breakdown) -> Breakdown:
         row = row._replace(applied=_applied_through(row.applied, self.log, through))
         if not len(columns.hours):
             return row
@@ -176,7 +181,7 @@ class Pending:
             latencies=_counted(row.latencies, (parts << LATENCY_BITS) | columns.latencies),
         )
 
-    def _parts_of(self, columns: _Columns, kind: Kind, names: dict[str, list[str]]) -> Integers:
+    def _parts_of(self, columns: RequestColumns, kind: Kind, names: dict[str, list[str]]) -> Integers:
         """Of each request the customer's place and the part, in one integer. `names`: of the row; those that are new
         are added, in the order in which they came."""
         numbers = columns.customers.tolist()
@@ -198,9 +203,9 @@ class Pending:
             )
         return _mapped(numbers, together)
 
-    def _place(self, generation: int, offsets: "Integers | int") -> Integers:
-        """Positions, in one integer each."""
-        return cast(Integers, ((generation - self.start.generation) << _OFFSET_BITS) + offsets)
+    def place(self, position: Position) -> int:
+        """A position as it is in the columns."""
+        return ((position.generation - self.start.generation) << _OFFSET_BITS) + position.offset
 
     def _begin(self, place: np.int64) -> Position:
         """Where a request begins, or some bytes before it, but after the one before; also where what was read back from

@@ -3,7 +3,7 @@
 import json
 import struct
 import zlib
-from base64 import b64decode, b64encode
+from binascii import a2b_base64, b2a_base64
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -22,6 +22,7 @@ _WIDE = 512
 _WIDE_OF_LARGEST = 128
 # Fewer values are faster one by one.
 _FEW = 64
+_FEW_CHARACTERS = 400
 _EMPTY = "H"
 
 
@@ -33,11 +34,11 @@ def encode_counter(counter: Mapping[int, int]) -> str:
     (zlib), behind the small letter: a quarter of the bytes to write and to ask for, and a database's field has a limit.
     """
     values = sorted(counter)
-    counts = [counter[value] for value in values]
+    numbers = [*values, *map(counter.__getitem__, values)]
     if len(values) > _FEW:
-        return _encode(np.array(values, np.int64), np.array(counts, np.int64))
-    size = _size(max(values[-1], max(counts))) if values else "H"
-    return size + b64encode(struct.pack(f"<{2 * len(values)}{size}", *values, *counts)).decode()
+        return _encode(*np.array(numbers, np.int64).reshape(2, -1))
+    size = _size(max(numbers, default=0))
+    return size + b2a_base64(struct.pack(f"<{len(numbers)}{size}", *numbers), newline=False).decode()
 
 
 def _size(largest: int) -> str:
@@ -55,7 +56,7 @@ def _encode(values: Integers, counts: Integers) -> str:
     data = numbers.astype(_TYPES[size]).tobytes()
     if is_wide:
         size, data = size.lower(), zlib.compress(data, 1)
-    return size + b64encode(data).decode()
+    return size + b2a_base64(data, newline=False).decode()
 
 
 def decode_counter(text: str) -> Counter[int]:
@@ -66,7 +67,7 @@ def decode_counter(text: str) -> Counter[int]:
 
 def counter_arrays(text: str) -> tuple[Integers, Integers]:
     """The values of a counter's text, ascending, and their counts."""
-    size, data = text[0], b64decode(text[1:])
+    size, data = text[0], a2b_base64(text[1:])
     is_wide = size.islower()
     numbers = np.frombuffer(zlib.decompress(data) if is_wide else data, _TYPES[size.upper()]).astype(np.int64)
     half = len(numbers) // 2
@@ -78,12 +79,16 @@ def add_to_counter(text: str, more: Mapping[int, int]) -> str:
     """The text of a counter to which these counts were added."""
     if text == _EMPTY:
         return encode_counter(more)
-    values, counts = counter_arrays(text)
-    if len(values) + len(more) < _FEW:
-        counter = dict(zip(values.tolist(), counts.tolist(), strict=True))
+    size = text[0]
+    if size in _TYPES and len(text) <= _FEW_CHARACTERS and len(more) <= _FEW:
+        data = a2b_base64(text[1:])
+        numbers = struct.unpack(f"<{len(data) // struct.calcsize(size)}{size}", data)
+        half = len(numbers) // 2
+        counter = dict(zip(numbers[:half], numbers[half:], strict=True))
         for value, count in more.items():
             counter[value] = counter.get(value, 0) + count
         return encode_counter(counter)
+    values, counts = counter_arrays(text)
     more_values = np.fromiter(more.keys(), np.int64, len(more))
     return _added(values, counts, more_values, np.fromiter(more.values(), np.int64, len(more)))
 
