@@ -464,3 +464,32 @@ def test_a_sqlite_store_of_before_there_were_breakdowns_is_brought_up(tmp_path: 
     assert read_counts(storage, [key]) == {key: counts({200: 3}, {5: 3})}
     assert storage.read_breakdowns([BreakdownKey(group_of("customer"), TODAY, "paths")]) == {}
     storage.close()
+
+
+def test_a_sqlite_store_with_breakdowns_of_each_customer_is_brought_up(tmp_path: Path) -> None:
+    path = tmp_path / "requests.sqlite"
+    storage = SqliteStorage(path)
+    storage.set_up()
+    storage.begin()
+    pending = Stretch(Position(0, 0), 5, 7, (Position(0, 10),))
+    key: CountsKey = ("customer", TODAY)
+    commit_counts(storage, {key: counts({200: 3}, {5: 3})}, [replace(ledger(), pending=pending)])
+    storage.close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(
+            """
+            DROP TABLE breakdowns; PRAGMA user_version=3;
+            CREATE TABLE customer_breakdown (customer TEXT PRIMARY KEY); INSERT INTO customer_breakdown VALUES ('c');
+            """
+        )
+    with pytest.raises(StorageRefused, match="storage setup"):
+        storage.begin()
+    storage.close()
+    storage.set_up()
+    # What waited to be broken down still does.
+    assert storage.begin() == [replace(ledger(), pending=pending)]
+    assert read_counts(storage, [key]) == {key: counts({200: 3}, {5: 3})}
+    paths = BreakdownKey(group_of("customer"), TODAY, "paths")
+    storage.write_breakdowns({paths: breakdown(0, 3)})
+    assert storage.read_breakdowns([paths]) == {paths: breakdown(0, 3)}
+    storage.close()
