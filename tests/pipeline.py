@@ -19,7 +19,7 @@ from storage.tally import Tally
 from until import WAIT_SECONDS, wait_until
 
 SOURCES = Path(__file__).parents[1] / "src"
-TALLIES: dict[Kind, Callable[[list[Breakdown]], Mapping[Any, Tally]]] = {
+TALLIES: dict[Kind, Callable[[list[Breakdown], str], Mapping[Any, Tally]]] = {
     "hours": tallies_of_hours,
     "paths": tallies_of_paths,
 }
@@ -151,7 +151,7 @@ class Pipeline:
                     for name in await storage.customer_names()
                     for kind in kinds
                     for day, rows in (await storage.breakdowns(name, kind, FIRST_DAY, LAST_DAY)).items()
-                    for part, tally in TALLIES[kind](rows).items()
+                    for part, tally in TALLIES[kind](rows, name).items()
                 }
             finally:
                 await storage.aclose()

@@ -58,7 +58,7 @@ class Store:
         pending = Pending("log", Position(0, 0))
         pending.take(0, requests.to_count(), Position(0, len(lines)))
         broken_down = {
-            BreakdownKey(group.customer, group.day, kind): pending.add(group, kind, EMPTY)[0]
+            BreakdownKey(group.number, group.day, kind): pending.add(group, kind, EMPTY)[0]
             for group in pending.groups()
             for kind in KINDS
         }

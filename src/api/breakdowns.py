@@ -65,7 +65,7 @@ class SeriesQuestion(Question):
         return {
             day * SECONDS["day"] + hour * SECONDS["hour"]: tally
             for day, segments in broken_down.items()
-            for hour, tally in tallies_of_hours(segments).items()
+            for hour, tally in tallies_of_hours(segments, self.customer_id).items()
         }
 
     async def _minutes(self, storage: Storage) -> dict[int, Tally]:
@@ -103,7 +103,7 @@ class PathsQuestion(Question):
         rows = await storage.breakdowns(self.customer_id, "paths", days[0], days[-1]) if days else {}
         if not rows:
             await _must_be_known(storage, self.customer_id)
-        found = tallies_of_paths(row for of_day in rows.values() for row in of_day)
+        found = tallies_of_paths((row for of_day in rows.values() for row in of_day), self.customer_id)
         most = sorted(found.items(), key=lambda item: (-item[1].total, item[0]))
         return Paths(
             customer_id=self.customer_id,
@@ -160,7 +160,10 @@ class LatestRequestsQuestion(Question):
             return []
         start = day * SECONDS["day"]
         broken_down = await storage.breakdowns(self.customer_id, "hours", day, day)
-        hours = {hour: self._wanted(tally) for hour, tally in tallies_of_hours(broken_down.get(day, [])).items()}
+        hours = {
+            hour: self._wanted(tally)
+            for hour, tally in tallies_of_hours(broken_down.get(day, []), self.customer_id).items()
+        }
         if sum(hours.values()) < wanted:
             return [(start, start + SECONDS["day"])]
         begins = [start + hour * SECONDS["hour"] for hour in sorted(hours, reverse=True) if hours[hour]]

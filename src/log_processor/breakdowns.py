@@ -10,13 +10,12 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import islice
 
-from log_processor.chunk import Batch
 from log_processor.metrics import WRITE_SECONDS
 from log_processor.pending import Group, Pending, characters_of
 from log_processor.retry import until_stored
 from storage.breakdowns import EMPTY
 from storage.contract import Breakdown, LedgerRow, Storage, Stretch
-from storage.counts import BreakdownKey, Kind
+from storage.counts import BreakdownKey, Kind, Position
 
 KINDS: tuple[Kind, ...] = ("hours", "paths")
 # So many may wait, and so many different paths of them.
@@ -54,11 +53,11 @@ class Breakdowns:
             if row.pending is not None:
                 self._read_back(row, row.pending)
 
-    def take(self, batch: Batch) -> None:
-        """Take in the requests of a batch, with the templates of their paths."""
-        if batch.log not in self._open:
-            self._open[batch.log] = Pending(batch.log, batch.start)
-        self._open[batch.log].take(batch.start.generation, batch.requests, batch.end)
+    def open(self, log: str, start: Position) -> Pending:
+        """What takes in the requests of a log, with the templates of their paths; the next one begins at `start`."""
+        if log not in self._open:
+            self._open[log] = Pending(log, start)
+        return self._open[log]
 
     def pending(self, log: str) -> Stretch | None:
         """What of a log was taken in and is not in the breakdowns yet."""
@@ -126,10 +125,10 @@ class Breakdowns:
         while time.monotonic() < began + SLICE_SECONDS and characters < SLICE_CHARACTERS and not is_last:
             groups = list(islice(self._groups, GROUPS_A_READ))
             is_last = len(groups) < GROUPS_A_READ
-            self._read([BreakdownKey(group.customer, group.day, kind) for group in groups for kind in KINDS])
+            self._read([BreakdownKey(group.number, group.day, kind) for group in groups for kind in KINDS])
             for group in groups:
                 for kind in KINDS:
-                    key = BreakdownKey(group.customer, group.day, kind)
+                    key = BreakdownKey(group.number, group.day, kind)
                     *full, changed[key] = pending.add(group, kind, self._rows[key])
                     for row in full:
                         until_stored(partial(self._storage.write_breakdowns, {key: row}))

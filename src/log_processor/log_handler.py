@@ -82,6 +82,8 @@ class LogHandler:
         """Batches that are not counted yet."""
         self._unsent: deque[Future[Batch]] = deque()
         """Those of them that may not be stored yet."""
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="writer")
+        self._writing: Future[None] | None = None
         self._behind = False
         self._rows: dict[CountsKey, PackedCounts] = {}
         self._characters = 0
@@ -176,6 +178,7 @@ class LogHandler:
     def close(self) -> None:
         """End the senders, which have nothing left to do."""
         self._senders.shutdown()
+        self._writer.shutdown()
         self._dead_letters.close()
 
     def _is_news(self, batch: Batch) -> bool:
@@ -192,8 +195,9 @@ class LogHandler:
             self._uncommitted_logs.add(batch.log)
             self._uncommitted_lines += len(batch.requests)
             if batch.requests:
-                self._uncounted.setdefault(batch.log, Uncounted(batch.log, batch.start)).take(batch)
-                self._breakdowns.take(batch)
+                pending = self._breakdowns.open(batch.log, batch.start)
+                self._uncounted.setdefault(batch.log, Uncounted(pending))
+                pending.take(batch.start.generation, batch.requests, batch.end)
         if batches:
             _report(batches)
 
@@ -218,13 +222,15 @@ class LogHandler:
             additions = uncounted.additions()
             while some := list(islice(additions, ROWS_AT_ONCE)):
                 if len(changed) + len(some) > ROWS_AT_ONCE:
-                    self._write(changed, [])
+                    self._begin_write(changed)
                     changed = {}
                 changed.update(self._add(uncounted, some))
         ledger = [
             replace(self._ledger[name], pending=self._breakdowns.pending(name)) for name in self._uncommitted_logs
         ]
-        self._write(changed, ledger)
+        self._end_write()
+        until_stored(partial(self._storage.commit, changed, ledger))
+        self._let_go()
         self._ledger.update({row.log: replace(row, ended=()) for row in ledger})
         self._committed_rows.update({row.log: self._ledger[row.log] for row in ledger})
         has_counts = bool(self._uncounted)
@@ -256,6 +262,8 @@ class LogHandler:
 
     def _read(self, keys: Sequence[CountsKey]) -> None:
         """Read rows back from the store."""
+        if keys:
+            self._end_write()
         for first in range(0, len(keys), ROWS_A_READ):
             part = keys[first : first + ROWS_A_READ]
             found = until_stored(partial(self._storage.read_counts, part))
@@ -266,8 +274,19 @@ class LogHandler:
         self._characters += sum(_characters(row) - _characters(self._rows.get(key)) for key, row in rows.items())
         self._rows.update(rows)
 
-    def _write(self, counts: dict[CountsKey, PackedCounts], ledger: Sequence[LedgerRow]) -> None:
-        until_stored(partial(self._storage.commit, counts, ledger))
+    def _begin_write(self, counts: dict[CountsKey, PackedCounts]) -> None:
+        """Write rows of counts in a thread, while more are added to."""
+        self._end_write()
+        self._writing = self._writer.submit(until_stored, partial(self._storage.commit, counts, []))
+        self._let_go()
+
+    def _end_write(self) -> None:
+        if self._writing is not None:
+            self._writing.result()
+            self._writing = None
+
+    def _let_go(self) -> None:
+        """Forget the rows in memory where they are too many."""
         if len(self._rows) > ROWS_IN_MEMORY or self._characters > CHARACTERS_IN_MEMORY:
             self._rows.clear()
             self._whole_days.clear()

@@ -8,14 +8,24 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import count
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from log_processor.columns import join
 from request_log.requests import NONE, Requests
-from storage.breakdowns import LATENCY_BITS, MOST_PATHS, OTHER, STATUS_BITS, decode_names, encode_names
+from storage.breakdowns import (
+    EMPTY,
+    LATENCY_BITS,
+    MOST_PATHS,
+    OTHER,
+    PART_BITS,
+    STATUS_BITS,
+    decode_names,
+    encode_names,
+    group_of,
+)
 from storage.contract import Breakdown, Stretch
 from storage.counts import Kind, Position
 from storage.line_protocol import CELL_BYTES
@@ -31,14 +41,15 @@ _OFFSET_BITS = 48
 
 
 class Group(NamedTuple):
-    """The requests of one customer's one day."""
+    """The requests of one group of customers on one day."""
 
-    customer: str
+    number: int
+    """See storage.breakdowns."""
     day: int
     requests: slice
 
 
-class _Columns(NamedTuple):
+class RequestColumns(NamedTuple):
     """Requests as numbers, columns of equal length."""
 
     customers: NDArray[np.int32]
@@ -50,9 +61,9 @@ class _Columns(NamedTuple):
     positions: Integers
     """Generation, from that of the beginning, and offset."""
 
-    def select(self, which: "slice | NDArray[np.bool_] | Integers") -> "_Columns":
+    def select(self, which: "slice | NDArray[np.bool_] | Integers") -> "RequestColumns":
         """These requests."""
-        return _Columns._make(column[which] for column in self)
+        return RequestColumns._make(column[which] for column in self)
 
 
 class Pending:
@@ -67,14 +78,20 @@ class Pending:
         self._ends: dict[int, Position] = {}
         self._customers: dict[str, int] = {}
         self._paths: defaultdict[str, int] = defaultdict(count().__next__)
-        self._parts: list[_Columns] = []
-        self._sorted: _Columns | None = None
+        self.parts: list[RequestColumns] = []
+        """Until they are divided into groups."""
+        self._sorted: RequestColumns | None = None
+        self._names: list[str] = []
         self._templates: list[str] = []
 
     @property
     def stretch(self) -> Stretch:
         """All of them."""
         return Stretch(self.start, self._oldest, self._newest, tuple(self._ends.values()))
+
+    def names(self) -> list[str]:
+        """The customers, by the numbers that they have in the columns."""
+        return list(self._customers)
 
     @property
     def paths(self) -> int:
@@ -85,15 +102,15 @@ class Pending:
         """Take in the next requests, with the templates of their paths, through `end`."""
         customers, paths = self._customers, self._paths
         own = np.array([customers.setdefault(name, len(customers)) for name in requests.names], np.int32)
-        columns = _Columns(
+        columns = RequestColumns(
             own[requests.customers],
             (requests.seconds // 3600).astype(np.int32),
             np.fromiter(map(paths.__getitem__, requests.paths), np.int32, len(requests)),
             requests.statuses.astype(np.int16),
             requests.latencies.astype(np.int32),
-            self._place(generation, requests.offsets),
+            requests.offsets + self.place(Position(generation, 0)),
         )
-        self._parts.append(columns)
+        self.parts.append(columns)
         self.lines += len(requests)
         self._oldest = min(self._oldest, int(requests.seconds.min()))
         self._newest = max(self._newest, int(requests.seconds.max()))
@@ -103,14 +120,15 @@ class Pending:
         self.end = end
 
     def groups(self) -> Iterator[Group]:
-        """All of them by customer and day; from here on nothing more is taken in."""
-        self._templates = list(self._paths)
-        columns = join(self._parts)
+        """All of them by day and group of customers; from here on nothing more is taken in."""
+        self._names, self._templates = self.names(), list(self._paths)
+        columns = join(self.parts)
         of_customers, hours, *_ = columns
         days = hours // 24
         first = int(days.min())
         # By days, for a question to the store is about one.
-        keys = (days - first) * np.int64(len(self._customers)) + of_customers
+        numbers, groups = np.unique([group_of(name) for name in self._names], return_inverse=True)
+        keys = (days - first) * np.int64(len(numbers)) + groups[of_customers]
         del of_customers, hours, days
         if int(keys.max()) < 1 << 16:
             # Ten times as fast.
@@ -119,16 +137,15 @@ class Pending:
         order = keys.argsort(kind="stable")
         for place, column in enumerate(columns):
             columns[place] = column[order]
-        self._sorted = _Columns._make(columns)
+        self._sorted = RequestColumns._make(columns)
         keys = keys[order].astype(np.int64)
         starts = np.flatnonzero(np.diff(keys, prepend=-1))
-        return self._groups(first, keys[starts], np.append(starts, len(keys)))
+        return self._groups(first, numbers.tolist(), keys[starts], np.append(starts, len(keys)))
 
-    def _groups(self, first_day: int, keys: Integers, bounds: Integers) -> Iterator[Group]:
-        names = list(self._customers)
+    def _groups(self, first_day: int, numbers: list[int], keys: Integers, bounds: Integers) -> Iterator[Group]:
         for place, key in enumerate(keys):
-            day, customer = divmod(int(key), len(names))
-            yield Group(names[customer], first_day + day, slice(int(bounds[place]), int(bounds[place + 1])))
+            day, number = divmod(int(key), len(numbers))
+            yield Group(numbers[number], first_day + day, slice(int(bounds[place]), int(bounds[place + 1])))
 
     def add(self, group: Group, kind: Kind, row: Breakdown) -> list[Breakdown]:
         """The row with the group's requests, but without those that are already counted there; behind it, where it
@@ -137,62 +154,86 @@ class Pending:
         columns = self._sorted.select(group.requests)
         through = _applied(row.applied).get(self.log, self.start)
         if through > self.start:
-            columns = columns.select(columns.positions >= self._place(through.generation, through.offset))
+            columns = columns.select(columns.positions >= self.place(through))
         return self._add(columns, max(self.end, through), kind, row)
 
-    def _add(self, columns: _Columns, through: Position, kind: Kind, row: Breakdown) -> list[Breakdown]:
+    def _add(self, columns: RequestColumns, through: Position, kind: Kind, row: Breakdown) -> list[Breakdown]:
         """`columns`: requests in the log's order. `through`: where the row is counted then."""
         added = self._added(columns, through, kind, row)
         if characters_of(added) <= MOST_CHARACTERS:
             return [added]
         if row.statuses != NO_COUNTS:
-            return self._add(
-                columns, through, kind, row._replace(segment=row.segment + 1, statuses=NO_COUNTS, latencies=NO_COUNTS)
-            )
+            return self._add(columns, through, kind, _continued(row))
         half = len(columns.positions) // 2
         *rows, last = self._add(columns.select(slice(half)), self._begin(columns.positions[half]), kind, row)
         later = self._add(columns.select(slice(half, None)), through, kind, last)
         return [*rows, *later] if later[0].segment == last.segment else [*rows, last, *later]
 
-    def _added(self, columns: _Columns, through: Position, kind: Kind, row: Breakdown) -> Breakdown:
+    def _added(self, columns: RequestColumns, through: Position, kind: Kind, row: Breakdown) -> Breakdown:
         row = row._replace(applied=_applied_through(row.applied, self.log, through))
         if not len(columns.hours):
             return row
-        if kind == "hours":
-            parts = (columns.hours % 24).astype(np.int64)
-        else:
-            parts, names = self._places(columns.paths, decode_names(row.names))
-            row = row._replace(names=encode_names(names))
+        names = decode_names(row.names)
+        parts = self._parts_of(columns, kind, names)
         return row._replace(
+            names=encode_names(names),
             statuses=_counted(row.statuses, (parts << STATUS_BITS) | columns.statuses),
             latencies=_counted(row.latencies, ((parts << LATENCY_BITS) | columns.latencies)[columns.latencies != NONE]),
         )
 
-    def _places(self, paths: NDArray[np.int32], names: list[str]) -> tuple[Integers, list[str]]:
-        """The places of paths in the names of a row, and these names with the new ones, in the order in which they
-        came."""
-        known = {name: place for place, name in enumerate(names)}
-        numbers = paths.tolist()
-        places: dict[int, int] = {}
+    def _parts_of(self, columns: RequestColumns, kind: Kind, names: dict[str, list[str]]) -> Integers:
+        """Of each request the customer's place and the part, in one integer. `names`: of the row; those that are new
+        are added, in the order in which they came."""
+        numbers = columns.customers.tolist()
+        places = {name: place for place, name in enumerate(names)}
+        of_customers: dict[int, int] = {}
+        for customer in dict.fromkeys(numbers):
+            name = self._names[customer]
+            names.setdefault(name, [])
+            of_customers[customer] = places.setdefault(name, len(places)) << PART_BITS
+        if kind == "hours":
+            return _mapped(numbers, of_customers) | columns.hours % 24
+        span = len(self._templates)
+        numbers = (columns.customers * np.int64(span) + columns.paths).tolist()
+        together: dict[int, int] = {}
         for number in dict.fromkeys(numbers):
-            name = self._templates[number]
-            if name not in known and len(names) < MOST_PATHS:
-                known[name] = len(names)
-                names.append(name)
-            places[number] = known.get(name, MOST_PATHS)
-        if len(names) == MOST_PATHS and MOST_PATHS in places.values():
-            names.append(OTHER)
-        return np.fromiter(map(places.__getitem__, numbers), np.int64, len(numbers)), names
+            customer, path = divmod(number, span)
+            together[number] = of_customers[customer] | _place_among(
+                names[self._names[customer]], self._templates[path]
+            )
+        return _mapped(numbers, together)
 
-    def _place(self, generation: int, offsets: "Integers | int") -> Integers:
-        """Positions, in one integer each."""
-        return cast(Integers, ((generation - self.start.generation) << _OFFSET_BITS) + offsets)
+    def place(self, position: Position) -> int:
+        """A position as it is in the columns."""
+        return ((position.generation - self.start.generation) << _OFFSET_BITS) + position.offset
 
     def _begin(self, place: np.int64) -> Position:
         """Where a request begins, or some bytes before it, but after the one before; also where what was read back from
         the store has it some bytes later."""
         generation, offset = divmod(int(place), 1 << _OFFSET_BITS)
         return Position(self.start.generation + generation, offset // CELL_BYTES * CELL_BYTES)
+
+
+def _mapped(numbers: list[int], to: dict[int, int]) -> Integers:
+    return np.fromiter(map(to.__getitem__, numbers), np.int64, len(numbers))
+
+
+def _continued(row: Breakdown) -> Breakdown:
+    """The row that continues this one, with the same names: what was `(other)` stays so. Only where the names leave no
+    room for counts it begins without."""
+    names = row.names if len(row.names) <= MOST_CHARACTERS // 2 else EMPTY.names
+    return row._replace(segment=row.segment + 1, names=names, statuses=NO_COUNTS, latencies=NO_COUNTS)
+
+
+def _place_among(paths: list[str], path: str) -> int:
+    """The place of a path among those of a customer, to which it is added if it is new."""
+    if path not in paths[:MOST_PATHS]:
+        if len(paths) == MOST_PATHS:
+            paths.append(OTHER)
+        if len(paths) > MOST_PATHS:
+            return MOST_PATHS
+        paths.append(path)
+    return paths.index(path)
 
 
 def _counted(text: str, values: Integers) -> str:

@@ -10,15 +10,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from log_processor.chunk import Batch
-from log_processor.columns import join
+from log_processor.pending import Pending, RequestColumns
 from request_log.requests import NONE
 from storage.contract import PackedCounts
 from storage.counts import CountsKey, Position
-from storage.text import add_to_counter, decode_applied, encode_applied
+from storage.text import Integers, add_to_counter, decode_applied, encode_applied
 
 # Of numpy's numbers so many become Python's at once.
 _ROWS_AT_ONCE = 1_000
+# So many requests are sorted at once, for it takes several times their memory.
+_LINES_AT_ONCE = 250_000
 
 
 class Addition(NamedTuple):
@@ -31,51 +32,28 @@ class Addition(NamedTuple):
     """Whole milliseconds -> requests."""
 
 
-class _Columns(NamedTuple):
-    """Requests as numbers, columns of equal length."""
-
-    customers: NDArray[np.int32]
-    days: NDArray[np.int32]
-    statuses: NDArray[np.int16]
-    latencies: NDArray[np.int32]
-    generations: NDArray[np.int32]
-    offsets: NDArray[np.int64]
-
-
 class Uncounted:
-    """Requests of one log, of batches in its order without gaps.
+    """What is taken in by a `Pending` from here on, before it is broken down.
 
-    They are sorted and counted all at once: cheaper than one by one, the more so the more rows there are.
+    It is sorted and counted all at once: cheaper than one by one, the more so the more rows there are.
     """
 
-    def __init__(self, log: str, start: Position) -> None:
-        """`start`: of the first batch."""
-        self._log = log
-        self._start = self._end = start
-        self._numbers: dict[str, int] = {}
-        self._parts: list[_Columns] = []
+    def __init__(self, pending: Pending) -> None:
+        self._pending = pending
+        self._first = len(pending.parts)
+        self._lines_before = pending.lines
+        self._start = pending.end
         self._after: dict[Position, dict[CountsKey, Addition]] = {}
         self._made: dict[str, tuple[Position, str]] = {}
 
-    def take(self, batch: Batch) -> None:
-        """Take in a batch's requests."""
-        requests, numbers = batch.requests, self._numbers
-        own_numbers = np.array([numbers.setdefault(name, len(numbers)) for name in requests.names], np.int32)
-        columns = _Columns(
-            own_numbers[requests.customers],
-            requests.days.astype(np.int32),
-            requests.statuses.astype(np.int16),
-            requests.latencies.astype(np.int32),
-            np.full(len(requests), batch.start.generation, np.int32),
-            requests.offsets,
-        )
-        self._parts.append(columns)
-        self._end = batch.end
-
     def additions(self) -> Iterator[Addition]:
         """All of them, by the rows that they belong to: the days of all customers together, then each customer's."""
-        self._parts = [_Columns(*join(self._parts))]
-        return self._additions(self._parts[0])
+        return self._additions(self._parts())
+
+    def _parts(self) -> list[RequestColumns]:
+        parts = self._pending.parts[self._first :]
+        assert sum(len(part.hours) for part in parts) == self._pending.lines - self._lines_before
+        return parts
 
     def add(self, addition: Addition, row: PackedCounts) -> PackedCounts:
         """The row with the addition, but without the requests that are already counted there."""
@@ -94,41 +72,58 @@ class Uncounted:
         rows have the same: it is made once, and in memory it is there once."""
         if text not in self._made:
             applied = decode_applied(text)
-            through = applied.get(self._log, self._start)
-            applied[self._log] = max(self._end, through)
+            through = applied.get(self._pending.log, self._start)
+            applied[self._pending.log] = max(self._pending.end, through)
             self._made[text] = through, encode_applied(applied)
         return self._made[text]
 
-    def _additions(self, columns: _Columns) -> Iterator[Addition]:
-        if not len(columns.days):
+    def _additions(self, parts: list[RequestColumns]) -> Iterator[Addition]:
+        if not parts:
             return
-        names = list(self._numbers)
-        first = int(columns.days.min())
-        days = columns.days - np.int64(first)
+        names = self._pending.names()
+        customers = np.concatenate([part.customers for part in parts])
+        statuses = np.concatenate([part.statuses for part in parts])
+        latencies = np.concatenate([part.latencies for part in parts])
+        days = np.concatenate([part.hours // 24 for part in parts])
+        first = int(days.min())
+        days -= first
         span = int(days.max()) + 1
-        for is_customer, rows in ((False, days), (True, columns.customers * span + days)):
-            pairs = zip(_counted(rows, columns.statuses), _counted(rows, columns.latencies), strict=True)
-            for (row, statuses), (_, latencies) in pairs:
+        for day, *counts in _counted(days, statuses, latencies):
+            yield Addition((None, first + day), *counts)
+        times = -(-len(days) // _LINES_AT_ONCE)
+        for turn in range(times):
+            some = customers % times == turn if times > 1 else slice(None)
+            rows = customers[some] * np.int64(span) + days[some]
+            if not len(rows):
+                continue
+            for row, *counts in _counted(rows, statuses[some], latencies[some]):
                 number, day = divmod(row, span)
-                latencies.pop(NONE, None)
-                yield Addition((names[number] if is_customer else None, first + day), statuses, latencies)
+                yield Addition((names[number], first + day), *counts)
 
     def _additions_after(self, applied: Position) -> dict[CountsKey, Addition]:
         """Only the requests from a position on, which many rows have in common."""
         if applied not in self._after:
-            (columns,) = self._parts
-            is_later = (columns.generations > applied.generation) | (
-                (columns.generations == applied.generation) & (columns.offsets >= applied.offset)
-            )
-            later = _Columns(*(column[is_later] for column in columns))
-            self._after[applied] = {addition.key: addition for addition in self._additions(later)}
+            place = self._pending.place(applied)
+            later = [part.select(part.positions >= place) for part in self._parts()]
+            additions = self._additions([part for part in later if len(part.hours)])
+            self._after[applied] = {addition.key: addition for addition in additions}
         return self._after[applied]
 
 
-def _counted(rows: NDArray[np.int64], values: NDArray[np.signedinteger]) -> Iterator[tuple[int, dict[int, int]]]:
+def _counted(
+    rows: Integers, statuses: NDArray[np.int16], latencies: NDArray[np.int32]
+) -> Iterator[tuple[int, dict[int, int], dict[int, int]]]:
+    """Each row, in ascending order, and how often it has each status and each latency."""
+    pairs = zip(_counted_values(rows, statuses), _counted_values(rows, latencies), strict=True)
+    for (row, of_statuses), (_, of_latencies) in pairs:
+        of_latencies.pop(NONE, None)
+        yield row, of_statuses, of_latencies
+
+
+def _counted_values(rows: Integers, values: NDArray[np.signedinteger]) -> Iterator[tuple[int, dict[int, int]]]:
     """Each row, in ascending order, and how often it has each value."""
     # NONE is below 0.
-    width = int(values.max()) - NONE + 1
+    width = np.int64(values.max()) - NONE + 1
     pairs, counts = np.unique(rows * width + (values - NONE), return_counts=True)
     # What follows is kept for as long as it takes to go through the rows, so it is little.
     values, counts = (pairs % width + NONE).astype(np.int32), counts.astype(np.int32)

@@ -130,12 +130,13 @@ class PackedCounts(NamedTuple):
 
 
 class Breakdown(NamedTuple):
-    """A row of a breakdown as it is stored, see storage.breakdowns. Rows that would grow too large are continued: each
+    """A row of breakdowns as it is stored, see storage.breakdowns. Rows that would grow too large are continued: each
     has what the ones before it do not have."""
 
     segment: int
     """The row's number, from 0."""
     names: str
+    """Without spaces."""
     statuses: str
     latencies: str
     applied: str
@@ -238,7 +239,7 @@ class Storage(ABC):
 
     @abstractmethod
     async def breakdowns(self, customer: str, kind: Kind, first: int, last: int) -> dict[int, list[Breakdown]]:
-        """All rows of a customer's breakdowns, of each day in the range that has any."""
+        """All rows of breakdowns of a customer's group, of each day in the range that has any."""
 
     @abstractmethod
     async def requests(self, customer: str, start: int, end: int, outcome: Outcome, limit: int) -> list[LoggedRequest]:

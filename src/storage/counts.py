@@ -27,9 +27,10 @@ class Position(NamedTuple):
 
 
 class BreakdownKey(NamedTuple):
-    """Whose requests are broken down, of which UTC day (days since 1970-01-01), and by what."""
+    """Requests of which group of customers (see storage.breakdowns) are broken down, of which UTC day (days since
+    1970-01-01), and by what."""
 
-    customer: str
+    group: int
     day: int
     kind: "Kind"
 

@@ -16,6 +16,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from functools import partial
@@ -30,6 +31,7 @@ from influxdb_client.client.write_api import SYNCHRONOUS
 from influxdb_client.rest import ApiException
 
 from request_log.line import SECONDS_A_DAY
+from storage.breakdowns import group_of
 from storage.changes import Changes, Commit, Mark, changes, encode_customers
 from storage.contract import (
     Breakdown,
@@ -62,7 +64,7 @@ _NANOSECONDS = 10**9
 _DAY = SECONDS_A_DAY * _NANOSECONDS
 # Lines are of 1970 to 2199, and what lies in the future does not expire: the ledger lives after all of them.
 _AFTER_ALL_LINES = 7_258_118_400 * _NANOSECONDS  # 2200-01-01
-_LINES_A_WRITE = 1_000
+_LINES_A_WRITE = 2_500
 # Slots go by tenths of a second, a thousand in each: a day's nanoseconds are enough for 270 years of them.
 _SLOTS_BEGIN = 1_767_225_600  # 2026-01-01
 _SLOTS_A_SECOND = 10
@@ -129,6 +131,7 @@ class InfluxStorage(Storage):
         self._async_questions = httpx.AsyncClient(**http)
         self._client = InfluxDBClient(url, token, org=org, timeout=int(timeout * 1000), retries=False)
         self._writes = self._client.write_api(write_options=SYNCHRONOUS)
+        self._senders = ThreadPoolExecutor(self.SENDERS, thread_name_prefix="rows")
 
     # Writing
 
@@ -174,37 +177,34 @@ class InfluxStorage(Storage):
         for day in [day for customer, day in keys if customer is None]:
             rows = self._ask(f"SELECT row FROM all_day WHERE {_IN_RANGE}", _range(day, day))
             found.update(((None, day), _counts(self._to_replace(_place((None, day)), row))) for row in rows)
-        of_customers = [(customer, day) for customer, day in keys if customer is not None]
-        for customer, day, row in self._rows_of_days(of_customers, "customer_day", "customer"):
-            found[customer, day] = _counts(self._to_replace(_place((customer, day)), row))
+        of_customers = [(tag(customer), day) for customer, day in keys if customer is not None]
+        for day, row in self._rows_of_days("customer_day", "customer", of_customers):
+            key = (unquote(row["customer"]), day)
+            found[key] = _counts(self._to_replace(_place(key), row))
         return found
 
     def read_breakdowns(self, keys: Collection[BreakdownKey]) -> dict[BreakdownKey, Breakdown]:
         found: dict[BreakdownKey, Breakdown] = {}
-        of_customers = [(customer, day) for customer, day, _ in keys]
         # Segments come in the order of their names.
-        for customer, day, row in self._rows_of_days(of_customers, "customer_breakdown", "customer, kind, segment"):
-            key = BreakdownKey(customer, day, row["kind"])
+        for day, row in self._rows_of_days("breakdowns", "customers", [(str(group), day) for group, day, _ in keys]):
+            key = BreakdownKey(int(row["customers"]), day, row["kind"])
             breakdown = _breakdown(row)
             if key in keys and (key not in found or breakdown.segment >= found[key].segment):
                 found[key] = breakdown
                 self._to_replace(_place_of_breakdown(key, breakdown.segment), row)
         return found
 
-    def _rows_of_days(
-        self, keys: Iterable[tuple[str, int]], measurement: str, tags: str
-    ) -> Iterator[tuple[str, int, _Row]]:
-        """The rows of these customers' days. Those of a series are in the order of time: the highest slot is the
-        last."""
+    def _rows_of_days(self, measurement: str, by: str, keys: Iterable[tuple[str, int]]) -> Iterator[tuple[int, _Row]]:
+        """The rows of these values of the tag `by` and days, each with its day. Those of a series are in the order of
+        time: the highest slot is the last."""
         by_day: dict[int, dict[str, None]] = {}
-        for customer, day in keys:
-            by_day.setdefault(day, {})[customer] = None
+        for value, day in keys:
+            by_day.setdefault(day, {})[value] = None
         for day, of_day in by_day.items():
-            customers = list(of_day)
-            for first in range(0, len(customers), _KEYS_A_QUESTION):
-                part = customers[first : first + _KEYS_A_QUESTION]
-                for row in self._ask(*_rows_of(part, day, day, measurement, tags)):
-                    yield unquote(row["customer"]), day, row
+            values = list(of_day)
+            for first in range(0, len(values), _KEYS_A_QUESTION):
+                part = values[first : first + _KEYS_A_QUESTION]
+                yield from ((day, row) for row in self._ask(*_rows_of(measurement, by, part, day, day)))
 
     def _to_replace(self, place: "_Place", row: _Row) -> str:
         """What is in a row that is written again; at another slot, unless it is at this one already."""
@@ -216,7 +216,10 @@ class InfluxStorage(Storage):
         with self._writing() as slot:
             # Those of all customers first: by them a start finds the days that have rows at a slot without a claim.
             in_order = sorted(counts, key=lambda key: key[0] is not None)
-            self._write([counts_line(key, counts[key], slot) for key in in_order])
+            of_all = sum(customer is None for customer, _ in counts)
+            lines = [counts_line(key, counts[key], slot) for key in in_order]
+            self._write(lines[:of_all])
+            self._write_at_once(lines[of_all:])
             if counts:
                 self._write([commit_line(Commit(slot, self._commits, encode_customers(counts)))])
                 self._commits += 1
@@ -228,7 +231,7 @@ class InfluxStorage(Storage):
         with self._writing() as slot:
             # By these a start finds the days that have rows at a slot without a claim.
             self._write([breakdown_day_line(day, slot) for day in {key.day for key in rows}])
-            self._write([breakdown_line(key, row, slot) for key, row in rows.items()])
+            self._write_at_once([breakdown_line(key, row, slot) for key, row in rows.items()])
         self._replaced((_place_of_breakdown(key, row.segment) for key, row in rows.items()), slot)
 
     @contextmanager
@@ -313,6 +316,7 @@ class InfluxStorage(Storage):
             if claim[0] != _NO_SLOT and self._latest_claim() == claim:
                 self._write([holder_line(self._holder, _RELEASED)])
         finally:
+            self._senders.shutdown()
             self._questions.close()
             self._client.close()
 
@@ -383,7 +387,7 @@ class InfluxStorage(Storage):
         query = "SELECT row FROM all_day, breakdown_day, ledger"
         times = [divmod(row["time"], _DAY) for row in self._ask(query, {})]
         for day in {day for day, of_row in times if of_row > slot}:
-            for measurement in ("all_day", "customer_day", "breakdown_day", "customer_breakdown", "ledger", "commits"):
+            for measurement in ("all_day", "customer_day", "breakdown_day", "breakdowns", "ledger", "commits"):
                 self._delete(f'_measurement="{measurement}"', day * _DAY + slot + 1, (day + 1) * _DAY - 1)
 
     def _delete(self, series: str, first: int, last: int) -> None:
@@ -391,17 +395,24 @@ class InfluxStorage(Storage):
         with _errors():
             self._client.delete_api().delete(_rfc3339(first), _rfc3339(last), series, self._bucket)
 
+    def _write_at_once(self, lines: Sequence[bytes]) -> None:
+        """Write lines, in whatever order."""
+        parts = [lines[first : first + _LINES_A_WRITE] for first in range(0, len(lines), _LINES_A_WRITE)]
+        wait(writes := [self._senders.submit(self._write, part) for part in parts])
+        for write in writes:
+            write.result()
+
     def _write(self, lines: Sequence[bytes]) -> None:
-        """Write lines, in requests of a bounded size: of half of it where they are too large."""
-        for first in range(0, len(lines), _LINES_A_WRITE):
-            part = lines[first : first + _LINES_A_WRITE]
-            try:
-                self._send(b"\n".join(part))
-            except _BadRequest:
-                if len(part) == 1:
-                    raise
-                self._write(part[: len(part) // 2])
-                self._write(part[len(part) // 2 :])
+        """Write lines one after the other, by halves where they are too large for one request."""
+        if not lines:
+            return
+        try:
+            self._send(b"\n".join(lines))
+        except _BadRequest:
+            if len(lines) == 1:
+                raise
+            self._write(lines[: len(lines) // 2])
+            self._write(lines[len(lines) // 2 :])
 
     def _send(self, lines: bytes) -> None:
         with _errors():
@@ -429,8 +440,8 @@ class InfluxStorage(Storage):
         return {row["time"] // _DAY: _counts(row["row"]) for row in rows}
 
     async def breakdowns(self, customer: str, kind: Kind, first: int, last: int) -> dict[int, list[Breakdown]]:
-        query = f"SELECT row FROM customer_breakdown WHERE customer = $customer AND kind = $kind AND {_IN_RANGE}"
-        parameters = {**_range(first, last), "customer": tag(customer), "kind": kind}
+        query = f"SELECT row FROM breakdowns WHERE customers = $customers AND kind = $kind AND {_IN_RANGE}"
+        parameters = {**_range(first, last), "customers": str(group_of(customer)), "kind": kind}
         found: dict[int, dict[int, Breakdown]] = {}
         for row in await self._ask_async(f"{query} GROUP BY segment", parameters):
             # In the order of time: the highest slot of a segment is the last.
@@ -467,7 +478,7 @@ class InfluxStorage(Storage):
         return [unquote(row["value"]) for row in rows]
 
     async def packed_customers(self, customers: Sequence[str], first: int, last: int) -> dict[str, list[PackedCounts]]:
-        rows = await self._ask_async(*_rows_of(customers, first, last, "customer_day", "customer"))
+        rows = await self._ask_async(*_rows_of("customer_day", "customer", map(tag, customers), first, last))
         return {customer: list(days.values()) for customer, days in _by_customer_and_day(rows).items()}
 
     async def changes(self, since: Mark | None) -> Changes:
@@ -525,9 +536,9 @@ def _by_customer_and_day(rows: Iterable[_Row]) -> dict[str, dict[int, PackedCoun
 
 
 def breakdown_line(key: BreakdownKey, breakdown: Breakdown, slot: int) -> bytes:
-    """A row of a customer's day, broken down."""
+    """A row of a group's day, broken down."""
     segment, *texts = breakdown
-    series = f"customer_breakdown,customer={tag(key.customer)},kind={key.kind},segment={segment}"
+    series = f"breakdowns,customers={key.group},kind={key.kind},segment={segment}"
     # `applied` alone may have spaces.
     return f"{series} row={string_field(' '.join(texts))} {key.day * _DAY + slot}".encode()
 
@@ -602,18 +613,18 @@ def _place(key: CountsKey) -> _Place:
 
 
 def _place_of_breakdown(key: BreakdownKey, segment: int) -> _Place:
-    series = f'_measurement="customer_breakdown" AND customer="{tag(key.customer)}"'
+    series = f'_measurement="breakdowns" AND customers="{key.group}"'
     return _Place(f'{series} AND kind="{key.kind}" AND segment="{segment}"', key.day)
 
 
 def _rows_of(
-    customers: Iterable[str], first: int, last: int, measurement: str, tags: str
+    measurement: str, by: str, values: Iterable[str], first: int, last: int
 ) -> tuple[str, dict[str, int | str]]:
-    """The question for the rows of these customers in a range of days, and its parameters. `tags` tell series
-    apart."""
-    named = {f"c{i}": tag(customer) for i, customer in enumerate(customers)}
-    one_of_them = " OR ".join(f"customer = ${name}" for name in named)
-    query = f"SELECT row FROM {measurement} WHERE ({one_of_them}) AND {_IN_RANGE} GROUP BY {tags}"
+    """The question for the rows in a range of days of which the tag `by` has one of these values, and its
+    parameters."""
+    named = {f"v{i}": value for i, value in enumerate(values)}
+    one_of_them = " OR ".join(f"{by} = ${name}" for name in named)
+    query = f"SELECT row FROM {measurement} WHERE ({one_of_them}) AND {_IN_RANGE} GROUP BY *"
     return query, {**_range(first, last), **named}
 
 

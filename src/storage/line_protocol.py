@@ -1,5 +1,6 @@
 """InfluxDB's line protocol: https://docs.influxdata.com/influxdb/v2/reference/syntax/line-protocol/"""
 
+import re
 import zlib
 from urllib.parse import quote
 
@@ -11,6 +12,7 @@ from storage.contract import StoredRequests
 
 _NANOSECONDS = 10**9
 _BITS_OF_SECONDS = 40
+_PLAIN = re.compile("[A-Za-z0-9_.~-]*").fullmatch
 BUCKETS = 256
 CELL_BYTES = MIN_LINE_BYTES
 """Of a generation no two lines begin in the same so many bytes."""
@@ -21,7 +23,8 @@ PARTS = 1_000
 
 def tag(text: str) -> str:
     """A tag's value, percent-encoded: a tag cannot hold every text (a backslash at its end, a newline)."""
-    return quote(text, safe="")
+    # Most need no encoding, and this costs a fifth of looking closely.
+    return text if _PLAIN(text) else quote(text, safe="")
 
 
 def string_field(text: str) -> str:

@@ -21,6 +21,7 @@ import numpy as np
 
 from request_log.line import SECONDS_A_DAY
 from request_log.requests import NONE, Requests
+from storage.breakdowns import group_of
 from storage.changes import Changes, Commit, Mark, changes, encode_customers
 from storage.contract import (
     Breakdown,
@@ -78,16 +79,16 @@ CREATE TABLE IF NOT EXISTS customer_day (
     applied TEXT NOT NULL,           -- JSON: log -> [generation, offset]
     PRIMARY KEY (customer, day)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS customer_breakdown (
-    customer TEXT NOT NULL,
+CREATE TABLE IF NOT EXISTS breakdowns (
+    customers INTEGER NOT NULL,      -- the number of their group, see breakdowns.py
     kind TEXT NOT NULL,              -- by what: hours or paths
     day INTEGER NOT NULL,            -- UTC, since 1970-01-01
     segment INTEGER NOT NULL,
-    names TEXT NOT NULL,             -- JSON, see breakdowns.py
-    statuses TEXT NOT NULL,          -- requests by part and HTTP status, see breakdowns.py
-    latencies TEXT NOT NULL,         -- requests by part and milliseconds, see breakdowns.py
+    names TEXT NOT NULL,             -- customers and paths, see breakdowns.py
+    statuses TEXT NOT NULL,          -- requests by customer, part and HTTP status, see breakdowns.py
+    latencies TEXT NOT NULL,         -- requests by customer, part and milliseconds, see breakdowns.py
     applied TEXT NOT NULL,           -- JSON: log -> [generation, offset]
-    PRIMARY KEY (customer, kind, day, segment)
+    PRIMARY KEY (customers, kind, day, segment)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS commits (
     number INTEGER PRIMARY KEY,
@@ -138,6 +139,7 @@ ALTER TABLE requests RENAME TO requests_3;
 {_SCHEMA}
 INSERT INTO requests SELECT *, NULL FROM requests_3;
 DROP TABLE requests_3;
+DROP TABLE IF EXISTS customer_breakdown;
 """,
 }
 """What setup does, by the schema that a store has, when it has made the tables that are missing: that one's step and
@@ -257,8 +259,8 @@ class SqliteStorage(Storage):
         del self._uncommitted[: len(batches)]
 
     def read_breakdowns(self, keys: Collection[BreakdownKey]) -> dict[BreakdownKey, Breakdown]:
-        query = "SELECT segment, names, statuses, latencies, applied FROM customer_breakdown"
-        query += " WHERE customer = ? AND day = ? AND kind = ? ORDER BY segment DESC LIMIT 1"
+        query = "SELECT segment, names, statuses, latencies, applied FROM breakdowns"
+        query += " WHERE customers = ? AND day = ? AND kind = ? ORDER BY segment DESC LIMIT 1"
         found = {}
         with self._errors():
             for key in keys:
@@ -270,8 +272,8 @@ class SqliteStorage(Storage):
     def write_breakdowns(self, rows: Mapping[BreakdownKey, Breakdown]) -> None:
         with self._errors(), self._writing() as connection:
             connection.executemany(
-                "INSERT OR REPLACE INTO customer_breakdown VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                ((customer, kind, day, *row) for (customer, day, kind), row in rows.items()),
+                "INSERT OR REPLACE INTO breakdowns VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                ((group, kind, day, *row) for (group, day, kind), row in rows.items()),
             )
 
     def read_requests(self, log: str, stretch: Stretch, end: Position) -> list[StoredRequests]:
@@ -298,7 +300,7 @@ class SqliteStorage(Storage):
             connection.execute("DELETE FROM requests WHERE time < ?", (oldest_day * SECONDS_A_DAY,))
             connection.execute("DELETE FROM zones WHERE newest < ?", (oldest_day * SECONDS_A_DAY,))
             connection.execute("DELETE FROM customer_day WHERE day < ?", (oldest_day,))
-            connection.execute("DELETE FROM customer_breakdown WHERE day < ?", (oldest_day,))
+            connection.execute("DELETE FROM breakdowns WHERE day < ?", (oldest_day,))
 
     def close(self) -> None:
         if self._connection is not None:
@@ -340,10 +342,12 @@ class SqliteStorage(Storage):
         return {day: PackedCounts(*counts) for day, *counts in rows}
 
     async def breakdowns(self, customer: str, kind: Kind, first: int, last: int) -> dict[int, list[Breakdown]]:
-        query = "SELECT day, segment, names, statuses, latencies, applied FROM customer_breakdown"
-        query += " WHERE customer = ? AND kind = ? AND day BETWEEN ? AND ? ORDER BY day, segment"
+        query = "SELECT day, segment, names, statuses, latencies, applied FROM breakdowns"
+        query += " WHERE customers = ? AND kind = ? AND day BETWEEN ? AND ? ORDER BY day, segment"
         found: dict[int, list[Breakdown]] = {}
-        rows = await self._ask(lambda connection: connection.execute(query, (customer, kind, first, last)).fetchall())
+        rows = await self._ask(
+            lambda connection: connection.execute(query, (group_of(customer), kind, first, last)).fetchall()
+        )
         for day, *row in rows:
             found.setdefault(day, []).append(Breakdown(*row))
         return found

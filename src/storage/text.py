@@ -3,7 +3,7 @@
 import json
 import struct
 import zlib
-from base64 import b64decode, b64encode
+from binascii import a2b_base64, b2a_base64
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -18,8 +18,11 @@ Integers = NDArray[np.int64]
 
 _TYPES = {"H": "<u2", "I": "<u4", "Q": "<u8"}
 _WIDE = 512
+# Of the largest size fewer are compressed: most of their bytes are zeros.
+_WIDE_OF_LARGEST = 128
 # Fewer values are faster one by one.
 _FEW = 64
+_FEW_CHARACTERS = 400
 NO_COUNTS = "H"
 """The text of a counter without counts."""
 
@@ -32,13 +35,11 @@ def encode_counter(counter: Mapping[int, int]) -> str:
     (zlib), behind the small letter: a quarter of the bytes to write and to ask for, and a database's field has a limit.
     """
     values = sorted(counter)
-    counts = [counter[value] for value in values]
+    numbers = [*values, *map(counter.__getitem__, values)]
     if len(values) > _FEW:
-        return _encode(np.array(values, np.int64), np.array(counts, np.int64))
-    if not values:
-        return NO_COUNTS
-    size = _size(max(values[-1], max(counts)))
-    return size + b64encode(struct.pack(f"<{2 * len(values)}{size}", *values, *counts)).decode()
+        return _encode(*np.array(numbers, np.int64).reshape(2, -1))
+    size = _size(max(numbers, default=0))
+    return size + b2a_base64(struct.pack(f"<{len(numbers)}{size}", *numbers), newline=False).decode()
 
 
 def _size(largest: int) -> str:
@@ -47,13 +48,16 @@ def _size(largest: int) -> str:
 
 
 def _encode(values: Integers, counts: Integers) -> str:
-    is_wide = len(values) > _WIDE
-    numbers = np.concatenate((np.diff(values, prepend=0) if is_wide else values, counts))
+    numbers = np.concatenate((values, counts))
     size = _size(int(numbers.max(initial=0)))
+    is_wide = len(values) > (_WIDE_OF_LARGEST if size == "Q" else _WIDE)
+    if is_wide:
+        numbers[1 : len(values)] -= values[:-1]
+        size = _size(int(numbers.max()))
     data = numbers.astype(_TYPES[size]).tobytes()
     if is_wide:
         size, data = size.lower(), zlib.compress(data, 1)
-    return size + b64encode(data).decode()
+    return size + b2a_base64(data, newline=False).decode()
 
 
 def decode_counter(text: str) -> Counter[int]:
@@ -64,7 +68,7 @@ def decode_counter(text: str) -> Counter[int]:
 
 def counter_arrays(text: str) -> tuple[Integers, Integers]:
     """The values of a counter's text, ascending, and their counts."""
-    size, data = text[0], b64decode(text[1:])
+    size, data = text[0], a2b_base64(text[1:])
     is_wide = size.islower()
     numbers = np.frombuffer(zlib.decompress(data) if is_wide else data, _TYPES[size.upper()]).astype(np.int64)
     half = len(numbers) // 2
@@ -76,12 +80,16 @@ def add_to_counter(text: str, more: Mapping[int, int]) -> str:
     """The text of a counter to which these counts were added."""
     if text == NO_COUNTS:
         return encode_counter(more)
-    values, counts = counter_arrays(text)
-    if len(values) + len(more) < _FEW:
-        counter = dict(zip(values.tolist(), counts.tolist(), strict=True))
+    size = text[0]
+    if size in _TYPES and len(text) <= _FEW_CHARACTERS and len(more) <= _FEW:
+        data = a2b_base64(text[1:])
+        numbers = struct.unpack(f"<{len(data) // struct.calcsize(size)}{size}", data)
+        half = len(numbers) // 2
+        counter = dict(zip(numbers[:half], numbers[half:], strict=True))
         for value, count in more.items():
             counter[value] = counter.get(value, 0) + count
         return encode_counter(counter)
+    values, counts = counter_arrays(text)
     more_values = np.fromiter(more.keys(), np.int64, len(more))
     return _added(values, counts, more_values, np.fromiter(more.values(), np.int64, len(more)))
 
@@ -95,7 +103,9 @@ def _added(values: Integers, counts: Integers, more_values: Integers, more_count
     values, counts = np.concatenate((values, more_values)), np.concatenate((counts, more_counts))
     order = values.argsort(kind="stable")
     values, counts = values[order], counts[order]
-    starts = np.flatnonzero(np.diff(values, prepend=-1))
+    is_start = np.ones(len(values), bool)
+    np.not_equal(values[1:], values[:-1], out=is_start[1:])
+    starts = np.flatnonzero(is_start)
     return _encode(values[starts], np.add.reduceat(counts, starts))
 
 

@@ -19,7 +19,7 @@ from json_log import PARSE, json_line
 from request_log.line import Reason
 from request_log.requests import Requests
 from request_log.simple import parse
-from storage.breakdowns import encode_names
+from storage.breakdowns import encode_names, group_of
 from storage.changes import Changes, Mark
 from storage.contract import (
     Breakdown,
@@ -367,7 +367,7 @@ def test_a_sqlite_store_of_another_schema_is_refused(tmp_path: Path) -> None:
     storage.close()
 
 
-def breakdown(segment: int, offset: int, names: str = "[]") -> Breakdown:
+def breakdown(segment: int, offset: int, names: str = "{}") -> Breakdown:
     return Breakdown(
         segment, names, encode_counter({200: offset}), encode_counter({7: offset}), f'{{"log": [0, {offset}]}}'
     )
@@ -375,10 +375,10 @@ def breakdown(segment: int, offset: int, names: str = "[]") -> Breakdown:
 
 @pytest.mark.parametrize("customer", ODD_CUSTOMERS)
 def test_breakdowns_come_back_a_segment_after_the_other(open_storage: OpenStorage, customer: str) -> None:
-    names = encode_names(["/a", '/b"c\\', "/ü/{id}/…", "(other)"])
-    paths = BreakdownKey(customer, TODAY, "paths")
-    hours = BreakdownKey(customer, TODAY, "hours")
-    before = BreakdownKey(customer, TODAY - 1, "paths")
+    names = encode_names({customer: ["/a", '/b"c\\', "/ü/{id}/…", "(other)"]})
+    paths = BreakdownKey(group_of(customer), TODAY, "paths")
+    hours = BreakdownKey(group_of(customer), TODAY, "hours")
+    before = BreakdownKey(group_of(customer), TODAY - 1, "paths")
     for run in range(2):
         writing = open_storage()
         writing.begin()
@@ -387,8 +387,8 @@ def test_breakdowns_come_back_a_segment_after_the_other(open_storage: OpenStorag
         writing.write_breakdowns({paths: breakdown(11, 200, names), hours: breakdown(0, 3), before: breakdown(0, 4)})
         writing.close()
     asking = open_storage()
-    unknown = BreakdownKey(customer, TODAY - 1, "hours")
-    assert asking.read_breakdowns([paths, hours, before, unknown, BreakdownKey("other", TODAY, "paths")]) == {
+    unknown = BreakdownKey(group_of(customer), TODAY - 1, "hours")
+    assert asking.read_breakdowns([paths, hours, before, unknown, BreakdownKey(group_of("other"), TODAY, "paths")]) == {
         paths: breakdown(11, 200, names),
         hours: breakdown(0, 3),
         before: breakdown(0, 4),
@@ -560,7 +560,7 @@ def test_a_sqlite_store_of_before_there_were_breakdowns_is_brought_up(tmp_path: 
             f"""
             {OLDER_REQUESTS}
             CREATE TABLE older AS SELECT {columns}, gaps, newest FROM ledger; DROP TABLE ledger;
-            ALTER TABLE older RENAME TO ledger; DROP TABLE customer_breakdown; PRAGMA user_version=2;
+            ALTER TABLE older RENAME TO ledger; DROP TABLE breakdowns; PRAGMA user_version=2;
             """
         )
     with pytest.raises(StorageRefused, match="storage setup"):
@@ -569,5 +569,35 @@ def test_a_sqlite_store_of_before_there_were_breakdowns_is_brought_up(tmp_path: 
     storage.set_up()
     assert storage.begin() == [replace(ledger(), pending=None)]
     assert read_counts(storage, [key]) == {key: counts({200: 3}, {5: 3})}
-    assert storage.read_breakdowns([BreakdownKey("customer", TODAY, "paths")]) == {}
+    assert storage.read_breakdowns([BreakdownKey(group_of("customer"), TODAY, "paths")]) == {}
+    storage.close()
+
+
+def test_a_sqlite_store_with_breakdowns_of_each_customer_is_brought_up(tmp_path: Path) -> None:
+    path = tmp_path / "requests.sqlite"
+    storage = SqliteStorage(path)
+    storage.set_up()
+    storage.begin()
+    pending = Stretch(Position(0, 0), 5, 7, (Position(0, 10),))
+    key: CountsKey = ("customer", TODAY)
+    commit_counts(storage, {key: counts({200: 3}, {5: 3})}, [replace(ledger(), pending=pending)])
+    storage.close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(
+            f"""
+            {OLDER_REQUESTS}
+            DROP TABLE breakdowns; PRAGMA user_version=3;
+            CREATE TABLE customer_breakdown (customer TEXT PRIMARY KEY); INSERT INTO customer_breakdown VALUES ('c');
+            """
+        )
+    with pytest.raises(StorageRefused, match="storage setup"):
+        storage.begin()
+    storage.close()
+    storage.set_up()
+    # What waited to be broken down still does.
+    assert storage.begin() == [replace(ledger(), pending=pending)]
+    assert read_counts(storage, [key]) == {key: counts({200: 3}, {5: 3})}
+    paths = BreakdownKey(group_of("customer"), TODAY, "paths")
+    storage.write_breakdowns({paths: breakdown(0, 3)})
+    assert storage.read_breakdowns([paths]) == {paths: breakdown(0, 3)}
     storage.close()

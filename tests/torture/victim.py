@@ -185,7 +185,7 @@ class InfluxVictim(Victim):
 
     def _decide(self, request: Request) -> Decision:
         kind = "write" if request.is_write else "query"
-        if request.body.startswith((b"all_day", b"customer_day", b"breakdown_day", b"customer_breakdown", b"ledger")):
+        if request.body.startswith((b"all_day", b"customer_day", b"breakdown_day", b"breakdowns", b"ledger")):
             kind = "commit"
             self._commit.set()
         fault: Decision = None

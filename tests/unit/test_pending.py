@@ -1,7 +1,6 @@
 """Requests come into the rows of breakdowns exactly once, also where a row is further than the ledger."""
 
 import random
-from collections import Counter
 from itertools import accumulate
 
 import pytest
@@ -14,12 +13,14 @@ from log_processor import pending as pending_module
 from log_processor.pending import Pending
 from pipeline import TALLIES
 from request_log import simple
-from storage.breakdowns import EMPTY, MOST_PATHS, OTHER, decode_names, tallies_of_paths
+from storage.breakdowns import EMPTY, MOST_PATHS, OTHER, decode_names, group_of, tallies_of_paths
 from storage.contract import Breakdown
 from storage.counts import BreakdownKey, Kind, Position
 from storage.statistics import figures
+from storage.tally import Tally
 
 LOG = "log"
+OF_ONE_GROUP = [name for name in (f"cust_{n}" for n in range(30_000)) if group_of(name) == 7]
 KINDS: tuple[Kind, ...] = ("hours", "paths")
 lines = st.builds(
     lambda day, hour, customer, path, status, duration: json_line(
@@ -27,7 +28,7 @@ lines = st.builds(
     ),
     st.integers(23, 25),
     st.integers(0, 23),
-    st.sampled_from(["a", "b", "ü", "c" * 256]),
+    st.sampled_from(["a", "b", "ü", "c" * 256, *OF_ONE_GROUP]),
     st.sampled_from(["", "a", "b/c", "ö", '"q\\']),
     st.integers(100, 599),
     st.sampled_from(["", "0", "0.0005", "0.772", "86400"]),
@@ -53,17 +54,22 @@ def pending_of(content: list[bytes], first: int, last: int, cut: int) -> Pending
 def add(pending: Pending, rows: Rows) -> None:
     for group in pending.groups():
         for kind in KINDS:
-            found = rows.setdefault(BreakdownKey(group.customer, group.day, kind), [])
+            found = rows.setdefault(BreakdownKey(group.number, group.day, kind), [])
             for row in pending.add(group, kind, found[-1] if found else EMPTY):
                 found[row.segment :] = [row]
 
 
-def figures_of(rows: Rows) -> Counter[tuple[str, int, int | str, object]]:
-    return Counter(
-        (key.customer, key.day, part, figures(tally))
+def tallies_of(rows: Rows) -> dict[tuple[str, int, int | str], Tally]:
+    return {
+        (customer, key.day, part): tally
         for key, found in rows.items()
-        for part, tally in TALLIES[key.kind](found).items()
-    )
+        for customer in {name for row in found for name in decode_names(row.names)}
+        for part, tally in TALLIES[key.kind](found, customer).items()
+    }
+
+
+def figures_of(rows: Rows) -> dict[tuple[str, int, int | str], object]:
+    return {key: figures(tally) for key, tally in tallies_of(rows).items()}
 
 
 def test_figures_are_those_of_each_hour_and_path() -> None:
@@ -73,13 +79,12 @@ def test_figures_are_those_of_each_hour_and_path() -> None:
     rows: Rows = {}
     add(pending_of(content, 0, 100, 50), rows)
     found = {
-        (key.customer, f"2026-11-2{key.day - 20_777}", part): (
+        (customer, f"2026-11-2{day - 20_777}", part): (
             tally.total,
             tally.successful,
             int(tally.latencies.dot(tally.counts)),
         )
-        for key, of_key in rows.items()
-        for part, tally in TALLIES[key.kind](of_key).items()
+        for (customer, day, part), tally in tallies_of(rows).items()
     }
     expected = {
         key: (values[0], values[1], round((values[4] or 0) * values[0] * 1000))
@@ -88,7 +93,7 @@ def test_figures_are_those_of_each_hour_and_path() -> None:
     assert found == expected
 
 
-@pytest.mark.parametrize("most_characters", [250, 900_000])
+@pytest.mark.parametrize("most_characters", [700, 900_000])
 @given(content=st.lists(lines, min_size=1, max_size=40), cut=st.integers(0, 40), data=st.data())
 def test_what_a_row_has_already_is_not_added_again(
     most_characters: int, content: list[bytes], cut: int, data: st.DataObject
@@ -123,9 +128,9 @@ def test_paths_beyond_the_first_hundred_share_a_name() -> None:
     add(pending_of(content, 0, 200, 200), rows)
     assert rows == before
     ((row,),) = [found for key, found in rows.items() if key.kind == "paths"]
-    assert decode_names(row.names) == [*(f"/p{n:c}" for n in range(0x4E00, 0x4E00 + MOST_PATHS)), OTHER]
-    assert {part: tally.total for part, tally in tallies_of_paths([row]).items()} == {
-        **dict.fromkeys(decode_names(row.names), 1),
+    assert decode_names(row.names) == {"a": [*(f"/p{n:c}" for n in range(0x4E00, 0x4E00 + MOST_PATHS)), OTHER]}
+    assert {part: tally.total for part, tally in tallies_of_paths([row], "a").items()} == {
+        **dict.fromkeys(decode_names(row.names)["a"], 1),
         OTHER: MOST_PATHS,
     }
 
@@ -145,9 +150,46 @@ def test_a_row_that_would_be_too_large_is_continued(at_once: int) -> None:
     for key, found in rows.items():
         assert [row.segment for row in found] == list(range(len(found)))
         assert all(sum(map(len, row[1:])) <= 60_000 + len(row.applied) for row in found)
-        assert sum(tally.total for tally in TALLIES[key.kind](found).values()) == 60_000
+        assert sum(tally.total for tally in TALLIES[key.kind](found, "a").values()) == 60_000
     assert len(rows) == 2
     whole: Rows = {}
     add(pending_of(content, 0, 60_000, 0), whole)
     assert figures_of(rows) == figures_of(whole)
     assert all(len(found) > 1 for found in rows.values())
+
+
+def test_customers_that_share_a_row_have_a_hundred_paths_each() -> None:
+    content = [
+        f"2026-11-23 16:15:35 {name} /p{n:c} 200 0.{place}\n".encode()
+        for n in range(0x4E00, 0x4E00 + MOST_PATHS + 5)
+        for place, name in enumerate(OF_ONE_GROUP)
+    ]
+    rows: Rows = {}
+    for first, last in ((0, 300), (300, len(content))):
+        add(pending_of(content, first, last, last), rows)
+    ((row,),) = [found for key, found in rows.items() if key.kind == "paths"]
+    for place, name in enumerate(OF_ONE_GROUP):
+        tallies = tallies_of_paths([row], name)
+        assert {part: (tally.total, {*tally.latencies.tolist()}) for part, tally in tallies.items()} == {
+            **{f"/p{n:c}": (1, {place * 100}) for n in range(0x4E00, 0x4E00 + MOST_PATHS)},
+            OTHER: (5, {place * 100}),
+        }
+    assert tallies_of_paths([row], "cust_of_another_group") == {}
+
+
+def test_names_that_leave_no_room_for_counts_are_left_behind() -> None:
+    pick = random.Random(1)
+    content = [
+        f"2026-11-23 16:15:35 {pick.choice(OF_ONE_GROUP)} /{pick.randbytes(7).hex()} 200 0.1\n".encode()
+        for _ in range(2_000)
+    ]
+    rows: Rows = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pending_module, "MOST_CHARACTERS", 4_000)
+        for first in range(0, 2_000, 500):
+            add(pending_of(content, first, first + 500, first), rows)
+    assert all(sum(map(len, row[1:])) <= 4_000 + len(row.applied) for found in rows.values() for row in found)
+    of_each = {name: sum(f" {name} ".encode() in line for line in content) for name in OF_ONE_GROUP}
+    for key, found in rows.items():
+        counted = {name: sum(tally.total for tally in TALLIES[key.kind](found, name).values()) for name in of_each}
+        assert counted == of_each

@@ -3,11 +3,14 @@
 from collections import Counter
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from json_log import PARSE, json_line
+from log_processor import uncounted as uncounted_module
 from log_processor.chunk import Batch, Chunk, parse_chunk
+from log_processor.pending import Pending
 from log_processor.uncounted import Uncounted
 from request_log.requests import NONE
 from storage.counts import CountsKey, DayCounts, Position
@@ -55,13 +58,17 @@ def add(uncounted: Uncounted, rows: dict[CountsKey, DayCounts]) -> None:
         rows[addition.key] = unpack(uncounted.add(addition, pack(rows.get(addition.key, DayCounts()))))
 
 
-@given(st.lists(lines, min_size=1, max_size=60), st.lists(st.integers(0, 100)))
-def test_lines_are_counted_as_one_by_one(content: list[bytes], cuts: list[int]) -> None:
-    uncounted = Uncounted(LOG, Position(0, 0))
+@pytest.mark.parametrize("at_once", [7, 250_000])
+@given(content=st.lists(lines, min_size=1, max_size=60), cuts=st.lists(st.integers(0, 100)))
+def test_lines_are_counted_as_one_by_one(at_once: int, content: list[bytes], cuts: list[int]) -> None:
+    pending = Pending(LOG, Position(0, 0))
+    uncounted = Uncounted(pending)
     for batch in batches(content, cuts):
-        uncounted.take(batch)
+        pending.take(0, batch.requests, batch.end)
     rows: dict[CountsKey, DayCounts] = {}
-    add(uncounted, rows)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(uncounted_module, "_LINES_AT_ONCE", at_once)
+        add(uncounted, rows)
     assert {key: (row.statuses, row.latencies) for key, row in rows.items()} == one_by_one(content)
     assert {row.applied[LOG] for row in rows.values()} == {Position(0, sum(map(len, content)))}
 
@@ -76,8 +83,9 @@ def test_what_a_row_has_already_is_not_added_again(data: st.DataObject, content:
         if through:
             applied = {LOG: Position(0, sum(map(len, content[:through])))}
             rows[key] = DayCounts(statuses, latencies, applied)
-    uncounted = Uncounted(LOG, Position(0, 0))
+    pending = Pending(LOG, Position(0, 0))
+    uncounted = Uncounted(pending)
     for batch in batches(content, cuts):
-        uncounted.take(batch)
+        pending.take(0, batch.requests, batch.end)
     add(uncounted, rows)
     assert {key: (row.statuses, row.latencies) for key, row in rows.items()} == one_by_one(content)
