@@ -5,6 +5,7 @@ ledger some rows are already further than the ledger; requests up to there are n
 """
 
 from collections.abc import Iterator
+from sys import intern
 from typing import NamedTuple
 
 import numpy as np
@@ -62,7 +63,8 @@ class Uncounted:
             nothing = Addition(addition.key, {}, {})
             addition = self._additions_after(through).get(addition.key, nothing)
         return PackedCounts(
-            add_to_counter(row.statuses, addition.statuses),
+            # In memory each once: of few requests most rows have the same.
+            intern(add_to_counter(row.statuses, addition.statuses)),
             add_to_counter(row.latencies, addition.latencies),
             applied,
         )

@@ -622,7 +622,7 @@ def _rows_of(
 ) -> tuple[str, dict[str, int | str]]:
     """The question for the rows in a range of days of which the tag `by` has one of these values, and its
     parameters."""
-    named = {f"v{i}": value for i, value in enumerate(values)}
+    named = {f"c{i}": value for i, value in enumerate(values)}
     one_of_them = " OR ".join(f"{by} = ${name}" for name in named)
     query = f"SELECT row FROM {measurement} WHERE ({one_of_them}) AND {_IN_RANGE} GROUP BY *"
     return query, {**_range(first, last), **named}
