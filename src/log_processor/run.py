@@ -37,7 +37,7 @@ def run(settings: ProcessorSettings, only_backfill: bool = False) -> None:
     """Follow the logs until a signal says to end. `only_backfill`: none of them; it ends when nothing waits to be read
     into the store."""
     stop = stop_on_signals(late_status=1 if only_backfill else 0)
-    if settings.metrics_port:
+    if settings.metrics_port and not only_backfill:
         metrics.serve(settings.metrics_host, settings.metrics_port)
     storage = open_storage(settings)
     ledger = until_stored(storage.begin)

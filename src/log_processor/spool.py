@@ -42,6 +42,19 @@ class Spool:
         found = map(_read, sorted(self._folder.glob(f"{PREFIX}*")))
         return [waiting for waiting in found if waiting is not None]
 
+    def has_one_like(self, head: bytes) -> bool:
+        """Whether a log waits that begins like this, as far as both go."""
+        for waiting in self.waiting():
+            try:
+                with waiting.path.open("rb") as log:
+                    other = log.read(len(head))
+            except FileNotFoundError:
+                # It has just been removed.
+                return True
+            if head.startswith(other):
+                return True
+        return False
+
     def is_waiting(self, name: str) -> bool:
         """Whether a log of this name is there."""
         return (self._folder / name).exists()

@@ -168,6 +168,20 @@ def test_a_file_that_has_grown_goes_on_where_it_ended(pipeline: Pipeline, tmp_pa
 
 
 @on_sqlite
+def test_files_of_which_one_is_the_beginning_of_the_other_count_once(pipeline: Pipeline, tmp_path: Path) -> None:
+    lines = valid_lines(2_000)
+    beginning = lines[:50_000].rpartition(b"\n")[0] + b"\n"
+    missing = tmp_path / "missing"
+    files = [write(tmp_path / "a", beginning), missing, write(tmp_path / "b.gz", lines), write(tmp_path / "c", lines)]
+    end = pipeline.run("backfill", *map(str, files))
+    assert end.returncode == 1
+    assert f"{missing} cannot be read: No such file or directory." in end.stdout
+    assert f"{files[-1]}: nothing is new in it." in end.stdout
+    assert pipeline.stored() == oracle.days_of(lines)
+    assert sum(row.read for row in pipeline.ledger()) == 2_000
+
+
+@on_sqlite
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from log_processor import log_handler
-from log_processor.backfill.news import News, news_of
+from log_processor.backfill.news import News, head_of, news_of
 from log_processor.progress import Progress
 from log_processor.run import run
 from log_processor.settings import ProcessorSettings
@@ -35,21 +35,29 @@ def backfill(settings: ProcessorSettings, paths: list[Path]) -> int:
     """Read the files, show how far that is, and say what came of it. The exit status: 0 where all is in the store."""
     try:
         spool = Spool(settings.backfill_folder)
-        ledger, ended = _stored(settings)
+        before, _ = _stored(settings)
         copied = {}
+        status = 0
         for path in dict.fromkeys(path.absolute() for path in paths):
-            news = news_of(path, ledger, ended)
-            if news is None:
-                _say(f"{path}: nothing is new in it.")
-            else:
-                _say(f"{path}: {news.end - news.begin:,} bytes are new.")
-                copied[spool.add(path, news.begin, _blocks(path, news), news.name)] = path
+            try:
+                if spool.has_one_like(head_of(path)):
+                    # What is new in this one depends on what the store has of that.
+                    _wait_until_stored(settings, spool)
+                news = news_of(path, *_stored(settings))
+                if news is None:
+                    _say(f"{path}: nothing is new in it.")
+                else:
+                    _say(f"{path}: {news.end - news.begin:,} bytes are new.")
+                    copied[spool.add(path, news.begin, _blocks(path, news), news.name)] = path
+            except NoLog as error:
+                _say(str(error))
+                status = 1
         _wait_until_stored(settings, spool)
         now, _ = _stored(settings)
         for name, path in copied.items():
-            _say(_what_came_of(path, now[name], ledger.get(name)))
-        return 0
-    except (NoLog, StorageError) as error:
+            _say(_what_came_of(path, now[name], before.get(name)))
+        return status
+    except StorageError as error:
         _say(str(error))
     except OSError as error:
         _say(f"{error.filename} cannot be written: {error.strerror}.")

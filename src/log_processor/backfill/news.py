@@ -57,6 +57,12 @@ def news_of(path: Path, ledger: Mapping[str, LedgerRow], ended: Sequence[EndedGe
     return News(begin, size, last) if begin < size else None
 
 
+def head_of(path: Path) -> bytes:
+    """A file's first bytes. NoLog where they cannot be had."""
+    with unpacked(path) as file:
+        return file.read(HEAD_BYTES)
+
+
 def _read(
     path: Path, file: BinaryIO, ledger: Mapping[str, LedgerRow], ended: Sequence[EndedGeneration]
 ) -> Iterator[_Read]:
