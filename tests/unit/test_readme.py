@@ -51,6 +51,11 @@ ELSEWHERE = {
         ".ci/run",
         "python -m torture --store sqlite --kills 3",
     ),
+    ".venv/bin/pip install -r requirements-test.txt -r requirements-bench.txt": (
+        ".ci/run",
+        "requirements-test.txt requirements-bench.txt",
+    ),
+    "PYTHONPATH=src:tests .venv/bin/python -m bench": (".ci/run", "python -m bench --short"),
     "./testmode.sh": (".ci/run", "./testmode.sh"),
 }
 """Commands that are run where this says, in this form. Other commands of docker are in .ci/run word for word."""
