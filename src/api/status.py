@@ -7,7 +7,7 @@ from hashlib import blake2b
 from pydantic_core import to_json
 
 from api.models import LogStatus, MissingPart, Place, Seen, StoreStatus
-from storage.contract import LedgerRow, Sighting, Storage
+from storage.contract import BACKFILL, LedgerRow, Sighting, Storage
 from storage.counts import Position
 from storage.lag import bytes_behind
 
@@ -79,13 +79,13 @@ def _seen(seen: Sighting, now: float) -> Seen:
 
 def _complete_through(ledger: Sequence[LedgerRow], sightings: Sequence[Sighting]) -> float | None:
     """Unix time (s), of several logs the least; of those that the latest report has, for the others are no longer
-    followed, and of those that none has yet."""
+    followed, and of those that none has yet, but for logs that may have been read between two reports."""
     latest = max((sighting.time for sighting in sightings), default=0.0)
     seen = {sighting.log: sighting for sighting in sightings}
     times = [
         _log_complete_through(row, seen.get(row.log))
         for row in ledger
-        if row.log not in seen or seen[row.log].time > latest - SAME_REPORT_SECONDS
+        if (seen[row.log].time > latest - SAME_REPORT_SECONDS if row.log in seen else not row.log.startswith(BACKFILL))
     ]
     known = [time for time in times if time is not None]
     return min(known) if known and len(known) == len(times) else None

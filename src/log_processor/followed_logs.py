@@ -9,11 +9,11 @@ from typing import Literal
 from log_processor.collector import Collector, WaitingLogCollector
 from log_processor.log_files import LogFiles
 from log_processor.metrics import forget
-from log_processor.spool import PREFIX, Spool
+from log_processor.spool import Spool
 from log_processor.start_position import first_row, position_at
 from log_processor.tail import Tail
 from service.logs import logger
-from storage.contract import LedgerRow, Sighting
+from storage.contract import BACKFILL, LedgerRow, Sighting
 from storage.counts import Position
 
 log = logger(__name__)
@@ -29,7 +29,7 @@ class FollowedLogs:
         self._files = files
         self._spool = spool
         self._known = {row.log: (row.position, row.fingerprint) for row in ledger}
-        self._backfilled = [row for row in ledger if row.log.startswith(PREFIX)]
+        self._backfilled = [row for row in ledger if row.log.startswith(BACKFILL)]
         self._max_lines = max_lines
         self._max_wait = max_wait
         self._collectors: dict[str, Collector] = {}

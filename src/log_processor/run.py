@@ -18,12 +18,12 @@ from log_processor.reporting import Reporter
 from log_processor.retry import until_stored
 from log_processor.settings import ProcessorSettings
 from log_processor.source import LogPartition, LogSource
-from log_processor.spool import PREFIX, Spool
+from log_processor.spool import Spool
 from log_processor.waiting import LONGEST_WAIT_SECONDS, waiter
 from request_log.line import SECONDS_A_DAY
 from service.logs import logger
 from storage.backend import open_storage
-from storage.contract import StorageUnavailable
+from storage.contract import BACKFILL, StorageUnavailable
 
 # How often the counts are written, where that does not cost too much.
 EPOCH = timedelta(seconds=0.05)
@@ -47,7 +47,7 @@ def run(settings: ProcessorSettings, only_backfill: bool = False) -> None:
     followed = FollowedLogs(files, spool, ledger, settings.stream_max_size, settings.stream_max_wait_time_in_seconds)
     new = followed.first_rows(settings.start_position)
     until_stored(partial(storage.commit, {}, new))
-    metrics.begin(row.log for row in [*ledger, *new] if not row.log.startswith(PREFIX))
+    metrics.begin(row.log for row in [*ledger, *new] if not row.log.startswith(BACKFILL))
 
     def oldest_day() -> int:
         return int(time.time()) // SECONDS_A_DAY - settings.retention_days

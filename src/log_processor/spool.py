@@ -14,7 +14,8 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
-PREFIX = "backfill-"
+from storage.contract import BACKFILL
+
 _NAME_BYTES = 8
 
 
@@ -39,7 +40,7 @@ class Spool:
 
     def waiting(self) -> list[Waiting]:
         """All that are there."""
-        found = map(_read, sorted(self._folder.glob(f"{PREFIX}*")))
+        found = map(_read, sorted(self._folder.glob(f"{BACKFILL}*")))
         return [waiting for waiting in found if waiting is not None]
 
     def has_one_like(self, head: bytes) -> bool:
@@ -69,7 +70,7 @@ class Spool:
                     log.write(block)
                     digest.update(block)
             Path(copy, "origin").write_text(json.dumps({"path": str(origin), "begin": begin}))
-            name = name or f"{PREFIX}{digest.hexdigest()}"
+            name = name or f"{BACKFILL}{digest.hexdigest()}"
             if not self.is_waiting(name):
                 # Others may read it, who run the processor under another name.
                 Path(copy).chmod(0o755)

@@ -20,6 +20,9 @@ from request_log.requests import Requests
 from storage.changes import Changes, Mark
 from storage.counts import BreakdownKey, CountsKey, DayCounts, Kind, Outcome, Position
 
+BACKFILL = "backfill-"
+"""What the names of logs begin with that were read once and are not followed."""
+
 
 class StorageError(Exception):
     """Base of what a store raises; its text is a sentence for people."""

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 import oracle
-from asking import ago, line, today
+from asking import ago, answer, line, today
 from lines import valid_lines
 from pipeline import Pipeline
+from stores import Store
 
 LINES = valid_lines(1_000)
 on_sqlite = pytest.mark.parametrize("store", ["sqlite"], indirect=True)
@@ -136,6 +137,18 @@ def test_a_log_that_was_backfilled_is_followed_from_there(pipeline: Pipeline, st
     pipeline.start(START_POSITION=start)
     pipeline.until(lambda: sum(row.read for row in pipeline.ledger()) == 1_000, "all lines are read")
     assert pipeline.stored() == oracle.days_of(lines)
+
+
+@on_sqlite
+def test_answers_say_how_fresh_they_are_after_a_backfill(pipeline: Pipeline, store: Store, tmp_path: Path) -> None:
+    pipeline.append(line(ago(1), "live"))
+    pipeline.start()
+    pipeline.until_stored()
+    pipeline.until(lambda: answer(store, "/status")["complete_through"] is not None, "the processor has reported")
+    backfill(pipeline, write(tmp_path / "old.log", line(ago(2), "old")))
+    before = answer(store, "/status")["complete_through"]
+    assert before is not None
+    pipeline.until(lambda: answer(store, "/customers/old/stats")["complete_through"] > before, "it goes on")
 
 
 @on_sqlite

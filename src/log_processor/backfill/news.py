@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from log_processor.fingerprint import HEAD_BYTES, Fingerprint
-from log_processor.spool import PREFIX
 from log_processor.unpacked import NoLog, unpacked
 from log_processor.verify.generations import Generations
-from storage.contract import EndedGeneration, LedgerRow
+from storage.contract import BACKFILL, EndedGeneration, LedgerRow
 
 _BLOCK_BYTES = 1 << 20
 
@@ -41,7 +40,7 @@ def news_of(path: Path, ledger: Mapping[str, LedgerRow], ended: Sequence[EndedGe
     """What is new in a file; None where nothing is. NoLog where that cannot be told."""
     with ExitStack() as stack:
         for row in ledger.values():
-            log = Generations.find(row, stack) if not row.log.startswith(PREFIX) else None
+            log = Generations.find(row, stack) if not row.log.startswith(BACKFILL) else None
             if log is not None and path.exists() and log.is_to_come(path, row.position):
                 return None
         file = stack.enter_context(unpacked(path))
@@ -53,7 +52,7 @@ def news_of(path: Path, ledger: Mapping[str, LedgerRow], ended: Sequence[EndedGe
         if known.begin > begin:
             return News(begin, known.begin, last)
         if known.end > begin:
-            begin, last = int(min(known.end, size)), known.log if known.log.startswith(PREFIX) else None
+            begin, last = int(min(known.end, size)), known.log if known.log.startswith(BACKFILL) else None
     return News(begin, size, last) if begin < size else None
 
 
@@ -80,7 +79,7 @@ def _read(
         if fingerprint.matches_bytes(read, known.end.offset):
             first = ledger[known.log].first
             begin = first.offset if known.end.generation == first.generation else 0
-            is_followed = is_current and not known.log.startswith(PREFIX)
+            is_followed = is_current and not known.log.startswith(BACKFILL)
             yield _Read(begin, inf if is_followed else known.end.offset, known.log)
         elif fingerprint.length == HEAD_BYTES:
             raise NoLog(
