@@ -12,7 +12,7 @@ import random
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from itertools import repeat
 from pathlib import Path
 from typing import Any, TypeVar
@@ -156,6 +156,7 @@ _ALL = ""
 _COMMITS_KEPT = 1_000
 
 Answer = TypeVar("Answer")
+_Files = tuple[tuple[int, int] | None, tuple[int, int] | None]
 
 
 class SqliteStorage(Storage):
@@ -171,6 +172,8 @@ class SqliteStorage(Storage):
         self._opened: os.stat_result | None = None
         self._lock: int | None = None
         self._uncommitted: list[StoredRequests] = []
+        self._kept: list[tuple[sqlite3.Connection, _Files]] = []
+        """Connections for the questions to come, none of which is used at the moment."""
         self._run = random.getrandbits(62)
 
     # Writing
@@ -304,6 +307,9 @@ class SqliteStorage(Storage):
 
     def close(self) -> None:
         if self._connection is not None:
+            # While an api has the store open SQLite does not do it by itself, and who copies the file expects it.
+            with suppress(sqlite3.Error):
+                self._connection.execute("PRAGMA wal_checkpoint")
             self._connection.close()
             self._connection = None
         if self._lock is not None:
@@ -429,7 +435,8 @@ ORDER BY requests.time DESC, millisecond DESC, requests.id & {(1 << _OFFSET_BITS
         ]
 
     async def aclose(self) -> None:
-        return
+        while self._kept:
+            self._kept.pop()[0].close()
 
     # Connecting
 
@@ -476,16 +483,52 @@ ORDER BY requests.time DESC, millisecond DESC, requests.id & {(1 << _OFFSET_BITS
             return False
 
     async def _ask(self, ask: Callable[[sqlite3.Connection], Answer]) -> Answer:
-        """Ask in a thread of its own. A connection a question: it costs a fifth of a millisecond, and a file that was
-        replaced is noticed."""
+        """Ask in a thread of its own."""
 
         def work() -> Answer:
-            with self._errors(), closing(self._connect("ro")) as connection:
+            with self._errors(), self._asking() as connection:
                 deadline = time.monotonic() + _QUESTION_SECONDS
                 connection.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS_A_LOOK)
                 return ask(connection)
 
         return await asyncio.to_thread(work)
+
+    @contextmanager
+    def _asking(self) -> Iterator[sqlite3.Connection]:
+        """A connection for one question; it is kept for the next one if that succeeds. To open one takes longer than
+        most questions, and ten times as long while no processor runs but its write-ahead log is there."""
+        connection, files = self._take_kept() or self._open_to_ask()
+        try:
+            # Setup may have brought the store up to another one since it was opened.
+            self._check_version(connection)
+            yield connection
+        except BaseException:
+            connection.close()
+            raise
+        self._kept.append((connection, files))
+
+    def _take_kept(self) -> tuple[sqlite3.Connection, _Files] | None:
+        """A connection that was kept and has the files open that are there now, None where there is none."""
+        while True:
+            try:
+                connection, files = self._kept.pop()
+            except IndexError:
+                return None
+            if files == self._files():
+                return connection, files
+            connection.close()
+
+    def _open_to_ask(self) -> tuple[sqlite3.Connection, _Files]:
+        """A new connection, and the files that it has open: of one that is replaced meanwhile, the old one."""
+        database, _ = self._files()
+        connection = self._connect("ro")
+        _, index = self._files()
+        return connection, (database, index)
+
+    def _files(self) -> _Files:
+        """What tells the database from one that replaces it. Where it is put back into the same file, the index of its
+        write-ahead log has to be deleted."""
+        return _identity(self._path), _identity(self._path.with_name(f"{self._path.name}-shm"))
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -498,6 +541,15 @@ ORDER BY requests.time DESC, millisecond DESC, requests.id & {(1 << _OFFSET_BITS
             may_pass = any(word in str(error) for word in _MAY_PASS)
             kind = StorageUnavailable if may_pass else StorageRefused
             raise kind(f"SQLite store {self._path.name}: {error}") from error
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Tells a file that is open from every other; None where there is none."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _version(connection: sqlite3.Connection) -> int:

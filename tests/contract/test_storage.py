@@ -2,10 +2,11 @@
 
 import asyncio
 import sqlite3
+import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from itertools import accumulate
@@ -365,6 +366,59 @@ def test_a_sqlite_store_of_another_schema_is_refused(tmp_path: Path) -> None:
         with pytest.raises(StorageRefused, match="has schema 0"):
             action()
     storage.close()
+
+
+@pytest.fixture
+def asked_sqlite(tmp_path: Path) -> Iterator[SqliteStorage]:
+    """A store that is asked, and was before: of one customer."""
+    storage = SqliteStorage(tmp_path / "requests.sqlite")
+    storage.set_up()
+    write_customer(tmp_path, "earlier")
+    assert asyncio.run(storage.customer_names()) == ["earlier"]
+    yield storage
+    asyncio.run(storage.aclose())
+
+
+def write_customer(folder: Path, customer: str) -> None:
+    """By a processor that begins and ends."""
+    writing = SqliteStorage(folder / "requests.sqlite")
+    writing.begin()
+    commit_counts(writing, {(customer, TODAY): DayCounts(Counter({200: 1}), Counter({7: 1}))}, [])
+    writing.close()
+
+
+@pytest.mark.parametrize("how", ["by another file", "into the same file"])
+def test_a_sqlite_store_that_was_put_back_is_asked(asked_sqlite: SqliteStorage, tmp_path: Path, how: str) -> None:
+    path, copy = tmp_path / "requests.sqlite", tmp_path / "copy"
+    # As others do it: a program that closes the file lets go of all its own locks on it.
+    subprocess.run(["cp", path, copy], check=True)
+    write_customer(tmp_path, "later")
+    assert asyncio.run(asked_sqlite.customer_names()) == ["earlier", "later"]
+    subprocess.run(["mv" if how == "by another file" else "cp", copy, path], check=True)
+    for name in ("requests.sqlite-wal", "requests.sqlite-shm"):
+        (tmp_path / name).unlink()
+    assert asyncio.run(asked_sqlite.customer_names()) == ["earlier"]
+    write_customer(tmp_path, "at last")
+    assert asyncio.run(asked_sqlite.customer_names()) == ["at last", "earlier"]
+
+
+def test_a_sqlite_store_that_was_brought_up_to_another_schema_is_refused(
+    asked_sqlite: SqliteStorage, tmp_path: Path
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "requests.sqlite")) as connection:
+        connection.execute("PRAGMA user_version=1000")
+    with pytest.raises(StorageRefused, match="has schema 1000"):
+        asyncio.run(asked_sqlite.customer_names())
+
+
+def test_a_sqlite_file_is_whole_without_the_others_when_its_processor_has_ended(
+    asked_sqlite: SqliteStorage, tmp_path: Path
+) -> None:
+    write_customer(tmp_path, "later")
+    subprocess.run(["cp", tmp_path / "requests.sqlite", tmp_path / "copy"], check=True)
+    copied = SqliteStorage(tmp_path / "copy")
+    assert asyncio.run(copied.customer_names()) == ["earlier", "later"]
+    asyncio.run(copied.aclose())
 
 
 def breakdown(segment: int, offset: int, names: str = "{}") -> Breakdown:
