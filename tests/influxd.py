@@ -17,6 +17,8 @@ import pytest
 START_SECONDS = 60
 RETENTION_SECONDS = 47 * 86_400
 SHARD_SECONDS = 7 * 86_400
+ENVIRONMENT = {"GOMAXPROCS": "8", "INFLUXD_STORAGE_MAX_CONCURRENT_COMPACTIONS": "1"}
+"""As docker-compose.yml has it."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ def influxd(command: str, folder: Path) -> Iterator[InfluxServer]:
                 "--reporting-disabled",
                 "--log-level=error",
             ],
+            env={**os.environ, **ENVIRONMENT},
             stdout=log,
             stderr=subprocess.STDOUT,
         )

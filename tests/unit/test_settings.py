@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from dotenv import dotenv_values
 
+import influxd
 from api.settings import ApiSettings
 from log_generator.settings import GeneratorSettings
 from log_processor.settings import ProcessorSettings
@@ -28,6 +29,7 @@ COMMANDS = {
     "setup": ["storage", "setup"],
 }
 ENV = dotenv_values(PROJECT_ROOT / ".env.local")
+COMPOSE = (PROJECT_ROOT / "docker-compose.yml").read_text()
 FOLDER, FILE = str(Path(__file__).parent), __file__
 
 A_CHOICE = "Input should be "
@@ -206,10 +208,9 @@ def test_the_defaults_are_those_of_the_file(monkeypatch: pytest.MonkeyPatch, ser
 
 def test_the_file_has_no_variable_that_nobody_reads() -> None:
     known = set().union(*map(variables, SERVICES.values()))
-    compose = (PROJECT_ROOT / "docker-compose.yml").read_text()
     scripts = (PROJECT_ROOT / "start.sh").read_text()
     for name in ENV.keys() - known:
-        assert re.search(rf"\b{name}\b", compose + scripts), f"nobody reads {name}"
+        assert re.search(rf"\b{name}\b", COMPOSE + scripts), f"nobody reads {name}"
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -219,12 +220,17 @@ def test_the_containers_get_every_setting(service: str) -> None:
     assert variables(SERVICES[service]) - outside <= compose_environment(service)
 
 
+def test_influxd_is_tested_and_measured_as_it_runs_in_its_container() -> None:
+    environment = _block(_block(COMPOSE, "  influx_db:", indent=2), "    environment:", indent=4)
+    for name, value in influxd.ENVIRONMENT.items():
+        assert f'{name}: "{value}"' in environment
+
+
 def compose_environment(service: str) -> set[str]:
     """The variables that docker-compose.yml gives a service. A reader of the few forms that it uses, for the tests have
     no YAML parser."""
-    text = (PROJECT_ROOT / "docker-compose.yml").read_text()
-    shared = _block(text, "x-store: &store", indent=0)
-    environment = _block(_block(text, f"  {service}:", indent=2), "    environment:", indent=4)
+    shared = _block(COMPOSE, "x-store: &store", indent=0)
+    environment = _block(_block(COMPOSE, f"  {service}:", indent=2), "    environment:", indent=4)
     names = re.findall(r"^ +([A-Z_]+):", environment, re.MULTILINE)
     if "<<: *store" in environment:
         names += re.findall(r"^ +([A-Z_]+):", shared, re.MULTILINE)
