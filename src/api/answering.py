@@ -1,37 +1,38 @@
-"""Answers requests: with what was built before, as long as the store's ledger has not moved since."""
+"""Answers requests: with what was built before, as long as nothing of it has changed in the store since."""
 
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from hashlib import blake2b
 
 from fastapi import Request, Response
 
+from api.customer_days import CustomerDays
 from api.customer_figures import CustomerFigures
 from api.dates import DateRange
 from api.encoding import Answer, encode
 from api.metrics import BUILT, KEPT, NOT_MODIFIED, STORE_SECONDS
-from api.questions import Question
+from api.questions import Question, Sources
+from api.recent_changes import RecentChanges
 from api.sharing import Built, SharedQuestion
-from api.status import Progress, progress
+from api.status import Progress
 from storage.contract import Storage, StorageUnavailable
 
 _BYTES_BUILT = 32 << 20
 _BUILDING_SECONDS = 30.0
 _OVERHEAD_BYTES = 1_000
-# The first of an answer's headers, which one without a body has as well.
-_OF_TAG = 3
+# Those that an answer without a body has as well.
+_CACHING = [(b"cache-control", b"no-cache"), (b"vary", b"Accept")]
 _QUOTED = re.compile(r'"[^"]*"')
 
 
 @dataclass(frozen=True, slots=True)
-class _Tagged:
-    """An answer, and what names it."""
+class _Named:
+    """An answer, and a name of its question."""
 
     answer: Answer
-    tag: str
+    name: str
     headers: list[tuple[bytes, bytes]]
 
     def __len__(self) -> int:
@@ -42,54 +43,64 @@ class Answers:
     """The answers from one store."""
 
     def __init__(self, storage: Storage) -> None:
-        self.progress: Callable[[], Awaitable[Progress]] = SharedQuestion(partial(_progress, storage))
+        self.progress: Callable[[], Awaitable[Progress]] = SharedQuestion(self._look)
         """How far the store is; asked after the call, together for all who wait."""
-        self._storage = storage
-        self._customers = CustomerFigures(storage)
-        self._built: Built[_Tagged] = Built(_BYTES_BUILT, _BUILDING_SECONDS)
+        self._recent = RecentChanges()
+        self._sources = Sources(storage, CustomerDays(storage, self._recent), CustomerFigures(storage, self._recent))
+        self._built: Built[_Named] = Built(_BYTES_BUILT, _BUILDING_SECONDS)
 
     async def respond(self, request: Request, question: Question) -> Response:
-        """The response to a question, with an answer that is built anew where the ledger has moved.
+        """The response to a question, with an answer that is built anew where what it is about has changed.
 
-        The store is asked how far it is each time: what was built when its ledger was where it is now has all that the
-        ledger has. 304 where the client has that answer.
+        The store is asked each time how far it is and what has changed: so an answer has all that the ledger has. 304
+        where the client has it.
         """
         now = await self.progress()
         how = KEPT
+        version = question.version(self._recent, now.ledger_hash)
 
-        async def build() -> _Tagged:
+        async def build() -> _Named:
             nonlocal how
             how = BUILT
-            return await self._build(question, now.ledger_hash)
+            return await self._build(question)
 
         try:
-            built = await self._built.get((question, now.ledger_hash), build)
+            built = await self._built.get((question, version), build)
         except asyncio.TimeoutError:
             message = f"This answer takes longer than {_BUILDING_SECONDS:g} s. It is still being made: ask again"
             raise StorageUnavailable(message) from None
-        if _is_held(request, built.tag):
+        # Weak: of two answers with the same one, only `complete_through` can differ.
+        tag = f'"{built.name}{now.ledger_hash.hex()}"'
+        tag_header = (b"etag", f"W/{tag}".encode())
+        if _is_held(request, tag):
             NOT_MODIFIED.inc()
-            return _Response(304, built.headers[:_OF_TAG], b"")
+            return _Response(304, [tag_header, *_CACHING], b"")
         how.inc()
         answer = built.answer
         complete_through = now.broken_down_through_json if question.is_broken_down else now.complete_through_json
         body = complete_through.join(answer.parts)
-        headers = [*built.headers, (b"content-length", str(len(body)).encode())]
+        headers = [tag_header, *_CACHING, *built.headers, (b"content-length", str(len(body)).encode())]
         if question.format == "csv":
             headers += _raw(_beside_csv(request, answer, complete_through))
         return _Response(200, headers, body)
 
     async def make_list(self, dates: DateRange) -> int:
         """Make the figures of all customers over a range, for whoever asks for them later; how many customers."""
-        return len(await self._customers.over(dates.days))
+        await self.progress()
+        return len(await self._sources.figures.over(dates.days))
 
-    async def _build(self, question: Question, ledger_hash: bytes) -> _Tagged:
+    async def _look(self) -> Progress:
+        with STORE_SECONDS.labels("progress").time():
+            found = await self._sources.storage.progress(self._recent.mark)
+        progress = Progress(found.ledger, found.sightings)
+        self._recent.note(found.changes, progress.ledger_hash)
+        return progress
+
+    async def _build(self, question: Question) -> _Named:
         with STORE_SECONDS.labels("answer").time():
-            answer = encode(await question.answer(self._storage, self._customers), question.format)
-        tag = f'"{blake2b(repr(question).encode(), key=ledger_hash, digest_size=16).hexdigest()}"'
-        # Weak: of two answers with the same one, only `complete_through` can differ.
-        headers = {"ETag": f"W/{tag}", "Cache-Control": "no-cache", "Vary": "Accept"}
-        return _Tagged(answer, tag, _raw({**headers, "Content-Type": answer.media_type, **answer.headers}))
+            answer = encode(await question.answer(self._sources), question.format)
+        name = blake2b(repr(question).encode(), digest_size=8).hexdigest()
+        return _Named(answer, name, _raw({"Content-Type": answer.media_type, **answer.headers}))
 
 
 class _Response(Response):
@@ -105,11 +116,6 @@ class _Response(Response):
 
 def _raw(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
     return [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-
-
-async def _progress(storage: Storage) -> Progress:
-    with STORE_SECONDS.labels("progress").time():
-        return await progress(storage)
 
 
 def _beside_csv(request: Request, answer: Answer, complete_through: bytes) -> dict[str, str]:

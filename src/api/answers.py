@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from api.customer_days import RangeCounts
 from api.dates import DateRange, to_date
 from api.models import (
     CustomerList,
@@ -22,10 +23,22 @@ from storage.statistics import figures, histogram, percentiles
 from storage.tally import Tally, merge, statuses_of, tally_of
 
 
-def range_statistics(
+def range_statistics(customer_id: str | None, dates: DateRange, counts: RangeCounts) -> Statistics:
+    """The figures over the range and of each day."""
+    return Statistics(
+        customer_id=customer_id,
+        from_date=dates.from_date,
+        to_date=dates.to_date,
+        complete_through=None,
+        **figures(counts.together())._asdict(),
+        daily=list(counts.daily.values()),
+    )
+
+
+def with_percentiles(
     customer_id: str | None, dates: DateRange, days: Mapping[int, PackedCounts], asked: Sequence[int]
 ) -> Statistics:
-    """The figures over the range and of each day, with these percentiles (thousandths)."""
+    """The same, with these percentiles (thousandths)."""
     tallies = {day: tally_of(days[day]) for day in sorted(days)}
     return Statistics(
         customer_id=customer_id,
@@ -38,11 +51,8 @@ def range_statistics(
 
 
 def _figures(tally: Tally, asked: Sequence[int]) -> dict[str, Any]:
-    found = figures(tally)._asdict()
-    if asked:
-        names = map(write_percentile, asked)
-        found["percentiles"] = dict(zip(names, percentiles(tally, asked), strict=True))
-    return found
+    names = map(write_percentile, asked)
+    return {**figures(tally)._asdict(), "percentiles": dict(zip(names, percentiles(tally, asked), strict=True))}
 
 
 def status_codes(customer_id: str | None, dates: DateRange, days: Mapping[int, PackedCounts]) -> StatusCodes:

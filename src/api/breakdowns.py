@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from fastapi import HTTPException
 
 from api.breakdown_models import LatestRequests, LoggedRequest, PathFigures, Paths, Point, Series
-from api.customer_figures import CustomerFigures
 from api.dates import DateRange
-from api.questions import Question, unknown
+from api.questions import Question, Sources, unknown
 from api.refusals import refusal
 from api.times import SECONDS, TimeRange, from_unix, iso_time
 from storage import contract
@@ -33,11 +32,11 @@ class SeriesQuestion(Question):
     def is_broken_down(self) -> bool:
         return self.times.interval == "hour"
 
-    async def answer(self, storage: Storage, customers: CustomerFigures) -> Series:
+    async def answer(self, sources: Sources) -> Series:
         times = self.times
-        found = await self._tallies(storage)
+        found = await self._tallies(sources.storage)
         if not found:
-            await _must_be_known(storage, self.customer_id)
+            await _must_be_known(sources.storage, self.customer_id)
         return Series(
             customer_id=self.customer_id,
             interval=times.interval,
@@ -98,11 +97,11 @@ class PathsQuestion(Question):
     def is_broken_down(self) -> bool:
         return True
 
-    async def answer(self, storage: Storage, customers: CustomerFigures) -> Paths:
+    async def answer(self, sources: Sources) -> Paths:
         days = self.dates.days
-        rows = await storage.breakdowns(self.customer_id, "paths", days[0], days[-1]) if days else {}
+        rows = await sources.storage.breakdowns(self.customer_id, "paths", days[0], days[-1]) if days else {}
         if not rows:
-            await _must_be_known(storage, self.customer_id)
+            await _must_be_known(sources.storage, self.customer_id)
         found = tallies_of_paths((row for of_day in rows.values() for row in of_day), self.customer_id)
         most = sorted(found.items(), key=lambda item: (-item[1].total, item[0]))
         return Paths(
@@ -124,15 +123,17 @@ class LatestRequestsQuestion(Question):
     outcome: Outcome
     limit: int
 
-    async def answer(self, storage: Storage, customers: CustomerFigures) -> LatestRequests:
+    async def answer(self, sources: Sources) -> LatestRequests:
         days = self.dates.days
-        rows = await storage.packed_days(self.customer_id, days[0], days[-1]) if days else {}
+        rows = await sources.storage.packed_days(self.customer_id, days[0], days[-1]) if days else {}
         if not rows:
-            await _must_be_known(storage, self.customer_id)
+            await _must_be_known(sources.storage, self.customer_id)
         found: list[contract.LoggedRequest] = []
         for day in sorted(rows, reverse=True):
-            for start, end in await self._where(storage, day, self._wanted(tally_of(rows[day]))):
-                found += await storage.requests(self.customer_id, start, end, self.outcome, self.limit - len(found))
+            for start, end in await self._where(sources.storage, day, self._wanted(tally_of(rows[day]))):
+                found += await sources.storage.requests(
+                    self.customer_id, start, end, self.outcome, self.limit - len(found)
+                )
                 if len(found) == self.limit:
                     break
             if len(found) == self.limit:

@@ -4,8 +4,8 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 
+from api.recent_changes import RecentChanges
 from api.sharing import SharedQuestion
-from storage.changes import Mark
 from storage.contract import PackedCounts, Storage
 from storage.statistics import Statistics, figures_of_each
 from storage.tally import merge_each
@@ -19,17 +19,18 @@ _Figures = Mapping[str, Statistics]
 class CustomerFigures:
     """Keeps the figures over the ranges that were asked for last: some hundred bytes a customer, and no counts."""
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Storage, recent: RecentChanges) -> None:
         self._storage = storage
+        self._recent = recent
         self._ranges: OrderedDict[range, SharedQuestion[_Figures]] = OrderedDict()
 
     async def over(self, days: range) -> _Figures:
-        """The figures over these days of each customer that has requests in them, with all that was committed before
-        the call. What is handed out does not change any more."""
+        """The figures over these days of each customer that has requests in them, with all changes that the latest look
+        has found. What is handed out does not change any more."""
         if not days:
             return {}
         if days not in self._ranges:
-            self._ranges[days] = SharedQuestion(_Range(self._storage, days).renew)
+            self._ranges[days] = SharedQuestion(_Range(self._storage, self._recent, days).renew)
         self._ranges.move_to_end(days)
         if len(self._ranges) > _RANGES_KEPT:
             self._ranges.popitem(last=False)
@@ -37,37 +38,41 @@ class CustomerFigures:
 
 
 class _Range:
-    """The figures over one range as the store had them after the commit `mark`, or later."""
+    """The figures over one range."""
 
-    def __init__(self, storage: Storage, days: range) -> None:
+    def __init__(self, storage: Storage, recent: RecentChanges, days: range) -> None:
         self._storage = storage
+        self._recent = recent
         self._days = days
-        self._mark: Mark | None = None
+        self._look = -1
+        """The number of the look after which the counts were read."""
         self._kept: _Figures = {}
 
     async def renew(self) -> _Figures:
         """The figures as the store has them now."""
-        # Asked before the counts are: they can be further than the mark, never behind it.
-        changes = await self._storage.changes(self._mark)
-        if changes.customers is None:
+        # Taken before the counts are read, which may be further than this look, but not behind it.
+        look = self._recent.number
+        changed = self._recent.customers_since(self._look)
+        if changed is None:
             self._kept = await self._figures(await self._storage.customer_names())
-        elif changes.customers:
-            new = await self._figures(sorted(changes.customers))
-            unchanged = self._kept.keys() - changes.customers
+        elif changed:
+            new = await self._figures(changed)
+            unchanged = self._kept.keys() - set(changed)
             self._kept = {**{customer: self._kept[customer] for customer in unchanged}, **new}
-        self._mark = changes.mark
+        self._look = look
         return self._kept
 
     async def _figures(self, customers: Sequence[str]) -> _Figures:
         figures: dict[str, Statistics] = {}
         for first in range(0, len(customers), _CUSTOMERS_AT_ONCE):
             part = customers[first : first + _CUSTOMERS_AT_ONCE]
-            counts = await self._storage.packed_customers(part, self._days[0], self._days[-1])
-            figures.update(await asyncio.to_thread(_figures_of, counts))
+            rows = await self._storage.packed_customers(part, self._days[0], self._days[-1])
+            figures.update(await asyncio.to_thread(_figures_of, rows))
         return figures
 
 
-def _figures_of(counts: Mapping[str, Sequence[PackedCounts]]) -> _Figures:
-    if not counts:
+def _figures_of(rows: Mapping[str, Mapping[int, PackedCounts]]) -> _Figures:
+    if not rows:
         return {}
-    return dict(zip(counts, figures_of_each(merge_each(list(counts.values()))), strict=True))
+    groups = [list(days.values()) for days in rows.values()]
+    return dict(zip(rows, figures_of_each(merge_each(groups)), strict=True))

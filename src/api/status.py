@@ -7,7 +7,7 @@ from hashlib import blake2b
 from pydantic_core import to_json
 
 from api.models import LogStatus, MissingPart, Place, Seen, StoreStatus
-from storage.contract import BACKFILL, LedgerRow, Sighting, Storage
+from storage.contract import BACKFILL, LedgerRow, Sighting
 from storage.counts import Position
 from storage.lag import bytes_behind
 
@@ -31,11 +31,6 @@ class Progress:
         """The same of the breakdowns."""
         if self.complete_through is not None and pending:
             self.broken_down_through_json = to_json(min(self.complete_through, _utc(min(pending))))
-
-
-async def progress(storage: Storage) -> Progress:
-    """How far the store is now."""
-    return Progress(*await storage.progress())
 
 
 def store_status(progress: Progress, now: float) -> StoreStatus:

@@ -1,16 +1,16 @@
-"""Whose counts the latest commits have changed, so that a few customers' are made anew and not very many's.
+"""Whose counts the latest commits have changed, and of which days, so that only those are read again.
 
-Each commit leaves a row: a run, a number that goes up by one, and the customers. It is written after their counts and
+Each commit leaves a row: a run, a number that goes up by one, and what it changed. It is written after the counts and
 before the ledger. Where the outcome of a commit is unknown, another run begins, at 0. A reader keeps the mark (run,
 number) of the last row it has seen. Only where that row and all since then are there does it know what has changed;
 else it reads all anew. So a row that is lost, late or removed costs time, and never hides a change.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 from storage.counts import CountsKey
 
@@ -26,8 +26,8 @@ class Commit(NamedTuple):
 
     run: int
     number: int
-    customers: str
-    """See `encode_customers`."""
+    changed: str
+    """See `encode_changed`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,10 @@ class Changes:
     mark: Mark | None
     """That of the last one; None where there is none."""
     customers: frozenset[str] | None
-    """Whose counts they may have changed; None: it cannot be told, so it may be anyone's."""
+    """Whose counts they may have changed, beside those of all together; None: it cannot be told, so it may be
+    anyone's."""
+    days: frozenset[int] = frozenset()
+    """Of which days (since 1970-01-01) they may have changed these customers' counts, and those of all together."""
 
 
 def changes(commits: Sequence[Commit], since: Mark | None) -> Changes:
@@ -45,22 +48,35 @@ def changes(commits: Sequence[Commit], since: Mark | None) -> Changes:
     if not commits:
         return Changes(None, None)
     first, last = commits[0][:2], commits[-1][:2]
-    later = [decode_customers(commit.customers) for commit in commits[1:]]
+    later = [_decode_changed(commit.changed) for commit in commits[1:]]
     is_known = (
         first == since
         and all(after.number == before.number + 1 for before, after in pairwise(commits))
         and None not in later
     )
-    return Changes(last, frozenset(name for names in later for name in names or ()) if is_known else None)
+    if not is_known:
+        return Changes(last, None)
+    known = [changed for changed in later if changed is not None]
+    return Changes(
+        last,
+        frozenset(customer for changed in known for customer in changed["customers"]),
+        frozenset(day for changed in known for day in changed["days"]),
+    )
 
 
-def encode_customers(keys: Iterable[CountsKey]) -> str:
-    """The customers of these rows of counts, as JSON; `null` where they are too many."""
-    text = json.dumps(sorted({customer for customer, _ in keys if customer is not None}), separators=(",", ":"))
+def encode_changed(keys: Collection[CountsKey]) -> str:
+    """The customers and the days of these rows of counts, as JSON; `null` where they are too many."""
+    customers = sorted({customer for customer, _ in keys if customer is not None})
+    text = json.dumps({"customers": customers, "days": sorted({day for _, day in keys})}, separators=(",", ":"))
     return text if len(text) <= _MAX_CHARACTERS else "null"
 
 
-def decode_customers(text: str) -> list[str] | None:
-    """The reverse of `encode_customers`."""
-    names: list[str] | None = json.loads(text)
-    return names
+class _Changed(TypedDict):
+    customers: list[str]
+    days: list[int]
+
+
+def _decode_changed(text: str) -> _Changed | None:
+    """The reverse of `encode_changed`; None where it cannot be told, as by rows of before, which are lists."""
+    changed: _Changed | list[str] | None = json.loads(text)
+    return changed if isinstance(changed, dict) else None

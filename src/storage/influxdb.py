@@ -32,13 +32,14 @@ from influxdb_client.rest import ApiException
 
 from request_log.line import SECONDS_A_DAY
 from storage.breakdowns import group_of
-from storage.changes import Changes, Commit, Mark, changes, encode_customers
+from storage.changes import Commit, Mark, changes, encode_changed
 from storage.contract import (
     Breakdown,
     EndedGeneration,
     LedgerRow,
     LoggedRequest,
     PackedCounts,
+    Progress,
     Sighting,
     Storage,
     StorageError,
@@ -80,6 +81,7 @@ _KEYS_A_QUESTION = 200
 _POINTS_A_PART = 10_000
 _COMMITS_KEPT = 1_000
 _LATEST_COMMIT = "SELECT row FROM commits ORDER BY time DESC LIMIT 1"
+_COMMITS_SINCE = "SELECT row FROM commits WHERE time >= $since"
 _LATEST_SLOT = "SELECT slot, holder FROM slots ORDER BY time DESC LIMIT 1"
 _HOLDER = "SELECT row FROM holder"
 _LEDGER = "SELECT row FROM ledger GROUP BY log"
@@ -221,7 +223,7 @@ class InfluxStorage(Storage):
             self._write(lines[:of_all])
             self._write_at_once(lines[of_all:])
             if counts:
-                self._write([commit_line(Commit(slot, self._commits, encode_customers(counts)))])
+                self._write([commit_line(Commit(slot, self._commits, encode_changed(counts)))])
                 self._commits += 1
             self._write([ended_generation_line(ended) for row in ledger for ended in row.ended])
             self._write([ledger_line(row, slot) for row in ledger])
@@ -477,28 +479,28 @@ class InfluxStorage(Storage):
         rows = await self._ask_async("SHOW TAG VALUES FROM customer_day WITH KEY = customer", {})
         return [unquote(row["value"]) for row in rows]
 
-    async def packed_customers(self, customers: Sequence[str], first: int, last: int) -> dict[str, list[PackedCounts]]:
+    async def packed_customers(
+        self, customers: Sequence[str], first: int, last: int
+    ) -> dict[str, dict[int, PackedCounts]]:
         rows = await self._ask_async(*_rows_of("customer_day", "customer", map(tag, customers), first, last))
-        return {customer: list(days.values()) for customer, days in _by_customer_and_day(rows).items()}
-
-    async def changes(self, since: Mark | None) -> Changes:
-        if since is None:
-            rows = await self._ask_async(_LATEST_COMMIT, {})
-        else:
-            query = "SELECT row FROM commits WHERE time >= $since"
-            rows = await self._ask_async(query, {"since": _AFTER_ALL_LINES + sum(since)})
-        return changes([_commit(row["row"]) for row in rows], since)
+        return _by_customer_and_day(rows)
 
     async def ledger(self) -> list[LedgerRow]:
         return _latest_ledger(await self._ask_async(_LEDGER, {}))
 
-    async def progress(self) -> tuple[list[LedgerRow], list[Sighting]]:
+    async def progress(self, since: Mark | None) -> Progress:
+        commits, parameters = _LATEST_COMMIT, {}
+        if since is not None:
+            commits, parameters = _COMMITS_SINCE, {"since": _AFTER_ALL_LINES + sum(since)}
+        # In this order: the commits whose ledger was read are among those that are read after it.
+        question = self._question(f"{_LEDGER};{_SIGHTINGS};{commits}", parameters)
         with _errors():
-            ledger, sightings = _results(
-                await self._async_questions.get("/query", params=self._question(f"{_LEDGER};{_SIGHTINGS}", {}))
-            )
-        seen = (decode_sighting(unquote(row["log"]), row["row"]) for row in sightings)
-        return _latest_ledger(ledger), sorted(seen, key=attrgetter("log"))
+            ledger, sightings, later = _results(await self._async_questions.get("/query", params=question))
+        return Progress(
+            _latest_ledger(ledger),
+            sorted((decode_sighting(unquote(row["log"]), row["row"]) for row in sightings), key=attrgetter("log")),
+            changes([_commit(row["row"]) for row in later], since),
+        )
 
     async def ended_generations(self) -> list[EndedGeneration]:
         rows = await self._ask_async(_ENDED_GENERATIONS, {})
@@ -571,15 +573,15 @@ def _ended_generation(row: _Row) -> EndedGeneration:
 
 
 def commit_line(commit: Commit) -> bytes:
-    """Whose counts a commit has changed."""
-    row = f"{commit.run} {commit.number} {commit.customers}"
+    """What a commit has changed."""
+    row = f"{commit.run} {commit.number} {commit.changed}"
     return f"commits row={string_field(row)} {_AFTER_ALL_LINES + commit.run + commit.number}".encode()
 
 
 def _commit(row: str) -> Commit:
     """The reverse of `commit_line`."""
-    slot, number, customers = row.split(" ", 2)
-    return Commit(int(slot), int(number), customers)
+    slot, number, changed = row.split(" ", 2)
+    return Commit(int(slot), int(number), changed)
 
 
 def slot_line(slot: int, holder: str) -> bytes:

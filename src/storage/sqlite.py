@@ -22,13 +22,14 @@ import numpy as np
 from request_log.line import SECONDS_A_DAY
 from request_log.requests import NONE, Requests
 from storage.breakdowns import group_of
-from storage.changes import Changes, Commit, Mark, changes, encode_customers
+from storage.changes import Commit, Mark, changes, encode_changed
 from storage.contract import (
     Breakdown,
     EndedGeneration,
     LedgerRow,
     LoggedRequest,
     PackedCounts,
+    Progress,
     Sighting,
     Storage,
     StorageHeld,
@@ -93,7 +94,7 @@ CREATE TABLE IF NOT EXISTS breakdowns (
 CREATE TABLE IF NOT EXISTS commits (
     number INTEGER PRIMARY KEY,
     run INTEGER NOT NULL,
-    customers TEXT NOT NULL          -- JSON, see changes.py
+    customers TEXT NOT NULL          -- JSON: theirs and of which days, see changes.py
 );
 CREATE TABLE IF NOT EXISTS ledger (
     log TEXT PRIMARY KEY,
@@ -233,7 +234,7 @@ class SqliteStorage(Storage):
                 ((customer or _ALL, day, *row) for (customer, day), row in counts.items()),
             )
             if counts:
-                commit = (self._run, encode_customers(counts))
+                commit = (self._run, encode_changed(counts))
                 connection.execute("INSERT INTO commits (run, customers) VALUES (?, ?)", commit)
                 connection.execute("DELETE FROM commits WHERE number <= last_insert_rowid() - ?", (_COMMITS_KEPT,))
             connection.executemany(
@@ -390,39 +391,40 @@ ORDER BY requests.time DESC, millisecond DESC, requests.id & {(1 << _OFFSET_BITS
         query = "SELECT DISTINCT customer FROM customer_day WHERE customer > ''"
         return [name for (name,) in await self._ask(lambda connection: connection.execute(query).fetchall())]
 
-    async def packed_customers(self, customers: Sequence[str], first: int, last: int) -> dict[str, list[PackedCounts]]:
+    async def packed_customers(
+        self, customers: Sequence[str], first: int, last: int
+    ) -> dict[str, dict[int, PackedCounts]]:
         one_of_them = ",".join("?" * len(customers))
         query = (
-            f"SELECT customer, statuses, latencies, applied FROM customer_day WHERE customer IN ({one_of_them})"
+            f"SELECT customer, day, statuses, latencies, applied FROM customer_day WHERE customer IN ({one_of_them})"
             " AND day BETWEEN ? AND ?"
         )
 
-        def ask(connection: sqlite3.Connection) -> dict[str, list[PackedCounts]]:
-            found: dict[str, list[PackedCounts]] = {}
-            for customer, *counts in connection.execute(query, (*customers, first, last)).fetchall():
-                found.setdefault(customer, []).append(PackedCounts(*counts))
+        def ask(connection: sqlite3.Connection) -> dict[str, dict[int, PackedCounts]]:
+            found: dict[str, dict[int, PackedCounts]] = {}
+            for customer, day, *counts in connection.execute(query, (*customers, first, last)).fetchall():
+                found.setdefault(customer, {})[day] = PackedCounts(*counts)
             return found
 
         return await self._ask(ask)
 
-    async def changes(self, since: Mark | None) -> Changes:
-        query = "SELECT run, number, customers FROM commits WHERE number >= "
-        query += "(SELECT max(number) FROM commits)" if since is None else "? ORDER BY number"
-        rows = await self._ask(lambda connection: connection.execute(query, since[1:] if since else ()).fetchall())
-        return changes([Commit(*row) for row in rows], since)
-
     async def ledger(self) -> list[LedgerRow]:
         return await self._ask(_ledger)
 
-    async def progress(self) -> tuple[list[LedgerRow], list[Sighting]]:
-        query = "SELECT log, time, generation, offset, size, bytes_behind FROM sightings ORDER BY log"
+    async def progress(self, since: Mark | None) -> Progress:
+        seen = "SELECT log, time, generation, offset, size, bytes_behind FROM sightings ORDER BY log"
+        later = "SELECT run, number, customers FROM commits WHERE number >= "
+        later += "(SELECT max(number) FROM commits)" if since is None else "? ORDER BY number"
 
-        def ask(connection: sqlite3.Connection) -> tuple[list[LedgerRow], list[Sighting]]:
-            rows = connection.execute(query)
-            return _ledger(connection), [
+        def ask(connection: sqlite3.Connection) -> Progress:
+            # In this order: the commits whose ledger was read are among those that are read after it.
+            ledger = _ledger(connection)
+            sightings = [
                 Sighting(log, time, Position(generation, offset), size, behind)
-                for log, time, generation, offset, size, behind in rows
+                for log, time, generation, offset, size, behind in connection.execute(seen)
             ]
+            commits = [Commit(*row) for row in connection.execute(later, since[1:] if since else ())]
+            return Progress(ledger, sightings, changes(commits, since))
 
         return await self._ask(ask)
 

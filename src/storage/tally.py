@@ -95,6 +95,14 @@ def merge(tallies: Sequence[Tally]) -> Tally:
     )
 
 
+def compact(tally: Tally) -> Tally:
+    """The same with each latency once."""
+    latencies = tally.latencies
+    starts = np.flatnonzero(np.diff(latencies, prepend=-1))
+    counts = np.add.reduceat(tally.counts, starts) if len(starts) else tally.counts
+    return Tally(tally.total, tally.successful, latencies[starts], counts)
+
+
 def merge_each(groups: Sequence[Sequence[PackedCounts]]) -> Tallies:
     """The tally of each group of rows, none of which is without requests. For very many rows: what is done for each of
     them is little."""
