@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from api.dates import to_date
 from api.models import DayStatistics
 from api.recent_changes import RecentChanges
-from api.sharing import SharedQuestion
 from storage.contract import PackedCounts, Storage
 from storage.statistics import figures
 from storage.tally import Tally, compact, merge, tally_of
@@ -78,26 +77,26 @@ class _Range:
         self._look = -1
         """The number of the look after which the counts were read."""
         self._kept = RangeCounts()
-        self._renewed = SharedQuestion(self._renew)
 
     async def counts(self) -> RangeCounts:
-        is_stale = self._look < self._recent.latest(self._customer)
-        return await self._renewed() if is_stale else self._kept
-
-    async def _renew(self) -> RangeCounts:
+        if self._look >= self._recent.latest(self._customer):
+            return self._kept
         # Taken before the counts are read, which may be further than this look, but not behind it.
         look = self._recent.number
+        counts = await self._read()
+        if look > self._look:
+            self._look, self._kept = look, counts
+        return counts
+
+    async def _read(self) -> RangeCounts:
         changed = self._recent.days_since(self._look)
         if changed is not None:
             changed = changed.intersection(self._days)
-        if changed is not None and changed <= self._kept.apart.keys():
-            self._kept = await self._with_days_read_again(changed)
-        else:
-            self._kept = await self._read(self._recent.latest_days.intersection(self._days))
-        self._look = look
-        return self._kept
+            if changed <= self._kept.apart.keys():
+                return await self._with_days_read_again(self._kept, changed)
+        return await self._read_all(self._recent.latest_days.intersection(self._days))
 
-    async def _read(self, apart: frozenset[int]) -> RangeCounts:
+    async def _read_all(self, apart: frozenset[int]) -> RangeCounts:
         rows = await self._storage.packed_days(self._customer, self._days[0], self._days[-1])
         tallies = {day: tally_of(rows[day]) for day in sorted(rows)}
         if len(apart) > _DAYS_APART:
@@ -108,15 +107,15 @@ class _Range:
             compact(merge([tally for day, tally in tallies.items() if day not in apart])),
         )
 
-    async def _with_days_read_again(self, days: frozenset[int]) -> RangeCounts:
+    async def _with_days_read_again(self, kept: RangeCounts, days: frozenset[int]) -> RangeCounts:
         if not days:
-            return self._kept
+            return kept
         rows = await self._rows.read(self._customer, range(min(days), max(days) + 1))
         read = {day: tally_of(row) for day, row in rows.items() if day in days}
-        daily = {**self._kept.daily, **{day: _day_statistics(day, tally) for day, tally in read.items()}}
-        if len(daily) > len(self._kept.daily):
+        daily = {**kept.daily, **{day: _day_statistics(day, tally) for day, tally in read.items()}}
+        if len(daily) > len(kept.daily):
             daily = dict(sorted(daily.items()))
-        return RangeCounts(daily, {**self._kept.apart, **read}, self._kept.rest)
+        return RangeCounts(daily, {**kept.apart, **read}, kept.rest)
 
 
 @dataclass(slots=True)

@@ -38,7 +38,7 @@ def encode(listing: Listing, as_format: Format) -> Answer:
 
 def _json(listing: Listing) -> Answer:
     # It is not in any text, for there the quotes are escaped.
-    before, name, after = listing.model_dump_json(exclude_unset=True).encode().partition(_COMPLETE_THROUGH)
+    before, name, after = listing.as_json().partition(_COMPLETE_THROUGH)
     return Answer((before + name, after.removeprefix(b"null")), "application/json")
 
 
