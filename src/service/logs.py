@@ -57,8 +57,6 @@ def configure(service: str, level: Level, line_format: LineFormat = "logfmt") ->
             "handlers": {
                 "stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "lines"}
             },
-            # At INFO it writes a line for each question to the store.
-            "loggers": {"httpx": {"level": "WARNING"}},
             "root": {"handlers": ["stdout"], "level": level},
         }
     )

@@ -11,6 +11,7 @@ A point that is overwritten is not replaced as a whole: a question at that momen
 and some of the new. So what is overwritten is one field, `row`.
 """
 
+import asyncio
 import json
 import random
 import threading
@@ -20,11 +21,12 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from functools import partial
+from http import HTTPStatus
 from operator import attrgetter
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
-import httpx
+import aiohttp
 import urllib3
 from influxdb_client.client.influxdb_client import InfluxDBClient
 from influxdb_client.client.write_api import SYNCHRONOUS
@@ -123,14 +125,13 @@ class InfluxStorage(Storage):
         self._closed = threading.Event()
         self._outdated: set[_Place] = set()
         self._removable: list[tuple[_Place, int]] = []
-        http: dict[str, Any] = {
-            "base_url": url,
-            # Compressing its answer takes the server several times as long as all the rest of it.
-            "headers": {"Authorization": f"Token {token}", "Accept-Encoding": "identity"},
-            "timeout": timeout,
-        }
-        self._questions = httpx.Client(**http)
-        self._async_questions = httpx.AsyncClient(**http)
+        self._url = f"{url.rstrip('/')}/query"
+        # Compressing its answer takes the server several times as long as all the rest of it.
+        self._headers = {"Authorization": f"Token {token}", "Accept-Encoding": "identity"}
+        self._timeout = timeout
+        self._questions = urllib3.PoolManager(headers=self._headers, timeout=timeout, retries=False)
+        self._session: aiohttp.ClientSession | None = None
+        """Of the asynchronous half; it is of one event loop."""
         self._client = InfluxDBClient(url, token, org=org, timeout=int(timeout * 1000), retries=False)
         self._writes = self._client.write_api(write_options=SYNCHRONOUS)
         self._senders = ThreadPoolExecutor(self.SENDERS, thread_name_prefix="rows")
@@ -274,11 +275,9 @@ class InfluxStorage(Storage):
         points = []
         # In parts, for there may be very many.
         parameters |= {"chunked": "true", "chunk_size": str(_POINTS_A_PART)}
-        with _errors(), self._questions.stream("GET", "/query", params=parameters) as response:
-            if response.status_code != httpx.codes.OK:
-                response.read()
-            for part in response.iter_lines() if response.is_success else [response.text]:
-                for rows in _results_of(response.status_code, part):
+        with _errors(), self._get(parameters, preload_content=False) as response:
+            for part in response:
+                for rows in _results(response.status, part):
                     for row in rows:
                         customer, path = row["customer_id"], row["request_path"]
                         customer, path = texts.setdefault(customer, customer), texts.setdefault(path, path)
@@ -319,7 +318,7 @@ class InfluxStorage(Storage):
                 self._write([holder_line(self._holder, _RELEASED)])
         finally:
             self._senders.shutdown()
-            self._questions.close()
+            self._questions.clear()
             self._client.close()
 
     def _wait_for_holder(self) -> None:
@@ -422,7 +421,11 @@ class InfluxStorage(Storage):
 
     def _ask(self, query: str, parameters: Mapping[str, Any]) -> list[_Row]:
         with _errors():
-            return _rows(self._questions.get("/query", params=self._question(query, parameters)))
+            response = self._get(self._question(query, parameters))
+            return _rows(response.status, response.data)
+
+    def _get(self, question: Mapping[str, str], preload_content: bool = True) -> urllib3.BaseHTTPResponse:
+        return self._questions.request("GET", self._url, fields=question, preload_content=preload_content)
 
     # Asking
 
@@ -495,7 +498,7 @@ class InfluxStorage(Storage):
         # In this order: the commits whose ledger was read are among those that are read after it.
         question = self._question(f"{_LEDGER};{_SIGHTINGS};{commits}", parameters)
         with _errors():
-            ledger, sightings, later = _results(await self._async_questions.get("/query", params=question))
+            ledger, sightings, later = _results(*await self._get_async(question))
         return Progress(
             _latest_ledger(ledger),
             sorted((decode_sighting(unquote(row["log"]), row["row"]) for row in sightings), key=attrgetter("log")),
@@ -507,11 +510,20 @@ class InfluxStorage(Storage):
         return [_ended_generation(row) for row in rows]
 
     async def aclose(self) -> None:
-        await self._async_questions.aclose()
+        if self._session is not None:
+            await self._session.close()
 
     async def _ask_async(self, query: str, parameters: Mapping[str, Any]) -> list[_Row]:
         with _errors():
-            return _rows(await self._async_questions.get("/query", params=self._question(query, parameters)))
+            return _rows(*await self._get_async(self._question(query, parameters)))
+
+    async def _get_async(self, question: Mapping[str, str]) -> tuple[int, bytes]:
+        """The status and the text of an answer."""
+        if self._session is None:
+            timeout = aiohttp.ClientTimeout(sock_connect=self._timeout, sock_read=self._timeout)
+            self._session = aiohttp.ClientSession(headers=self._headers, timeout=timeout)
+        async with self._session.get(self._url, params=question) as response:
+            return response.status, await response.read()
 
     def _question(self, query: str, parameters: Mapping[str, Any]) -> dict[str, str]:
         return {"db": self._bucket, "epoch": "ns", "q": query, "params": json.dumps(parameters)}
@@ -659,21 +671,17 @@ def _latest_ledger(rows: list[_Row]) -> list[LedgerRow]:
     return [decode_ledger(log, text) for log, text in sorted(latest.items())]
 
 
-def _rows(response: httpx.Response) -> list[_Row]:
+def _rows(status: int, answer: bytes) -> list[_Row]:
     """The rows that answer a question of one statement."""
-    (rows,) = _results(response)
+    (rows,) = _results(status, answer)
     return rows
 
 
-def _results(response: httpx.Response) -> list[list[_Row]]:
+def _results(status: int, answer: bytes) -> list[list[_Row]]:
     """The rows that answer each statement of a question in InfluxQL, tags of GROUP BY included."""
-    return _results_of(response.status_code, response.text)
-
-
-def _results_of(status: int, text: str) -> list[list[_Row]]:
-    if status != httpx.codes.OK:
-        raise _error(status, text)
-    return [_statement_rows(result) for result in json.loads(text)["results"]]
+    if status != HTTPStatus.OK:
+        raise _error(status, answer.decode(errors="replace"))
+    return [_statement_rows(result) for result in json.loads(answer)["results"]]
 
 
 def _statement_rows(result: dict[str, Any]) -> list[_Row]:
@@ -693,7 +701,7 @@ def _errors() -> Iterator[None]:
         yield
     except ApiException as error:
         raise _error(error.status, error.body or error.reason) from error
-    except (httpx.TransportError, urllib3.exceptions.HTTPError, OSError) as error:
+    except (aiohttp.ClientError, asyncio.TimeoutError, urllib3.exceptions.HTTPError, OSError) as error:
         # A time-out has no text.
         raise StorageUnavailable(f"InfluxDB cannot be reached: {str(error) or type(error).__name__}") from error
 
