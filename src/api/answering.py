@@ -86,7 +86,6 @@ class Answers:
 
     async def make_list(self, dates: DateRange) -> int:
         """Make the figures of all customers over a range, for whoever asks for them later; how many customers."""
-        await self.progress()
         return len(await self._sources.figures.over(dates.days))
 
     async def _look(self) -> Progress:

@@ -1,5 +1,6 @@
 """Makes the figures for the list of customers before anyone asks, for with many customers that takes seconds: when the
-api begins, and before each midnight, when the range becomes another one."""
+api begins, and before each midnight, when the range becomes another one. And looks what has changed while nobody asks,
+for the store tells that of the latest commits only."""
 
 import asyncio
 import time
@@ -11,7 +12,7 @@ from service.logs import logger
 from storage.contract import StorageError
 
 BEFORE_MIDNIGHT = timedelta(minutes=5)
-LOOK_SECONDS = 60.0
+LOOK_SECONDS = 10.0
 
 log = logger(__name__)
 
@@ -21,14 +22,14 @@ async def keep_list_ready(answers: Answers, retention_days: int) -> None:
     ready = None
     while True:
         today = (datetime.now(timezone.utc) + BEFORE_MIDNIGHT).date()
-        if today != ready:
-            began = time.monotonic()
-            try:
+        began = time.monotonic()
+        try:
+            await answers.progress()
+            if today != ready:
                 customers = await answers.make_list(date_range(None, None, today, retention_days))
-            except StorageError as error:
-                # Whoever asks is told. It is tried again.
-                log.debug("list_not_ready", reason=str(error))
-            else:
                 ready = today
                 log.info("list_ready", customers=customers, seconds=round(time.monotonic() - began, 3))
+        except StorageError as error:
+            # Whoever asks is told. It is tried again.
+            log.debug("store_away", reason=str(error))
         await asyncio.sleep(LOOK_SECONDS)

@@ -213,11 +213,18 @@ def test_errors_are_not_to_be_kept(store: Store) -> None:
     asyncio.run(ask())
 
 
-def test_the_list_is_that_of_an_api_that_starts_anew_whatever_was_committed(store: Store) -> None:
+def test_answers_are_those_of_an_api_that_starts_anew_whatever_was_committed(store: Store) -> None:
     pick = random.Random(4)
+    yesterday = datetime.now(timezone.utc).date() - timedelta(days=1)
     urls = [f"/customers?sort={sort}" for sort in ("total", "median", "p99", "customer_id")]
-    urls.append(f"/customers?from_date={datetime.now(timezone.utc).date()}")
+    for what in ("/stats", "/status-codes", "/latencies", "/stats?percentiles=50"):
+        urls += [f"/customers{whose}{what}" for whose in ("", "/a", "/b")]
+    urls += [f"{url}{'&' if '?' in url else '?'}from_date={yesterday}" for url in urls]
     stored = 0
+
+    def row() -> DayCounts:
+        requests = pick.randrange(1, 9)
+        return DayCounts(Counter({pick.choice([200, 500]): requests}), Counter({pick.randrange(2_000): requests}))
 
     async def ask() -> None:
         nonlocal stored
@@ -225,21 +232,20 @@ def test_the_list_is_that_of_an_api_that_starts_anew_whatever_was_committed(stor
             for _ in range(3):
                 writing = store.open()
                 writing.begin()
-                for _ in range(5):
+                for _ in range(8):
                     stored += 1
+                    ages = pick.choice([[0], [0], [0, 1], range(6)])
                     counts: dict[CountsKey, DayCounts] = {}
-                    for customer in pick.sample("abcdefgh", pick.randrange(4)):
-                        requests = pick.randrange(1, 9)
-                        latency = pick.randrange(2_000)
-                        counts[customer, TODAY - pick.randrange(3)] = DayCounts(
-                            Counter({pick.choice([200, 500]): requests}), Counter({latency: requests})
-                        )
+                    for customer in pick.sample("abcdefgh", pick.randrange(6)):
+                        counts[customer, TODAY - pick.choice(ages)] = row()
+                    counts |= {(None, day): row() for day in {day for _, day in counts}}
                     commit_counts(
                         writing, counts, [LedgerRow("log", "/log", Position(0, 0), Position(0, stored), "print")]
                     )
                     async with api(store.open()) as fresh:
-                        for url in pick.sample(urls, 3):
-                            assert (await client.get(url)).json() == (await fresh.get(url)).json()
+                        for url in pick.sample(urls, 8):
+                            kept, anew = (answer.json() for answer in (await client.get(url), await fresh.get(url)))
+                            assert kept | {"request_id": ""} == anew | {"request_id": ""}
                 writing.close()
 
     asyncio.run(ask())
@@ -270,5 +276,36 @@ def test_after_a_commit_only_its_customers_are_asked_for_again(influxd: InfluxSe
                 listed = (await client.get("/customers")).json()["customers"]
                 assert [one["total_requests"] for one in listed] == [2, 2, 1, 1, 1, 1, 1, 1]
                 assert sorted(asked) == list("dg")
+
+        asyncio.run(ask())
+
+
+def test_after_a_commit_only_the_days_that_it_changed_are_read_again_together(influxd: InfluxServer) -> None:
+    read: list[tuple[int, int]] = []
+
+    def note(request: Request) -> None:
+        query = parse_qs(urlsplit(request.target).query)
+        if "customer_day" in query["q"][0]:
+            parameters = json.loads(query["params"][0])
+            customers = sum(name.startswith("c") for name in parameters)
+            read.append((customers, (parameters["end"] - parameters["start"]) // 86_400_000_000_000))
+
+    with influxdb_store(influxd) as store, faulty_proxy(influxd.url) as proxy:
+        writing = store.open()
+        writing.begin()
+        commit(writing, 1, "abcdefgh")
+        proxy.decide = note
+        bucket = store.environment["INFLUXDB_BUCKET"]
+
+        async def ask() -> None:
+            async with api(InfluxStorage(proxy.url, influxd.org, bucket, influxd.admin_token)) as client:
+                urls = [f"/customers/{customer}/stats" for customer in "abcdefgh"]
+                for requests in (2, 3):
+                    await asyncio.gather(*map(client.get, urls))
+                    commit(writing, requests, "dfg")
+                read.clear()
+                answers = await asyncio.gather(*map(client.get, urls))
+                assert [requests_in(answer) for answer in answers] == [1, 1, 1, 3, 1, 3, 3, 1]
+                assert read == [(3, 1)]
 
         asyncio.run(ask())
