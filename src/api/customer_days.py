@@ -8,15 +8,13 @@ from dataclasses import dataclass, field
 
 from api.dates import to_date
 from api.models import DayStatistics
-from api.recent_changes import RecentChanges
+from api.recent_changes import RecentChanges, likely_to_change
 from storage.contract import PackedCounts, Storage
 from storage.statistics import figures
 from storage.tally import Tally, compact, merge, tally_of
 
 # Some tens of kilobytes each.
 _RANGES_KEPT = 1_000
-# More would cost each answer more than they save.
-_DAYS_APART = 3
 _CUSTOMERS_AT_ONCE = 200
 
 _NOTHING = merge([])
@@ -94,13 +92,12 @@ class _Range:
             changed = changed.intersection(self._days)
             if changed <= self._kept.apart.keys():
                 return await self._with_days_read_again(self._kept, changed)
-        return await self._read_all(self._recent.latest_days.intersection(self._days))
+        return await self._read_all()
 
-    async def _read_all(self, apart: frozenset[int]) -> RangeCounts:
+    async def _read_all(self) -> RangeCounts:
         rows = await self._storage.packed_days(self._customer, self._days[0], self._days[-1])
         tallies = {day: tally_of(rows[day]) for day in sorted(rows)}
-        if len(apart) > _DAYS_APART:
-            apart = frozenset()
+        apart = likely_to_change(self._days)
         return RangeCounts(
             {day: _day_statistics(day, tally) for day, tally in tallies.items()},
             {day: tallies.get(day, _NOTHING) for day in apart},

@@ -1,23 +1,27 @@
-"""The figures of every customer over a range, kept: after a commit only its customers' are made anew."""
+"""The figures of every customer over a range, kept: after a commit only its customers' are made anew, mostly from the
+days that are likely to change and what is kept of all others."""
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 
-from api.recent_changes import RecentChanges
+from api.recent_changes import RecentChanges, likely_to_change
 from api.sharing import SharedQuestion
 from storage.contract import PackedCounts, Storage
 from storage.statistics import Statistics, figures_of_each
-from storage.tally import merge_each
+from storage.tally import merge_each, pack_each
 
 _RANGES_KEPT = 4
 _CUSTOMERS_AT_ONCE = 200
+# Of a range.
+_CHARACTERS_OF_RESTS = 32 << 20
 
 _Figures = Mapping[str, Statistics]
+_Rows = Mapping[str, Mapping[int, PackedCounts]]
 
 
 class CustomerFigures:
-    """Keeps the figures over the ranges that were asked for last: some hundred bytes a customer, and no counts."""
+    """Keeps the figures over the ranges that were asked for last."""
 
     def __init__(self, storage: Storage, recent: RecentChanges) -> None:
         self._storage = storage
@@ -46,33 +50,74 @@ class _Range:
         self._days = days
         self._look = -1
         """The number of the look after which the counts were read."""
-        self._kept: _Figures = {}
+        self._figures: _Figures = {}
+        self._rests: dict[str, list[PackedCounts]] = {}
+        """The counts of all days that are not likely to change, in one row or none, of as many customers as there is
+        room for."""
+        self._characters = 0
 
     async def renew(self) -> _Figures:
         """The figures as the store has them now."""
         # Taken before the counts are read, which may be further than this look, but not behind it.
         look = self._recent.number
-        changed = self._recent.customers_since(self._look)
-        if changed is None:
-            self._kept = await self._figures(await self._storage.customer_names())
-        elif changed:
-            new = await self._figures(changed)
-            unchanged = self._kept.keys() - set(changed)
-            self._kept = {**{customer: self._kept[customer] for customer in unchanged}, **new}
+        customers, days = self._recent.customers_since(self._look), self._recent.days_since(self._look)
+        if customers is None:
+            self._rests.clear()
+            self._characters = 0
+            self._figures = await self._read(await self._storage.customer_names())
+        elif customers:
+            is_late = days is None or not days.intersection(self._days) <= set(likely_to_change(self._days))
+            known = [] if is_late else [customer for customer in customers if customer in self._rests]
+            others = set(customers).difference(known)
+            new = {**await self._read_again(known), **await self._read(list(others))}
+            unchanged = self._figures.keys() - set(customers)
+            self._figures = {**{customer: self._figures[customer] for customer in unchanged}, **new}
         self._look = look
-        return self._kept
+        return self._figures
 
-    async def _figures(self, customers: Sequence[str]) -> _Figures:
+    async def _read(self, customers: Sequence[str]) -> _Figures:
+        """The figures of these customers, by reading all their counts."""
         figures: dict[str, Statistics] = {}
-        for first in range(0, len(customers), _CUSTOMERS_AT_ONCE):
-            part = customers[first : first + _CUSTOMERS_AT_ONCE]
-            rows = await self._storage.packed_customers(part, self._days[0], self._days[-1])
-            figures.update(await asyncio.to_thread(_figures_of, rows))
+        async for rows in self._rows(customers, self._days):
+            rests, new = await asyncio.to_thread(_rests_and_figures_of, rows, likely_to_change(self._days))
+            figures.update(new)
+            for customer, rest in rests.items():
+                self._characters -= _characters(self._rests.pop(customer, []))
+                if self._characters < _CHARACTERS_OF_RESTS:
+                    self._characters += _characters(rest)
+                    self._rests[customer] = rest
         return figures
 
+    async def _read_again(self, customers: Sequence[str]) -> _Figures:
+        """The figures of customers whose rests are kept."""
+        figures: dict[str, Statistics] = {}
+        async for rows in self._rows(customers, likely_to_change(self._days)):
+            groups = {customer: [*self._rests[customer], *days.values()] for customer, days in rows.items()}
+            figures.update(await asyncio.to_thread(_figures_of, groups))
+        return figures
 
-def _figures_of(rows: Mapping[str, Mapping[int, PackedCounts]]) -> _Figures:
-    if not rows:
-        return {}
-    groups = [list(days.values()) for days in rows.values()]
-    return dict(zip(rows, figures_of_each(merge_each(groups)), strict=True))
+    async def _rows(self, customers: Sequence[str], days: range) -> AsyncIterator[_Rows]:
+        """The rows of these customers, some at a time."""
+        for first in range(0, len(customers), _CUSTOMERS_AT_ONCE):
+            part = customers[first : first + _CUSTOMERS_AT_ONCE]
+            found = await self._storage.packed_customers(part, days[0], days[-1])
+            yield {customer: found.get(customer, {}) for customer in part}
+
+
+def _rests_and_figures_of(rows: _Rows, apart: range) -> tuple[dict[str, list[PackedCounts]], _Figures]:
+    """`apart`: the days that are not in the rests."""
+    others = {customer: [row for day, row in days.items() if day not in apart] for customer, days in rows.items()}
+    together = pack_each(merge_each([of_it for of_it in others.values() if of_it]))
+    rests = {customer: [next(together)] if of_it else [] for customer, of_it in others.items()}
+    last = {customer: [row for day, row in days.items() if day in apart] for customer, days in rows.items()}
+    return rests, _figures_of({customer: [*rest, *last[customer]] for customer, rest in rests.items()})
+
+
+def _figures_of(groups: Mapping[str, Sequence[PackedCounts]]) -> _Figures:
+    """The figures of those that have any rows."""
+    some = {customer: rows for customer, rows in groups.items() if rows}
+    return dict(zip(some, figures_of_each(merge_each(list(some.values()))), strict=True)) if some else {}
+
+
+def _characters(rest: Sequence[PackedCounts]) -> int:
+    return sum(len(row.latencies) for row in rest)

@@ -9,6 +9,11 @@ from storage.changes import Changes, Mark
 _LOOKS_KEPT = 1_000
 
 
+def likely_to_change(days: range) -> range:
+    """Those of a range of days that are: lines come late at midnight."""
+    return days[-2:]
+
+
 class _Look(NamedTuple):
     """One that found changes."""
 
@@ -48,11 +53,6 @@ class RecentChanges:
             self.number += 1
             self._of_customers.update(dict.fromkeys(changes.customers, self.number))
             self._looks.appendleft(_Look(self.number, changes.days))
-
-    @property
-    def latest_days(self) -> frozenset[int]:
-        """Of which days the latest look that found changes did."""
-        return self._looks[0].days if self._looks else frozenset()
 
     def latest(self, customer: str | None) -> int:
         """The number of the latest look that found changes of this customer's counts, or of those of all together."""

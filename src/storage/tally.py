@@ -3,7 +3,7 @@ latencies, and a month of rows is merged for each answer."""
 
 from base64 import b64decode
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from request_log.requests import NONE
 from storage.contract import PackedCounts
 from storage.counts import SUCCESS, DayCounts
-from storage.text import Integers, counter_arrays, decode_counter
+from storage.text import Integers, counter_arrays, decode_counter, encode_arrays, encode_counter
 
 # The letter of most counters' texts, and the integers in them.
 _PLAIN, _PLAIN_TYPE = "H", "<u2"
@@ -39,13 +39,15 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Tallies:
-    """Several tallies, one after the other. The first four have an element a tally."""
+    """Several tallies, one after the other. The first five have an element a tally."""
 
     totals: Integers
     successful: Integers
     timed: Integers
     milliseconds: Integers
     """Those of all its requests together."""
+    sizes: Integers
+    """How many latencies and counts are its."""
     latencies: Integers
     counts: Integers
 
@@ -97,10 +99,12 @@ def merge(tallies: Sequence[Tally]) -> Tally:
 
 def compact(tally: Tally) -> Tally:
     """The same with each latency once."""
-    latencies = tally.latencies
+    return Tally(tally.total, tally.successful, *_compact(tally.latencies, tally.counts))
+
+
+def _compact(latencies: Integers, counts: Integers) -> tuple[Integers, Integers]:
     starts = np.flatnonzero(np.diff(latencies, prepend=-1))
-    counts = np.add.reduceat(tally.counts, starts) if len(starts) else tally.counts
-    return Tally(tally.total, tally.successful, latencies[starts], counts)
+    return latencies[starts], np.add.reduceat(counts, starts) if len(starts) else counts
 
 
 def merge_each(groups: Sequence[Sequence[PackedCounts]]) -> Tallies:
@@ -115,7 +119,18 @@ def merge_each(groups: Sequence[Sequence[PackedCounts]]) -> Tallies:
     order = ((of_latency << _LATENCY_BITS) | latencies).argsort()
     timed = _sums(of_latency, counts, len(groups))
     milliseconds = _sums(of_latency, latencies * counts, len(groups))
-    return Tallies(totals, successful, timed, milliseconds, latencies[order], counts[order])
+    sizes = np.bincount(of_latency, minlength=len(groups))
+    return Tallies(totals, successful, timed, milliseconds, sizes, latencies[order], counts[order])
+
+
+def pack_each(tallies: Tallies) -> Iterator[PackedCounts]:
+    """Each of them as a row of counts. Of the statuses it has only whether they are those of success."""
+    ends = tallies.sizes.cumsum()
+    numbers = (tallies.totals, tallies.successful, ends - tallies.sizes, ends)
+    for total, successful, start, end in zip(*(column.tolist() for column in numbers), strict=True):
+        statuses = {SUCCESS.start: successful, SUCCESS.stop: total - successful}
+        latencies = encode_arrays(*_compact(tallies.latencies[start:end], tallies.counts[start:end]))
+        yield PackedCounts(encode_counter(statuses), latencies, "")
 
 
 def _sums(groups: Integers, values: Integers, size: int) -> Integers:

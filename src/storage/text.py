@@ -37,7 +37,7 @@ def encode_counter(counter: Mapping[int, int]) -> str:
     values = sorted(counter)
     numbers = [*values, *map(counter.__getitem__, values)]
     if len(values) > _FEW:
-        return _encode(*np.array(numbers, np.int64).reshape(2, -1))
+        return encode_arrays(*np.array(numbers, np.int64).reshape(2, -1))
     size = _size(max(numbers, default=0))
     return size + b2a_base64(struct.pack(f"<{len(numbers)}{size}", *numbers), newline=False).decode()
 
@@ -47,7 +47,8 @@ def _size(largest: int) -> str:
     return "H" if largest < 1 << 16 else "I" if largest < 1 << 32 else "Q"
 
 
-def _encode(values: Integers, counts: Integers) -> str:
+def encode_arrays(values: Integers, counts: Integers) -> str:
+    """The same of values in ascending order and their counts."""
     numbers = np.concatenate((values, counts))
     size = _size(int(numbers.max(initial=0)))
     is_wide = len(values) > (_WIDE_OF_LARGEST if size == "Q" else _WIDE)
@@ -106,7 +107,7 @@ def _added(values: Integers, counts: Integers, more_values: Integers, more_count
     is_start = np.ones(len(values), bool)
     np.not_equal(values[1:], values[:-1], out=is_start[1:])
     starts = np.flatnonzero(is_start)
-    return _encode(values[starts], np.add.reduceat(counts, starts))
+    return encode_arrays(values[starts], np.add.reduceat(counts, starts))
 
 
 def pack(counts: DayCounts) -> PackedCounts:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import oracle
 from storage.counts import DayCounts
 from storage.statistics import figures, figures_of_each, statistics
-from storage.tally import merge, merge_each, tally_of
+from storage.tally import compact, merge, merge_each, pack_each, tally_of
 from storage.text import pack
 
 latencies = st.one_of(st.none(), st.integers(0, 86_400_000))
@@ -41,8 +41,11 @@ def test_days_add_up_as_they_are_stored(days: list[list[tuple[int, int | None]]]
     rows = [counts_of(day) for day in days]
     stored = [pack(row) for row in rows]
     assert [figures(tally_of(row)) for row in stored] == [statistics(row) for row in rows]
-    assert figures(merge([tally_of(row) for row in stored])) == statistics(
-        counts_of([request for day in days for request in day])
+    together = merge([tally_of(row) for row in stored])
+    assert (
+        figures(together)
+        == figures(compact(together))
+        == statistics(counts_of([request for day in days for request in day]))
     )
 
 
@@ -51,6 +54,9 @@ def test_many_are_figured_at_once_as_one_by_one(customers: list[list[list[tuple[
     rows = [[pack(counts_of(day)) for day in days] for days in customers]
     one_by_one = [figures(merge([tally_of(row) for row in days])) for days in rows]
     assert figures_of_each(merge_each(rows)) == one_by_one
+    # Some of the rows in one, together with the others.
+    first = pack_each(merge_each([days[:-1] for days in rows]))
+    assert figures_of_each(merge_each([[row, days[-1]] for row, days in zip(first, rows, strict=True)])) == one_by_one
 
 
 def test_very_many_latencies_are_figured_as_well() -> None:
