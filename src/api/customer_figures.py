@@ -2,7 +2,7 @@
 days that are likely to change and what is kept of all others."""
 
 import asyncio
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 from api.recent_changes import RecentChanges, likely_to_change
@@ -97,11 +97,23 @@ class _Range:
         return figures
 
     async def _rows(self, customers: Sequence[str], days: range) -> AsyncIterator[_Rows]:
-        """The rows of these customers, some at a time."""
-        for first in range(0, len(customers), _CUSTOMERS_AT_ONCE):
-            part = customers[first : first + _CUSTOMERS_AT_ONCE]
-            found = await self._storage.packed_customers(part, days[0], days[-1])
-            yield {customer: found.get(customer, {}) for customer in part}
+        """The rows of these customers, some at a time; the next ones are asked for while these are worked on."""
+        parts = [
+            customers[first : first + _CUSTOMERS_AT_ONCE] for first in range(0, len(customers), _CUSTOMERS_AT_ONCE)
+        ]
+
+        def ask(part: Sequence[str]) -> "asyncio.Task[dict[str, dict[int, PackedCounts]]]":
+            return asyncio.create_task(self._storage.packed_customers(part, days[0], days[-1]))
+
+        coming = deque(map(ask, parts[:1]))
+        try:
+            for place, part in enumerate(parts, start=1):
+                found = await coming.popleft()
+                coming.extend(map(ask, parts[place : place + 1]))
+                yield {customer: found.get(customer, {}) for customer in part}
+        finally:
+            for task in coming:
+                task.cancel()
 
 
 def _rests_and_figures_of(rows: _Rows, apart: range) -> tuple[dict[str, list[PackedCounts]], _Figures]:
