@@ -46,6 +46,8 @@ class Answers:
         self.progress: Callable[[], Awaitable[Progress]] = SharedQuestion(self._look)
         """How far the store is; asked after the call, together for all who wait."""
         self._recent = RecentChanges()
+        self._ledger_hash = b""
+        """Of the latest look."""
         self._sources = Sources(storage, CustomerDays(storage, self._recent), CustomerFigures(storage, self._recent))
         self._built: Built[_Named] = Built(_BYTES_BUILT, _BUILDING_SECONDS)
 
@@ -90,9 +92,11 @@ class Answers:
 
     async def _look(self) -> Progress:
         with STORE_SECONDS.labels("progress").time():
-            found = await self._sources.storage.progress(self._recent.mark)
-        progress = Progress(found.ledger, found.sightings)
-        self._recent.note(found.changes, progress.ledger_hash)
+            progress = Progress(*await self._sources.storage.progress())
+            if progress.ledger_hash != self._ledger_hash:
+                # Asked after the ledger: the commits that it has are among these.
+                self._recent.note(await self._sources.storage.changes(self._recent.mark))
+                self._ledger_hash = progress.ledger_hash
         return progress
 
     async def _build(self, question: Question) -> _Named:

@@ -30,20 +30,15 @@ class RecentChanges:
         """After which commit the next look begins."""
         self.number = 0
         """Of the latest look that found changes."""
-        self._ledger_hash = b""
         self._of_all = 0
         """The number of the latest look that could not tell what has changed."""
         self._of_customers: dict[str, int] = {}
         self._looks: deque[_Look] = deque(maxlen=_LOOKS_KEPT)
         """Those since then, as many as are kept, the latest first."""
 
-    def note(self, changes: Changes, ledger_hash: bytes) -> None:
+    def note(self, changes: Changes) -> None:
         """What a look has found."""
-        # Without any commit it cannot be told what has changed; nothing has where the ledger is the same.
-        is_same = changes.mark is None and self.mark is None and ledger_hash == self._ledger_hash
-        self.mark, self._ledger_hash = changes.mark, ledger_hash
-        if is_same:
-            return
+        self.mark = changes.mark
         if changes.customers is None:
             self.number += 1
             self._of_all = self.number

@@ -158,16 +158,6 @@ class LoggedRequest(NamedTuple):
     """Seconds; None: none was logged."""
 
 
-class Progress(NamedTuple):
-    """How far the store is."""
-
-    ledger: list[LedgerRow]
-    sightings: list[Sighting]
-    """The latest of each log."""
-    changes: Changes
-    """Those of all commits whose ledger is seen are among them; those of one that is under way need not be."""
-
-
 class Storage(ABC):
     """A connection to the store.
 
@@ -279,12 +269,17 @@ class Storage(ABC):
         """The counts of some hundred customers at most, of all their days in the range. Those without are left out."""
 
     @abstractmethod
+    async def changes(self, since: Mark | None) -> Changes:
+        """What the commits after `since` have changed. A commit whose ledger is seen is among them; one that is under
+        way need not be."""
+
+    @abstractmethod
     async def ledger(self) -> list[LedgerRow]:
         """The ledger, a row a log."""
 
     @abstractmethod
-    async def progress(self, since: Mark | None) -> Progress:
-        """How far the store is, and what the commits after `since` have changed."""
+    async def progress(self) -> tuple[list[LedgerRow], list[Sighting]]:
+        """The ledger, and the latest sighting of each log."""
 
     @abstractmethod
     async def ended_generations(self) -> list[EndedGeneration]:

@@ -34,14 +34,13 @@ from influxdb_client.rest import ApiException
 
 from request_log.line import SECONDS_A_DAY
 from storage.breakdowns import group_of
-from storage.changes import Commit, Mark, changes, encode_changed
+from storage.changes import Changes, Commit, Mark, changes, encode_changed
 from storage.contract import (
     Breakdown,
     EndedGeneration,
     LedgerRow,
     LoggedRequest,
     PackedCounts,
-    Progress,
     Sighting,
     Storage,
     StorageError,
@@ -83,7 +82,6 @@ _KEYS_A_QUESTION = 200
 _POINTS_A_PART = 10_000
 _COMMITS_KEPT = 1_000
 _LATEST_COMMIT = "SELECT row FROM commits ORDER BY time DESC LIMIT 1"
-_COMMITS_SINCE = "SELECT row FROM commits WHERE time >= $since"
 _LATEST_SLOT = "SELECT slot, holder FROM slots ORDER BY time DESC LIMIT 1"
 _HOLDER = "SELECT row FROM holder"
 _LEDGER = "SELECT row FROM ledger GROUP BY log"
@@ -488,22 +486,23 @@ class InfluxStorage(Storage):
         rows = await self._ask_async(*_rows_of("customer_day", "customer", map(tag, customers), first, last))
         return _by_customer_and_day(rows)
 
+    async def changes(self, since: Mark | None) -> Changes:
+        if since is None:
+            rows = await self._ask_async(_LATEST_COMMIT, {})
+        else:
+            query = "SELECT row FROM commits WHERE time >= $since"
+            rows = await self._ask_async(query, {"since": _AFTER_ALL_LINES + sum(since)})
+        return changes([_commit(row["row"]) for row in rows], since)
+
     async def ledger(self) -> list[LedgerRow]:
         return _latest_ledger(await self._ask_async(_LEDGER, {}))
 
-    async def progress(self, since: Mark | None) -> Progress:
-        commits, parameters = _LATEST_COMMIT, {}
-        if since is not None:
-            commits, parameters = _COMMITS_SINCE, {"since": _AFTER_ALL_LINES + sum(since)}
-        # In this order: the commits whose ledger was read are among those that are read after it.
-        question = self._question(f"{_LEDGER};{_SIGHTINGS};{commits}", parameters)
+    async def progress(self) -> tuple[list[LedgerRow], list[Sighting]]:
+        question = self._question(f"{_LEDGER};{_SIGHTINGS}", {})
         with _errors():
-            ledger, sightings, later = _results(*await self._get_async(question))
-        return Progress(
-            _latest_ledger(ledger),
-            sorted((decode_sighting(unquote(row["log"]), row["row"]) for row in sightings), key=attrgetter("log")),
-            changes([_commit(row["row"]) for row in later], since),
-        )
+            ledger, sightings = _results(*await self._get_async(question))
+        seen = (decode_sighting(unquote(row["log"]), row["row"]) for row in sightings)
+        return _latest_ledger(ledger), sorted(seen, key=attrgetter("log"))
 
     async def ended_generations(self) -> list[EndedGeneration]:
         rows = await self._ask_async(_ENDED_GENERATIONS, {})

@@ -22,14 +22,13 @@ import numpy as np
 from request_log.line import SECONDS_A_DAY
 from request_log.requests import NONE, Requests
 from storage.breakdowns import group_of
-from storage.changes import Commit, Mark, changes, encode_changed
+from storage.changes import Changes, Commit, Mark, changes, encode_changed
 from storage.contract import (
     Breakdown,
     EndedGeneration,
     LedgerRow,
     LoggedRequest,
     PackedCounts,
-    Progress,
     Sighting,
     Storage,
     StorageHeld,
@@ -408,23 +407,24 @@ ORDER BY requests.time DESC, millisecond DESC, requests.id & {(1 << _OFFSET_BITS
 
         return await self._ask(ask)
 
+    async def changes(self, since: Mark | None) -> Changes:
+        query = "SELECT run, number, customers FROM commits WHERE number >= "
+        query += "(SELECT max(number) FROM commits)" if since is None else "? ORDER BY number"
+        rows = await self._ask(lambda connection: connection.execute(query, since[1:] if since else ()).fetchall())
+        return changes([Commit(*row) for row in rows], since)
+
     async def ledger(self) -> list[LedgerRow]:
         return await self._ask(_ledger)
 
-    async def progress(self, since: Mark | None) -> Progress:
-        seen = "SELECT log, time, generation, offset, size, bytes_behind FROM sightings ORDER BY log"
-        later = "SELECT run, number, customers FROM commits WHERE number >= "
-        later += "(SELECT max(number) FROM commits)" if since is None else "? ORDER BY number"
+    async def progress(self) -> tuple[list[LedgerRow], list[Sighting]]:
+        query = "SELECT log, time, generation, offset, size, bytes_behind FROM sightings ORDER BY log"
 
-        def ask(connection: sqlite3.Connection) -> Progress:
-            # In this order: the commits whose ledger was read are among those that are read after it.
-            ledger = _ledger(connection)
-            sightings = [
+        def ask(connection: sqlite3.Connection) -> tuple[list[LedgerRow], list[Sighting]]:
+            rows = connection.execute(query)
+            return _ledger(connection), [
                 Sighting(log, time, Position(generation, offset), size, behind)
-                for log, time, generation, offset, size, behind in connection.execute(seen)
+                for log, time, generation, offset, size, behind in rows
             ]
-            commits = [Commit(*row) for row in connection.execute(later, since[1:] if since else ())]
-            return Progress(ledger, sightings, changes(commits, since))
 
         return await self._ask(ask)
 
