@@ -642,7 +642,7 @@ def _rows_of(
 
 
 def _any_of(conditions: Sequence[str]) -> str:
-    """In halves, and halves of these: of a chain InfluxDB joins what each link finds to all that those before it did."""
+    """Any of them, in halves and halves of these: a chain InfluxDB goes through once more for each of its links."""
     if len(conditions) == 1:
         return conditions[0]
     half = len(conditions) // 2
