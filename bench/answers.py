@@ -12,14 +12,15 @@ from bench.asking import ALL_DAYS, Client, api, customer_path
 from bench.catching_up import filled_store
 from bench.fresh_stores import FreshStore, fresh_store
 from bench.logs import write_at_random
-from bench.report import Results, Row, draw_bars, p50_p99
+from bench.report import Results, Row, draw_bars, p50_p99, spread
 from bench.run import ASKED_CUSTOMERS, KEPT_DAYS, Run
 from request_log.line import SECONDS_A_DAY
-from storage.contract import LedgerRow
+from storage.contract import LedgerRow, Storage
 from storage.counts import CountsKey, DayCounts, Position
 from stores import commit_counts
 
 REQUESTS_A_ROW = 20
+CHANGED_CUSTOMERS = 100
 PAGE = "limit=100"
 REPEATING_SECONDS = 4.0
 STATUSES = [200, 201, 404, 500]
@@ -66,24 +67,56 @@ def _customers(fresh: FreshStore, lines: int, repetitions: int) -> tuple[list[fl
 
 
 def _lists(fresh: FreshStore, kind: str, run: Run, lines: int) -> list[Row]:
-    """Each question first to an api of its own, then again."""
+    """Each question first, again, and after a commit."""
     sorts = get_args(Sort)[: run.sizes.list_orders]
+    pages = [f"/customers?{ALL_DAYS}&{PAGE}&sort={sort}" for sort in sorts]
     questions = {
-        "GET /customers/stats": [f"/customers/stats?{ALL_DAYS}"] * run.sizes.rounds,
-        f"GET /customers, {PAGE}, by {len(sorts)} orders": [f"/customers?{ALL_DAYS}&{PAGE}&sort={s}" for s in sorts],
+        "GET /customers/stats": [f"/customers/stats?{ALL_DAYS}"],
+        f"GET /customers, {PAGE}, by {len(sorts)} orders": pages,
     }
-    rows = []
-    for name, paths in questions.items():
-        first, again = [], []
-        for path in paths:
-            run.show(f"asks {kind}: {path}")
-            with api(fresh) as client:
-                first.append(client.seconds(path))
-                again += _repeated(client, path, run.sizes.repetitions)
-        settings = f"{REQUESTS_A_ROW} requests a customer and day, written by the storage contract as counts alone"
-        result = _first_and_repeated(first, again)
-        rows.append(Row(name, kind, result, lines, run.sizes.list_customers, KEPT_DAYS, settings))
-    return rows
+    made: list[float] = []
+    found: dict[str, tuple[list[float], list[float], list[float]]] = {name: ([], [], []) for name in questions}
+    storage, stored = fresh.store.open(), lines
+    storage.begin()
+    _change(storage, stored)
+    for turn in range(run.sizes.rounds):
+        run.show(f"asks {kind} for lists, {turn + 1} of {run.sizes.rounds}")
+        with api(fresh) as client:
+            made.append(client.list_seconds())
+            for name, paths in questions.items():
+                first, again, moved = found[name]
+                first += [client.seconds(path) for path in paths]
+                again += [seconds for path in paths for seconds in _repeated(client, path, run.sizes.repetitions)]
+                for path in paths:
+                    stored += 1
+                    _change(storage, stored)
+                    moved.append(client.seconds(path))
+    storage.close()
+    settings = f"{REQUESTS_A_ROW} requests a customer and day, written by the storage contract as counts alone"
+    after = f"after a commit of {CHANGED_CUSTOMERS} customers"
+
+    def row(name: str, result: str) -> Row:
+        return Row(name, kind, result, lines, run.sizes.list_customers, KEPT_DAYS, settings)
+
+    return [
+        row("the list of customers, made when the api starts", f"{spread(made, '.2f')} s"),
+        *(
+            row(name, f"{_first_and_repeated(first, again)}; {after} {p50_p99(moved)}")
+            for name, (first, again, moved) in found.items()
+        ),
+    ]
+
+
+def _change(storage: Storage, stored: int) -> None:
+    """A commit with other counts of some customers, today."""
+    counts = DayCounts(Counter({200: stored}), Counter({50: stored}))
+    today = int(time.time()) // SECONDS_A_DAY
+    customers = [*(f"cust_{number}" for number in range(CHANGED_CUSTOMERS)), None]
+    commit_counts(storage, {(customer, today): counts for customer in customers}, [_ledger(stored)])
+
+
+def _ledger(stored: int) -> LedgerRow:
+    return LedgerRow("log", "/logs/log", Position(0, 0), Position(0, stored), "fingerprint", stored, stored)
 
 
 def _first_and_repeated(first: list[float], again: list[float]) -> str:
@@ -107,7 +140,6 @@ def _fill_rows(fresh: FreshStore, customers: int) -> int:
     storage = fresh.store.open()
     storage.begin()
     lines = customers * KEPT_DAYS * REQUESTS_A_ROW
-    ledger = LedgerRow("log", "/logs/log", Position(0, 0), Position(0, lines), "fingerprint", lines, lines)
     for day in range(today - KEPT_DAYS + 1, today + 1):
         rows: dict[CountsKey, DayCounts] = {
             (f"cust_{number}", day): DayCounts(
@@ -119,7 +151,8 @@ def _fill_rows(fresh: FreshStore, customers: int) -> int:
         together = DayCounts()
         for row in rows.values():
             together.add(row)
-        commit_counts(storage, {**rows, (None, day): together}, [ledger])
+        commit_counts(storage, {**rows, (None, day): together}, [_ledger(lines)])
+    storage.close()
     return lines
 
 

@@ -16,8 +16,9 @@ ALL_DAYS = "from_date=1970-01-01"
 class Client:
     """One connection that is kept."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, service: Service) -> None:
         self.port = port
+        self._service = service
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
 
     def ask(self, path: str) -> tuple[int, bytes]:
@@ -25,6 +26,10 @@ class Client:
         self._connection.request("GET", path)
         response = self._connection.getresponse()
         return response.status, response.read()
+
+    def list_seconds(self) -> float:
+        """How long the api took to make its list of customers."""
+        return float(self._service.said().partition(" event=list_ready ")[2].partition(" seconds=")[2].split()[0])
 
     def seconds(self, path: str) -> float:
         """How long the answer takes."""
@@ -38,11 +43,11 @@ class Client:
 
 @contextmanager
 def api(fresh: FreshStore) -> Iterator[Client]:
-    """An api that was just started, and has answered no question of statistics."""
+    """An api that has started, made its list of customers, and answered no question of statistics."""
     port = free_port()
     with Service("api", fresh.folder, {"API_PORT": str(port), **fresh.store.environment}) as service:
-        service.until_event("listening")
-        client = Client(port)
+        service.until_event("list_ready")
+        client = Client(port, service)
         client.seconds("/ready")
         yield client
 

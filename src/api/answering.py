@@ -86,6 +86,11 @@ class Answers:
             headers += _raw(_beside_csv(request, answer, complete_through))
         return _Response(200, headers, body)
 
+    @property
+    def lost(self) -> int:
+        """Another number when it cannot be told what has changed, so that everything is read anew."""
+        return self._recent.of_all
+
     async def make_list(self, dates: DateRange) -> int:
         """Make the figures of all customers over a range, for whoever asks for them later; how many customers."""
         return len(await self._sources.figures.over(dates.days))

@@ -12,7 +12,7 @@ from storage.statistics import Statistics, figures_of_each
 from storage.tally import merge_each, pack_each
 
 _RANGES_KEPT = 4
-_CUSTOMERS_AT_ONCE = 200
+_CUSTOMERS_AT_ONCE = 20
 # Of a range.
 _CHARACTERS_OF_RESTS = 32 << 20
 

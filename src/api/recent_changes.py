@@ -30,7 +30,7 @@ class RecentChanges:
         """After which commit the next look begins."""
         self.number = 0
         """Of the latest look that found changes."""
-        self._of_all = 0
+        self.of_all = 0
         """The number of the latest look that could not tell what has changed."""
         self._of_customers: dict[str, int] = {}
         self._looks: deque[_Look] = deque(maxlen=_LOOKS_KEPT)
@@ -41,7 +41,7 @@ class RecentChanges:
         self.mark = changes.mark
         if changes.customers is None:
             self.number += 1
-            self._of_all = self.number
+            self.of_all = self.number
             self._of_customers.clear()
             self._looks.clear()
         elif changes.days:
@@ -51,17 +51,17 @@ class RecentChanges:
 
     def latest(self, customer: str | None) -> int:
         """The number of the latest look that found changes of this customer's counts, or of those of all together."""
-        return self.number if customer is None else self._of_customers.get(customer, self._of_all)
+        return self.number if customer is None else self._of_customers.get(customer, self.of_all)
 
     def days_since(self, number: int) -> frozenset[int] | None:
         """Of which days counts have changed since that look; None: it cannot be told."""
         later = list(takewhile(lambda look: look.number > number, self._looks))
-        if number < self._of_all or number + len(later) < self.number:
+        if number < self.of_all or number + len(later) < self.number:
             return None
         return frozenset().union(*(look.days for look in later))
 
     def customers_since(self, number: int) -> list[str] | None:
         """Whose counts have changed since that look; None: it cannot be told."""
-        if number < self._of_all:
+        if number < self.of_all:
             return None
         return [customer for customer, latest in self._of_customers.items() if latest > number]

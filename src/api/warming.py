@@ -1,6 +1,6 @@
 """Makes the figures for the list of customers before anyone asks, for with many customers that takes seconds: when the
-api begins, and before each midnight, when the range becomes another one. And looks what has changed while nobody asks,
-for the store tells that of the latest commits only."""
+api begins, before each midnight, when the range becomes another one, and when it cannot be told what has changed. The
+store tells that of the latest commits only, so it is looked at while nobody asks, too."""
 
 import asyncio
 import time
@@ -25,11 +25,12 @@ async def keep_list_ready(answers: Answers, retention_days: int) -> None:
         began = time.monotonic()
         try:
             await answers.progress()
-            if today != ready:
+            if (today, answers.lost) != ready:
+                ready = today, answers.lost
                 customers = await answers.make_list(date_range(None, None, today, retention_days))
-                ready = today
                 log.info("list_ready", customers=customers, seconds=round(time.monotonic() - began, 3))
         except StorageError as error:
+            ready = None
             # Whoever asks is told. It is tried again.
             log.debug("store_away", reason=str(error))
         await asyncio.sleep(LOOK_SECONDS)
