@@ -25,10 +25,11 @@ PATHS_IN_MEMORY = 50_000
 SLICE_SECONDS = 0.1
 SLICE_CHARACTERS = 4 << 20
 GROUPS_A_READ = 100
-# While lines come it takes a twentieth of the time, and while none come a fifth: it is begun again after a pause.
+# It takes a twentieth of the time: slice by slice while lines come, and as a whole, since it is begun again after a
+# pause.
 PAUSE_FACTOR = 19
-PAUSE_FACTOR_BETWEEN = 4
-SHORTEST_PAUSE_SECONDS = 1.0
+SHORTEST_PAUSE_SECONDS = 2.0
+LONGEST_PAUSE_SECONDS = 30.0
 # Of the rows that stay in memory; one that has left is read back.
 CHARACTERS_IN_MEMORY = 16 << 20
 ROWS_IN_MEMORY = 10_000
@@ -109,7 +110,7 @@ class Breakdowns:
             WRITE_SECONDS.labels("breakdowns").observe(now - began)
             self._took += now - began
             self._next_slice = now + PAUSE_FACTOR * (now - began)
-            self._next_begin = now + max(SHORTEST_PAUSE_SECONDS, PAUSE_FACTOR_BETWEEN * self._took)
+            self._next_begin = now + min(max(SHORTEST_PAUSE_SECONDS, PAUSE_FACTOR * self._took), LONGEST_PAUSE_SECONDS)
             if now >= deadline:
                 break
         return done

@@ -16,6 +16,11 @@ from service.logs import logger
 from storage.contract import BACKFILL, LedgerRow, Sighting
 from storage.counts import Position
 
+# While lines wait for their batch, what comes after them is not looked at for this share of the batch's wait, and at
+# most this long: each look costs as much as a hundred lines.
+PAUSE_SHARE = 0.05
+LONGEST_PAUSE_SECONDS = 0.05
+
 log = logger(__name__)
 
 
@@ -102,6 +107,12 @@ class FollowedLogs:
         """In how many seconds the first of the batches that wait becomes due; without one, never."""
         due = min((collector.due for collector in self._collectors.values()), default=math.inf)
         return max(0.0, due - time.monotonic())
+
+    def pause(self) -> float:
+        """For how many seconds no log need be looked at: what comes now would only wait."""
+        due_in = self.due_in()
+        longest = min(PAUSE_SHARE * self._max_wait, LONGEST_PAUSE_SECONDS)
+        return min(due_in, longest) if due_in < math.inf else 0.0
 
     def have_grown(self) -> bool:
         """Whether a log's file has something that was not read."""

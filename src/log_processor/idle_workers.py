@@ -11,14 +11,14 @@ from pathlib import Path
 
 from service.logs import logger
 
-_SLACK_NANOSECONDS = 5_000_000
+_SLACK_NANOSECONDS = 50_000_000
 _DEFAULT_SLACK_NANOSECONDS = 50_000
 
 log = logger(__name__)
 
 
 def let_threads_oversleep() -> None:
-    """From here on this thread, and those that it begins, sleep up to 5 ms longer than they ask for."""
+    """From here on this thread, and those that it begins, sleep up to 50 ms longer than they ask for."""
     _set_timer_slack(_SLACK_NANOSECONDS)
 
 

@@ -84,6 +84,7 @@ class LogPartition(StatefulSourcePartition[Chunk, None]):
             chunks = [collector.nothing() for collector in self._collectors]
         elif not self._handed_on:
             # Not right after something was handed on: the flow would not get to it.
+            time.sleep(self._logs.pause())
             again = self._waiter.wait()
         self._handed_on = bool(chunks)
         # A backlog does not wait for the next poll. Reckoned from this call's beginning, as Bytewax does: else it would
