@@ -29,7 +29,7 @@ from storage.breakdowns import (
 from storage.contract import Breakdown, Stretch
 from storage.counts import Kind, Position
 from storage.line_protocol import CELL_BYTES
-from storage.text import Integers, add_to_arrays, add_to_counter, decode_applied, encode_applied, encode_counter
+from storage.text import Integers, add_to_counter, count_in, decode_applied, encode_applied, encode_counter
 
 # A row is continued by another one before it would be larger: InfluxDB takes no field beyond 1 MiB.
 MOST_CHARACTERS = 900_000
@@ -174,9 +174,10 @@ class Pending:
         if not len(columns.hours):
             return row
         names = decode_names(row.names)
+        before = _size(names)
         parts = self._parts_of(columns, kind, names)
         return row._replace(
-            names=encode_names(names),
+            names=row.names if _size(names) == before else encode_names(names),
             statuses=_counted(row.statuses, (parts << STATUS_BITS) | columns.statuses),
             latencies=_counted(row.latencies, ((parts << LATENCY_BITS) | columns.latencies)[columns.latencies != NONE]),
         )
@@ -214,6 +215,11 @@ class Pending:
         return Position(self.start.generation + generation, offset // CELL_BYTES * CELL_BYTES)
 
 
+def _size(names: dict[str, list[str]]) -> int:
+    """How many customers and paths there are: none ever goes."""
+    return len(names) + sum(map(len, names.values()))
+
+
 def _mapped(numbers: list[int], to: dict[int, int]) -> Integers:
     return np.fromiter(map(to.__getitem__, numbers), np.int64, len(numbers))
 
@@ -240,7 +246,7 @@ def _counted(text: str, values: Integers) -> str:
     """The text of a counter in which these were counted, too."""
     if len(values) <= _FEW:
         return add_to_counter(text, Counter(values.tolist()))
-    return add_to_arrays(text, *np.unique(values, return_counts=True))
+    return count_in(text, values)
 
 
 # Most rows have the same `applied`: it is read and made once, and in memory it is there once.

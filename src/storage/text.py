@@ -22,6 +22,8 @@ _WIDE = 512
 _WIDE_OF_LARGEST = 128
 # Fewer values are faster one by one.
 _FEW = 64
+# More are faster counted by themselves first.
+_MANY = 1_000
 _FEW_CHARACTERS = 400
 NO_COUNTS = "H"
 """The text of a counter without counts."""
@@ -95,18 +97,20 @@ def add_to_counter(text: str, more: Mapping[int, int]) -> str:
     return _added(values, counts, more_values, np.fromiter(more.values(), np.int64, len(more)))
 
 
-def add_to_arrays(text: str, values: Integers, counts: Integers) -> str:
-    """The text of a counter to which these counts were added."""
-    return _added(*counter_arrays(text), values, counts)
+def count_in(text: str, values: Integers) -> str:
+    """The text of a counter in which these values were counted, too: any order, the same may come several times."""
+    if len(values) > _MANY:
+        return _added(*counter_arrays(text), *np.unique(values, return_counts=True))
+    return _added(*counter_arrays(text), values, np.ones_like(values))
 
 
 def _added(values: Integers, counts: Integers, more_values: Integers, more_counts: Integers) -> str:
     values, counts = np.concatenate((values, more_values)), np.concatenate((counts, more_counts))
-    order = values.argsort(kind="stable")
+    order = values.argsort()
     values, counts = values[order], counts[order]
     is_start = np.ones(len(values), bool)
     np.not_equal(values[1:], values[:-1], out=is_start[1:])
-    starts = np.flatnonzero(is_start)
+    starts = is_start.nonzero()[0]
     return encode_arrays(values[starts], np.add.reduceat(counts, starts))
 
 
