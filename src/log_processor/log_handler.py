@@ -31,7 +31,7 @@ from storage.text import pack
 
 # Of the rows of counts that stay in memory, packed as they are stored; one that has left is read back.
 CHARACTERS_IN_MEMORY = 48 << 20
-ROWS_IN_MEMORY = 150_000
+ROWS_IN_MEMORY = 110_000
 # So many rows are read back, added to and written together.
 ROWS_AT_ONCE = 10_000
 # And read back in parts, for a question that fails is asked again from its beginning.

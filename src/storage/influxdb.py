@@ -127,6 +127,7 @@ class InfluxStorage(Storage):
         # Compressing its answer takes the server several times as long as all the rest of it.
         self._headers = {"Authorization": f"Token {token}", "Accept-Encoding": "identity"}
         self._timeout = timeout
+        # Its answers are not part of cycles: the processor, which reads many rows back, hardly ever looks for those.
         self._questions = urllib3.PoolManager(headers=self._headers, timeout=timeout, retries=False)
         self._session: aiohttp.ClientSession | None = None
         """Of the asynchronous half; it is of one event loop."""

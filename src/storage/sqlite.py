@@ -13,8 +13,10 @@ import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
+from sys import intern
 from typing import Any, TypeVar
 
 import numpy as np
@@ -198,9 +200,18 @@ class SqliteStorage(Storage):
             return _ledger(self._writing())
 
     def prepare(self, batch: StoredRequests) -> Callable[[], list[int]]:
+        requests = batch.requests
+        # Each text once in memory, where they repeat.
+        held = replace(
+            batch,
+            requests=replace(
+                requests, paths=list(map(intern, requests.paths)), durations=list(map(intern, requests.durations))
+            ),
+        )
+
         def hold() -> list[int]:
             # Until the commit, so that a failed transaction can be tried again as a whole.
-            self._uncommitted.append(batch)
+            self._uncommitted.append(held)
             return []
 
         return hold
