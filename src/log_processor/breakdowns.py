@@ -18,9 +18,10 @@ from storage.contract import Breakdown, LedgerRow, Storage, Stretch
 from storage.counts import BreakdownKey, Kind, Position
 
 KINDS: tuple[Kind, ...] = ("hours", "paths")
-# So many may wait, and so many different paths of them.
+# So many may wait, and so many different paths of them, and customers' names of so many characters.
 LINES_IN_MEMORY = 500_000
 PATHS_IN_MEMORY = 50_000
+NAMES_IN_MEMORY = 8 << 20
 # What is worked on at a time, so that the counts do not wait for long.
 SLICE_SECONDS = 0.1
 SLICE_CHARACTERS = 4 << 20
@@ -78,6 +79,7 @@ class Breakdowns:
         return (
             sum(one.lines for one in self._open.values()) >= LINES_IN_MEMORY
             or sum(one.paths for one in self._open.values()) >= PATHS_IN_MEMORY
+            or sum(one.characters for one in self._open.values()) >= NAMES_IN_MEMORY
         )
 
     def is_due(self, is_idle: bool) -> bool:

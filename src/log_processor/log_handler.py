@@ -21,6 +21,7 @@ from log_processor.breakdowns import Breakdowns
 from log_processor.chunk import Batch, reject
 from log_processor.dead_letters import DeadLetters
 from log_processor.ending import leave
+from log_processor.memory import give_back
 from log_processor.reporting import Reporter
 from log_processor.retry import until_stored
 from log_processor.uncounted import Addition, Uncounted
@@ -30,7 +31,7 @@ from storage.counts import CountsKey, DayCounts
 from storage.text import pack
 
 # Of the rows of counts that stay in memory, packed as they are stored; one that has left is read back.
-CHARACTERS_IN_MEMORY = 48 << 20
+CHARACTERS_IN_MEMORY = 32 << 20
 ROWS_IN_MEMORY = 110_000
 # So many rows are read back, added to and written together.
 ROWS_AT_ONCE = 10_000
@@ -93,6 +94,7 @@ class LogHandler:
         self._breakdowns = Breakdowns(storage, ledger)
         self._uncommitted_logs: set[str] = set()
         self._uncommitted_lines = 0
+        self._uncommitted_bytes = 0
         self._committed = time.monotonic()
         """When the last commit ended, monotonic seconds."""
         self._commit_took = 0.0
@@ -142,6 +144,7 @@ class LogHandler:
             any(batch.start == batch.end for batch in news)
             or self._pause_is_over()
             or self._uncommitted_lines >= self._storage.LINES_A_COMMIT
+            or self._uncommitted_bytes >= self._storage.BYTES_A_COMMIT
             or self._breakdowns.is_full()
         )
         if self._uncommitted_logs and (due or self._stop.is_set()):
@@ -161,6 +164,7 @@ class LogHandler:
                 self._commit()
         elif self._breakdowns.is_full():
             self._uncommitted_logs |= self._breakdowns.work_for(math.inf)
+            give_back()
         elif self._breakdowns.is_due(is_idle) and not self._behind:
             self._uncommitted_logs |= self._breakdowns.work(is_committed)
 
@@ -194,6 +198,8 @@ class LogHandler:
             self._ledger[batch.log] = _next_row(row, batch)
             self._uncommitted_logs.add(batch.log)
             self._uncommitted_lines += len(batch.requests)
+            if batch.end.generation == batch.start.generation:
+                self._uncommitted_bytes += batch.end.offset - batch.start.offset
             if batch.requests:
                 pending = self._breakdowns.open(batch.log, batch.start)
                 self._uncounted.setdefault(batch.log, Uncounted(pending))
@@ -236,7 +242,7 @@ class LogHandler:
         has_counts = bool(self._uncounted)
         self._uncounted.clear()
         self._uncommitted_logs.clear()
-        self._uncommitted_lines = 0
+        self._uncommitted_lines = self._uncommitted_bytes = 0
         oldest_day = self._oldest_day()
         if oldest_day > self._removed_before:
             until_stored(partial(self._storage.remove_expired, oldest_day))
@@ -244,6 +250,8 @@ class LogHandler:
         self._committed = time.monotonic()
         if has_counts:
             self._commit_took = self._committed - start
+        if self._behind:
+            give_back()
 
     def _add(self, uncounted: Uncounted, additions: Sequence[Addition]) -> dict[CountsKey, PackedCounts]:
         """Add to rows of counts, those that are not in memory read back: the rows."""
@@ -271,7 +279,9 @@ class LogHandler:
 
     def _hold(self, rows: dict[CountsKey, PackedCounts]) -> None:
         """Keep rows in memory."""
-        self._characters += sum(_characters(row) - _characters(self._rows.get(key)) for key, row in rows.items())
+        for key, row in rows.items():
+            held = self._rows.get(key)
+            self._characters += _characters(key, row) - (_characters(key, held) if held is not None else 0)
         self._rows.update(rows)
 
     def _begin_write(self, counts: dict[CountsKey, PackedCounts]) -> None:
@@ -293,9 +303,9 @@ class LogHandler:
             self._characters = 0
 
 
-def _characters(row: PackedCounts | None) -> int:
+def _characters(key: CountsKey, row: PackedCounts) -> int:
     # `applied` is one text for most rows.
-    return len(row.statuses) + len(row.latencies) if row is not None else 0
+    return len(key[0] or "") + len(row.statuses) + len(row.latencies)
 
 
 def _store(batch: Batch, store: Callable[[], list[int]]) -> Batch:

@@ -7,7 +7,7 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from functools import lru_cache
-from itertools import count
+from itertools import count, islice
 from typing import NamedTuple
 
 import numpy as np
@@ -77,6 +77,8 @@ class Pending:
         self._newest = 0
         self._ends: dict[int, Position] = {}
         self._customers: dict[str, int] = {}
+        self.characters = 0
+        """Of the customers' names."""
         self._paths: defaultdict[str, int] = defaultdict(count().__next__)
         self.parts: list[RequestColumns] = []
         """Until they are divided into groups."""
@@ -101,6 +103,7 @@ class Pending:
     def take(self, generation: int, requests: Requests, end: Position) -> None:
         """Take in the next requests, with the templates of their paths, through `end`."""
         customers, paths = self._customers, self._paths
+        known = len(customers)
         own = np.array([customers.setdefault(name, len(customers)) for name in requests.names], np.int32)
         columns = RequestColumns(
             own[requests.customers],
@@ -110,6 +113,7 @@ class Pending:
             requests.latencies.astype(np.int32),
             requests.offsets + self.place(Position(generation, 0)),
         )
+        self.characters += sum(map(len, islice(reversed(customers), len(customers) - known)))
         self.parts.append(columns)
         self.lines += len(requests)
         self._oldest = min(self._oldest, int(requests.seconds.min()))

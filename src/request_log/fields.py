@@ -15,6 +15,8 @@ INVALID = -2
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 ASCII_CONTROLS = bytes([*range(0x0A), 0x0B, 0x0C, *range(0x0E, 0x20), 0x7F])
 CACHE_LIMIT = 100_000
+# Longer texts hardly come again, and take the memory.
+LONGEST_CACHED = 128
 _STATUS = re.compile(r"[1-5][0-9]{2}")
 _DURATION = re.compile(r"([0-9]+)(?:\.([0-9]+))?")
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
@@ -30,6 +32,8 @@ class Cache(dict[str, Meaning], Generic[Meaning]):
         self._compute = compute
 
     def __missing__(self, text: str) -> Meaning:
+        if len(text) > LONGEST_CACHED:
+            return self._compute(text)
         if len(self) >= CACHE_LIMIT:
             self.clear()
         value = self[text] = self._compute(text)

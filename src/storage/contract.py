@@ -169,6 +169,8 @@ class Storage(ABC):
     """How many threads may store requests at once, and beside a `commit`."""
     LINES_A_COMMIT: ClassVar[int]
     """A commit comes at the latest after so many lines."""
+    BYTES_A_COMMIT: ClassVar[int]
+    """And after so many bytes of a log."""
 
     # Writing: the processor.
 

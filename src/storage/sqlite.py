@@ -167,6 +167,7 @@ class SqliteStorage(Storage):
     SENDERS = 1
     # Requests are in memory until the commit.
     LINES_A_COMMIT = 200_000
+    BYTES_A_COMMIT = 16 << 20
 
     def __init__(self, path: Path) -> None:
         self._path = path

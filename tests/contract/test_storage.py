@@ -1,6 +1,7 @@
 """The storage contract: the same tests on every backend."""
 
 import asyncio
+import gc
 import sqlite3
 import subprocess
 import threading
@@ -102,6 +103,22 @@ def test_an_empty_store_knows_nothing(open_storage: OpenStorage) -> None:
 
     asyncio.run(ask())
     assert open_storage().begin() == []
+
+
+def test_what_is_read_back_is_freed_without_a_search_for_cycles(open_storage: OpenStorage) -> None:
+    """The processor, which reads very much back, hardly ever searches for them."""
+    storage = open_storage()
+    storage.begin()
+    commit_counts(storage, {("a", TODAY): counts({200: 1}, {1: 1})}, [ledger()])
+    reads = 20
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(reads):
+            assert read_counts(storage, [("a", TODAY)])
+        assert gc.collect() < reads
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("customer", ODD_CUSTOMERS)
