@@ -13,7 +13,7 @@ from storage.contract import PackedCounts, Storage
 from storage.statistics import figures
 from storage.tally import Tally, compact, merge, tally_of
 
-# Some tens of kilobytes each.
+# Some hundred kilobytes each at most.
 _RANGES_KEPT = 1_000
 _CUSTOMERS_AT_ONCE = 200
 
