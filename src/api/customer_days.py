@@ -16,6 +16,8 @@ from storage.tally import Tally, compact, merge, tally_of
 # Some hundred kilobytes each at most.
 _RANGES_KEPT = 1_000
 _CUSTOMERS_AT_ONCE = 200
+# Those who waited for the same rows make their answers in turns: else the first one is sent when the last one is made.
+_ANSWERS_A_TURN = 8
 
 _NOTHING = merge([])
 
@@ -138,9 +140,14 @@ class _RowsTogether:
         if days not in self._next:
             self._under_way = asyncio.create_task(self._ask_after(self._under_way, days))
             self._next[days] = _Batch(self._under_way)
-        self._next[days].customers.add(customer)
+        batch = self._next[days]
+        batch.customers.add(customer)
+        turn = len(batch.customers) // _ANSWERS_A_TURN
         # One who leaves does not take the answer from the others.
-        return (await asyncio.shield(self._next[days].answer)).get(customer, {})
+        rows = await asyncio.shield(batch.answer)
+        for _ in range(turn):
+            await asyncio.sleep(0)
+        return rows.get(customer, {})
 
     async def _ask_after(self, before: "asyncio.Task[_RowsOfCustomers] | None", days: range) -> "_RowsOfCustomers":
         if before is not None and not before.done():
