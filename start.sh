@@ -313,17 +313,22 @@ follow_logs() {
     obey
     sleep 1
   done
+  # The services hear Ctrl+C as well, and may be the first to end.
+  sleep 0.5
   obey
   die "$(ended_service) has ended"
 }
+
+# It may have ended just now.
+stop_worker() { kill -TERM "$worker" 2>/dev/null || true; }
 
 # Ctrl+C can make bash hang in the middle of a command substitution. So the work is done where it is not heard, and
 # this shell only waits.
 main &
 worker=$!
 stopped="" status=0
-trap 'stopped=130; kill -TERM "$worker"' INT
-trap 'stopped=143; kill -TERM "$worker"' TERM HUP
+trap 'stopped=130; stop_worker' INT
+trap 'stopped=143; stop_worker' TERM HUP
 while kill -0 "$worker" 2>/dev/null; do
   status=0
   wait "$worker" || status=$?
