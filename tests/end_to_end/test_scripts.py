@@ -266,6 +266,8 @@ def test_ctrl_c_stops_all(copy: Copy) -> None:
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # Who runs the tests in the background has them ignore it, and a shell cannot take that back.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert start.stdout is not None
     for line in start.stdout:
