@@ -25,14 +25,7 @@ from storage.tally import Tally, merge, statuses_of, tally_of
 
 def range_statistics(customer_id: str | None, dates: DateRange, counts: RangeCounts) -> Statistics:
     """The figures over the range and of each day."""
-    return Statistics(
-        customer_id=customer_id,
-        from_date=dates.from_date,
-        to_date=dates.to_date,
-        complete_through=None,
-        **figures(counts.together())._asdict(),
-        daily=list(counts.daily.values()),
-    )
+    return _statistics(customer_id, dates, figures(counts.together())._asdict(), list(counts.daily.values()))
 
 
 def with_percentiles(
@@ -40,13 +33,20 @@ def with_percentiles(
 ) -> Statistics:
     """The same, with these percentiles (thousandths)."""
     tallies = {day: tally_of(days[day]) for day in sorted(days)}
+    daily = [DayStatistics(date=to_date(day), **_figures(tally, asked)) for day, tally in tallies.items()]
+    return _statistics(customer_id, dates, _figures(merge([*tallies.values()]), asked), daily)
+
+
+def _statistics(
+    customer_id: str | None, dates: DateRange, together: Mapping[str, Any], daily: list[DayStatistics]
+) -> Statistics:
     return Statistics(
         customer_id=customer_id,
         from_date=dates.from_date,
         to_date=dates.to_date,
         complete_through=None,
-        **_figures(merge([*tallies.values()]), asked),
-        daily=[DayStatistics(date=to_date(day), **_figures(tally, asked)) for day, tally in tallies.items()],
+        **together,
+        daily=daily,
     )
 
 

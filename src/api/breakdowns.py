@@ -2,11 +2,9 @@
 
 from dataclasses import dataclass
 
-from fastapi import HTTPException
-
 from api.breakdown_models import LatestRequests, LoggedRequest, PathFigures, Paths, Point, Series
 from api.dates import DateRange
-from api.questions import Question, Sources, unknown
+from api.questions import Question, Sources, must_be_known, rows_of
 from api.refusals import refusal
 from api.times import SECONDS, TimeRange, from_unix, iso_time
 from storage import contract
@@ -36,7 +34,7 @@ class SeriesQuestion(Question):
         times = self.times
         found = await self._tallies(sources.storage)
         if not found:
-            await _must_be_known(sources.storage, self.customer_id)
+            await must_be_known(sources.storage, self.customer_id)
         return Series(
             customer_id=self.customer_id,
             interval=times.interval,
@@ -101,7 +99,7 @@ class PathsQuestion(Question):
         days = self.dates.days
         rows = await sources.storage.breakdowns(self.customer_id, "paths", days[0], days[-1]) if days else {}
         if not rows:
-            await _must_be_known(sources.storage, self.customer_id)
+            await must_be_known(sources.storage, self.customer_id)
         found = tallies_of_paths((row for of_day in rows.values() for row in of_day), self.customer_id)
         most = sorted(found.items(), key=lambda item: (-item[1].total, item[0]))
         return Paths(
@@ -124,10 +122,7 @@ class LatestRequestsQuestion(Question):
     limit: int
 
     async def answer(self, sources: Sources) -> LatestRequests:
-        days = self.dates.days
-        rows = await sources.storage.packed_days(self.customer_id, days[0], days[-1]) if days else {}
-        if not rows:
-            await _must_be_known(sources.storage, self.customer_id)
+        rows = await rows_of(sources.storage, self.customer_id, self.dates.days)
         found: list[contract.LoggedRequest] = []
         for day in sorted(rows, reverse=True):
             for start, end in await self._where(sources.storage, day, self._wanted(tally_of(rows[day]))):
@@ -173,9 +168,3 @@ class LatestRequestsQuestion(Question):
     def _wanted(self, tally: Tally) -> int:
         failed = tally.total - tally.successful
         return {"all": tally.total, "failed": failed, "successful": tally.successful}[self.outcome]
-
-
-async def _must_be_known(storage: Storage, customer_id: str) -> None:
-    """HTTPException 404 where it is not."""
-    if not await storage.knows(customer_id):
-        raise HTTPException(404, unknown(customer_id))

@@ -19,9 +19,18 @@ from api.recent_changes import RecentChanges
 from storage.contract import PackedCounts, Storage
 
 
-def unknown(customer_id: str) -> str:
-    """What is said of a customer that the store does not have."""
-    return f"Customer {customer_id} is unknown: no request of it is stored"
+async def must_be_known(storage: Storage, customer_id: str | None) -> None:
+    """HTTPException 404 where the store does not have this customer; all together (None) are always known."""
+    if customer_id is not None and not await storage.knows(customer_id):
+        raise HTTPException(404, f"Customer {customer_id} is unknown: no request of it is stored")
+
+
+async def rows_of(storage: Storage, customer_id: str | None, days: range) -> dict[int, PackedCounts]:
+    """The counts of a customer, or of all together, by day. HTTPException 404 where the customer is unknown."""
+    rows = await storage.packed_days(customer_id, days[0], days[-1]) if days else {}
+    if not rows:
+        await must_be_known(storage, customer_id)
+    return rows
 
 
 class Sources(NamedTuple):
@@ -62,18 +71,8 @@ class _DaysQuestion(Question):
     def version(self, recent: RecentChanges, ledger_hash: bytes) -> Hashable:
         return recent.latest(self.customer_id)
 
-    async def _rows(self, storage: Storage) -> dict[int, PackedCounts]:
-        """By day. HTTPException 404 where the customer is unknown."""
-        days = self.dates.days
-        rows = await storage.packed_days(self.customer_id, days[0], days[-1]) if days else {}
-        if not rows:
-            await self._must_be_known(storage)
-        return rows
-
-    async def _must_be_known(self, storage: Storage) -> None:
-        """HTTPException 404 where the customer is not."""
-        if self.customer_id is not None and not await storage.knows(self.customer_id):
-            raise HTTPException(404, unknown(self.customer_id))
+    async def _rows(self, sources: Sources) -> dict[int, PackedCounts]:
+        return await rows_of(sources.storage, self.customer_id, self.dates.days)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +83,10 @@ class StatisticsQuestion(_DaysQuestion):
 
     async def answer(self, sources: Sources) -> Statistics:
         if self.percentiles:
-            return with_percentiles(self.customer_id, self.dates, await self._rows(sources.storage), self.percentiles)
+            return with_percentiles(self.customer_id, self.dates, await self._rows(sources), self.percentiles)
         found = await sources.days.over(self.customer_id, self.dates.days)
         if not found.daily:
-            await self._must_be_known(sources.storage)
+            await must_be_known(sources.storage, self.customer_id)
         return range_statistics(self.customer_id, self.dates, found)
 
 
@@ -96,7 +95,7 @@ class StatusCodesQuestion(_DaysQuestion):
     """The requests of each HTTP status."""
 
     async def answer(self, sources: Sources) -> StatusCodes:
-        return status_codes(self.customer_id, self.dates, await self._rows(sources.storage))
+        return status_codes(self.customer_id, self.dates, await self._rows(sources))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +103,7 @@ class LatenciesQuestion(_DaysQuestion):
     """The distribution of the latencies."""
 
     async def answer(self, sources: Sources) -> Latencies:
-        return latencies(self.customer_id, self.dates, await self._rows(sources.storage))
+        return latencies(self.customer_id, self.dates, await self._rows(sources))
 
 
 @dataclass(frozen=True, slots=True)
