@@ -158,7 +158,9 @@ _ALL = ""
 _COMMITS_KEPT = 1_000
 
 Answer = TypeVar("Answer")
-_Files = tuple[tuple[int, int] | None, tuple[int, int] | None]
+_Identity = tuple[int, int]
+"""The numbers of a file and of its device."""
+_Files = tuple[_Identity | None, _Identity | None]
 
 
 class SqliteStorage(Storage):
@@ -172,7 +174,7 @@ class SqliteStorage(Storage):
     def __init__(self, path: Path) -> None:
         self._path = path
         self._connection: sqlite3.Connection | None = None
-        self._opened: os.stat_result | None = None
+        self._opened: _Identity | None = None
         self._lock: int | None = None
         self._uncommitted: list[StoredRequests] = []
         self._kept: list[tuple[sqlite3.Connection, _Files]] = []
@@ -483,18 +485,11 @@ ORDER BY requests.time DESC, millisecond DESC, requests.id & {(1 << _OFFSET_BITS
         if self._connection is None:
             self._connection = self._connect("rw")
             self._connection.execute("PRAGMA synchronous=NORMAL")
-            self._opened = self._path.stat()
-        elif not self._is_still_there():
+            self._opened = _identity(self._path)
+        # What is written to a file that was deleted is lost.
+        if self._opened is None or _identity(self._path) != self._opened:
             raise StorageRefused(f"The store {self._path} was deleted or replaced while it was written: start again.")
         return self._connection
-
-    def _is_still_there(self) -> bool:
-        """Whether the file is the one that was opened. What is written to one that was deleted is lost."""
-        assert self._opened is not None
-        try:
-            return os.path.samestat(self._path.stat(), self._opened)
-        except FileNotFoundError:
-            return False
 
     async def _ask(self, ask: Callable[[sqlite3.Connection], Answer]) -> Answer:
         """Ask in a thread of its own."""
@@ -535,6 +530,7 @@ ORDER BY requests.time DESC, millisecond DESC, requests.id & {(1 << _OFFSET_BITS
     def _open_to_ask(self) -> tuple[sqlite3.Connection, _Files]:
         """A new connection, and the files that it has open: of one that is replaced meanwhile, the old one."""
         database, _ = self._files()
+        # This reads the schema's number, and so makes the index where there was none.
         connection = self._connect("ro")
         _, index = self._files()
         return connection, (database, index)
@@ -557,13 +553,13 @@ ORDER BY requests.time DESC, millisecond DESC, requests.id & {(1 << _OFFSET_BITS
             raise kind(f"SQLite store {self._path.name}: {error}") from error
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def _identity(path: Path) -> _Identity | None:
     """Tells a file that is open from every other; None where there is none."""
     try:
         status = path.stat()
     except FileNotFoundError:
         return None
-    return status.st_dev, status.st_ino
+    return status.st_ino, status.st_dev
 
 
 def _version(connection: sqlite3.Connection) -> int:
