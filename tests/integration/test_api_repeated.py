@@ -5,8 +5,8 @@ import json
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timedelta, timezone
 from urllib.parse import parse_qs, urlsplit
 
@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from api.app import build_app
-from faulty_proxy import Request, faulty_proxy
+from faulty_proxy import FaultyProxy, Request, faulty_proxy
 from influxd import InfluxServer
 from lines import valid_lines
 from storage.contract import LedgerRow, Sighting, Storage
@@ -41,6 +41,16 @@ async def api(storage: Storage) -> AsyncIterator[httpx.AsyncClient]:
     ) as client:
         yield client
     await storage.aclose()
+
+
+@contextmanager
+def store_behind_proxy(influxd: InfluxServer) -> Iterator[tuple[Storage, FaultyProxy, Callable[[], Storage]]]:
+    """A store that is written to directly, a proxy before it, and what opens a connection through that."""
+    with influxdb_store(influxd) as store, faulty_proxy(influxd.url) as proxy:
+        writing = store.open()
+        writing.begin()
+        bucket = store.environment["INFLUXDB_BUCKET"]
+        yield writing, proxy, lambda: InfluxStorage(proxy.url, influxd.org, bucket, influxd.admin_token)
 
 
 def commit(storage: Storage, requests: int, customers: str = "c") -> None:
@@ -129,15 +139,12 @@ def test_a_question_that_is_asked_again_costs_the_store_a_look_at_its_ledger(inf
     def note(request: Request) -> None:
         asked.append(parse_qs(urlsplit(request.target).query)["q"][0])
 
-    with influxdb_store(influxd) as store, faulty_proxy(influxd.url) as proxy:
-        writing = store.open()
-        writing.begin()
+    with store_behind_proxy(influxd) as (writing, proxy, open_storage):
         commit(writing, 1)
         proxy.decide = note
-        bucket = store.environment["INFLUXDB_BUCKET"]
 
         async def ask() -> None:
-            async with api(InfluxStorage(proxy.url, influxd.org, bucket, influxd.admin_token)) as client:
+            async with api(open_storage()) as client:
                 for url in URLS:
                     await client.get(url)
                 asked.clear()
@@ -158,14 +165,11 @@ def test_a_question_that_is_asked_again_costs_the_store_a_look_at_its_ledger(inf
 
 
 def test_what_is_built_is_not_answered_while_the_store_is_away(influxd: InfluxServer) -> None:
-    with influxdb_store(influxd) as store, faulty_proxy(influxd.url) as proxy:
-        writing = store.open()
-        writing.begin()
+    with store_behind_proxy(influxd) as (writing, proxy, open_storage):
         commit(writing, 1)
-        bucket = store.environment["INFLUXDB_BUCKET"]
 
         async def ask() -> None:
-            async with api(InfluxStorage(proxy.url, influxd.org, bucket, influxd.admin_token)) as client:
+            async with api(open_storage()) as client:
                 tags = [(await client.get(url)).headers["ETag"] for url in URLS]
                 proxy.go_away()
                 for url, tag in zip(URLS, tags, strict=True):
@@ -258,15 +262,12 @@ def test_after_a_commit_only_its_customers_are_asked_for_again(influxd: InfluxSe
         query = parse_qs(urlsplit(request.target).query)
         asked.extend(name for key, name in json.loads(query["params"][0]).items() if key.startswith("c"))
 
-    with influxdb_store(influxd) as store, faulty_proxy(influxd.url) as proxy:
-        writing = store.open()
-        writing.begin()
+    with store_behind_proxy(influxd) as (writing, proxy, open_storage):
         commit(writing, 1, "abcdefgh")
         proxy.decide = note
-        bucket = store.environment["INFLUXDB_BUCKET"]
 
         async def ask() -> None:
-            async with api(InfluxStorage(proxy.url, influxd.org, bucket, influxd.admin_token)) as client:
+            async with api(open_storage()) as client:
                 await client.get("/customers")
                 assert sorted(asked) == list("abcdefgh")
                 asked.clear()
@@ -290,15 +291,12 @@ def test_after_a_commit_only_the_days_that_it_changed_are_read_again_together(in
             customers = sum(name.startswith("c") for name in parameters)
             read.append((customers, (parameters["end"] - parameters["start"]) // 86_400_000_000_000))
 
-    with influxdb_store(influxd) as store, faulty_proxy(influxd.url) as proxy:
-        writing = store.open()
-        writing.begin()
+    with store_behind_proxy(influxd) as (writing, proxy, open_storage):
         commit(writing, 1, "abcdefgh")
         proxy.decide = note
-        bucket = store.environment["INFLUXDB_BUCKET"]
 
         async def ask() -> None:
-            async with api(InfluxStorage(proxy.url, influxd.org, bucket, influxd.admin_token)) as client:
+            async with api(open_storage()) as client:
                 urls = [f"/customers/{customer}/stats" for customer in "abcdefgh"]
                 for requests in (2, 3):
                     await asyncio.gather(*map(client.get, urls))
