@@ -84,8 +84,9 @@ _COMMITS_KEPT = 1_000
 _LATEST_COMMIT = "SELECT row FROM commits ORDER BY time DESC LIMIT 1"
 _LATEST_SLOT = "SELECT slot, holder FROM slots ORDER BY time DESC LIMIT 1"
 _HOLDER = "SELECT row FROM holder"
-_LEDGER = "SELECT row FROM ledger GROUP BY log"
-_SIGHTINGS = "SELECT row FROM sightings GROUP BY log"
+# Without the time InfluxDB looks into the files of all days.
+_LEDGER = f"SELECT row FROM ledger WHERE time >= {_AFTER_ALL_LINES} GROUP BY log"
+_PROGRESS = f"SELECT row FROM ledger, sightings WHERE time >= {_AFTER_ALL_LINES} GROUP BY log"
 _ENDED_GENERATIONS = "SELECT row FROM ended_generations GROUP BY log"
 _IN_RANGE = "time >= $start AND time < $end"
 _BAD_REQUEST = {400, 413}
@@ -500,11 +501,9 @@ class InfluxStorage(Storage):
         return _latest_ledger(await self._ask_async(_LEDGER, {}))
 
     async def progress(self) -> tuple[list[LedgerRow], list[Sighting]]:
-        question = self._question(f"{_LEDGER};{_SIGHTINGS}", {})
-        with _errors():
-            ledger, sightings = _results(*await self._get_async(question))
-        seen = (decode_sighting(unquote(row["log"]), row["row"]) for row in sightings)
-        return _latest_ledger(ledger), sorted(seen, key=attrgetter("log"))
+        rows = await self._ask_async(_PROGRESS, {})
+        seen = (decode_sighting(unquote(row["log"]), row["row"]) for row in rows if row["name"] == "sightings")
+        return _latest_ledger(row for row in rows if row["name"] == "ledger"), sorted(seen, key=attrgetter("log"))
 
     async def ended_generations(self) -> list[EndedGeneration]:
         rows = await self._ask_async(_ENDED_GENERATIONS, {})
@@ -674,7 +673,7 @@ def _rfc3339(nanoseconds: int) -> str:
     return f"{datetime.fromtimestamp(seconds, timezone.utc):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
 
 
-def _latest_ledger(rows: list[_Row]) -> list[LedgerRow]:
+def _latest_ledger(rows: Iterable[_Row]) -> list[LedgerRow]:
     """The rows at the highest slot of each log; `rows` come in the order of time."""
     latest = {unquote(row["log"]): row["row"] for row in rows}
     return [decode_ledger(log, text) for log, text in sorted(latest.items())]
@@ -697,7 +696,7 @@ def _statement_rows(result: dict[str, Any]) -> list[_Row]:
     if "error" in result:
         raise StorageRefused(f"InfluxDB does not answer this question: {result['error']}")
     return [
-        dict(zip(series["columns"], values, strict=True), **series.get("tags", {}))
+        dict(zip(series["columns"], values, strict=True), name=series["name"], **series.get("tags", {}))
         for series in result.get("series", [])
         for values in series["values"]
     ]
