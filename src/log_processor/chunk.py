@@ -46,6 +46,8 @@ class Chunk:
     """Of the file, at `end`."""
     behind: bool
     """Whether much more waits in the file."""
+    due: float = 0.0
+    """When its first line has waited as long as it may (monotonic seconds); a chunk that is full comes before that."""
     overlong: Overlong | None = None
     """Instead of lines: one that is too long."""
     gaps: tuple[Gap, ...] = ()
@@ -62,6 +64,7 @@ class Batch:
     end: Position
     fingerprint: str
     behind: bool
+    due: float
     gaps: tuple[Gap, ...]
     lines: bytes
     """As long as they are not stored."""
@@ -84,6 +87,7 @@ def parse_chunk(chunk: Chunk, parse: Parser, oldest_day: int) -> Batch:
         chunk.end,
         chunk.fingerprint,
         chunk.behind,
+        chunk.due,
         chunk.gaps,
         chunk.lines,
         requests,

@@ -52,11 +52,11 @@ class Collector:
         overlong = self.tail.take_overlong()
         if overlong is not None:
             chunks.append(self._chunk(start, b"", overlong))
-        if self.tail.lines >= self._max_lines:
-            chunks.extend(map(self._take, self._full_batches()))
-            self._due = None
         if self.tail.lines and self._due is None:
             self._due = now + self._max_wait
+        if self.tail.lines >= self._max_lines:
+            chunks.extend(map(self._take, self._full_batches()))
+            self._due = now + self._max_wait if self.tail.lines else None
         if self._due is not None and (now >= self._due or len(self.tail.buffer) >= READ_BYTES):
             chunks.extend(self.flush())
         if not grown and not chunks and self.tail.ended():
@@ -71,8 +71,9 @@ class Collector:
 
     def flush(self) -> list[Chunk]:
         """All whole lines that wait."""
+        chunks = [self._take(self.tail.buffer.rfind(b"\n") + 1)] if self.tail.lines else []
         self._due = None
-        return [self._take(self.tail.buffer.rfind(b"\n") + 1)] if self.tail.lines else []
+        return chunks
 
     def sighting(self) -> Sighting:
         """The log as it is now."""
@@ -115,8 +116,9 @@ class Collector:
         gaps = tuple(tail.gaps)
         tail.gaps.clear()
         self._behind = self.is_behind()
+        due = self._due if self._due is not None else 0.0
         return Chunk(
-            self.log_name, self.path, start, tail.position, lines, tail.fingerprint, self._behind, overlong, gaps
+            self.log_name, self.path, start, tail.position, lines, tail.fingerprint, self._behind, due, overlong, gaps
         )
 
 

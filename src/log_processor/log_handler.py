@@ -47,6 +47,8 @@ PAUSE_FACTOR = 3
 LONGEST_PAUSE_SECONDS = 5.0
 PAUSE_FACTOR_BEHIND = 20
 LONGEST_PAUSE_BEHIND_SECONDS = 30.0
+# The counts of a batch that is full before its wait is over come when that is: so long at most.
+LONGEST_WAIT_SECONDS = 1.0
 # At the end, when a signal gives a few seconds; what is left is read back by the next start.
 LAST_BREAKDOWNS_SECONDS = 2.0
 # Batches that wait for a sender, beside those being sent: a store that answers finds its next one ready.
@@ -95,6 +97,8 @@ class LogHandler:
         self._uncommitted_logs: set[str] = set()
         self._uncommitted_lines = 0
         self._uncommitted_bytes = 0
+        self._due = math.inf
+        """When the first line that is not committed has waited as long as it may, monotonic seconds."""
         self._committed = time.monotonic()
         """When the last commit ended, monotonic seconds."""
         self._commit_took = 0.0
@@ -198,6 +202,7 @@ class LogHandler:
             self._ledger[batch.log] = _next_row(row, batch)
             self._uncommitted_logs.add(batch.log)
             self._uncommitted_lines += len(batch.requests)
+            self._due = min(self._due, batch.due, time.monotonic() + LONGEST_WAIT_SECONDS)
             if batch.end.generation == batch.start.generation:
                 self._uncommitted_bytes += batch.end.offset - batch.start.offset
             if batch.requests:
@@ -210,14 +215,14 @@ class LogHandler:
     def _pause_is_over(self) -> bool:
         """Whether it is time for the next commit. When a backlog has been worked off that is soon, whatever it was
         before."""
-        took = self._commit_took
+        took, now = self._commit_took, time.monotonic()
         if self._behind:
             pause = min(PAUSE_FACTOR_BEHIND * (took or math.inf), LONGEST_PAUSE_BEHIND_SECONDS)
         elif took > SHORT_COMMIT_SECONDS:
             pause = min(PAUSE_FACTOR * took, LONGEST_PAUSE_SECONDS)
         else:
             pause = took
-        return time.monotonic() >= self._committed + pause
+        return now >= self._committed + pause and (self._behind or not self._uncounted or now >= self._due)
 
     def _commit(self) -> None:
         """Add requests to their rows of counts and write these, then the ledger."""
@@ -243,6 +248,7 @@ class LogHandler:
         self._uncounted.clear()
         self._uncommitted_logs.clear()
         self._uncommitted_lines = self._uncommitted_bytes = 0
+        self._due = math.inf
         oldest_day = self._oldest_day()
         if oldest_day > self._removed_before:
             until_stored(partial(self._storage.remove_expired, oldest_day))

@@ -9,6 +9,7 @@ import pytest
 
 import oracle
 from lines import valid_lines
+from log_processor.log_handler import LONGEST_WAIT_SECONDS
 from pipeline import Pipeline
 from request_log.line import Reason
 
@@ -93,6 +94,17 @@ def test_bad_lines_are_rejected_with_their_reason_and_counted(pipeline: Pipeline
     assert (row.read, row.stored) == (10 + len(bad) + 1, 10)
     for reason in bad:
         assert f"reason={reason.value}" in pipeline.said()
+
+
+def test_a_batch_that_is_full_before_its_wait_is_over_is_counted_a_second_later_at_most(pipeline: Pipeline) -> None:
+    lines = valid_lines(20)
+    pipeline.start(STREAM_MAX_SIZE="10", STREAM_MAX_WAIT_TIME_IN_SECONDS="3600", START_POSITION="end")
+    pipeline.until(lambda: "event=following" in pipeline.said(), "it follows")
+    began = time.monotonic()
+    pipeline.append(lines)
+    pipeline.until_stored()
+    assert time.monotonic() - began >= LONGEST_WAIT_SECONDS
+    assert pipeline.stored() == oracle.days_of(lines)
 
 
 @pytest.mark.parametrize("workers", [1, 4])
