@@ -3,12 +3,14 @@ again."""
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from itertools import islice, takewhile
 
 from api.dates import to_date
 from api.models import DayStatistics
 from api.recent_changes import RecentChanges, likely_to_change
+from api.sharing import SharedQuestion
 from storage.contract import PackedCounts, Storage
 from storage.statistics import figures
 from storage.tally import Tally, compact, merge, tally_of
@@ -21,7 +23,7 @@ _ANSWERS_A_TURN = 8
 
 _NOTHING = merge([])
 
-_RowsOfCustomers = dict[str, dict[int, PackedCounts]]
+_RowsOfCustomers = dict[str | None, dict[int, PackedCounts]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,118 +48,122 @@ class CustomerDays:
     def __init__(self, storage: Storage, recent: RecentChanges) -> None:
         self._storage = storage
         self._recent = recent
-        self._rows = _RowsTogether(storage)
         self._ranges: OrderedDict[tuple[str | None, range], _Range] = OrderedDict()
+        """In the order of asking."""
+        self._waiting = 0
+        self._until_read_again: Callable[[], Awaitable[None]] = SharedQuestion(self._read_again)
 
     async def over(self, customer: str | None, days: range) -> RangeCounts:
         """The counts of a customer, or of all together (None), over these days, with all changes that the latest look
         has found."""
         if not days:
             return RangeCounts()
+        one = self._range(customer, days)
+        one.asked = self._recent.number
+        latest = self._recent.latest(customer)
+        while one.look < latest:
+            if one.changed(self._recent) is None:
+                await self._read_all(one)
+            else:
+                turn = self._waiting // _ANSWERS_A_TURN
+                self._waiting += 1
+                await self._until_read_again()
+                for _ in range(turn):
+                    await asyncio.sleep(0)
+        return one.counts()
+
+    def _range(self, customer: str | None, days: range) -> "_Range":
         key = customer, days
         if key not in self._ranges:
-            self._ranges[key] = _Range(self._storage, self._recent, self._rows, customer, days)
+            self._ranges[key] = _Range(customer, days)
         self._ranges.move_to_end(key)
         if len(self._ranges) > _RANGES_KEPT:
             self._ranges.popitem(last=False)
-        return await self._ranges[key].counts()
+        return self._ranges[key]
+
+    async def _read_all(self, one: "_Range") -> None:
+        # Taken before the counts are read, which may be further than this look, but not behind it.
+        look = self._recent.number
+        one.set(look, await self._storage.packed_days(one.customer, one.days[0], one.days[-1]))
+
+    async def _read_again(self) -> None:
+        """Read changed days, in one question of all who wait, and of others that were asked for before: it is likely
+        that they are asked for again."""
+        look = self._recent.number
+        asked = takewhile(lambda one: one.asked >= look - 1, reversed(self._ranges.values()))
+        changed: dict[_Range, frozenset[int]] = {}
+        for one in islice(asked, max(self._waiting, _CUSTOMERS_AT_ONCE)):
+            if one.look < self._recent.latest(one.customer) and (days := one.changed(self._recent)) is not None:
+                changed[one] = days
+        self._waiting = 0
+        if days := frozenset().union(*changed.values()):
+            rows = await self._rows({one.customer for one in changed}, min(days), max(days))
+        for one, days in changed.items():
+            one.update(look, {day: row for day, row in rows.get(one.customer, {}).items() if day in days})
+
+    async def _rows(self, customers: Collection[str | None], first: int, last: int) -> _RowsOfCustomers:
+        found: _RowsOfCustomers = {}
+        if None in customers:
+            found[None] = await self._storage.packed_days(None, first, last)
+        names = [customer for customer in customers if customer is not None]
+        for start in range(0, len(names), _CUSTOMERS_AT_ONCE):
+            part = names[start : start + _CUSTOMERS_AT_ONCE]
+            found.update(await self._storage.packed_customers(part, first, last))
+        return found
 
 
 class _Range:
-    """The counts of one customer over one range."""
+    """The counts of one customer, or of all together (None), over one range."""
 
-    def __init__(
-        self, storage: Storage, recent: RecentChanges, rows: "_RowsTogether", customer: str | None, days: range
-    ) -> None:
-        self._storage = storage
-        self._recent = recent
-        self._rows = rows
-        self._customer = customer
-        self._days = days
-        self._look = -1
+    def __init__(self, customer: str | None, days: range) -> None:
+        self.customer = customer
+        self.days = days
+        self.look = -1
         """The number of the look after which the counts were read."""
-        self._kept = RangeCounts()
+        self.asked = -1
+        """That of the latest look when it was asked for last."""
+        self._counts = RangeCounts()
+        self._read_again: dict[int, PackedCounts] = {}
+        """Rows that the counts do not have yet: that is work, and perhaps nobody asks."""
 
-    async def counts(self) -> RangeCounts:
-        if self._look >= self._recent.latest(self._customer):
-            return self._kept
-        # Taken before the counts are read, which may be further than this look, but not behind it.
-        look = self._recent.number
-        counts = await self._read()
-        if look > self._look:
-            self._look, self._kept = look, counts
-        return counts
+    def changed(self, recent: RecentChanges) -> frozenset[int] | None:
+        """Of which of its days counts may have changed since; None: of any."""
+        changed = recent.days_since(self.look)
+        if changed is None:
+            return None
+        changed = changed.intersection(self.days)
+        return changed if changed <= self._counts.apart.keys() else None
 
-    async def _read(self) -> RangeCounts:
-        changed = self._recent.days_since(self._look)
-        if changed is not None:
-            changed = changed.intersection(self._days)
-            if changed <= self._kept.apart.keys():
-                return await self._with_days_read_again(self._kept, changed)
-        return await self._read_all()
-
-    async def _read_all(self) -> RangeCounts:
-        rows = await self._storage.packed_days(self._customer, self._days[0], self._days[-1])
+    def set(self, look: int, rows: Mapping[int, PackedCounts]) -> None:
+        """All its counts, read after this look."""
+        if look <= self.look:
+            return
+        self.look = look
+        self._read_again.clear()
         tallies = {day: tally_of(rows[day]) for day in sorted(rows)}
-        apart = likely_to_change(self._days)
-        return RangeCounts(
+        apart = likely_to_change(self.days)
+        self._counts = RangeCounts(
             {day: _day_statistics(day, tally) for day, tally in tallies.items()},
             {day: tallies.get(day, _NOTHING) for day in apart},
             compact(merge([tally for day, tally in tallies.items() if day not in apart])),
         )
 
-    async def _with_days_read_again(self, kept: RangeCounts, days: frozenset[int]) -> RangeCounts:
-        if not days:
-            return kept
-        rows = await self._rows.read(self._customer, range(min(days), max(days) + 1))
-        read = {day: tally_of(row) for day, row in rows.items() if day in days}
-        daily = {**kept.daily, **{day: _day_statistics(day, tally) for day, tally in read.items()}}
-        if len(daily) > len(kept.daily):
-            daily = dict(sorted(daily.items()))
-        return RangeCounts(daily, {**kept.apart, **read}, kept.rest)
+    def update(self, look: int, rows: Mapping[int, PackedCounts]) -> None:
+        """The counts of its changed days, read after this look."""
+        if look > self.look:
+            self.look = look
+            self._read_again.update(rows)
 
-
-@dataclass(slots=True)
-class _Batch:
-    """A question that has not been asked yet."""
-
-    answer: "asyncio.Task[_RowsOfCustomers]"
-    customers: set[str] = field(default_factory=set)
-
-
-class _RowsTogether:
-    """Reads the same days of many customers in one question, for all who wait."""
-
-    def __init__(self, storage: Storage) -> None:
-        self._storage = storage
-        self._next: dict[range, _Batch] = {}
-        self._under_way: asyncio.Task[_RowsOfCustomers] | None = None
-
-    async def read(self, customer: str | None, days: range) -> Mapping[int, PackedCounts]:
-        """The rows of a customer, or of all together, of these days; asked for after the call."""
-        if customer is None:
-            return await self._storage.packed_days(None, days[0], days[-1])
-        if days not in self._next:
-            self._under_way = asyncio.create_task(self._ask_after(self._under_way, days))
-            self._next[days] = _Batch(self._under_way)
-        batch = self._next[days]
-        batch.customers.add(customer)
-        turn = len(batch.customers) // _ANSWERS_A_TURN
-        # One who leaves does not take the answer from the others.
-        rows = await asyncio.shield(batch.answer)
-        for _ in range(turn):
-            await asyncio.sleep(0)
-        return rows.get(customer, {})
-
-    async def _ask_after(self, before: "asyncio.Task[_RowsOfCustomers] | None", days: range) -> "_RowsOfCustomers":
-        if before is not None and not before.done():
-            await asyncio.wait([before])
-        customers = list(self._next.pop(days).customers)
-        found: _RowsOfCustomers = {}
-        for first in range(0, len(customers), _CUSTOMERS_AT_ONCE):
-            part = customers[first : first + _CUSTOMERS_AT_ONCE]
-            found.update(await self._storage.packed_customers(part, days[0], days[-1]))
-        return found
+    def counts(self) -> RangeCounts:
+        """All of them, as they were read."""
+        if self._read_again:
+            kept, read = self._counts, {day: tally_of(row) for day, row in self._read_again.items()}
+            self._read_again.clear()
+            daily = {**kept.daily, **{day: _day_statistics(day, tally) for day, tally in read.items()}}
+            if len(daily) > len(kept.daily):
+                daily = dict(sorted(daily.items()))
+            self._counts = RangeCounts(daily, {**kept.apart, **read}, kept.rest)
+        return self._counts
 
 
 def _day_statistics(day: int, tally: Tally) -> DayStatistics:

@@ -64,7 +64,11 @@ class Built(Generic[Value]):
             return value
         if key not in self._building:
             self._building[key] = asyncio.create_task(self._build(key, build))
-        return await asyncio.wait_for(asyncio.shield(self._building[key]), self._max_seconds)
+        building = self._building[key]
+        await asyncio.wait([building], timeout=self._max_seconds)
+        if not building.done():
+            raise asyncio.TimeoutError
+        return building.result()
 
     async def _build(self, key: Hashable, build: Callable[[], Coroutine[None, None, Value]]) -> Value:
         try:

@@ -14,6 +14,7 @@ and some of the new. So what is overwritten is one field, `row`.
 import asyncio
 import json
 import random
+import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -80,6 +81,8 @@ _HOLDER_LOOK_SECONDS = 0.5
 _REMOVALS_A_REPORT = 10
 _KEYS_A_QUESTION = 200
 _POINTS_A_PART = 10_000
+# To name a customer in a question takes as long as to read the rows of so many.
+_ROWS_A_NAME = 3
 _COMMITS_KEPT = 1_000
 _LATEST_COMMIT = "SELECT row FROM commits ORDER BY time DESC LIMIT 1"
 _LATEST_SLOT = "SELECT slot, holder FROM slots ORDER BY time DESC LIMIT 1"
@@ -130,6 +133,8 @@ class InfluxStorage(Storage):
         self._headers = {"Authorization": f"Token {token}", "Accept-Encoding": "identity"}
         self._timeout = timeout
         # Its answers are not part of cycles: the processor, which reads many rows back, hardly ever looks for those.
+        self._customers = sys.maxsize
+        """How many there are, as far as is known: on all days, or on those that were asked for last."""
         self._questions = urllib3.PoolManager(headers=self._headers, timeout=timeout, retries=False)
         self._session: aiohttp.ClientSession | None = None
         """Of the asynchronous half; it is of one event loop."""
@@ -471,23 +476,30 @@ class InfluxStorage(Storage):
         return bool(await self._ask_async(query, {"customer": tag(customer)}))
 
     async def customers(self, first: int, last: int) -> dict[str, DayCounts]:
-        query = f"SELECT row FROM customer_day WHERE {_IN_RANGE} GROUP BY customer"
-        rows = await self._ask_async(query, _range(first, last))
         totals: dict[str, DayCounts] = {}
-        for customer, days in _by_customer_and_day(rows).items():
+        for customer, days in (await self._all_customers(first, last)).items():
             for row in days.values():
                 totals.setdefault(customer, DayCounts()).add(unpack(row))
         return totals
 
     async def customer_names(self) -> list[str]:
         rows = await self._ask_async("SHOW TAG VALUES FROM customer_day WITH KEY = customer", {})
+        self._customers = len(rows)
         return [unquote(row["value"]) for row in rows]
 
     async def packed_customers(
         self, customers: Sequence[str], first: int, last: int
     ) -> dict[str, dict[int, PackedCounts]]:
-        rows = await self._ask_async(*_rows_of("customer_day", "customer", map(tag, customers), first, last))
-        return _by_customer_and_day(rows)
+        if len(customers) * _ROWS_A_NAME < self._customers:
+            rows = await self._ask_async(*_rows_of("customer_day", "customer", map(tag, customers), first, last))
+            return _by_customer_and_day(rows)
+        found = await self._all_customers(first, last)
+        self._customers = len(found)
+        return {customer: found[customer] for customer in customers if customer in found}
+
+    async def _all_customers(self, first: int, last: int) -> dict[str, dict[int, PackedCounts]]:
+        query = f"SELECT row FROM customer_day WHERE {_IN_RANGE} GROUP BY customer"
+        return _by_customer_and_day(await self._ask_async(query, _range(first, last)))
 
     async def changes(self, since: Mark | None) -> Changes:
         if since is None:

@@ -350,6 +350,9 @@ def test_some_customers_are_asked_for_at_once(open_storage: OpenStorage) -> None
             days = await asking.packed_days(customer, TODAY - 5, TODAY)
             assert rows == days
             assert len(rows) == 2
+        for customer in ODD_CUSTOMERS:
+            rows = await asking.packed_days(customer, TODAY - 5, TODAY)
+            assert await asking.packed_customers([customer], TODAY - 5, TODAY) == {customer: rows}
         await asking.aclose()
 
     asyncio.run(ask())
