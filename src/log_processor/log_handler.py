@@ -95,8 +95,8 @@ class LogHandler:
         self._uncounted: dict[str, Uncounted] = {}
         self._breakdowns = Breakdowns(storage, ledger)
         self._uncommitted_logs: set[str] = set()
-        self._uncommitted_lines = 0
-        self._uncommitted_bytes = 0
+        self._held_lines = 0
+        self._held_bytes = 0
         self._due = math.inf
         """When the first line that is not committed has waited as long as it may, monotonic seconds."""
         self._committed = time.monotonic()
@@ -147,13 +147,13 @@ class LogHandler:
         due = (
             any(batch.start == batch.end for batch in news)
             or self._pause_is_over()
-            or self._uncommitted_lines >= self._storage.LINES_A_COMMIT
-            or self._uncommitted_bytes >= self._storage.BYTES_A_COMMIT
             or self._breakdowns.is_full()
         )
         if self._uncommitted_logs and (due or self._stop.is_set()):
             with metrics.WRITE_SECONDS.labels("counts").time():
                 self._commit()
+        elif self._held_lines >= self._storage.LINES_HELD or self._held_bytes >= self._storage.BYTES_HELD:
+            self._begin_write({})
         self._break_down(is_idle=not news)
         if self._reporter.is_due():
             self._reporter.report(self._committed_rows)
@@ -201,10 +201,10 @@ class LogHandler:
             row = self._ledger.get(batch.log) or _first_row(batch)
             self._ledger[batch.log] = _next_row(row, batch)
             self._uncommitted_logs.add(batch.log)
-            self._uncommitted_lines += len(batch.requests)
+            self._held_lines += len(batch.requests)
             self._due = min(self._due, batch.due, time.monotonic() + LONGEST_WAIT_SECONDS)
             if batch.end.generation == batch.start.generation:
-                self._uncommitted_bytes += batch.end.offset - batch.start.offset
+                self._held_bytes += batch.end.offset - batch.start.offset
             if batch.requests:
                 pending = self._breakdowns.open(batch.log, batch.start)
                 self._uncounted.setdefault(batch.log, Uncounted(pending))
@@ -241,13 +241,13 @@ class LogHandler:
         ]
         self._end_write()
         until_stored(partial(self._storage.commit, changed, ledger))
+        self._held_lines = self._held_bytes = 0
         self._let_go()
         self._ledger.update({row.log: replace(row, ended=()) for row in ledger})
         self._committed_rows.update({row.log: self._ledger[row.log] for row in ledger})
         has_counts = bool(self._uncounted)
         self._uncounted.clear()
         self._uncommitted_logs.clear()
-        self._uncommitted_lines = self._uncommitted_bytes = 0
         self._due = math.inf
         oldest_day = self._oldest_day()
         if oldest_day > self._removed_before:
@@ -291,8 +291,9 @@ class LogHandler:
         self._rows.update(rows)
 
     def _begin_write(self, counts: dict[CountsKey, PackedCounts]) -> None:
-        """Write rows of counts in a thread, while more are added to."""
+        """Write rows of counts, and the requests that the store holds, in a thread, while there is more to do."""
         self._end_write()
+        self._held_lines = self._held_bytes = 0
         self._writing = self._writer.submit(until_stored, partial(self._storage.commit, counts, []))
         self._let_go()
 

@@ -167,10 +167,10 @@ class Storage(ABC):
 
     SENDERS: ClassVar[int]
     """How many threads may store requests at once, and beside a `commit`."""
-    LINES_A_COMMIT: ClassVar[int]
-    """A commit comes at the latest after so many lines."""
-    BYTES_A_COMMIT: ClassVar[int]
-    """And after so many bytes of a log."""
+    LINES_HELD: ClassVar[int]
+    """Of so many lines the requests may be held in memory until a `commit`, which may be one of nothing else."""
+    BYTES_HELD: ClassVar[int]
+    """And of so many bytes of a log."""
 
     # Writing: the processor.
 
@@ -198,7 +198,8 @@ class Storage(ABC):
 
     @abstractmethod
     def commit(self, counts: Mapping[CountsKey, PackedCounts], ledger: Sequence[LedgerRow]) -> None:
-        """Replace these rows of counts and, when they are stored, these rows of the ledger."""
+        """Replace these rows of counts and, when they are stored, these rows of the ledger. One that has no ledger may
+        be under way in a thread while other methods are called, but for another `commit`."""
 
     @abstractmethod
     def read_breakdowns(self, keys: Collection[BreakdownKey]) -> dict[BreakdownKey, Breakdown]:

@@ -112,8 +112,7 @@ class InfluxStorage(Storage):
 
     # One request in flight leaves a third of the server's speed unused, two leave a twentieth.
     SENDERS = 3
-    LINES_A_COMMIT = 500_000
-    BYTES_A_COMMIT = 1 << 30
+    LINES_HELD = BYTES_HELD = sys.maxsize
 
     def __init__(self, url: str, org: str, bucket: str, token: str, timeout: float = 10.0) -> None:
         self._bucket = bucket

@@ -1,6 +1,7 @@
 """The embedded store: one SQLite file in WAL mode, for one machine.
 
-Requests, counts and ledger of an epoch are one transaction, so after a crash they are all there or none is.
+Counts and ledger are one transaction, short of very many counts, so after a crash both are there or neither is. Of a
+backlog the requests are stored before them, under the numbers that they have when they are read again.
 `synchronous=NORMAL`: a power cut may take the last transactions, and then their ledger as well, so the log is read
 again from there.
 """
@@ -10,6 +11,7 @@ import fcntl
 import os
 import random
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -167,15 +169,15 @@ class SqliteStorage(Storage):
     """A connection to the file at `path`."""
 
     SENDERS = 1
-    # Requests are in memory until the commit.
-    LINES_A_COMMIT = 200_000
-    BYTES_A_COMMIT = 16 << 20
+    LINES_HELD = 100_000
+    BYTES_HELD = 8 << 20
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._connection: sqlite3.Connection | None = None
         self._opened: _Identity | None = None
         self._lock: int | None = None
+        self._one_at_a_time = threading.Lock()
         self._uncommitted: list[StoredRequests] = []
         self._kept: list[tuple[sqlite3.Connection, _Files]] = []
         """Connections for the questions to come, none of which is used at the moment."""
@@ -222,9 +224,9 @@ class SqliteStorage(Storage):
     def read_counts(self, keys: Collection[CountsKey]) -> dict[CountsKey, PackedCounts]:
         query = "SELECT statuses, latencies, applied FROM customer_day WHERE customer = ? AND day = ?"
         found = {}
-        with self._errors():
+        with self._errors(), self._transaction() as connection:
             for customer, day in keys:
-                row = self._writing().execute(query, (customer or _ALL, day)).fetchone()
+                row = connection.execute(query, (customer or _ALL, day)).fetchone()
                 if row is not None:
                     found[customer, day] = PackedCounts(*row)
         return found
@@ -232,7 +234,7 @@ class SqliteStorage(Storage):
     def commit(self, counts: Mapping[CountsKey, PackedCounts], ledger: Sequence[LedgerRow]) -> None:
         # More may come meanwhile.
         batches = self._uncommitted[:]
-        with self._errors(), self._writing() as connection:
+        with self._errors(), self._transaction() as connection:
             for batch in batches:
                 source = _source(connection, batch.log, batch.generation)
                 rows = _rows(batch.requests, source << _OFFSET_BITS)
@@ -279,15 +281,15 @@ class SqliteStorage(Storage):
         query = "SELECT segment, names, statuses, latencies, applied FROM breakdowns"
         query += " WHERE customers = ? AND day = ? AND kind = ? ORDER BY segment DESC LIMIT 1"
         found = {}
-        with self._errors():
+        with self._errors(), self._transaction() as connection:
             for key in keys:
-                row = self._writing().execute(query, key).fetchone()
+                row = connection.execute(query, key).fetchone()
                 if row is not None:
                     found[key] = Breakdown(*row)
         return found
 
     def write_breakdowns(self, rows: Mapping[BreakdownKey, Breakdown]) -> None:
-        with self._errors(), self._writing() as connection:
+        with self._errors(), self._transaction() as connection:
             connection.executemany(
                 "INSERT OR REPLACE INTO breakdowns VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 ((group, kind, day, *row) for (group, day, kind), row in rows.items()),
@@ -297,7 +299,7 @@ class SqliteStorage(Storage):
         query = "SELECT id, time, customer_id, request_path, status_code, duration FROM requests"
         query += " WHERE id >= ? AND id < ? ORDER BY id"
         found = []
-        with self._errors(), self._writing() as connection:
+        with self._errors(), self._transaction() as connection:
             for generation, offsets in stretch.generations(end):
                 first_id = _source(connection, log, generation) << _OFFSET_BITS
                 rows = connection.execute(query, (first_id + offsets.start, first_id + offsets.stop))
@@ -306,14 +308,14 @@ class SqliteStorage(Storage):
         return found
 
     def report(self, sightings: Sequence[Sighting]) -> None:
-        with self._errors(), self._writing() as connection:
+        with self._errors(), self._transaction() as connection:
             connection.executemany(
                 "INSERT OR REPLACE INTO sightings VALUES (?, ?, ?, ?, ?, ?)",
                 ((row.log, row.time, *row.position, row.size, row.bytes_behind) for row in sightings),
             )
 
     def remove_expired(self, oldest_day: int) -> None:
-        with self._errors(), self._writing() as connection:
+        with self._errors(), self._transaction() as connection:
             connection.execute("DELETE FROM requests WHERE time < ?", (oldest_day * SECONDS_A_DAY,))
             connection.execute("DELETE FROM zones WHERE newest < ?", (oldest_day * SECONDS_A_DAY,))
             connection.execute("DELETE FROM customer_day WHERE day < ?", (oldest_day,))
@@ -479,6 +481,12 @@ ORDER BY requests.time DESC, millisecond DESC, requests.id & {(1 << _OFFSET_BITS
             raise StorageRefused(
                 f"The store {self._path} has schema {version}, and this program's is {_VERSION}: {what_to_do}"
             )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """What is done with the connection of the synchronous half, all or nothing of it; other threads wait."""
+        with self._one_at_a_time, self._writing() as connection:
+            yield connection
 
     def _writing(self) -> sqlite3.Connection:
         """The connection of the synchronous half."""

@@ -2,7 +2,9 @@
 
 import random
 import signal
+import sqlite3
 import time
+from contextlib import closing
 from itertools import count
 
 import pytest
@@ -117,6 +119,27 @@ def test_sigterm_stores_what_was_read(pipeline: Pipeline, workers: int) -> None:
     # The batch waits for its time; nothing tells from outside that the lines were read, so read them twice over.
     time.sleep(0.3)
     assert pipeline.end() == 0
+    assert pipeline.stored() == oracle.days_of(lines)
+
+
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+def test_requests_of_a_backlog_that_are_stored_but_not_counted_are_counted_by_the_next_start(
+    pipeline: Pipeline,
+) -> None:
+    lines = valid_lines(400_000)
+    pipeline.append(lines)
+    def stored_requests() -> int:
+        (number,) = store.execute("SELECT count(*) FROM requests").fetchone()
+        return int(number)
+
+    with closing(sqlite3.connect(pipeline.environment["SQLITE_PATH"])) as store:
+        pipeline.start()
+        pipeline.until(lambda: stored_requests() > 0, "some are stored")
+        pipeline.end(signal.SIGKILL)
+        assert pipeline.ledger()[0].stored < stored_requests()
+        pipeline.start()
+        pipeline.until_stored()
+        assert stored_requests() == 400_000
     assert pipeline.stored() == oracle.days_of(lines)
 
 
