@@ -50,7 +50,7 @@ class CustomerDays:
         self._recent = recent
         self._ranges: OrderedDict[tuple[str | None, range], _Range] = OrderedDict()
         """In the order of asking."""
-        self._waiting = 0
+        self._waiting: set[_Range] = set()
         self._until_read_again: Callable[[], Awaitable[None]] = SharedQuestion(self._read_again)
 
     async def over(self, customer: str | None, days: range) -> RangeCounts:
@@ -65,8 +65,8 @@ class CustomerDays:
             if one.changed(self._recent) is None:
                 await self._read_all(one)
             else:
-                turn = self._waiting // _ANSWERS_A_TURN
-                self._waiting += 1
+                turn = len(self._waiting) // _ANSWERS_A_TURN
+                self._waiting.add(one)
                 await self._until_read_again()
                 for _ in range(turn):
                     await asyncio.sleep(0)
@@ -87,17 +87,20 @@ class CustomerDays:
         one.set(look, await self._storage.packed_days(one.customer, one.days[0], one.days[-1]))
 
     async def _read_again(self) -> None:
-        """Read changed days, in one question of all who wait, and of others that were asked for before: it is likely
-        that they are asked for again."""
+        """Read changed days, in one question of all who wait, and of others that were asked for since the commit
+        before: it is likely that they are asked for again."""
         look = self._recent.number
-        asked = takewhile(lambda one: one.asked >= look - 1, reversed(self._ranges.values()))
-        changed: dict[_Range, frozenset[int]] = {}
-        for one in islice(asked, max(self._waiting, _CUSTOMERS_AT_ONCE)):
-            if one.look < self._recent.latest(one.customer) and (days := one.changed(self._recent)) is not None:
-                changed[one] = days
-        self._waiting = 0
-        if days := frozenset().union(*changed.values()):
-            rows = await self._rows({one.customer for one in changed}, min(days), max(days))
+        asked_lately = takewhile(lambda one: one.asked >= look - 1, reversed(self._ranges.values()))
+        self._waiting.update(islice(asked_lately, _CUSTOMERS_AT_ONCE))
+        changed = {
+            one: days
+            for one in self._waiting
+            if one.look < self._recent.latest(one.customer) and (days := one.changed(self._recent)) is not None
+        }
+        self._waiting.clear()
+        all_days: frozenset[int] = frozenset().union(*changed.values())
+        customers = {one.customer for one in changed}
+        rows = await self._rows(customers, min(all_days), max(all_days)) if all_days else {}
         for one, days in changed.items():
             one.update(look, {day: row for day, row in rows.get(one.customer, {}).items() if day in days})
 

@@ -144,11 +144,7 @@ class LogHandler:
         news = [batch for batch in batches if self._is_news(batch)]
         self._take(news)
         # The source waits until a generation's beginning is stored.
-        due = (
-            any(batch.start == batch.end for batch in news)
-            or self._pause_is_over()
-            or self._breakdowns.is_full()
-        )
+        due = any(batch.start == batch.end for batch in news) or self._pause_is_over() or self._breakdowns.is_full()
         if self._uncommitted_logs and (due or self._stop.is_set()):
             with metrics.WRITE_SECONDS.labels("counts").time():
                 self._commit()

@@ -128,6 +128,7 @@ def test_requests_of_a_backlog_that_are_stored_but_not_counted_are_counted_by_th
 ) -> None:
     lines = valid_lines(400_000)
     pipeline.append(lines)
+
     def stored_requests() -> int:
         (number,) = store.execute("SELECT count(*) FROM requests").fetchone()
         return int(number)
