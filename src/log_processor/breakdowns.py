@@ -19,7 +19,7 @@ from storage.counts import BreakdownKey, Kind, Position
 
 KINDS: tuple[Kind, ...] = ("hours", "paths")
 # So many may wait, and so many different paths of them, and customers' names of so many characters.
-LINES_IN_MEMORY = 500_000
+LINES_IN_MEMORY = 1_000_000
 PATHS_IN_MEMORY = 50_000
 NAMES_IN_MEMORY = 8 << 20
 # What is worked on at a time, so that the counts do not wait for long.
@@ -32,7 +32,7 @@ PAUSE_FACTOR = 19
 SHORTEST_PAUSE_SECONDS = 2.0
 LONGEST_PAUSE_SECONDS = 30.0
 # Of the rows that stay in memory; one that has left is read back.
-CHARACTERS_IN_MEMORY = 16 << 20
+CHARACTERS_IN_MEMORY = 8 << 20
 ROWS_IN_MEMORY = 10_000
 
 

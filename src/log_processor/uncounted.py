@@ -4,7 +4,7 @@ A row says in `applied` through which position of each log it is counted. After 
 ledger some rows are already further than the ledger; requests up to there are not added to them again.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from sys import intern
 from typing import NamedTuple
 
@@ -83,22 +83,14 @@ class Uncounted:
         if not parts:
             return
         names = self._pending.names()
-        customers = np.concatenate([part.customers for part in parts])
-        statuses = np.concatenate([part.statuses for part in parts])
-        latencies = np.concatenate([part.latencies for part in parts])
-        days = np.concatenate([part.hours // 24 for part in parts])
-        first = int(days.min())
-        days -= first
-        span = int(days.max()) + 1
-        for day, *counts in _counted(days, statuses, latencies):
-            yield Addition((None, first + day), *counts)
-        times = -(-len(days) // _LINES_AT_ONCE)
-        for turn in range(times):
-            some = customers % times == turn if times > 1 else slice(None)
-            rows = customers[some] * np.int64(span) + days[some]
-            if not len(rows):
-                continue
-            for row, *counts in _counted(rows, statuses[some], latencies[some]):
+        first = min(int(part.hours.min()) for part in parts) // 24
+        span = max(int(part.hours.max()) for part in parts) // 24 - first + 1
+        for day, *counts in _counted([(part.hours // 24, part.statuses, part.latencies) for part in parts]):
+            yield Addition((None, day), *counts)
+        lines = sum(len(part.hours) for part in parts)
+        for some in _divided(parts, -(-lines // _LINES_AT_ONCE)):
+            rows = some.customers * np.int64(span) + (some.hours // 24 - first)
+            for row, *counts in _counted([(rows, some.statuses, some.latencies)]):
                 number, day = divmod(row, span)
                 yield Addition((names[number], first + day), *counts)
 
@@ -112,21 +104,35 @@ class Uncounted:
         return self._after[applied]
 
 
-def _counted(
-    rows: Integers, statuses: NDArray[np.int16], latencies: NDArray[np.int32]
-) -> Iterator[tuple[int, dict[int, int], dict[int, int]]]:
+def _divided(parts: Sequence[RequestColumns], times: int) -> Iterator[RequestColumns]:
+    """The requests by their customers, in so many parts; those without any are left out."""
+    for turn in range(times):
+        some = [part.select(part.customers % times == turn) for part in parts] if times > 1 else parts
+        joined = RequestColumns._make(map(np.concatenate, zip(*some, strict=True)))
+        if len(joined.hours):
+            yield joined
+
+
+_Rows = tuple[NDArray[np.signedinteger], NDArray[np.int16], NDArray[np.int32]]
+"""Of some requests: their rows, statuses and latencies."""
+
+
+def _counted(parts: Sequence[_Rows]) -> Iterator[tuple[int, dict[int, int], dict[int, int]]]:
     """Each row, in ascending order, and how often it has each status and each latency."""
-    pairs = zip(_counted_values(rows, statuses), _counted_values(rows, latencies), strict=True)
-    for (row, of_statuses), (_, of_latencies) in pairs:
-        of_latencies.pop(NONE, None)
-        yield row, of_statuses, of_latencies
+    of_status = _counted_values([(rows, statuses) for rows, statuses, _ in parts])
+    of_latency = _counted_values([(rows, latencies) for rows, _, latencies in parts])
+    for (row, statuses), (_, latencies) in zip(of_status, of_latency, strict=True):
+        latencies.pop(NONE, None)
+        yield row, statuses, latencies
 
 
-def _counted_values(rows: Integers, values: NDArray[np.signedinteger]) -> Iterator[tuple[int, dict[int, int]]]:
+def _counted_values(
+    parts: Sequence[tuple[NDArray[np.signedinteger], NDArray[np.signedinteger]]],
+) -> Iterator[tuple[int, dict[int, int]]]:
     """Each row, in ascending order, and how often it has each value."""
     # NONE is below 0.
-    width = np.int64(values.max()) - NONE + 1
-    pairs, counts = np.unique(rows * width + (values - NONE), return_counts=True)
+    width = np.int64(max(values.max() for _, values in parts)) - NONE + 1
+    pairs, counts = _sums([np.unique(rows * width + (values - NONE), return_counts=True) for rows, values in parts])
     # What follows is kept for as long as it takes to go through the rows, so it is little.
     values, counts = (pairs % width + NONE).astype(np.int32), counts.astype(np.int32)
     rows = pairs // width
@@ -140,3 +146,13 @@ def _counted_values(rows: Integers, values: NDArray[np.signedinteger]) -> Iterat
         ends = (bounds - bounds[0]).tolist()
         for row, start, end in zip(rows[first : first + _ROWS_AT_ONCE].tolist(), ends, ends[1:], strict=False):
             yield row, dict(zip(some_values[start:end], some_counts[start:end], strict=True))
+
+
+def _sums(parts: Sequence[tuple[Integers, Integers]]) -> tuple[Integers, Integers]:
+    """All keys of these parts, ascending, and the sums of their counts."""
+    if len(parts) == 1:
+        return parts[0]
+    keys, places = np.unique(np.concatenate([keys for keys, _ in parts]), return_inverse=True)
+    sums = np.zeros(len(keys), np.int64)
+    np.add.at(sums, places, np.concatenate([counts for _, counts in parts]))
+    return keys, sums

@@ -1,7 +1,6 @@
 """Opens the store that the settings name."""
 
 from storage.contract import Storage
-from storage.influxdb import InfluxStorage
 from storage.settings import StorageSettings
 from storage.sqlite import SqliteStorage
 
@@ -10,6 +9,9 @@ def open_storage(settings: StorageSettings) -> Storage:
     """A connection to the store. What is wrong with it is raised by its methods, not here."""
     if settings.storage == "sqlite":
         return SqliteStorage(settings.sqlite_path)
+    # Here, for its client takes 25 MB.
+    from storage.influxdb import InfluxStorage
+
     return InfluxStorage(
         settings.influxdb_url,
         settings.influxdb_org,

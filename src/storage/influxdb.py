@@ -24,10 +24,9 @@ from datetime import datetime, timezone
 from functools import partial
 from http import HTTPStatus
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote
 
-import aiohttp
 import urllib3
 from influxdb_client.client.influxdb_client import InfluxDBClient
 from influxdb_client.client.write_api import SYNCHRONOUS
@@ -62,6 +61,9 @@ from storage.text import (
     encode_sighting,
     unpack,
 )
+
+if TYPE_CHECKING:
+    from aiohttp import ClientSession
 
 _NANOSECONDS = 10**9
 _DAY = SECONDS_A_DAY * _NANOSECONDS
@@ -135,7 +137,7 @@ class InfluxStorage(Storage):
         self._customers = sys.maxsize
         """How many there are, as far as is known: on all days, or on those that were asked for last."""
         self._questions = urllib3.PoolManager(headers=self._headers, timeout=timeout, retries=False)
-        self._session: aiohttp.ClientSession | None = None
+        self._session: ClientSession | None = None
         """Of the asynchronous half; it is of one event loop."""
         self._client = InfluxDBClient(url, token, org=org, timeout=int(timeout * 1000), retries=False)
         self._writes = self._client.write_api(write_options=SYNCHRONOUS)
@@ -530,11 +532,17 @@ class InfluxStorage(Storage):
 
     async def _get_async(self, question: Mapping[str, str]) -> tuple[int, bytes]:
         """The status and the text of an answer."""
+        # Here, for the processor, which asks nothing so, would have 11 MB of it in memory.
+        import aiohttp
+
         if self._session is None:
             timeout = aiohttp.ClientTimeout(sock_connect=self._timeout, sock_read=self._timeout)
             self._session = aiohttp.ClientSession(headers=self._headers, timeout=timeout)
-        async with self._session.get(self._url, params=question) as response:
-            return response.status, await response.read()
+        try:
+            async with self._session.get(self._url, params=question) as response:
+                return response.status, await response.read()
+        except aiohttp.ClientError as error:
+            raise OSError(str(error)) from error
 
     def _question(self, query: str, parameters: Mapping[str, Any]) -> dict[str, str]:
         return {"db": self._bucket, "epoch": "ns", "q": query, "params": json.dumps(parameters)}
@@ -720,7 +728,7 @@ def _errors() -> Iterator[None]:
         yield
     except ApiException as error:
         raise _error(error.status, error.body or error.reason) from error
-    except (aiohttp.ClientError, asyncio.TimeoutError, urllib3.exceptions.HTTPError, OSError) as error:
+    except (asyncio.TimeoutError, urllib3.exceptions.HTTPError, OSError) as error:
         # A time-out has no text.
         raise StorageUnavailable(f"InfluxDB cannot be reached: {str(error) or type(error).__name__}") from error
 

@@ -169,7 +169,7 @@ class SqliteStorage(Storage):
     """A connection to the file at `path`."""
 
     SENDERS = 1
-    LINES_HELD = 100_000
+    LINES_HELD = 30_000
     BYTES_HELD = 8 << 20
 
     def __init__(self, path: Path) -> None:
