@@ -159,10 +159,13 @@ class Breakdowns:
         self._rows.update(rows)
 
     def _read_back(self, row: LedgerRow, stretch: Stretch) -> None:
-        pending = Pending(row.log, stretch.start)
-        for stored in until_stored(partial(self._storage.read_requests, row.log, stretch, row.position)):
-            if stored.requests:
+        def read() -> Pending:
+            pending = Pending(row.log, stretch.start)
+            for stored in self._storage.read_requests(row.log, stretch, row.position):
                 pending.take(stored.generation, stored.requests.to_count(), row.position)
+            return pending
+
+        pending = until_stored(read)
         # There are none where they have expired.
         if pending.lines:
             self._closed.append(pending)

@@ -210,8 +210,8 @@ class Storage(ABC):
         """Replace these rows."""
 
     @abstractmethod
-    def read_requests(self, log: str, stretch: Stretch, end: Position) -> list[StoredRequests]:
-        """The stored requests of a stretch of a log that ends before `end`, a generation at a time, in the log's order.
+    def read_requests(self, log: str, stretch: Stretch, end: Position) -> Iterator[StoredRequests]:
+        """The stored requests of a stretch of a log that ends before `end`, in the log's order, some at a time.
 
         An offset may be up to 15 bytes further into its line than where that begins.
         """

@@ -53,7 +53,7 @@ from storage.contract import (
 from storage.counts import OUTCOMES, BreakdownKey, CountsKey, DayCounts, Kind, Outcome, Position
 from storage.holder import Holder
 from storage.line_protocol import CELL_BYTES, bucket, offset_of, request_lines, string_field, tag
-from storage.stored import requests_of
+from storage.stored import Stored
 from storage.text import (
     decode_ledger,
     decode_sighting,
@@ -98,8 +98,6 @@ _BAD_REQUEST = {400, 413}
 _REFUSALS = {401, 403, 404, 422}
 
 _Row = dict[str, Any]
-_Point = tuple[int, str | None, str, str, int, float | None]
-"""Time (ns), part, customer, path, status, duration (s)."""
 
 
 class _BadRequest(StorageRefused):
@@ -260,37 +258,37 @@ class InfluxStorage(Storage):
             self._outdated -= replaced
             self._removable += [(place, slot) for place in replaced]
 
-    def read_requests(self, log: str, stretch: Stretch, end: Position) -> list[StoredRequests]:
-        found = []
+    def read_requests(self, log: str, stretch: Stretch, end: Position) -> Iterator[StoredRequests]:
         for generation, offsets in stretch.generations(end):
             cells = range(offsets.start // CELL_BYTES, offsets.stop // CELL_BYTES)
-            rows = [
-                (offset, time_ns // _NANOSECONDS, customer, path, status, duration)
-                for time_ns, part, customer, path, status, duration in self._points(log, generation, stretch)
-                if (offset := offset_of(time_ns, part, cells)) is not None
-            ]
-            found.append(StoredRequests(log, generation, requests_of(sorted(rows))))
-        return found
+            stored = Stored()
+            for rows in self._points(log, generation, stretch):
+                stored.add(
+                    (
+                        offset,
+                        row["time"] // _NANOSECONDS,
+                        row["customer_id"],
+                        row["request_path"],
+                        row["status_code"],
+                        row["duration"],
+                    )
+                    for row in rows
+                    if (offset := offset_of(row["time"], row["part"], cells)) is not None
+                )
+            yield from (StoredRequests(log, generation, requests) for requests in stored.in_order())
 
-    def _points(self, log: str, generation: int, stretch: Stretch) -> list[_Point]:
-        """The points of a generation from the oldest to the newest second of a stretch, in no order."""
+    def _points(self, log: str, generation: int, stretch: Stretch) -> Iterator[list[_Row]]:
+        """The points of a generation from the oldest to the newest second of a stretch, in no order, some at a
+        time."""
         query = 'SELECT part, customer_id, request_path, status_code, "duration" FROM api_requests'
         query += f" WHERE log = $log AND generation = $generation AND {_IN_RANGE}"
         times = {"start": stretch.oldest * _NANOSECONDS, "end": (stretch.newest + 1) * _NANOSECONDS}
         parameters = self._question(query, {"log": tag(log), "generation": str(generation), **times})
-        texts: dict[str, str] = {}
-        points = []
         # In parts, for there may be very many.
         parameters |= {"chunked": "true", "chunk_size": str(_POINTS_A_PART)}
         with _errors(), self._get(parameters, preload_content=False) as response:
             for part in response:
-                for rows in _results(response.status, part):
-                    for row in rows:
-                        customer, path = row["customer_id"], row["request_path"]
-                        customer, path = texts.setdefault(customer, customer), texts.setdefault(path, path)
-                        duration = row["duration"]
-                        points.append((row["time"], row["part"], customer, path, row["status_code"], duration))
-        return points
+                yield from _results(response.status, part)
 
     def report(self, sightings: Sequence[Sighting]) -> None:
         self._check_hold()

@@ -43,7 +43,7 @@ from storage.contract import (
 )
 from storage.counts import OUTCOMES, BreakdownKey, CountsKey, DayCounts, Kind, Outcome, Position
 from storage.holder import Holder
-from storage.stored import requests_of
+from storage.stored import Stored
 from storage.text import (
     decode_gaps,
     decode_rejected,
@@ -158,6 +158,7 @@ _MAY_PASS = ("locked", "busy", "unable to open")
 _INTERRUPTED = "interrupted"
 _ALL = ""
 _COMMITS_KEPT = 1_000
+_ROWS_A_READ = 10_000
 
 Answer = TypeVar("Answer")
 _Identity = tuple[int, int]
@@ -295,17 +296,17 @@ class SqliteStorage(Storage):
                 ((group, kind, day, *row) for (group, day, kind), row in rows.items()),
             )
 
-    def read_requests(self, log: str, stretch: Stretch, end: Position) -> list[StoredRequests]:
+    def read_requests(self, log: str, stretch: Stretch, end: Position) -> Iterator[StoredRequests]:
         query = "SELECT id, time, customer_id, request_path, status_code, duration FROM requests"
         query += " WHERE id >= ? AND id < ? ORDER BY id"
-        found = []
         with self._errors(), self._transaction() as connection:
             for generation, offsets in stretch.generations(end):
                 first_id = _source(connection, log, generation) << _OFFSET_BITS
-                rows = connection.execute(query, (first_id + offsets.start, first_id + offsets.stop))
-                requests = requests_of((number - first_id, *values) for number, *values in rows)
-                found.append(StoredRequests(log, generation, requests))
-        return found
+                cursor = connection.execute(query, (first_id + offsets.start, first_id + offsets.stop))
+                stored = Stored()
+                while rows := cursor.fetchmany(_ROWS_A_READ):
+                    stored.add((number - first_id, *values) for number, *values in rows)
+                yield from (StoredRequests(log, generation, requests) for requests in stored.in_order())
 
     def report(self, sightings: Sequence[Sighting]) -> None:
         with self._errors(), self._transaction() as connection:

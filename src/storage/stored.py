@@ -1,37 +1,69 @@
 """Requests as they were before they were stored."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from request_log.requests import NONE, Requests
 
+_Row = tuple[int, int, str, str, int, float | None]
+"""Offset (bytes), Unix time (s), customer, path, status, duration (s)."""
 
-def requests_of(rows: Iterable[tuple[int, int, str, str, int, float | None]]) -> Requests:
-    """The requests of rows of offset (bytes), Unix time (s), customer, path, status and duration (s); without the
-    durations as logged and the fractions of their times."""
-    places: dict[str, int] = {}
-    texts: dict[str, str] = {}
-    customers, paths = [], []
-    numbers: list[tuple[int, int, int, int]] = []
-    for offset, second, customer, path, status, duration in rows:
-        customers.append(places.setdefault(customer, len(places)))
-        # Each text once in memory, however many rows have it.
-        paths.append(texts.setdefault(path, path))
-        numbers.append((offset, second, status, milliseconds(duration)))
-    offsets, seconds, statuses, latencies = np.array(numbers, np.int64).reshape(-1, 4).T
-    return Requests(
-        names=list(places),
-        customers=np.array(customers, np.int64),
-        paths=paths,
-        statuses=statuses,
-        latencies=latencies,
-        seconds=seconds,
-        milliseconds=np.full(len(seconds), NONE),
-        offsets=offsets,
-    )
+_COLUMNS = np.dtype(
+    [("offset", "i8"), ("second", "i8"), ("customer", "i4"), ("path", "i4"), ("status", "i2"), ("latency", "i4")]
+)
+_REQUESTS_A_PART = 50_000
+
+
+class Stored:
+    """Requests of one file of a log as they are read back, in whatever order; there may be a million."""
+
+    def __init__(self) -> None:
+        self._customers: dict[str, int] = {}
+        self._paths: dict[str, int] = {}
+        self._parts: list[NDArray[np.void]] = []
+
+    def add(self, rows: Iterable[_Row]) -> None:
+        """Some more of them."""
+        customers, paths = self._customers, self._paths
+        numbers = [
+            (
+                offset,
+                second,
+                customers.setdefault(customer, len(customers)),
+                paths.setdefault(path, len(paths)),
+                status,
+                milliseconds(duration),
+            )
+            for offset, second, customer, path, status, duration in rows
+        ]
+        self._parts.append(np.array(numbers, _COLUMNS))
+
+    def in_order(self) -> Iterator[Requests]:
+        """All of them in the log's order, a part at a time; without the durations as logged and the fractions of their
+        times. No more can be added."""
+        if not self._parts:
+            return
+        rows = np.concatenate(self._parts)
+        self._parts.clear()
+        rows = rows[rows["offset"].argsort()]
+        customers, paths = list(self._customers), list(self._paths)
+        for first in range(0, len(rows), _REQUESTS_A_PART):
+            part = rows[first : first + _REQUESTS_A_PART]
+            numbers, places = np.unique(part["customer"], return_inverse=True)
+            yield Requests(
+                names=[customers[number] for number in numbers.tolist()],
+                customers=places,
+                paths=[paths[number] for number in part["path"].tolist()],
+                statuses=part["status"].astype(np.int64),
+                latencies=part["latency"].astype(np.int64),
+                seconds=part["second"].copy(),
+                milliseconds=np.full(len(part), NONE),
+                offsets=part["offset"].copy(),
+            )
 
 
 @lru_cache(100_000)

@@ -1,0 +1,36 @@
+"""Requests that are read back from a store."""
+
+import random
+
+from request_log.requests import NONE
+from storage.stored import Stored
+
+
+def test_they_come_in_the_order_of_the_log_whatever_their_number() -> None:
+    pick = random.Random(1)
+    rows = [
+        (
+            offset,
+            pick.randrange(10**10),
+            f"c{pick.randrange(300)}",
+            f"/{pick.randrange(9)}",
+            pick.randrange(100, 600),
+            d,
+        )
+        for offset in range(0, 12_000_000, 100)
+        for d in [pick.choice([None, 0.0005, 86_400.0])]
+    ]
+    shuffled = pick.sample(rows, len(rows))
+    stored = Stored()
+    for first in range(0, len(rows), 7_000):
+        stored.add(shuffled[first : first + 7_000])
+    found = []
+    for requests in stored.in_order():
+        columns = requests.offsets, requests.seconds, requests.customer_ids(), requests.paths, requests.statuses
+        found += list(zip(*map(list, columns), requests.latencies.tolist(), strict=True))
+    milliseconds = {None: NONE, 0.0005: 1, 86_400.0: 86_400_000}
+    assert found == [(*row[:5], milliseconds[row[5]]) for row in rows]
+
+
+def test_there_may_be_none() -> None:
+    assert list(Stored().in_order()) == []
