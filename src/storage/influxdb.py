@@ -540,7 +540,7 @@ class InfluxStorage(Storage):
             async with self._session.get(self._url, params=question) as response:
                 return response.status, await response.read()
         except aiohttp.ClientError as error:
-            raise OSError(str(error)) from error
+            raise _unreachable(error) from error
 
     def _question(self, query: str, parameters: Mapping[str, Any]) -> dict[str, str]:
         return {"db": self._bucket, "epoch": "ns", "q": query, "params": json.dumps(parameters)}
@@ -727,8 +727,12 @@ def _errors() -> Iterator[None]:
     except ApiException as error:
         raise _error(error.status, error.body or error.reason) from error
     except (asyncio.TimeoutError, urllib3.exceptions.HTTPError, OSError) as error:
-        # A time-out has no text.
-        raise StorageUnavailable(f"InfluxDB cannot be reached: {str(error) or type(error).__name__}") from error
+        raise _unreachable(error) from error
+
+
+def _unreachable(error: Exception) -> StorageUnavailable:
+    # A time-out has no text.
+    return StorageUnavailable(f"InfluxDB cannot be reached: {str(error) or type(error).__name__}")
 
 
 def _error(status: int | None, answer: str | None) -> StorageError:

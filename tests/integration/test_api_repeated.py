@@ -258,44 +258,48 @@ def test_answers_are_those_of_an_api_that_starts_anew_whatever_was_committed(sto
     asyncio.run(ask())
 
 
-def test_after_a_commit_only_its_customers_are_asked_for_again(influxd: InfluxServer) -> None:
-    asked: list[str] = []
+@contextmanager
+def customers_asked_for(
+    influxd: InfluxServer,
+) -> Iterator[tuple[Storage, Callable[[], Storage], list[tuple[list[str], int]]]]:
+    """A store with a commit of eight customers, how to open it, and what it is asked for rows of customers: the names,
+    or `all`, and the number of days, of each question."""
+    asked: list[tuple[list[str], int]] = []
 
     def note(request: Request) -> None:
         query = parse_qs(urlsplit(request.target).query)
-        asked.extend(name for key, name in json.loads(query["params"][0]).items() if key.startswith("c"))
+        if "FROM customer_day WHERE" in query["q"][0]:
+            parameters = json.loads(query["params"][0])
+            names = sorted(name for key, name in parameters.items() if key.startswith("c"))
+            days = (parameters["end"] - parameters["start"]) // 86_400_000_000_000
+            asked.append((names or ["all"], days))
 
     with store_behind_proxy(influxd) as (writing, proxy, open_storage):
         commit(writing, 1, "abcdefgh")
         proxy.decide = note
+        yield writing, open_storage, asked
+
+
+def test_after_a_commit_only_its_customers_are_asked_for_again(influxd: InfluxServer) -> None:
+    with customers_asked_for(influxd) as (writing, open_storage, asked):
 
         async def ask() -> None:
             async with api(open_storage()) as client:
                 await client.get("/customers")
+                assert [names for names, _ in asked] == [["all"]]
                 asked.clear()
                 await client.get("/customers?sort=p99")
                 assert asked == []
                 commit(writing, 2, "dg")
                 listed = (await client.get("/customers")).json()["customers"]
                 assert [one["total_requests"] for one in listed] == [2, 2, 1, 1, 1, 1, 1, 1]
-                assert sorted(asked) == list("dg")
+                assert [names for names, _ in asked] == [["d", "g"]]
 
         asyncio.run(ask())
 
 
 def test_after_a_commit_only_the_days_that_it_changed_are_read_again_together(influxd: InfluxServer) -> None:
-    read: list[tuple[int, int]] = []
-
-    def note(request: Request) -> None:
-        query = parse_qs(urlsplit(request.target).query)
-        if "customer_day" in query["q"][0]:
-            parameters = json.loads(query["params"][0])
-            customers = sum(name.startswith("c") for name in parameters)
-            read.append((customers, (parameters["end"] - parameters["start"]) // 86_400_000_000_000))
-
-    with store_behind_proxy(influxd) as (writing, proxy, open_storage):
-        commit(writing, 1, "abcdefgh")
-        proxy.decide = note
+    with customers_asked_for(influxd) as (writing, open_storage, asked):
 
         async def ask() -> None:
             async with api(open_storage()) as client:
@@ -303,24 +307,16 @@ def test_after_a_commit_only_the_days_that_it_changed_are_read_again_together(in
                 for requests in (2, 3):
                     await asyncio.gather(*map(client.get, urls))
                     commit(writing, requests, "dfg")
-                read.clear()
+                asked.clear()
                 answers = await asyncio.gather(*map(client.get, urls))
                 assert [requests_in(answer) for answer in answers] == [1, 1, 1, 3, 1, 3, 3, 1]
-                assert read == [(3, 1)]
+                assert asked == [(["d", "f", "g"], 1)]
 
         asyncio.run(ask())
 
 
 def test_who_was_asked_for_lately_is_read_again_with_those_who_ask_first(influxd: InfluxServer) -> None:
-    read = []
-
-    def note(request: Request) -> None:
-        if "customer_day" in request.target:
-            read.append(request.target)
-
-    with store_behind_proxy(influxd) as (writing, proxy, open_storage):
-        commit(writing, 1, "abcdefgh")
-        proxy.decide = note
+    with customers_asked_for(influxd) as (writing, open_storage, asked):
 
         async def ask() -> None:
             async with api(open_storage()) as client:
@@ -329,9 +325,9 @@ def test_who_was_asked_for_lately_is_read_again_with_those_who_ask_first(influxd
                     for url in urls:
                         await client.get(url)
                     commit(writing, requests, "abcd")
-                read.clear()
+                asked.clear()
                 answers = [await client.get(url) for url in urls]
                 assert [requests_in(answer) for answer in answers] == [3, 3, 3, 3, 1, 1]
-                assert len(read) == 1
+                assert asked == [(["a", "b", "c", "d"], 1)]
 
         asyncio.run(ask())
