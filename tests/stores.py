@@ -1,6 +1,6 @@
 """Stores for tests: either backend, filled from the lines of a log."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +44,7 @@ class Store:
                 row.latencies.update([latency] if latency != NONE else [])
         storage = self.open()
         storage.begin()
-        storage.prepare(StoredRequests("log", 0, requests))()
+        storage.prepare([StoredRequests("log", 0, requests)])()
         ledger = LedgerRow(
             log="log",
             path="/logs/log",
@@ -74,6 +74,13 @@ def commit_counts(storage: Storage, counts: Mapping[CountsKey, DayCounts], ledge
 def read_counts(storage: Storage, keys: Collection[CountsKey]) -> dict[CountsKey, DayCounts]:
     """`Storage.read_counts`, unpacked."""
     return {key: unpack(row) for key, row in storage.read_counts(keys).items()}
+
+
+def to_no_store(parts: Iterable[StoredRequests]) -> Callable[[], list[int]]:
+    """`Storage.prepare` for who only wants to see what is read."""
+    for _ in parts:
+        pass
+    return lambda: []
 
 
 @contextmanager

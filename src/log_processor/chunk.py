@@ -1,18 +1,25 @@
 """What flows from the source to the log handler."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
 
 from request_log.line import Reason
-from request_log.requests import Parser, Rejected, Requests
-from storage.contract import Gap
+from request_log.requests import Parser, Rejected, Requests, joined
+from storage.contract import Gap, StoredRequests
 from storage.counts import Position
 
 # What is kept of a line that is too long.
 KEPT_BYTES = 1024
 DIGEST_BYTES = 16
+# What becomes of the lines is some ten times as large and should stay in the processor's cache.
+PART_BYTES = 128 << 10
+
+Store = Callable[[], list[int]]
+"""Stores requests: which of them the store refuses, by their places."""
+Prepare = Callable[[Iterable[StoredRequests]], Store]
+"""Storage.prepare."""
 
 
 @dataclass(slots=True)
@@ -68,17 +75,32 @@ class Batch:
     gaps: tuple[Gap, ...]
     lines: bytes
     """As long as they are not stored."""
+    store: Store
+    """Stores the requests; without effect when they are stored."""
     requests: Requests
+    """As they are counted."""
     rejected: list[Rejected]
 
 
-def parse_chunk(chunk: Chunk, parse: Parser, oldest_day: int) -> Batch:
-    """The requests of a chunk. Lines of days before `oldest_day` (days since 1970-01-01) are rejected."""
-    if chunk.overlong is None:
-        requests, rejected = parse(chunk.lines, chunk.start.offset, oldest_day)
-    else:
+def parse_chunk(chunk: Chunk, parse: Parser, oldest_day: int, prepare: Prepare) -> Batch:
+    """The requests of a chunk, prepared to be stored. Lines of days before `oldest_day` (days since 1970-01-01) are
+    rejected.
+
+    A part of the lines goes through all of it before the next one does, while it is in the processor's cache: that
+    saves a third of the time.
+    """
+    parts: list[Requests] = []
+    rejected: list[Rejected] = []
+
+    def parsed() -> Iterator[StoredRequests]:
+        for start, lines in _parts(chunk.lines):
+            requests, refused = parse(lines, chunk.start.offset + start, oldest_day)
+            yield StoredRequests(chunk.log, chunk.start.generation, requests)
+            parts.append(requests.to_count())
+            rejected.extend(refused)
+
+    if chunk.overlong is not None:
         line = chunk.overlong
-        requests = Requests()
         rejected = [Rejected(chunk.start.offset, Reason.TOO_LONG, line.beginning, line.length, line.digest.hexdigest())]
     return Batch(
         chunk.log,
@@ -90,13 +112,32 @@ def parse_chunk(chunk: Chunk, parse: Parser, oldest_day: int) -> Batch:
         chunk.due,
         chunk.gaps,
         chunk.lines,
-        requests,
+        prepare(parsed()),
+        joined(parts),
         rejected,
     )
 
 
-def reject(batch: Batch, places: Sequence[int]) -> Batch:
-    """The batch without the requests at these places: the store refuses them."""
+def stored(batch: Batch, refused: Sequence[int]) -> Batch:
+    """The batch when its requests are stored, but for those at these places, which the store refuses: they are
+    rejected."""
+    return replace(_reject(batch, refused) if refused else batch, lines=b"", store=_nothing_to_store)
+
+
+def _nothing_to_store() -> list[int]:
+    return []
+
+
+def _parts(lines: bytes) -> Iterator[tuple[int, bytes]]:
+    """Where each part of these lines begins, and the part."""
+    start = 0
+    while start < len(lines):
+        end = lines.find(b"\n", min(start + PART_BYTES, len(lines) - 1)) + 1
+        yield start, lines[start:end]
+        start = end
+
+
+def _reject(batch: Batch, places: Sequence[int]) -> Batch:
     refused_places = set(places)
     refused = []
     for place in places:

@@ -6,18 +6,20 @@ import bytewax.operators as op
 from bytewax.dataflow import Dataflow
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
-from log_processor.chunk import Batch, parse_chunk
+from log_processor.chunk import Batch, Prepare, parse_chunk
 from log_processor.log_handler import LogHandler
 from log_processor.source import LogSource
 from request_log.requests import Parser
 
 
-def build(source: LogSource, parse: Parser, handler: LogHandler, oldest_day: Callable[[], int]) -> Dataflow:
+def build(
+    source: LogSource, parse: Parser, oldest_day: Callable[[], int], prepare: Prepare, handler: LogHandler
+) -> Dataflow:
     """From the log to the store. `oldest_day`: the first that is kept, days since 1970-01-01."""
     flow = Dataflow("log_processor")
     chunks = op.input("log", flow, source)
     # Chunk
-    batches = op.map("parse", chunks, lambda chunk: (chunk.log, parse_chunk(chunk, parse, oldest_day())))
+    batches = op.map("parse", chunks, lambda chunk: (chunk.log, parse_chunk(chunk, parse, oldest_day(), prepare)))
     # (log, Batch)
     op.output("log_handler", batches, LogSink(handler))
     return flow

@@ -18,7 +18,7 @@ from operator import itemgetter
 
 from log_processor import metrics
 from log_processor.breakdowns import Breakdowns
-from log_processor.chunk import Batch, reject
+from log_processor.chunk import Batch, stored
 from log_processor.dead_letters import DeadLetters
 from log_processor.ending import leave
 from log_processor.memory import give_back
@@ -26,7 +26,7 @@ from log_processor.reporting import Reporter
 from log_processor.retry import until_stored
 from log_processor.uncounted import Addition, Uncounted
 from service.logs import logger
-from storage.contract import EndedGeneration, LedgerRow, PackedCounts, Storage, StoredRequests
+from storage.contract import EndedGeneration, LedgerRow, PackedCounts, Storage
 from storage.counts import CountsKey, DayCounts
 from storage.text import pack
 
@@ -108,10 +108,7 @@ class LogHandler:
     def handle(self, batch: Batch) -> None:
         """Store a batch's requests; they are counted at the end of an epoch in which they are stored."""
         self._behind = batch.behind
-        # Here, while they are in the processor's cache.
-        store = self._storage.prepare(StoredRequests(batch.log, batch.start.generation, batch.requests))
-        batch = replace(batch, requests=batch.requests.to_count())
-        self._sending.append(self._senders.submit(_store, batch, store))
+        self._sending.append(self._senders.submit(_store, batch))
         self._unsent.append(self._sending[-1])
         while len(self._unsent) > self._storage.SENDERS + BATCHES_WAITING:
             wait([self._unsent.popleft()])
@@ -311,13 +308,12 @@ def _characters(key: CountsKey, row: PackedCounts) -> int:
     return len(key[0] or "") + len(row.statuses) + len(row.latencies)
 
 
-def _store(batch: Batch, store: Callable[[], list[int]]) -> Batch:
+def _store(batch: Batch) -> Batch:
     """Store a batch's requests, in a sender's thread; what the store refuses is rejected."""
-    refused: list[int] = []
-    if batch.requests:
-        with metrics.WRITE_SECONDS.labels("requests").time():
-            refused = until_stored(store)
-    return replace(reject(batch, refused) if refused else batch, lines=b"")
+    if not batch.requests:
+        return stored(batch, [])
+    with metrics.WRITE_SECONDS.labels("requests").time():
+        return stored(batch, until_stored(batch.store))
 
 
 def _keep(action: Callable[..., None], *arguments: Batch) -> None:

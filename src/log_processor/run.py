@@ -80,7 +80,7 @@ def run(settings: ProcessorSettings, only_backfill: bool = False) -> None:
     # Millions of short-lived rows and hardly a cycle: the default would look for cycles all the time.
     gc.set_threshold(200_000, 20, 100)
     log.info("started", store=settings.storage, workers=settings.workers, follow=settings.follow)
-    flow = dataflow.build(LogSource(partition), settings.parser(), handler, oldest_day)
+    flow = dataflow.build(LogSource(partition), settings.parser(), oldest_day, storage.prepare, handler)
     let_threads_oversleep()
     cli_main(flow, workers_per_process=settings.workers, epoch_interval=EPOCH)  # type: ignore[no-untyped-call]
     try:

@@ -77,6 +77,28 @@ class Requests:
         )
 
 
+def joined(parts: Sequence[Requests]) -> Requests:
+    """The requests of all these parts of a log."""
+    if len(parts) == 1:
+        return parts[0]
+    places: dict[str, int] = {}
+    own = [np.array([places.setdefault(name, len(places)) for name in part.names], np.int64) for part in parts]
+    return Requests(
+        list(places),
+        _concatenated([places[part.customers] for places, part in zip(own, parts, strict=True)]),
+        [path for part in parts for path in part.paths],
+        [duration for part in parts for duration in part.durations],
+        *(
+            _concatenated([getattr(part, column) for part in parts])
+            for column in ("statuses", "latencies", "seconds", "milliseconds", "offsets")
+        ),
+    )
+
+
+def _concatenated(parts: Sequence[Integers]) -> Integers:
+    return np.concatenate(parts) if parts else _none()
+
+
 @dataclass(frozen=True, slots=True)
 class Rejected:
     """A line that is no request: where it begins (bytes), why it was rejected, and its bytes without the newline."""

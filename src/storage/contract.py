@@ -11,7 +11,7 @@ Errors:
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple
 
@@ -187,10 +187,10 @@ class Storage(ABC):
         """
 
     @abstractmethod
-    def prepare(self, batch: StoredRequests) -> Callable[[], list[int]]:
+    def prepare(self, parts: Iterable[StoredRequests]) -> Callable[[], list[int]]:
         """What stores these requests when it is called, each under the identity that its position gives it; at the
         latest when the next `commit` returns. Its answer: which of them the store refuses for what they are, by their
-        places in the batch."""
+        places in all parts together."""
 
     @abstractmethod
     def read_counts(self, keys: Collection[CountsKey]) -> dict[CountsKey, PackedCounts]:

@@ -27,12 +27,14 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote
 
+import numpy as np
 import urllib3
 from influxdb_client.client.influxdb_client import InfluxDBClient
 from influxdb_client.client.write_api import SYNCHRONOUS
 from influxdb_client.rest import ApiException
 
 from request_log.line import SECONDS_A_DAY
+from request_log.requests import Integers
 from storage.breakdowns import group_of
 from storage.changes import Changes, Commit, Mark, changes, encode_changed
 from storage.contract import (
@@ -156,15 +158,25 @@ class InfluxStorage(Storage):
         self._beating.start()
         return ledger
 
-    def prepare(self, batch: StoredRequests) -> Callable[[], list[int]]:
-        return partial(self._store, *request_lines(batch))
+    def prepare(self, parts: Iterable[StoredRequests]) -> Callable[[], list[int]]:
+        lines: list[bytes] = []
+        places: list[Integers] = []
+        before = 0
+        for part in parts:
+            if part.requests:
+                of_part, order = request_lines(part)
+                lines.append(of_part)
+                places.append(before + order)
+                before += len(order)
+        return partial(self._store, b"\n".join(lines), places)
 
-    def _store(self, lines: bytes, places: Sequence[int]) -> list[int]:
+    def _store(self, lines: bytes, places: Sequence[Integers]) -> list[int]:
         try:
             self._send(lines)
         except _BadRequest:
             # Nothing of it was stored: a line is bad, or the whole is too large.
-            return [places[line] for line in self._store_parts(lines.split(b"\n"), 0)]
+            refused = self._store_parts(lines.split(b"\n"), 0)
+            return [int(place) for place in np.concatenate(places)[refused]]
         return []
 
     def _store_parts(self, lines: list[bytes], place: int) -> list[int]:

@@ -7,7 +7,7 @@ from urllib.parse import quote
 import numpy as np
 
 from request_log.line import MIN_LINE_BYTES
-from request_log.requests import NONE
+from request_log.requests import NONE, Integers
 from storage.contract import StoredRequests
 
 _NANOSECONDS = 10**9
@@ -36,7 +36,7 @@ def _escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"')
 
 
-def request_lines(batch: StoredRequests) -> tuple[bytes, list[int]]:
+def request_lines(batch: StoredRequests) -> tuple[bytes, Integers]:
     """One point a request, at its time and, in nanoseconds, the number of the 16 bytes in which its line begins; and
     each one's place in the batch.
 
@@ -81,8 +81,8 @@ def request_lines(batch: StoredRequests) -> tuple[bytes, list[int]]:
         for head, path, status, duration, time in rows
     ]
     series_and_time = (np.array(buckets, np.int64)[requests.customers] << _BITS_OF_SECONDS) + requests.seconds
-    places: list[int] = np.argsort(series_and_time, kind="stable").tolist()
-    return "\n".join([lines[place] for place in places]).encode(), places
+    places = np.argsort(series_and_time, kind="stable")
+    return "\n".join([lines[place] for place in places.tolist()]).encode(), places
 
 
 def offset_of(time: int, part: str | None, cells: range) -> int | None:

@@ -205,19 +205,12 @@ class SqliteStorage(Storage):
             self._take_lock()
             return _ledger(self._writing())
 
-    def prepare(self, batch: StoredRequests) -> Callable[[], list[int]]:
-        requests = batch.requests
-        # Each text once in memory, where they repeat.
-        held = replace(
-            batch,
-            requests=replace(
-                requests, paths=list(map(intern, requests.paths)), durations=list(map(intern, requests.durations))
-            ),
-        )
+    def prepare(self, parts: Iterable[StoredRequests]) -> Callable[[], list[int]]:
+        held = [replace(part, requests=_with_texts_once(part.requests)) for part in parts]
 
         def hold() -> list[int]:
             # Until the commit, so that a failed transaction can be tried again as a whole.
-            self._uncommitted.append(held)
+            self._uncommitted.extend(held)
             return []
 
         return hold
@@ -583,6 +576,11 @@ def _source(connection: sqlite3.Connection, log: str, generation: int) -> int:
     query = "SELECT id FROM sources WHERE log = ? AND generation = ?"
     (source,) = connection.execute(query, (log, generation)).fetchone()
     return int(source)
+
+
+def _with_texts_once(requests: Requests) -> Requests:
+    """The same, with each text that repeats once in memory."""
+    return replace(requests, paths=list(map(intern, requests.paths)), durations=list(map(intern, requests.durations)))
 
 
 def _rows(requests: Requests, first_id: int) -> Iterable[tuple[int, int, str, str, int, float | None, int | None]]:

@@ -198,7 +198,7 @@ def test_requests_can_be_stored_twice(open_storage: OpenStorage) -> None:
     writing = open_storage()
     writing.begin()
     for _ in range(2):
-        assert writing.prepare(StoredRequests("log", 0, parse(lines)[0]))() == []
+        assert writing.prepare([StoredRequests("log", 0, parse(lines)[0])])() == []
         writing.commit({}, [])
 
 
@@ -365,7 +365,7 @@ def test_sqlite_has_every_field_of_a_request_once(tmp_path: Path) -> None:
     writing.set_up()
     writing.begin()
     for log, generation in (("log", 0), ("log", 1), ("other", 0), ("log", 0)):
-        writing.prepare(StoredRequests(log, generation, parse(lines, offset=1_000)[0]))()
+        writing.prepare([StoredRequests(log, generation, parse(lines, offset=1_000)[0])])()
         writing.commit({}, [])
     writing.close()
     query = """
@@ -498,7 +498,7 @@ def test_the_stored_requests_of_a_stretch_are_read_back(open_storage: OpenStorag
     writing = open_storage()
     writing.begin()
     for log, generation in (("log", 0), ("log", 1), ("other", 0)):
-        writing.prepare(StoredRequests(log, generation, parse(b"".join(lines))[0]))()
+        writing.prepare([StoredRequests(log, generation, parse(b"".join(lines))[0])])()
         writing.commit({}, [])
     midnight = TODAY * 86_400
     for first, last in (
@@ -552,7 +552,7 @@ def test_a_request_keeps_its_milliseconds_and_lacks_a_duration_that_it_did_not_h
     storage.begin()
     requests, rejected = PARSE(lines, 0, 0)
     assert not rejected
-    storage.prepare(StoredRequests("log", 0, requests))()
+    storage.prepare([StoredRequests("log", 0, requests)])()
     storage.commit({}, [])
 
     async def ask() -> list[LoggedRequest]:
@@ -581,7 +581,7 @@ def test_requests_of_one_time_are_told_apart_wherever_they_are_in_their_log(open
     offsets = [0, 16 * 10**6, 2 * 16 * 10**6, 999 * 16 * 10**6, 16 * 10**9 - 200]
     for number, offset in enumerate(offsets):
         lines = line_of(0, midnight, ".123", "0.25") + line_of(0, midnight, "", "0.25")
-        storage.prepare(StoredRequests("log", 0, PARSE(lines, offset, 0)[0]))()
+        storage.prepare([StoredRequests("log", 0, PARSE(lines, offset, 0)[0])])()
         storage.commit({}, [ledger(offset + number)])
     end = Position(0, 16 * 10**9)
     (found,) = storage.read_requests("log", Stretch(Position(0, 0), midnight, midnight, (end,)), end)
@@ -610,7 +610,7 @@ def test_a_sqlite_store_of_before_durations_could_be_missing_is_brought_up(tmp_p
     storage.begin()
     midnight = TODAY * 86_400
     requests, _ = PARSE(b"".join(line_of(n, midnight + n, "", "0.5") for n in range(3)), 0, 0)
-    storage.prepare(StoredRequests("log", 0, requests))()
+    storage.prepare([StoredRequests("log", 0, requests)])()
     commit_counts(storage, {}, [ledger()])
     storage.close()
     with closing(sqlite3.connect(path)) as connection:

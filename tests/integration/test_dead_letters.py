@@ -155,7 +155,7 @@ def test_they_are_on_the_disk_before_the_ledger_moves_on(tmp_path: Path, monkeyp
     for _ in range(3):
         start, offset = offset, offset + 8
         chunk = Chunk("log", "/log", Position(0, start), Position(0, offset), b"bad\nbad\n", "", behind=False)
-        handler.handle(parse_chunk(chunk, parse, oldest_day=0))
+        handler.handle(parse_chunk(chunk, parse, 0, storage.prepare))
         handler.end_epoch()
     handler.close()
     storage.close()

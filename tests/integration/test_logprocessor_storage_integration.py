@@ -55,7 +55,7 @@ class TestCustomerStatsIntegration(unittest.TestCase):
             threading.Event(),
         )
         self.addCleanup(handler.close)
-        handler.handle(parse_chunk(chunk, parse, oldest_day=0))
+        handler.handle(parse_chunk(chunk, parse, 0, self.storage.prepare))
         handler.end_epoch()
 
         truth = oracle.days_of(lines)

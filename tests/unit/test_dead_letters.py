@@ -13,6 +13,7 @@ from log_processor.dead_letters import DeadLetters
 from request_log.simple import parse
 from storage.contract import LedgerRow
 from storage.counts import Position
+from stores import to_no_store
 
 MAX_BYTES = 1_024
 
@@ -22,7 +23,7 @@ OpenLetters = Callable[..., DeadLetters]
 def batch(*lines: bytes, log: str = "log", generation: int = 0, offset: int = 0) -> Batch:
     data = b"".join(line + b"\n" for line in lines)
     start, end = Position(generation, offset), Position(generation, offset + len(data))
-    return parse_chunk(Chunk(log, f"/logs/{log}", start, end, data, "", behind=False), parse, oldest_day=0)
+    return parse_chunk(Chunk(log, f"/logs/{log}", start, end, data, "", behind=False), parse, 0, to_no_store)
 
 
 def row(offset: int, generation: int = 0, log: str = "log") -> LedgerRow:
@@ -96,7 +97,7 @@ def test_of_a_line_that_is_too_long_the_beginning_is_kept_and_the_hash_of_all(
         not_held.add(line[start : start + 10_000])
     chunk = Chunk("log", "/logs/log", Position(0, 0), Position(0, len(line) + 1), b"", "", False, not_held)
     letters = open_letters(max_bytes=1_000_000)
-    letters.write(parse_chunk(chunk, parse, oldest_day=0))
+    letters.write(parse_chunk(chunk, parse, 0, to_no_store))
     letters.write(batch(line, offset=len(line) + 1))
     for entry in entries(path):
         assert entry["reason"] == "too_long"

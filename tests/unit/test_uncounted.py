@@ -15,6 +15,7 @@ from log_processor.uncounted import Uncounted
 from request_log.requests import NONE
 from storage.counts import CountsKey, DayCounts, Position
 from storage.text import pack, unpack
+from stores import to_no_store
 
 LOG = "log"
 customers = st.sampled_from(["a", "b", "ü", "c" * 256])
@@ -36,7 +37,7 @@ def batches(content: list[bytes], cuts: list[int]) -> list[Batch]:
         start, end = (sum(map(len, content[:place])) for place in (first, last))
         data = b"".join(content[first:last])
         chunk = Chunk(LOG, "/log", Position(0, start), Position(0, end), data, "fingerprint", behind=False)
-        found.append(parse_chunk(chunk, PARSE, oldest_day=0))
+        found.append(parse_chunk(chunk, PARSE, 0, to_no_store))
     return found
 
 

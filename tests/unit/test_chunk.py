@@ -1,0 +1,64 @@
+"""A chunk is taken in part by part, and the parts do not show."""
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from log_processor import chunk as chunk_module
+from log_processor.chunk import Batch, Chunk, Overlong, parse_chunk
+from request_log.line import Reason
+from request_log.requests import joined
+from request_log.simple import parse
+from storage.contract import StoredRequests
+from storage.counts import Position
+from stores import to_no_store
+
+START = 1_000
+good = st.builds(
+    lambda customer, path, status: f"2026-11-23 16:15:35 {customer} {path} {status} 0.25".encode(),
+    st.sampled_from(["a", "b", "ü", "c" * 256]),
+    st.sampled_from(["/", "/orders/17", "/" + "x" * 300]),
+    st.integers(100, 599),
+)
+bad = st.binary(max_size=20).map(lambda line: line.replace(b"\n", b""))
+
+
+def chunk_of(data: bytes, overlong: Overlong | None = None) -> Chunk:
+    end = Position(0, START + len(data))
+    return Chunk("log", "/log", Position(0, START), end, data, "fingerprint", behind=False, overlong=overlong)
+
+
+@given(st.lists(st.one_of(good, good, bad)), st.integers(1, 1_000))
+def test_parts_are_read_as_the_whole_is(lines: list[bytes], part_bytes: int) -> None:
+    data = b"".join(line + b"\n" for line in lines)
+    prepared: list[StoredRequests] = []
+
+    def prepare(parts: Iterable[StoredRequests]) -> Callable[[], list[int]]:
+        prepared.extend(parts)
+        return lambda: [len(prepared)]
+
+    before, chunk_module.PART_BYTES = chunk_module.PART_BYTES, part_bytes
+    try:
+        batch = parse_chunk(chunk_of(data), parse, 0, prepare)
+    finally:
+        chunk_module.PART_BYTES = before
+    whole, rejected = parse(data, START)
+    assert batch.store() == [len(prepared)]
+    assert batch.rejected == rejected
+    together = joined([part.requests for part in prepared])
+    assert (together.paths, together.durations) == (whole.paths, whole.durations)
+    assert batch.requests.paths == whole.to_count().paths
+    for found in (batch.requests, together):
+        assert found.customer_ids() == whole.customer_ids()
+        for column in ("statuses", "latencies", "seconds", "milliseconds", "offsets"):
+            np.testing.assert_array_equal(getattr(found, column), getattr(whole, column))
+
+
+def test_a_line_that_is_too_long_is_its_only_one() -> None:
+    line = Overlong()
+    line.add(b"x" * 100_000)
+    batch: Batch = parse_chunk(chunk_of(b"", line), parse, 0, to_no_store)
+    assert not batch.requests
+    assert [(bad.offset, bad.reason) for bad in batch.rejected] == [(START, Reason.TOO_LONG)]
