@@ -29,11 +29,18 @@ from storage.breakdowns import (
 from storage.contract import Breakdown, Stretch
 from storage.counts import Kind, Position
 from storage.line_protocol import CELL_BYTES
-from storage.text import Integers, add_to_counter, count_in, decode_applied, encode_applied, encode_counter
+from storage.text import (
+    NO_COUNTS,
+    Integers,
+    add_to_counter,
+    count_in,
+    decode_applied,
+    encode_applied,
+    encode_counter,
+)
 
 # A row is continued by another one before it would be larger: InfluxDB takes no field beyond 1 MiB.
 MOST_CHARACTERS = 900_000
-NO_COUNTS = encode_counter({})
 # Fewer values are counted faster one by one.
 _FEW = 32
 # Offsets are below it.
@@ -252,7 +259,7 @@ def _place_among(paths: list[str], path: str) -> int:
 def _counted(text: str, values: Integers) -> str:
     """The text of a counter in which these were counted, too."""
     if len(values) <= _FEW:
-        return add_to_counter(text, Counter(values.tolist()))
+        return add_to_counter(text, encode_counter(Counter(values.tolist())))
     return count_in(text, values)
 
 

@@ -15,22 +15,20 @@ from log_processor.pending import Pending, RequestColumns
 from request_log.requests import NONE
 from storage.contract import PackedCounts
 from storage.counts import CountsKey, Position
-from storage.text import Integers, add_to_counter, decode_applied, encode_applied
+from storage.text import NO_COUNTS, Integers, add_to_counter, decode_applied, encode_applied, encode_counters
 
-# Of numpy's numbers so many become Python's at once.
+# So many become text at once.
 _ROWS_AT_ONCE = 1_000
 # So many requests are sorted at once, for it takes several times their memory.
 _LINES_AT_ONCE = 250_000
 
 
 class Addition(NamedTuple):
-    """What is to be added to a row."""
+    """What is to be added to a row, as if it were all that the row has."""
 
     key: CountsKey
-    statuses: dict[int, int]
-    """HTTP status -> requests."""
-    latencies: dict[int, int]
-    """Whole milliseconds -> requests."""
+    statuses: str
+    latencies: str
 
 
 class Uncounted:
@@ -60,7 +58,7 @@ class Uncounted:
         """The row with the addition, but without the requests that are already counted there."""
         through, applied = self._applied(row.applied)
         if through > self._start:
-            nothing = Addition(addition.key, {}, {})
+            nothing = Addition(addition.key, NO_COUNTS, NO_COUNTS)
             addition = self._additions_after(through).get(addition.key, nothing)
         return PackedCounts(
             # In memory each once: of few requests most rows have the same.
@@ -117,19 +115,18 @@ _Rows = tuple[NDArray[np.signedinteger], NDArray[np.int16], NDArray[np.int32]]
 """Of some requests: their rows, statuses and latencies."""
 
 
-def _counted(parts: Sequence[_Rows]) -> Iterator[tuple[int, dict[int, int], dict[int, int]]]:
-    """Each row, in ascending order, and how often it has each status and each latency."""
+def _counted(parts: Sequence[_Rows]) -> Iterator[tuple[int, str, str]]:
+    """Each row, in ascending order, and how often it has each status and each latency, as it is stored."""
     of_status = _counted_values([(rows, statuses) for rows, statuses, _ in parts])
     of_latency = _counted_values([(rows, latencies) for rows, _, latencies in parts])
     for (row, statuses), (_, latencies) in zip(of_status, of_latency, strict=True):
-        latencies.pop(NONE, None)
         yield row, statuses, latencies
 
 
 def _counted_values(
     parts: Sequence[tuple[NDArray[np.signedinteger], NDArray[np.signedinteger]]],
-) -> Iterator[tuple[int, dict[int, int]]]:
-    """Each row, in ascending order, and how often it has each value."""
+) -> Iterator[tuple[int, str]]:
+    """Each row, in ascending order, and how often it has each value, but for NONE."""
     # NONE is below 0.
     width = np.int64(max(values.max() for _, values in parts)) - NONE + 1
     pairs, counts = _sums([np.unique(rows * width + (values - NONE), return_counts=True) for rows, values in parts])
@@ -139,13 +136,15 @@ def _counted_values(
     starts = np.flatnonzero(np.diff(rows, prepend=-1))
     rows, starts = rows[starts], np.append(starts, len(values))
     del pairs
+    is_value = values != NONE
+    if not is_value.all():
+        values, counts = values[is_value], counts[is_value]
+        starts = np.append(0, is_value.cumsum())[starts]
     for first in range(0, len(rows), _ROWS_AT_ONCE):
         bounds = starts[first : first + _ROWS_AT_ONCE + 1]
-        some_values = values[bounds[0] : bounds[-1]].tolist()
-        some_counts = counts[bounds[0] : bounds[-1]].tolist()
-        ends = (bounds - bounds[0]).tolist()
-        for row, start, end in zip(rows[first : first + _ROWS_AT_ONCE].tolist(), ends, ends[1:], strict=False):
-            yield row, dict(zip(some_values[start:end], some_counts[start:end], strict=True))
+        some = slice(bounds[0], bounds[-1])
+        texts = encode_counters(values[some].astype(np.int64), counts[some].astype(np.int64), bounds - bounds[0])
+        yield from zip(rows[first : first + _ROWS_AT_ONCE].tolist(), texts, strict=True)
 
 
 def _sums(parts: Sequence[tuple[Integers, Integers]]) -> tuple[Integers, Integers]:

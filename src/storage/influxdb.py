@@ -133,10 +133,11 @@ class InfluxStorage(Storage):
         # Compressing its answer takes the server several times as long as all the rest of it.
         self._headers = {"Authorization": f"Token {token}", "Accept-Encoding": "identity"}
         self._timeout = timeout
-        # Its answers are not part of cycles: the processor, which reads many rows back, hardly ever looks for those.
         self._customers = sys.maxsize
         """How many there are, as far as is known: on all days, or on those that were asked for last."""
-        self._questions = urllib3.PoolManager(headers=self._headers, timeout=timeout, retries=False)
+        # Its answers are not part of cycles: the processor, which reads many rows back, hardly ever looks for those.
+        # Two are asked at once where a beat comes between.
+        self._questions = urllib3.PoolManager(maxsize=2, headers=self._headers, timeout=timeout, retries=False)
         self._session: ClientSession | None = None
         """Of the asynchronous half; it is of one event loop."""
         self._client = InfluxDBClient(url, token, org=org, timeout=int(timeout * 1000), retries=False)

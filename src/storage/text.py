@@ -63,6 +63,27 @@ def encode_arrays(values: Integers, counts: Integers) -> str:
     return size + b2a_base64(data, newline=False).decode()
 
 
+def encode_counters(values: Integers, counts: Integers, bounds: Integers) -> list[str]:
+    """The same of many counters, one behind the other in these arrays. `bounds`: where each begins, and where the last
+    one ends."""
+    starts, lengths = bounds[:-1], np.diff(bounds)
+    # Where a counter is empty it is the next one's, which does no harm.
+    largest = np.maximum.reduceat(np.append(np.maximum(values, counts), 0), starts)
+    is_small = (largest < 1 << 16) & (lengths <= _WIDE)
+    # All as if they were small: a counter's values, then its counts.
+    numbers = np.empty(2 * len(values), _TYPES["H"])
+    places = np.arange(len(values)) + np.repeat(starts, lengths)
+    numbers[places] = values
+    numbers[places + np.repeat(lengths, lengths)] = counts
+    data = memoryview(numbers.tobytes())
+    return [
+        "H" + b2a_base64(data[4 * start : 4 * end], newline=False).decode()
+        if small
+        else encode_arrays(values[start:end], counts[start:end])
+        for start, end, small in zip(starts.tolist(), bounds[1:].tolist(), is_small.tolist(), strict=True)
+    ]
+
+
 def decode_counter(text: str) -> Counter[int]:
     """The reverse of `encode_counter`."""
     values, counts = counter_arrays(text)
@@ -79,22 +100,25 @@ def counter_arrays(text: str) -> tuple[Integers, Integers]:
     return values.cumsum() if is_wide else values, numbers[half:]
 
 
-def add_to_counter(text: str, more: Mapping[int, int]) -> str:
-    """The text of a counter to which these counts were added."""
-    if text == NO_COUNTS:
-        return encode_counter(more)
-    size = text[0]
-    if size in _TYPES and len(text) <= _FEW_CHARACTERS and len(more) <= _FEW:
-        data = a2b_base64(text[1:])
-        numbers = struct.unpack(f"<{len(data) // struct.calcsize(size)}{size}", data)
-        half = len(numbers) // 2
-        counter = dict(zip(numbers[:half], numbers[half:], strict=True))
-        for value, count in more.items():
-            counter[value] = counter.get(value, 0) + count
-        return encode_counter(counter)
-    values, counts = counter_arrays(text)
-    more_values = np.fromiter(more.keys(), np.int64, len(more))
-    return _added(values, counts, more_values, np.fromiter(more.values(), np.int64, len(more)))
+def add_to_counter(text: str, more: str) -> str:
+    """The text of a counter to which those of another one were added."""
+    if text == NO_COUNTS or more == NO_COUNTS:
+        return more if text == NO_COUNTS else text
+    if max(len(text), len(more)) > _FEW_CHARACTERS or not (text[0] in _TYPES and more[0] in _TYPES):
+        return _added(*counter_arrays(text), *counter_arrays(more))
+    values, counts = _numbers(text)
+    counter = dict(zip(values, counts, strict=True))
+    for value, count in zip(*_numbers(more), strict=True):
+        counter[value] = counter.get(value, 0) + count
+    return encode_counter(counter)
+
+
+def _numbers(text: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The same as `counter_arrays`, of few values, which are faster one by one."""
+    size, data = text[0], a2b_base64(text[1:])
+    numbers = struct.unpack(f"<{len(data) // struct.calcsize(size)}{size}", data)
+    half = len(numbers) // 2
+    return numbers[:half], numbers[half:]
 
 
 def count_in(text: str, values: Integers) -> str:

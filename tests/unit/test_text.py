@@ -2,10 +2,11 @@
 
 from collections import Counter
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.text import add_to_counter, decode_counter, encode_counter
+from storage.text import add_to_counter, decode_counter, encode_counter, encode_counters
 
 # Of few values and of many, small and large.
 counters = st.one_of(
@@ -19,7 +20,15 @@ def test_a_counter_comes_back(counter: dict[int, int]) -> None:
     assert decode_counter(encode_counter(counter)) == counter
 
 
+@given(st.lists(counters, min_size=1))
+def test_many_at_once_are_written_as_each_is(given: list[dict[int, int]]) -> None:
+    in_order = [sorted(counter.items()) for counter in given]
+    numbers = np.array([pair for pairs in in_order for pair in pairs], np.int64).reshape(-1, 2)
+    texts = encode_counters(numbers[:, 0], numbers[:, 1], np.cumsum([0, *map(len, in_order)]))
+    assert texts == list(map(encode_counter, given))
+
+
 @given(counters, counters)
 def test_what_is_added_is_counted(counter: dict[int, int], more: dict[int, int]) -> None:
-    text = add_to_counter(encode_counter(counter), more)
+    text = add_to_counter(encode_counter(counter), encode_counter(more))
     assert text == encode_counter(Counter(counter) + Counter(more))
