@@ -47,6 +47,7 @@ class Collector:
     def collect(self, now: float) -> list[Chunk]:
         """The chunks that are due. `now`: monotonic seconds."""
         chunks = []
+        was_behind = self._behind
         grown = self.tail.fill(READ_BYTES)
         start = self.tail.position
         overlong = self.tail.take_overlong()
@@ -57,7 +58,8 @@ class Collector:
         if self.tail.lines >= self._max_lines:
             chunks.extend(map(self._take, self._full_batches()))
             self._due = now + self._max_wait if self.tail.lines else None
-        if self._due is not None and (now >= self._due or len(self.tail.buffer) >= READ_BYTES):
+        # The last lines of a backlog have waited in the file.
+        if now >= self.due or len(self.tail.buffer) >= READ_BYTES or (was_behind and not self.is_behind()):
             chunks.extend(self.flush())
         if not grown and not chunks and self.tail.ended():
             chunks.extend(self._last_of_generation())
