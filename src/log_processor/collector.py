@@ -36,7 +36,7 @@ class Collector:
         self._max_lines = max_lines
         self._max_wait = max_wait
         self._due: float | None = None
-        self._behind = False
+        self._behind = self._in_backlog = False
         self._progress = Progress(log_name, tail)
 
     @property
@@ -47,7 +47,7 @@ class Collector:
     def collect(self, now: float) -> list[Chunk]:
         """The chunks that are due. `now`: monotonic seconds."""
         chunks = []
-        was_behind = self._behind
+        self._in_backlog = self._in_backlog or self.is_behind()
         grown = self.tail.fill(READ_BYTES)
         start = self.tail.position
         overlong = self.tail.take_overlong()
@@ -59,8 +59,10 @@ class Collector:
             chunks.extend(map(self._take, self._full_batches()))
             self._due = now + self._max_wait if self.tail.lines else None
         # The last lines of a backlog have waited in the file.
-        if now >= self.due or len(self.tail.buffer) >= READ_BYTES or (was_behind and not self.is_behind()):
+        are_last = self._in_backlog and self.tail.bytes_behind == len(self.tail.buffer)
+        if now >= self.due or len(self.tail.buffer) >= READ_BYTES or are_last:
             chunks.extend(self.flush())
+        self._in_backlog = self._in_backlog and not are_last
         if not grown and not chunks and self.tail.ended():
             chunks.extend(self._last_of_generation())
             self.tail.next_generation()
