@@ -298,6 +298,27 @@ def test_after_a_commit_only_its_customers_are_asked_for_again(influxd: InfluxSe
         asyncio.run(ask())
 
 
+def test_the_rows_that_the_list_was_made_of_answer_for_its_customers_until_they_change(influxd: InfluxServer) -> None:
+    with customers_asked_for(influxd) as (writing, open_storage, asked):
+
+        async def ask() -> None:
+            async with api(open_storage()) as client:
+                await client.get("/customers")
+                asked.clear()
+                for customer in "abc":
+                    assert requests_in(await client.get(f"/customers/{customer}/stats")) == 1
+                today = datetime.fromtimestamp(TODAY * 86_400, timezone.utc).date()
+                assert requests_in(await client.get(f"/customers/d/stats?from_date={today}")) == 1
+                assert asked == []
+                commit(writing, 2, "ae")
+                assert requests_in(await client.get("/customers/a/stats")) == 2
+                assert requests_in(await client.get("/customers/e/stats")) == 2
+                assert requests_in(await client.get("/customers/f/stats")) == 1
+                assert asked == [(["a"], 1), (["e"], 1)]
+
+        asyncio.run(ask())
+
+
 def test_after_a_commit_only_the_days_that_it_changed_are_read_again_together(influxd: InfluxServer) -> None:
     with customers_asked_for(influxd) as (writing, open_storage, asked):
 
