@@ -12,7 +12,7 @@ from api.customer_days import CustomerDays
 from api.customer_figures import CustomerFigures
 from api.dates import DateRange
 from api.encoding import Answer, encode
-from api.known_rows import KnownRows
+from api.listed_rows import ListedRows
 from api.metrics import BUILT, KEPT, NOT_MODIFIED, STORE_SECONDS
 from api.questions import Question, Sources
 from api.recent_changes import RecentChanges
@@ -49,9 +49,9 @@ class Answers:
         self._recent = RecentChanges()
         self._ledger_hash = b""
         """Of the latest look."""
-        known = KnownRows()
-        days = CustomerDays(storage, self._recent, known)
-        self._sources = Sources(storage, days, CustomerFigures(storage, self._recent, known))
+        listed = ListedRows()
+        days = CustomerDays(storage, self._recent, listed)
+        self._sources = Sources(storage, days, CustomerFigures(storage, self._recent, listed))
         self._built: Built[_Named] = Built(_BYTES_BUILT, _BUILDING_SECONDS)
 
     async def respond(self, request: Request, question: Question) -> Response:

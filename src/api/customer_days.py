@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import islice, takewhile
 
 from api.dates import to_date
-from api.known_rows import KnownRows
+from api.listed_rows import ListedRows
 from api.models import DayStatistics
 from api.recent_changes import RecentChanges, likely_to_change
 from api.sharing import SharedQuestion
@@ -46,10 +46,11 @@ class RangeCounts:
 class CustomerDays:
     """Keeps the counts of the customers and ranges that were asked for last."""
 
-    def __init__(self, storage: Storage, recent: RecentChanges, known: KnownRows) -> None:
+    def __init__(self, storage: Storage, recent: RecentChanges, listed: ListedRows) -> None:
+        """`listed`: has the rows that others have read, which answer until they are out of date."""
         self._storage = storage
         self._recent = recent
-        self._known = known
+        self._listed = listed
         self._ranges: OrderedDict[tuple[str | None, range], _Range] = OrderedDict()
         """In the order of asking."""
         self._waiting: set[_Range] = set()
@@ -78,9 +79,9 @@ class CustomerDays:
         key = customer, days
         if key not in self._ranges:
             self._ranges[key] = _Range(customer, days)
-            known = self._known.of(customer, days)
-            if known is not None:
-                self._ranges[key].set(*known)
+            listed = self._listed.of(customer, days)
+            if listed is not None and self._recent.days_since(listed[0]) is not None:
+                self._ranges[key].set(*listed)
         self._ranges.move_to_end(key)
         if len(self._ranges) > _RANGES_KEPT:
             self._ranges.popitem(last=False)

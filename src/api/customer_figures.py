@@ -5,7 +5,7 @@ import asyncio
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 
-from api.known_rows import KnownRows
+from api.listed_rows import ListedRows
 from api.recent_changes import RecentChanges, likely_to_change
 from api.sharing import SharedQuestion
 from storage.contract import PackedCounts, Storage
@@ -24,11 +24,11 @@ _Rows = Mapping[str, Mapping[int, PackedCounts]]
 class CustomerFigures:
     """Keeps the figures over the ranges that were asked for last."""
 
-    def __init__(self, storage: Storage, recent: RecentChanges, known: KnownRows) -> None:
-        """`known`: is given the rows that are read."""
+    def __init__(self, storage: Storage, recent: RecentChanges, listed: ListedRows) -> None:
+        """`listed`: is given the rows that are read."""
         self._storage = storage
         self._recent = recent
-        self._known = known
+        self._listed = listed
         self._ranges: OrderedDict[range, SharedQuestion[_Figures]] = OrderedDict()
 
     async def over(self, days: range) -> _Figures:
@@ -37,7 +37,7 @@ class CustomerFigures:
         if not days:
             return {}
         if days not in self._ranges:
-            self._ranges[days] = SharedQuestion(_Range(self._storage, self._recent, self._known, days).renew)
+            self._ranges[days] = SharedQuestion(_Range(self._storage, self._recent, self._listed, days).renew)
         self._ranges.move_to_end(days)
         if len(self._ranges) > _RANGES_KEPT:
             self._ranges.popitem(last=False)
@@ -47,10 +47,10 @@ class CustomerFigures:
 class _Range:
     """The figures over one range."""
 
-    def __init__(self, storage: Storage, recent: RecentChanges, known: KnownRows, days: range) -> None:
+    def __init__(self, storage: Storage, recent: RecentChanges, listed: ListedRows, days: range) -> None:
         self._storage = storage
         self._recent = recent
-        self._known = known
+        self._listed = listed
         self._days = days
         self._look = -1
         """The number of the look after which the counts were read."""
@@ -83,7 +83,7 @@ class _Range:
         """The figures of these customers, by reading all their counts after this look."""
         figures: dict[str, Statistics] = {}
         async for rows in self._rows(customers, self._days):
-            self._known.keep(self._days, look, rows)
+            self._listed.keep(self._days, look, rows)
             rests, new = await asyncio.to_thread(_rests_and_figures_of, rows, likely_to_change(self._days))
             figures.update(new)
             for customer, rest in rests.items():

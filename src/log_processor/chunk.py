@@ -90,18 +90,16 @@ def parse_chunk(chunk: Chunk, parse: Parser, oldest_day: int, prepare: Prepare) 
     saves a third of the time.
     """
     parts: list[Requests] = []
-    rejected: list[Rejected] = []
+    rejected = [] if chunk.overlong is None else [_too_long(chunk.start, chunk.overlong)]
 
     def parsed() -> Iterator[StoredRequests]:
         for start, lines in _parts(chunk.lines):
             requests, refused = parse(lines, chunk.start.offset + start, oldest_day)
-            yield StoredRequests(chunk.log, chunk.start.generation, requests)
             parts.append(requests.to_count())
             rejected.extend(refused)
+            yield StoredRequests(chunk.log, chunk.start.generation, requests)
 
-    if chunk.overlong is not None:
-        line = chunk.overlong
-        rejected = [Rejected(chunk.start.offset, Reason.TOO_LONG, line.beginning, line.length, line.digest.hexdigest())]
+    store = prepare(parsed())
     return Batch(
         chunk.log,
         chunk.path,
@@ -112,7 +110,7 @@ def parse_chunk(chunk: Chunk, parse: Parser, oldest_day: int, prepare: Prepare) 
         chunk.due,
         chunk.gaps,
         chunk.lines,
-        prepare(parsed()),
+        store,
         joined(parts),
         rejected,
     )
@@ -124,6 +122,10 @@ def stored(batch: Batch, refused: Sequence[int]) -> Batch:
     return replace(_reject(batch, refused) if refused else batch, lines=b"", store=_nothing_to_store)
 
 
+def _too_long(start: Position, line: Overlong) -> Rejected:
+    return Rejected(start.offset, Reason.TOO_LONG, line.beginning, line.length, line.digest.hexdigest())
+
+
 def _nothing_to_store() -> list[int]:
     return []
 
@@ -132,7 +134,7 @@ def _parts(lines: bytes) -> Iterator[tuple[int, bytes]]:
     """Where each part of these lines begins, and the part."""
     start = 0
     while start < len(lines):
-        end = lines.find(b"\n", min(start + PART_BYTES, len(lines) - 1)) + 1
+        end = lines.find(b"\n", start + PART_BYTES) + 1 or len(lines)
         yield start, lines[start:end]
         start = end
 

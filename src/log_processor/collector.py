@@ -26,7 +26,7 @@ log = logger(__name__)
 
 class Collector:
     """Hands on chunks of `max_lines`, or of the lines that are there when the first has waited `max_wait` seconds, or
-    when they are so long that they would fill the memory."""
+    when they are so long that they would fill the memory, or when they are a backlog's last."""
 
     def __init__(self, log_name: str, path: str, tail: Tail, max_lines: int, max_wait: float) -> None:
         """`path`: where the log is, for people."""
@@ -47,7 +47,6 @@ class Collector:
     def collect(self, now: float) -> list[Chunk]:
         """The chunks that are due. `now`: monotonic seconds."""
         chunks = []
-        self._in_backlog = self._in_backlog or self.is_behind()
         grown = self.tail.fill(READ_BYTES)
         start = self.tail.position
         overlong = self.tail.take_overlong()
@@ -58,11 +57,12 @@ class Collector:
         if self.tail.lines >= self._max_lines:
             chunks.extend(map(self._take, self._full_batches()))
             self._due = now + self._max_wait if self.tail.lines else None
-        # The last lines of a backlog have waited in the file.
-        are_last = self._in_backlog and self.tail.bytes_behind == len(self.tail.buffer)
-        if now >= self.due or len(self.tail.buffer) >= READ_BYTES or are_last:
+        if self._in_backlog and self._is_read():
+            # Its last lines have waited in the file.
+            self._due = now
+            self._in_backlog = False
+        if now >= self.due or len(self.tail.buffer) >= READ_BYTES:
             chunks.extend(self.flush())
-        self._in_backlog = self._in_backlog and not are_last
         if not grown and not chunks and self.tail.ended():
             chunks.extend(self._last_of_generation())
             self.tail.next_generation()
@@ -92,6 +92,12 @@ class Collector:
         """Whether much more waits in the file."""
         return self.tail.bytes_behind > (CAUGHT_UP_BYTES if self._behind else BEHIND_BYTES)
 
+    def _is_read(self) -> bool:
+        """Whether all that waits is in the buffer."""
+        unread = self.tail.size - self.tail.position.offset - len(self.tail.buffer)
+        # To look for later files takes longer.
+        return unread <= 0 and self.tail.bytes_behind == len(self.tail.buffer)
+
     def _full_batches(self) -> list[int]:
         """The bytes of each batch of as many lines as one may have."""
         newlines = np.flatnonzero(np.frombuffer(self.tail.buffer, np.uint8) == ord("\n"))
@@ -120,6 +126,7 @@ class Collector:
         gaps = tuple(tail.gaps)
         tail.gaps.clear()
         self._behind = self.is_behind()
+        self._in_backlog = self._in_backlog or self._behind
         due = self._due if self._due is not None else 0.0
         return Chunk(
             self.log_name, self.path, start, tail.position, lines, tail.fingerprint, self._behind, due, overlong, gaps

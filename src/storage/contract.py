@@ -190,7 +190,7 @@ class Storage(ABC):
     def prepare(self, parts: Iterable[StoredRequests]) -> Callable[[], list[int]]:
         """What stores these requests when it is called, each under the identity that its position gives it; at the
         latest when the next `commit` returns. Its answer: which of them the store refuses for what they are, by their
-        places in all parts together."""
+        places in all parts together. All parts are taken before this returns."""
 
     @abstractmethod
     def read_counts(self, keys: Collection[CountsKey]) -> dict[CountsKey, PackedCounts]:

@@ -498,7 +498,8 @@ def test_the_stored_requests_of_a_stretch_are_read_back(open_storage: OpenStorag
     writing = open_storage()
     writing.begin()
     for log, generation in (("log", 0), ("log", 1), ("other", 0)):
-        writing.prepare([StoredRequests(log, generation, parse(b"".join(lines))[0])])()
+        parts = [parse(b"".join(lines[:40]))[0], Requests(), parse(b"".join(lines[40:]), offsets[40])[0]]
+        writing.prepare([StoredRequests(log, generation, part) for part in parts])()
         writing.commit({}, [])
     midnight = TODAY * 86_400
     for first, last in (

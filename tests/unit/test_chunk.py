@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterable
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from log_processor import chunk as chunk_module
-from log_processor.chunk import Batch, Chunk, Overlong, parse_chunk
+from log_processor.chunk import Batch, Chunk, Overlong, parse_chunk, stored
 from request_log.line import Reason
 from request_log.requests import joined
 from request_log.simple import parse
@@ -54,6 +55,26 @@ def test_parts_are_read_as_the_whole_is(lines: list[bytes], part_bytes: int) -> 
         assert found.customer_ids() == whole.customer_ids()
         for column in ("statuses", "latencies", "seconds", "milliseconds", "offsets"):
             np.testing.assert_array_equal(getattr(found, column), getattr(whole, column))
+
+
+def test_lines_that_the_store_refuses_are_found_in_whatever_part_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chunk_module, "PART_BYTES", 100)
+    lines = [f"2026-11-23 16:15:35 a /{n} 200 0.25".encode() for n in range(20)]
+    lines[7] = b"bad"
+    data = b"".join(line + b"\n" for line in lines)
+    batch = parse_chunk(chunk_of(data), parse, 0, to_no_store)
+    # The bad line has no place among the requests.
+    left = stored(batch, [0, 9, 18])
+    assert left.lines == b""
+    assert [(bad.reason, bad.line) for bad in left.rejected] == [
+        (Reason.REFUSED, lines[0]),
+        (Reason.FIELDS, lines[7]),
+        (Reason.REFUSED, lines[10]),
+        (Reason.REFUSED, lines[19]),
+    ]
+    places = [place for place in range(20) if place not in (0, 7, 10, 19)]
+    offsets = [START + sum(len(line) + 1 for line in lines[:place]) for place in places]
+    assert left.requests.offsets.tolist() == offsets
 
 
 def test_a_line_that_is_too_long_is_its_only_one() -> None:
