@@ -38,8 +38,11 @@ class ListedRows:
                 if before.days != days and _covers(before.days, days):
                     continue
                 self._bytes -= self._listed.pop(customer).size
-            size = sum(len(row.statuses) + len(row.latencies) + _BYTES_A_ROW for row in of_days.values())
-            if size and self._bytes + size <= _BYTES_KEPT:
+            size = _BYTES_A_ROW * len(of_days)
+            if not size or self._bytes + size > _BYTES_KEPT:
+                continue
+            size += sum(len(row.statuses) + len(row.latencies) for row in of_days.values())
+            if self._bytes + size <= _BYTES_KEPT:
                 bare = {day: row._replace(applied="") for day, row in of_days.items()}
                 self._listed[customer] = _Listed(days, look, bare, size)
                 self._bytes += size

@@ -54,8 +54,8 @@ def serve(app: FastAPI, listener: socket.socket, level: Level, end_streams: Call
     # What is loaded by now stays. To look through it for garbage again and again held all answers up for 40 ms.
     gc.collect()
     gc.freeze()
-    # And answers leave hardly any.
-    gc.set_threshold(50_000, 20, 100)
+    # And what is kept of answers, 100 times less often than Python would.
+    gc.set_threshold(700, 10, 1_000)
     host, port = listener.getsockname()[:2]
     log.info("listening", host=host, port=port)
     _Server(config, end_streams).run([listener])

@@ -34,11 +34,11 @@ def test_other_days_customers_and_all_together_are_not_kept() -> None:
 
 
 def test_there_is_room_for_so_much(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listed_rows_module, "_BYTES_KEPT", 100)
-    monkeypatch.setattr(listed_rows_module, "_BYTES_A_ROW", 0)
+    monkeypatch.setattr(listed_rows_module, "_BYTES_KEPT", 103)
+    monkeypatch.setattr(listed_rows_module, "_BYTES_A_ROW", 1)
     listed = ListedRows()
     for _ in range(3):
-        listed.keep(DAYS, 1, {"a": {10: row(60)}, "b": {10: row(41)}, "c": {10: row(30), 11: row(10)}})
+        listed.keep(DAYS, 1, {"a": {10: row(60)}, "b": {10: row(43)}, "c": {10: row(30), 11: row(10)}})
         assert [listed.of(name, DAYS) is not None for name in "abc"] == [True, False, True]
-    listed.keep(DAYS, 2, {"a": {10: row(59)}, "b": {10: row(1)}})
+    listed.keep(DAYS, 2, {"a": {10: row(58)}, "b": {10: row(1)}})
     assert listed.of("b", DAYS) == (2, {10: row(1)})
