@@ -79,24 +79,20 @@ class Requests:
 
 def joined(parts: Sequence[Requests]) -> Requests:
     """The requests of all these parts of a log."""
-    if len(parts) == 1:
-        return parts[0]
+    if len(parts) <= 1:
+        return parts[0] if parts else Requests()
     places: dict[str, int] = {}
     own = [np.array([places.setdefault(name, len(places)) for name in part.names], np.int64) for part in parts]
     return Requests(
         list(places),
-        _concatenated([places[part.customers] for places, part in zip(own, parts, strict=True)]),
+        np.concatenate([places_of_it[part.customers] for places_of_it, part in zip(own, parts, strict=True)]),
         [path for part in parts for path in part.paths],
         [duration for part in parts for duration in part.durations],
         *(
-            _concatenated([getattr(part, column) for part in parts])
+            np.concatenate([getattr(part, column) for part in parts])
             for column in ("statuses", "latencies", "seconds", "milliseconds", "offsets")
         ),
     )
-
-
-def _concatenated(parts: Sequence[Integers]) -> Integers:
-    return np.concatenate(parts) if parts else _none()
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,8 +102,10 @@ def counter_arrays(text: str) -> tuple[Integers, Integers]:
 
 def add_to_counter(text: str, more: str) -> str:
     """The text of a counter to which those of another one were added."""
-    if text == NO_COUNTS or more == NO_COUNTS:
-        return more if text == NO_COUNTS else text
+    if text == NO_COUNTS:
+        return more
+    if more == NO_COUNTS:
+        return text
     if max(len(text), len(more)) > _FEW_CHARACTERS or not (text[0] in _TYPES and more[0] in _TYPES):
         return _added(*counter_arrays(text), *counter_arrays(more))
     values, counts = _numbers(text)

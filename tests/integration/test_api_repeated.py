@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from api.app import build_app
+from api.dates import to_date
 from faulty_proxy import FaultyProxy, Request, faulty_proxy
 from influxd import InfluxServer
 from lines import valid_lines
@@ -307,8 +308,7 @@ def test_the_rows_that_the_list_was_made_of_answer_for_its_customers_until_they_
                 asked.clear()
                 for customer in "abc":
                     assert requests_in(await client.get(f"/customers/{customer}/stats")) == 1
-                today = datetime.fromtimestamp(TODAY * 86_400, timezone.utc).date()
-                assert requests_in(await client.get(f"/customers/d/stats?from_date={today}")) == 1
+                assert requests_in(await client.get(f"/customers/d/stats?from_date={to_date(TODAY)}")) == 1
                 assert asked == []
                 commit(writing, 2, "ae")
                 assert requests_in(await client.get("/customers/a/stats")) == 2

@@ -40,11 +40,9 @@ def test_parts_are_read_as_the_whole_is(lines: list[bytes], part_bytes: int) -> 
         prepared.extend(parts)
         return lambda: [len(prepared)]
 
-    before, chunk_module.PART_BYTES = chunk_module.PART_BYTES, part_bytes
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(chunk_module, "PART_BYTES", part_bytes)
         batch = parse_chunk(chunk_of(data), parse, 0, prepare)
-    finally:
-        chunk_module.PART_BYTES = before
     whole, rejected = parse(data, START)
     assert batch.store() == [len(prepared)]
     assert batch.rejected == rejected
