@@ -13,7 +13,7 @@ from urllib.parse import urlencode, urlsplit
 from bench.fresh_stores import FreshStore
 
 CONNECTIONS = 2
-LINES_A_REQUEST = 10_000
+LINES_A_REQUEST = 20_000
 
 
 def line_protocol(log: Path) -> list[bytes]:

@@ -14,7 +14,7 @@ from service.logs import logger
 from storage.contract import Sighting
 from storage.counts import Position
 
-READ_BYTES = 1 << 20
+READ_BYTES = 2 << 20
 PROGRESS_SECONDS = 5.0
 # With so much to read a log is behind, until it has been read nearly to its end: the processor then cares more for its
 # speed than for freshness.

@@ -30,6 +30,7 @@ from storage.contract import Breakdown, Stretch
 from storage.counts import Kind, Position
 from storage.line_protocol import CELL_BYTES
 from storage.text import (
+    BINS_A_NUMBER,
     NO_COUNTS,
     Integers,
     add_to_counter,
@@ -199,24 +200,19 @@ class Pending:
     def _parts_of(self, columns: RequestColumns, kind: Kind, names: dict[str, list[str]]) -> Integers:
         """Of each request the customer's place and the part, in one integer. `names`: of the row; those that are new
         are added, in the order in which they came."""
-        numbers = columns.customers.tolist()
+        customers, of_customers = _appearing(columns.customers)
+        own = [self._names[customer] for customer in customers]
         places = {name: place for place, name in enumerate(names)}
-        of_customers: dict[int, int] = {}
-        for customer in dict.fromkeys(numbers):
-            name = self._names[customer]
+        for name in own:
             names.setdefault(name, [])
-            of_customers[customer] = places.setdefault(name, len(places)) << PART_BITS
+        heads = np.array([places.setdefault(name, len(places)) << PART_BITS for name in own], np.int64)
         if kind == "hours":
-            return _mapped(numbers, of_customers) | columns.hours % 24
+            return heads[of_customers] | columns.hours % 24
         span = len(self._templates)
-        numbers = (columns.customers * np.int64(span) + columns.paths).tolist()
-        together: dict[int, int] = {}
-        for number in dict.fromkeys(numbers):
-            customer, path = divmod(number, span)
-            together[number] = of_customers[customer] | _place_among(
-                names[self._names[customer]], self._templates[path]
-            )
-        return _mapped(numbers, together)
+        together, of_pairs = _appearing(of_customers * span + columns.paths)
+        pairs = [divmod(number, span) for number in together]
+        paths = [_place_among(names[own[customer]], self._templates[path]) for customer, path in pairs]
+        return (heads[[customer for customer, _ in pairs]] | np.array(paths, np.int64))[of_pairs]
 
     def place(self, position: Position) -> int:
         """A position as it is in the columns."""
@@ -234,8 +230,20 @@ def _size(names: dict[str, list[str]]) -> int:
     return len(names) + sum(map(len, names.values()))
 
 
-def _mapped(numbers: list[int], to: dict[int, int]) -> Integers:
-    return np.fromiter(map(to.__getitem__, numbers), np.int64, len(numbers))
+def _appearing(numbers: NDArray[np.signedinteger]) -> tuple[list[int], Integers]:
+    """The different ones of these numbers, in the order in which they came, and of each number its place among them."""
+    size = int(numbers.max()) + 1
+    values: Column | None = None
+    if size > BINS_A_NUMBER * len(numbers):
+        values, numbers = np.unique(numbers, return_inverse=True)
+        size = len(values)
+    firsts = np.full(size, len(numbers))
+    np.minimum.at(firsts, numbers, np.arange(len(numbers)))
+    found = np.flatnonzero(firsts < len(numbers))
+    found = found[firsts[found].argsort()]
+    places = np.empty(size, np.int64)
+    places[found] = np.arange(len(found))
+    return (found if values is None else values[found]).tolist(), places[numbers]
 
 
 def _continued(row: Breakdown) -> Breakdown:

@@ -43,7 +43,7 @@ class ProcessorSettings(StorageSettings, LogFormat):
     follow: Literal["events", "poll"] = "events"
     """How to notice that a log has grown."""
     poll_interval_ms: int = Field(default=1, ge=1, le=60_000)
-    stream_max_size: int = Field(default=10_000, ge=1, le=100_000)
+    stream_max_size: int = Field(default=20_000, ge=1, le=100_000)
     """Lines: so many make a batch."""
     stream_max_wait_time_in_seconds: float = Field(default=1.0, ge=0.0, le=3_600.0)
     """A batch is handed on when its first line has waited this long."""

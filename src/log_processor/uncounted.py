@@ -15,7 +15,7 @@ from log_processor.pending import Pending, RequestColumns
 from request_log.requests import NONE
 from storage.contract import PackedCounts
 from storage.counts import CountsKey, Position
-from storage.text import NO_COUNTS, Integers, add_to_counter, decode_applied, encode_applied, encode_counters
+from storage.text import NO_COUNTS, Integers, add_to_counter, decode_applied, distinct, encode_applied, encode_counters
 
 # So many become text at once.
 _ROWS_AT_ONCE = 1_000
@@ -83,8 +83,8 @@ class Uncounted:
         names = self._pending.names()
         first = min(int(part.hours.min()) for part in parts) // 24
         span = max(int(part.hours.max()) for part in parts) // 24 - first + 1
-        for day, *counts in _counted([(part.hours // 24, part.statuses, part.latencies) for part in parts]):
-            yield Addition((None, day), *counts)
+        for day, *counts in _counted([(part.hours // 24 - first, part.statuses, part.latencies) for part in parts]):
+            yield Addition((None, first + day), *counts)
         lines = sum(len(part.hours) for part in parts)
         for some in _divided(parts, -(-lines // _LINES_AT_ONCE)):
             rows = some.customers * np.int64(span) + (some.hours // 24 - first)
@@ -105,7 +105,7 @@ class Uncounted:
 def _divided(parts: Sequence[RequestColumns], times: int) -> Iterator[RequestColumns]:
     """The requests by their customers, in so many parts; those without any are left out."""
     for turn in range(times):
-        some = [part.select(part.customers % times == turn) for part in parts] if times > 1 else parts
+        some = [part.select(np.flatnonzero(part.customers % times == turn)) for part in parts] if times > 1 else parts
         joined = RequestColumns._make(map(np.concatenate, zip(*some, strict=True)))
         if len(joined.hours):
             yield joined
@@ -129,7 +129,7 @@ def _counted_values(
     """Each row, in ascending order, and how often it has each value, but for NONE."""
     # NONE is below 0.
     width = np.int64(max(values.max() for _, values in parts)) - NONE + 1
-    pairs, counts = _sums([np.unique(rows * width + (values - NONE), return_counts=True) for rows, values in parts])
+    pairs, counts = _sums([distinct(rows * width + (values - NONE)) for rows, values in parts])
     # What follows is kept for as long as it takes to go through the rows, so it is little.
     values, counts = (pairs % width + NONE).astype(np.int32), counts.astype(np.int32)
     rows = pairs // width

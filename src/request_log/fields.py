@@ -13,7 +13,6 @@ INVALID = -2
 """The meaning of a text that has none."""
 # White space is U+0020 alone; control characters are Unicode's category Cc. A carriage return may end a line.
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
-ASCII_CONTROLS = bytes([*range(0x0A), 0x0B, 0x0C, *range(0x0E, 0x20), 0x7F])
 CACHE_LIMIT = 100_000
 # Longer texts hardly come again, and take the memory.
 LONGEST_CACHED = 128

@@ -6,17 +6,20 @@ before is looked up instead of checked again. Lines that are odd in any way are 
 they cost only themselves.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
-from itertools import compress
+from itertools import compress, count
 from operator import attrgetter
 
 import numpy as np
 
-from request_log.fields import ASCII_CONTROLS, CONTROL, INVALID, LATENCIES, STATUSES, day_of, is_customer
+from request_log.fields import CONTROL, INVALID, LATENCIES, STATUSES, day_of, is_customer
 from request_log.line import MAX_LINE_BYTES, SECONDS_A_DAY, Reason
 from request_log.requests import NONE, Integers, Rejected, Requests
 
 FIELDS = 6
+_ENDS = np.frombuffer(b"     \n", np.uint8)
+"""What each field ends in."""
 _STAMP = b"0000-00-00 00:00:00 "
 
 
@@ -42,10 +45,11 @@ def parse(data: bytes, offset: int = 0, oldest_day: int = 0) -> tuple[Requests, 
         return Requests(), rejected
 
     customers, paths, statuses, durations = fields
-    places = {customer: place for place, customer in enumerate(set(customers))}
+    names: defaultdict[str, int] = defaultdict(count().__next__)
+    places = np.fromiter(map(names.__getitem__, customers), np.int64, len(customers))
     requests = Requests(
-        names=list(places),
-        customers=np.fromiter(map(places.__getitem__, customers), np.int64, len(customers)),
+        names=list(names),
+        customers=places,
         paths=paths,
         durations=durations,
         statuses=np.fromiter(map(STATUSES.__getitem__, statuses), np.int64, len(statuses)),
@@ -56,7 +60,7 @@ def parse(data: bytes, offset: int = 0, oldest_day: int = 0) -> tuple[Requests, 
     )
     oldest = oldest_day * SECONDS_A_DAY
     is_odd = INVALID in (requests.statuses.min(), requests.latencies.min(), requests.seconds.min())
-    if is_odd or requests.seconds.min() < oldest or not all(map(is_customer, places)):
+    if is_odd or requests.seconds.min() < oldest or not all(map(is_customer, names)):
         lines = _lines(data)
         columns = (requests.seconds, customers, requests.statuses, requests.latencies)
         found = [_reason_of_fields(*values, oldest) for values in zip(*columns, strict=True)]
@@ -100,27 +104,25 @@ def _seconds(data: bytes, starts: Integers) -> Integers:
     return np.where(is_valid, days * SECONDS_A_DAY + hours * 3600 + minutes * 60 + seconds, INVALID)
 
 
-def _fields(data: bytes, count: int) -> list[list[str]] | None:
-    """The last four fields of `count` lines of six, a list for each field. None if any line has another shape."""
+def _fields(data: bytes, lines: int) -> list[list[str]] | None:
+    """The last four fields of so many lines of six, a list for each field. None if any line has another shape."""
+    if b"\r" in data:
+        data = data.replace(b"\r\n", b"\n")
     try:
         text = data.decode()
     except UnicodeDecodeError:
         return None
-    if "\r" in text:
-        text = text.replace("\r\n", "\n")
-    if text.isascii():
-        if len(data.translate(None, ASCII_CONTROLS)) < len(data) or "\r" in text:
-            return None
-    elif CONTROL.search(text):
+    if b"\x7f" in data if text.isascii() else CONTROL.search(text):
         return None
-    # The newline becomes a seventh token: so each line has six others if every seventh is a newline.
-    tokens = text.replace("\n", " \n ").split(" ")
-    del tokens[-1]
-    if len(tokens) != count * (FIELDS + 1) or tokens[FIELDS :: FIELDS + 1] != ["\n"] * count:
+    # All other control characters are below the space, so they make it another shape.
+    characters = np.frombuffer(data, np.uint8)
+    ends = np.flatnonzero(characters <= ord(" "))
+    if len(ends) != lines * FIELDS or np.diff(ends, prepend=-1).min(initial=2) < 2:
         return None
-    if not all(tokens):
+    if (characters[ends].reshape(lines, FIELDS) != _ENDS).any():
         return None
-    return [tokens[field :: FIELDS + 1] for field in range(2, FIELDS)]
+    tokens = text.replace("\n", " ").split(" ")
+    return [tokens[field:-1:FIELDS] for field in range(2, FIELDS)]
 
 
 def _rejected(lines: list[bytes], offsets: Integers, reasons: Sequence[Reason | None]) -> list[Rejected]:
