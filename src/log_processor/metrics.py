@@ -18,7 +18,7 @@ _READ = Counter("log_processor_lines_read", "Lines that were read.", ["log"])
 _STORED = Counter("log_processor_lines_stored", "Requests that were stored.", ["log"])
 _REJECTED = Counter("log_processor_lines_rejected", "Lines that are no requests, by why.", ["log", "reason"])
 _BATCH_LINES = Histogram(
-    "log_processor_batch_lines", "Requests of a batch.", buckets=(1, 10, 100, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 100_000)
+    "log_processor_batch_lines", "Requests of a batch.", buckets=(1, 10, 100, 500, 1_000, 2_000, 5_000, 20_000, 100_000)
 )
 WRITE_SECONDS = Histogram(
     "log_processor_write_seconds",

@@ -19,6 +19,8 @@ CELL_BYTES = MIN_LINE_BYTES
 CELLS_A_PART = 10**6
 """As many as a millisecond has nanoseconds."""
 PARTS = 1_000
+_STATUS_FIELDS = [f'",status_code={status}i' for status in range(600)]
+"""What is behind the path, by the status: one from 100 to 599."""
 
 
 def tag(text: str) -> str:
@@ -69,15 +71,13 @@ def request_lines(batch: StoredRequests) -> tuple[bytes, Integers]:
     rows = zip(
         map(texts.__getitem__, heads.tolist()),
         paths,
-        requests.statuses.tolist(),
+        map(_STATUS_FIELDS.__getitem__, requests.statuses.tolist()),
         requests.durations,
         (requests.seconds * _NANOSECONDS + times).tolist(),
         strict=True,
     )
     lines = [
-        f'{head}{path}",status_code={status}i,duration={duration} {time}'
-        if duration
-        else f'{head}{path}",status_code={status}i {time}'
+        f"{head}{path}{status},duration={duration} {time}" if duration else f"{head}{path}{status} {time}"
         for head, path, status, duration, time in rows
     ]
     series_and_time = (np.array(buckets, np.int64)[requests.customers] << _BITS_OF_SECONDS) + requests.seconds
