@@ -76,10 +76,11 @@ class Breakdowns:
 
     def is_full(self) -> bool:
         """Whether no more may wait."""
+        waiting = [*self._closed, *self._open.values()]
         return (
-            sum(one.lines for one in self._open.values()) >= LINES_IN_MEMORY
-            or sum(one.paths for one in self._open.values()) >= PATHS_IN_MEMORY
-            or sum(one.characters for one in self._open.values()) >= NAMES_IN_MEMORY
+            sum(one.lines for one in waiting) >= LINES_IN_MEMORY
+            or sum(one.paths for one in waiting) >= PATHS_IN_MEMORY
+            or sum(one.characters for one in waiting) >= NAMES_IN_MEMORY
         )
 
     def is_due(self, is_idle: bool) -> bool:
