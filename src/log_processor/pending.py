@@ -28,9 +28,9 @@ from storage.breakdowns import (
 )
 from storage.contract import Breakdown, Stretch
 from storage.counts import Kind, Position
+from storage.distinct import appearing
 from storage.line_protocol import CELL_BYTES
 from storage.text import (
-    BINS_A_NUMBER,
     NO_COUNTS,
     Integers,
     add_to_counter,
@@ -200,7 +200,7 @@ class Pending:
     def _parts_of(self, columns: RequestColumns, kind: Kind, names: dict[str, list[str]]) -> Integers:
         """Of each request the customer's place and the part, in one integer. `names`: of the row; those that are new
         are added, in the order in which they came."""
-        customers, of_customers = _appearing(columns.customers)
+        customers, of_customers = appearing(columns.customers)
         own = [self._names[customer] for customer in customers]
         places = {name: place for place, name in enumerate(names)}
         for name in own:
@@ -209,7 +209,7 @@ class Pending:
         if kind == "hours":
             return heads[of_customers] | columns.hours % 24
         span = len(self._templates)
-        together, of_pairs = _appearing(of_customers * span + columns.paths)
+        together, of_pairs = appearing(of_customers * span + columns.paths)
         pairs = [divmod(number, span) for number in together]
         paths = [_place_among(names[own[customer]], self._templates[path]) for customer, path in pairs]
         return (heads[[customer for customer, _ in pairs]] | np.array(paths, np.int64))[of_pairs]
@@ -228,22 +228,6 @@ class Pending:
 def _size(names: dict[str, list[str]]) -> int:
     """How many customers and paths there are: none ever goes."""
     return len(names) + sum(map(len, names.values()))
-
-
-def _appearing(numbers: NDArray[np.signedinteger]) -> tuple[list[int], Integers]:
-    """The different ones of these numbers, in the order in which they came, and of each number its place among them."""
-    size = int(numbers.max()) + 1
-    values: Column | None = None
-    if size > BINS_A_NUMBER * len(numbers):
-        values, numbers = np.unique(numbers, return_inverse=True)
-        size = len(values)
-    firsts = np.full(size, len(numbers))
-    np.minimum.at(firsts, numbers, np.arange(len(numbers)))
-    found = np.flatnonzero(firsts < len(numbers))
-    found = found[firsts[found].argsort()]
-    places = np.empty(size, np.int64)
-    places[found] = np.arange(len(found))
-    return (found if values is None else values[found]).tolist(), places[numbers]
 
 
 def _continued(row: Breakdown) -> Breakdown:

@@ -15,7 +15,8 @@ from log_processor.pending import Pending, RequestColumns
 from request_log.requests import NONE
 from storage.contract import PackedCounts
 from storage.counts import CountsKey, Position
-from storage.text import NO_COUNTS, Integers, add_to_counter, decode_applied, distinct, encode_applied, encode_counters
+from storage.distinct import counts_of
+from storage.text import NO_COUNTS, Integers, add_to_counter, decode_applied, encode_applied, encode_counters
 
 # So many become text at once.
 _ROWS_AT_ONCE = 1_000
@@ -129,7 +130,7 @@ def _counted_values(
     """Each row, in ascending order, and how often it has each value, but for NONE."""
     # NONE is below 0.
     width = np.int64(max(values.max() for _, values in parts)) - NONE + 1
-    pairs, counts = _sums([distinct(rows * width + (values - NONE)) for rows, values in parts])
+    pairs, counts = _sums([counts_of(rows * width + (values - NONE)) for rows, values in parts])
     # What follows is kept for as long as it takes to go through the rows, so it is little.
     values, counts = (pairs % width + NONE).astype(np.int32), counts.astype(np.int32)
     rows = pairs // width

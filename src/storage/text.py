@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from request_log.line import Reason
 from storage.contract import Gap, LedgerRow, PackedCounts, Sighting, Stretch
 from storage.counts import DayCounts, Position
+from storage.distinct import counts_of
 
 Integers = NDArray[np.int64]
 
@@ -24,8 +25,6 @@ _WIDE_OF_LARGEST = 128
 _FEW = 64
 # More are faster counted by themselves first.
 _MANY = 1_000
-# With at most so many bins a number, bins are faster than sorting.
-BINS_A_NUMBER = 4
 _FEW_CHARACTERS = 400
 NO_COUNTS = "H"
 """The text of a counter without counts."""
@@ -125,23 +124,10 @@ def _numbers(text: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return numbers[:half], numbers[half:]
 
 
-def distinct(numbers: Integers) -> tuple[Integers, Integers]:
-    """The different ones of these numbers, ascending, and how often each is there. None is below 0."""
-    largest = int(numbers.max(initial=0))
-    if largest < BINS_A_NUMBER * len(numbers):
-        counts = np.bincount(numbers)
-        values = np.flatnonzero(counts)
-        return values, counts[values]
-    # Half as large they are sorted in half the time.
-    small = numbers.astype(np.int32) if largest < 1 << 31 else numbers
-    values, counts = np.unique(small, return_counts=True)
-    return values.astype(np.int64), counts
-
-
 def count_in(text: str, values: Integers) -> str:
     """The text of a counter in which these values were counted, too: any order, the same may come several times."""
     if len(values) > _MANY:
-        return _added(*counter_arrays(text), *distinct(values))
+        return _added(*counter_arrays(text), *counts_of(values))
     return _added(*counter_arrays(text), values, np.ones_like(values))
 
 

@@ -96,6 +96,8 @@ def test_no_bytes_are_too_odd(data: bytes) -> None:
         ("2026-11-23 16:15:35 cu\x00st /api 200 0.1", Reason.CONTROL_CHARACTER),
         ("2026-11-23 16:15:35 cu\x85st /api 200 0.1", Reason.CONTROL_CHARACTER),
         ("2026-11-23 16:15:35 cu\tst /api 200 0.1", Reason.CONTROL_CHARACTER),
+        ("2026-11-23 16:15:35 cu\x7fst /api 200 0.1", Reason.CONTROL_CHARACTER),
+        ("2026-11-23 16:15:35\x1fcust /api 200 0.1", Reason.CONTROL_CHARACTER),
         ("2026-11-23 16:15:35 cust /a\rb 200 0.1", Reason.CONTROL_CHARACTER),
         (f"2026-11-23 16:15:35 {'ü' * 129} /api 200 0.1", Reason.CUSTOMER),
         (f"2026-11-23 16:15:35 cust /{'p' * 65_536} 200 0.1", Reason.TOO_LONG),

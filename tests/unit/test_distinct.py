@@ -1,0 +1,25 @@
+"""The different ones of many numbers."""
+
+from collections import Counter
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from storage.distinct import appearing, counts_of
+
+# Close together, apart, and beyond 32 bits.
+numbers = st.one_of(*(st.lists(st.integers(0, largest)) for largest in (9, 86_400_000, 1 << 61)))
+
+
+@given(numbers)
+def test_each_is_counted(given: list[int]) -> None:
+    values, counts = counts_of(np.array(given, np.int64))
+    assert list(zip(values.tolist(), counts.tolist(), strict=True)) == sorted(Counter(given).items())
+
+
+@given(numbers)
+def test_each_has_a_place_in_the_order_in_which_they_come(given: list[int]) -> None:
+    values, places = appearing(np.array(given, np.int64))
+    assert values == list(dict.fromkeys(given))
+    assert [values[place] for place in places] == given
