@@ -13,6 +13,7 @@ from urllib.parse import urlencode, urlsplit
 from bench.fresh_stores import FreshStore
 
 CONNECTIONS = 2
+# Of 10,000 it takes a twentieth less, and of 40,000 no more.
 LINES_A_REQUEST = 20_000
 
 
