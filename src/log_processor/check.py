@@ -50,7 +50,7 @@ def _understood(requests: Requests) -> Iterable[str]:
     yield f"  customers  {len(customers):,}: {_most(customers)}"
     if customers[NOT_LOGGED]:
         yield f"             {customers[NOT_LOGGED]:,} lines have none, and count under {NOT_LOGGED}"
-    yield f"  paths      {_most(Counter(requests.to_count().paths))}"
+    yield f"  paths      {_most(Counter(requests.to_count().request_paths()))}"
     yield f"  statuses   {_most(Counter(map(str, requests.statuses.tolist())))}"
     timed = sorted(requests.latencies[requests.latencies != NONE].tolist())
     if timed:

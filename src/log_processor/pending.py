@@ -110,13 +110,14 @@ class Pending:
 
     def take(self, generation: int, requests: Requests, end: Position) -> None:
         """Take in the next requests, with the templates of their paths, through `end`."""
-        customers, paths = self._customers, self._paths
+        customers = self._customers
         known = len(customers)
         own = np.array([customers.setdefault(name, len(customers)) for name in requests.names], np.int32)
+        paths = np.array(list(map(self._paths.__getitem__, requests.path_texts)), np.int32)
         columns = RequestColumns(
             own[requests.customers],
             (requests.seconds // 3600).astype(np.int32),
-            np.fromiter(map(paths.__getitem__, requests.paths), np.int32, len(requests)),
+            paths[requests.paths],
             requests.statuses.astype(np.int16),
             requests.latencies.astype(np.int32),
             requests.offsets + self.place(Position(generation, 0)),

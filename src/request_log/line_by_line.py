@@ -9,7 +9,7 @@ import numpy as np
 from request_log.fields import INVALID, LATENCIES, STATUSES, Cache, is_customer
 from request_log.line import MAX_LINE_BYTES, MIN_LINE_BYTES, SECONDS_A_DAY, Reason
 from request_log.moment import MOMENTS
-from request_log.requests import NONE, Rejected, Requests
+from request_log.requests import NONE, Rejected, Requests, numbered
 
 NOT_LOGGED = "-"
 """Stands for a field that is empty, as in the common log format: so requests without a customer have this one."""
@@ -109,11 +109,13 @@ def _columns(rows: list[Row]) -> Requests:
     if not rows:
         return Requests()
     seconds, milliseconds, customers, paths, statuses, durations, latencies, offsets = zip(*rows, strict=True)
-    places: dict[str, int] = {}
+    names, places = numbered(customers)
+    path_texts, places_of_paths = numbered(paths)
     return Requests(
-        customers=np.array([places.setdefault(customer, len(places)) for customer in customers], np.int64),
-        names=list(places),
-        paths=list(paths),
+        names=names,
+        customers=places,
+        path_texts=path_texts,
+        paths=places_of_paths,
         durations=list(durations),
         statuses=np.array(statuses, np.int64),
         latencies=np.array(latencies, np.int64),

@@ -1,8 +1,9 @@
 """What is read from a log: requests, in columns, and the lines that are none."""
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import compress
+from itertools import accumulate, compress, count
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,10 @@ class Requests:
     """The customers, each once; not a column."""
     customers: Integers = field(default_factory=_none)
     """Their places in `names`."""
-    paths: list[str] = field(default_factory=list)
+    path_texts: list[str] = field(default_factory=list)
+    """The paths, or their templates; not a column."""
+    paths: Integers = field(default_factory=_none)
+    """Their places in `path_texts`."""
     durations: list[str] = field(default_factory=list)
     """Seconds, a plain decimal, as logged; empty where none was."""
     statuses: Integers = field(default_factory=_none)
@@ -56,10 +60,14 @@ class Requests:
         """A column: whose each request is."""
         return [self.names[customer] for customer in self.customers.tolist()]
 
+    def request_paths(self) -> list[str]:
+        """A column: the path of each."""
+        return [self.path_texts[path] for path in self.paths.tolist()]
+
     def to_count(self) -> "Requests":
         """The same without durations as logged and with the templates of the paths: texts take most of the memory, and
         of templates there are few."""
-        return replace(self, paths=list(map(_templates.__getitem__, self.paths)), durations=[])
+        return replace(self, path_texts=list(map(_templates.__getitem__, self.path_texts)), durations=[])
 
     def select(self, selectors: Sequence[bool]) -> "Requests":
         """Those requests whose selector is true."""
@@ -67,7 +75,7 @@ class Requests:
         return replace(
             self,
             customers=self.customers[selected],
-            paths=list(compress(self.paths, selectors)),
+            paths=self.paths[selected],
             durations=list(compress(self.durations, selectors)),
             statuses=self.statuses[selected],
             latencies=self.latencies[selected],
@@ -81,18 +89,34 @@ def joined(parts: Sequence[Requests]) -> Requests:
     """The requests of all these parts of a log."""
     if len(parts) <= 1:
         return parts[0] if parts else Requests()
-    places: dict[str, int] = {}
-    own = [np.array([places.setdefault(name, len(places)) for name in part.names], np.int64) for part in parts]
+    names, customers = _joined([(part.names, part.customers) for part in parts])
+    path_texts, paths = _joined([(part.path_texts, part.paths) for part in parts])
     return Requests(
-        list(places),
-        np.concatenate([places_of_it[part.customers] for places_of_it, part in zip(own, parts, strict=True)]),
-        [path for part in parts for path in part.paths],
+        names,
+        customers,
+        path_texts,
+        paths,
         [duration for part in parts for duration in part.durations],
         *(
             np.concatenate([getattr(part, column) for part in parts])
             for column in ("statuses", "latencies", "seconds", "milliseconds", "offsets")
         ),
     )
+
+
+def _joined(parts: Sequence[tuple[list[str], Integers]]) -> tuple[list[str], Integers]:
+    """The texts of all parts, each once, and the column of their places."""
+    texts, places = numbered([text for of_part, _ in parts for text in of_part])
+    ends = accumulate(len(of_part) for of_part, _ in parts)
+    columns = [places[end - len(of_part) : end][column] for end, (of_part, column) in zip(ends, parts, strict=True)]
+    return texts, np.concatenate(columns)
+
+
+def numbered(texts: Sequence[str]) -> tuple[list[str], Integers]:
+    """The different texts, in the order in which they come, and of each text its place among them."""
+    places: defaultdict[str, int] = defaultdict(count().__next__)
+    numbers = np.fromiter(map(places.__getitem__, texts), np.int64, len(texts))
+    return list(places), numbers
 
 
 @dataclass(frozen=True, slots=True)

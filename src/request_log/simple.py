@@ -6,16 +6,15 @@ before is looked up instead of checked again. Lines that are odd in any way are 
 they cost only themselves.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
-from itertools import compress, count
+from itertools import compress
 from operator import attrgetter
 
 import numpy as np
 
 from request_log.fields import CONTROL, INVALID, LATENCIES, STATUSES, day_of, is_customer
 from request_log.line import MAX_LINE_BYTES, SECONDS_A_DAY, Reason
-from request_log.requests import NONE, Integers, Rejected, Requests
+from request_log.requests import NONE, Integers, Rejected, Requests, numbered
 
 FIELDS = 6
 _ENDS = np.frombuffer(b"     \n", np.uint8)
@@ -45,12 +44,13 @@ def parse(data: bytes, offset: int = 0, oldest_day: int = 0) -> tuple[Requests, 
         return Requests(), rejected
 
     customers, paths, statuses, durations = fields
-    names: defaultdict[str, int] = defaultdict(count().__next__)
-    places = np.fromiter(map(names.__getitem__, customers), np.int64, len(customers))
+    names, places = numbered(customers)
+    path_texts, places_of_paths = numbered(paths)
     requests = Requests(
-        names=list(names),
+        names=names,
         customers=places,
-        paths=paths,
+        path_texts=path_texts,
+        paths=places_of_paths,
         durations=durations,
         statuses=np.fromiter(map(STATUSES.__getitem__, statuses), np.int64, len(statuses)),
         latencies=np.fromiter(map(LATENCIES.__getitem__, durations), np.int64, len(durations)),

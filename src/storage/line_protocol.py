@@ -64,13 +64,13 @@ def request_lines(batch: StoredRequests) -> tuple[bytes, Integers]:
         ]
         exact = requests.milliseconds * _NANOSECONDS // 1_000 + cells % CELLS_A_PART
         times = np.where(has_milliseconds, exact, times)
-    paths = requests.paths
+    paths = requests.path_texts
     together = "".join(paths)
     if "\\" in together or '"' in together:
         paths = list(map(_escaped, paths))
     rows = zip(
         map(texts.__getitem__, heads.tolist()),
-        paths,
+        map(paths.__getitem__, requests.paths.tolist()),
         map(_STATUS_FIELDS.__getitem__, requests.statuses.tolist()),
         requests.durations,
         (requests.seconds * _NANOSECONDS + times).tolist(),

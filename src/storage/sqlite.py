@@ -580,7 +580,11 @@ def _source(connection: sqlite3.Connection, log: str, generation: int) -> int:
 
 def _with_texts_once(requests: Requests) -> Requests:
     """The same, with each text that repeats once in memory."""
-    return replace(requests, paths=list(map(intern, requests.paths)), durations=list(map(intern, requests.durations)))
+    return replace(
+        requests,
+        path_texts=list(map(intern, requests.path_texts)),
+        durations=list(map(intern, requests.durations)),
+    )
 
 
 def _rows(requests: Requests, first_id: int) -> Iterable[tuple[int, int, str, str, int, float | None, int | None]]:
@@ -589,7 +593,7 @@ def _rows(requests: Requests, first_id: int) -> Iterable[tuple[int, int, str, st
         (first_id + requests.offsets).tolist(),
         requests.seconds.tolist(),
         requests.customer_ids(),
-        requests.paths,
+        requests.request_paths(),
         requests.statuses.tolist(),
         map(float, requests.durations)
         if all(requests.durations)

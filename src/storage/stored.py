@@ -54,10 +54,12 @@ class Stored:
         for first in range(0, len(rows), _REQUESTS_A_PART):
             part = rows[first : first + _REQUESTS_A_PART]
             numbers, places = np.unique(part["customer"], return_inverse=True)
+            path_numbers, places_of_paths = np.unique(part["path"], return_inverse=True)
             yield Requests(
                 names=[customers[number] for number in numbers.tolist()],
                 customers=places,
-                paths=[paths[number] for number in part["path"].tolist()],
+                path_texts=[paths[number] for number in path_numbers.tolist()],
+                paths=places_of_paths,
                 statuses=part["status"].astype(np.int64),
                 latencies=part["latency"].astype(np.int64),
                 seconds=part["second"].copy(),

@@ -529,7 +529,9 @@ def test_the_stored_requests_of_a_stretch_are_read_back(open_storage: OpenStorag
 def rows_of(requests: Requests) -> list[tuple[Any, ...]]:
     """The requests, but for their durations as logged."""
     columns = (requests.statuses, requests.latencies, requests.seconds, requests.offsets)
-    return list(zip(requests.customer_ids(), requests.paths, *(column.tolist() for column in columns), strict=True))
+    return list(
+        zip(requests.customer_ids(), requests.request_paths(), *(column.tolist() for column in columns), strict=True)
+    )
 
 
 def line_of(number: int, second: int, fraction: str = "", duration: str = "") -> bytes:

@@ -96,7 +96,7 @@ def test_the_same_seed_repeats_the_same_requests(tmp_path: Path) -> None:
     run(second, LOG_SEED=5, MAX_LOGS_TO_GENERATE=200, LOG_BATCH_SIZE=60, LOG_INTERVAL_SECONDS=0.01, LOG_HISTORY_DAYS=9)
     one, other = requests(first), requests(second)
     assert one.customer_ids() == other.customer_ids()
-    assert one.paths == other.paths
+    assert one.request_paths() == other.request_paths()
     assert one.statuses.tolist() == other.statuses.tolist()
     assert one.durations == other.durations
     assert len(set(one.days)) < len(set(other.days))

@@ -47,8 +47,8 @@ def test_parts_are_read_as_the_whole_is(lines: list[bytes], part_bytes: int) -> 
     assert batch.store() == [len(prepared)]
     assert batch.rejected == rejected
     together = joined([part.requests for part in prepared])
-    assert (together.paths, together.durations) == (whole.paths, whole.durations)
-    assert batch.requests.paths == whole.to_count().paths
+    assert (together.request_paths(), together.durations) == (whole.request_paths(), whole.durations)
+    assert batch.requests.request_paths() == whole.to_count().request_paths()
     for found in (batch.requests, together):
         assert found.customer_ids() == whole.customer_ids()
         for column in ("statuses", "latencies", "seconds", "milliseconds", "offsets"):

@@ -178,7 +178,7 @@ def requests_of(found: Requests) -> list[Request]:
         + (f".{millisecond:03d}" if millisecond != NONE else "")
         for second, millisecond in zip(found.seconds.tolist(), found.milliseconds.tolist(), strict=True)
     ]
-    columns = (found.paths, found.statuses.tolist(), [duration or None for duration in found.durations])
+    columns = (found.request_paths(), found.statuses.tolist(), [duration or None for duration in found.durations])
     return list(zip(times, found.customer_ids(), *columns, strict=True))
 
 
@@ -285,7 +285,7 @@ def test_no_line_is_unaccounted_for_whatever_it_holds(settings: dict[str, str], 
         assert customer.isprintable() or not customer.isascii()
         assert 0 < len(customer.encode()) <= 256
     for path, status, duration, latency in zip(
-        found.paths, found.statuses, found.durations, found.latencies, strict=True
+        found.request_paths(), found.statuses, found.durations, found.latencies, strict=True
     ):
         assert path.encode()
         assert 100 <= status <= 599

@@ -39,7 +39,7 @@ def test_every_line_is_a_request_of_a_known_customer_and_time(
     valid = requests(b"".join(traffic.lines(count, NOW) for count in counts))
     assert len(valid) == sum(counts)
     assert set(valid.customer_ids()) <= {f"cust_{number}" for number in range(1, customers + 1)}
-    assert set(valid.paths) <= set(PATHS)
+    assert set(valid.request_paths()) <= set(PATHS)
     assert set(valid.statuses) <= {*SUCCEEDED, *FAILED}
     assert int(NOW) - history_days * SECONDS_A_DAY <= min(valid.seconds)
     assert max(valid.seconds) <= int(NOW)
@@ -82,7 +82,7 @@ def test_traffic_looks_real() -> None:
     assert rates[95] > 3 * rates[50] > 0
 
     latencies: dict[str, list[int]] = defaultdict(list)
-    for path, latency in zip(valid.paths, valid.latencies, strict=True):
+    for path, latency in zip(valid.request_paths(), valid.latencies, strict=True):
         latencies[path].append(latency)
     for path, (_, median_ms) in PATHS.items():
         assert 0.8 * median_ms <= median(latencies[path]) <= 1.2 * median_ms
@@ -97,7 +97,7 @@ def test_lines_in_bulk_are_those_of_their_requests_one_by_one() -> None:
         f"{datetime.fromtimestamp(second, timezone.utc):%Y-%m-%d %H:%M:%S} {customer} {path} {status}"
         f" {latency / 1000:.3f}\n".encode()
         for second, customer, path, status, latency in zip(
-            valid.seconds, valid.customer_ids(), valid.paths, valid.statuses, valid.latencies, strict=True
+            valid.seconds, valid.customer_ids(), valid.request_paths(), valid.statuses, valid.latencies, strict=True
         )
     ]
     assert data == b"".join(one_by_one)

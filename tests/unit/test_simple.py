@@ -42,7 +42,7 @@ def test_valid_lines_are_read_as_they_were_written(
     assert rejected == []
     customers = found.customer_ids()
     for i, ((time, customer, path, status, duration), _) in enumerate(given):
-        assert (customers[i], found.paths[i]) == (customer, path)
+        assert (customers[i], found.request_paths()[i]) == (customer, path)
         assert (found.statuses[i], found.durations[i]) == (status, duration)
         assert found.seconds[i] == time.replace(tzinfo=timezone.utc).timestamp()
         assert found.days[i] == found.seconds[i] // 86_400
