@@ -203,10 +203,10 @@ class Pending:
         are added, in the order in which they came."""
         customers, of_customers = appearing(columns.customers)
         own = [self._names[customer] for customer in customers]
-        places = {name: place for place, name in enumerate(names)}
         for name in own:
             names.setdefault(name, [])
-        heads = np.array([places.setdefault(name, len(places)) << PART_BITS for name in own], np.int64)
+        places = {name: place for place, name in enumerate(names)}
+        heads = np.array([places[name] << PART_BITS for name in own], np.int64)
         if kind == "hours":
             return heads[of_customers] | columns.hours % 24
         span = len(self._templates)
