@@ -20,7 +20,7 @@ from api.percentiles import write_percentile
 from storage.contract import PackedCounts
 from storage.statistics import Statistics as StoredStatistics
 from storage.statistics import figures, histogram, percentiles
-from storage.tally import Tally, merge, statuses_of, tally_of
+from storage.tally import Tally, merge, statuses_of, tallies_of
 
 
 def range_statistics(customer_id: str | None, dates: DateRange, counts: RangeCounts) -> Statistics:
@@ -32,9 +32,12 @@ def with_percentiles(
     customer_id: str | None, dates: DateRange, days: Mapping[int, PackedCounts], asked: Sequence[int]
 ) -> Statistics:
     """The same, with these percentiles (thousandths)."""
-    tallies = {day: tally_of(days[day]) for day in sorted(days)}
-    daily = [DayStatistics(date=to_date(day), **_figures(tally, asked)) for day, tally in tallies.items()]
-    return _statistics(customer_id, dates, _figures(merge([*tallies.values()]), asked), daily)
+    tallies = list(tallies_of([days[day] for day in sorted(days)]).each())
+    daily = [
+        DayStatistics(date=to_date(day), **_figures(tally, asked))
+        for day, tally in zip(sorted(days), tallies, strict=True)
+    ]
+    return _statistics(customer_id, dates, _figures(merge(tallies), asked), daily)
 
 
 def _statistics(
@@ -71,7 +74,7 @@ def status_codes(customer_id: str | None, dates: DateRange, days: Mapping[int, P
 
 def latencies(customer_id: str | None, dates: DateRange, days: Mapping[int, PackedCounts]) -> Latencies:
     """The distribution of the latencies over the range."""
-    tally = merge(list(map(tally_of, days.values())))
+    tally = merge(list(tallies_of(days.values()).each()))
     return Latencies(
         customer_id=customer_id,
         from_date=dates.from_date,

@@ -13,7 +13,7 @@ from storage.contract import Storage
 from storage.counts import Outcome
 from storage.statistics import figures
 from storage.stored import milliseconds
-from storage.tally import Tally, tally_of, tally_of_requests
+from storage.tally import Tally, tallies_of, tally_of, tally_of_requests
 
 MOST_REQUESTS = 200_000
 """So many are read at most for a series of minutes."""
@@ -57,7 +57,8 @@ class SeriesQuestion(Question):
             return await self._minutes(storage)
         if self.times.interval == "day":
             rows = await storage.packed_days(self.customer_id, days[0], days[-1])
-            return {day * SECONDS["day"]: tally_of(row) for day, row in rows.items()}
+            tallies = tallies_of(rows.values()).each()
+            return {day * SECONDS["day"]: tally for day, tally in zip(rows, tallies, strict=True)}
         broken_down = await storage.breakdowns(self.customer_id, "hours", days[0], days[-1])
         return {
             day * SECONDS["day"] + hour * SECONDS["hour"]: tally

@@ -1,9 +1,8 @@
 """Counts as arrays: what figures are computed from. Ten times as fast as counters where a row has thousands of
 latencies, and a month of rows is merged for each answer."""
 
-from base64 import b64decode
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,12 +10,10 @@ import numpy as np
 from request_log.requests import NONE
 from storage.contract import PackedCounts
 from storage.counts import SUCCESS, DayCounts
-from storage.text import Integers, counter_arrays, decode_counter, encode_arrays, encode_counter
+from storage.distinct import sums_of
+from storage.text import Integers, counter_arrays, counters_arrays, decode_counter, encode_arrays, encode_counter
 
-# The letter of most counters' texts, and the integers in them.
-_PLAIN, _PLAIN_TYPE = "H", "<u2"
-# A latency is at most a day.
-_LATENCY_BITS = 32
+_NO_LATENCIES = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +36,22 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Tallies:
-    """Several tallies, one after the other. The first five have an element a tally."""
+    """Several tallies, one after the other: for very many of them, as what is done for each is little."""
 
     totals: Integers
+    """An element a tally, as the next two."""
     successful: Integers
-    timed: Integers
-    milliseconds: Integers
-    """Those of all its requests together."""
     sizes: Integers
     """How many latencies and counts are its."""
     latencies: Integers
     counts: Integers
+
+    def each(self) -> Iterator[Tally]:
+        """One by one."""
+        ends = self.sizes.cumsum()
+        numbers = (self.totals, self.successful, ends - self.sizes, ends)
+        for total, successful, start, end in zip(*(column.tolist() for column in numbers), strict=True):
+            yield Tally(total, successful, self.latencies[start:end], self.counts[start:end])
 
 
 def tally_of(packed: PackedCounts) -> Tally:
@@ -87,76 +89,59 @@ def tally(counts: DayCounts) -> Tally:
 
 def merge(tallies: Sequence[Tally]) -> Tally:
     """The tally of all of them together."""
-    if not tallies:
-        return tally(DayCounts())
-    latencies = np.concatenate([one.latencies for one in tallies])
-    counts = np.concatenate([one.counts for one in tallies])
+    total, successful, latencies, counts = _joined(tallies)
     order = latencies.argsort(kind="stable")
-    return Tally(
-        sum(one.total for one in tallies), sum(one.successful for one in tallies), latencies[order], counts[order]
-    )
+    return Tally(total, successful, latencies[order], counts[order])
 
 
-def compact(tally: Tally) -> Tally:
-    """The same with each latency once."""
-    return Tally(tally.total, tally.successful, *_compact(tally.latencies, tally.counts))
+def merge_for_good(tallies: Sequence[Tally]) -> Tally:
+    """The same with each latency once: for what is merged with others again."""
+    total, successful, latencies, counts = _joined(tallies)
+    return Tally(total, successful, *sums_of(latencies, counts))
 
 
-def _compact(latencies: Integers, counts: Integers) -> tuple[Integers, Integers]:
-    starts = np.flatnonzero(np.diff(latencies, prepend=-1))
-    return latencies[starts], np.add.reduceat(counts, starts) if len(starts) else counts
+def _joined(tallies: Sequence[Tally]) -> tuple[int, int, Integers, Integers]:
+    latencies = np.concatenate([_NO_LATENCIES, *(one.latencies for one in tallies)])
+    counts = np.concatenate([_NO_LATENCIES, *(one.counts for one in tallies)])
+    return sum(one.total for one in tallies), sum(one.successful for one in tallies), latencies, counts
+
+
+def tallies_of(rows: Collection[PackedCounts]) -> Tallies:
+    """The tally of each of these stored rows."""
+    statuses, requests, sizes = counters_arrays([row.statuses for row in rows])
+    is_success = (statuses >= SUCCESS.start) & (statuses < SUCCESS.stop)
+    totals, successful = sums(requests, sizes), sums(np.where(is_success, requests, 0), sizes)
+    latencies, counts, sizes = counters_arrays([row.latencies for row in rows])
+    return Tallies(totals, successful, sizes, latencies, counts)
 
 
 def merge_each(groups: Sequence[Sequence[PackedCounts]]) -> Tallies:
-    """The tally of each group of rows, none of which is without requests. For very many rows: what is done for each of
-    them is little."""
-    rows = [(group, row) for group, packed in enumerate(groups) for row in packed]
-    of_status, statuses, requests = _flat([(group, row.statuses) for group, row in rows])
-    is_success = (statuses >= SUCCESS.start) & (statuses < SUCCESS.stop)
-    totals = _sums(of_status, requests, len(groups))
-    successful = _sums(of_status, np.where(is_success, requests, 0), len(groups))
-    of_latency, latencies, counts = _flat([(group, row.latencies) for group, row in rows])
-    order = ((of_latency << _LATENCY_BITS) | latencies).argsort()
-    timed = _sums(of_latency, counts, len(groups))
-    milliseconds = _sums(of_latency, latencies * counts, len(groups))
-    sizes = np.bincount(of_latency, minlength=len(groups))
-    return Tallies(totals, successful, timed, milliseconds, sizes, latencies[order], counts[order])
+    """The tally of each group of stored rows; each latency comes once in it."""
+    found = tallies_of([row for rows in groups for row in rows])
+    sizes = np.array([len(rows) for rows in groups], np.int64)
+    of_group = np.arange(len(groups)).repeat(sums(found.sizes, sizes))
+    # Groups and latencies in one integer.
+    a_group = int(found.latencies.max(initial=0)) + 1
+    together, counts = sums_of(of_group * a_group + found.latencies, found.counts)
+    return Tallies(
+        sums(found.totals, sizes),
+        sums(found.successful, sizes),
+        np.bincount(together // a_group, minlength=len(groups)),
+        together % a_group,
+        counts,
+    )
 
 
 def pack_each(tallies: Tallies) -> Iterator[PackedCounts]:
     """Each of them as a row of counts. Of the statuses it has only whether they are those of success."""
-    ends = tallies.sizes.cumsum()
-    numbers = (tallies.totals, tallies.successful, ends - tallies.sizes, ends)
-    for total, successful, start, end in zip(*(column.tolist() for column in numbers), strict=True):
-        statuses = {SUCCESS.start: successful, SUCCESS.stop: total - successful}
-        latencies = encode_arrays(*_compact(tallies.latencies[start:end], tallies.counts[start:end]))
-        yield PackedCounts(encode_counter(statuses), latencies, "")
+    for one in tallies.each():
+        statuses = {SUCCESS.start: one.successful, SUCCESS.stop: one.total - one.successful}
+        yield PackedCounts(encode_counter(statuses), encode_arrays(one.latencies, one.counts), "")
 
 
-def _sums(groups: Integers, values: Integers, size: int) -> Integers:
-    """The sum of the values of each group; exact, as the weights of `bincount` would not be."""
-    sums = np.zeros(size, np.int64)
-    np.add.at(sums, groups, values)
-    return sums
-
-
-def _flat(texts: Sequence[tuple[int, str]]) -> tuple[Integers, Integers, Integers]:
-    """The entries of all these counters, each with its group: group, value, count."""
-    plain = [(group, b64decode(text[1:])) for group, text in texts if text[0] == _PLAIN]
-    numbers = np.frombuffer(b"".join(data for _, data in plain), _PLAIN_TYPE).astype(np.int64)
-    # Each counter has its values first, then as many counts.
-    sizes = np.array([len(data) // 4 for _, data in plain], np.int64)
-    place = np.arange(sizes.sum()) + (sizes.cumsum() - sizes).repeat(sizes)
-    parts = [
-        (
-            np.array([group for group, _ in plain], np.int64).repeat(sizes),
-            numbers[place],
-            numbers[place + sizes.repeat(sizes)],
-        )
-    ]
-    for group, text in texts:
-        if text[0] != _PLAIN:
-            values, counts = counter_arrays(text)
-            parts.append((np.full(len(values), group), values, counts))
-    groups, values, counts = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return groups, values, counts
+def sums(values: Integers, sizes: Integers) -> Integers:
+    """The sum of the first so many of the values, of the next so many, ..."""
+    ends = sizes.cumsum()
+    through = np.append(0, values.cumsum())
+    found: Integers = through[ends] - through[ends - sizes]
+    return found

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from request_log.line import Reason
 from storage.contract import Gap, LedgerRow, PackedCounts, Sighting, Stretch
 from storage.counts import DayCounts, Position
-from storage.distinct import counts_of
+from storage.distinct import counts_of, sums_of
 
 Integers = NDArray[np.int64]
 
@@ -93,12 +93,30 @@ def decode_counter(text: str) -> Counter[int]:
 
 def counter_arrays(text: str) -> tuple[Integers, Integers]:
     """The values of a counter's text, ascending, and their counts."""
-    size, data = text[0], a2b_base64(text[1:])
-    is_wide = size.islower()
-    numbers = np.frombuffer(zlib.decompress(data) if is_wide else data, _TYPES[size.upper()]).astype(np.int64)
+    numbers = _stored_numbers(text).astype(np.int64)
     half = len(numbers) // 2
     values = numbers[:half]
-    return values.cumsum() if is_wide else values, numbers[half:]
+    return values.cumsum() if text[0].islower() else values, numbers[half:]
+
+
+def counters_arrays(texts: Sequence[str]) -> tuple[Integers, Integers, Integers]:
+    """The same of several counters, one behind the other, and how many values each has. Much faster than one by one."""
+    numbers = [_stored_numbers(text) for text in texts]
+    sizes = np.array([len(of_one) // 2 for of_one in numbers], np.int64)
+    ends = sizes.cumsum()
+    together = np.concatenate([np.empty(0, np.int64), *numbers], dtype=np.int64)
+    places = np.arange(len(together) // 2) + (ends - sizes).repeat(sizes)
+    values, counts = together[places], together[places + sizes.repeat(sizes)]
+    is_wide = np.array([text[0].islower() for text in texts], bool)
+    if is_wide.any():
+        sums = np.append(0, values.cumsum())
+        values = np.where(is_wide.repeat(sizes), sums[1:] - sums[ends - sizes].repeat(sizes), values)
+    return values, counts, sizes
+
+
+def _stored_numbers(text: str) -> NDArray[np.unsignedinteger]:
+    size, data = text[0], a2b_base64(text[1:])
+    return np.frombuffer(zlib.decompress(data) if size.islower() else data, _TYPES[size.upper()])
 
 
 def add_to_counter(text: str, more: str) -> str:
@@ -132,13 +150,7 @@ def count_in(text: str, values: Integers) -> str:
 
 
 def _added(values: Integers, counts: Integers, more_values: Integers, more_counts: Integers) -> str:
-    values, counts = np.concatenate((values, more_values)), np.concatenate((counts, more_counts))
-    order = values.argsort()
-    values, counts = values[order], counts[order]
-    is_start = np.ones(len(values), bool)
-    np.not_equal(values[1:], values[:-1], out=is_start[1:])
-    starts = is_start.nonzero()[0]
-    return encode_arrays(values[starts], np.add.reduceat(counts, starts))
+    return encode_arrays(*sums_of(np.concatenate((values, more_values)), np.concatenate((counts, more_counts))))
 
 
 def pack(counts: DayCounts) -> PackedCounts:

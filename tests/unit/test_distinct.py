@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.distinct import appearing, counts_of
+from storage.distinct import appearing, counts_of, sums_of
 
 # Close together, apart, and beyond 32 bits.
 numbers = st.one_of(*(st.lists(st.integers(0, largest)) for largest in (9, 86_400_000, 1 << 61)))
@@ -16,6 +16,16 @@ numbers = st.one_of(*(st.lists(st.integers(0, largest)) for largest in (9, 86_40
 def test_each_is_counted(given: list[int]) -> None:
     values, counts = counts_of(np.array(given, np.int64))
     assert list(zip(values.tolist(), counts.tolist(), strict=True)) == sorted(Counter(given).items())
+
+
+@given(numbers, st.data())
+def test_what_comes_with_each_is_summed(given: list[int], data: st.DataObject) -> None:
+    amounts = data.draw(st.lists(st.integers(1, 1 << 53), min_size=len(given), max_size=len(given)))
+    expected: Counter[int] = Counter()
+    for number, amount in zip(given, amounts, strict=True):
+        expected[number] += amount
+    values, sums = sums_of(np.array(given, np.int64), np.array(amounts, np.int64))
+    assert list(zip(values.tolist(), sums.tolist(), strict=True)) == sorted(expected.items())
 
 
 @given(numbers)

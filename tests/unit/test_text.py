@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.text import add_to_counter, decode_counter, encode_counter, encode_counters
+from storage.text import add_to_counter, counters_arrays, decode_counter, encode_counter, encode_counters
 
 # Of few values and of many, small and large.
 counters = st.one_of(
@@ -26,6 +26,14 @@ def test_many_at_once_are_written_as_each_is(given: list[dict[int, int]]) -> Non
     numbers = np.array([pair for pairs in in_order for pair in pairs], np.int64).reshape(-1, 2)
     texts = encode_counters(numbers[:, 0], numbers[:, 1], np.cumsum([0, *map(len, in_order)]))
     assert texts == list(map(encode_counter, given))
+
+
+@given(st.lists(counters))
+def test_many_at_once_are_read_as_each_is(given: list[dict[int, int]]) -> None:
+    values, counts, sizes = counters_arrays(list(map(encode_counter, given)))
+    pairs = list(zip(values.tolist(), counts.tolist(), strict=True))
+    assert pairs == [pair for counter in given for pair in sorted(counter.items())]
+    assert sizes.tolist() == list(map(len, given))
 
 
 @given(counters, counters)
