@@ -1,9 +1,11 @@
 """Whose counts the latest commits have changed, and of which days, so that only those are read again.
 
 Each commit leaves a row: a run, a number that goes up by one, and what it changed. It is written after the counts and
-before the ledger. Where the outcome of a commit is unknown, another run begins, at 0. A reader keeps the mark (run,
-number) of the last row it has seen. Only where that row and all since then are there does it know what has changed;
-else it reads all anew. So a row that is lost, late or removed costs time, and never hides a change.
+before the ledger. With each processor, and where the outcome of a commit is unknown, another run begins. Its numbers go
+on, or its first row says after which row it came: what that one's run has changed beyond it is not in the ledger, so
+it is read from the log again, and is in this run's rows. A reader keeps the mark (run, number) of the last row it has
+seen. Only where that row and all since then are there does it know what has changed; else it reads all anew. So a row
+that is lost, late or removed costs time, and never hides a change.
 """
 
 import json
@@ -48,15 +50,14 @@ def changes(commits: Sequence[Commit], since: Mark | None) -> Changes:
     if not commits:
         return Changes(None, None)
     first, last = commits[0][:2], commits[-1][:2]
-    later = [_decode_changed(commit.changed) for commit in commits[1:]]
-    is_known = (
-        first == since
-        and all(after.number == before.number + 1 for before, after in pairwise(commits))
-        and None not in later
-    )
-    if not is_known:
+    known: list[_Changed] = []
+    for before, commit in pairwise(commits):
+        changed = _decode_changed(commit.changed)
+        if changed is None or not _follows(before, commit, changed):
+            return Changes(last, None)
+        known.append(changed)
+    if first != since:
         return Changes(last, None)
-    known = [changed for changed in later if changed is not None]
     return Changes(
         last,
         frozenset(customer for changed in known for customer in changed["customers"]),
@@ -64,14 +65,24 @@ def changes(commits: Sequence[Commit], since: Mark | None) -> Changes:
     )
 
 
-def encode_changed(keys: Collection[CountsKey]) -> str:
-    """The customers and the days of these rows of counts, as JSON; `null` where they are too many."""
-    customers = sorted({customer for customer, _ in keys if customer is not None})
-    text = json.dumps({"customers": customers, "days": sorted({day for _, day in keys})}, separators=(",", ":"))
+def encode_changed(keys: Collection[CountsKey], after: Mark | None = None) -> str:
+    """The customers and the days of these rows of counts, as JSON; `null` where they are too many. `after`: the mark of
+    the commit before, where the number does not tell it."""
+    changed: _Changed = {
+        "customers": sorted({customer for customer, _ in keys if customer is not None}),
+        "days": sorted({day for _, day in keys}),
+    }
+    if after is not None:
+        changed["after"] = [*after]
+    text = json.dumps(changed, separators=(",", ":"))
     return text if len(text) <= _MAX_CHARACTERS else "null"
 
 
-class _Changed(TypedDict):
+class _After(TypedDict, total=False):
+    after: list[int]
+
+
+class _Changed(_After):
     customers: list[str]
     days: list[int]
 
@@ -80,3 +91,7 @@ def _decode_changed(text: str) -> _Changed | None:
     """The reverse of `encode_changed`; None where it cannot be told, as by rows of before, which are lists."""
     changed: _Changed | list[str] | None = json.loads(text)
     return changed if isinstance(changed, dict) else None
+
+
+def _follows(before: Commit, commit: Commit, changed: _Changed) -> bool:
+    return commit.number == before.number + 1 or changed.get("after") == [before.run, before.number]

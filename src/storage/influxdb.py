@@ -123,7 +123,10 @@ class InfluxStorage(Storage):
         self._claimed = _NO_SLOT
         """The latest slot that this processor has claimed."""
         self._commits = 0
+        """Those of this slot."""
         self._commits_removed = 0
+        self._commit_before: Mark | None = None
+        """The last one of lower slots."""
         self._holder = str(Holder.this_process())
         self._beating: threading.Thread | None = None
         self._closed = threading.Event()
@@ -242,7 +245,8 @@ class InfluxStorage(Storage):
             self._write(lines[:of_all])
             self._write_at_once(lines[of_all:])
             if counts:
-                self._write([commit_line(Commit(slot, self._commits, encode_changed(counts)))])
+                after = None if self._commits else self._commit_before
+                self._write([commit_line(Commit(slot, self._commits, encode_changed(counts, after)))])
                 self._commits += 1
             self._write([ended_generation_line(ended) for row in ledger for ended in row.ended])
             self._write([ledger_line(row, slot) for row in ledger])
@@ -311,11 +315,13 @@ class InfluxStorage(Storage):
             self._remove_lower_slots(*self._removable.pop())
 
     def _remove_old_commits(self) -> None:
-        """Remove those of lower slots, and of this one all but the latest."""
+        """Remove all but the latest of this slot, and those of the one before until this one has as many."""
         if self._slot is None or self._commits - self._commits_removed <= _COMMITS_KEPT:
             return
-        last = _AFTER_ALL_LINES + self._slot + max(0, self._commits - _COMMITS_KEPT) - 1
-        self._delete('_measurement="commits"', _AFTER_ALL_LINES, last)
+        kept = self._slot + self._commits - _COMMITS_KEPT
+        if self._commits < _COMMITS_KEPT and self._commit_before is not None:
+            kept = self._commit_before[0]
+        self._delete('_measurement="commits"', _AFTER_ALL_LINES, _AFTER_ALL_LINES + kept - 1)
         self._commits_removed = self._commits
 
     def _remove_lower_slots(self, place: "_Place", slot: int) -> None:
@@ -364,7 +370,8 @@ class InfluxStorage(Storage):
         """
         # The commits of a slot lie after it, one by one; those of this one lie after all of them.
         for row in self._ask(_LATEST_COMMIT, {}):
-            latest = max(latest, row["time"] - _AFTER_ALL_LINES)
+            self._commit_before = _commit(row["row"])[:2]
+            latest = max(latest, sum(self._commit_before))
         now = int((time.time() - _SLOTS_BEGIN) * _SLOTS_A_SECOND)
         slot = max(latest // _SLOT_STEP + 1, now) * _SLOT_STEP + random.randrange(_SLOT_STEP)
         self._write([slot_line(slot, self._holder), holder_line(self._holder, time.time_ns())])

@@ -302,18 +302,25 @@ def test_the_store_tells_whose_counts_were_changed_since(open_storage: OpenStora
     assert ask_changes(open_storage(), third) == Changes(everybody, None)
 
 
-def test_a_mark_of_an_earlier_processor_hides_no_change(open_storage: OpenStorage) -> None:
+def test_the_store_tells_what_was_changed_since_an_earlier_processor(open_storage: OpenStorage) -> None:
     marks: list[Mark] = []
-    for customer in "abc":
+    for n, customer in enumerate("abcd"):
         writing = open_storage()
         writing.begin()
-        commit_counts(writing, {(customer, TODAY): counts({200: 1}, {1: 1})}, [ledger()])
+        commit_counts(writing, {(customer, TODAY - n): counts({200: 1}, {1: 1})}, [ledger()])
+        commit_counts(writing, {("often", TODAY - n): counts({200: 1}, {1: 1})}, [ledger()])
         writing.report([])
         writing.close()
-        told = [ask_changes(open_storage(), mark).customers for mark in marks]
-        assert all(customers is None or customer in customers for customers in told)
         last = ask_changes(open_storage(), None).mark
         assert last is not None
+        # Of the latest but one each store knows it.
+        for mark in marks[-1:]:
+            assert ask_changes(open_storage(), mark) == Changes(
+                last, frozenset({customer, "often"}), frozenset({TODAY - n})
+            )
+        for n_then, mark in enumerate(marks):
+            told = ask_changes(open_storage(), mark).customers
+            assert told is None or told == {*"abcd"[n_then + 1 : n + 1], "often"}
         marks.append(last)
 
 
