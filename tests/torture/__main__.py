@@ -1,6 +1,7 @@
-"""`python -m torture`: kills the processor at random, again and again; then compares the store with the log.
+"""`python -m torture`: kills the processor at random, again and again; then compares the store with the log, and the
+answers of an api that was asked all along.
 
-From the project's folder, with PYTHONPATH=src:tests. Exit status 0 if the store equals the log.
+From the project's folder, with PYTHONPATH=src:tests. Exit status 0 if the store and an api equal the log.
 """
 
 import argparse

@@ -1,17 +1,19 @@
-"""Tortures the processor, then compares the store with the log."""
+"""Tortures the processor, then compares the store with the log, and with it an api that was asked all along."""
 
 import random
 import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+import oracle
 from storage.counts import Position
+from torture.asked_api import asked_api
 from torture.log import TortureLog
-from torture.truth import Truth, truth_of
+from torture.truth import FiguresKey, Truth, truth_of
 from torture.victim import Victim
 
 STARTING_SECONDS = 1.5
@@ -57,13 +59,16 @@ class Report:
         if len(self.differences) > len(shown):
             shown = [*shown, f"... and {len(self.differences) - len(shown)} more"]
         return "\n".join(
-            [*(f"{name + ':':12}{value}" for name, value in rows), *(shown or ["The store equals the log."])]
+            [
+                *(f"{name + ':':12}{value}" for name, value in rows),
+                *(shown or ["The store equals the log, and so do the answers of an api."]),
+            ]
         )
 
 
 def torture(victim: Victim, kills: int, rate: int, dated: bool, seed: int, progress: Callable[[str], None]) -> Report:
     """Kill the processor `kills` times by SIGKILL, and now and then by SIGTERM, while a log grows by `rate` lines a
-    second; then compare."""
+    second, and an api is asked; then compare."""
     report = Report()
     stop = threading.Event()
 
@@ -72,17 +77,21 @@ def torture(victim: Victim, kills: int, rate: int, dated: bool, seed: int, progr
         return row.position if row and row.read else None
 
     log = TortureLog(victim.pipeline.log, rate, dated, read, random.Random(seed))
-    with ThreadPoolExecutor(1) as executor:
-        writing = executor.submit(log.write_until, stop)
-        try:
-            _kill(victim, kills, report, random.Random(seed + 1), writing, progress)
-        finally:
-            stop.set()
-    writing.result()
-    _finish(victim, log, report)
+    with asked_api(victim.pipeline.log.parent, victim.store_environment) as api:
+        with ThreadPoolExecutor(1) as executor:
+            writing = executor.submit(log.write_until, stop)
+            try:
+                _kill(victim, kills, report, random.Random(seed + 1), writing, progress)
+            finally:
+                stop.set()
+        writing.result()
+        _finish(victim, log, report)
+        answers = api.answers()
     report.rotations = log.rotations
     report.faults = victim.faults()
-    _compare(victim, truth_of(log.files()), report)
+    truth = truth_of(log.files())
+    _compare(victim, truth, report)
+    _compare_figures("the api", answers, truth, report)
     return report
 
 
@@ -148,12 +157,10 @@ def _compare(victim: Victim, truth: Truth, report: Report) -> None:
     differ = report.differences.append
 
     stored = victim.pipeline.stored()
-    for key in sorted(stored.keys() | truth.figures.keys(), key=str):
-        ours, theirs = stored.get(key), truth.figures.get(key)
-        if ours != theirs:
-            differ(f"{key[0] or 'all customers'} on {key[1]}: {ours} in the store, {theirs} in the log")
+    _compare_figures("the store", stored, truth, report)
+    for key in stored.keys() | truth.figures.keys():
         if key[0] is None:
-            excess = (ours[0] if ours else 0) - (theirs[0] if theirs else 0)
+            excess = sum(times * found[key][0] for times, found in ((1, stored), (-1, truth.figures)) if key in found)
             report.lost += max(0, -excess)
             report.doubled += max(0, excess)
 
@@ -181,6 +188,14 @@ def _compare(victim: Victim, truth: Truth, report: Report) -> None:
         differ(f"dead letter too many: {letter}")
     for letter in sorted((expected - kept).elements()):
         differ(f"dead letter missing: {letter}")
+
+
+def _compare_figures(where: str, ours: Mapping[FiguresKey, oracle.Figures], truth: Truth, report: Report) -> None:
+    for key in sorted(ours.keys() | truth.figures.keys(), key=str):
+        found, expected = ours.get(key), truth.figures.get(key)
+        if found != expected:
+            who = key[0] or "all customers"
+            report.differences.append(f"{who} on {key[1]}: {found} in {where}, {expected} in the log")
 
 
 def _listed(counts: Counter[str]) -> str:

@@ -18,6 +18,10 @@ LONGEST_LINE = 65_536
 KEPT_OF_LONG_LINE = 1_024
 
 
+FiguresKey = tuple[str | None, str]
+"""Whose figures, or those of all together, and of which day."""
+
+
 class DeadLetter(NamedTuple):
     """A rejected line as it has to be kept."""
 
@@ -33,7 +37,7 @@ class DeadLetter(NamedTuple):
 class Truth:
     """What has to be in the store."""
 
-    figures: dict[tuple[str | None, str], oracle.Figures]
+    figures: dict[FiguresKey, oracle.Figures]
     breakdowns: dict[tuple[str, str, str | int], oracle.Figures] = field(default_factory=dict)
     read: int = 0
     stored: int = 0

@@ -30,8 +30,10 @@ STORE_ANSWERS_SECONDS = 10.0
 class Victim(ABC):
     """The processor's pipeline, and what is done to its store."""
 
-    def __init__(self, pipeline: Pipeline) -> None:
+    def __init__(self, pipeline: Pipeline, store: Store) -> None:
         self.pipeline = pipeline
+        self.store_environment = store.environment
+        """Names its store to those who ask."""
         self._said_before = 0
 
     def start(self) -> None:
@@ -109,9 +111,9 @@ class Victim(ABC):
 class SqliteVictim(Victim):
     """It has no network that could fail."""
 
-    def __init__(self, pipeline: Pipeline, path: Path) -> None:
-        super().__init__(pipeline)
-        self._path = path
+    def __init__(self, pipeline: Pipeline, store: Store) -> None:
+        super().__init__(pipeline, store)
+        self._path = Path(store.environment["SQLITE_PATH"])
 
     def until_commit(self, seconds: float) -> None:
         wal = self._path.with_name(f"{self._path.name}-wal")
@@ -141,10 +143,10 @@ class SqliteVictim(Victim):
 class InfluxVictim(Victim):
     """Between it and the real server is a proxy that fails at random."""
 
-    def __init__(self, pipeline: Pipeline, server: InfluxServer, bucket: str, proxy: FaultyProxy, seed: int) -> None:
-        super().__init__(pipeline)
+    def __init__(self, pipeline: Pipeline, store: Store, server: InfluxServer, proxy: FaultyProxy, seed: int) -> None:
+        super().__init__(pipeline, store)
         self._server = server
-        self._bucket = bucket
+        self._bucket = store.environment["INFLUXDB_BUCKET"]
         self._proxy = proxy
         self._commit = threading.Event()
         self._pick = random.Random(seed)
@@ -202,7 +204,7 @@ class InfluxVictim(Victim):
 def sqlite_victim(folder: Path, settings: dict[str, str]) -> Iterator[Victim]:
     """On a fresh SQLite store in the folder."""
     with sqlite_store(folder) as store, _pipeline(folder, store, settings) as pipeline:
-        yield SqliteVictim(pipeline, Path(store.environment["SQLITE_PATH"]))
+        yield SqliteVictim(pipeline, store)
 
 
 @contextmanager
@@ -215,7 +217,7 @@ def influxdb_victim(folder: Path, settings: dict[str, str], server: InfluxServer
         # A second: so that it gives up what is held before it is killed, now and then.
         _pipeline(folder, store, {**settings, "INFLUXDB_URL": proxy.url, "INFLUXDB_TIMEOUT_SECONDS": "1"}) as pipeline,
     ):
-        yield InfluxVictim(pipeline, server, store.environment["INFLUXDB_BUCKET"], proxy, seed)
+        yield InfluxVictim(pipeline, store, server, proxy, seed)
 
 
 @contextmanager
