@@ -7,6 +7,7 @@ from collections import Counter
 from functools import partial
 from typing import Any, get_args
 
+from api.dates import to_date
 from api.paging import Sort
 from bench.asking import ALL_DAYS, Client, api, customer_path
 from bench.catching_up import filled_store
@@ -37,12 +38,12 @@ def measure(run: Run) -> Results:
         write_at_random(log, lines, ASKED_CUSTOMERS, KEPT_DAYS)
         for kind in run.stores:
             with filled_store(run, kind, log, lines) as fresh:
-                first, again = _customers(fresh, lines, run.sizes.repetitions)
-            result = _first_and_repeated(first, again)
+                first, other, again = _customers(fresh, lines, run.sizes.repetitions)
+            result = f"{_first_and_repeated(first, again)}; over other days first {p50_p99(other)}"
             settings = "filled by the processor"
             what = "GET /customers/{id}/stats"
             results.rows.append(Row(what, kind, result, lines, ASKED_CUSTOMERS, KEPT_DAYS, settings))
-            for when, seconds in (("first", first), ("repeated", again)):
+            for when, seconds in (("first", first), ("other days", other), ("repeated", again)):
                 bars[f"{kind}, {lines:,} lines, {when}"] = [1000 * value for value in seconds]
         log.unlink()
     for kind in run.stores:
@@ -55,15 +56,18 @@ def measure(run: Run) -> Results:
     return results
 
 
-def _customers(fresh: FreshStore, lines: int, repetitions: int) -> tuple[list[float], list[float]]:
+def _customers(fresh: FreshStore, lines: int, repetitions: int) -> tuple[list[float], list[float], list[float]]:
+    """First questions, over all days, which are made ready, and over some that are not; and the first ones again."""
     paths = [customer_path(f"cust_{number}") for number in range(1, ASKED_CUSTOMERS + 1)]
+    some_days = f"from_date={to_date(int(time.time()) // SECONDS_A_DAY - KEPT_DAYS + 2)}"
     with api(fresh) as client:
         first = [client.seconds(path) for path in paths]
+        other = [client.seconds(path.replace(ALL_DAYS, some_days)) for path in paths]
         again = [client.seconds(path) for _ in range(repetitions) for path in paths]
         total = json.loads(client.ask(f"/customers/stats?{ALL_DAYS}")[1])["total_requests"]
     if total != lines:
         raise RuntimeError(f"{lines:,} lines, but the api counts {total:,}")
-    return first, again
+    return first, other, again
 
 
 def _lists(fresh: FreshStore, kind: str, run: Run, lines: int) -> list[Row]:

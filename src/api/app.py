@@ -20,7 +20,7 @@ from api.page import serve_page
 from api.request_id import HEADER, RequestIds
 from api.routes import router
 from api.security_headers import SecurityHeaders
-from api.warming import keep_list_ready
+from api.warming import keep_ready
 from storage.contract import Storage
 
 # What a page of another origin may read of an answer, beside its body.
@@ -33,7 +33,7 @@ def build_app(storage: Storage, retention_days: int, cors_origins: Sequence[str]
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        warming = asyncio.create_task(keep_list_ready(app.state.answers, retention_days))
+        warming = asyncio.create_task(keep_ready(app.state.answers, retention_days))
         yield
         warming.cancel()
         await storage.aclose()

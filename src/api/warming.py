@@ -1,6 +1,7 @@
-"""Makes the figures for the list of customers before anyone asks, for with many customers that takes seconds: when the
-api begins, before each midnight, when the range becomes another one, and when it cannot be told what has changed. The
-store tells that of the latest commits only, so it is looked at while nobody asks, too."""
+"""Makes ready what takes long before anyone asks: the figures for the list of customers, which with many of them take
+seconds, and the counts of those with the most requests. When the api begins, before each midnight, when the range
+becomes another one, and when it cannot be told what has changed. The store tells that of the latest commits only, so it
+is looked at while nobody asks, too."""
 
 import asyncio
 import time
@@ -17,7 +18,7 @@ LOOK_SECONDS = 10.0
 log = logger(__name__)
 
 
-async def keep_list_ready(answers: Answers, retention_days: int) -> None:
+async def keep_ready(answers: Answers, retention_days: int) -> None:
     """Runs until it is cancelled."""
     ready = None
     while True:
@@ -27,7 +28,7 @@ async def keep_list_ready(answers: Answers, retention_days: int) -> None:
             await answers.progress()
             if (today, answers.lost) != ready:
                 ready = today, answers.lost
-                customers = await answers.make_list(date_range(None, None, today, retention_days))
+                customers = await answers.make_ready(date_range(None, None, today, retention_days))
                 log.info("list_ready", customers=customers, seconds=round(time.monotonic() - began, 3))
         except StorageError as error:
             ready = None

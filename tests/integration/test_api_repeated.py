@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from api.app import build_app
-from api.dates import to_date
+from api.dates import date_range, to_date
 from faulty_proxy import FaultyProxy, Request, faulty_proxy
 from influxd import InfluxServer
 from lines import valid_lines
@@ -315,6 +315,29 @@ def test_the_rows_that_the_list_was_made_of_answer_for_its_customers_until_they_
                 assert requests_in(await client.get("/customers/e/stats")) == 2
                 assert requests_in(await client.get("/customers/f/stats")) == 1
                 assert asked == [(["a"], 1), (["e"], 1)]
+
+        asyncio.run(ask())
+
+
+def test_the_counts_of_those_with_the_most_requests_are_made_ready(
+    influxd: InfluxServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.answering._CUSTOMERS_READY", 2)
+    # So that first questions about the others ask the store.
+    monkeypatch.setattr("api.listed_rows._BYTES_KEPT", 0)
+    with customers_asked_for(influxd) as (writing, open_storage, asked):
+        commit(writing, 2, "dg")
+
+        async def ask() -> None:
+            app = build_app(open_storage(), 45)
+            async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api") as client:
+                await app.state.answers.progress()
+                assert await app.state.answers.make_ready(date_range(None, None, to_date(TODAY), 45)) == 8
+                asked.clear()
+                for customer, requests in (("d", 2), ("g", 2), ("a", 1)):
+                    assert requests_in(await client.get(f"/customers/{customer}/stats")) == requests
+                assert asked == [(["a"], 46)]
+            await app.state.storage.aclose()
 
         asyncio.run(ask())
 
