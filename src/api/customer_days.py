@@ -1,7 +1,6 @@
 """The counts of single customers over ranges of days, kept: after a commit only the days that it changed are read
 again."""
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,8 +18,6 @@ from storage.tally import Tally, merge, merge_for_good, tallies_of
 # Some hundred kilobytes each at most.
 _RANGES_KEPT = 1_000
 _CUSTOMERS_AT_ONCE = 200
-# Those who waited for the same rows make their answers in turns: else the first one is sent when the last one is made.
-_ANSWERS_A_TURN = 8
 
 _NOTHING = merge([])
 
@@ -69,11 +66,8 @@ class CustomerDays:
             if one.changed(self._recent) is None:
                 await self._read_all(one)
             else:
-                turn = len(self._waiting) // _ANSWERS_A_TURN
                 self._waiting.add(one)
                 await self._until_read_again()
-                for _ in range(turn):
-                    await asyncio.sleep(0)
         return one.counts
 
     def _range(self, customer: str | None, days: range) -> "_Range":

@@ -14,6 +14,8 @@ from storage.tally import merge_each, pack_each
 
 _RANGES_KEPT = 4
 _CUSTOMERS_AT_ONCE = 20
+# Of few days.
+_CUSTOMERS_AGAIN_AT_ONCE = 100
 # Of a range.
 _CHARACTERS_OF_RESTS = 32 << 20
 
@@ -82,7 +84,7 @@ class _Range:
     async def _read(self, customers: Sequence[str], look: int) -> _Figures:
         """The figures of these customers, by reading all their counts after this look."""
         figures: dict[str, Statistics] = {}
-        async for rows in self._rows(customers, self._days):
+        async for rows in self._rows(customers, self._days, _CUSTOMERS_AT_ONCE):
             self._listed.keep(self._days, look, rows)
             rests, new = await asyncio.to_thread(_rests_and_figures_of, rows, likely_to_change(self._days))
             figures.update(new)
@@ -96,16 +98,14 @@ class _Range:
     async def _read_again(self, customers: Sequence[str]) -> _Figures:
         """The figures of customers whose rests are kept."""
         figures: dict[str, Statistics] = {}
-        async for rows in self._rows(customers, likely_to_change(self._days)):
+        async for rows in self._rows(customers, likely_to_change(self._days), _CUSTOMERS_AGAIN_AT_ONCE):
             groups = {customer: [*self._rests[customer], *days.values()] for customer, days in rows.items()}
             figures.update(await asyncio.to_thread(_figures_of, groups))
         return figures
 
-    async def _rows(self, customers: Sequence[str], days: range) -> AsyncIterator[_Rows]:
-        """The rows of these customers, some at a time; the next ones are asked for while these are worked on."""
-        parts = [
-            customers[first : first + _CUSTOMERS_AT_ONCE] for first in range(0, len(customers), _CUSTOMERS_AT_ONCE)
-        ]
+    async def _rows(self, customers: Sequence[str], days: range, at_once: int) -> AsyncIterator[_Rows]:
+        """The rows of these customers, so many at a time; the next ones are asked for while these are worked on."""
+        parts = [customers[first : first + at_once] for first in range(0, len(customers), at_once)]
 
         def ask(part: Sequence[str]) -> "asyncio.Task[dict[str, dict[int, PackedCounts]]]":
             return asyncio.create_task(self._storage.packed_customers(part, days[0], days[-1]))

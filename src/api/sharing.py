@@ -3,7 +3,8 @@
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Hashable, Sized
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sized
+from itertools import filterfalse
 from typing import Generic, TypeVar
 
 Result = TypeVar("Result")
@@ -20,28 +21,35 @@ class SharedQuestion(Generic[Result]):
     one took: meanwhile those are answered, and more come to share it.
     """
 
-    def __init__(self, ask: Callable[[], Coroutine[None, None, Result]]) -> None:
+    def __init__(self, ask: Callable[[], Awaitable[Result]]) -> None:
         self._ask = ask
-        self._under_way: asyncio.Task[Result] | None = None
-        self._next: asyncio.Task[Result] | None = None
-        self._took = 0.0
+        self._waiting: list[asyncio.Future[Result]] = []
+        self._asking: asyncio.Task[None] | None = None
 
     async def __call__(self) -> Result:
-        if self._next is None:
-            self._next = asyncio.create_task(self._ask_after(self._under_way))
-        # One who leaves does not take the answer from the others.
-        return await asyncio.shield(self._next)
+        answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._waiting.append(answer)
+        if self._asking is None:
+            self._asking = asyncio.create_task(self._ask_for_all())
+        return await answer
 
-    async def _ask_after(self, before: "asyncio.Task[Result] | None") -> Result:
-        if before is not None and not before.done():
-            await asyncio.wait([before])
-            await asyncio.sleep(self._took)
-        self._under_way, self._next = self._next, None
-        began = time.monotonic()
-        try:
-            return await self._ask()
-        finally:
-            self._took = min(time.monotonic() - began, _LONGEST_PAUSE_SECONDS)
+    async def _ask_for_all(self) -> None:
+        while self._waiting:
+            waiting, self._waiting = self._waiting, []
+            began = time.monotonic()
+            asked = asyncio.ensure_future(self._ask())
+            await asyncio.wait([asked])
+            took = time.monotonic() - began
+            error = asked.exception()
+            # Without those who have left.
+            for answer in filterfalse(asyncio.Future.done, waiting):
+                if error is not None:
+                    answer.set_exception(error)
+                else:
+                    answer.set_result(asked.result())
+            if self._waiting:
+                await asyncio.sleep(min(took, _LONGEST_PAUSE_SECONDS))
+        self._asking = None
 
 
 class Built(Generic[Value]):
