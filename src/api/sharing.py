@@ -29,7 +29,7 @@ class SharedQuestion(Generic[Result]):
     async def __call__(self) -> Result:
         answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append(answer)
-        if self._asking is None:
+        if self._asking is None or self._asking.done():
             self._asking = asyncio.create_task(self._ask_for_all())
         return await answer
 
@@ -49,7 +49,6 @@ class SharedQuestion(Generic[Result]):
                     answer.set_result(asked.result())
             if self._waiting:
                 await asyncio.sleep(min(took, _LONGEST_PAUSE_SECONDS))
-        self._asking = None
 
 
 class Built(Generic[Value]):
