@@ -102,7 +102,7 @@ class Answers:
         whoever asks for them later; how many customers."""
         figures = await self._sources.figures.over(dates.days)
         for customer in nlargest(_CUSTOMERS_READY, figures, key=lambda customer: figures[customer].total_requests):
-            await self._sources.days.over(customer, dates.days)
+            await self._sources.days.make_ready(customer, dates.days)
             # Whoever asks meanwhile need not wait for all of them.
             await asyncio.sleep(0)
         return len(figures)

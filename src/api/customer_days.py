@@ -61,14 +61,21 @@ class CustomerDays:
             return RangeCounts()
         one = self._range(customer, days)
         one.asked = self._recent.number
-        latest = self._recent.latest(customer)
+        await self._renew(one)
+        return one.counts
+
+    async def make_ready(self, customer: str, days: range) -> None:
+        """Read the counts of a customer over these days, for whoever asks for them later."""
+        await self._renew(self._range(customer, days))
+
+    async def _renew(self, one: "_Range") -> None:
+        latest = self._recent.latest(one.customer)
         while one.look < latest:
             if one.changed(self._recent) is None:
                 await self._read_all(one)
             else:
                 self._waiting.add(one)
                 await self._until_read_again()
-        return one.counts
 
     def _range(self, customer: str | None, days: range) -> "_Range":
         key = customer, days
