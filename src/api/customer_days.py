@@ -157,7 +157,7 @@ class _Range:
         apart = likely_to_change(self.days)
         self.counts = RangeCounts(
             {day: figures for day, (_, figures) in counts.items()},
-            {day: counts[day][0] if day in counts else _NOTHING for day in apart},
+            {day: counts[day][0].copy() if day in counts else _NOTHING for day in apart},
             merge_for_good([tally for day, (tally, _) in counts.items() if day not in apart]),
         )
 
@@ -170,7 +170,8 @@ class _Range:
         daily = {**kept.daily, **{day: figures for day, (_, figures) in read.items()}}
         if len(daily) > len(kept.daily):
             daily = dict(sorted(daily.items()))
-        self.counts = RangeCounts(daily, {**kept.apart, **{day: tally for day, (tally, _) in read.items()}}, kept.rest)
+        apart = {**kept.apart, **{day: tally.copy() for day, (tally, _) in read.items()}}
+        self.counts = RangeCounts(daily, apart, kept.rest)
 
 
 def _counts_of(rows: Sequence[tuple[int, PackedCounts]]) -> Iterator[_CountsOfDay]:

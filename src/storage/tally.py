@@ -33,6 +33,10 @@ class Tally:
         """How many requests have a latency."""
         return int(self.counts.sum())
 
+    def copy(self) -> "Tally":
+        """The same, to be kept: one of several holds the memory of all of them."""
+        return Tally(self.total, self.successful, self.latencies.copy(), self.counts.copy())
+
 
 @dataclass(frozen=True, slots=True)
 class Tallies:

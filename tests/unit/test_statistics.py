@@ -47,6 +47,13 @@ def test_days_add_up_as_they_are_stored(days: list[list[tuple[int, int | None]]]
     assert figures(together) == statistics(counts_of([request for day in days for request in day]))
 
 
+def test_one_of_several_that_is_kept_does_not_hold_the_memory_of_all() -> None:
+    row = pack(counts_of([(200, ms) for ms in range(1_000)]))
+    one = next(tallies_of([row, row]).each()).copy()
+    assert one.latencies.base is None
+    assert one.counts.base is None
+
+
 @given(st.lists(st.lists(requests, min_size=1, max_size=3), min_size=1, max_size=4))
 def test_many_are_figured_at_once_as_one_by_one(customers: list[list[list[tuple[int, int | None]]]]) -> None:
     rows = [[pack(counts_of(day)) for day in days] for days in customers]
