@@ -58,11 +58,12 @@ def measure(run: Run) -> Results:
 
 def _customers(fresh: FreshStore, lines: int, repetitions: int) -> tuple[list[float], list[float], list[float]]:
     """First questions, over all days, which are made ready, and over some that are not; and the first ones again."""
-    paths = [customer_path(f"cust_{number}") for number in range(1, ASKED_CUSTOMERS + 1)]
+    customers = [f"cust_{number}" for number in range(1, ASKED_CUSTOMERS + 1)]
+    paths = list(map(customer_path, customers))
     some_days = f"from_date={to_date(int(time.time()) // SECONDS_A_DAY - KEPT_DAYS + 2)}"
     with api(fresh) as client:
         first = [client.seconds(path) for path in paths]
-        other = [client.seconds(path.replace(ALL_DAYS, some_days)) for path in paths]
+        other = [client.seconds(customer_path(customer, some_days)) for customer in customers]
         again = [client.seconds(path) for _ in range(repetitions) for path in paths]
         total = json.loads(client.ask(f"/customers/stats?{ALL_DAYS}")[1])["total_requests"]
     if total != lines:

@@ -52,6 +52,6 @@ def api(fresh: FreshStore) -> Iterator[Client]:
         yield client
 
 
-def customer_path(customer: str) -> str:
-    """The question for all days of a customer."""
-    return f"/customers/{quote(customer, safe='')}/stats?{ALL_DAYS}"
+def customer_path(customer: str, days: str = ALL_DAYS) -> str:
+    """The question for these days of a customer."""
+    return f"/customers/{quote(customer, safe='')}/stats?{days}"

@@ -32,10 +32,10 @@ def with_percentiles(
     customer_id: str | None, dates: DateRange, days: Mapping[int, PackedCounts], asked: Sequence[int]
 ) -> Statistics:
     """The same, with these percentiles (thousandths)."""
-    tallies = list(tallies_of([days[day] for day in sorted(days)]).each())
+    in_order = dict(sorted(days.items()))
+    tallies = list(tallies_of(in_order.values()).each())
     daily = [
-        DayStatistics(date=to_date(day), **_figures(tally, asked))
-        for day, tally in zip(sorted(days), tallies, strict=True)
+        DayStatistics(date=to_date(day), **_figures(tally, asked)) for day, tally in zip(in_order, tallies, strict=True)
     ]
     return _statistics(customer_id, dates, _figures(merge(tallies), asked), daily)
 

@@ -2,7 +2,7 @@
 again."""
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice, takewhile
 
@@ -153,7 +153,8 @@ class _Range:
         if look <= self.look:
             return
         self.look = look
-        counts = dict(zip(sorted(rows), _counts_of(sorted(rows.items())), strict=True))
+        in_order = dict(sorted(rows.items()))
+        counts = dict(zip(in_order, _counts_of(in_order.items()), strict=True))
         apart = likely_to_change(self.days)
         self.counts = RangeCounts(
             {day: figures for day, (_, figures) in counts.items()},
@@ -174,7 +175,7 @@ class _Range:
         self.counts = RangeCounts(daily, apart, kept.rest)
 
 
-def _counts_of(rows: Sequence[tuple[int, PackedCounts]]) -> Iterator[_CountsOfDay]:
+def _counts_of(rows: Collection[tuple[int, PackedCounts]]) -> Iterator[_CountsOfDay]:
     """The counts of each of these rows, which come with their days; together, as that takes a fraction of the time."""
     tallies = tallies_of([row for _, row in rows])
     for (day, _), tally, figures in zip(rows, tallies.each(), figures_of_each(tallies), strict=True):

@@ -15,7 +15,7 @@ from log_processor.pending import Pending, RequestColumns
 from request_log.requests import NONE
 from storage.contract import PackedCounts
 from storage.counts import CountsKey, Position
-from storage.distinct import counts_of
+from storage.distinct import counts_of, sums_of
 from storage.text import NO_COUNTS, Integers, add_to_counter, decode_applied, encode_applied, encode_counters
 
 # So many become text at once.
@@ -152,7 +152,4 @@ def _sums(parts: Sequence[tuple[Integers, Integers]]) -> tuple[Integers, Integer
     """All keys of these parts, ascending, and the sums of their counts."""
     if len(parts) == 1:
         return parts[0]
-    keys, places = np.unique(np.concatenate([keys for keys, _ in parts]), return_inverse=True)
-    sums = np.zeros(len(keys), np.int64)
-    np.add.at(sums, places, np.concatenate([counts for _, counts in parts]))
-    return keys, sums
+    return sums_of(*map(np.concatenate, zip(*parts, strict=True)))

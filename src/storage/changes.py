@@ -50,14 +50,14 @@ def changes(commits: Sequence[Commit], since: Mark | None) -> Changes:
     if not commits:
         return Changes(None, None)
     first, last = commits[0][:2], commits[-1][:2]
+    if first != since:
+        return Changes(last, None)
     known: list[_Changed] = []
     for before, commit in pairwise(commits):
         changed = _decode_changed(commit.changed)
         if changed is None or not _follows(before, commit, changed):
             return Changes(last, None)
         known.append(changed)
-    if first != since:
-        return Changes(last, None)
     return Changes(
         last,
         frozenset(customer for changed in known for customer in changed["customers"]),

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.counts import DayCounts
-from storage.tally import Tallies, Tally, sums, tally
+from storage.tally import Tallies, Tally, segment_sums, tally
 from storage.text import Integers
 
 P99 = 99
@@ -81,8 +81,8 @@ def histogram(tally: Tally) -> list[tuple[int, int, int]]:
 
 def figures_of_each(tallies: Tallies) -> list[Statistics]:
     """The figures of each of several tallies, which all have requests."""
-    timed = sums(tallies.counts, tallies.sizes)
-    milliseconds = sums(tallies.latencies * tallies.counts, tallies.sizes)
+    timed = segment_sums(tallies.counts, tallies.sizes)
+    milliseconds = segment_sums(tallies.latencies * tallies.counts, tallies.sizes)
     ranked = _at(tallies.latencies, tallies.counts, np.stack(_ranks(timed)) + (timed.cumsum() - timed))
     columns = (tallies.totals, tallies.successful, timed, milliseconds, *ranked)
     return list(map(_figures, *(column.tolist() for column in columns)))

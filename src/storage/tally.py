@@ -114,7 +114,7 @@ def tallies_of(rows: Collection[PackedCounts]) -> Tallies:
     """The tally of each of these stored rows."""
     statuses, requests, sizes = counters_arrays([row.statuses for row in rows])
     is_success = (statuses >= SUCCESS.start) & (statuses < SUCCESS.stop)
-    totals, successful = sums(requests, sizes), sums(np.where(is_success, requests, 0), sizes)
+    totals, successful = segment_sums(requests, sizes), segment_sums(np.where(is_success, requests, 0), sizes)
     latencies, counts, sizes = counters_arrays([row.latencies for row in rows])
     return Tallies(totals, successful, sizes, latencies, counts)
 
@@ -123,13 +123,13 @@ def merge_each(groups: Sequence[Sequence[PackedCounts]]) -> Tallies:
     """The tally of each group of stored rows; each latency comes once in it."""
     found = tallies_of([row for rows in groups for row in rows])
     sizes = np.array([len(rows) for rows in groups], np.int64)
-    of_group = np.arange(len(groups)).repeat(sums(found.sizes, sizes))
+    of_group = np.arange(len(groups)).repeat(segment_sums(found.sizes, sizes))
     # Groups and latencies in one integer.
     a_group = int(found.latencies.max(initial=0)) + 1
     together, counts = sums_of(of_group * a_group + found.latencies, found.counts)
     return Tallies(
-        sums(found.totals, sizes),
-        sums(found.successful, sizes),
+        segment_sums(found.totals, sizes),
+        segment_sums(found.successful, sizes),
         np.bincount(together // a_group, minlength=len(groups)),
         together % a_group,
         counts,
@@ -143,7 +143,7 @@ def pack_each(tallies: Tallies) -> Iterator[PackedCounts]:
         yield PackedCounts(encode_counter(statuses), encode_arrays(one.latencies, one.counts), "")
 
 
-def sums(values: Integers, sizes: Integers) -> Integers:
+def segment_sums(values: Integers, sizes: Integers) -> Integers:
     """The sum of the first so many of the values, of the next so many, ..."""
     ends = sizes.cumsum()
     through = np.append(0, values.cumsum())

@@ -160,7 +160,8 @@ def _compare(victim: Victim, truth: Truth, report: Report) -> None:
     _compare_figures("the store", stored, truth, report)
     for key in stored.keys() | truth.figures.keys():
         if key[0] is None:
-            excess = sum(times * found[key][0] for times, found in ((1, stored), (-1, truth.figures)) if key in found)
+            ours, theirs = (found[key][0] if key in found else 0 for found in (stored, truth.figures))
+            excess = ours - theirs
             report.lost += max(0, -excess)
             report.doubled += max(0, excess)
 
