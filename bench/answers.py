@@ -16,8 +16,8 @@ from bench.logs import write_at_random
 from bench.report import Results, Row, draw_bars, p50_p99, spread
 from bench.run import ASKED_CUSTOMERS, KEPT_DAYS, Run
 from request_log.line import SECONDS_A_DAY
+from rollups.counts import CountsKey, DayCounts, Position
 from storage.contract import LedgerRow, Storage
-from storage.counts import CountsKey, DayCounts, Position
 from stores import commit_counts
 
 REQUESTS_A_ROW = 20

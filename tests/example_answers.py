@@ -13,8 +13,8 @@ from unittest.mock import patch
 import httpx
 
 from asking import response
+from rollups.counts import Position
 from storage.contract import Sighting
-from storage.counts import Position
 from stores import Store, sqlite_store
 
 FILE = Path(__file__).parents[1] / "src/api/examples.json"

@@ -10,8 +10,8 @@ from log_processor.chunk import DIGEST_BYTES
 from log_processor.collector import Collector
 from log_processor.tail import Tail
 from request_log.line import MAX_LINE_BYTES
+from rollups.counts import Position
 from storage.contract import Gap
-from storage.counts import Position
 
 Line = bytes | tuple[int, str]
 """A line without its newline; of one that is too long, length and hash."""

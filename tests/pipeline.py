@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import oracle
-from storage.breakdowns import tallies_of_hours, tallies_of_paths
-from storage.contract import Breakdown, LedgerRow, Storage
-from storage.counts import Kind
-from storage.statistics import figures, statistics
-from storage.tally import Tally
+from rollups.counts import Breakdown, Kind
+from rollups.figures import figures, statistics
+from rollups.groups import tallies_of_hours, tallies_of_paths
+from rollups.histogram import Tally
+from storage.contract import LedgerRow, Storage
 from until import WAIT_SECONDS, wait_until
 
 SOURCES = Path(__file__).parents[1] / "src"

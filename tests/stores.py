@@ -10,12 +10,12 @@ from log_processor.breakdowns import KINDS
 from log_processor.pending import Pending
 from request_log import simple
 from request_log.requests import NONE, Parser
-from storage.breakdowns import EMPTY
+from rollups.counters import pack, unpack
+from rollups.counts import BreakdownKey, CountsKey, DayCounts, Position
+from rollups.groups import EMPTY
 from storage.contract import LedgerRow, Storage, StoredRequests
-from storage.counts import BreakdownKey, CountsKey, DayCounts, Position
 from storage.influxdb import InfluxStorage
 from storage.sqlite import SqliteStorage
-from storage.text import pack, unpack
 
 
 @dataclass(frozen=True)

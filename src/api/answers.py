@@ -17,10 +17,10 @@ from api.models import (
 )
 from api.paging import Place, Ranking
 from api.percentiles import write_percentile
-from storage.contract import PackedCounts
-from storage.statistics import Statistics as StoredStatistics
-from storage.statistics import figures, histogram, percentiles
-from storage.tally import Tally, merge, statuses_of, tallies_of
+from rollups.counts import PackedCounts
+from rollups.figures import Statistics as StoredStatistics
+from rollups.figures import figures, histogram, percentiles
+from rollups.histogram import Tally, merge, statuses_of, tallies_of
 
 
 def range_statistics(customer_id: str | None, dates: DateRange, counts: RangeCounts) -> Statistics:

@@ -7,13 +7,13 @@ from api.dates import DateRange
 from api.questions import Question, Sources, must_be_known, rows_of
 from api.refusals import refusal
 from api.times import SECONDS, TimeRange, from_unix, iso_time
+from rollups.counts import Outcome
+from rollups.figures import figures
+from rollups.groups import tallies_of_hours, tallies_of_paths
+from rollups.histogram import Tally, tallies_of, tally_of, tally_of_requests
 from storage import contract
-from storage.breakdowns import tallies_of_hours, tallies_of_paths
 from storage.contract import Storage
-from storage.counts import Outcome
-from storage.statistics import figures
 from storage.stored import milliseconds
-from storage.tally import Tally, tallies_of, tally_of, tally_of_requests
 
 MOST_REQUESTS = 200_000
 """So many are read at most for a series of minutes."""

@@ -11,9 +11,10 @@ from api.listed_rows import ListedRows
 from api.models import DayStatistics
 from api.recent_changes import RecentChanges, likely_to_change
 from api.sharing import SharedQuestion
-from storage.contract import PackedCounts, Storage
-from storage.statistics import figures_of_each
-from storage.tally import Tally, merge, merge_for_good, tallies_of
+from rollups.counts import PackedCounts
+from rollups.figures import figures_of_each
+from rollups.histogram import Tally, merge, merge_for_good, tallies_of
+from storage.contract import Storage
 
 # Some hundred kilobytes each at most.
 _RANGES_KEPT = 1_000

@@ -8,9 +8,10 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from api.listed_rows import ListedRows
 from api.recent_changes import RecentChanges, likely_to_change
 from api.sharing import SharedQuestion
-from storage.contract import PackedCounts, Storage
-from storage.statistics import Statistics, figures_of_each
-from storage.tally import merge_each, pack_each
+from rollups.counts import PackedCounts
+from rollups.figures import Statistics, figures_of_each
+from rollups.histogram import merge_each, pack_each
+from storage.contract import Storage
 
 _RANGES_KEPT = 4
 _CUSTOMERS_AT_ONCE = 20

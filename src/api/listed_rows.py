@@ -4,7 +4,7 @@ that a first question about one need not ask the store for rows, too."""
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from storage.contract import PackedCounts
+from rollups.counts import PackedCounts
 
 _BYTES_KEPT = 32 << 20
 # Beside its texts, most of them for Python's objects.

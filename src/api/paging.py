@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 from pydantic import TypeAdapter
 
 from api.refusals import refusal
-from storage.statistics import Statistics
+from rollups.figures import Statistics
 
 Sort = Literal["total", "failed", "uptime", "average", "median", "p99", "customer_id"]
 Order = Literal["asc", "desc"]

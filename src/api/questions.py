@@ -16,7 +16,8 @@ from api.formats import Format
 from api.models import CustomerList, Latencies, Listing, Statistics, StatusCodes
 from api.paging import Place, Ranking
 from api.recent_changes import RecentChanges
-from storage.contract import PackedCounts, Storage
+from rollups.counts import PackedCounts
+from storage.contract import Storage
 
 
 async def must_be_known(storage: Storage, customer_id: str | None) -> None:

@@ -7,8 +7,8 @@ from hashlib import blake2b
 from pydantic_core import to_json
 
 from api.models import LogStatus, MissingPart, Place, Seen, StoreStatus
+from rollups.counts import Position
 from storage.contract import BACKFILL, LedgerRow, Sighting
-from storage.counts import Position
 from storage.lag import bytes_behind
 
 # The processor reports on all logs that it follows at once.

@@ -13,9 +13,9 @@ from itertools import islice
 from log_processor.metrics import WRITE_SECONDS
 from log_processor.pending import Group, Pending, characters_of
 from log_processor.retry import until_stored
-from storage.breakdowns import EMPTY
-from storage.contract import Breakdown, LedgerRow, Storage, Stretch
-from storage.counts import BreakdownKey, Kind, Position
+from rollups.counts import Breakdown, BreakdownKey, Kind, Position
+from rollups.groups import EMPTY
+from storage.contract import LedgerRow, Storage, Stretch
 
 KINDS: tuple[Kind, ...] = ("hours", "paths")
 # So many may wait, and so many different paths of them, and customers' names of so many characters.

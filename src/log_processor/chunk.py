@@ -7,8 +7,8 @@ from operator import attrgetter
 
 from request_log.line import Reason
 from request_log.requests import Parser, Rejected, Requests, joined
+from rollups.counts import Position
 from storage.contract import Gap, StoredRequests
-from storage.counts import Position
 
 # What is kept of a line that is too long.
 KEPT_BYTES = 1024

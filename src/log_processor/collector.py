@@ -10,9 +10,9 @@ import numpy as np
 
 from log_processor.chunk import Chunk, Overlong
 from log_processor.tail import Tail
+from rollups.counts import Position
 from service.logs import logger
 from storage.contract import Sighting
-from storage.counts import Position
 
 READ_BYTES = 2 << 20
 PROGRESS_SECONDS = 5.0

@@ -19,8 +19,8 @@ from typing import Any, BinaryIO
 from log_processor.chunk import DIGEST_BYTES, KEPT_BYTES, Batch
 from request_log.line import MAX_LINE_BYTES
 from request_log.requests import Rejected
+from rollups.counts import Position
 from storage.contract import LedgerRow
-from storage.counts import Position
 
 FILES_KEPT = 5
 

@@ -12,9 +12,9 @@ from log_processor.metrics import forget
 from log_processor.spool import Spool
 from log_processor.start_position import first_row, position_at
 from log_processor.tail import Tail
+from rollups.counts import Position
 from service.logs import logger
 from storage.contract import BACKFILL, LedgerRow, Sighting
-from storage.counts import Position
 
 # While lines wait for their batch, what comes after them is not looked at for this share of the batch's wait, and at
 # most this long: each look costs as much as a hundred lines.

@@ -25,10 +25,10 @@ from log_processor.memory import give_back
 from log_processor.reporting import Reporter
 from log_processor.retry import until_stored
 from log_processor.uncounted import Addition, Uncounted
+from rollups.counters import pack
+from rollups.counts import CountsKey, DayCounts, PackedCounts
 from service.logs import logger
-from storage.contract import EndedGeneration, LedgerRow, PackedCounts, Storage
-from storage.counts import CountsKey, DayCounts
-from storage.text import pack
+from storage.contract import EndedGeneration, LedgerRow, Storage
 
 # Of the rows of counts that stay in memory, packed as they are stored; one that has left is read back.
 CHARACTERS_IN_MEMORY = 32 << 20

@@ -15,7 +15,18 @@ from numpy.typing import NDArray
 
 from log_processor.columns import Column, join
 from request_log.requests import NONE, Requests
-from storage.breakdowns import (
+from rollups.counters import (
+    NO_COUNTS,
+    Integers,
+    add_to_counter,
+    count_in,
+    decode_applied,
+    encode_applied,
+    encode_counter,
+)
+from rollups.counts import Breakdown, Kind, Position
+from rollups.group_by import appearing
+from rollups.groups import (
     EMPTY,
     LATENCY_BITS,
     MOST_PATHS,
@@ -26,19 +37,8 @@ from storage.breakdowns import (
     encode_names,
     group_of,
 )
-from storage.contract import Breakdown, Stretch
-from storage.counts import Kind, Position
-from storage.distinct import appearing
+from storage.contract import Stretch
 from storage.line_protocol import CELL_BYTES
-from storage.text import (
-    NO_COUNTS,
-    Integers,
-    add_to_counter,
-    count_in,
-    decode_applied,
-    encode_applied,
-    encode_counter,
-)
 
 # A row is continued by another one before it would be larger: InfluxDB takes no field beyond 1 MiB.
 MOST_CHARACTERS = 900_000
@@ -52,7 +52,7 @@ class Group(NamedTuple):
     """The requests of one group of customers on one day."""
 
     number: int
-    """See storage.breakdowns."""
+    """See rollups.groups."""
     day: int
     requests: slice
 

@@ -7,8 +7,8 @@ from typing import Literal
 
 from log_processor.fingerprint import Fingerprint
 from log_processor.tail import Tail
+from rollups.counts import Position
 from storage.contract import LedgerRow
-from storage.counts import Position
 
 
 def first_row(

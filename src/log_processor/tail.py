@@ -24,9 +24,9 @@ from log_processor.chunk import Overlong
 from log_processor.fingerprint import HEAD_BYTES, TAIL_BYTES, Fingerprint
 from log_processor.rotation import LogFile, opened
 from request_log.line import MAX_LINE_BYTES
+from rollups.counts import Position
 from service.logs import logger
 from storage.contract import Gap
-from storage.counts import Position
 
 # A writer may go on with the renamed file for a while: it is left when the next one has bytes and it has been quiet for
 # this long.

@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 
 from log_processor.pending import Pending, RequestColumns
 from request_log.requests import NONE
-from storage.contract import PackedCounts
-from storage.counts import CountsKey, Position
-from storage.distinct import counts_of, sums_of
-from storage.text import NO_COUNTS, Integers, add_to_counter, decode_applied, encode_applied, encode_counters
+from rollups.counters import NO_COUNTS, Integers, add_to_counter, decode_applied, encode_applied, encode_counters
+from rollups.counts import CountsKey, PackedCounts, Position
+from rollups.group_by import counts_of, sums_of
 
 # So many become text at once.
 _ROWS_AT_ONCE = 1_000

@@ -1,1 +1,2 @@
-"""Where requests, counts and the ledger are kept: one contract, two backends. Imports request_log and service."""
+"""Where requests, counts and the ledger are kept: one contract, two backends. Imports request_log, rollups and
+service."""

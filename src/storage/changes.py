@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple, TypedDict
 
-from storage.counts import CountsKey
+from rollups.counts import CountsKey
 
 # InfluxDB's string fields hold 64 KiB. To read so many customers anew takes as long as to read all.
 _MAX_CHARACTERS = 32_000

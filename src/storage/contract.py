@@ -17,8 +17,8 @@ from typing import ClassVar, NamedTuple
 
 from request_log.line import Reason
 from request_log.requests import Requests
+from rollups.counts import Breakdown, BreakdownKey, CountsKey, DayCounts, Kind, Outcome, PackedCounts, Position
 from storage.changes import Changes, Mark
-from storage.counts import BreakdownKey, CountsKey, DayCounts, Kind, Outcome, Position
 
 BACKFILL = "backfill-"
 """What the names of logs begin with that were read once and are not followed."""
@@ -122,27 +122,6 @@ class StoredRequests:
     log: str
     generation: int
     requests: Requests
-
-
-class PackedCounts(NamedTuple):
-    """A row of counts as it is stored, see storage.text."""
-
-    statuses: str
-    latencies: str
-    applied: str
-
-
-class Breakdown(NamedTuple):
-    """A row of breakdowns as it is stored, see storage.breakdowns. Rows that would grow too large are continued: each
-    has what the ones before it do not have."""
-
-    segment: int
-    """The row's number, from 0."""
-    names: str
-    """Without spaces."""
-    statuses: str
-    latencies: str
-    applied: str
 
 
 class LoggedRequest(NamedTuple):

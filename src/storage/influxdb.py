@@ -35,14 +35,24 @@ from influxdb_client.rest import ApiException
 
 from request_log.line import SECONDS_A_DAY
 from request_log.requests import Integers
-from storage.breakdowns import group_of
+from rollups.counters import unpack
+from rollups.counts import (
+    OUTCOMES,
+    Breakdown,
+    BreakdownKey,
+    CountsKey,
+    DayCounts,
+    Kind,
+    Outcome,
+    PackedCounts,
+    Position,
+)
+from rollups.groups import group_of
 from storage.changes import Changes, Commit, Mark, changes, encode_changed
 from storage.contract import (
-    Breakdown,
     EndedGeneration,
     LedgerRow,
     LoggedRequest,
-    PackedCounts,
     Sighting,
     Storage,
     StorageError,
@@ -52,17 +62,10 @@ from storage.contract import (
     StoredRequests,
     Stretch,
 )
-from storage.counts import OUTCOMES, BreakdownKey, CountsKey, DayCounts, Kind, Outcome, Position
 from storage.holder import Holder
+from storage.ledger_text import decode_ledger, decode_sighting, encode_ledger, encode_sighting
 from storage.line_protocol import CELL_BYTES, bucket, offset_of, request_lines, string_field, tag
 from storage.stored import Stored
-from storage.text import (
-    decode_ledger,
-    decode_sighting,
-    encode_ledger,
-    encode_sighting,
-    unpack,
-)
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession

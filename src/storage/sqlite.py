@@ -25,14 +25,24 @@ import numpy as np
 
 from request_log.line import SECONDS_A_DAY
 from request_log.requests import NONE, Requests
-from storage.breakdowns import group_of
+from rollups.counters import unpack
+from rollups.counts import (
+    OUTCOMES,
+    Breakdown,
+    BreakdownKey,
+    CountsKey,
+    DayCounts,
+    Kind,
+    Outcome,
+    PackedCounts,
+    Position,
+)
+from rollups.groups import group_of
 from storage.changes import Changes, Commit, Mark, changes, encode_changed
 from storage.contract import (
-    Breakdown,
     EndedGeneration,
     LedgerRow,
     LoggedRequest,
-    PackedCounts,
     Sighting,
     Storage,
     StorageHeld,
@@ -41,18 +51,16 @@ from storage.contract import (
     StoredRequests,
     Stretch,
 )
-from storage.counts import OUTCOMES, BreakdownKey, CountsKey, DayCounts, Kind, Outcome, Position
 from storage.holder import Holder
-from storage.stored import Stored
-from storage.text import (
+from storage.ledger_text import (
     decode_gaps,
     decode_rejected,
     decode_stretch,
     encode_gaps,
     encode_rejected,
     encode_stretch,
-    unpack,
 )
+from storage.stored import Stored
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS sources (
@@ -78,19 +86,19 @@ CREATE TABLE IF NOT EXISTS zones (   -- where the requests of a time are
 CREATE TABLE IF NOT EXISTS customer_day (
     customer TEXT NOT NULL,          -- '' for all together
     day INTEGER NOT NULL,            -- UTC, since 1970-01-01
-    statuses TEXT NOT NULL,          -- requests by HTTP status, see text.py
-    latencies TEXT NOT NULL,         -- requests by milliseconds, see text.py
+    statuses TEXT NOT NULL,          -- requests by HTTP status, see rollups/counters.py
+    latencies TEXT NOT NULL,         -- requests by milliseconds, see rollups/counters.py
     applied TEXT NOT NULL,           -- JSON: log -> [generation, offset]
     PRIMARY KEY (customer, day)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS breakdowns (
-    customers INTEGER NOT NULL,      -- the number of their group, see breakdowns.py
+    customers INTEGER NOT NULL,      -- the number of their group, see rollups/groups.py
     kind TEXT NOT NULL,              -- by what: hours or paths
     day INTEGER NOT NULL,            -- UTC, since 1970-01-01
     segment INTEGER NOT NULL,
-    names TEXT NOT NULL,             -- customers and paths, see breakdowns.py
-    statuses TEXT NOT NULL,          -- requests by customer, part and HTTP status, see breakdowns.py
-    latencies TEXT NOT NULL,         -- requests by customer, part and milliseconds, see breakdowns.py
+    names TEXT NOT NULL,             -- customers and paths, see rollups/groups.py
+    statuses TEXT NOT NULL,          -- requests by customer, part and HTTP status, see rollups/groups.py
+    latencies TEXT NOT NULL,         -- requests by customer, part and milliseconds, see rollups/groups.py
     applied TEXT NOT NULL,           -- JSON: log -> [generation, offset]
     PRIMARY KEY (customers, kind, day, segment)
 ) WITHOUT ROWID;
@@ -112,7 +120,7 @@ CREATE TABLE IF NOT EXISTS ledger (
     rejected TEXT NOT NULL,          -- JSON: reason -> lines
     gaps TEXT NOT NULL,              -- JSON: [[generation, offset, reason], ...]
     newest INTEGER NOT NULL,         -- Unix time, seconds
-    pending TEXT NOT NULL DEFAULT '' -- JSON: what the breakdowns lack, see text.py
+    pending TEXT NOT NULL DEFAULT '' -- JSON: what the breakdowns lack, see ledger_text.py
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS ended_generations (
     log TEXT NOT NULL,

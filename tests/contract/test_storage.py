@@ -21,23 +21,13 @@ from json_log import PARSE, json_line
 from request_log.line import Reason
 from request_log.requests import Requests
 from request_log.simple import parse
-from storage.breakdowns import encode_names, group_of
+from rollups.counters import encode_counter
+from rollups.counts import Breakdown, BreakdownKey, CountsKey, DayCounts, Position
+from rollups.groups import encode_names, group_of
 from storage.changes import Changes, Mark
-from storage.contract import (
-    Breakdown,
-    Gap,
-    LedgerRow,
-    LoggedRequest,
-    Sighting,
-    Storage,
-    StorageRefused,
-    StoredRequests,
-    Stretch,
-)
-from storage.counts import BreakdownKey, CountsKey, DayCounts, Position
+from storage.contract import Gap, LedgerRow, LoggedRequest, Sighting, Storage, StorageRefused, StoredRequests, Stretch
 from storage.influxdb import InfluxStorage
 from storage.sqlite import SqliteStorage
-from storage.text import encode_counter
 from stores import Store, commit_counts, read_counts
 
 OpenStorage = Callable[[], Storage]

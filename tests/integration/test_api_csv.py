@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from asking import ago, line, response, responses, today
+from rollups.counts import Position
 from storage.contract import Sighting
-from storage.counts import Position
 from stores import Store
 
 LISTS = {

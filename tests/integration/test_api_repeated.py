@@ -18,8 +18,8 @@ from api.dates import date_range, to_date
 from faulty_proxy import FaultyProxy, Request, faulty_proxy
 from influxd import InfluxServer
 from lines import valid_lines
+from rollups.counts import CountsKey, DayCounts, Position
 from storage.contract import LedgerRow, Sighting, Storage
-from storage.counts import CountsKey, DayCounts, Position
 from storage.influxdb import InfluxStorage
 from stores import Store, commit_counts, influxdb_store
 

@@ -14,8 +14,8 @@ from api.app import build_app
 from lines import valid_lines
 from pipeline import Pipeline
 from request_log.line import Reason
+from rollups.counts import Position
 from storage.contract import Gap, LedgerRow, Sighting, Storage
-from storage.counts import Position
 
 NOW = 1_795_000_000
 on_sqlite = pytest.mark.parametrize("store", ["sqlite"], indirect=True)

@@ -23,8 +23,8 @@ from log_processor.reporting import Reporter
 from pipeline import Pipeline
 from request_log.line import Reason
 from request_log.simple import parse
-from storage.contract import LedgerRow, PackedCounts
-from storage.counts import CountsKey, Position
+from rollups.counts import CountsKey, PackedCounts, Position
+from storage.contract import LedgerRow
 from storage.sqlite import SqliteStorage
 
 on_sqlite = pytest.mark.parametrize("store", ["sqlite"], indirect=True)

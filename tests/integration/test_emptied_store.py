@@ -12,7 +12,7 @@ import oracle
 from influxd import InfluxServer
 from lines import valid_lines
 from pipeline import Pipeline
-from storage.counts import CountsKey, Position
+from rollups.counts import CountsKey, Position
 from storage.influxdb import InfluxStorage
 
 on_sqlite = pytest.mark.parametrize("store", ["sqlite"], indirect=True)

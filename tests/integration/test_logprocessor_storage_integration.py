@@ -20,11 +20,11 @@ from log_processor.dead_letters import DeadLetters
 from log_processor.log_handler import LogHandler
 from log_processor.reporting import Reporter
 from request_log.simple import parse
+from rollups.counts import Position
+from rollups.figures import statistics
 from storage.contract import Storage
-from storage.counts import Position
 from storage.influxdb import InfluxStorage
 from storage.sqlite import SqliteStorage
-from storage.statistics import statistics
 
 
 class TestCustomerStatsIntegration(unittest.TestCase):

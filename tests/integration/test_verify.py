@@ -14,8 +14,8 @@ import pytest
 
 from lines import valid_lines
 from pipeline import Pipeline
+from rollups.counts import CountsKey, DayCounts, Position
 from storage.contract import Gap, LedgerRow, Storage
-from storage.counts import CountsKey, DayCounts, Position
 from stores import commit_counts, read_counts
 
 on_sqlite = pytest.mark.parametrize("store", ["sqlite"], indirect=True)

@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import oracle
-from storage.counts import Position
+from rollups.counts import Position
 from torture.asked_api import asked_api
 from torture.log import TortureLog
 from torture.truth import FiguresKey, Truth, truth_of

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.paging import MAX_CURSOR, Order, Place, Ranking, Sort
-from storage.statistics import Statistics
+from rollups.figures import Statistics
 
 RANKINGS = st.builds(
     Ranking,

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.percentiles import read_percentiles, write_percentile
-from storage.counts import DayCounts
-from storage.statistics import BIN_EDGES, figures, histogram, percentiles
-from storage.tally import tally
+from rollups.counts import DayCounts
+from rollups.figures import BIN_EDGES, figures, histogram, percentiles
+from rollups.histogram import tally
 
 LATENCIES = st.dictionaries(st.integers(0, 86_400_000), st.integers(1, 10**9), min_size=1, max_size=30)
 DECIMALS = st.decimals(Decimal("0.001"), 100, places=3)

@@ -12,8 +12,8 @@ from log_processor.chunk import Batch, Chunk, Overlong, parse_chunk, stored
 from request_log.line import Reason
 from request_log.requests import joined
 from request_log.simple import parse
+from rollups.counts import Position
 from storage.contract import StoredRequests
-from storage.counts import Position
 from stores import to_no_store
 
 START = 1_000

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from log_processor.collector import BEHIND_BYTES, Collector
 from log_processor.tail import Tail
-from storage.counts import Position
+from rollups.counts import Position
 
 WAIT_SECONDS = 10
 LINE = b"x" * 999 + b"\n"

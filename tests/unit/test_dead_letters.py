@@ -11,8 +11,8 @@ import pytest
 from log_processor.chunk import Batch, Chunk, Overlong, parse_chunk
 from log_processor.dead_letters import DeadLetters
 from request_log.simple import parse
+from rollups.counts import Position
 from storage.contract import LedgerRow
-from storage.counts import Position
 from stores import to_no_store
 
 MAX_BYTES = 1_024

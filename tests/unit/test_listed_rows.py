@@ -4,7 +4,7 @@ import pytest
 
 from api import listed_rows as listed_rows_module
 from api.listed_rows import ListedRows
-from storage.contract import PackedCounts
+from rollups.counts import PackedCounts
 
 DAYS = range(10, 20)
 

@@ -13,11 +13,10 @@ from log_processor import pending as pending_module
 from log_processor.pending import Pending
 from pipeline import TALLIES
 from request_log import simple
-from storage.breakdowns import EMPTY, MOST_PATHS, OTHER, decode_names, group_of, tallies_of_paths
-from storage.contract import Breakdown
-from storage.counts import BreakdownKey, Kind, Position
-from storage.statistics import figures
-from storage.tally import Tally
+from rollups.counts import Breakdown, BreakdownKey, Kind, Position
+from rollups.figures import figures
+from rollups.groups import EMPTY, MOST_PATHS, OTHER, decode_names, group_of, tallies_of_paths
+from rollups.histogram import Tally
 
 LOG = "log"
 OF_ONE_GROUP = [name for name in (f"cust_{n}" for n in range(30_000)) if group_of(name) == 7]

@@ -9,10 +9,11 @@ SOURCES = Path(__file__).parents[2] / "src"
 MAY_IMPORT = {
     "request_log": set(),
     "service": set(),
-    "storage": {"request_log", "service"},
+    "rollups": {"request_log"},
+    "storage": {"request_log", "rollups", "service"},
     "log_generator": {"request_log", "service"},
-    "log_processor": {"request_log", "storage", "service"},
-    "api": {"storage", "service"},
+    "log_processor": {"request_log", "rollups", "storage", "service"},
+    "api": {"rollups", "storage", "service"},
 }
 
 

@@ -14,7 +14,7 @@ from log_processor import tail as tail_module
 from log_processor.collector import READ_BYTES
 from log_processor.fingerprint import Fingerprint
 from request_log.line import MAX_LINE_BYTES
-from storage.counts import Position
+from rollups.counts import Position
 
 A, B, C, D = (b"".join(b"%s%d " % (name, n) * 9 + b"\n" for n in range(5)) for name in (b"a", b"b", b"c", b"d"))
 

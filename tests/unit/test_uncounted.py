@@ -13,8 +13,8 @@ from log_processor.chunk import Batch, Chunk, parse_chunk
 from log_processor.pending import Pending
 from log_processor.uncounted import Uncounted
 from request_log.requests import NONE
-from storage.counts import CountsKey, DayCounts, Position
-from storage.text import pack, unpack
+from rollups.counters import pack, unpack
+from rollups.counts import CountsKey, DayCounts, Position
 from stores import to_no_store
 
 LOG = "log"

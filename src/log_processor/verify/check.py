@@ -20,10 +20,10 @@ from log_processor.verify.outcome import LAST_DAY, Difference, Outcome, date_of
 from log_processor.verify.recount import EVERYBODY, Counted, Recount, RowKey
 from request_log.line import SECONDS_A_DAY
 from request_log.requests import Parser
+from rollups.counters import unpack
+from rollups.counts import CountsKey, DayCounts, Position
+from rollups.figures import Statistics, statistics
 from storage.contract import LedgerRow, Storage
-from storage.counts import CountsKey, DayCounts, Position
-from storage.statistics import Statistics, statistics
-from storage.text import unpack
 
 _NOTHING = Counted((0, 0, 0, None, None, None, None), {}, {})
 _ROWS_AT_ONCE = 50_000

@@ -7,8 +7,8 @@ from log_processor.verify.generations import Generations
 from log_processor.verify.outcome import LAST_DAY, Difference, date_of
 from log_processor.verify.recount import Recount, whole_lines
 from request_log.line import Reason
+from rollups.counts import Position
 from storage.contract import LedgerRow
-from storage.counts import Position
 
 
 class CoveredLog:

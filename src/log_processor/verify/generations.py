@@ -15,8 +15,8 @@ from pathlib import Path
 
 from log_processor import rotation
 from log_processor.fingerprint import Fingerprint
+from rollups.counts import Position
 from storage.contract import LedgerRow
-from storage.counts import Position
 
 BLOCK_BYTES = 4 << 20
 _LOOKS = 10

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import oracle
-from storage.counts import DayCounts
-from storage.statistics import figures, figures_of_each, statistics
-from storage.tally import merge, merge_each, pack_each, tallies_of, tally_of
-from storage.text import pack
+from rollups.counters import pack
+from rollups.counts import DayCounts
+from rollups.figures import figures, figures_of_each, statistics
+from rollups.histogram import merge, merge_each, pack_each, tallies_of, tally_of
 
 latencies = st.one_of(st.none(), st.integers(0, 86_400_000))
 requests = st.lists(st.tuples(st.integers(100, 599), latencies), min_size=1, max_size=400)

@@ -27,7 +27,7 @@ class Position(NamedTuple):
 
 
 class BreakdownKey(NamedTuple):
-    """Requests of which group of customers (see storage.breakdowns) are broken down, of which UTC day (days since
+    """Requests of which group of customers (see rollups.groups) are broken down, of which UTC day (days since
     1970-01-01), and by what."""
 
     group: int
@@ -54,3 +54,24 @@ class DayCounts:
         """Add another's counts; `applied` stays as it is."""
         self.statuses.update(other.statuses)
         self.latencies.update(other.latencies)
+
+
+class PackedCounts(NamedTuple):
+    """A row of counts as it is stored, see rollups.counters."""
+
+    statuses: str
+    latencies: str
+    applied: str
+
+
+class Breakdown(NamedTuple):
+    """A row of breakdowns as it is stored, see rollups.groups. Rows that would grow too large are continued: each
+    has what the ones before it do not have."""
+
+    segment: int
+    """The row's number, from 0."""
+    names: str
+    """Without spaces."""
+    statuses: str
+    latencies: str
+    applied: str

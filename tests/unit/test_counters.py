@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.text import add_to_counter, counters_arrays, decode_counter, encode_counter, encode_counters
+from rollups.counters import add_to_counter, counters_arrays, decode_counter, encode_counter, encode_counters
 
 # Of few values and of many, small and large.
 counters = st.one_of(

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from request_log.requests import NONE
-from storage.contract import PackedCounts
-from storage.counts import SUCCESS, DayCounts
-from storage.distinct import sums_of
-from storage.text import Integers, counter_arrays, counters_arrays, decode_counter, encode_arrays, encode_counter
+from rollups.counters import Integers, counter_arrays, counters_arrays, decode_counter, encode_arrays, encode_counter
+from rollups.counts import SUCCESS, DayCounts, PackedCounts
+from rollups.group_by import sums_of
 
 _NO_LATENCIES = np.empty(0, np.int64)
 

@@ -15,9 +15,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from storage.contract import Breakdown
-from storage.tally import Tally, merge, tally_of_arrays
-from storage.text import NO_COUNTS, Integers, counter_arrays
+from rollups.counters import NO_COUNTS, Integers, counter_arrays
+from rollups.counts import Breakdown
+from rollups.histogram import Tally, merge, tally_of_arrays
 
 GROUPS = 2048
 MOST_PATHS = 100

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.counts import DayCounts
-from storage.tally import Tallies, Tally, segment_sums, tally
-from storage.text import Integers
+from rollups.counters import Integers
+from rollups.counts import DayCounts
+from rollups.histogram import Tallies, Tally, segment_sums, tally
 
 P99 = 99
 BIN_EDGES = np.array(
