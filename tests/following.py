@@ -8,10 +8,11 @@ from pathlib import Path
 
 from log_processor.chunk import DIGEST_BYTES
 from log_processor.collector import Collector
-from log_processor.tail import Tail
+from log_processor.followed_logs import FollowedLogs
+from log_processor.log_files import LogFiles
+from log_processor.spool import Spool
 from request_log.line import MAX_LINE_BYTES
-from rollups.counts import Position
-from storage.contract import Gap
+from storage.contract import Gap, LedgerRow, Position
 
 Line = bytes | tuple[int, str]
 """A line without its newline; of one that is too long, length and hash."""
@@ -102,8 +103,12 @@ class Follower:
     """Follows the log from a place on, and keeps what it was handed."""
 
     def __init__(self, path: Path, position: Position = START, fingerprint: str = "") -> None:
-        self.tail = Tail(path, position, fingerprint)
-        self.collector = Collector("log", "/log", self.tail, max_lines=3, max_wait=1)
+        ledger = [LedgerRow("log", str(path), position, position, fingerprint)] if fingerprint else []
+        self._logs = FollowedLogs(LogFiles([path], {path: "log"}), Spool(path.parent / "spool"), ledger, look_seconds=1)
+        (self._log,) = self._logs.discover(now=0)
+        self.tail = self._log.tail
+        self._stored = self.tail.fingerprint
+        self._collector = Collector(self._logs, max_lines=3, max_wait=1, is_stored=self._is_stored)
         self._now = 0.0
         self.lines: dict[Position, Line] = {}
         self.gaps: list[Gap] = []
@@ -118,14 +123,17 @@ class Follower:
         """Collect once; the lines that came."""
         self._now += 0.4
         lines: dict[Position, Line] = {}
-        for chunk in self.collector.collect(self._now):
-            self.gaps += chunk.gaps
-            self.places.append((chunk.end, chunk.fingerprint))
-            if chunk.overlong is not None:
-                lines[chunk.start] = (chunk.overlong.length, chunk.overlong.digest.hexdigest())
-            lines |= lines_of(chunk.lines, *chunk.start)
-        self.gaps += self.tail.gaps
-        self.tail.gaps.clear()
+        self._logs.to_read[self._log] = None
+        for chunk in self._collector.collect(self._now):
+            begin = 0
+            for part in chunk.parts:
+                self.gaps += part.gaps
+                self.places.append((part.end, part.fingerprint))
+                self._stored = part.fingerprint
+                if part.overlong is not None:
+                    lines[part.start] = (part.overlong.length, part.overlong.digest.hexdigest())
+                lines |= lines_of(chunk.lines[begin : begin + part.length], *part.start)
+                begin += part.length
         if self.place != self.places[-1]:
             self.places.append(self.place)
         assert not lines.keys() & self.lines.keys(), "handed on twice"
@@ -142,4 +150,7 @@ class Follower:
         return self
 
     def close(self) -> None:
-        self.tail.close()
+        self._logs.close()
+
+    def _is_stored(self, _log: str, fingerprint: str) -> bool:
+        return fingerprint == self._stored

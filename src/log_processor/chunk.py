@@ -1,20 +1,22 @@
-"""What flows from the source to the log handler."""
+"""What flows from the source to the log handler: lines of several logs together."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from operator import attrgetter
 
+import numpy as np
+
 from request_log.line import Reason
-from request_log.requests import Parser, Rejected, Requests, joined
-from rollups.counts import Position
-from storage.contract import Gap, StoredRequests
+from request_log.requests import Integers, Parser, Rejected, Requests, joined
+from storage.contract import FileId, Gap, Position, StoredRequests
 
 # What is kept of a line that is too long.
 KEPT_BYTES = 1024
 DIGEST_BYTES = 16
 # What becomes of the lines is some ten times as large and should stay in the processor's cache.
-PART_BYTES = 128 << 10
+PIECE_BYTES = 128 << 10
 
 Store = Callable[[], list[int]]
 """Stores requests: which of them the store refuses, by their places."""
@@ -40,80 +42,133 @@ class Overlong:
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
-    """Whole lines of one log, from `start` up to `end`."""
+class Part:
+    """Whole lines of one file of a log, from `start` up to `end`, or none."""
 
     log: str
     path: str
     start: Position
     end: Position
-    lines: bytes
-    """Each line ends in a newline."""
     fingerprint: str
     """Of the file, at `end`."""
-    behind: bool
-    """Whether much more waits in the file."""
-    due: float = 0.0
-    """When its first line has waited as long as it may (monotonic seconds); a chunk that is full comes before that."""
-    overlong: Overlong | None = None
-    """Instead of lines: one that is too long."""
+    length: int = 0
+    """Bytes in `Chunk.lines`: one more than in the file where the file's last line has no newline."""
     gaps: tuple[Gap, ...] = ()
     """What could not be had any more, before `start`."""
+    overlong: Overlong | None = None
+    """Instead of lines: one that is too long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Lines of several logs. The parts of a log are in its order."""
+
+    parts: tuple[Part, ...] = ()
+    lines: bytes = b""
+    """Of all parts, in their order. Each line ends in a newline."""
+    behind: bool = False
+    """Whether much more waits in the files."""
+    due: float = 0.0
+    """When the first line has waited as long as it may (monotonic seconds). A full chunk comes before that."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchPart:
+    """A part of a chunk after parsing."""
+
+    log: str
+    path: str
+    start: Position
+    end: Position
+    fingerprint: str
+    gaps: tuple[Gap, ...]
+    length: int
+    """Bytes in `Batch.lines`."""
+    stored: int
+    """Requests."""
+    newest: int
+    """Unix time (s) of the latest request; 0 where there is none."""
+    rejected: list[Rejected]
+    """In the file's order."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
     """A chunk after parsing."""
 
-    log: str
-    path: str
-    start: Position
-    end: Position
-    fingerprint: str
+    parts: tuple[BatchPart, ...]
+    requests: Requests
+    """Of all parts, in their order, as they are counted. Offsets are those in the files."""
     behind: bool
     due: float
-    gaps: tuple[Gap, ...]
     lines: bytes
     """As long as they are not stored."""
     store: Store
     """Stores the requests; without effect when they are stored."""
-    requests: Requests
-    """As they are counted."""
-    rejected: list[Rejected]
 
 
-def parse_chunk(chunk: Chunk, parse: Parser, oldest_day: int, prepare: Prepare) -> Batch:
+def parse_chunk(
+    chunk: Chunk,
+    parse: Parser,
+    oldest_day: int,
+    file_of: Callable[[str, int], FileId],
+    prepare: Prepare,
+    piece_bytes: int = PIECE_BYTES,
+) -> Batch:
     """The requests of a chunk, prepared to be stored. Lines of days before `oldest_day` (days since 1970-01-01) are
-    rejected.
+    rejected. `file_of`: the identity of a log's generation.
 
-    A part of the lines goes through all of it before the next one does, while it is in the processor's cache: that
+    The lines are parsed without regard to their logs, since a call a log would cost more than few lines do. A piece of
+    about `piece_bytes` goes through all of it before the next one does, while it is in the processor's cache: that
     saves a third of the time.
     """
-    parts: list[Requests] = []
-    rejected = [] if chunk.overlong is None else [_too_long(chunk.start, chunk.overlong)]
+    begins = np.array([0, *accumulate(part.length for part in chunk.parts)], np.int64)[:-1]
+    # From an offset in the chunk's lines to the one in the file.
+    shifts = np.array([part.start.offset for part in chunk.parts], np.int64) - begins
+    requests_of_pieces: list[Requests] = []
+    parts_of_pieces: list[Integers] = []
+    rejected = [[] if part.overlong is None else [_too_long(part.start, part.overlong)] for part in chunk.parts]
+
+    def part_of(offsets: Integers) -> Integers:
+        # Of several that begin there, only the last one has lines.
+        return np.searchsorted(begins, offsets, side="right") - 1
 
     def parsed() -> Iterator[StoredRequests]:
-        for start, lines in _parts(chunk.lines):
-            requests, refused = parse(lines, chunk.start.offset + start, oldest_day)
-            parts.append(requests.to_count())
-            rejected.extend(refused)
-            yield StoredRequests(chunk.log, chunk.start.generation, requests)
+        for start, lines in _pieces(chunk.lines, piece_bytes):
+            requests, bad = parse(lines, start, oldest_day)
+            if bad:
+                for line, part in zip(bad, part_of(np.array([line.offset for line in bad])).tolist(), strict=True):
+                    rejected[part].append(replace(line, offset=line.offset + int(shifts[part])))
+            parts = part_of(requests.offsets)
+            requests = replace(requests, offsets=requests.offsets + shifts[parts])
+            requests_of_pieces.append(requests.to_count())
+            parts_of_pieces.append(parts)
+            is_first = np.diff(parts, prepend=-1) > 0
+            of_parts = [chunk.parts[part] for part in parts[is_first].tolist()]
+            files = [file_of(part.log, part.start.generation) for part in of_parts]
+            yield StoredRequests(files, np.cumsum(is_first) - 1, requests)
 
     store = prepare(parsed())
-    return Batch(
-        chunk.log,
-        chunk.path,
-        chunk.start,
-        chunk.end,
-        chunk.fingerprint,
-        chunk.behind,
-        chunk.due,
-        chunk.gaps,
-        chunk.lines,
-        store,
-        joined(parts),
-        rejected,
+    requests = joined(requests_of_pieces)
+    parts = np.concatenate([np.empty(0, np.int64), *parts_of_pieces])
+    batch_parts = tuple(
+        BatchPart(
+            part.log,
+            part.path,
+            part.start,
+            part.end,
+            part.fingerprint,
+            part.gaps,
+            part.length,
+            lines,
+            newest,
+            bad,
+        )
+        for part, lines, newest, bad in zip(
+            chunk.parts, *_requests_by_part(parts, requests, len(chunk.parts)), rejected, strict=True
+        )
     )
+    return Batch(batch_parts, requests, chunk.behind, chunk.due, chunk.lines, store)
 
 
 def stored(batch: Batch, refused: Sequence[int]) -> Batch:
@@ -130,24 +185,43 @@ def _nothing_to_store() -> list[int]:
     return []
 
 
-def _parts(lines: bytes) -> Iterator[tuple[int, bytes]]:
-    """Where each part of these lines begins, and the part."""
+def _pieces(lines: bytes, piece_bytes: int) -> Iterator[tuple[int, bytes]]:
+    """Where each piece of these lines begins, and the piece."""
     start = 0
     while start < len(lines):
-        end = lines.find(b"\n", start + PART_BYTES) + 1 or len(lines)
+        end = lines.find(b"\n", start + piece_bytes) + 1 or len(lines)
         yield start, lines[start:end]
         start = end
 
 
+def _requests_by_part(parts: Integers, requests: Requests, count: int) -> tuple[list[int], list[int]]:
+    """How many requests each of `count` parts has, and the latest second of them. `parts`: of each request, in
+    ascending order."""
+    newest = np.zeros(count, np.int64)
+    firsts = np.flatnonzero(np.diff(parts, prepend=-1))
+    if len(firsts):
+        newest[parts[firsts]] = np.maximum.reduceat(requests.seconds, firsts)
+    return np.bincount(parts, minlength=count).tolist(), newest.tolist()
+
+
 def _reject(batch: Batch, places: Sequence[int]) -> Batch:
-    refused_places = set(places)
-    refused = []
+    parts = np.repeat(np.arange(len(batch.parts)), [part.stored for part in batch.parts])
+    begins = [0, *accumulate(part.length for part in batch.parts)]
+    rejected = [list(part.rejected) for part in batch.parts]
     for place in places:
+        part = int(parts[place])
         offset = int(batch.requests.offsets[place])
-        start = offset - batch.start.offset
-        refused.append(Rejected(offset, Reason.REFUSED, batch.lines[start : batch.lines.index(b"\n", start)]))
+        start = begins[part] + offset - batch.parts[part].start.offset
+        rejected[part].append(Rejected(offset, Reason.REFUSED, batch.lines[start : batch.lines.index(b"\n", start)]))
+    is_left = np.ones(len(batch.requests), bool)
+    is_left[list(places)] = False
+    requests = batch.requests.select(is_left.tolist())
+    by_part = _requests_by_part(parts[is_left], requests, len(batch.parts))
     return replace(
         batch,
-        requests=batch.requests.select([place not in refused_places for place in range(len(batch.requests))]),
-        rejected=sorted([*batch.rejected, *refused], key=attrgetter("offset")),
+        requests=requests,
+        parts=tuple(
+            replace(part, stored=lines, newest=newest, rejected=sorted(bad, key=attrgetter("offset")))
+            for part, lines, newest, bad in zip(batch.parts, *by_part, rejected, strict=True)
+        ),
     )

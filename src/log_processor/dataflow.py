@@ -10,17 +10,26 @@ from log_processor.chunk import Batch, Prepare, parse_chunk
 from log_processor.log_handler import LogHandler
 from log_processor.source import LogSource
 from request_log.requests import Parser
+from storage.contract import FileId
 
 
 def build(
-    source: LogSource, parse: Parser, oldest_day: Callable[[], int], prepare: Prepare, handler: LogHandler
+    source: LogSource,
+    parse: Parser,
+    oldest_day: Callable[[], int],
+    file_of: Callable[[str, int], FileId],
+    prepare: Prepare,
+    handler: LogHandler,
 ) -> Dataflow:
-    """From the log to the store. `oldest_day`: the first that is kept, days since 1970-01-01."""
+    """From the log to the store. `oldest_day`: the first that is kept, days since 1970-01-01. `file_of`: the identity
+    of a log's generation."""
     flow = Dataflow("log_processor")
     chunks = op.input("log", flow, source)
     # Chunk
-    batches = op.map("parse", chunks, lambda chunk: (chunk.log, parse_chunk(chunk, parse, oldest_day(), prepare)))
-    # (log, Batch)
+    batches = op.map(
+        "parse", chunks, lambda chunk: ("store", parse_chunk(chunk, parse, oldest_day(), file_of, prepare))
+    )
+    # (part of the sink, Batch)
     op.output("log_handler", batches, LogSink(handler))
     return flow
 

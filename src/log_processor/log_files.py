@@ -4,7 +4,7 @@ import errno
 import glob
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 
 from log_processor.rotation import is_rotated_name
@@ -28,21 +28,22 @@ class LogFiles:
         self._globs = [str(path) for path in patterns if path not in self._paths]
         self._passed_over: set[Path] = set()
 
-    def found(self) -> dict[str, Path]:
-        """Name -> path of each log that is there now, or that is named by its path."""
-        paths = {*self._paths, *(path for pattern in self._globs for path in self._matches(pattern))}
+    def found(self, known: Set[str] = frozenset()) -> dict[str, Path]:
+        """Name -> path of each log that is there now, or that is named by its path; without those at `known` paths."""
+        matches = (path for pattern in self._globs for path in self._matches(pattern, known))
+        paths = {*(path for path in self._paths if str(path) not in known), *matches}
         return {self._named.get(path) or _name(path): path for path in sorted(paths) if self._can_be_read(path)}
 
     def is_from_glob(self, path: Path) -> bool:
         """Whether a log is followed because a glob found it."""
         return path not in self._paths
 
-    def _matches(self, pattern: str) -> list[Path]:
+    def _matches(self, pattern: str, known: Set[str]) -> list[Path]:
         """The logs that a glob finds: a rotated file is a part of its log, not a log."""
         # Path.glob takes no absolute pattern, and Path.is_file raises where a folder cannot be entered.
-        found = [name for name in glob.glob(pattern, recursive=True) if os.path.isfile(name)]  # noqa: PTH113, PTH207
-        texts = [name for name in found if not name.endswith(COMPRESSED) and not name.startswith(self._outputs)]
-        return [path for path in map(Path, texts) if not is_rotated_name(path)]
+        names = [name for name in glob.glob(pattern, recursive=True) if name not in known]  # noqa: PTH207
+        texts = [name for name in names if not name.endswith(COMPRESSED) and not name.startswith(self._outputs)]
+        return [Path(name) for name in texts if not is_rotated_name(name) and os.path.isfile(name)]  # noqa: PTH113
 
     def _can_be_read(self, path: Path) -> bool:
         """Whether a log can be followed; where not, that is said once, and it is looked at again each time."""

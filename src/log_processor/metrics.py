@@ -48,13 +48,14 @@ def serve(host: str, port: int) -> None:
 
 def count(batch: Batch) -> None:
     """Count a batch that is stored."""
-    if not batch.requests and not batch.rejected:
-        return
-    _READ.labels(batch.log).inc(len(batch.requests) + len(batch.rejected))
-    _STORED.labels(batch.log).inc(len(batch.requests))
-    for line in batch.rejected:
-        _REJECTED.labels(batch.log, line.reason.value).inc()
-    _BATCH_LINES.observe(len(batch.requests))
+    for part in batch.parts:
+        if part.stored or part.rejected:
+            _READ.labels(part.log).inc(part.stored + len(part.rejected))
+            _STORED.labels(part.log).inc(part.stored)
+            for line in part.rejected:
+                _REJECTED.labels(part.log, line.reason.value).inc()
+    if batch.requests or any(part.rejected for part in batch.parts):
+        _BATCH_LINES.observe(len(batch.requests))
 
 
 def show_lag(sightings: Sequence[Sighting], committed: Mapping[str, LedgerRow]) -> None:

@@ -36,9 +36,9 @@ class LogFile(NamedTuple):
         return os.pread(other.file, len(head), 0) == head
 
 
-def is_rotated_name(path: Path) -> bool:
+def is_rotated_name(path: str) -> bool:
     """Whether a file is by its name a rotated one, compressed or not: `log.1`, `log.2.gz`, `log-20261123`."""
-    return _SUFFIX.search(path.name) is not None
+    return _SUFFIX.search(path) is not None
 
 
 def rotations_ago(path: Path) -> int | None:

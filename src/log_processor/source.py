@@ -1,4 +1,4 @@
-"""The dataflow's source: polls the logs, and hands on what their collectors have.
+"""The dataflow's source: reads the logs, and hands on what was collected.
 
 Nothing stands between this source and the counts, so when an epoch ends every line before the source's position has
 been handed on in it or earlier, and none after.
@@ -7,19 +7,30 @@ been handed on in it or earlier, and none after.
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
+from typing import Protocol
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
 from log_processor.chunk import Chunk
 from log_processor.collector import Collector
-from log_processor.followed_logs import FollowedLogs
-from log_processor.log_handler import LogHandler
+from log_processor.followed_logs import FollowedLog, FollowedLogs
 from log_processor.waiting import Waiter
 
 # So much an epoch may take, because its lines are held until it is stored: memory stays flat however slow the store is.
 EPOCH_BYTES = 32 << 20
-# New files are looked for so often.
-DISCOVER_SECONDS = 0.5
+
+
+class Stored(Protocol):
+    """What the source asks about the store."""
+
+    def is_stored(self, log_name: str, fingerprint: str) -> bool:
+        """Whether the store's ledger is at the place in the log that has this fingerprint."""
+
+    def is_rolled_up(self, log_name: str) -> bool:
+        """Whether everything that is stored of the log is in all rows of counts."""
+
+    def epoch_wanted(self) -> bool:
+        """Whether there is something to do at the end of an epoch in which no lines come."""
 
 
 class LogSource(FixedPartitionedSource[Chunk, None]):
@@ -41,19 +52,18 @@ class LogPartition(StatefulSourcePartition[Chunk, None]):
     def __init__(
         self,
         logs: FollowedLogs,
+        collector: Collector,
         waiter: Waiter,
         poll_interval: timedelta,
         stopping: Callable[[], bool],
-        handler: LogHandler,
+        stored: Stored,
     ) -> None:
         self._logs = logs
+        self._collector = collector
         self._waiter = waiter
         self._poll_interval = poll_interval
         self._stopping = stopping
-        self._handler = handler
-        self._begun: dict[str, str] = {}
-        self._collectors: list[Collector] = []
-        self._next_discovery = 0.0
+        self._stored = stored
         self._awake = datetime.now(timezone.utc)
         self._stopped = False
         self._epoch_bytes = 0
@@ -65,26 +75,26 @@ class LogPartition(StatefulSourcePartition[Chunk, None]):
             raise StopIteration
         if self._stopping():
             self._stopped = True
-            ready = [collector for collector in self._collectors if not self._is_beginning(collector)]
-            chunks = [chunk for collector in ready for chunk in collector.flush()]
             # The sink ends its work in an epoch in which something comes.
-            return chunks or [collector.nothing() for collector in ready]
+            return self._collector.flush() or [self._collector.nothing()]
         began = datetime.now(timezone.utc)
-        chunks = self._new_logs()
-        if self._epoch_bytes < EPOCH_BYTES:
-            now = time.monotonic()
-            for collector in self._collectors:
-                chunks += self._begin(collector) if self._is_beginning(collector) else collector.collect(now)
+        now = time.monotonic()
+        chunks = self._collector.add(self._logs.discover(now))
+        has_room = self._epoch_bytes < EPOCH_BYTES
+        if has_room:
+            self._waiter.look()
+            self._logs.look(now)
+            chunks += self._collector.collect(now)
             self._finish()
-        again = bool(chunks)
+        again = bool(chunks) or (has_room and self._collector.has_more)
         if chunks:
             self._epoch_bytes += sum(len(chunk.lines) for chunk in chunks)
-        elif not self._epoch_begun and self._handler.epoch_wanted():
+        elif not self._epoch_begun and self._stored.epoch_wanted():
             # Bytewax tells the sink only of epochs in which something came.
-            chunks = [collector.nothing() for collector in self._collectors]
-        elif not self._handed_on:
+            chunks = [self._collector.nothing()]
+        elif not self._handed_on and not again:
             # Not right after something was handed on: the flow would not get to it.
-            time.sleep(self._logs.pause())
+            time.sleep(self._collector.pause())
             again = self._waiter.wait()
         self._handed_on = bool(chunks)
         # A backlog does not wait for the next poll. Reckoned from this call's beginning, as Bytewax does: else it would
@@ -103,36 +113,14 @@ class LogPartition(StatefulSourcePartition[Chunk, None]):
 
     def close(self) -> None:
         self._waiter.close()
-        for collector in self._collectors:
-            collector.tail.close()
+        self._logs.close()
 
     def _finish(self) -> None:
         """Let go of the logs that are done, and stored."""
-        for collector in [collector for collector in self._collectors if collector.is_done()]:
-            name = collector.log_name
-            if self._handler.is_stored(name, collector.tail.fingerprint) and self._handler.is_broken_down(name):
-                self._logs.finish(collector)
-                self._collectors.remove(collector)
+        for followed in self._logs.finished(self._is_stored):
+            self._collector.let_go(followed)
 
-    def _is_beginning(self, collector: Collector) -> bool:
-        """Whether a log is at the start of a generation that is not stored: nothing of it may be handed on before."""
-        tail = collector.tail
-        return tail.is_beginning and not self._handler.is_stored(collector.log_name, tail.fingerprint)
-
-    def _begin(self, collector: Collector) -> list[Chunk]:
-        """The chunk without lines by which the ledger comes to the start of a generation, once."""
-        fingerprint = collector.tail.fingerprint
-        if self._begun.get(collector.log_name) == fingerprint:
-            return []
-        self._begun[collector.log_name] = fingerprint
-        return [collector.nothing()]
-
-    def _new_logs(self) -> list[Chunk]:
-        """An empty chunk for each log that was found: so its ledger begins before anything of it is handed on."""
-        now = time.monotonic()
-        if now < self._next_discovery:
-            return []
-        self._next_discovery = now + DISCOVER_SECONDS
-        found = self._logs.discover()
-        self._collectors += found
-        return [collector.nothing() for collector in found]
+    def _is_stored(self, followed: FollowedLog) -> bool:
+        return self._stored.is_stored(followed.name, followed.tail.fingerprint) and self._stored.is_rolled_up(
+            followed.name
+        )

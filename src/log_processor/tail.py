@@ -16,7 +16,8 @@ to read again, and finds it, or knows that it is gone.
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from time import monotonic
+from time import monotonic, time_ns
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,17 +25,33 @@ from log_processor.chunk import Overlong
 from log_processor.fingerprint import HEAD_BYTES, TAIL_BYTES, Fingerprint
 from log_processor.rotation import LogFile, opened
 from request_log.line import MAX_LINE_BYTES
-from rollups.counts import Position
 from service.logs import logger
-from storage.contract import Gap
+from storage.contract import Gap, Position
 
 # A writer may go on with the renamed file for a while: it is left when the next one has bytes and it has been quiet for
 # this long.
 QUIET_SECONDS = 1.0
 # How often to look whether the file was rotated away.
 CHECK_SECONDS = 0.05
+# While nothing changes in a log's folder its files are not opened again to look for a later one. A folder's time may
+# have steps of a second, so it tells nothing before this; and an empty rotated file may still get bytes.
+SETTLED_NANOSECONDS = 2 * 10**9
+LOOK_ANYWAY_SECONDS = 60.0
 
 log = logger(__name__)
+
+
+class _State(NamedTuple):
+    """Of a file or a folder."""
+
+    device: int
+    inode: int
+    size: int
+    modified: int
+
+
+_Surroundings = tuple[_State | None, _State | None]
+"""The folder of a log and the file at its path, where they are."""
 
 
 class Tail:
@@ -55,6 +72,7 @@ class Tail:
     def __init__(self, path: Path, position: Position, fingerprint: str) -> None:
         """`fingerprint`: of the file at `position`; "" where nothing is known of the log yet."""
         self.path = path
+        self._name = str(path)
         self._generation, self._offset = position
         self._file: int | None = None
         self._seen: os.stat_result
@@ -65,6 +83,9 @@ class Tail:
         """Whether the current file was seen to be truncated by more than its end."""
         self._first_offset = 0
         self._next_check = 0.0
+        self._nothing_later: tuple[_Surroundings, float] | None = None
+        """Surroundings in which no later file had bytes, and until when that is taken to be so (monotonic seconds)."""
+        self._is_away = False
         self._loss = ""
         self.gaps: list[Gap] = []
         """What could not be had, until someone takes it from here."""
@@ -105,12 +126,40 @@ class Tail:
         rest = max(0, self.size - self._offset)
         if self._is_log():
             return rest
+        surroundings = self._surroundings()
+        if self._has_nothing_later(surroundings):
+            return rest
         with opened(self.path) as files:
-            return rest + sum(found.stat.st_size for found in self._later(files) if found.file is not None)
+            later = sum(found.stat.st_size for found in self._later(files) if found.file is not None)
+        if not later:
+            self._note_nothing_later(surroundings)
+        return rest + later
+
+    @property
+    def read_through(self) -> int:
+        """The offset of the first byte of the file that was not read."""
+        return self._end()
+
+    @property
+    def is_away(self) -> bool:
+        """Whether the current file was not at the log's path when that was last looked at, or there is none."""
+        return self._file is None or self._is_away
+
+    @property
+    def has_more(self) -> bool:
+        """Whether the file had more than was read of it, when it was read."""
+        return self._file is not None and self._seen.st_size > self._end()
 
     def has_grown(self) -> bool:
         """Whether the current file is another than when it was read."""
         return self._file is not None and self._is_news(os.fstat(self._file))
+
+    def may_have_more(self) -> bool:
+        """Whether the current file has grown, or is not the one at the log's path, so that another may follow."""
+        if self._file is None:
+            return True
+        found = os.fstat(self._file)
+        return self._is_news(found) or not self._is_at_path(found)
 
     def fill(self, limit: int) -> bool:
         """Read up to `limit` more bytes into the buffer; whether there were any."""
@@ -170,12 +219,16 @@ class Tail:
         self._next_check = now + CHECK_SECONDS
         if self._is_log() or (self._file is not None and now - self._quiet_since < QUIET_SECONDS):
             return False
+        surroundings = self._surroundings()
+        if self._has_nothing_later(surroundings):
+            return False
         with opened(self.path) as files:
             # The file may be gone and a copy of it there: made by copytruncate, or put in its place.
             if not any(map(self._is_current, files)) and self._find(files):
                 return False
             self._open_next(files)
         if self._next is None:
+            self._note_nothing_later(surroundings)
             return False
         if self._file is None:
             # The rest of a half line is lost, and half of one could pass for a whole one.
@@ -304,10 +357,34 @@ class Tail:
 
     def _is_log(self) -> bool:
         """Whether the current file is the one at the log's path."""
+        return self._file is not None and self._is_at_path(os.fstat(self._file))
+
+    def _is_at_path(self, found: os.stat_result) -> bool:
         try:
-            return self._file is not None and os.path.samestat(self.path.stat(), os.fstat(self._file))
+            self._is_away = not os.path.samestat(os.stat(self._name), found)  # noqa: PTH116 (asked often; costs less)
         except FileNotFoundError:
+            self._is_away = True
+        return not self._is_away
+
+    def _surroundings(self) -> "_Surroundings | None":
+        """What tells that a later file has come; None where that could not be told."""
+        # While a file is looked for, its copy may grow.
+        if self._file is None and self._known.length:
+            return None
+        folder, log = _state(self.path.parent), _state(self.path)
+        if folder is not None and time_ns() - folder.modified < SETTLED_NANOSECONDS:
+            return None
+        return folder, log
+
+    def _has_nothing_later(self, surroundings: "_Surroundings | None") -> bool:
+        if surroundings is None or self._nothing_later is None:
             return False
+        then, until = self._nothing_later
+        return surroundings == then and monotonic() < until
+
+    def _note_nothing_later(self, surroundings: "_Surroundings | None") -> None:
+        if surroundings is not None:
+            self._nothing_later = surroundings, monotonic() + LOOK_ANYWAY_SECONDS
 
     def _is_current(self, found: LogFile) -> bool:
         return self._file is not None and os.path.samestat(found.stat, os.fstat(self._file))
@@ -317,6 +394,7 @@ class Tail:
         self.close()
         self._forget()
         self._file, self._seen = file, os.fstat(file)
+        self._nothing_later = None
         self._inode, self._is_emptied = self._seen.st_ino, False
         self._loss = ""
         self._head = os.pread(file, min(HEAD_BYTES, self._offset), 0)
@@ -332,6 +410,14 @@ class Tail:
         self.overlong = None
         self._head = self._tail = self._last_read = b""
         self._quiet_since = monotonic()
+
+
+def _state(path: Path) -> _State | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return _State(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
 
 
 def _newlines(data: bytes) -> int:

@@ -26,7 +26,7 @@ def _none() -> Integers:
 
 @dataclass(slots=True)
 class Requests:
-    """Valid requests of one log, in its order: columns of equal length."""
+    """Valid requests, those of each log in its order: columns of equal length."""
 
     names: list[str] = field(default_factory=list)
     """The customers, each once; not a column."""
@@ -86,7 +86,7 @@ class Requests:
 
 
 def joined(parts: Sequence[Requests]) -> Requests:
-    """The requests of all these parts of a log."""
+    """The requests of all these parts."""
     if len(parts) <= 1:
         return parts[0] if parts else Requests()
     names, customers = _joined([(part.names, part.customers) for part in parts])

@@ -1,83 +1,182 @@
-"""A chunk is taken in part by part, and the parts do not show."""
+"""Lines of several logs are parsed together, piece by piece, and neither shows."""
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable
+from itertools import accumulate
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from log_processor import chunk as chunk_module
+from chunks import Lines, chunk_of, part_of
 from log_processor.chunk import Batch, Chunk, Overlong, parse_chunk, stored
 from request_log.line import Reason
-from request_log.requests import joined
+from request_log.requests import Rejected, Requests
 from request_log.simple import parse
-from rollups.counts import Position
-from storage.contract import StoredRequests
+from storage.contract import FileId, Position, StoredRequests
 from stores import to_no_store
 
 START = 1_000
 good = st.builds(
-    lambda customer, path, status: f"2026-11-23 16:15:35 {customer} {path} {status} 0.25".encode(),
+    lambda second, customer, path, status: f"2026-11-23 16:15:{second} {customer} {path} {status} 0.25".encode(),
+    st.integers(10, 59),
     st.sampled_from(["a", "b", "ü", "c" * 256]),
     st.sampled_from(["/", "/orders/17", "/" + "x" * 300]),
     st.integers(100, 599),
 )
 bad = st.binary(max_size=20).map(lambda line: line.replace(b"\n", b""))
+lines_of_a_part = st.lists(st.one_of(good, good, bad), max_size=8).map(lambda lines: b"".join(x + b"\n" for x in lines))
+# A line that is not held tells its part by its length.
+not_held = st.integers(70_000, 70_050).map(lambda length: Overlong(length, b"x", b"x"))
 
 
-def chunk_of(data: bytes, overlong: Overlong | None = None) -> Chunk:
-    end = Position(0, START + len(data))
-    return Chunk("log", "/log", Position(0, START), end, data, "fingerprint", behind=False, overlong=overlong)
+def file_of(log: str, generation: int) -> FileId:
+    return FileId(log, generation, 0, 0)
 
 
-@given(st.lists(st.one_of(good, good, bad)), st.integers(1, 1_000))
-def test_parts_are_read_as_the_whole_is(lines: list[bytes], part_bytes: int) -> None:
-    data = b"".join(line + b"\n" for line in lines)
+files = st.sampled_from([file_of(log, generation) for log in ("one", "two", "three") for generation in (0, 1)])
+parts = st.lists(st.tuples(files, st.one_of(lines_of_a_part, lines_of_a_part, not_held)), max_size=10)
+Row = tuple[FileId, int, str, str, str, int, int, int, int]
+
+
+def chunk_of_all(content: list[tuple[FileId, Lines]]) -> Chunk:
+    """A chunk of these parts; the first one of each file begins at START."""
+    ends: dict[FileId, Position] = {}
+    made = []
+    for file, lines in content:
+        made.append(part_of(file.log, ends.get(file, Position(file.generation, START)), lines))
+        ends[file] = made[-1].end
+    return Chunk(tuple(made), b"".join(lines for _, lines in content if isinstance(lines, bytes)))
+
+
+def rows_of(file_of_each: Iterable[FileId], requests: Requests) -> list[Row]:
+    columns = (requests.statuses, requests.latencies, requests.seconds, requests.offsets)
+    return [
+        (file, offset, customer, path, duration, *others)
+        for file, customer, path, duration, *others, offset in zip(
+            file_of_each,
+            requests.customer_ids(),
+            requests.request_paths(),
+            requests.durations,
+            *(column.tolist() for column in columns),
+            strict=True,
+        )
+    ]
+
+
+def one_by_one(content: list[tuple[FileId, Lines]]) -> tuple[list[Row], list[list[tuple[int, Reason, bytes]]]]:
+    """All requests, and of each part the lines that are none, each part parsed by itself."""
+    rows: list[Row] = []
+    rejected = []
+    for (file, lines), part in zip(content, chunk_of_all(content).parts, strict=True):
+        if isinstance(lines, Overlong):
+            rejected.append([(part.start.offset, Reason.TOO_LONG, lines.beginning)])
+            continue
+        requests, others = parse(lines, part.start.offset)
+        rows += rows_of([file] * len(requests), requests)
+        rejected.append(seen(others))
+    return rows, rejected
+
+
+def seen(rejected: list[Rejected]) -> list[tuple[int, Reason, bytes]]:
+    return [(line.offset, line.reason, line.line) for line in rejected]
+
+
+@given(parts, st.integers(1, 1_000))
+def test_lines_of_several_logs_are_parsed_together_as_each_by_itself(
+    content: list[tuple[FileId, Lines]], piece_bytes: int
+) -> None:
     prepared: list[StoredRequests] = []
 
-    def prepare(parts: Iterable[StoredRequests]) -> Callable[[], list[int]]:
-        prepared.extend(parts)
+    def prepare(pieces: Iterable[StoredRequests]) -> Callable[[], list[int]]:
+        prepared.extend(pieces)
         return lambda: [len(prepared)]
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(chunk_module, "PART_BYTES", part_bytes)
-        batch = parse_chunk(chunk_of(data), parse, 0, prepare)
-    whole, rejected = parse(data, START)
+    chunk = chunk_of_all(content)
+    batch = parse_chunk(chunk, parse, 0, file_of, prepare, piece_bytes)
+    rows, rejected = one_by_one(content)
     assert batch.store() == [len(prepared)]
-    assert batch.rejected == rejected
-    together = joined([part.requests for part in prepared])
-    assert (together.request_paths(), together.durations) == (whole.request_paths(), whole.durations)
-    assert batch.requests.request_paths() == whole.to_count().request_paths()
-    for found in (batch.requests, together):
-        assert found.customer_ids() == whole.customer_ids()
-        for column in ("statuses", "latencies", "seconds", "milliseconds", "offsets"):
-            np.testing.assert_array_equal(getattr(found, column), getattr(whole, column))
+    assert rows == [
+        row
+        for piece in prepared
+        for row in rows_of([piece.files[number] for number in piece.of_file.tolist()], piece.requests)
+    ]
+    assert [seen(part.rejected) for part in batch.parts] == rejected
+    _assert_parts_agree(batch, chunk, rows)
 
 
-def test_lines_that_the_store_refuses_are_found_in_whatever_part_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chunk_module, "PART_BYTES", 100)
+@given(parts, st.data())
+def test_what_the_store_refuses_is_rejected_from_its_part(
+    content: list[tuple[FileId, Lines]], data: st.DataObject
+) -> None:
+    rows, rejected = one_by_one(content)
+    refused = data.draw(st.sets(st.sampled_from(range(len(rows))))) if rows else set()
+    chunk = chunk_of_all(content)
+    batch = stored(parse_chunk(chunk, parse, 0, file_of, to_no_store, 300), sorted(refused))
+    assert batch.lines == b""
+    assert batch.store() == []
+    left = [row for place, row in enumerate(rows) if place not in refused]
+    _assert_parts_agree(batch, chunk, left)
+    for part, before in zip(batch.parts, rejected, strict=True):
+        offsets = [line.offset for line in part.rejected]
+        assert offsets == sorted(offsets)
+        assert [line for line in seen(part.rejected) if line[1] is not Reason.REFUSED] == before
+    found = {
+        (file_of(part.log, part.start.generation), line.offset)
+        for part in batch.parts
+        for line in part.rejected
+        if line.reason is Reason.REFUSED
+    }
+    assert found == {rows[place][:2] for place in refused}
+    for part in batch.parts:
+        for line in part.rejected:
+            if line.reason is Reason.REFUSED:
+                assert len(parse(line.line + b"\n")[0]) == 1
+
+
+def _assert_parts_agree(batch: Batch, chunk: Chunk, rows: list[Row]) -> None:
+    """Each part of the batch has the requests that the rows have of it, and the batch has all, as they are counted."""
+    assert batch.requests.offsets.tolist() == [row[1] for row in rows]
+    assert batch.requests.customer_ids() == [row[2] for row in rows]
+    assert sum(part.stored for part in batch.parts) == len(rows)
+    ends = list(accumulate(part.stored for part in batch.parts))
+    of_part: list[list[Row]] = [[] for _ in batch.parts]
+    for place, row in enumerate(rows):
+        of_part[bisect_right(ends, place)].append(row)
+    for part, before, own in zip(batch.parts, chunk.parts, of_part, strict=True):
+        assert (part.log, part.path, part.start, part.end) == (before.log, before.path, before.start, before.end)
+        assert {row[0] for row in own} <= {file_of(part.log, part.start.generation)}
+        assert all(part.start.offset <= row[1] < part.end.offset for row in own)
+        assert part.newest == max((row[7] for row in own), default=0)
+
+
+def test_a_refused_line_is_found_in_whatever_piece_it_is() -> None:
     lines = [f"2026-11-23 16:15:35 a /{n} 200 0.25".encode() for n in range(20)]
     lines[7] = b"bad"
     data = b"".join(line + b"\n" for line in lines)
-    batch = parse_chunk(chunk_of(data), parse, 0, to_no_store)
+    batch = parse_chunk(chunk_of(data, START), parse, 0, file_of, to_no_store, piece_bytes=100)
     # The bad line has no place among the requests.
     left = stored(batch, [0, 9, 18])
-    assert left.lines == b""
-    assert [(bad.reason, bad.line) for bad in left.rejected] == [
-        (Reason.REFUSED, lines[0]),
-        (Reason.FIELDS, lines[7]),
-        (Reason.REFUSED, lines[10]),
-        (Reason.REFUSED, lines[19]),
+    assert seen(left.parts[0].rejected) == [
+        (START + data.index(lines[0]), Reason.REFUSED, lines[0]),
+        (START + data.index(lines[7]), Reason.FIELDS, lines[7]),
+        (START + data.index(lines[10]), Reason.REFUSED, lines[10]),
+        (START + data.index(lines[19]), Reason.REFUSED, lines[19]),
     ]
     places = [place for place in range(20) if place not in (0, 7, 10, 19)]
     offsets = [START + sum(len(line) + 1 for line in lines[:place]) for place in places]
-    assert left.requests.offsets.tolist() == offsets
+    np.testing.assert_array_equal(left.requests.offsets, offsets)
 
 
-def test_a_line_that_is_too_long_is_its_only_one() -> None:
+def test_a_line_that_is_too_long_is_its_parts_only_one() -> None:
     line = Overlong()
     line.add(b"x" * 100_000)
-    batch: Batch = parse_chunk(chunk_of(b"", line), parse, 0, to_no_store)
+    batch = parse_chunk(chunk_of(line, START), parse, 0, file_of, to_no_store)
     assert not batch.requests
-    assert [(bad.offset, bad.reason) for bad in batch.rejected] == [(START, Reason.TOO_LONG)]
+    assert [(bad.offset, bad.reason) for bad in batch.parts[0].rejected] == [(START, Reason.TOO_LONG)]
+
+
+def test_a_chunk_may_have_no_lines_and_no_parts() -> None:
+    assert parse_chunk(Chunk(), parse, 0, file_of, to_no_store).parts == ()
+    (part,) = parse_chunk(chunk_of(b"", START), parse, 0, file_of, to_no_store).parts
+    assert (part.start, part.end, part.stored, part.newest) == (Position(0, START), Position(0, START), 0, 0)

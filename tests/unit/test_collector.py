@@ -1,29 +1,214 @@
-"""When the lines of a log are handed on."""
+"""When the lines of logs are handed on, and which together."""
 
+import random
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
-from log_processor.collector import BEHIND_BYTES, Collector
-from log_processor.tail import Tail
-from rollups.counts import Position
+import pytest
+
+from log_processor.chunk import Chunk
+from log_processor.collector import BEHIND_BYTES, READ_BYTES, SHARE_BYTES, Collector
+from log_processor.followed_logs import FollowedLogs
+from log_processor.log_files import LogFiles
+from log_processor.spool import Spool
+from request_log.line import MAX_LINE_BYTES
+from storage.contract import Position
 
 WAIT_SECONDS = 10
+MAX_LINES = 1_000
 LINE = b"x" * 999 + b"\n"
+SHORT = b"x" * 19 + b"\n"
 
 
-def test_the_last_lines_of_a_backlog_do_not_wait_for_more_and_later_ones_do(tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    lines = BEHIND_BYTES // len(LINE) + 1_234
-    log.write_bytes(LINE * lines)
-    collector = Collector("log", str(log), Tail(log, Position(0, 0), ""), 1_000, WAIT_SECONDS)
+class Reader:
+    """Reads all logs in a folder from their beginnings, and keeps what it was handed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.logs = FollowedLogs(LogFiles([folder / "*.log"], {}), Spool(folder / "spool"), [], look_seconds=0)
+        self.stored: dict[str, str] = {}
+        """The fingerprints in the ledger."""
+        self.never_stored = ""
+        """A log of which the ledger never says anything."""
+        self.collector = Collector(self.logs, MAX_LINES, WAIT_SECONDS, self._is_stored)
+        self.ends: dict[str, Position] = {}
+        self.read: dict[str, bytes] = {}
+
+    def _is_stored(self, log: str, fingerprint: str) -> bool:
+        return Path(log).name != self.never_stored and self.stored.get(log) == fingerprint
+
+    def step(self, now: float) -> list[Chunk]:
+        """Look at all logs, and collect; the chunks that have lines."""
+        chunks = self.collector.add(self.logs.discover(now))
+        self.logs.look(now)
+        return self.keep(chunks + self.collector.collect(now))
+
+    def keep(self, chunks: list[Chunk]) -> list[Chunk]:
+        """Keep what is in these chunks; those that have lines."""
+        for chunk in chunks:
+            begin = 0
+            for part in chunk.parts:
+                assert part.start == self.ends.get(part.log, Position(0, 0)), "the positions of a log are contiguous"
+                self.ends[part.log] = part.end
+                self.stored[part.log] = part.fingerprint
+                name = Path(part.log).name
+                self.read[name] = self.read.get(name, b"") + chunk.lines[begin : begin + part.length]
+                begin += part.length
+            assert begin == len(chunk.lines)
+        return [chunk for chunk in chunks if chunk.lines]
+
+    def begin(self, *names: str) -> None:
+        """Come to the beginning of these logs, which have to have a first line, and hand that on."""
+        for name in names:
+            self.append(name, SHORT)
+        while set(self.read) < set(names) or not all(self.read.values()):
+            self.step(0)
+            self.keep(self.collector.flush())
+
+    def append(self, name: str, lines: bytes) -> None:
+        with (self.folder / name).open("ab") as log:
+            log.write(lines)
+
+
+@pytest.fixture
+def reader(tmp_path: Path) -> Iterator[Reader]:
+    reader = Reader(tmp_path)
+    yield reader
+    reader.logs.close()
+
+
+def logs_of(chunk: Chunk) -> list[str]:
+    return [Path(part.log).name for part in chunk.parts]
+
+
+def until_read(reader: Reader, size: int) -> list[Chunk]:
+    """Steps of one moment until so many bytes were handed on."""
     chunks = []
-    # Each reads a mebibyte.
-    for _ in range(20):
-        chunks += collector.collect(now=0)
-    assert b"".join(chunk.lines for chunk in chunks) == LINE * lines
-    with log.open("ab") as file:
-        file.write(LINE)
-    assert not collector.collect(now=1)
-    assert not collector.collect(now=WAIT_SECONDS)
-    (chunk,) = collector.collect(now=1 + WAIT_SECONDS)
+    for _ in range(1_000):
+        chunks += reader.step(0)
+        if sum(len(chunk.lines) for chunk in chunks) >= size:
+            return chunks
+    raise AssertionError("nothing more comes")
+
+
+def test_the_last_lines_of_a_backlog_do_not_wait_for_more_and_later_ones_do(reader: Reader) -> None:
+    lines = BEHIND_BYTES // len(LINE) + 1_234
+    reader.append("a.log", LINE * lines)
+    until_read(reader, len(LINE) * lines)
+    reader.append("a.log", LINE)
+    assert not reader.step(now=1)
+    assert not reader.step(now=WAIT_SECONDS)
+    (chunk,) = reader.step(now=1 + WAIT_SECONDS)
     assert chunk.lines == LINE
-    collector.tail.close()
+
+
+def test_a_backlog_in_many_logs_is_one(reader: Reader) -> None:
+    names = [f"{number}.log" for number in range(100)]
+    content = SHORT * (2 * BEHIND_BYTES // len(SHORT) // len(names))
+    for name in names:
+        reader.append(name, content)
+    chunks = until_read(reader, len(content) * len(names))
+    assert reader.read == dict.fromkeys(names, content)
+    assert chunks[0].behind
+    assert not chunks[-1].behind
+    # Each chunk is full but for the last, and so of a few logs.
+    assert {chunk.lines.count(b"\n") for chunk in chunks[:-1]} == {MAX_LINES}
+    assert max(len(chunk.parts) for chunk in chunks) <= 1 + MAX_LINES * len(SHORT) // SHARE_BYTES + 1
+
+
+def test_of_many_logs_little_is_read_ahead(reader: Reader) -> None:
+    names = [f"{number}.log" for number in range(200)]
+    for name in names:
+        reader.append(name, LINE * 200)
+    most = 0
+    while len(reader.read) < len(names) or sum(map(len, reader.read.values())) < 200 * 200 * len(LINE):
+        reader.step(0)
+        most = max(most, sum(len(followed.tail.buffer) for followed in reader.logs))
+    assert most < 2 * READ_BYTES
+
+
+def test_a_log_with_few_lines_does_not_wait_until_anothers_backlog_is_read(reader: Reader) -> None:
+    reader.append("a.log", SHORT * (4 * READ_BYTES // len(SHORT)))
+    reader.append("z.log", SHORT)
+    chunks = until_read(reader, 2 * READ_BYTES)
+    assert any("z.log" in logs_of(chunk) for chunk in chunks)
+
+
+def test_lines_of_several_logs_come_together_when_the_first_has_waited(reader: Reader) -> None:
+    names = ["a.log", "b.log", "c.log"]
+    reader.begin(*names)
+    for second, name in enumerate(names):
+        reader.append(name, SHORT * (second + 1))
+        assert not reader.step(now=100 + second)
+    reader.append("a.log", SHORT)
+    assert not reader.step(now=99 + WAIT_SECONDS)
+    (chunk,) = reader.step(now=100 + WAIT_SECONDS)
+    assert logs_of(chunk) == names
+    assert [part.length for part in chunk.parts] == [2 * len(SHORT), 2 * len(SHORT), 3 * len(SHORT)]
+    assert chunk.due == 100 + WAIT_SECONDS
+
+
+def test_lines_of_several_logs_come_together_when_they_are_as_many_as_a_chunk_has(reader: Reader) -> None:
+    reader.begin("a.log", "b.log")
+    reader.append("a.log", SHORT * (MAX_LINES - 10))
+    assert not reader.step(now=100)
+    reader.append("b.log", SHORT * 15)
+    (chunk,) = reader.step(now=101)
+    assert logs_of(chunk) == ["a.log", "b.log"]
+    assert chunk.lines.count(b"\n") == MAX_LINES
+    # The five that are left begin to wait.
+    assert not reader.step(now=100 + WAIT_SECONDS)
+    (chunk,) = reader.step(now=101 + WAIT_SECONDS)
+    assert (logs_of(chunk), chunk.lines) == (["b.log"], SHORT * 5)
+
+
+def test_nothing_of_a_log_comes_before_its_beginning_is_stored(reader: Reader) -> None:
+    reader.begin("a.log")
+    reader.append("b.log", SHORT)
+    reader.append("a.log", SHORT)
+    reader.never_stored = "b.log"
+    for now in (100, 200, 300):
+        for chunk in reader.step(now):
+            assert logs_of(chunk) == ["a.log"]
+    assert reader.read["b.log"] == b""
+
+
+def test_whatever_is_written_comes_once_and_in_order(reader: Reader) -> None:
+    pick = random.Random(1)
+    names = [f"{number}.log" for number in range(20)]
+    written = dict.fromkeys(names, b"")
+    for now in range(300):
+        for name in pick.sample(names, pick.randrange(5)):
+            # Also half lines, and some that are too long to be held.
+            lines = pick.choice([b"%d\n" % now, b"%d " % now, b"%d\n" % now * 700, b"%d " % now * 20_000 + b"\n"])
+            written[name] += lines
+            reader.append(name, lines)
+        reader.step(now)
+    for name in names:
+        reader.append(name, b"\n")
+        written[name] += b"\n"
+    for now in range(300, 330):
+        reader.step(now)
+    # Not each line that is too long is one that was not held.
+    assert {name: _without_long_lines(lines) for name, lines in reader.read.items()} == {
+        name: _without_long_lines(lines) for name, lines in written.items()
+    }
+    assert reader.ends == {str(reader.folder / name): Position(0, len(lines)) for name, lines in written.items()}
+
+
+def _without_long_lines(lines: bytes) -> bytes:
+    return b"".join(line for line in lines.splitlines(keepends=True) if len(line) <= MAX_LINE_BYTES)
+
+
+def test_the_pause_is_longer_where_many_logs_have_lines_that_wait(reader: Reader) -> None:
+    names = [f"{number}.log" for number in range(120)]
+    reader.begin(*names)
+    reader.append(names[0], SHORT)
+    now = time.monotonic()
+    assert not reader.step(now)
+    assert reader.collector.pause() == 0.05
+    for name in names:
+        reader.append(name, SHORT)
+    assert not reader.step(now)
+    assert reader.collector.pause() == pytest.approx(3 * 0.05)

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from following import Follower, Line, Rotating, lines_of
 from log_processor import tail
 from log_processor.fingerprint import HEAD_BYTES
-from rollups.counts import Position
+from storage.contract import Position
 
 # Lines, made of a number of their own, so that no two places in the log look alike.
 LINES = {

@@ -3,7 +3,8 @@
 import errno
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import repeat
 from pathlib import Path
 
 import pytest
@@ -26,11 +27,36 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
+class Logs:
+    """Logs in these folders, which keep what they are told."""
+
+    def __init__(self, *folders: Path, grown: Iterable[bool] = repeat(False)) -> None:
+        self._folders = folders
+        self._grown = iter(grown)
+        self.changed: set[tuple[Path, str]] = set()
+
+    def folders(self) -> Iterable[Path]:
+        return self._folders
+
+    def has_changed(self, folder: Path, name: str) -> None:
+        self.changed.add((folder, name))
+
+    def have_grown(self) -> bool:
+        return next(self._grown)
+
+
 @pytest.fixture
-def events(folder: Path) -> Iterator[Events]:
+def logs(folder: Path) -> Logs:
+    """In the folder."""
+    return Logs(folder)
+
+
+@pytest.fixture
+def events(logs: Logs) -> Iterator[Events]:
     """Of the folder, which it watches already."""
-    events = Events(lambda: [folder], longest=lambda: SECONDS)
+    events = Events(logs, longest=lambda: SECONDS)
     assert events.wait() is HAPPENED
+    logs.changed.clear()
     yield events
     events.close()
 
@@ -54,12 +80,45 @@ def _move_in(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [_append, _replace_by_rename, _delete, _move_in])
-def test_what_happens_to_a_log_is_told(folder: Path, events: Events, change: Callable[[Path], None]) -> None:
+def test_what_happens_to_a_log_is_told(
+    folder: Path, logs: Logs, events: Events, change: Callable[[Path], None]
+) -> None:
     _append(folder)
     assert events.wait() is HAPPENED
+    logs.changed.clear()
     change(folder)
     assert events.wait() is HAPPENED
+    assert (folder, "log") in logs.changed
     assert events.wait() is NOTHING
+
+
+def test_of_several_logs_it_is_told_which(folder: Path, logs: Logs, events: Events) -> None:
+    for name in ("a", "b", "c", "b"):
+        (folder / name).write_bytes(b"line\n")
+    assert events.wait() is HAPPENED
+    assert logs.changed == {(folder, name) for name in ("a", "b", "c")}
+
+
+def test_it_looks_without_waiting(folder: Path, logs: Logs, events: Events) -> None:
+    events.look()
+    assert logs.changed == set()
+    _append(folder)
+    events.look()
+    assert logs.changed == {(folder, "log")}
+    assert events.wait() is NOTHING
+
+
+def test_more_than_the_system_remembers_may_be_anything(folder: Path, logs: Logs, events: Events) -> None:
+    limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
+    if limit > 100_000:
+        pytest.skip("the system remembers very much")
+    with (folder / "one").open("ab", buffering=0) as one, (folder / "two").open("ab", buffering=0) as two:
+        for _ in range(limit // 2 + 1):
+            # The same event twice is remembered once.
+            one.write(b"\n")
+            two.write(b"\n")
+    events.look()
+    assert (folder, "") in logs.changed
 
 
 def test_it_is_told_while_it_waits(folder: Path, events: Events) -> None:
@@ -69,15 +128,16 @@ def test_it_is_told_while_it_waits(folder: Path, events: Events) -> None:
     later.join()
 
 
-def test_what_happened_just_before_the_watch_is_not_missed(folder: Path) -> None:
+def test_what_happened_just_before_the_watch_is_not_missed(folder: Path, logs: Logs) -> None:
     _append(folder)
-    fresh = Events(lambda: [folder], longest=lambda: SECONDS)
+    fresh = Events(logs, longest=lambda: SECONDS)
     assert fresh.wait() is HAPPENED
+    assert logs.changed == {(folder, "")}
     fresh.close()
 
 
-def test_it_does_not_wait_while_there_is_something_to_do(folder: Path) -> None:
-    busy = Events(lambda: [folder], longest=lambda: 0.0)
+def test_it_does_not_wait_while_there_is_something_to_do(logs: Logs) -> None:
+    busy = Events(logs, longest=lambda: 0.0)
     assert busy.wait() is HAPPENED
     assert busy.wait() is NOTHING
     busy.close()
@@ -118,7 +178,7 @@ def test_a_moved_folder_is_another_ones_now(folder: Path, events: Events) -> Non
 
 
 def test_a_folder_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
-    events = Events(lambda: [tmp_path / "later"], longest=lambda: SECONDS)
+    events = Events(Logs(tmp_path / "later"), longest=lambda: SECONDS)
     assert events.wait() is NOTHING
     (tmp_path / "later").mkdir()
     assert events.wait() is HAPPENED
@@ -132,7 +192,7 @@ def test_no_more_watches_to_be_had_is_said_once(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(inotify_simple.INotify, "add_watch", refuse)
-    events = Events(lambda: [folder], longest=lambda: SECONDS)
+    events = Events(Logs(folder), longest=lambda: SECONDS)
     for _ in range(2):
         assert events.wait() is NOTHING
     assert capsys.readouterr().out.count("no_events") == 1
@@ -146,23 +206,22 @@ def test_without_a_listener_it_polls(
         raise OSError(errno.EMFILE, "Too many open files")
 
     monkeypatch.setattr(inotify_simple, "INotify", refuse)
-    polling: Waiter = waiter("events", lambda: [folder], lambda: False, 0.001, lambda: SECONDS)
+    polling: Waiter = waiter("events", Logs(folder), 0.001, lambda: SECONDS)
     assert isinstance(polling, Polling)
     assert "Too many open files" in capsys.readouterr().out
 
 
 def test_poll_is_poll(folder: Path) -> None:
-    polling = waiter("poll", lambda: [folder], lambda: False, 0.001, lambda: SECONDS)
+    polling = waiter("poll", Logs(folder), 0.001, lambda: SECONDS)
     assert isinstance(polling, Polling)
     assert polling.wait() is NOTHING
 
 
 def test_polling_returns_when_a_log_has_grown(folder: Path) -> None:
-    looks = iter([False, False, True])
-    polling = waiter("poll", lambda: [folder], lambda: next(looks), 0.001, lambda: SECONDS)
+    polling = waiter("poll", Logs(folder, grown=[False, False, True]), 0.001, lambda: SECONDS)
     assert polling.wait() is HAPPENED
 
 
 def test_polling_does_not_wait_while_there_is_something_to_do(folder: Path) -> None:
-    polling = waiter("poll", lambda: [folder], lambda: True, 0.001, lambda: 0.0)
+    polling = waiter("poll", Logs(folder, grown=[True]), 0.001, lambda: 0.0)
     assert polling.wait() is NOTHING
