@@ -1,6 +1,5 @@
 """Counters as text, the same in every store."""
 
-import json
 import struct
 import zlib
 from binascii import a2b_base64, b2a_base64
@@ -10,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from rollups.counts import DayCounts, PackedCounts, Position
+from rollups.counts import NO_COUNTS, DayCounts, PackedCounts
 from rollups.group_by import counts_of, sums_of
 
 Integers = NDArray[np.int64]
@@ -24,8 +23,6 @@ _FEW = 64
 # More are faster counted by themselves first.
 _MANY = 1_000
 _FEW_CHARACTERS = 400
-NO_COUNTS = "H"
-"""The text of a counter without counts."""
 
 
 def encode_counter(counter: Mapping[int, int]) -> str:
@@ -151,23 +148,11 @@ def _added(values: Integers, counts: Integers, more_values: Integers, more_count
     return encode_arrays(*sums_of(np.concatenate((values, more_values)), np.concatenate((counts, more_counts))))
 
 
-def pack(counts: DayCounts) -> PackedCounts:
-    """A row of counts as it is stored."""
-    return PackedCounts(
-        encode_counter(counts.statuses), encode_counter(counts.latencies), encode_applied(counts.applied)
-    )
+def pack(counts: DayCounts, commit: int = 0) -> PackedCounts:
+    """A daily row as it is stored."""
+    return PackedCounts(encode_counter(counts.statuses), encode_counter(counts.latencies), commit)
 
 
 def unpack(packed: PackedCounts) -> DayCounts:
     """The reverse of `pack`."""
-    return DayCounts(decode_counter(packed.statuses), decode_counter(packed.latencies), decode_applied(packed.applied))
-
-
-def encode_applied(applied: Mapping[str, Position]) -> str:
-    """Log -> position, as JSON."""
-    return json.dumps(applied)
-
-
-def decode_applied(text: str) -> dict[str, Position]:
-    """The reverse of `encode_applied`."""
-    return {log: Position(*position) for log, position in json.loads(text).items()}
+    return DayCounts(decode_counter(packed.statuses), decode_counter(packed.latencies))

@@ -1,77 +1,86 @@
-"""The counts of one customer's one day, from which every figure is computed."""
+"""What is counted, and the rows that hold it."""
 
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-Kind = Literal["hours", "paths"]
-"""By what a customer's day is broken down: the hour of the day, or the template of the path."""
+Kind = Literal["parts", "endpoints", "endpoint_parts", "hours"]
+"""By what a roll-up divides a day: the part of the day (a quarter hour), the endpoint, or both. `hours` are rows of
+before there were parts: they are read and no longer written."""
 
 SUCCESS = range(200, 400)
 """The statuses of requests that succeeded; all others failed."""
 
-Outcome = Literal["all", "failed", "successful"]
-OUTCOMES: dict[Outcome, str] = {
-    "all": "",
-    "failed": f" AND (status_code < {SUCCESS.start} OR status_code >= {SUCCESS.stop})",
-    "successful": f" AND status_code >= {SUCCESS.start} AND status_code < {SUCCESS.stop}",
-}
-"""Which requests those are, in SQL and in InfluxQL."""
+NO_COUNTS = "H"
+"""The text of a counter without counts, see rollups.counters."""
 
 
-class Position(NamedTuple):
-    """A place in a log: how often the log had been rotated, and the byte offset in that generation's file. Ordered."""
+class DailyKey(NamedTuple):
+    """The row of a customer's UTC day (days since 1970-01-01). Customer None: all customers together."""
 
-    generation: int
-    offset: int
+    customer: str | None
+    day: int
 
 
-class BreakdownKey(NamedTuple):
-    """Requests of which group of customers (see rollups.groups) are broken down, of which UTC day (days since
-    1970-01-01), and by what."""
+class RollupKey(NamedTuple):
+    """The row of a group of customers' UTC day (days since 1970-01-01), divided by `kind`, see rollups.groups."""
 
     group: int
     day: int
-    kind: "Kind"
+    kind: Kind
 
 
-CountsKey = tuple[str | None, int]
-"""Whose counts, and of which UTC day (days since 1970-01-01). Customer None: all customers together."""
+class RollupSegmentKey(NamedTuple):
+    """One of the rows of a `RollupKey`: a row that would grow too large is continued by another one."""
+
+    group: int
+    day: int
+    kind: Kind
+    segment: int
+    """The row's number, from 0."""
+
+
+class PackedCounts(NamedTuple):
+    """A daily row as it is stored. Its counters are text, see rollups.counters."""
+
+    statuses: str
+    """HTTP status -> requests."""
+    latencies: str
+    """Whole milliseconds -> requests."""
+    commit: int = 0
+    """The number of the commit that counted in it last."""
+
+
+class RollupRow(NamedTuple):
+    """One segment of a roll-up as it is stored. It has what the segments before it do not have."""
+
+    kind: Kind
+    segment: int
+    names: str
+    """Customers and their endpoints, see rollups.groups; without spaces."""
+    statuses: str
+    latencies: str
+    commit: int = 0
+    """The number of the commit that counted in it last."""
+    left: int = 0
+    """Segments that this commit adds after this one."""
+
+    @property
+    def size(self) -> int:
+        """Characters of its texts."""
+        return len(self.names) + len(self.statuses) + len(self.latencies)
 
 
 @dataclass(slots=True)
 class DayCounts:
-    """Counts of requests of one UTC day, absolute: they replace what was stored before."""
+    """The counts of a day, unpacked."""
 
     statuses: Counter[int] = field(default_factory=Counter)
     """HTTP status -> requests."""
     latencies: Counter[int] = field(default_factory=Counter)
     """Whole milliseconds -> requests."""
-    applied: dict[str, Position] = field(default_factory=dict)
-    """Log -> through which position its lines are counted here."""
 
     def add(self, other: "DayCounts") -> None:
-        """Add another's counts; `applied` stays as it is."""
+        """Add another's counts."""
         self.statuses.update(other.statuses)
         self.latencies.update(other.latencies)
-
-
-class PackedCounts(NamedTuple):
-    """A row of counts as it is stored, see rollups.counters."""
-
-    statuses: str
-    latencies: str
-    applied: str
-
-
-class Breakdown(NamedTuple):
-    """A row of breakdowns as it is stored, see rollups.groups. Rows that would grow too large are continued: each
-    has what the ones before it do not have."""
-
-    segment: int
-    """The row's number, from 0."""
-    names: str
-    """Without spaces."""
-    statuses: str
-    latencies: str
-    applied: str

@@ -1,12 +1,18 @@
-"""Breakdowns: the counts of the customers' days, divided into parts: by hour, or by the template of the path.
+"""Roll-ups: the counts of a day divided into parts of the day (quarter hours), into endpoints, or into both.
 
-Customers share rows, those of a group one, for where there are very many customers each has few requests. A row has the
-counters of all its customers and parts in two, like a row of counts. What they count is customer, part and value in one
-integer: the customer's place in `names`, below it the part, and below that the HTTP status or the milliseconds. A part
-is the hour, or the path's place among the customer's; those that came when it had `MOST_PATHS` share the last one.
+Customers form groups by a hash, and those of a group share rows: where there are very many customers each has few
+requests. All customers together have groups of their own. A row has two counters, like a daily row. What they count is
+one integer, see `packed`: the customer's place in `names` (but in `endpoint_parts`), the endpoint's place among the
+customer's, the HTTP status or the milliseconds, and the part of the day. The part comes last: so most integers of few
+customers have four bytes.
+
+A customer has at most `MOST_ENDPOINTS` endpoints a row, those of the first commits (of one commit in alphabetical
+order); all others together are `OTHER`. An endpoint is the template of a path; where the method is counted, it stands
+before it, with a newline between.
 """
 
 import json
+import re
 import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,34 +21,57 @@ from typing import TypeVar
 
 import numpy as np
 
-from rollups.counters import NO_COUNTS, Integers, counter_arrays
-from rollups.counts import Breakdown
+from rollups.columns import PARTS_AN_HOUR, Column
+from rollups.counters import Integers, counter_arrays
+from rollups.counts import NO_COUNTS, Kind, RollupRow
 from rollups.histogram import Tally, merge, tally_of_arrays
 
 GROUPS = 2048
-MOST_PATHS = 100
+ALL_CUSTOMERS = GROUPS
+"""The group of all customers together."""
+ALL_OF_HOUR = ALL_CUSTOMERS + 1
+"""The first of 24 groups, one for each hour: all customers by endpoint and part. A day would make too wide a row."""
+EVERYBODY = ""
+"""Stands for the customer in the rows of all customers together."""
+MOST_ENDPOINTS = 100
 OTHER = "(other)"
-# An hour, or a place among `MOST_PATHS` and one more.
 PART_BITS = 7
 STATUS_BITS = 10
 # A latency is at most a day.
 LATENCY_BITS = 27
-EMPTY = Breakdown(0, "{}", NO_COUNTS, NO_COUNTS, "{}")
-"""A row without counts."""
-# Longer names are compressed.
+_BY_PART: tuple[Kind, ...] = ("parts", "endpoint_parts")
+# Longer names are compressed; characters.
 _LONG = 500
 _NO_LATENCIES = (np.empty(0, np.int64), np.empty(0, np.int64))
+_RESERVED = re.compile(r"\\*\((other|forgotten)\)").fullmatch
 
 Part = TypeVar("Part", int, str)
 
 
 def group_of(customer: str) -> int:
-    """A hash of the customer, the same in every process: customers of one share rows."""
+    """A hash of the customer, the same in every process: customers of one group share rows."""
     return zlib.crc32(customer.encode()) % GROUPS
 
 
+def packed(kind: Kind, heads: Integers, parts: Column, values: Column, bits: int) -> Integers:
+    """What a row counts: one integer for each request. `heads`: the places of its customer and endpoint; `values`: of
+    so many bits."""
+    together = (heads << bits) | values
+    return (together << PART_BITS) | parts if kind in _BY_PART else together
+
+
+def empty(kind: Kind) -> RollupRow:
+    """A row without counts."""
+    return RollupRow(kind, 0, "{}", NO_COUNTS, NO_COUNTS)
+
+
+def escaped(endpoint: str) -> str:
+    """The name under which an endpoint is counted: one that is called like a reserved name gets a backslash before."""
+    return f"\\{endpoint}" if _RESERVED(endpoint) else endpoint
+
+
 def encode_names(names: Mapping[str, Sequence[str]]) -> str:
-    """Customer -> paths, as JSON without spaces; compressed (zlib) in base64 where it is long."""
+    """Customer -> endpoints, as JSON without spaces; compressed (zlib) in base64 where it is long."""
     text = json.dumps(names, separators=(",", ":"), ensure_ascii=False).replace(" ", "\\u0020")
     return b64encode(zlib.compress(text.encode(), 1)).decode() if len(text) > _LONG else text
 
@@ -53,14 +82,28 @@ def decode_names(text: str) -> dict[str, list[str]]:
     return names
 
 
-def tallies_of_hours(rows: Iterable[Breakdown], customer: str) -> dict[int, Tally]:
-    """The tally of each hour of a customer's day (0 to 23) that has requests."""
-    return _merged((part, tally) for row in rows for _, part, tally in _tallies(row, customer))
+def tallies_of_hours(rows: Iterable[RollupRow], customer: str) -> dict[int, Tally]:
+    """The tally of each hour of a customer's day (0 to 23) that has requests; of rows by part, and by hour."""
+    return _merged(
+        (part if row.kind == "hours" else part // PARTS_AN_HOUR, tally)
+        for row in rows
+        for _, part, tally in _tallies(row, customer)
+    )
 
 
-def tallies_of_paths(rows: Iterable[Breakdown], customer: str) -> dict[str, Tally]:
-    """The tally of each path of a customer; the rows may be of several days."""
-    return _merged((paths[part], tally) for row in rows for paths, part, tally in _tallies(row, customer))
+def tallies_of_endpoints(rows: Iterable[RollupRow], customer: str) -> dict[str, Tally]:
+    """The tally of each endpoint of a customer; the rows may be of several days."""
+    return _merged((endpoints[part], tally) for row in rows for endpoints, part, tally in _tallies(row, customer))
+
+
+def tallies_of_endpoint_parts(rows: Iterable[RollupRow]) -> dict[tuple[str, int], Tally]:
+    """The tally of each endpoint and part of the day of all customers together, of one day."""
+    found: dict[tuple[str, int], list[Tally]] = {}
+    for row in rows:
+        for endpoints, together, tally in _tallies(row, EVERYBODY):
+            place, part = divmod(together, 1 << PART_BITS)
+            found.setdefault((endpoints[place], part), []).append(tally)
+    return {key: merge(tallies) for key, tallies in found.items()}
 
 
 def _merged(tallies: Iterable[tuple[Part, Tally]]) -> dict[Part, Tally]:
@@ -70,26 +113,34 @@ def _merged(tallies: Iterable[tuple[Part, Tally]]) -> dict[Part, Tally]:
     return {part: merge(found) for part, found in parts.items()}
 
 
-def _tallies(row: Breakdown, customer: str) -> Iterator[tuple[list[str], int, Tally]]:
-    """The customer's paths, each part of it in a row, and its tally."""
+def _tallies(row: RollupRow, customer: str) -> Iterator[tuple[list[str], int, Tally]]:
+    """The customer's endpoints, each part of it in a row, and its tally."""
     names = decode_names(row.names)
     if customer not in names:
         return
     place = list(names).index(customer)
-    latencies = _parts(row.latencies, place, LATENCY_BITS)
-    for part, (statuses, requests) in _parts(row.statuses, place, STATUS_BITS).items():
+    latencies = _parts(row.kind, row.latencies, place, LATENCY_BITS)
+    for part, (statuses, requests) in _parts(row.kind, row.statuses, place, STATUS_BITS).items():
         counted = dict(zip(statuses.tolist(), requests.tolist(), strict=True))
         yield names[customer], part, tally_of_arrays(counted, *latencies.get(part, _NO_LATENCIES))
 
 
-def _parts(text: str, place: int, bits: int) -> dict[int, tuple[Integers, Integers]]:
-    """The values and their counts of each part of the customer at this place."""
+def _parts(kind: Kind, text: str, place: int, bits: int) -> dict[int, tuple[Integers, Integers]]:
+    """The values and their counts of each part of the customer at this place. What a part is depends on the kind: the
+    hour, the part of the day, the endpoint's place, or that with the part of the day below it."""
     together, counts = counter_arrays(text)
-    first, end = np.searchsorted(together, np.array([place, place + 1]) << (PART_BITS + bits))
+    span = bits + (2 * PART_BITS if kind == "endpoint_parts" else PART_BITS)
+    first, end = np.searchsorted(together, np.array([place, place + 1]) << span)
     if first == end:
         # A row that continues others has the names of all of them.
         return {}
-    together, counts = together[first:end] - (place << (PART_BITS + bits)), counts[first:end]
-    parts, values = together >> bits, together & ((1 << bits) - 1)
+    together, counts = together[first:end] - (place << span), counts[first:end]
+    if kind in _BY_PART:
+        parts = (together >> (bits + PART_BITS) << PART_BITS) | (together & ((1 << PART_BITS) - 1))
+        order = parts.argsort(kind="stable")
+        parts, together, counts = parts[order], together[order] >> PART_BITS, counts[order]
+    else:
+        parts = together >> bits
+    values = together & ((1 << bits) - 1)
     bounds = [*np.flatnonzero(np.diff(parts, prepend=-1)).tolist(), len(parts)]
     return {int(parts[start]): (values[start:end], counts[start:end]) for start, end in pairwise(bounds)}

@@ -139,7 +139,7 @@ def pack_each(tallies: Tallies) -> Iterator[PackedCounts]:
     """Each of them as a row of counts. Of the statuses it has only whether they are those of success."""
     for one in tallies.each():
         statuses = {SUCCESS.start: one.successful, SUCCESS.stop: one.total - one.successful}
-        yield PackedCounts(encode_counter(statuses), encode_arrays(one.latencies, one.counts), "")
+        yield PackedCounts(encode_counter(statuses), encode_arrays(one.latencies, one.counts))
 
 
 def segment_sums(values: Integers, sizes: Integers) -> Integers:

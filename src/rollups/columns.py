@@ -1,0 +1,63 @@
+"""Requests as columns of numbers: what counting works on."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from request_log.requests import Integers
+
+PARTS_A_DAY = 96
+"""Parts of a day: quarter hours, at which every time zone's day begins."""
+PARTS_AN_HOUR = PARTS_A_DAY // 24
+SECONDS_A_PART = 900
+
+Column = NDArray[np.signedinteger]
+
+
+class RequestColumns(NamedTuple):
+    """Requests as numbers, columns of equal length."""
+
+    customers: NDArray[np.int32]
+    """Places in a list of names."""
+    parts: NDArray[np.int32]
+    """Quarter hours since 1970-01-01."""
+    endpoints: NDArray[np.int32]
+    """Places in a list of endpoints."""
+    statuses: NDArray[np.int16]
+    """HTTP statuses."""
+    latencies: NDArray[np.int32]
+    """Whole milliseconds; NONE where none was logged."""
+
+    @property
+    def lines(self) -> int:
+        """How many requests they are."""
+        return len(self.parts)
+
+    def select(self, which: "slice | NDArray[np.bool_] | Integers") -> "RequestColumns":
+        """These requests."""
+        return RequestColumns._make(column[which] for column in self)
+
+    @property
+    def days(self) -> NDArray[np.int32]:
+        """UTC days since 1970-01-01."""
+        return self.parts // PARTS_A_DAY
+
+
+def joined(parts: Sequence[RequestColumns]) -> RequestColumns:
+    """The requests of all these parts."""
+    return RequestColumns._make(map(np.concatenate, zip(*parts, strict=True)))
+
+
+def joined_and_freed(parts: list[RequestColumns]) -> RequestColumns:
+    """The requests of all these parts, which are let go a column at a time: they are never in memory twice."""
+    columns: list[list[Column]] = [list(column) for column in zip(*parts, strict=True)]
+    parts.clear()
+    return RequestColumns._make(_freed(columns))
+
+
+def _freed(columns: list[list[Column]]) -> Iterator[Column]:
+    for pieces in columns:
+        yield np.concatenate(pieces)
+        pieces.clear()

@@ -1,0 +1,231 @@
+"""Adds requests to rows of roll-ups: each commit once, also where it is done again."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from request_log.requests import NONE
+from rollups.columns import PARTS_A_DAY, PARTS_AN_HOUR, Column, RequestColumns, joined_and_freed
+from rollups.counters import Integers, add_to_counter, count_in, encode_counter
+from rollups.counts import NO_COUNTS, Kind, RollupKey, RollupRow
+from rollups.group_by import appearing
+from rollups.groups import (
+    ALL_CUSTOMERS,
+    ALL_OF_HOUR,
+    EVERYBODY,
+    LATENCY_BITS,
+    MOST_ENDPOINTS,
+    OTHER,
+    PART_BITS,
+    STATUS_BITS,
+    decode_names,
+    empty,
+    encode_names,
+    escaped,
+    group_of,
+    packed,
+)
+
+MOST_CHARACTERS = 900_000
+"""Characters of a row. A row that would be larger is continued by another one: InfluxDB takes no field beyond 1 MiB."""
+# Fewer values are counted faster one by one.
+_FEW = 32
+
+_KINDS_OF_GROUP: tuple[Kind, ...] = ("parts", "endpoints")
+
+
+class Requests(NamedTuple):
+    """The requests of one row: of one group of customers on one day."""
+
+    key: RollupKey
+    columns: RequestColumns
+
+
+class Delta:
+    """Requests that are to be added to their rows.
+
+    `names`, `endpoints`: the customers and the endpoints, by their numbers in the columns.
+    """
+
+    def __init__(self, names: Sequence[str], endpoints: Sequence[str], most_characters: int = MOST_CHARACTERS) -> None:
+        self._names = names
+        self._endpoints = list(map(escaped, endpoints))
+        self._most_characters = most_characters
+
+    def divided(self, parts: list[RequestColumns]) -> Iterator[Requests]:
+        """These requests, which are let go, by row: first those of all customers together, which every day has."""
+        columns = joined_and_freed(parts)
+        yield from self._of_all(columns)
+        yield from self._of_groups(columns)
+
+    def _of_all(self, columns: RequestColumns) -> Iterator[Requests]:
+        hours, columns = _sorted(
+            columns._replace(customers=np.zeros_like(columns.customers)), columns.parts // PARTS_AN_HOUR
+        )
+        for day, of_day in _runs(hours // 24):
+            for kind in _KINDS_OF_GROUP:
+                yield Requests(RollupKey(ALL_CUSTOMERS, day, kind), columns.select(of_day))
+        for hour, of_hour in _runs(hours):
+            key = RollupKey(ALL_OF_HOUR + hour % 24, hour // 24, "endpoint_parts")
+            yield Requests(key, columns.select(of_hour))
+
+    def _of_groups(self, columns: RequestColumns) -> Iterator[Requests]:
+        # By days, for a question to the store is about one.
+        numbers, groups = np.unique([group_of(name) for name in self._names], return_inverse=True)
+        keys = columns.days
+        first = int(keys.min())
+        # In place, for there may be a million.
+        keys -= first
+        keys *= len(numbers)
+        keys += groups.astype(np.int32)[columns.customers]
+        keys, columns = _sorted(columns, keys)
+        for key, of_group in _runs(keys):
+            day, number = divmod(key, len(numbers))
+            group, of_row = int(numbers[number]), columns.select(of_group)
+            for kind in _KINDS_OF_GROUP:
+                yield Requests(RollupKey(group, first + day, kind), of_row)
+
+    def add(self, requests: Requests, row: RollupRow, commit: int) -> list[RollupRow]:
+        """The rows to be written, each to be stored before the next one is; none where this commit has counted already.
+
+        `row`: the last segment. The result depends on what the requests are, and not on their order or on the numbers
+        of names. So who does a commit again writes what is missing of it, even beside a predecessor that goes on.
+        """
+        if row.commit == commit:
+            return self._chunks(requests, row, commit)[-row.left :] if row.left else []
+        if row.commit > commit:
+            return []
+        grown = self._added(requests, row._replace(commit=commit))
+        if grown.size <= self._most_characters:
+            return [grown]
+        # A row that continues another one has its names, so that what was `OTHER` stays so; unless they leave no room.
+        names = row.names if len(row.names) <= self._most_characters // 2 else empty(row.kind).names
+        continued = RollupRow(row.kind, row.segment + 1, names, NO_COUNTS, NO_COUNTS, commit)
+        if row.statuses != NO_COUNTS:
+            grown = self._added(requests, continued)
+            if grown.size <= self._most_characters:
+                return [grown]
+        # An empty row has nothing to keep: it is the first of them.
+        return self._chunks(requests, row if row.statuses != NO_COUNTS else row._replace(segment=-1), commit)
+
+    def _chunks(self, requests: Requests, last: RollupRow, commit: int) -> list[RollupRow]:
+        """The requests in as many new rows as they need, in an order that only depends on what they are; behind `last`,
+        which may be one of them."""
+        columns = requests.columns
+        order = np.lexsort(
+            (
+                columns.latencies,
+                columns.statuses,
+                columns.parts,
+                _ranks(self._endpoints, columns.endpoints),
+                _ranks(self._names, columns.customers),
+            )
+        )
+        in_order = requests._replace(columns=columns.select(order))
+        rows = self._halved(in_order, empty(requests.key.kind)._replace(commit=commit))
+        first = last.segment + 1 if last.commit != commit else last.segment + 1 + last.left - len(rows)
+        return [row._replace(segment=first + place, left=len(rows) - 1 - place) for place, row in enumerate(rows)]
+
+    def _halved(self, requests: Requests, row: RollupRow) -> list[RollupRow]:
+        added = self._added(requests, row)
+        half = requests.columns.lines // 2
+        if added.size <= self._most_characters or not half:
+            return [added]
+        first, second = (
+            requests._replace(columns=requests.columns.select(part)) for part in (slice(half), slice(half, None))
+        )
+        return [*self._halved(first, row), *self._halved(second, row)]
+
+    def _added(self, requests: Requests, row: RollupRow) -> RollupRow:
+        columns = requests.columns
+        names = decode_names(row.names)
+        before = _size(names)
+        heads = self._heads(requests, names)
+        parts = columns.parts % PARTS_A_DAY
+        latencies = packed(row.kind, heads, parts, columns.latencies, LATENCY_BITS)[columns.latencies != NONE]
+        return row._replace(
+            names=row.names if _size(names) == before else encode_names(names),
+            statuses=_counted(row.statuses, packed(row.kind, heads, parts, columns.statuses, STATUS_BITS)),
+            latencies=_counted(row.latencies, latencies),
+            left=0,
+        )
+
+    def _heads(self, requests: Requests, names: dict[str, list[str]]) -> Integers:
+        """Of each request the customer's place; and below it, but of rows by part, the endpoint's. `names`: of the row;
+        those that are new are added, in alphabetical order."""
+        kind, columns = requests.key.kind, requests.columns
+        customers, of_customers = appearing(columns.customers)
+        own = [EVERYBODY] if _is_of_all(requests.key) else [self._names[customer] for customer in customers]
+        for name in sorted(own):
+            names.setdefault(name, [])
+        places = {name: place for place, name in enumerate(names)}
+        if kind == "parts":
+            return np.array([places[name] for name in own], np.int64)[of_customers]
+        span = len(self._endpoints)
+        together, of_pairs = appearing(of_customers * span + columns.endpoints)
+        pairs = [
+            (own[customer], self._endpoints[endpoint]) for customer, endpoint in (divmod(n, span) for n in together)
+        ]
+        heads = {
+            (name, endpoint): places[name] << PART_BITS | _place_among(names[name], endpoint)
+            for name, endpoint in sorted(pairs)
+        }
+        return np.array([heads[pair] for pair in pairs], np.int64)[of_pairs]
+
+
+def _is_of_all(key: RollupKey) -> bool:
+    return key.group >= ALL_CUSTOMERS
+
+
+def _sorted(columns: RequestColumns, keys: NDArray[np.int32]) -> tuple[Column, RequestColumns]:
+    """The keys (none below 0), ascending, and the requests in their order; those of a key stay in theirs."""
+    if (keys[1:] >= keys[:-1]).all():
+        return keys, columns
+    # Of small numbers it is ten times as fast.
+    from_first = keys - keys.min()
+    is_small = int(from_first.max()) < 1 << 16
+    order = (from_first.astype(np.uint16) if is_small else from_first).argsort(kind="stable")
+    return keys[order], columns.select(order)
+
+
+def _runs(keys: Column) -> Iterator[tuple[int, slice]]:
+    """Each of these keys, which are ascending, and where it is."""
+    starts = [0, *(np.flatnonzero(keys[1:] != keys[:-1]) + 1).tolist()]
+    for start, end in pairwise([*starts, len(keys)]):
+        yield int(keys[start]), slice(start, end)
+
+
+def _ranks(texts: Sequence[str], numbers: Column) -> Integers:
+    """Of each number the place of its text among those that appear, in alphabetical order."""
+    found, places = appearing(numbers)
+    in_order = sorted(range(len(found)), key=lambda place: texts[found[place]])
+    ranks = np.empty(len(found), np.int64)
+    ranks[in_order] = np.arange(len(found))
+    return ranks[places]
+
+
+def _size(names: dict[str, list[str]]) -> int:
+    """How many customers and endpoints there are: none ever goes."""
+    return len(names) + sum(map(len, names.values()))
+
+
+def _place_among(endpoints: list[str], endpoint: str) -> int:
+    """The place of an endpoint among those of a customer, to which it is added if it is new."""
+    if endpoint not in endpoints[:MOST_ENDPOINTS]:
+        if len(endpoints) == MOST_ENDPOINTS:
+            endpoints.append(OTHER)
+        if len(endpoints) > MOST_ENDPOINTS:
+            return MOST_ENDPOINTS
+        endpoints.append(endpoint)
+    return endpoints.index(endpoint)
+
+
+def _counted(text: str, values: Integers) -> str:
+    """The text of a counter in which these were counted, too."""
+    if len(values) <= _FEW:
+        return add_to_counter(text, encode_counter(Counter(values.tolist())))
+    return count_in(text, values)

@@ -1,0 +1,65 @@
+"""Rows as text: the number of the commit that counted last, then named counters.
+
+    17 status=HyAABAA== latency=HBQABAA==
+
+A name that a reader does not know is ignored; one that is missing was not counted.
+"""
+
+from collections.abc import Iterable, Sequence
+from functools import reduce
+
+from rollups.counters import add_to_counter
+from rollups.counts import NO_COUNTS, Kind, PackedCounts, RollupRow
+
+_STATUS, _LATENCY, _NAMES, _LEFT = "status", "latency", "names", "left"
+
+
+def encode_daily(row: PackedCounts) -> str:
+    """The text of a daily row."""
+    return f"{row.commit} {_STATUS}={row.statuses} {_LATENCY}={row.latencies}"
+
+
+def decode_daily(text: str) -> PackedCounts:
+    """The reverse of `encode_daily`."""
+    commit, values = _decode(text)
+    return PackedCounts(values.get(_STATUS, NO_COUNTS), values.get(_LATENCY, NO_COUNTS), commit)
+
+
+def encode_rollup(row: RollupRow) -> str:
+    """The text of a roll-up's segment; its kind and its number are in its key."""
+    left = f" {_LEFT}={row.left}" if row.left else ""
+    return f"{row.commit} {_NAMES}={row.names} {_STATUS}={row.statuses} {_LATENCY}={row.latencies}{left}"
+
+
+def decode_rollup(kind: Kind, segment: int, text: str) -> RollupRow:
+    """The reverse of `encode_rollup`."""
+    commit, values = _decode(text)
+    return RollupRow(
+        kind,
+        segment,
+        values[_NAMES],
+        values.get(_STATUS, NO_COUNTS),
+        values.get(_LATENCY, NO_COUNTS),
+        commit,
+        int(values.get(_LEFT, 0)),
+    )
+
+
+def added_up(rows: Sequence[PackedCounts]) -> PackedCounts:
+    """The sum of the rows that several writers have of one key. A single row is passed on as it is."""
+    return reduce(_sum, rows)
+
+
+def _sum(row: PackedCounts, other: PackedCounts) -> PackedCounts:
+    return PackedCounts(add_to_counter(row.statuses, other.statuses), add_to_counter(row.latencies, other.latencies))
+
+
+def _decode(text: str) -> tuple[int, dict[str, str]]:
+    commit, *values = text.split(" ")
+    return int(commit), dict(_named(values))
+
+
+def _named(values: Iterable[str]) -> Iterable[tuple[str, str]]:
+    for value in values:
+        name, _, counter = value.partition("=")
+        yield name, counter
