@@ -14,6 +14,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from storage.influxdb.store import COUNTS
+
 START_SECONDS = 60
 RETENTION_SECONDS = 47 * 86_400
 SHARD_SECONDS = 7 * 86_400
@@ -32,7 +34,7 @@ class InfluxServer:
     """The number of its process, where it is a child of this one."""
 
     def new_bucket(self) -> str:
-        """The name of a fresh bucket that keeps 47 days, in shards of 7."""
+        """The name of a fresh bucket that keeps 47 days, in shards of 7; the one for rows is beside it."""
         name = f"test_{uuid.uuid4().hex}"
         with self.client() as client:
             orgs = client.get("/api/v2/orgs", params={"org": self.org}).raise_for_status().json()["orgs"]
@@ -41,8 +43,9 @@ class InfluxServer:
                 "everySeconds": RETENTION_SECONDS,
                 "shardGroupDurationSeconds": SHARD_SECONDS,
             }
-            bucket = {"orgID": orgs[0]["id"], "name": name, "retentionRules": [rule]}
-            client.post("/api/v2/buckets", json=bucket).raise_for_status()
+            for of_bucket in (name, f"{name}{COUNTS}"):
+                bucket = {"orgID": orgs[0]["id"], "name": of_bucket, "retentionRules": [rule]}
+                client.post("/api/v2/buckets", json=bucket).raise_for_status()
         return name
 
     def client(self) -> httpx.Client:

@@ -1,20 +1,42 @@
 """Stores for tests: either backend, filled from the lines of a log."""
 
+import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from influxd import InfluxServer
-from log_processor.breakdowns import KINDS
-from log_processor.pending import Pending
+from log_processor.chunk import Chunk, Part, parse_chunk
+from log_processor.counting.start import start
 from request_log import simple
-from request_log.requests import NONE, Parser
+from request_log.requests import Parser
 from rollups.counters import pack, unpack
-from rollups.counts import BreakdownKey, CountsKey, DayCounts, Position
-from rollups.groups import EMPTY
-from storage.contract import LedgerRow, Storage, StoredRequests
+from rollups.counts import DailyKey, DayCounts
+from rollups.rows import encode_daily
+from storage.contract import (
+    MAIN,
+    IntentKey,
+    LedgerRow,
+    LogKey,
+    ObservedKey,
+    Position,
+    Sighting,
+    StateKey,
+    Storage,
+    StoredRequests,
+)
 from storage.influxdb import InfluxStorage
+from storage.ledger import (
+    Intent,
+    Ledger,
+    Report,
+    encode_intent,
+    encode_ledger,
+    encode_log,
+    encode_report,
+    encode_sighting,
+)
 from storage.sqlite import SqliteStorage
 
 
@@ -24,56 +46,70 @@ class Store:
 
     environment: dict[str, str]
     """Names it to a service."""
-    open: Callable[[], Storage]
-    """Opens a connection."""
+    connect: Callable[[str], Storage]
+    """Opens a connection as a writer."""
 
-    def fill(self, lines: bytes, parse: Parser = simple.parse) -> None:
-        """Store valid lines, as all there is of the log `log`; once only."""
-        requests, _ = parse(lines, 0, 0)
-        counts: dict[CountsKey, DayCounts] = {}
-        for customer, day, status, latency in zip(
-            requests.customer_ids(),
-            requests.days.tolist(),
-            requests.statuses.tolist(),
-            requests.latencies.tolist(),
-            strict=True,
-        ):
-            for whose in (customer, None):
-                row = counts.setdefault((whose, day), DayCounts())
-                row.statuses[status] += 1
-                row.latencies.update([latency] if latency != NONE else [])
-        storage = self.open()
-        storage.begin()
-        storage.prepare([StoredRequests("log", 0, requests)])()
-        ledger = LedgerRow(
-            log="log",
-            path="/logs/log",
-            first=Position(0, 0),
-            position=Position(0, len(lines)),
-            fingerprint="fingerprint",
-            read=len(requests),
-            stored=len(requests),
-            newest=int(requests.seconds.max()),
-        )
-        pending = Pending("log", Position(0, 0))
-        pending.take(0, requests.to_count(), Position(0, len(lines)))
-        broken_down = {
-            BreakdownKey(group.number, group.day, kind): pending.add(group, kind, EMPTY)[0]
-            for group in pending.groups()
-            for kind in KINDS
-        }
-        storage.write_breakdowns(broken_down)
-        commit_counts(storage, counts, [ledger])
+    def open(self, writer: str = MAIN) -> Storage:
+        """Opens a connection."""
+        return self.connect(writer)
+
+    def fill(self, lines: bytes, parse: Parser = simple.parse, writer: str = MAIN, log: str = "log") -> None:
+        """Store valid lines, as all there is of a log; once only."""
+        storage = self.open(writer)
+        count_lines(storage, lines, parse, log)
 
 
-def commit_counts(storage: Storage, counts: Mapping[CountsKey, DayCounts], ledger: Sequence[LedgerRow]) -> None:
-    """`Storage.commit` of rows that are not packed."""
-    storage.commit({key: pack(row) for key, row in counts.items()}, ledger)
+def count_lines(storage: Storage, lines: bytes, parse: Parser = simple.parse, log: str = "log") -> None:
+    """Store and count the lines of a log as its writer, in one commit of counts and one of roll-ups."""
+    logs, counts, roll_ups = start(storage, storage.acquire(), "")
+    end = Position(0, len(lines))
+    part = Part(log, f"/logs/{log}", Position(0, 0), end, "fingerprint", len(lines))
+    logs.begin(LedgerRow(log, part.path, part.start, part.start, "fingerprint"))
+    batch = parse_chunk(Chunk((part,), lines), parse, 0, logs.file, storage.prepare)
+    batch.store()
+    for of_log in batch.parts:
+        logs.take(of_log)
+    roll_ups.open.take(batch.requests)
+    counts.commit(roll_ups.open, 0, lambda _: None, 0, 0)
+    roll_ups.finish(math.inf)
+    counts.close()
 
 
-def read_counts(storage: Storage, keys: Collection[CountsKey]) -> dict[CountsKey, DayCounts]:
-    """`Storage.read_counts`, unpacked."""
-    return {key: unpack(row) for key, row in storage.read_counts(keys).items()}
+def commit_daily(
+    storage: Storage,
+    counts: Mapping[DailyKey, DayCounts],
+    number: int,
+    token: int = 0,
+    logs: Sequence[LedgerRow] = (),
+    complete_through: float | None = None,
+) -> None:
+    """A commit of these daily rows and of how far these logs are, by the contract alone."""
+    customers = tuple(sorted({key.customer for key in counts if key.customer is not None}))
+    days = tuple(sorted({key.day for key in counts}))
+    ledger = Ledger(number, complete_through)
+    intent = Intent(number, token, (), 0, 0, 0, logs=tuple(logs), customers=customers, days=days, ledger=ledger)
+    storage.write({IntentKey(number): encode_intent(intent)})
+    write_daily(storage, counts, number)
+    storage.write({LogKey(row.log): encode_log(row) for row in logs})
+    storage.write({StateKey("counts"): encode_ledger(ledger)})
+
+
+def write_report(storage: Storage, report: Report, sightings: Iterable[Sighting] = ()) -> None:
+    """What a processor says once a second."""
+    storage.write(
+        {ObservedKey(sighting.log): encode_sighting(sighting) for sighting in sightings},
+        {StateKey("report"): encode_report(report)},
+    )
+
+
+def write_daily(storage: Storage, counts: Mapping[DailyKey, DayCounts], commit: int = 1) -> None:
+    """Write daily rows that are not packed."""
+    storage.write({key: encode_daily(pack(row, commit)) for key, row in counts.items()})
+
+
+def read_daily(storage: Storage, keys: Collection[DailyKey]) -> dict[DailyKey, DayCounts]:
+    """`Storage.read_daily`, unpacked."""
+    return {key: unpack(row) for key, row in storage.read_daily(keys).items()}
 
 
 def to_no_store(parts: Iterable[StoredRequests]) -> Callable[[], list[int]]:
@@ -87,7 +123,7 @@ def to_no_store(parts: Iterable[StoredRequests]) -> Callable[[], list[int]]:
 def sqlite_store(folder: Path) -> Iterator[Store]:
     """A fresh SQLite store in the folder."""
     path = folder / "requests.sqlite"
-    with _store({"STORAGE": "sqlite", "SQLITE_PATH": str(path)}, lambda: SqliteStorage(path)) as store:
+    with _store({"STORAGE": "sqlite", "SQLITE_PATH": str(path)}, lambda writer: SqliteStorage(path, writer)) as store:
         yield store
 
 
@@ -102,20 +138,24 @@ def influxdb_store(server: InfluxServer) -> Iterator[Store]:
         "INFLUXDB_BUCKET": bucket,
         "INFLUXDB_TOKEN": server.admin_token,
     }
-    with _store(environment, lambda: InfluxStorage(server.url, server.org, bucket, server.admin_token)) as store:
+
+    def connect(writer: str) -> Storage:
+        return InfluxStorage(server.url, server.org, bucket, server.admin_token, writer=writer)
+
+    with _store(environment, connect) as store:
         yield store
 
 
 @contextmanager
-def _store(environment: dict[str, str], connect: Callable[[], Storage]) -> Iterator[Store]:
+def _store(environment: dict[str, str], connect: Callable[[str], Storage]) -> Iterator[Store]:
     opened: list[Storage] = []
 
-    def open_storage() -> Storage:
-        opened.append(connect())
+    def open_storage(writer: str) -> Storage:
+        opened.append(connect(writer))
         return opened[-1]
 
     try:
-        open_storage().set_up()
+        open_storage(MAIN).set_up()
         yield Store(environment, open_storage)
     finally:
         for storage in opened:

@@ -1,43 +1,42 @@
 """Whose counts the latest commits have changed, and of which days, so that only those are read again.
 
-Each commit leaves a row: a run, a number that goes up by one, and what it changed. It is written after the counts and
-before the ledger. With each processor, and where the outcome of a commit is unknown, another run begins. Its numbers go
-on, or its first row says after which row it came: what that one's run has changed beyond it is not in the ledger, so
-it is read from the log again, and is in this run's rows. A reader keeps the mark (run, number) of the last row it has
-seen. Only where that row and all since then are there does it know what has changed; else it reads all anew. So a row
-that is lost, late or removed costs time, and never hides a change.
+Each commit has an intent, which says that. A reader keeps a mark for each writer: the last commit that it has seen, and
+where its intent lies. Only where that one and the intents of all commits since then are there does it know what has
+changed; else it reads all anew. So an intent that is lost or removed costs time, and never hides a change; nor does a
+store that was emptied or put back to an older state.
 """
 
-import json
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import NamedTuple, TypedDict
+from typing import NamedTuple
 
-from rollups.counts import CountsKey
-
-# InfluxDB's string fields hold 64 KiB. To read so many customers anew takes as long as to read all.
-_MAX_CHARACTERS = 32_000
-
-Mark = tuple[int, int]
-"""The run and the number of a commit."""
+from storage.contract import StoredIntent
+from storage.ledger import decode_intent
 
 
-class Commit(NamedTuple):
-    """What a commit leaves."""
+class Mark(NamedTuple):
+    """How far a reader has seen a writer's commits."""
 
-    run: int
     number: int
-    changed: str
-    """See `encode_changed`."""
+    """Of the last commit."""
+    place: int
+    """Of its intent, see StoredIntent; 0: it was not found."""
+    token: int
+    """Of the lease of the process that did it: in a store that was put back another one does a commit of this
+    number."""
+
+
+Marks = Mapping[str, Mark]
+"""By writer."""
+
+_BEFORE_ALL = Mark(0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
     """What commits after a mark have changed."""
 
-    mark: Mark | None
-    """That of the last one; None where there is none."""
+    marks: Marks
     customers: frozenset[str] | None
     """Whose counts they may have changed, beside those of all together; None: it cannot be told, so it may be
     anyone's."""
@@ -45,53 +44,41 @@ class Changes:
     """Of which days (since 1970-01-01) they may have changed these customers' counts, and those of all together."""
 
 
-def changes(commits: Sequence[Commit], since: Mark | None) -> Changes:
-    """The changes since a mark. `commits`: from that one on, in their order."""
-    if not commits:
-        return Changes(None, None)
-    first, last = commits[0][:2], commits[-1][:2]
-    if first != since:
-        return Changes(last, None)
-    known: list[_Changed] = []
-    for before, commit in pairwise(commits):
-        changed = _decode_changed(commit.changed)
-        if changed is None or not _follows(before, commit, changed):
-            return Changes(last, None)
-        known.append(changed)
-    return Changes(
-        last,
-        frozenset(customer for changed in known for customer in changed["customers"]),
-        frozenset(day for changed in known for day in changed["days"]),
-    )
+def changes(intents: Sequence[StoredIntent], since: Marks | None, through: Mapping[str, int]) -> Changes:
+    """The changes since the marks, through the commit of each writer that its ledger has.
+
+    `intents`: those of each writer from its mark on, in the order of their places. `since` None: nothing was seen.
+    """
+    marks: dict[str, Mark] = {}
+    customers: set[str] = set()
+    days: set[int] = set()
+    is_known = since is not None and since.keys() <= through.keys()
+    for writer, number in through.items():
+        own = [one for one in intents if one.writer == writer]
+        # Of two of a number the later one is done.
+        last = {one.number: one for one in own}
+        marks[writer] = _mark(number, last)
+        before = (since or {}).get(writer, _BEFORE_ALL)
+        is_seen = not before.number or (before.number in last and _mark(before.number, last) == before)
+        is_known = is_known and is_seen and before.number <= number
+        is_known = is_known and last.keys() >= {*range(before.number + 1, number + 1)}
+        for one in own if is_known else ():
+            if before.number < one.number <= number:
+                intent = decode_intent(one.row)
+                is_known = is_known and intent.customers is not None
+                customers.update(intent.customers or ())
+                days.update(intent.days)
+    return Changes(marks, frozenset(customers), frozenset(days)) if is_known else Changes(marks, None)
 
 
-def encode_changed(keys: Collection[CountsKey], after: Mark | None = None) -> str:
-    """The customers and the days of these rows of counts, as JSON; `null` where they are too many. `after`: the mark of
-    the commit before, where the number does not tell it."""
-    changed: _Changed = {
-        "customers": sorted({customer for customer, _ in keys if customer is not None}),
-        "days": sorted({day for _, day in keys}),
-    }
-    if after is not None:
-        changed["after"] = [*after]
-    text = json.dumps(changed, separators=(",", ":"))
-    return text if len(text) <= _MAX_CHARACTERS else "null"
+def places(marks: Marks | None, writers: Iterable[str]) -> dict[str, int | None]:
+    """From where on the intents of these writers are to be read, see Storage.intents."""
+    known = marks or {}
+    return {writer: (known[writer].place or None) if writer in known else None for writer in writers}
 
 
-class _After(TypedDict, total=False):
-    after: list[int]
-
-
-class _Changed(_After):
-    customers: list[str]
-    days: list[int]
-
-
-def _decode_changed(text: str) -> _Changed | None:
-    """The reverse of `encode_changed`; None where it cannot be told, as by rows of before, which are lists."""
-    changed: _Changed | list[str] | None = json.loads(text)
-    return changed if isinstance(changed, dict) else None
-
-
-def _follows(before: Commit, commit: Commit, changed: _Changed) -> bool:
-    return commit.number == before.number + 1 or changed.get("after") == [before.run, before.number]
+def _mark(number: int, found: Mapping[int, StoredIntent]) -> Mark:
+    """The mark of a commit, by the intents that were found; one that is never seen again where its own was not."""
+    if number not in found:
+        return Mark(number, 0, 0)
+    return Mark(number, found[number].place, decode_intent(found[number].row).token)

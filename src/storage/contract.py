@@ -2,26 +2,32 @@
 
     log_processor --(synchronous half)--> Storage <--(asynchronous half)-- api
 
+A store is three things: requests, rows by key, and a lease. A writer has requests, rows and a lease of its own; readers
+add the rows of all writers up.
+
 Errors:
     StorageError
      |- StorageUnavailable    it may work later: try again
      |- StorageRefused        it will never work like this: wrong token, missing bucket, conflicting types
-     |- StorageHeld           another processor writes to this store
+     |- StorageHeld           another process has this writer's lease
 """
 
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 from request_log.line import Reason
-from request_log.requests import Requests
-from rollups.counts import Breakdown, BreakdownKey, CountsKey, DayCounts, Kind, Outcome, PackedCounts, Position
-from storage.changes import Changes, Mark
+from request_log.requests import Integers, Requests
+from rollups.counts import SUCCESS, DailyKey, DayCounts, Kind, PackedCounts, RollupKey, RollupRow, RollupSegmentKey
 
 BACKFILL = "backfill-"
 """What the names of logs begin with that were read once and are not followed."""
+MAIN = "main"
+"""The writer of a store that has one."""
+LATEST_INTENTS = 2
+"""How many intents a reader asks for that has seen none: those of the last commit and of one that is under way."""
 
 
 class StorageError(Exception):
@@ -37,7 +43,14 @@ class StorageRefused(StorageError):
 
 
 class StorageHeld(StorageError):
-    """Another processor writes to this store: two would overwrite each other's counts."""
+    """Another process has the lease of this writer: two would overwrite each other's counts."""
+
+
+class Position(NamedTuple):
+    """A place in a log: how often the log had been rotated, and the byte offset in that generation's file. Ordered."""
+
+    generation: int
+    offset: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,35 +62,8 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
-    """Requests of a log that are stored and counted but not broken down yet: from `start` to the ledger's position."""
-
-    start: Position
-    oldest: int
-    """Unix time (s) of the earliest of them."""
-    newest: int
-    ends: tuple[Position, ...]
-    """Where the requests of each generation end; there is one more for each that the log has left since `start`."""
-
-    def generations(self, end: Position) -> Iterator[tuple[int, range]]:
-        """Each generation that has requests before `end`, and the offsets at which they begin."""
-        passed = [position for position in self.ends if position.generation < end.generation]
-        for generation, offset in (*passed, end):
-            yield generation, range(self.start.offset if generation == self.start.generation else 0, offset)
-
-
-@dataclass(frozen=True, slots=True)
-class EndedGeneration:
-    """A file of a log that is read no further: through where it was read, and its fingerprint there."""
-
-    log: str
-    end: Position
-    fingerprint: str
-
-
-@dataclass(frozen=True, slots=True)
 class LedgerRow:
-    """How far we are in one log. From `first` through `position`: lines read = stored + rejected."""
+    """How far a writer is in one log. From `first` through `position`: lines read = stored + rejected."""
 
     log: str
     path: str
@@ -93,11 +79,100 @@ class LedgerRow:
     gaps: tuple[Gap, ...] = ()
     newest: int = 0
     """Unix time (s) of the latest request stored; 0 where there is none."""
-    pending: Stretch | None = None
-    """What the breakdowns lack; None: they count all that is stored."""
-    ended: tuple[EndedGeneration, ...] = ()
-    """Generations that have ended since the row before was stored: they are stored before this one, and not read with
-    it."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileRow:
+    """A file of a log: one generation."""
+
+    log: str
+    generation: int
+    lane: int
+    """A number that the files of a log have in common, among all logs of the writer."""
+    base: int
+    """Bytes of the lane before this file: files of a lane lie one after the other in it."""
+    end: int | None = None
+    """Offset through which it was read, where it is read no further."""
+    fingerprint: str = ""
+    """Of the file there."""
+
+
+class FileId(NamedTuple):
+    """A file, and where it lies in its lane. A request is (writer, file, offset)."""
+
+    log: str
+    generation: int
+    lane: int
+    base: int
+
+
+class Stretch(NamedTuple):
+    """Requests of one file: those whose lines begin from `start` until before `end`, in bytes."""
+
+    file: FileId
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRequests:
+    """Requests to be stored, or read back."""
+
+    files: Sequence[FileId]
+    of_file: Integers
+    """Of each request its place in `files`."""
+    requests: Requests
+    """Each one's offset is that in its file."""
+
+
+# The keys of rows, beside DailyKey and RollupSegmentKey.
+
+
+class LogKey(NamedTuple):
+    """How far the counts are in a log: a LedgerRow."""
+
+    log: str
+
+
+class FileKey(NamedTuple):
+    """A FileRow."""
+
+    log: str
+    generation: int
+
+
+class RolledUpKey(NamedTuple):
+    """Through which position the roll-ups have a log."""
+
+    log: str
+
+
+class ObservedKey(NamedTuple):
+    """Where the processor last saw the end of a log: a Sighting."""
+
+    log: str
+
+
+class IntentKey(NamedTuple):
+    """What a commit of counts is about to do: an Intent. The last thousand are kept."""
+
+    number: int
+
+
+StateName = Literal["counts", "rollups", "rollups_intent", "report"]
+
+
+class StateKey(NamedTuple):
+    """A row of which a writer has one: the ledger of its counts, that of its roll-ups, the latest intent of the latter,
+    and what it reported last."""
+
+    name: StateName
+
+
+Key = DailyKey | RollupSegmentKey | LogKey | FileKey | RolledUpKey | ObservedKey | IntentKey | StateKey
+Rows = Mapping[Key, str]
+"""Rows as text, see rollups.rows and storage.ledger. Keys of two kinds may be equal, as LogKey("report") and
+StateKey("report") are: such two belong in two of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +190,23 @@ class Sighting:
     """Bytes not read, those of rotated files that are still to come included."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredRequests:
-    """Requests of one generation of one log, to be stored."""
+class StoredIntent(NamedTuple):
+    """An intent as a reader of changes finds it."""
 
-    log: str
-    generation: int
-    requests: Requests
+    writer: str
+    place: int
+    """Ascending in the order in which a writer's intents count: of two of a number the later one does."""
+    number: int
+    row: str
+
+
+class WriterState(NamedTuple):
+    """The rows of a writer that each answer looks at, as text; "" where there is none."""
+
+    writer: str
+    counts: str
+    rollups: str
+    report: str
 
 
 class LoggedRequest(NamedTuple):
@@ -137,78 +222,108 @@ class LoggedRequest(NamedTuple):
     """Seconds; None: none was logged."""
 
 
-class Storage(ABC):
-    """A connection to the store.
+Outcome = Literal["all", "failed", "successful"]
+OUTCOMES: dict[Outcome, str] = {
+    "all": "",
+    "failed": f" AND (status_code < {SUCCESS.start} OR status_code >= {SUCCESS.stop})",
+    "successful": f" AND status_code >= {SUCCESS.start} AND status_code < {SUCCESS.stop}",
+}
+"""Which requests those are, in SQL and in InfluxQL."""
 
-    One process writes, the processor. A method raises StorageUnavailable or StorageRefused when it fails; each may be
-    called again with the same arguments, and twice stores the same as once.
+
+class Storage(ABC):
+    """A connection to the store, as one of its writers or as a reader.
+
+    A method raises StorageUnavailable or StorageRefused when it fails; each may be called again with the same
+    arguments, and twice stores the same as once.
     """
 
     SENDERS: ClassVar[int]
-    """How many threads may store requests at once, and beside a `commit`."""
+    """How many threads may store requests at once, and beside a `write`."""
     LINES_HELD: ClassVar[int]
-    """Of so many lines the requests may be held in memory until a `commit`, which may be one of nothing else."""
+    """Of so many lines the requests may be held in memory until a `flush`."""
     BYTES_HELD: ClassVar[int]
     """And of so many bytes of a log."""
-
-    # Writing: the processor.
 
     @abstractmethod
     def set_up(self) -> None:
         """Make what the store needs before its first use. Again: no harm."""
 
-    @abstractmethod
-    def begin(self) -> list[LedgerRow]:
-        """Begin to write: the ledger, a row a log.
+    # The lease of a writer.
 
-        From here on a write that an earlier process left under way can no longer put an old row of counts over a new
-        one. StorageHeld where another processor is alive; a dead one is taken over within seconds.
+    @abstractmethod
+    def acquire(self) -> int:
+        """Take the writer's lease: its token, higher than those before.
+
+        From here on a write that an earlier process left under way can no longer put an old row over a new one.
+        StorageHeld where another process has the lease; that of a dead one is taken over within seconds.
         """
 
     @abstractmethod
+    def check_lease(self) -> None:
+        """StorageHeld where another process has taken the lease, StorageRefused where the store was emptied or put back
+        since it was taken."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release the lease and close the connection of the synchronous half."""
+
+    # Requests.
+
+    @abstractmethod
     def prepare(self, parts: Iterable[StoredRequests]) -> Callable[[], list[int]]:
-        """What stores these requests when it is called, each under the identity that its position gives it; at the
-        latest when the next `commit` returns. Its answer: which of them the store refuses for what they are, by their
-        places in all parts together. All parts are taken before this returns."""
+        """What stores these requests when it is called, each under the identity that its place gives it; at the latest
+        when the next `flush` returns. Its answer: which of them the store refuses for what they are, by their places in
+        all parts together. All parts are taken before this returns."""
 
     @abstractmethod
-    def read_counts(self, keys: Collection[CountsKey]) -> dict[CountsKey, PackedCounts]:
-        """The stored counts of those keys that have any."""
+    def flush(self) -> None:
+        """Store the requests that are held in memory. It may run in a thread while other methods are called."""
 
     @abstractmethod
-    def commit(self, counts: Mapping[CountsKey, PackedCounts], ledger: Sequence[LedgerRow]) -> None:
-        """Replace these rows of counts and, when they are stored, these rows of the ledger. One that has no ledger may
-        be under way in a thread while other methods are called, but for another `commit`."""
-
-    @abstractmethod
-    def read_breakdowns(self, keys: Collection[BreakdownKey]) -> dict[BreakdownKey, Breakdown]:
-        """The last row of each of these breakdowns that have any."""
-
-    @abstractmethod
-    def write_breakdowns(self, rows: Mapping[BreakdownKey, Breakdown]) -> None:
-        """Replace these rows."""
-
-    @abstractmethod
-    def read_requests(self, log: str, stretch: Stretch, end: Position) -> Iterator[StoredRequests]:
-        """The stored requests of a stretch of a log that ends before `end`, in the log's order, some at a time.
+    def read_requests(self, stretches: Sequence[Stretch], oldest: int, newest: int) -> Iterator[Requests]:
+        """The stored requests of these stretches, some at a time, those of a file in its order; those of the seconds
+        from `oldest` to `newest` (Unix time, inclusive), at least.
 
         An offset may be up to 15 bytes further into its line than where that begins.
         """
 
+    # Rows of this writer.
+
     @abstractmethod
-    def report(self, sightings: Sequence[Sighting]) -> None:
-        """Say where the logs are, and that this processor is alive: about once a second. StorageHeld when another one
-        has taken over."""
+    def read_daily(self, keys: Collection[DailyKey]) -> dict[DailyKey, PackedCounts]:
+        """Those of these rows that are there."""
+
+    @abstractmethod
+    def read_rollups(self, keys: Collection[RollupKey]) -> dict[RollupKey, RollupRow]:
+        """The last segment of each of these that has any."""
+
+    @abstractmethod
+    def read_state(self, name: StateName) -> str:
+        """The row of a StateKey; "" where there is none."""
+
+    @abstractmethod
+    def read_intent(self, number: int) -> str:
+        """The intent of this commit of counts that was written last; "" where there is none."""
+
+    @abstractmethod
+    def read_logs(self) -> tuple[dict[str, str], dict[FileKey, str], dict[str, str]]:
+        """All rows of a LogKey and of a RolledUpKey by their log, and between them those of a FileKey."""
+
+    @abstractmethod
+    def write(self, *groups: Rows) -> None:
+        """Replace these rows. All of a group are stored, durably, before any of the next one is. It may be under way in
+        a thread while other methods are called, but for another `write`."""
 
     @abstractmethod
     def remove_expired(self, oldest_day: int) -> None:
         """Remove what is of days before `oldest_day` (days since 1970-01-01)."""
 
     @abstractmethod
-    def close(self) -> None:
-        """Close the connection of the synchronous half; another processor may begin at once."""
+    def compact(self) -> None:
+        """Remove some of the rows that were replaced and of the intents that are not kept: about once a second."""
 
-    # Asking: the api. Days are UTC days since 1970-01-01, ranges inclusive.
+    # Asking: the api. Days are UTC days since 1970-01-01, ranges inclusive. Rows are those of all writers together.
 
     @abstractmethod
     async def ping(self) -> None:
@@ -223,8 +338,8 @@ class Storage(ABC):
         """The same, as it is stored."""
 
     @abstractmethod
-    async def breakdowns(self, customer: str, kind: Kind, first: int, last: int) -> dict[int, list[Breakdown]]:
-        """All rows of breakdowns of a customer's group, of each day in the range that has any."""
+    async def rollups(self, group: int, kinds: Collection[Kind], first: int, last: int) -> dict[int, list[RollupRow]]:
+        """All segments of a group's roll-ups of these kinds, of each day in the range that has any."""
 
     @abstractmethod
     async def requests(self, customer: str, start: int, end: int, outcome: Outcome, limit: int) -> list[LoggedRequest]:
@@ -237,8 +352,7 @@ class Storage(ABC):
 
     @abstractmethod
     async def customers(self, first: int, last: int) -> dict[str, DayCounts]:
-        """The counts of every customer over the range; without `applied`. Customers without requests in it are left
-        out."""
+        """The counts of every customer over the range. Customers without requests in it are left out."""
 
     @abstractmethod
     async def customer_names(self) -> list[str]:
@@ -251,21 +365,25 @@ class Storage(ABC):
         """The counts of some hundred customers at most, of all their days in the range. Those without are left out."""
 
     @abstractmethod
-    async def changes(self, since: Mark | None) -> Changes:
-        """What the commits after `since` have changed. A commit whose ledger is seen is among them; one that is under
-        way need not be."""
+    async def states(self) -> list[WriterState]:
+        """The state of each writer, in the order of their names."""
 
     @abstractmethod
-    async def ledger(self) -> list[LedgerRow]:
-        """The ledger, a row a log."""
+    async def intents(self, since: Mapping[str, int | None]) -> list[StoredIntent]:
+        """The intents of counts of these writers, of each from a place on (None: the LATEST_INTENTS), in the order of
+        their places. Those of a commit whose ledger is seen are among them, as far as they are kept."""
 
     @abstractmethod
-    async def progress(self) -> tuple[list[LedgerRow], list[Sighting]]:
-        """The ledger, and the latest sighting of each log."""
+    async def logs(self) -> list[tuple[str, LedgerRow]]:
+        """How far each writer is in each of its logs, in the order of their names; the writer first."""
 
     @abstractmethod
-    async def ended_generations(self) -> list[EndedGeneration]:
-        """All files of all logs that were read and are no longer."""
+    async def sightings(self) -> list[tuple[str, Sighting]]:
+        """The latest sighting of each log, with its writer."""
+
+    @abstractmethod
+    async def files(self) -> list[tuple[str, FileRow]]:
+        """All files of all logs, with their writer."""
 
     @abstractmethod
     async def aclose(self) -> None:

@@ -1,6 +1,11 @@
-"""How far the store is behind a log."""
+"""How far the store is behind the logs."""
 
-from storage.contract import LedgerRow, Sighting
+from collections.abc import Mapping, Sequence
+
+from storage.contract import BACKFILL, LedgerRow, Sighting
+
+# A processor reports on all logs that it follows within this time (s): an older sighting is of one that it does not.
+SAME_REPORT_SECONDS = 30.0
 
 
 def bytes_behind(row: LedgerRow, seen: Sighting) -> int:
@@ -12,3 +17,30 @@ def bytes_behind(row: LedgerRow, seen: Sighting) -> int:
         return read.offset + seen.bytes_behind
     # The store has gone on to the next file. Where more than one had to come then, their sizes are not known apart.
     return 0 if read.offset + seen.bytes_behind == seen.size else seen.bytes_behind
+
+
+def log_complete_through(row: LedgerRow, seen: Sighting | None) -> float | None:
+    """Unix time (s): when the log was seen, if all that it had then is stored; else that of the newest stored request,
+    which tells nothing where it was in the future then."""
+    if seen is None:
+        return None
+    if not bytes_behind(row, seen):
+        return seen.time
+    return row.newest if 0 < row.newest <= seen.time else None
+
+
+def complete_through(rows: Sequence[LedgerRow], sightings: Mapping[str, Sighting]) -> float | None:
+    """Unix time (s), of several logs the least; of those that were seen lately, for the others are no longer followed,
+    and of those that were not seen yet, but for logs that may have been read between two reports."""
+    latest = max((sighting.time for sighting in sightings.values()), default=0.0)
+    times = [
+        log_complete_through(row, sightings.get(row.log))
+        for row in rows
+        if (
+            sightings[row.log].time > latest - SAME_REPORT_SECONDS
+            if row.log in sightings
+            else not row.log.startswith(BACKFILL)
+        )
+    ]
+    known = [time for time in times if time is not None]
+    return min(known) if known and len(known) == len(times) else None

@@ -1,7 +1,8 @@
 """Makes what the store needs before its first use; again, it does no harm.
 
-For InfluxDB that is the bucket and a token of it for each service, so that none runs on the admin token. InfluxDB
-keeps only hashes of tokens: one is known when it is made and never again, so a file with a token that works is kept.
+For InfluxDB that is a bucket for requests and one for counts, and a token of both for each service, so that none runs
+on the admin token. InfluxDB keeps only hashes of tokens: one is known when it is made and never again, so a file with a
+token that works is kept. A store of the schema before is brought up.
 """
 
 import os
@@ -25,20 +26,25 @@ from service.logs import Level, LineFormat, logger
 from service.settings import ProjectPath, load
 from storage.backend import open_storage
 from storage.contract import StorageRefused, StorageUnavailable
+from storage.influxdb.store import COUNTS, InfluxStorage
 from storage.settings import StorageSettings, StoreLocation
 
 log = logger(__name__)
 
 ACTIONS = {"log_processor": ["read", "write"], "api": ["read"]}
-"""What each service may do with the bucket."""
+"""What each service may do with the buckets."""
 EXTRA_RETENTION_DAYS = 2
-"""How much longer the bucket keeps points than we do: it removes by the second, we by whole days."""
+"""How much longer the buckets keep points than we do: they remove by the second, we by whole days."""
 SHARD_DAYS = 7
-"""InfluxDB's own choice, a day for this retention, makes writing to many days half as fast."""
+"""Of the requests' bucket. InfluxDB's own choice, a day for this retention, makes writing to many days half as fast."""
+COUNTS_SHARD_DAYS = 28
+"""Of the counts' bucket: it has little of each day, and a question for a month of it looks into every shard."""
 SYSTEM_BUCKET = "_monitoring"
 """A bucket that InfluxDB makes in each organisation: none of our tokens reads it."""
 WAIT_SECONDS = 60.0
 _TIMEOUT_MS = 10_000
+_ROWS_TIMEOUT_SECONDS = 600.0
+"""How long an answer may take when a store is brought up: to remove many rows takes long."""
 
 Item = TypeVar("Item")
 
@@ -74,15 +80,29 @@ def _set_up_influxdb(settings: SetupSettings) -> None:
     with _errors(settings), _connect(settings, settings.docker_influxdb_init_admin_token) as admin:
         wait_until_it_answers(admin)
         organization = _find_organization(admin, settings)
-        bucket = _make_bucket(admin, organization, settings)
+        buckets = [
+            _make_bucket(admin, organization, settings, settings.influxdb_bucket, SHARD_DAYS),
+            _make_bucket(admin, organization, settings, f"{settings.influxdb_bucket}{COUNTS}", COUNTS_SHARD_DAYS),
+        ]
         for service, actions in ACTIONS.items():
             path = settings.tokens_path / service / "token"
-            if _works(_read_token(path), actions, bucket, settings):
+            if _works(_read_token(path), actions, buckets, settings):
                 log.info("token_kept", service_name=service, path=str(path))
             else:
-                _write_token(path, _make_token(admin, service, actions, bucket))
+                _write_token(path, _make_token(admin, service, actions, buckets))
                 log.info("token_made", service_name=service, path=str(path), may=",".join(actions))
-        log.info("set_up", storage="influxdb", url=settings.influxdb_url, bucket=bucket.name)
+    storage = InfluxStorage(
+        settings.influxdb_url,
+        settings.influxdb_org,
+        settings.influxdb_bucket,
+        settings.docker_influxdb_init_admin_token,
+        _ROWS_TIMEOUT_SECONDS,
+    )
+    try:
+        storage.set_up(int(time.time()) // SECONDS_A_DAY - settings.retention_days)
+    finally:
+        storage.close()
+    log.info("set_up", storage="influxdb", url=settings.influxdb_url, bucket=settings.influxdb_bucket)
 
 
 def wait_until_it_answers(client: InfluxDBClient, seconds: float = WAIT_SECONDS) -> None:
@@ -138,13 +158,14 @@ def _find_organization(admin: InfluxDBClient, settings: SetupSettings) -> Organi
     return found[0]
 
 
-def _make_bucket(admin: InfluxDBClient, organization: Organization, settings: SetupSettings) -> Bucket:
-    """The bucket, with our retention and shards whether it is new or not."""
+def _make_bucket(
+    admin: InfluxDBClient, organization: Organization, settings: SetupSettings, name: str, shard_days: int
+) -> Bucket:
+    """The bucket of this name, with our retention and shards whether it is new or not."""
     days = settings.retention_days + EXTRA_RETENTION_DAYS
     # InfluxDB wants no shard that is longer than what is kept.
-    seconds, shard_seconds = days * SECONDS_A_DAY, min(SHARD_DAYS, days) * SECONDS_A_DAY
+    seconds, shard_seconds = days * SECONDS_A_DAY, min(shard_days, days) * SECONDS_A_DAY
     rule = BucketRetentionRules(type="expire", every_seconds=seconds, shard_group_duration_seconds=shard_seconds)
-    name = settings.influxdb_bucket
     buckets = admin.buckets_api()
     found: list[Bucket] = _found(lambda: buckets.find_buckets(name=name, org_id=organization.id).buckets)
     if not found:
@@ -165,20 +186,20 @@ def _same(rules: list[BucketRetentionRules], wanted: BucketRetentionRules) -> bo
     ]
 
 
-def _works(token: str | None, actions: list[str], bucket: Bucket, settings: SetupSettings) -> bool:
-    """Whether the token reads this bucket and not all, and may write it exactly if it should."""
+def _works(token: str | None, actions: list[str], buckets: list[Bucket], settings: SetupSettings) -> bool:
+    """Whether the token reads these buckets and not all, and may write them exactly if it should."""
     if token is None:
         return False
     with _connect(settings, token) as client:
         try:
             # Each by its name: a list has a limit, and that is counted before what the token may not see is left out.
-            if not _may_read(client, bucket.name) or _may_read(client, SYSTEM_BUCKET):
+            if _may_read(client, SYSTEM_BUCKET) or not all(_may_read(client, bucket.name) for bucket in buckets):
                 return False
         except ApiException as error:
             if error.status == 401:
                 return False
             raise
-        return _may_write(client, bucket) == ("write" in actions)
+        return all(_may_write(client, bucket) == ("write" in actions) for bucket in buckets)
 
 
 def _may_read(client: InfluxDBClient, name: str) -> bool:
@@ -196,19 +217,20 @@ def _may_write(client: InfluxDBClient, bucket: Bucket) -> bool:
     return True
 
 
-def _make_token(admin: InfluxDBClient, service: str, actions: list[str], bucket: Bucket) -> str:
+def _make_token(admin: InfluxDBClient, service: str, actions: list[str], buckets: list[Bucket]) -> str:
     """A new token of this service, in the place of the one it had."""
+    of_requests, *_ = buckets
     authorizations = admin.authorizations_api()
-    description = f"request-statistics: {service} of {bucket.name}"
-    for old in authorizations.find_authorizations(org_id=bucket.org_id):
+    description = f"request-statistics: {service} of {of_requests.name}"
+    for old in authorizations.find_authorizations(org_id=of_requests.org_id):
         if old.description == description:
             authorizations.delete_authorization(old)
-    resource = PermissionResource(type="buckets", id=bucket.id, org_id=bucket.org_id)
+    resources = [PermissionResource(type="buckets", id=bucket.id, org_id=bucket.org_id) for bucket in buckets]
     made = authorizations.create_authorization(
         authorization=Authorization(
-            org_id=bucket.org_id,
+            org_id=of_requests.org_id,
             description=description,
-            permissions=[Permission(action, resource) for action in actions],
+            permissions=[Permission(action, resource) for resource in resources for action in actions],
         )
     )
     token: str = made.token

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from request_log.requests import NONE, Requests
 
-_Row = tuple[int, int, str, str, int, float | None]
+StoredRow = tuple[int, int, str, str, int, float | None]
 """Offset (bytes), Unix time (s), customer, path, status, duration (s)."""
 
 _COLUMNS = np.dtype(
@@ -26,7 +26,7 @@ class Stored:
         self._paths: dict[str, int] = {}
         self._parts: list[NDArray[np.void]] = []
 
-    def add(self, rows: Iterable[_Row]) -> None:
+    def add(self, rows: Iterable[StoredRow]) -> None:
         """Some more of them."""
         customers, paths = self._customers, self._paths
         numbers = [

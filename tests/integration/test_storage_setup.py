@@ -1,9 +1,10 @@
 """`python -m storage setup` as a process, on a real InfluxDB and on SQLite."""
 
+import asyncio
 import sqlite3
 import stat
 import subprocess
-import sys
+import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -13,26 +14,19 @@ import pytest
 from influxdb_client.client.influxdb_client import InfluxDBClient
 
 from influxd import InfluxServer, free_port
-from service.settings import EXIT_CONFIG, PROJECT_ROOT
+from rollups.counts import NO_COUNTS, DailyKey, PackedCounts
+from rollups.rows import encode_daily
+from service.settings import EXIT_CONFIG
 from storage.contract import StorageUnavailable
+from storage.influxdb.client import Client
+from storage.influxdb.store import COUNTS, SCHEMA, InfluxStorage
 from storage.setup import wait_until_it_answers
+from storage_command import assert_failed, run
 
 SERVICES = ("log_processor", "api")
 DAY = 86_400
-DEADLINE = 90.0
 
 Setup = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-def run(*arguments: str, **settings: object) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "storage", *arguments],
-        env={"PYTHONPATH": str(PROJECT_ROOT / "src"), **{name: str(value) for name, value in settings.items()}},
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE,
-        check=False,
-    )
 
 
 @pytest.fixture
@@ -65,14 +59,6 @@ def setup(influxd: InfluxServer, bucket: str, tokens: Path) -> Setup:
         )
 
     return run_setup
-
-
-def assert_failed(ended: "subprocess.CompletedProcess[str]", sentence: str) -> None:
-    """With status 1, one line on standard error, and no traceback."""
-    assert ended.returncode == 1, ended
-    assert "Traceback" not in ended.stdout
-    assert ended.stderr.count("\n") == 1
-    assert sentence in ended.stderr
 
 
 def retention(influxd: InfluxServer, bucket: str) -> tuple[int, int]:
@@ -118,22 +104,33 @@ def ask(influxd: InfluxServer, bucket: str, token: str) -> str:
     ).text
 
 
+def row_of_store(influxd: InfluxServer, bucket: str) -> dict[str, object]:
+    """What the store says of itself."""
+    client = Client(influxd.url, influxd.org, influxd.admin_token, 10.0)
+    (row,) = client.ask(f"{bucket}{COUNTS}", "SELECT * FROM store", {})
+    client.close()
+    return row
+
+
 def assert_right_permissions(influxd: InfluxServer, bucket: str, tokens: dict[str, str]) -> None:
     other = influxd.new_bucket()
-    assert write(influxd, bucket, tokens["log_processor"]) == 204
-    assert write(influxd, bucket, tokens["api"]) == 403
+    for ours in (bucket, f"{bucket}{COUNTS}"):
+        assert write(influxd, ours, tokens["log_processor"]) == 204
+        assert write(influxd, ours, tokens["api"]) == 403
+        for token in tokens.values():
+            assert '"values"' in ask(influxd, ours, token)
     for token in tokens.values():
-        assert '"values"' in ask(influxd, bucket, token)
         assert "not found" in ask(influxd, other, token)
         assert write(influxd, other, token) == 403
 
 
-def test_it_makes_the_bucket_and_a_token_for_each_service(
+def test_it_makes_the_buckets_and_a_token_for_each_service(
     influxd: InfluxServer, bucket: str, tokens: Path, setup: Setup
 ) -> None:
     ended = setup()
     assert ended.returncode == 0, ended
     assert retention(influxd, bucket) == (47 * DAY, 7 * DAY)
+    assert retention(influxd, f"{bucket}{COUNTS}") == (47 * DAY, 28 * DAY)
     files = sorted(path for path in tokens.rglob("*") if path.is_file())
     assert files == [tokens / "api" / "token", tokens / "log_processor" / "token"]
     assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
@@ -142,12 +139,15 @@ def test_it_makes_the_bucket_and_a_token_for_each_service(
         assert secret not in ended.stdout + ended.stderr
 
 
-@pytest.mark.parametrize(("days", "kept", "shard"), [(1, 3, 3), (400, 402, 7)])
-def test_the_bucket_keeps_two_days_more_than_is_asked_for(
-    influxd: InfluxServer, bucket: str, setup: Setup, days: int, kept: int, shard: int
+@pytest.mark.parametrize(
+    ("days", "kept", "shard", "shard_of_counts"), [(1, 3, 3, 3), (20, 22, 7, 22), (400, 402, 7, 28)]
+)
+def test_the_buckets_keep_two_days_more_than_is_asked_for(
+    influxd: InfluxServer, bucket: str, setup: Setup, days: int, kept: int, shard: int, shard_of_counts: int
 ) -> None:
     assert setup(RETENTION_DAYS=days).returncode == 0
     assert retention(influxd, bucket) == (kept * DAY, shard * DAY)
+    assert retention(influxd, f"{bucket}{COUNTS}") == (kept * DAY, shard_of_counts * DAY)
 
 
 @pytest.mark.parametrize(
@@ -208,15 +208,40 @@ def test_a_token_that_could_write_is_not_kept_for_the_api(
     assert_right_permissions(influxd, bucket, read(tokens))
 
 
+@pytest.mark.parametrize("ending", ["", COUNTS])
 def test_a_bucket_that_was_made_anew_gets_new_tokens(
-    influxd: InfluxServer, bucket: str, tokens: Path, setup: Setup
+    influxd: InfluxServer, bucket: str, tokens: Path, setup: Setup, ending: str
 ) -> None:
     setup()
     with influxd.client() as client:
-        (found,) = client.get("/api/v2/buckets", params={"name": bucket}).json()["buckets"]
+        (found,) = client.get("/api/v2/buckets", params={"name": f"{bucket}{ending}"}).json()["buckets"]
         client.delete(f"/api/v2/buckets/{found['id']}").raise_for_status()
     assert setup().returncode == 0
     assert_right_permissions(influxd, bucket, read(tokens))
+
+
+def test_the_services_can_use_what_was_set_up(influxd: InfluxServer, bucket: str, tokens: Path, setup: Setup) -> None:
+    setup()
+    first = row_of_store(influxd, bucket)
+    assert first["schema"] == SCHEMA
+    token = read(tokens)
+    writing = InfluxStorage(influxd.url, influxd.org, bucket, token["log_processor"])
+    writing.acquire()
+    writing.write({DailyKey("a", int(time.time()) // DAY): encode_daily(PackedCounts(NO_COUNTS, NO_COUNTS))})
+    writing.close()
+
+    async def ask_api() -> list[str]:
+        reading = InfluxStorage(influxd.url, influxd.org, bucket, token["api"])
+        try:
+            return await reading.customer_names()
+        finally:
+            await reading.aclose()
+            reading.close()
+
+    assert asyncio.run(ask_api()) == ["a"]
+    # The key of the customers' hash stays, or none would be found any more.
+    assert setup().returncode == 0
+    assert row_of_store(influxd, bucket) == first
 
 
 def test_a_wrong_admin_token_is_told(setup: Setup, tokens: Path) -> None:
@@ -262,7 +287,7 @@ def test_sqlite_is_set_up_and_again_without_harm(tmp_path: Path) -> None:
         ended = run("setup", STORAGE="sqlite", SQLITE_PATH=path)
         assert ended.returncode == 0, ended
         with sqlite3.connect(path) as connection:
-            assert connection.execute("SELECT count(*) FROM ledger").fetchone() == (0,)
+            assert connection.execute("SELECT count(*) FROM logs").fetchone() == (0,)
         connection.close()
 
 

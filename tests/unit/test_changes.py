@@ -1,21 +1,76 @@
-"""What the rows of commits tell."""
+"""What the intents of commits tell."""
 
-from storage.changes import Changes, Commit, changes, encode_changed
-
-
-def test_a_row_of_an_earlier_version_hides_no_change() -> None:
-    commits = [Commit(1, 0, "null"), Commit(1, 1, encode_changed([("a", 7), (None, 7)]))]
-    assert changes(commits, (1, 0)) == Changes((1, 1), frozenset("a"), frozenset({7}))
-    # It told the customers alone.
-    commits.append(Commit(1, 2, '["b"]'))
-    assert changes(commits, (1, 0)) == Changes((1, 2), None)
+from storage.changes import Changes, Mark, Marks, changes
+from storage.contract import StoredIntent
+from storage.ledger import Intent, encode_intent
 
 
-def test_another_run_is_followed_where_it_says_after_which_row_it_came() -> None:
-    commits = [Commit(1, 5, "null"), Commit(9, 0, encode_changed([("a", 7)], (1, 5)))]
-    assert changes(commits, (1, 5)) == Changes((9, 0), frozenset("a"), frozenset({7}))
-    # Of the first run a row came late, which the second one did not see.
-    late = Commit(1, 6, encode_changed([("b", 7)]))
-    assert changes([commits[0], late, commits[1]], (1, 5)) == Changes((9, 0), None)
-    assert changes([late, commits[1]], (1, 6)) == Changes((9, 0), None)
-    assert changes([commits[0], Commit(9, 0, encode_changed([("a", 7)]))], (1, 5)) == Changes((9, 0), None)
+def intent(
+    number: int,
+    customers: str | None = "",
+    days: range = range(0),
+    place: int = 0,
+    token: int = 7,
+    writer: str = "main",
+) -> StoredIntent:
+    """One whose customers are called by a letter each."""
+    names = None if customers is None else tuple(customers)
+    row = encode_intent(Intent(number, token, (), 0, 0, 0, customers=names, days=tuple(days)))
+    return StoredIntent(writer, place or number * 10, number, row)
+
+
+def main(number: int, place: int, token: int = 7) -> Marks:
+    return {"main": Mark(number, place, token)}
+
+
+def test_a_first_look_knows_nothing_and_marks_the_latest_commit() -> None:
+    intents = [intent(1, "a"), intent(2, "b"), intent(3, "c")]
+    # The third one is not committed yet.
+    assert changes(intents, None, {"main": 2}) == Changes(main(2, 20), None)
+    assert changes([], None, {}) == Changes({}, None)
+
+
+def test_the_changes_are_those_of_all_commits_since_the_mark() -> None:
+    intents = [intent(2, "z", range(1)), intent(3, "ab", range(5, 7)), intent(4, "bc", range(6, 8)), intent(5, "y")]
+    found = changes(intents, main(2, 20), {"main": 4})
+    assert found == Changes(main(4, 40), frozenset("abc"), frozenset({5, 6, 7}))
+    assert changes(intents[2:], found.marks, {"main": 4}) == Changes(main(4, 40), frozenset(), frozenset())
+
+
+def test_of_an_intent_that_was_written_twice_both_count_and_the_later_one_is_marked() -> None:
+    intents = [intent(1, "z"), intent(2, "a", range(1)), intent(2, "b", range(2), place=21, token=8)]
+    assert changes(intents, main(1, 10), {"main": 2}) == Changes(main(2, 21, 8), frozenset("ab"), frozenset({0, 1}))
+
+
+def test_a_missing_intent_hides_no_change() -> None:
+    assert changes([intent(1), intent(3, "a")], main(1, 10), {"main": 3}).customers is None
+    # That of the mark.
+    assert changes([intent(2, "a")], main(1, 10), {"main": 2}).customers is None
+    # That of the last commit: the next look does not know where to begin.
+    found = changes([intent(1)], main(1, 10), {"main": 2})
+    assert found.customers is None
+    assert changes([intent(1), intent(2), intent(3, "a")], found.marks, {"main": 3}) == Changes(main(3, 30), None)
+
+
+def test_an_intent_of_too_many_customers_may_have_changed_anyone() -> None:
+    assert changes([intent(1), intent(2, None, range(1))], main(1, 10), {"main": 2}) == Changes(main(2, 20), None)
+
+
+def test_a_store_that_was_put_back_hides_no_change() -> None:
+    again = [intent(1), intent(2, "a", token=8), intent(3, "b", token=8)]
+    for number in (1, 2, 3):
+        assert changes(again, main(2, 20), {"main": number}).customers is None
+    assert changes([], main(2, 20), {}).customers is None
+
+
+def test_each_writer_is_followed_by_itself() -> None:
+    mine = [intent(4), intent(5, "a", range(1))]
+    others = [intent(1, "b", range(3, 4), writer="web"), intent(2, "c", range(4, 5), writer="web")]
+    found = changes([*mine, *others], main(4, 40), {"main": 5, "web": 2})
+    assert found.marks == {"main": Mark(5, 50, 7), "web": Mark(2, 20, 7)}
+    # The other one is new, and all its commits are there.
+    assert found.customers == frozenset("abc")
+    assert found.days == {0, 3, 4}
+    assert changes([*mine, others[1]], main(4, 40), {"main": 5, "web": 2}).customers is None
+    # One that is gone has taken its counts along.
+    assert changes(mine, {**main(4, 40), "web": Mark(2, 20, 7)}, {"main": 5}).customers is None

@@ -33,7 +33,7 @@ def test_they_come_in_the_order_of_the_log_whatever_their_number() -> None:
             requests.request_paths(),
             requests.statuses,
         )
-        found += list(zip(*map(list, columns), requests.latencies.tolist(), strict=True))
+        found += list(zip(*columns, requests.latencies.tolist(), strict=True))
     milliseconds = {None: NONE, 0.0005: 1, 86_400.0: 86_400_000}
     assert found == [(*row[:5], milliseconds[row[5]]) for row in rows]
 

@@ -1,0 +1,171 @@
+"""InfluxDB's HTTP interface: writes and deletes through influxdb-client, questions in InfluxQL."""
+
+import asyncio
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import urllib3
+from influxdb_client.client.influxdb_client import InfluxDBClient
+from influxdb_client.client.write_api import SYNCHRONOUS
+from influxdb_client.rest import ApiException
+
+from storage.contract import StorageError, StorageRefused, StorageUnavailable
+
+if TYPE_CHECKING:
+    from aiohttp import ClientSession
+
+_NANOSECONDS = 10**9
+# Points of one part of a chunked answer.
+_POINTS_A_PART = 10_000
+_BAD_REQUEST = {400, 413}
+_REFUSALS = {401, 403, 404, 422}
+
+Row = dict[str, Any]
+"""A row of an answer: its columns, `measurement`, and the tags of GROUP BY."""
+
+
+class BadRequest(StorageRefused):
+    """Something in the request is wrong, or it is too large; nothing of it was stored."""
+
+
+class Client:
+    """A connection to a server. `timeout`: seconds that an answer may take."""
+
+    def __init__(self, url: str, org: str, token: str, timeout: float) -> None:
+        self._url = f"{url.rstrip('/')}/query"
+        # Compressing its answer takes the server several times as long as all the rest of it.
+        self._headers = {"Authorization": f"Token {token}", "Accept-Encoding": "identity"}
+        self._timeout = timeout
+        # Its answers are not part of cycles: the processor, which reads many rows back, hardly ever looks for those.
+        # Two are asked at once where a heartbeat comes between.
+        self._questions = urllib3.PoolManager(maxsize=2, headers=self._headers, timeout=timeout, retries=False)
+        self._session: ClientSession | None = None
+        """Of the asynchronous half; it is of one event loop."""
+        self._client = InfluxDBClient(url, token, org=org, timeout=int(timeout * 1000), retries=False)
+        self._writes = self._client.write_api(write_options=SYNCHRONOUS)
+
+    def write(self, bucket: str, lines: bytes) -> None:
+        """Write points, all of them or none."""
+        with _errors():
+            self._writes.write(bucket, record=lines)
+
+    def write_in_halves(self, bucket: str, lines: Sequence[bytes]) -> None:
+        """Write points one after the other, by halves where they are too large for one request."""
+        if not lines:
+            return
+        try:
+            self.write(bucket, b"\n".join(lines))
+        except BadRequest:
+            if len(lines) == 1:
+                raise
+            self.write_in_halves(bucket, lines[: len(lines) // 2])
+            self.write_in_halves(bucket, lines[len(lines) // 2 :])
+
+    def delete(self, bucket: str, predicate: str, first: int, last: int) -> None:
+        """Remove the points of these series from the one time to the other (Unix time, ns), both inclusive."""
+        with _errors():
+            self._client.delete_api().delete(_rfc3339(first), _rfc3339(last), predicate, bucket)
+
+    def ask(self, bucket: str, query: str, parameters: Mapping[str, Any]) -> list[Row]:
+        """The rows that answer a question of one statement."""
+        with _errors():
+            response = self._get(_question(bucket, query, parameters))
+            return _rows(response.status, response.data)
+
+    def ask_in_parts(self, bucket: str, query: str, parameters: Mapping[str, Any]) -> Iterator[list[Row]]:
+        """The same, some rows at a time, for there may be very many."""
+        question = _question(bucket, query, parameters)
+        question |= {"chunked": "true", "chunk_size": str(_POINTS_A_PART)}
+        with _errors(), self._get(question, preload_content=False) as response:
+            for part in response:
+                yield from _results(response.status, part)
+
+    async def ask_async(self, bucket: str, query: str, parameters: Mapping[str, Any]) -> list[Row]:
+        """The rows that answer a question of one statement."""
+        # Imported here, for the processor, which asks nothing so, would have 11 MB of it in memory.
+        import aiohttp
+
+        with _errors():
+            if self._session is None:
+                timeout = aiohttp.ClientTimeout(sock_connect=self._timeout, sock_read=self._timeout)
+                self._session = aiohttp.ClientSession(headers=self._headers, timeout=timeout)
+            try:
+                async with self._session.get(self._url, params=_question(bucket, query, parameters)) as response:
+                    return _rows(response.status, await response.read())
+            except aiohttp.ClientError as error:
+                raise _unreachable(error) from error
+
+    def close(self) -> None:
+        """Close the connections of the synchronous half."""
+        self._questions.clear()
+        self._client.close()
+
+    async def aclose(self) -> None:
+        """Close the connections of the asynchronous half."""
+        if self._session is not None:
+            await self._session.close()
+
+    def _get(self, question: Mapping[str, str], preload_content: bool = True) -> urllib3.BaseHTTPResponse:
+        return self._questions.request("GET", self._url, fields=question, preload_content=preload_content)
+
+
+def _question(bucket: str, query: str, parameters: Mapping[str, Any]) -> dict[str, str]:
+    return {"db": bucket, "epoch": "ns", "q": query, "params": json.dumps(parameters)}
+
+
+def _rfc3339(nanoseconds: int) -> str:
+    """A time (Unix, ns) as InfluxDB's delete wants it."""
+    seconds, rest = divmod(nanoseconds, _NANOSECONDS)
+    return f"{datetime.fromtimestamp(seconds, timezone.utc):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
+
+
+def _rows(status: int, answer: bytes) -> list[Row]:
+    (rows,) = _results(status, answer)
+    return rows
+
+
+def _results(status: int, answer: bytes) -> list[list[Row]]:
+    """The rows that answer each statement of a question in InfluxQL, tags of GROUP BY included."""
+    if status != HTTPStatus.OK:
+        raise _error(status, answer.decode(errors="replace"))
+    return [_statement_rows(result) for result in json.loads(answer)["results"]]
+
+
+def _statement_rows(result: dict[str, Any]) -> list[Row]:
+    if "error" in result:
+        raise StorageRefused(f"InfluxDB does not answer this question: {result['error']}")
+    return [
+        dict(zip(series["columns"], values, strict=True), measurement=series["name"], **series.get("tags", {}))
+        for series in result.get("series", [])
+        for values in series["values"]
+    ]
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    """Say what went wrong in the contract's words."""
+    try:
+        yield
+    except ApiException as error:
+        raise _error(error.status, error.body or error.reason) from error
+    except (asyncio.TimeoutError, urllib3.exceptions.HTTPError, OSError) as error:
+        raise _unreachable(error) from error
+
+
+def _unreachable(error: Exception) -> StorageUnavailable:
+    # A time-out has no text.
+    return StorageUnavailable(f"InfluxDB cannot be reached: {str(error) or type(error).__name__}")
+
+
+def _error(status: int | None, answer: str | None) -> StorageError:
+    text = " ".join((answer or "").split())[:500]
+    if status in _BAD_REQUEST:
+        return BadRequest(f"InfluxDB refuses with status {status}: {text}")
+    if status in _REFUSALS:
+        hint = " (is the token right?)" if status in (401, 403) else ""
+        return StorageRefused(f"InfluxDB refuses with status {status}{hint}: {text}")
+    return StorageUnavailable(f"InfluxDB answers with status {status}: {text}")

@@ -1,0 +1,87 @@
+"""Where the rows of the contract lie in InfluxDB: a measurement for each kind of key, with the writer as a tag.
+
+    daily,customer=<hash>,writer=main name="cust_1",row="17 status=..." <the day's start + slot>
+    daily_all,writer=main row="17 status=..." <the day's start + slot>
+    rollups,customers=7,kind=parts,segment=0,writer=main row="..." <the day's start + slot>
+    logs,log=api_requests,writer=main row="..." <2200-01-01 + slot>
+
+A point that is overwritten is not replaced as a whole: a question at that moment may find some fields of the old one
+and some of the new. So what is overwritten is one field, `row`.
+"""
+
+from hashlib import blake2b
+from typing import NamedTuple
+
+from rollups.counts import DailyKey, RollupSegmentKey
+from storage.contract import FileKey, IntentKey, Key, LogKey, ObservedKey, RolledUpKey, StateKey
+from storage.influxdb.line_protocol import AFTER_ALL_LINES, DAY, string_field, tag
+
+MEASUREMENTS: dict[type[Key], str] = {
+    LogKey: "logs",
+    FileKey: "files",
+    RolledUpKey: "rolled_up",
+    ObservedKey: "observed",
+    StateKey: "state",
+    IntentKey: "intents",
+}
+_HASH_BYTES = 10
+
+
+class Place(NamedTuple):
+    """Where a row is, at whatever slot."""
+
+    series: str
+    """As a line of line protocol has it."""
+    time: int
+    """Unix time (ns), without the slot."""
+
+
+class Places:
+    """Those of one writer's rows. `secret`: the key of the hash that customers are found by."""
+
+    def __init__(self, writer: str, secret: bytes) -> None:
+        self._writer = f"writer={tag(writer)}"
+        self._secret = secret
+
+    def customer_tag(self, customer: str) -> str:
+        """What stands for a customer in a tag: its name would stay in InfluxDB's index when its rows are deleted."""
+        return blake2b(customer.encode(), key=self._secret, digest_size=_HASH_BYTES).hexdigest()
+
+    def place(self, key: Key) -> Place:
+        """Where a row is. Tags are in the order of their names, in which InfluxDB keeps them."""
+        if isinstance(key, DailyKey):
+            if key.customer is None:
+                return Place(f"daily_all,{self._writer}", key.day * DAY)
+            return Place(f"daily,customer={self.customer_tag(key.customer)},{self._writer}", key.day * DAY)
+        if isinstance(key, RollupSegmentKey):
+            tags = f"customers={key.group},kind={key.kind},segment={key.segment}"
+            return Place(f"rollups,{tags},{self._writer}", key.day * DAY)
+        if isinstance(key, IntentKey):
+            # The number is in the row: of an intent that is written again the later one counts.
+            return Place(f"intents,{self._writer}", AFTER_ALL_LINES)
+        if isinstance(key, FileKey):
+            tags = f"generation={key.generation},log={tag(key.log)}"
+        elif isinstance(key, StateKey):
+            tags = f"state={key.name}"
+        else:
+            tags = f"log={tag(key.log)}"
+        return Place(f"{MEASUREMENTS[type(key)]},{tags},{self._writer}", AFTER_ALL_LINES)
+
+
+def row_line(key: Key, place: Place, row: str, slot: int) -> bytes:
+    """A row as a line of line protocol."""
+    name = ""
+    if isinstance(key, DailyKey) and key.customer is not None:
+        # The name never changes, so it may be a field of its own.
+        name = f"name={string_field(key.customer)},"
+    return f"{place.series} {name}row={string_field(row)} {place.time + slot}".encode()
+
+
+def predicate(series: str) -> str:
+    """A series as a delete names it."""
+    measurement, *tags = series.split(",")
+    conditions = [f'_measurement="{measurement}"']
+    for pair in tags:
+        name, _, value = pair.partition("=")
+        conditions.append(f'{name}="{value}"')
+    return " AND ".join(conditions)

@@ -1,0 +1,277 @@
+"""How far a writer is: its ledgers, and the intents by which a commit that was broken off is done again. As text, the
+same in both backends."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from request_log.line import Reason
+from storage.contract import FileId, FileRow, Gap, LedgerRow, Position, Sighting, Stretch
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """The commit point of a writer's counts."""
+
+    number: int = 0
+    """Of the last commit."""
+    complete_through: float | None = None
+    """All requests that were logged before this time (Unix, s) are counted, as far as the processor could see."""
+    unrolled: tuple[int, int] | None = None
+    """Unix times (s) of the earliest and the latest request that the roll-ups may lack."""
+
+
+@dataclass(frozen=True, slots=True)
+class RollUpLedger:
+    """The commit point of a writer's roll-ups."""
+
+    number: int = 0
+    """Of the last commit of roll-ups."""
+    through: int = 0
+    """The commit of counts through which they have all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What a commit is about to do. Who does it again decides nothing anew."""
+
+    number: int
+    token: int
+    """Of the lease under which it was written."""
+    stretches: tuple[Stretch, ...]
+    """The requests that it counts."""
+    oldest: int
+    """Unix times (s) of the earliest and the latest of them."""
+    newest: int
+    stored: int
+    """How many they are."""
+    oldest_day: int = 0
+    """The first day that was kept when their lines were read (days since 1970-01-01)."""
+    settings: str = ""
+    """What shapes counting: the format of the lines, and the version of the rules."""
+    logs: tuple[LedgerRow, ...] = ()
+    """How far the logs that it changes are after it."""
+    files: tuple[FileRow, ...] = ()
+    """The files that it changes."""
+    customers: tuple[str, ...] | None = ()
+    """Whose counts it changes, beside those of all together; None: of too many to name."""
+    days: tuple[int, ...] = ()
+    """Of which days (since 1970-01-01)."""
+    ledger: Ledger = Ledger()
+    """The ledger after it."""
+
+
+@dataclass(frozen=True, slots=True)
+class RollUpIntent:
+    """What a commit of roll-ups is about to do."""
+
+    number: int
+    token: int
+    through: int
+    """The commit of counts through which the roll-ups have all after it."""
+    stretches: tuple[Stretch, ...]
+    oldest: int
+    newest: int
+    positions: Mapping[str, Position]
+    """Log -> through which position it is rolled up then, of logs that it changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a processor says once a second."""
+
+    time: float
+    """Unix time, s."""
+    number: int
+    """Of the last commit of counts."""
+    complete_through: float | None
+    """As in a ledger."""
+
+
+def is_rolled_up(counts: Ledger, roll_ups: RollUpLedger) -> bool:
+    """Whether the roll-ups have all requests that are counted."""
+    return counts.unrolled is None or roll_ups.through >= counts.number
+
+
+def encode_ledger(ledger: Ledger) -> str:
+    """The text of a ledger's row."""
+    return json.dumps([ledger.number, ledger.complete_through, ledger.unrolled])
+
+
+def decode_ledger(text: str) -> Ledger:
+    """The reverse of `encode_ledger`; an empty text is the ledger before the first commit."""
+    return _ledger(json.loads(text)) if text else Ledger()
+
+
+def _ledger(row: Any) -> Ledger:
+    number, complete_through, unrolled = row
+    return Ledger(number, complete_through, (unrolled[0], unrolled[1]) if unrolled else None)
+
+
+def encode_roll_up_ledger(ledger: RollUpLedger) -> str:
+    """The text of the roll-ups' ledger."""
+    return json.dumps([ledger.number, ledger.through])
+
+
+def decode_roll_up_ledger(text: str) -> RollUpLedger:
+    """The reverse of `encode_roll_up_ledger`; an empty text is the ledger before the first commit."""
+    return RollUpLedger(*json.loads(text)) if text else RollUpLedger()
+
+
+def encode_intent(intent: Intent) -> str:
+    """The text of an intent."""
+    return json.dumps(
+        {
+            "number": intent.number,
+            "token": intent.token,
+            "stretches": intent.stretches,
+            "oldest": intent.oldest,
+            "newest": intent.newest,
+            "stored": intent.stored,
+            "oldest_day": intent.oldest_day,
+            "settings": intent.settings,
+            "logs": {row.log: encode_log(row) for row in intent.logs},
+            "files": [[row.log, row.generation, encode_file(row)] for row in intent.files],
+            "customers": intent.customers,
+            "days": intent.days,
+            "ledger": encode_ledger(intent.ledger),
+        },
+        separators=(",", ":"),
+    )
+
+
+def decode_intent(text: str) -> Intent:
+    """The reverse of `encode_intent`."""
+    row = json.loads(text)
+    return Intent(
+        number=row["number"],
+        token=row["token"],
+        stretches=_stretches(row["stretches"]),
+        oldest=row["oldest"],
+        newest=row["newest"],
+        stored=row["stored"],
+        oldest_day=row["oldest_day"],
+        settings=row["settings"],
+        logs=tuple(decode_log(log, of_log) for log, of_log in row["logs"].items()),
+        files=tuple(decode_file(log, generation, of_file) for log, generation, of_file in row["files"]),
+        customers=None if row["customers"] is None else tuple(row["customers"]),
+        days=tuple(row["days"]),
+        ledger=decode_ledger(row["ledger"]),
+    )
+
+
+def encode_roll_up_intent(intent: RollUpIntent) -> str:
+    """The text of an intent of roll-ups."""
+    return json.dumps(
+        {
+            "number": intent.number,
+            "token": intent.token,
+            "through": intent.through,
+            "stretches": intent.stretches,
+            "oldest": intent.oldest,
+            "newest": intent.newest,
+            "positions": intent.positions,
+        },
+        separators=(",", ":"),
+    )
+
+
+def decode_roll_up_intent(text: str) -> RollUpIntent:
+    """The reverse of `encode_roll_up_intent`."""
+    row = json.loads(text)
+    return RollUpIntent(
+        number=row["number"],
+        token=row["token"],
+        through=row["through"],
+        stretches=_stretches(row["stretches"]),
+        oldest=row["oldest"],
+        newest=row["newest"],
+        positions={log: Position(*position) for log, position in row["positions"].items()},
+    )
+
+
+def _stretches(rows: Sequence[Any]) -> tuple[Stretch, ...]:
+    return tuple(Stretch(FileId(*file), start, end) for file, start, end in rows)
+
+
+def encode_log(row: LedgerRow) -> str:
+    """The text of a log's row, without its name."""
+    return json.dumps(
+        {
+            "path": row.path,
+            "first": row.first,
+            "position": row.position,
+            "fingerprint": row.fingerprint,
+            "read": row.read,
+            "stored": row.stored,
+            "rejected": row.rejected,
+            "gaps": [(*gap.position, gap.reason) for gap in row.gaps],
+            "newest": row.newest,
+        },
+        separators=(",", ":"),
+    )
+
+
+def decode_log(log: str, text: str) -> LedgerRow:
+    """The reverse of `encode_log`."""
+    row = json.loads(text)
+    return LedgerRow(
+        log=log,
+        path=row["path"],
+        first=Position(*row["first"]),
+        position=Position(*row["position"]),
+        fingerprint=row["fingerprint"],
+        read=row["read"],
+        stored=row["stored"],
+        rejected=Counter({Reason(reason): lines for reason, lines in row["rejected"].items()}),
+        gaps=tuple(Gap(Position(generation, offset), reason) for generation, offset, reason in row["gaps"]),
+        newest=row["newest"],
+    )
+
+
+def encode_file(row: FileRow) -> str:
+    """The text of a file's row, without its log and generation."""
+    return json.dumps([row.lane, row.base, row.end, row.fingerprint])
+
+
+def decode_file(log: str, generation: int, text: str) -> FileRow:
+    """The reverse of `encode_file`."""
+    return FileRow(log, generation, *json.loads(text))
+
+
+def encode_position(position: Position) -> str:
+    """The text of a RolledUpKey's row."""
+    return json.dumps(position)
+
+
+def decode_position(text: str) -> Position:
+    """The reverse of `encode_position`."""
+    return Position(*json.loads(text))
+
+
+def encode_sighting(row: Sighting) -> str:
+    """The text of a sighting, without its log's name."""
+    return json.dumps([row.time, row.position, row.size, row.bytes_behind])
+
+
+def decode_sighting(log: str, text: str) -> Sighting:
+    """The reverse of `encode_sighting`."""
+    time, position, size, bytes_behind = json.loads(text)
+    return Sighting(log, time, Position(*position), size, bytes_behind)
+
+
+def encode_report(report: Report) -> str:
+    """The text of a report."""
+    return json.dumps([report.time, report.number, report.complete_through])
+
+
+def decode_report(text: str) -> Report | None:
+    """The reverse of `encode_report`; None of an empty text."""
+    return Report(*json.loads(text)) if text else None
+
+
+def with_gap(row: LedgerRow, reason: str) -> LedgerRow:
+    """The log's row with a gap at its position."""
+    return replace(row, gaps=(*row.gaps, Gap(row.position, reason)))

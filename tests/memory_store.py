@@ -1,0 +1,374 @@
+"""A store in memory that is as unkind as a store may be. A test decides where it crashes, pauses and writes late.
+
+Like InfluxDB it has no transactions: each row of a group is a write of its own; the value at the highest slot counts.
+Each lease has a slot. Nothing fences a predecessor: it goes on until `check_lease` tells it.
+"""
+
+import random
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
+
+from request_log.line import MIN_LINE_BYTES, SECONDS_A_DAY
+from request_log.requests import NONE, Requests
+from rollups.counters import unpack
+from rollups.counts import SUCCESS, DailyKey, DayCounts, Kind, PackedCounts, RollupKey, RollupRow, RollupSegmentKey
+from rollups.rows import added_up, decode_daily, decode_rollup
+from storage.contract import (
+    LATEST_INTENTS,
+    MAIN,
+    FileKey,
+    FileRow,
+    IntentKey,
+    Key,
+    LedgerRow,
+    LoggedRequest,
+    LogKey,
+    ObservedKey,
+    Outcome,
+    RolledUpKey,
+    Rows,
+    Sighting,
+    StateKey,
+    StateName,
+    Storage,
+    StorageHeld,
+    StorageUnavailable,
+    StoredIntent,
+    StoredRequests,
+    Stretch,
+    WriterState,
+)
+from storage.ledger import decode_file, decode_log, decode_sighting
+from storage.stored import Stored
+
+INTENTS_KEPT = 1_000
+
+AnyKey = TypeVar("AnyKey", DailyKey, RollupSegmentKey, LogKey, FileKey, RolledUpKey, ObservedKey, IntentKey, StateKey)
+Write = Callable[[], None]
+"""Lands in the store when it is called."""
+
+
+class StoredRequest(NamedTuple):
+    """A request, by its place in its file (bytes)."""
+
+    offset: int
+    customer: str
+    logged: LoggedRequest
+
+
+class MemoryStore:
+    """What all connections share. The store refuses the requests of the customers `refused`."""
+
+    def __init__(self, refused: Collection[str] = ()) -> None:
+        self.refused = refused
+        self.claims: dict[str, list[MemoryStorage]] = {}
+        """Writer -> who claimed its slots: the first one 1, the next one 2, ..."""
+        self.rows: dict[tuple[str, type[Key]], dict[Any, tuple[int, str]]] = {}
+        """By writer and kind of key (keys of two kinds may be equal): key -> the highest slot at which it was written,
+        and the row."""
+        self.requests: dict[tuple[str, int, int], StoredRequest] = {}
+        """By writer, lane, and the number of the 16 bytes of the lane in which the line begins."""
+
+    def put(self, writer: str, key: Key, slot: int, row: str) -> None:
+        """A write lands."""
+        rows = self.rows.setdefault((writer, type(key)), {})
+        if key not in rows or rows[key][0] <= slot:
+            rows[key] = (slot, row)
+
+    def rows_of(self, kind: type[AnyKey]) -> list[tuple[str, AnyKey, str]]:
+        """All rows of a kind, with their writer."""
+        return [
+            (writer, key, row)
+            for (writer, of_kind), rows in self.rows.items()
+            if of_kind is kind
+            for key, (_, row) in rows.items()
+        ]
+
+    def put_requests(self, writer: str, part: StoredRequests) -> None:
+        """A write of requests lands; again it stores the same."""
+        requests = part.requests
+        columns = (requests.customer_ids(), requests.request_paths(), requests.durations)
+        numbers = (requests.statuses, requests.seconds, requests.milliseconds, requests.offsets, part.of_file)
+        for customer, path, duration, status, second, millisecond, offset, place in zip(
+            *columns, *(column.tolist() for column in numbers), strict=True
+        ):
+            if customer in self.refused:
+                continue
+            file = part.files[place]
+            logged = LoggedRequest(
+                second,
+                None if millisecond == NONE else millisecond,
+                path,
+                status,
+                float(duration) if duration else None,
+            )
+            cell = (file.base + offset) // MIN_LINE_BYTES
+            self.requests[writer, file.lane, cell] = StoredRequest(offset, customer, logged)
+
+
+class MemoryStorage(Storage):
+    """A connection. `turn` is called before each single write and each question: it may wait, or raise to end it all.
+
+    `pick`: the order in which the rows of a group land. `holds`: whether requests are held until `flush`.
+    """
+
+    SENDERS = 1
+    LINES_HELD = BYTES_HELD = sys.maxsize
+
+    def __init__(
+        self,
+        store: MemoryStore,
+        writer: str = MAIN,
+        turn: Callable[[], None] = lambda: None,
+        pick: random.Random | None = None,
+        holds: bool = False,
+    ) -> None:
+        self._store = store
+        self._writer = writer
+        self._turn = turn
+        self._pick = pick or random.Random(1)
+        self._holds = holds
+        self._held: list[Write] = []
+        self._claims = store.claims.setdefault(writer, [])
+        self._slot: int | None = None
+        """The one to write at; None where it must be a new one, for of a write that failed nobody knows what landed."""
+        self.under_way: list[Write] = []
+        """Writes that were sent and did not land yet."""
+        self._failed: list[Write] = []
+
+    def set_up(self) -> None:
+        """Nothing is needed."""
+
+    def acquire(self) -> int:
+        self._turn()
+        self._claims.append(self)
+        self._slot = len(self._claims)
+        return self._slot
+
+    def check_lease(self) -> None:
+        self._turn()
+        if self._claims[-1] is not self:
+            raise StorageHeld("Another one has taken over.")
+
+    def close(self) -> None:
+        """Nothing is kept open."""
+
+    # Requests
+
+    def prepare(self, parts: Iterable[StoredRequests]) -> Callable[[], list[int]]:
+        held = list(parts)
+        customers = [customer for part in held for customer in part.requests.customer_ids()]
+        refused = [place for place, customer in enumerate(customers) if customer in self._store.refused]
+        writes = [partial(self._store.put_requests, self._writer, part) for part in held]
+
+        def store() -> list[int]:
+            if self._holds:
+                self._held.extend(writes)
+            else:
+                self._send(writes)
+            return refused
+
+        return store
+
+    def flush(self) -> None:
+        self._send(self._held)
+        self._held = []
+
+    def read_requests(self, stretches: Sequence[Stretch], oldest: int, newest: int) -> Iterator[Requests]:
+        for stretch in stretches:
+            yield from self._read_stretch(stretch, oldest, newest)
+
+    def _read_stretch(self, stretch: Stretch, oldest: int, newest: int) -> Iterator[Requests]:
+        self._turn()
+        file = stretch.file
+        first, end = ((file.base + offset) // MIN_LINE_BYTES for offset in (stretch.start, stretch.end))
+        stored = Stored()
+        stored.add(
+            (found.offset, found.logged.second, found.customer, *found.logged[2:])
+            for (writer, lane, cell), found in self._store.requests.items()
+            if (writer, lane) == (self._writer, file.lane)
+            and first <= cell < end
+            and oldest <= found.logged.second <= newest
+        )
+        return stored.in_order()
+
+    # Rows
+
+    def read_daily(self, keys: Collection[DailyKey]) -> dict[DailyKey, PackedCounts]:
+        self._turn()
+        rows = self._rows(DailyKey)
+        return {key: decode_daily(rows[key]) for key in keys if key in rows}
+
+    def read_rollups(self, keys: Collection[RollupKey]) -> dict[RollupKey, RollupRow]:
+        self._turn()
+        found: dict[RollupKey, RollupRow] = {}
+        for key, row in sorted(self._rows(RollupSegmentKey).items()):
+            of_row = RollupKey(key.group, key.day, key.kind)
+            if of_row in keys:
+                found[of_row] = decode_rollup(key.kind, key.segment, row)
+        return found
+
+    def read_state(self, name: StateName) -> str:
+        self._turn()
+        return self._rows(StateKey).get(StateKey(name), "")
+
+    def read_intent(self, number: int) -> str:
+        self._turn()
+        return self._rows(IntentKey).get(IntentKey(number), "")
+
+    def read_logs(self) -> tuple[dict[str, str], dict[FileKey, str], dict[str, str]]:
+        self._turn()
+        return (
+            {key.log: row for key, row in self._rows(LogKey).items()},
+            self._rows(FileKey),
+            {key.log: row for key, row in self._rows(RolledUpKey).items()},
+        )
+
+    def write(self, *groups: Rows) -> None:
+        for group in groups:
+            slot = self._slot or self._claim_another()
+            self._slot = None
+            self._send([partial(self._store.put, self._writer, key, slot, row) for key, row in group.items()])
+            self._slot = slot
+
+    def remove_expired(self, oldest_day: int) -> None:
+        self._turn()
+        for kind in (DailyKey, RollupSegmentKey):
+            rows = self._store.rows.get((self._writer, kind), {})
+            for key in [key for key in rows if key.day < oldest_day]:
+                del rows[key]
+        oldest = oldest_day * SECONDS_A_DAY
+        self._store.requests = {
+            place: found for place, found in self._store.requests.items() if found.logged.second >= oldest
+        }
+
+    def compact(self) -> None:
+        self._turn()
+        rows = self._store.rows.get((self._writer, IntentKey), {})
+        for key in sorted(rows)[:-INTENTS_KEPT]:
+            del rows[key]
+
+    def late_writes(self) -> list[Write]:
+        """Those that may still land."""
+        return self.under_way + self._failed
+
+    def _send(self, writes: Sequence[Write]) -> None:
+        """All of them are sent, and land one by one in whatever order; each may be the last one to do so."""
+        self.under_way = self._pick.sample(writes, len(writes))
+        try:
+            while self.under_way:
+                self._turn()
+                self.under_way.pop()()
+        except StorageUnavailable:
+            self._failed += self.under_way
+            self.under_way = []
+            raise
+
+    def _claim_another(self) -> int:
+        """A higher slot. Where another one took over just before, neither may go on."""
+        self.check_lease()
+        self._turn()
+        self._claims.append(self)
+        slot = len(self._claims)
+        self._turn()
+        if self._claims[slot - 2] is not self:
+            raise StorageHeld("Another one has taken over.")
+        return slot
+
+    def _rows(self, kind: type[AnyKey]) -> dict[AnyKey, str]:
+        """This writer's rows of a kind."""
+        return {key: row for writer, key, row in self._store.rows_of(kind) if writer == self._writer}
+
+    # Asking
+
+    async def ping(self) -> None:
+        """It is always there."""
+
+    async def days(self, customer: str | None, first: int, last: int) -> dict[int, DayCounts]:
+        return {day: unpack(row) for day, row in (await self.packed_days(customer, first, last)).items()}
+
+    async def packed_days(self, customer: str | None, first: int, last: int) -> dict[int, PackedCounts]:
+        return self._daily(first, last).get(customer, {})
+
+    async def rollups(self, group: int, kinds: Collection[Kind], first: int, last: int) -> dict[int, list[RollupRow]]:
+        found: dict[int, list[RollupRow]] = {}
+        for _, key, row in self._store.rows_of(RollupSegmentKey):
+            if key.group == group and key.kind in kinds and first <= key.day <= last:
+                found.setdefault(key.day, []).append(decode_rollup(key.kind, key.segment, row))
+        return found
+
+    async def requests(self, customer: str, start: int, end: int, outcome: Outcome, limit: int) -> list[LoggedRequest]:
+        found = [
+            (stored.logged.second, stored.logged.millisecond or 0, cell, stored.logged)
+            for (_, _, cell), stored in self._store.requests.items()
+            if stored.customer == customer
+            and start <= stored.logged.second < end
+            and (outcome == "all" or (stored.logged.status in SUCCESS) == (outcome == "successful"))
+        ]
+        return [logged for *_, logged in sorted(found, key=lambda row: row[:3], reverse=True)[:limit]]
+
+    async def knows(self, customer: str) -> bool:
+        return customer in self._daily(0, sys.maxsize)
+
+    async def customers(self, first: int, last: int) -> dict[str, DayCounts]:
+        totals: dict[str, DayCounts] = {}
+        for customer, days in self._daily(first, last).items():
+            if customer is not None:
+                for row in days.values():
+                    totals.setdefault(customer, DayCounts()).add(unpack(row))
+        return totals
+
+    async def customer_names(self) -> list[str]:
+        return [customer for customer in self._daily(0, sys.maxsize) if customer is not None]
+
+    async def packed_customers(
+        self, customers: Sequence[str], first: int, last: int
+    ) -> dict[str, dict[int, PackedCounts]]:
+        daily = self._daily(first, last)
+        return {customer: daily[customer] for customer in customers if customer in daily}
+
+    async def states(self) -> list[WriterState]:
+        found: dict[str, dict[StateName, str]] = {}
+        for writer, key, row in self._store.rows_of(StateKey):
+            found.setdefault(writer, {})[key.name] = row
+        return [
+            WriterState(writer, rows.get("counts", ""), rows.get("rollups", ""), rows.get("report", ""))
+            for writer, rows in sorted(found.items())
+        ]
+
+    async def intents(self, since: Mapping[str, int | None]) -> list[StoredIntent]:
+        found: list[StoredIntent] = []
+        for of_writer, place in since.items():
+            all_of_it = sorted(
+                StoredIntent(writer, key.number, key.number, row)
+                for writer, key, row in self._store.rows_of(IntentKey)
+                if writer == of_writer and key.number >= (place or 0)
+            )
+            found += all_of_it if place is not None else all_of_it[-LATEST_INTENTS:]
+        return sorted(found, key=lambda intent: intent.place)
+
+    async def logs(self) -> list[tuple[str, LedgerRow]]:
+        rows = [(writer, key.log, row) for writer, key, row in self._store.rows_of(LogKey)]
+        return [(writer, decode_log(log, row)) for writer, log, row in sorted(rows)]
+
+    async def sightings(self) -> list[tuple[str, Sighting]]:
+        rows = [(writer, key.log, row) for writer, key, row in self._store.rows_of(ObservedKey)]
+        return [(writer, decode_sighting(log, row)) for writer, log, row in sorted(rows)]
+
+    async def files(self) -> list[tuple[str, FileRow]]:
+        rows = [(writer, *key, row) for writer, key, row in self._store.rows_of(FileKey)]
+        return [(writer, decode_file(log, generation, row)) for writer, log, generation, row in sorted(rows)]
+
+    async def aclose(self) -> None:
+        """Nothing is kept open."""
+
+    def _daily(self, first: int, last: int) -> dict[str | None, dict[int, PackedCounts]]:
+        found: dict[str | None, dict[int, list[PackedCounts]]] = {}
+        for _, key, row in self._store.rows_of(DailyKey):
+            if first <= key.day <= last:
+                found.setdefault(key.customer, {}).setdefault(key.day, []).append(decode_daily(row))
+        return {
+            customer: {day: added_up(rows) for day, rows in sorted(days.items())} for customer, days in found.items()
+        }

@@ -1,0 +1,199 @@
+"""The text of what says how far a writer is."""
+
+import json
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from request_log.line import Reason
+from storage.contract import FileId, FileRow, Gap, LedgerRow, Position, Sighting, Stretch
+from storage.ledger import (
+    Intent,
+    Ledger,
+    Report,
+    RollUpIntent,
+    RollUpLedger,
+    decode_file,
+    decode_intent,
+    decode_ledger,
+    decode_log,
+    decode_position,
+    decode_report,
+    decode_roll_up_intent,
+    decode_roll_up_ledger,
+    decode_sighting,
+    encode_file,
+    encode_intent,
+    encode_ledger,
+    encode_log,
+    encode_position,
+    encode_report,
+    encode_roll_up_intent,
+    encode_roll_up_ledger,
+    encode_sighting,
+    is_rolled_up,
+    with_gap,
+)
+
+numbers = st.integers(0, 1 << 60)
+seconds = st.floats(0, 1e10)
+texts = st.text(max_size=20)
+positions = st.builds(Position, numbers, numbers)
+spans = st.none() | st.tuples(numbers, numbers)
+ledgers = st.builds(Ledger, numbers, st.none() | seconds, spans)
+stretches = st.lists(
+    st.builds(Stretch, st.builds(FileId, texts, numbers, numbers, numbers), numbers, numbers), max_size=3
+).map(tuple)
+files = st.builds(FileRow, texts, numbers, numbers, numbers, st.none() | numbers, texts)
+logs = st.builds(
+    LedgerRow,
+    log=texts,
+    path=texts,
+    first=positions,
+    position=positions,
+    fingerprint=texts,
+    read=numbers,
+    stored=numbers,
+    rejected=st.dictionaries(st.sampled_from(Reason), st.integers(1, 1 << 40)).map(Counter),
+    gaps=st.lists(st.builds(Gap, positions, texts), max_size=3).map(tuple),
+    newest=numbers,
+)
+intents = st.builds(
+    Intent,
+    number=numbers,
+    token=numbers,
+    stretches=stretches,
+    oldest=numbers,
+    newest=numbers,
+    stored=numbers,
+    oldest_day=numbers,
+    settings=texts,
+    logs=st.lists(logs, max_size=3, unique_by=lambda row: row.log).map(tuple),
+    files=st.lists(files, max_size=3).map(tuple),
+    customers=st.none() | st.lists(texts, max_size=3).map(tuple),
+    days=st.lists(numbers, max_size=3).map(tuple),
+    ledger=ledgers,
+)
+roll_up_intents = st.builds(
+    RollUpIntent, numbers, numbers, numbers, stretches, numbers, numbers, st.dictionaries(texts, positions, max_size=3)
+)
+
+LOG = LedgerRow(
+    log="api",
+    path="/logs/api.log",
+    first=Position(0, 0),
+    position=Position(1, 420),
+    fingerprint="print",
+    read=12,
+    stored=10,
+    rejected=Counter({Reason.TIME: 2}),
+    gaps=(Gap(Position(0, 100), "deleted"),),
+    newest=1_795_450_536,
+)
+INTENT = Intent(
+    number=17,
+    token=1_234_000,
+    stretches=(Stretch(FileId("api", 1, lane=3, base=160), 42, 420),),
+    oldest=1_795_450_535,
+    newest=1_795_450_536,
+    stored=9,
+    oldest_day=20_733,
+    settings="simple",
+    logs=(LOG,),
+    files=(FileRow("api", 0, lane=3, base=0, end=150, fingerprint="print"),),
+    customers=("cust_1", "cust_2"),
+    days=(20_780,),
+    ledger=Ledger(17, 1_795_450_536.5, (1_795_450_000, 1_795_450_536)),
+)
+
+
+def test_the_text_of_an_intent() -> None:
+    text = encode_intent(INTENT)
+    assert json.loads(text) == {
+        "number": 17,
+        "token": 1_234_000,
+        "stretches": [[["api", 1, 3, 160], 42, 420]],
+        "oldest": 1_795_450_535,
+        "newest": 1_795_450_536,
+        "stored": 9,
+        "oldest_day": 20_733,
+        "settings": "simple",
+        "logs": {
+            "api": '{"path":"/logs/api.log","first":[0,0],"position":[1,420],"fingerprint":"print","read":12,'
+            '"stored":10,"rejected":{"time":2},"gaps":[[0,100,"deleted"]],"newest":1795450536}'
+        },
+        "files": [["api", 0, '[3, 0, 150, "print"]']],
+        "customers": ["cust_1", "cust_2"],
+        "days": [20_780],
+        "ledger": "[17, 1795450536.5, [1795450000, 1795450536]]",
+    }
+    assert decode_intent(text) == INTENT
+
+
+def test_the_text_of_an_intent_of_roll_ups() -> None:
+    intent = RollUpIntent(4, 1_234_000, 17, INTENT.stretches, 5, 6, {"api": Position(1, 420)})
+    text = (
+        '{"number":4,"token":1234000,"through":17,"stretches":[[["api",1,3,160],42,420]],"oldest":5,"newest":6,'
+        '"positions":{"api":[1,420]}}'
+    )
+    assert encode_roll_up_intent(intent) == text
+    assert decode_roll_up_intent(text) == intent
+
+
+def test_the_texts_of_ledgers_and_reports() -> None:
+    assert encode_ledger(Ledger(17, 1.5, (5, 6))) == "[17, 1.5, [5, 6]]"
+    assert encode_ledger(Ledger(17)) == "[17, null, null]"
+    assert encode_roll_up_ledger(RollUpLedger(4, 17)) == "[4, 17]"
+    assert encode_report(Report(1_795_450_537.25, 17, 1_795_450_536.5)) == "[1795450537.25, 17, 1795450536.5]"
+    assert encode_position(Position(1, 420)) == "[1, 420]"
+
+
+def test_an_empty_text_is_what_is_there_before_the_first_commit() -> None:
+    assert decode_ledger("") == Ledger()
+    assert decode_roll_up_ledger("") == RollUpLedger()
+    assert decode_report("") is None
+
+
+@given(intents)
+def test_an_intent_comes_back(intent: Intent) -> None:
+    assert decode_intent(encode_intent(intent)) == intent
+
+
+@given(roll_up_intents)
+def test_an_intent_of_roll_ups_comes_back(intent: RollUpIntent) -> None:
+    assert decode_roll_up_intent(encode_roll_up_intent(intent)) == intent
+
+
+@given(logs, files, ledgers, positions, numbers, seconds)
+def test_rows_come_back(
+    log: LedgerRow, file: FileRow, ledger: Ledger, position: Position, number: int, time: float
+) -> None:
+    assert decode_log(log.log, encode_log(log)) == log
+    assert decode_file(file.log, file.generation, encode_file(file)) == file
+    assert decode_ledger(encode_ledger(ledger)) == ledger
+    assert decode_roll_up_ledger(encode_roll_up_ledger(RollUpLedger(number, number))) == RollUpLedger(number, number)
+    assert decode_position(encode_position(position)) == position
+    sighting = Sighting("log", time, position, number, number)
+    assert decode_sighting("log", encode_sighting(sighting)) == sighting
+    report = Report(time, number, None)
+    assert decode_report(encode_report(report)) == report
+
+
+@pytest.mark.parametrize(
+    ("counts", "roll_ups", "expected"),
+    [
+        (Ledger(), RollUpLedger(), True),
+        (Ledger(17, None, (5, 6)), RollUpLedger(4, 17), True),
+        (Ledger(17, None, (5, 6)), RollUpLedger(4, 16), False),
+        # The commits since had no requests.
+        (Ledger(17, None, None), RollUpLedger(4, 12), True),
+    ],
+)
+def test_whether_all_is_rolled_up(counts: Ledger, roll_ups: RollUpLedger, expected: bool) -> None:
+    assert is_rolled_up(counts, roll_ups) == expected
+
+
+def test_a_gap_is_at_the_position() -> None:
+    assert with_gap(LOG, "lost").gaps == (*LOG.gaps, Gap(LOG.position, "lost"))
