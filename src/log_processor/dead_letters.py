@@ -6,11 +6,17 @@ One JSON object a line:
 
 `line` is the text without its newline; bytes that are not UTF-8 stand as lone surrogates (Python's surrogateescape).
 Of a line that is too long only the beginning is kept, with `blake2b`, the hash of all of it (16 bytes).
+
+One process writes: it holds a lock on the file. A predecessor that was stopped may still have it open, and go on to
+write when it is continued. Its successor, which has the lease, puts a copy in the file's place; so what the predecessor
+writes goes nowhere.
 """
 
+import fcntl
 import json
 import os
-from collections.abc import Iterator, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
@@ -19,8 +25,7 @@ from typing import Any, BinaryIO
 from log_processor.chunk import DIGEST_BYTES, KEPT_BYTES, Batch
 from request_log.line import MAX_LINE_BYTES
 from request_log.requests import Rejected
-from rollups.counts import Position
-from storage.contract import LedgerRow
+from storage.contract import LedgerRow, Position
 
 FILES_KEPT = 5
 
@@ -28,18 +33,22 @@ FILES_KEPT = 5
 class DeadLetters:
     """The file at `path`; at `max_bytes` it becomes `path.1`, that `path.2`, and so on: five in all."""
 
-    def __init__(self, path: Path, max_bytes: int, ledger: Sequence[LedgerRow]) -> None:
-        """`ledger`: from where each log will be read. OSError where the file cannot be written."""
+    def __init__(
+        self, path: Path, max_bytes: int, ledger: Sequence[LedgerRow], check_lease: Callable[[], None]
+    ) -> None:
+        """`ledger`: from where each log will be read. `check_lease`: ends the program where this process has lost the
+        lease, see Storage. OSError where the file cannot be written."""
         self._path = path
         self._max_bytes = max_bytes
+        self._check_lease = check_lease
         path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = self._take_over()
         _cut_half_line_off(path)
         self._known = self._beyond(ledger)
-        self._file = self._open()
 
     def write(self, batch: Batch) -> None:
         """Write a batch's rejected lines that are not here yet. OSError where the disk does not take them."""
-        entries = [_entry(batch.log, batch.start.generation, line) for line in batch.rejected]
+        entries = [_entry(part.log, part.start.generation, line) for part in batch.parts for line in part.rejected]
         fresh = [entry for entry in entries if _digest(entry) not in self._known]
         if not fresh:
             return
@@ -71,6 +80,19 @@ class DeadLetters:
             if position >= positions.get(log, Position(0, 0))
         }
 
+    def _take_over(self) -> BinaryIO:
+        """Open the file, or where another process has it open, a copy in its place."""
+        file = self._open()
+        while not _lock(file):
+            copy = self._path.with_name(f".{self._path.name}.copy")
+            shutil.copy(self._path, copy)
+            with copy.open("rb+") as copied:
+                os.fsync(copied.fileno())
+            copy.replace(self._path)
+            file.close()
+            file = self._open()
+        return file
+
     def _open(self) -> BinaryIO:
         file = self._path.open("ab")
         # A new name survives a power cut only when its folder is written as well.
@@ -82,7 +104,7 @@ class DeadLetters:
         return file
 
     def _is_taken_away(self) -> bool:
-        """Whether somebody moved, replaced or deleted the file: an editor does."""
+        """Whether somebody moved, replaced or deleted the file: an editor does, and a successor."""
         try:
             return not os.path.samestat(self._path.stat(), os.fstat(self._file.fileno()))
         except FileNotFoundError:
@@ -100,6 +122,9 @@ class DeadLetters:
         os.fsync(self._file.fileno())
         self._file.close()
         self._file = self._open()
+        _lock(self._file)
+        # After it was opened: a successor takes the lease first, and the file then.
+        self._check_lease()
 
     def _names(self) -> list[Path]:
         """The files, the current one first."""
@@ -150,6 +175,18 @@ def _entries(path: Path) -> Iterator[tuple[bytes, str, Position]]:
                 continue
             if isinstance(log, str):
                 yield line, log, position
+
+
+def _lock(file: BinaryIO) -> bool:
+    """Lock a file until it is closed; whether no other process has locked it."""
+    try:
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        # A file system without locks: two processes could then both have the file open.
+        return True
+    return True
 
 
 def _cut_half_line_off(path: Path) -> None:

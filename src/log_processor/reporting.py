@@ -8,10 +8,14 @@ from pathlib import Path
 from log_processor.metrics import show_lag
 from log_processor.retry import until_stored
 from service.logs import logger
-from storage.contract import LedgerRow, Sighting, Storage
+from storage.contract import Key, LedgerRow, ObservedKey, Sighting, StateKey, Storage
+from storage.lag import complete_through
+from storage.ledger import Report, encode_report, encode_sighting
 
 REPORT_SECONDS = 1.0
 LATE_SECONDS = 15.0
+# A log in which nothing happens is reported again after this time (s), so that readers know that it is followed.
+QUIET_REPORT_SECONDS = 10.0
 
 log = logger(__name__)
 
@@ -23,6 +27,8 @@ class Reporter:
         self._storage = storage
         self._sightings = sightings
         self._heartbeat = heartbeat
+        self._seen: dict[str, Sighting] = {}
+        self._reported: dict[str, Sighting] = {}
         self._next = 0.0
         self._beats = True
 
@@ -30,13 +36,35 @@ class Reporter:
         """Whether the last report was a second ago."""
         return time.monotonic() >= self._next
 
-    def report(self, committed: Mapping[str, LedgerRow]) -> None:
-        """Report now. `committed`: the store's ledger."""
+    def complete_through(self, rows: Sequence[LedgerRow]) -> float | None:
+        """All requests that were logged before this time (Unix, s) are counted, where the logs are at these rows; as
+        far as the last report could see."""
+        return complete_through(rows, self._seen)
+
+    def report(self, committed: Mapping[str, LedgerRow], number: int) -> None:
+        """Report now. `committed`: how far the logs are; `number`: of the last commit."""
         sightings = self._sightings()
+        self._seen = {sighting.log: sighting for sighting in sightings}
         show_lag(sightings, committed)
-        until_stored(partial(self._storage.report, sightings))
+        report = Report(time.time(), number, self.complete_through(list(committed.values())))
+        news = [sighting for sighting in sightings if self._is_news(sighting)]
+        rows: dict[Key, str] = {ObservedKey(sighting.log): encode_sighting(sighting) for sighting in news}
+        until_stored(self._storage.check_lease)
+        # Keys of two kinds may be equal: a log may be called as the report is.
+        until_stored(partial(self._storage.write, rows, {StateKey("report"): encode_report(report)}))
+        until_stored(self._storage.compact)
+        self._reported.update({sighting.log: sighting for sighting in news})
         self._beat()
         self._next = time.monotonic() + REPORT_SECONDS
+
+    def _is_news(self, sighting: Sighting) -> bool:
+        reported = self._reported.get(sighting.log)
+        return (
+            reported is None
+            or sighting.time > reported.time + QUIET_REPORT_SECONDS
+            or (sighting.position, sighting.size, sighting.bytes_behind)
+            != (reported.position, reported.size, reported.bytes_behind)
+        )
 
     def _beat(self) -> None:
         """Touch the file. Where that fails the health check notices; storing goes on."""

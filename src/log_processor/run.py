@@ -8,6 +8,8 @@ from functools import partial
 from bytewax._bytewax import cli_main
 
 from log_processor import dataflow, metrics
+from log_processor.collector import Collector
+from log_processor.counting.start import start
 from log_processor.dead_letters import DeadLetters
 from log_processor.ending import stop_on_signals
 from log_processor.followed_logs import FollowedLogs
@@ -19,7 +21,7 @@ from log_processor.retry import until_stored
 from log_processor.settings import ProcessorSettings
 from log_processor.source import LogPartition, LogSource
 from log_processor.spool import Spool
-from log_processor.waiting import LONGEST_WAIT_SECONDS, waiter
+from log_processor.waiting import LONGEST_WAIT_SECONDS, LOOK_SECONDS, waiter
 from request_log.line import SECONDS_A_DAY
 from service.logs import logger
 from storage.backend import open_storage
@@ -36,35 +38,53 @@ log = logger(__name__)
 def run(settings: ProcessorSettings, only_backfill: bool = False) -> None:
     """Follow the logs until a signal says to end. `only_backfill`: none of them; it ends when nothing waits to be read
     into the store."""
-    stop = stop_on_signals(late_status=1 if only_backfill else 0)
-    if settings.metrics_port and not only_backfill:
-        metrics.serve(settings.metrics_host, settings.metrics_port)
-    storage = open_storage(settings)
-    ledger = until_stored(storage.begin)
-    patterns = [] if only_backfill else settings.patterns()
-    files = LogFiles(patterns, {settings.log_file_path: settings.log_name}, settings.outputs())
-    spool = Spool(settings.backfill_folder)
-    followed = FollowedLogs(files, spool, ledger, settings.stream_max_size, settings.stream_max_wait_time_in_seconds)
-    new = followed.first_rows(settings.start_position)
-    until_stored(partial(storage.commit, {}, new))
-    metrics.begin(row.log for row in [*ledger, *new] if not row.log.startswith(BACKFILL))
 
     def oldest_day() -> int:
         return int(time.time()) // SECONDS_A_DAY - settings.retention_days
 
+    stop = stop_on_signals(late_status=1 if only_backfill else 0)
+    if settings.metrics_port and not only_backfill:
+        metrics.serve(settings.metrics_host, settings.metrics_port)
+    storage = open_storage(settings)
+    token = until_stored(storage.acquire)
+    logs, counts, roll_ups = start(storage, token, settings.log_format)
+    ledger = list(logs.committed.values())
+    patterns = [] if only_backfill else settings.patterns()
+    files = LogFiles(patterns, {settings.log_file_path: settings.log_name}, settings.outputs())
+    spool = Spool(settings.backfill_folder)
+    followed = FollowedLogs(files, spool, ledger, LOOK_SECONDS[settings.follow])
+    new = followed.first_rows(settings.start_position)
+    reporter = Reporter(storage, followed.sightings, settings.heartbeat_path)
+    if new:
+        for row in new:
+            logs.begin(row)
+        counts.commit(None, 0, reporter.complete_through, roll_ups.ledger.through, oldest_day())
+    metrics.begin(row.log for row in [*ledger, *new] if not row.log.startswith(BACKFILL))
+
     handler = LogHandler(
         storage,
-        [*ledger, *new],
-        DeadLetters(settings.dead_letters_path, settings.dead_letters_max_bytes, [*ledger, *new]),
-        Reporter(storage, followed.sightings, settings.heartbeat_path),
+        logs,
+        counts,
+        roll_ups,
+        DeadLetters(
+            settings.dead_letters_path,
+            settings.dead_letters_max_bytes,
+            [*ledger, *new],
+            partial(until_stored, storage.check_lease),
+        ),
+        reporter,
         oldest_day,
         stop,
     )
 
+    max_wait = settings.stream_max_wait_time_in_seconds
+    collector = Collector(followed, settings.stream_max_size, max_wait, handler.is_stored)
+
     def longest_wait() -> float:
         if stop.is_set():
             return 0.0
-        return min(followed.due_in(), LONGEST_WAIT_SECONDS_BUSY if handler.is_busy() else LONGEST_WAIT_SECONDS)
+        longest = LONGEST_WAIT_SECONDS_BUSY if handler.is_busy() else LONGEST_WAIT_SECONDS
+        return min(collector.due_in(), followed.look_in(), longest)
 
     def is_to_stop() -> bool:
         if only_backfill and followed.are_done:
@@ -74,13 +94,13 @@ def run(settings: ProcessorSettings, only_backfill: bool = False) -> None:
     def partition() -> LogPartition:
         do_not_oversleep()
         interval = timedelta(milliseconds=settings.poll_interval_ms)
-        waits = waiter(settings.follow, followed.folders, followed.have_grown, interval.total_seconds(), longest_wait)
-        return LogPartition(followed, waits, interval, is_to_stop, handler)
+        waits = waiter(settings.follow, followed, interval.total_seconds(), longest_wait)
+        return LogPartition(followed, collector, waits, interval, is_to_stop, handler)
 
     # Millions of short-lived rows and hardly a cycle: the default would look for cycles all the time.
     gc.set_threshold(200_000, 20, 100)
     log.info("started", store=settings.storage, workers=settings.workers, follow=settings.follow)
-    flow = dataflow.build(LogSource(partition), settings.parser(), oldest_day, storage.prepare, handler)
+    flow = dataflow.build(LogSource(partition), settings.parser(), oldest_day, logs.file, storage.prepare, handler)
     let_threads_oversleep()
     cli_main(flow, workers_per_process=settings.workers, epoch_interval=EPOCH)  # type: ignore[no-untyped-call]
     try:

@@ -7,8 +7,7 @@ from typing import Literal
 
 from log_processor.fingerprint import Fingerprint
 from log_processor.tail import Tail
-from rollups.counts import Position
-from storage.contract import LedgerRow
+from storage.contract import LedgerRow, Position
 
 
 def first_row(

@@ -46,7 +46,7 @@ def test_files_are_read_without_a_processor_and_twice_changes_nothing(pipeline: 
         f"{files[1]}: 3,001 lines read, 3,000 stored, 1 rejected (fields 1).",
     ]
     assert pipeline.stored() == oracle.days_of(b"".join(parts))
-    assert pipeline.broken_down() == oracle.breakdowns_of(b"".join(parts))
+    assert pipeline.rolled_up() == oracle.roll_ups_of(b"".join(parts))
     ledger = pipeline.ledger()
     assert {row.path for row in ledger} == set(map(str, files))
     verify(pipeline)
@@ -72,8 +72,8 @@ def test_what_a_log_had_before_it_was_followed_is_read_beside_the_processor(pipe
         "2,000 lines read, 2,000 stored, 0 rejected."
     ] * 2
     pipeline.until(lambda: pipeline.stored() == oracle.days_of(rotated + before + after), "all is counted once")
-    pipeline.until_broken_down()
-    assert pipeline.broken_down() == oracle.breakdowns_of(rotated + before + after)
+    pipeline.until_rolled_up()
+    assert pipeline.rolled_up() == oracle.roll_ups_of(rotated + before + after)
     verify(pipeline)
 
     # What was followed itself is not read again after its rotation, also when it has become another generation.

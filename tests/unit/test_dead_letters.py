@@ -1,5 +1,6 @@
 """The files of rejected lines."""
 
+import fcntl
 import json
 from collections.abc import Callable, Iterator
 from hashlib import blake2b
@@ -8,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from chunks import chunk_of
 from log_processor.chunk import Batch, Chunk, Overlong, parse_chunk
 from log_processor.dead_letters import DeadLetters
 from request_log.simple import parse
-from rollups.counts import Position
-from storage.contract import LedgerRow
+from storage.contract import FileId, LedgerRow, Position, StorageHeld
 from stores import to_no_store
 
 MAX_BYTES = 1_024
@@ -22,8 +23,11 @@ OpenLetters = Callable[..., DeadLetters]
 
 def batch(*lines: bytes, log: str = "log", generation: int = 0, offset: int = 0) -> Batch:
     data = b"".join(line + b"\n" for line in lines)
-    start, end = Position(generation, offset), Position(generation, offset + len(data))
-    return parse_chunk(Chunk(log, f"/logs/{log}", start, end, data, "", behind=False), parse, 0, to_no_store)
+    return parsed(chunk_of(data, offset, log, generation))
+
+
+def parsed(chunk: Chunk) -> Batch:
+    return parse_chunk(chunk, parse, 0, lambda log, generation: FileId(log, generation, 0, 0), to_no_store)
 
 
 def row(offset: int, generation: int = 0, log: str = "log") -> LedgerRow:
@@ -45,8 +49,10 @@ def open_letters(path: Path) -> Iterator[OpenLetters]:
     """Opens them, as a processor does at its start."""
     opened: list[DeadLetters] = []
 
-    def open_letters(*ledger: LedgerRow, max_bytes: int = MAX_BYTES) -> DeadLetters:
-        opened.append(DeadLetters(path, max_bytes, ledger))
+    def open_letters(
+        *ledger: LedgerRow, max_bytes: int = MAX_BYTES, check_lease: Callable[[], None] = lambda: None
+    ) -> DeadLetters:
+        opened.append(DeadLetters(path, max_bytes, ledger, check_lease))
         return opened[-1]
 
     yield open_letters
@@ -95,9 +101,8 @@ def test_of_a_line_that_is_too_long_the_beginning_is_kept_and_the_hash_of_all(
     not_held = Overlong()
     for start in range(0, len(line), 10_000):
         not_held.add(line[start : start + 10_000])
-    chunk = Chunk("log", "/logs/log", Position(0, 0), Position(0, len(line) + 1), b"", "", False, not_held)
     letters = open_letters(max_bytes=1_000_000)
-    letters.write(parse_chunk(chunk, parse, 0, to_no_store))
+    letters.write(parsed(chunk_of(not_held)))
     letters.write(batch(line, offset=len(line) + 1))
     for entry in entries(path):
         assert entry["reason"] == "too_long"
@@ -182,6 +187,29 @@ def test_a_file_that_was_taken_away_is_made_again(open_letters: OpenLetters, pat
     letters.sync()
     assert [entry["line"] for entry in entries(taken)] == ["first"]
     assert [entry["line"] for entry in entries(path)] == ["second"]
+
+
+def test_one_that_has_lost_the_lease_writes_nothing_more(open_letters: OpenLetters, path: Path) -> None:
+    def is_held() -> None:
+        raise StorageHeld("taken over")
+
+    predecessor = open_letters(check_lease=is_held)
+    predecessor.write(batch(b"first"))
+    successor = open_letters(row(offset=0))
+    with pytest.raises(StorageHeld):
+        predecessor.write(batch(b"second", offset=6))
+    successor.write(batch(b"first", b"second"))
+    assert [entry["line"] for entry in entries(path)] == ["first", "second"]
+
+
+def test_what_a_predecessor_writes_when_it_is_continued_goes_nowhere(open_letters: OpenLetters, path: Path) -> None:
+    path.parent.mkdir()
+    with path.open("ab") as of_predecessor:
+        fcntl.flock(of_predecessor, fcntl.LOCK_EX)
+        open_letters().write(batch(b"first"))
+        # It was stopped between its look at the file and this.
+        of_predecessor.write(b'{"half an entry')
+    assert [entry["line"] for entry in entries(path)] == ["first"]
 
 
 def test_an_error_names_the_file(open_letters: OpenLetters, path: Path) -> None:

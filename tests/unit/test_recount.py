@@ -98,7 +98,7 @@ def test_stretches_are_told_apart(tmp_path: Path) -> None:
             recount.add("a", stretch, [lines])
 
         def counted(last_stretch: int) -> dict[RowKey, object]:
-            wanted = [(customer, day, "a", last_stretch) for customer, day in truth(b"".join(stretches))]
+            wanted = [(customer, day, last_stretch) for customer, day in truth(b"".join(stretches))]
             return {key: row.figures for key, row in recount.of_rows(wanted).items()}
 
         for last in range(3):

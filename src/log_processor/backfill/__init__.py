@@ -23,7 +23,7 @@ from log_processor.spool import Spool, Waiting
 from log_processor.unpacked import NoLog, unpacked
 from service import logs
 from storage.backend import open_storage
-from storage.contract import EndedGeneration, LedgerRow, Storage, StorageError, StorageHeld, StorageUnavailable
+from storage.contract import MAIN, FileRow, LedgerRow, Storage, StorageError, StorageHeld, StorageUnavailable
 
 _BLOCK_BYTES = 1 << 20
 _LOOK_SECONDS = 0.2
@@ -66,12 +66,14 @@ def backfill(settings: ProcessorSettings, paths: list[Path]) -> int:
     return 1
 
 
-def _stored(settings: ProcessorSettings) -> tuple[dict[str, LedgerRow], list[EndedGeneration]]:
-    """The ledger, a row a log, and the files of logs that were read and are no longer."""
+def _stored(settings: ProcessorSettings) -> tuple[dict[str, LedgerRow], list[FileRow]]:
+    """The ledger, a row a log, and the files of the logs."""
 
-    async def ask(storage: Storage) -> tuple[dict[str, LedgerRow], list[EndedGeneration]]:
+    async def ask(storage: Storage) -> tuple[dict[str, LedgerRow], list[FileRow]]:
         try:
-            return {row.log: row for row in await storage.ledger()}, await storage.ended_generations()
+            # The logs later: each file is one of a log that is found then.
+            files = [row for writer, row in await storage.files() if writer == MAIN]
+            return {row.log: row for writer, row in await storage.logs() if writer == MAIN}, files
         finally:
             await storage.aclose()
             storage.close()
@@ -129,7 +131,7 @@ def _is_held(settings: ProcessorSettings) -> bool:
     """Whether a processor runs that writes to this store."""
     storage = open_storage(settings)
     try:
-        storage.begin()
+        storage.acquire()
     except StorageHeld:
         return True
     finally:

@@ -13,7 +13,7 @@ from typing import BinaryIO, NamedTuple
 from log_processor.fingerprint import HEAD_BYTES, Fingerprint
 from log_processor.unpacked import NoLog, unpacked
 from log_processor.verify.generations import Generations
-from storage.contract import BACKFILL, EndedGeneration, LedgerRow
+from storage.contract import BACKFILL, FileRow, LedgerRow, Position
 
 _BLOCK_BYTES = 1 << 20
 
@@ -36,7 +36,7 @@ class _Read(NamedTuple):
     log: str
 
 
-def news_of(path: Path, ledger: Mapping[str, LedgerRow], ended: Sequence[EndedGeneration]) -> News | None:
+def news_of(path: Path, ledger: Mapping[str, LedgerRow], files: Sequence[FileRow]) -> News | None:
     """What is new in a file; None where nothing is. NoLog where that cannot be told."""
     with ExitStack() as stack:
         for row in ledger.values():
@@ -45,7 +45,7 @@ def news_of(path: Path, ledger: Mapping[str, LedgerRow], ended: Sequence[EndedGe
                 return None
         file = stack.enter_context(unpacked(path))
         size = _size(file)
-        read = sorted(_read(path, file, ledger, ended))
+        read = sorted(_read(path, file, ledger, files))
     begin = 0
     last: str | None = None
     for known in read:
@@ -62,29 +62,30 @@ def head_of(path: Path) -> bytes:
         return file.read(HEAD_BYTES)
 
 
-def _read(
-    path: Path, file: BinaryIO, ledger: Mapping[str, LedgerRow], ended: Sequence[EndedGeneration]
-) -> Iterator[_Read]:
+def _read(path: Path, file: BinaryIO, ledger: Mapping[str, LedgerRow], files: Sequence[FileRow]) -> Iterator[_Read]:
     def read(length: int, start: int) -> bytes:
         file.seek(start)
         return file.read(length)
 
     head = read(HEAD_BYTES, 0)
-    current = [EndedGeneration(row.log, row.position, row.fingerprint) for row in ledger.values()]
-    for known, is_current in [*((one, True) for one in current), *((one, False) for one in ended)]:
-        fingerprint = Fingerprint.decode(known.fingerprint)
+    known = [(row.log, row.position, row.fingerprint, True) for row in ledger.values()]
+    for row in files:
+        if row.end is not None and row.fingerprint:
+            known.append((row.log, Position(row.generation, row.end), row.fingerprint, False))
+    for log, end, text, is_current in known:
+        fingerprint = Fingerprint.decode(text)
         # To go on in a compressed file takes long.
         if not fingerprint.begins(head):
             continue
-        if fingerprint.matches_bytes(read, known.end.offset):
-            first = ledger[known.log].first
-            begin = first.offset if known.end.generation == first.generation else 0
-            is_followed = is_current and not known.log.startswith(BACKFILL)
-            yield _Read(begin, inf if is_followed else known.end.offset, known.log)
+        if fingerprint.matches_bytes(read, end.offset):
+            first = ledger[log].first
+            begin = first.offset if end.generation == first.generation else 0
+            is_followed = is_current and not log.startswith(BACKFILL)
+            yield _Read(begin, inf if is_followed else end.offset, log)
         elif fingerprint.length == HEAD_BYTES:
             raise NoLog(
-                f"{path} begins like what was read as log {known.log}, and is not the same, perhaps a part of it: its "
-                "lines could be counted twice."
+                f"{path} begins like what was read as log {log}, and is not the same, perhaps a part of it: its lines "
+                "could be counted twice."
             )
 
 

@@ -3,6 +3,7 @@
 It shares nothing with the pipeline but the fingerprint, which tells what file a position is in, and the parsers of
 formats that are not our own; nothing of counts.
 
+committed    how far the commits of the store are
 generations  the log's files, rotated and compressed ones too, by generation
 recount      the definitions of a request and of the figures, in SQL
 covered_log  what of the ledger is still in files, and whether the two agree
@@ -20,7 +21,7 @@ from log_processor.settings import ProcessorSettings
 from log_processor.verify.check import check
 from log_processor.verify.generations import FilesChanged
 from storage.backend import open_storage
-from storage.contract import Storage, StorageError
+from storage.contract import MAIN, Storage, StorageError
 
 _ATTEMPTS = 3
 _INTERRUPTED = 128 + signal.SIGINT
@@ -56,10 +57,10 @@ async def _verify(storage: Storage, settings: ProcessorSettings) -> int:
         try:
             for attempt in range(1, _ATTEMPTS + 1):
                 try:
-                    outcome = await check(storage, settings.retention_days, parse, Path(folder), Progress())
+                    outcome = await check(storage, MAIN, settings.retention_days, parse, Path(folder), Progress())
                     break
                 except FilesChanged:
-                    # Rotated while it was read.
+                    # Rotated while it was read, or too many commits came.
                     if attempt == _ATTEMPTS:
                         raise
         finally:

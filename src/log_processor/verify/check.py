@@ -1,19 +1,19 @@
 """Compares the store with the log's files.
 
-The store may go on meanwhile. So the lines are counted through the ledger's position, and a row of the store that is
-not what they say is looked at again: its `applied` says through which position it is counted, and through there, or
-through the ledger where that is further, it has to hold the log's lines. No moment of rest is needed.
+The store may go on meanwhile. So the lines are counted through one commit, and a row of the store that is not what they
+say is looked at again: it says which commit counted in it last, and has to hold the lines through that one, as the
+intents of the commits since tell. No moment of rest is needed.
 """
 
 import time
-from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 from log_processor.progress import Progress
+from log_processor.verify.committed import Committed, later_intents, read_committed
 from log_processor.verify.covered_log import CoveredLog, unchecked
 from log_processor.verify.generations import FilesChanged, Generations
 from log_processor.verify.outcome import LAST_DAY, Difference, Outcome, date_of
@@ -21,60 +21,66 @@ from log_processor.verify.recount import EVERYBODY, Counted, Recount, RowKey
 from request_log.line import SECONDS_A_DAY
 from request_log.requests import Parser
 from rollups.counters import unpack
-from rollups.counts import CountsKey, DayCounts, Position
+from rollups.counts import NO_COUNTS, DailyKey, DayCounts, PackedCounts
 from rollups.figures import Statistics, statistics
-from storage.contract import LedgerRow, Storage
+from storage.contract import LedgerRow, Position, Storage
 
 _NOTHING = Counted((0, 0, 0, None, None, None, None), {}, {})
 _ROWS_AT_ONCE = 50_000
-# InfluxDB, asked in the middle of a write, can answer with a point whose fields are of two writes.
-_LOOKS = 3
+
+
+class _Part(NamedTuple):
+    """Lines of a log."""
+
+    stretch: int
+    """As which they are counted, see Recount: 0 has what is committed, n what the nth commit after that has counted."""
+    start: Position
+    end: Position
 
 
 async def check(
-    storage: Storage, retention_days: int, parse: Parser | None, folder: Path, progress: Progress
+    storage: Storage, writer: str, retention_days: int, parse: Parser | None, folder: Path, progress: Progress
 ) -> Outcome | None:
-    """Compare all that can be; None where the store has no ledger. `parse`: of a format that is not our own. `folder`:
-    for what does not fit into memory."""
-    ledger = await _ledger(storage)
-    if not ledger:
+    """Compare all that can be; None where the store has no ledger. `writer`: whose counts, that of the connection.
+    `parse`: of a format that is not our own. `folder`: for what does not fit into memory."""
+    committed = await read_committed(storage, writer)
+    if not committed.rows:
         return None
     # Later than the ledger: what was rejected as too old is too old now.
     today = int(time.time()) // SECONDS_A_DAY
     oldest_day = today - retention_days
     with ExitStack() as stack:
         recount = stack.enter_context(Recount(folder, oldest_day, parse))
-        logs = [CoveredLog(row, stack) for row in ledger]
+        logs = [CoveredLog(row, committed.positions[log], stack) for log, row in committed.rows.items()]
         through = {log.row.log: log.unchecked_through(recount) for log in logs}
         first_day = max(oldest_day, *(day + 1 for day in through.values()))
         with progress.of(sum(log.size for log in logs)):
             for log in logs:
                 log.count(recount, progress.advance)
-        suspects, days = await _suspects(storage, recount, first_day, today)
-        differences = [difference for log in logs for difference in log.differences(recount)]
-        for first in range(0, len(suspects), _ROWS_AT_ONCE):
-            differences += _confirm(storage, recount, ledger, suspects[first : first + _ROWS_AT_ONCE])
-        return Outcome(
+        suspects, days = await _suspects(storage, recount, first_day, today, bool(committed.other_writers))
+        outcome = Outcome(
             lines=sum((recount.lines(log.row.log) for log in logs), Counter()),
             customers=recount.customers(),
             days=days,
             unchecked=[unchecked(log, through[log.row.log]) for log in logs if log.missing],
             nothing_checked=first_day > today,
-            differences=differences,
+            differences=[difference for log in logs for difference in log.differences(recount)],
         )
+        if committed.other_writers:
+            outcome.unchecked.append(
+                f"The counts of other writers were not checked: {', '.join(committed.other_writers)}."
+            )
+        for first in range(0, len(suspects), _ROWS_AT_ONCE):
+            committed = await _catch_up(storage, recount, committed)
+            outcome.differences += await _confirm(storage, recount, committed, suspects[first : first + _ROWS_AT_ONCE])
+        return outcome
 
 
-async def _ledger(storage: Storage) -> list[LedgerRow]:
-    """The ledger, the same on two readings: see `_LOOKS`."""
-    ledger = await storage.ledger()
-    while True:
-        before, ledger = ledger, await storage.ledger()
-        if ledger == before:
-            return ledger
-
-
-async def _suspects(storage: Storage, recount: Recount, first_day: int, today: int) -> tuple[list[RowKey], int]:
-    """The rows that differ from what the ledger has, and how many days were compared that have requests."""
+async def _suspects(
+    storage: Storage, recount: Recount, first_day: int, today: int, are_sums: bool
+) -> tuple[list[RowKey], int]:
+    """The rows that may differ from what is committed, and how many days were compared that have requests. `are_sums`:
+    whether the store answers with the sums of several writers, which tell nothing of one."""
     everybody = await storage.days(None, first_day, LAST_DAY)
     counted_days = [day for day in recount.days() if day >= first_day]
     suspects: list[RowKey] = []
@@ -86,60 +92,59 @@ async def _suspects(storage: Storage, recount: Recount, first_day: int, today: i
         suspects += [
             (customer, day)
             for customer in sorted(counted.keys() | stored.keys())
-            if _is_different(counted.get(customer), stored.get(customer))
+            if are_sums or _is_different(counted.get(customer), stored.get(customer))
         ]
     return suspects, len(counted_days)
 
 
-def _confirm(
-    storage: Storage, recount: Recount, ledger: Sequence[LedgerRow], suspects: Sequence[RowKey]
+async def _catch_up(storage: Storage, recount: Recount, before: Committed) -> Committed:
+    """Count the lines that were committed since. So what is compared next needs the intents of the last moments alone,
+    however long all before has taken."""
+    committed = await read_committed(storage, before.writer, before)
+    recount.forget_later()
+    for log, row in committed.rows.items():
+        start = before.positions.get(log, row.first)
+        _count(recount, before.rows.get(log, row), row, [_Part(0, start, committed.positions[log])])
+    return committed
+
+
+async def _confirm(
+    storage: Storage, recount: Recount, committed: Committed, suspects: Sequence[RowKey]
 ) -> list[Difference]:
     """Where suspected rows really are not what the log says."""
-    for _ in range(_LOOKS):
-        found = storage.read_counts([_counts_key(key) for key in suspects])
-        stored = {key: unpack(found[_counts_key(key)]) if _counts_key(key) in found else None for key in suspects}
-        counted = recount.of_rows(_count_further(stored, recount, ledger))
-        suspects = [key for key in suspects if _is_different(counted.get(key), stored[key])]
-        if not suspects:
-            break
+    found = storage.read_daily([_daily_key(key) for key in suspects])
+    stored = {key: found.get(_daily_key(key), PackedCounts(NO_COUNTS, NO_COUNTS)) for key in suspects}
+    intents = await later_intents(storage, committed, max(row.commit for row in stored.values()))
+    rows = {row.log: row for intent in intents for row in intent.logs}
+    parts: dict[str, list[_Part]] = {}
+    for number, intent in enumerate(intents, 1):
+        for file, start, end in intent.stretches:
+            part = _Part(number, Position(file.generation, start), Position(file.generation, end))
+            parts.setdefault(file.log, []).append(part)
+    for log, of_log in parts.items():
+        _count(recount, committed.rows.get(log, rows[log]), rows[log], of_log)
+    counted = recount.of_rows((*key, max(0, row.commit - committed.number)) for key, row in stored.items())
     return [
         difference
-        for key in suspects
-        for difference in _differences(key, counted.get(key) or _NOTHING, stored[key] or DayCounts())
+        for key, row in stored.items()
+        for difference in _differences(key, counted.get(key) or _NOTHING, unpack(row))
     ]
 
 
-def _count_further(
-    stored: Mapping[RowKey, DayCounts | None], recount: Recount, ledger: Sequence[LedgerRow]
-) -> list[tuple[str, int, str, int]]:
-    """Count the lines after the ledger's positions as far as rows have them, in stretches that end where rows do.
-
-    Returns through which stretch of each log each row is counted, see `Recount.of_rows`.
-    """
-    applied = {key: row.applied if row is not None else {} for key, row in stored.items()}
-    if not {log for positions in applied.values() for log in positions} <= {row.log for row in ledger}:
-        raise FilesChanged("A log has come that the ledger did not have.")
-    recount.forget_later()
-    wanted: list[tuple[str, int, str, int]] = []
-    for row in ledger:
-        through = {key: positions.get(row.log, row.position) for key, positions in applied.items()}
-        ends = sorted(position for position in set(through.values()) if position > row.position)
-        _count_stretches(recount, row, ends)
-        wanted += [(*key, row.log, bisect_right(ends, position)) for key, position in through.items()]
-    return wanted
-
-
-def _count_stretches(recount: Recount, row: LedgerRow, ends: Sequence[Position]) -> None:
-    """Count the lines of a log from the ledger's position to the first end, and from each to the next."""
-    if not ends:
+def _count(recount: Recount, known: LedgerRow, row: LedgerRow, parts: Sequence[_Part]) -> None:
+    """Count parts of a log in their order. `known`: the log's row of an earlier commit."""
+    if row.gaps != known.gaps:
+        raise FilesChanged(f"Lines of {row.path} were lost while it was read.")
+    parts = [part for part in parts if part.start < part.end]
+    if not parts:
         return
     with ExitStack() as stack:
-        generations = Generations.find(row, stack)
+        generations = Generations.find(known, stack)
         if generations is None:
             raise FilesChanged(f"The file that was read last is no longer beside {row.path}.")
-        for stretch, (start, end) in enumerate(pairwise([row.position, *ends]), 1):
-            for blocks in generations.parts(start, end):
-                recount.add(row.log, stretch, blocks)
+        for part in parts:
+            for blocks in generations.parts(part.start, part.end):
+                recount.add(row.log, part.stretch, blocks)
 
 
 def _is_different(counted: Counted | None, stored: DayCounts | None) -> bool:
@@ -163,6 +168,6 @@ def _differences(key: RowKey, counted: Counted, stored: DayCounts) -> Iterator[D
         yield Difference(customer, day, f"requests of {ms} ms", counted.latencies.get(ms, 0), stored.latencies[ms])
 
 
-def _counts_key(key: RowKey) -> CountsKey:
+def _daily_key(key: RowKey) -> DailyKey:
     customer, day = key
-    return customer if customer != EVERYBODY else None, day
+    return DailyKey(customer if customer != EVERYBODY else None, day)

@@ -1,25 +1,25 @@
 """One log of the ledger: how much of what the ledger has is still in files, and whether the ledger agrees with them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 
 from log_processor.verify.generations import Generations
 from log_processor.verify.outcome import LAST_DAY, Difference, date_of
 from log_processor.verify.recount import Recount, whole_lines
 from request_log.line import Reason
-from rollups.counts import Position
-from storage.contract import LedgerRow
+from storage.contract import LedgerRow, Position
 
 
 class CoveredLog:
-    """The lines through the ledger's position: from its beginning on, or from the oldest that are still there."""
+    """The lines that are committed: from the ledger's beginning on, or from the oldest that are still there."""
 
-    def __init__(self, row: LedgerRow, stack: ExitStack) -> None:
-        """Opens the log's files, until `stack` is closed."""
+    def __init__(self, row: LedgerRow, end: Position, stack: ExitStack) -> None:
+        """Opens the log's files, until `stack` is closed. `end`: of what is committed; `row` may be further on."""
         self.row = row
+        self._end = end
         self.missing = ""
         """Why not all lines are there; empty where they are."""
-        self._start = row.position
+        self._start = end
         self._generations: Generations | None = None
         if row.first == row.position:
             return
@@ -31,6 +31,7 @@ class CoveredLog:
         after_gaps = max([row.first.generation, *(gap.position.generation + 1 for gap in row.gaps)])
         oldest = max(after_gaps, self._generations.oldest)
         self._start = min(max(row.first, Position(oldest, 0)), row.position)
+        self._end = max(end, self._start)
         if oldest > after_gaps:
             self.missing = f"rotated files are no longer there ({oldest - after_gaps})"
         elif oldest > row.first.generation:
@@ -39,14 +40,17 @@ class CoveredLog:
     @property
     def size(self) -> int:
         """Bytes on the disk to be read."""
-        return self._generations.size(self._start, self.row.position) if self._generations is not None else 0
+        return self._generations.size(self._start, self._end) if self._generations is not None else 0
 
     def count(self, recount: Recount, report: Callable[[int], None]) -> None:
-        """Count the lines. `report` is told of each step's bytes."""
-        for blocks in self._parts(report):
+        """Count the lines; those after what is committed as stretch 1. `report` is told of each step's bytes."""
+        if self._generations is None:
+            return
+        for blocks in self._generations.parts(self._start, self._end, report):
             recount.add(self.row.log, 0, blocks)
-        if self._generations is not None:
-            self._generations.check(self.row)
+        for blocks in self._generations.parts(self._end, self.row.position):
+            recount.add(self.row.log, 1, blocks)
+        self._generations.check(self.row)
 
     def unchecked_through(self, recount: Recount) -> int:
         """The last day of which lines may be missing; -1 where none are.
@@ -56,7 +60,9 @@ class CoveredLog:
         """
         if not self.missing:
             return -1
-        for blocks in self._parts():
+        if self._generations is None:
+            return LAST_DAY
+        for blocks in self._generations.parts(self._start, self._end):
             for lines in whole_lines(blocks):
                 day = recount.latest_of_first(lines)
                 if day is not None:
@@ -67,7 +73,7 @@ class CoveredLog:
         """Where the ledger is not what the lines say; none where some of them are missing."""
         if self.missing:
             return []
-        row, lines = self.row, recount.lines(self.row.log)
+        row, lines = self.row, recount.lines(self.row.log, last_stretch=1)
         # What is too old by now was rejected, or stored when it was not yet; nothing else was rejected for that.
         too_old = min(lines[Reason.TOO_OLD.value], row.rejected.get(Reason.TOO_OLD, 0))
         lines[None] += lines[Reason.TOO_OLD.value] - too_old
@@ -77,10 +83,6 @@ class CoveredLog:
             (f"rejected: {reason.value}", lines[reason.value], row.rejected.get(reason, 0)) for reason in Reason
         ]
         return [Difference(f"(log {row.log})", "", *figure) for figure in figures if figure[1] != figure[2]]
-
-    def _parts(self, report: Callable[[int], None] = lambda _: None) -> Iterator[Iterator[bytes]]:
-        if self._generations is not None:
-            yield from self._generations.parts(self._start, self.row.position, report)
 
 
 def unchecked(log: CoveredLog, through: int) -> str:

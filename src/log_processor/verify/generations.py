@@ -15,8 +15,7 @@ from pathlib import Path
 
 from log_processor import rotation
 from log_processor.fingerprint import Fingerprint
-from rollups.counts import Position
-from storage.contract import LedgerRow
+from storage.contract import LedgerRow, Position
 
 BLOCK_BYTES = 4 << 20
 _LOOKS = 10
@@ -25,7 +24,7 @@ _GZIP_FAULTS = (EOFError, gzip.BadGzipFile, zlib.error)
 
 
 class FilesChanged(Exception):
-    """The files are no longer as they were found: to be begun again. Its text is a sentence for people."""
+    """The files or the store are no longer as they were found: to be begun again. Its text is a sentence for people."""
 
 
 class LogFile:

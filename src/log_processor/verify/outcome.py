@@ -26,12 +26,12 @@ class Outcome:
     """What was in the log, and where the store is different."""
 
     lines: Counter[str | None]
-    """Through the ledger's positions: requests (None), and the others by reason."""
+    """Those that are committed: requests (None), and the others by reason."""
     customers: int
     days: int
     """Days with requests that were checked."""
     unchecked: list[str]
-    """Sentences: which days could not be checked, and why."""
+    """Sentences: what could not be checked, and why."""
     nothing_checked: bool = False
     differences: list[Difference] = field(default_factory=list)
 

@@ -32,7 +32,7 @@ FIRST_REQUESTS = 1_000
 _TABLES = """
 CREATE TABLE counted (
     log VARCHAR,
-    stretch INTEGER,        -- of the log: 0 is what the ledger has, the others come after it in this order
+    stretch INTEGER,        -- 0 has what is committed, n what the nth commit after that has counted
     reason VARCHAR,         -- why these lines are no requests; NULL: they are
     customer VARCHAR,       -- this and the following: of requests
     day INTEGER,            -- UTC, since 1970-01-01
@@ -40,7 +40,7 @@ CREATE TABLE counted (
     ms INTEGER,             -- latency, half up
     lines BIGINT
 );
-CREATE TABLE wanted (customer VARCHAR, day INTEGER, log VARCHAR, last_stretch INTEGER);
+CREATE TABLE wanted (customer VARCHAR, day INTEGER, last_stretch INTEGER);
 """
 
 # Each line with its reason. The reasons come in the order in which a line is judged.
@@ -122,7 +122,7 @@ SELECT
 
 _WANT = """
 INSERT INTO wanted
-SELECT unnest($customer::VARCHAR[]), unnest($day::INTEGER[]), unnest($log::VARCHAR[]), unnest($last_stretch::INTEGER[])
+SELECT unnest($customer::VARCHAR[]), unnest($day::INTEGER[]), unnest($last_stretch::INTEGER[])
 """
 
 _LATEST_OF_FIRST = f"""
@@ -142,11 +142,11 @@ requests AS (
 _OF_WANTED = """
 requests AS (
     SELECT wanted.customer, day, status, ms, lines
-    FROM counted JOIN wanted USING (log, day, customer)
+    FROM counted JOIN wanted USING (day, customer)
     WHERE reason IS NULL AND stretch <= last_stretch
     UNION ALL
     SELECT wanted.customer, day, status, ms, lines
-    FROM counted JOIN wanted USING (log, day)
+    FROM counted JOIN wanted USING (day)
     WHERE reason IS NULL AND stretch <= last_stretch AND wanted.customer = ''
 )
 """
@@ -256,13 +256,13 @@ class Recount:
         self._tidy()
 
     def forget_later(self) -> None:
-        """Forget all stretches but what the ledger has."""
+        """Forget all stretches but what is committed."""
         self._ask("DELETE FROM counted WHERE stretch > 0")
 
-    def lines(self, log: str) -> Counter[str | None]:
-        """The lines that the ledger has of a log: requests (None), and the others by reason."""
-        query = "SELECT reason, sum(lines)::BIGINT FROM counted WHERE log = $log AND stretch = 0 GROUP BY reason"
-        return Counter(dict(self._ask(query, log=log)))
+    def lines(self, log: str, last_stretch: int = 0) -> Counter[str | None]:
+        """The lines of a log through a stretch: requests (None), and the others by reason."""
+        query = "SELECT reason, sum(lines)::BIGINT FROM counted WHERE log = $log AND stretch <= $last GROUP BY reason"
+        return Counter(dict(self._ask(query, log=log, last=last_stretch)))
 
     def customers(self) -> int:
         """How many there are."""
@@ -274,15 +274,15 @@ class Recount:
         return {day for (day,) in rows}
 
     def of_day(self, day: int) -> dict[str, Counted]:
-        """What the ledger has of a day, by customer and of EVERYBODY."""
+        """What is committed of a day, by customer and of EVERYBODY."""
         rows = self._ask(f"WITH {_OF_DAY}, {_FIGURES}", day=day)
         return {customer: counted for (customer, _), counted in map(_counted, rows)}
 
-    def of_rows(self, wanted: Iterable[tuple[str, int, str, int]]) -> dict[RowKey, Counted]:
-        """The counts of single rows. `wanted`: customer, day, log, through which of its stretches."""
+    def of_rows(self, wanted: Iterable[tuple[str, int, int]]) -> dict[RowKey, Counted]:
+        """The counts of single rows. `wanted`: customer, day, through which stretch."""
         columns = [list(column) for column in zip(*wanted, strict=True)]
         self._ask("DELETE FROM wanted")
-        self._ask(_WANT, **dict(zip(["customer", "day", "log", "last_stretch"], columns, strict=True)))
+        self._ask(_WANT, **dict(zip(["customer", "day", "last_stretch"], columns, strict=True)))
         return dict(map(_counted, self._ask(f"WITH {_OF_WANTED}, {_FIGURES}")))
 
     def latest_of_first(self, block: bytes) -> int | None:

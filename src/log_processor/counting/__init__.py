@@ -1,0 +1,12 @@
+"""Counts what is stored, by numbered commits: each request in each of its rows once, whatever crashes.
+
+start     what a start does
+commit    the order of a commit
+logs      how far we are in each log
+buffer    requests that are stored and not rolled up yet
+counts    commits of daily rows
+roll_ups  commits of roll-ups
+rows      rows in memory
+pace      when to commit
+limits    how much is done at once
+"""

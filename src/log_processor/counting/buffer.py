@@ -1,0 +1,72 @@
+"""Requests that are stored and not rolled up yet, as columns of numbers. Its last are those not counted yet."""
+
+from collections import defaultdict
+from itertools import count, islice
+
+import numpy as np
+
+from request_log.requests import Requests
+from rollups.columns import SECONDS_A_PART, RequestColumns
+
+# Limits of the buffers together: requests, different endpoints, characters of the customers' names.
+MOST_LINES = 1_000_000
+MOST_ENDPOINTS = 50_000
+MOST_CHARACTERS = 8 << 20
+
+
+class Buffer:
+    """Takes in requests of any log, in any order."""
+
+    def __init__(self) -> None:
+        self.parts: list[RequestColumns] = []
+        self.lines = 0
+        self.seconds: tuple[int, int] | None = None
+        """Unix times (s) of the earliest and the latest request; None where there is none."""
+        self.characters = 0
+        """Of the customers' names."""
+        self._customers: dict[str, int] = {}
+        self.endpoint_numbers: defaultdict[str, int] = defaultdict(count().__next__)
+
+    def take(self, requests: Requests) -> None:
+        """Take in requests whose paths are templates."""
+        if not requests:
+            return
+        customers, known = self._customers, len(self._customers)
+        own = np.array([customers.setdefault(name, len(customers)) for name in requests.names], np.int32)
+        endpoints = np.array(list(map(self.endpoint_numbers.__getitem__, requests.path_texts)), np.int32)
+        self.parts.append(
+            RequestColumns(
+                own[requests.customers],
+                (requests.seconds // SECONDS_A_PART).astype(np.int32),
+                endpoints[requests.paths],
+                requests.statuses.astype(np.int16),
+                requests.latencies.astype(np.int32),
+            )
+        )
+        self.lines += len(requests)
+        self.seconds = span(self.seconds, (int(requests.seconds.min()), int(requests.seconds.max())))
+        self.characters += sum(map(len, islice(reversed(customers), len(customers) - known)))
+
+    def customers(self) -> list[str]:
+        """By the numbers that they have in the columns."""
+        return list(self._customers)
+
+    def endpoints(self) -> list[str]:
+        """By the numbers that they have in the columns."""
+        return list(self.endpoint_numbers)
+
+
+def span(*seconds: tuple[int, int] | None) -> tuple[int, int] | None:
+    """From the earliest to the latest second of these spans; None where there is none."""
+    some = [of_one for of_one in seconds if of_one is not None]
+    return (min(oldest for oldest, _ in some), max(newest for _, newest in some)) if some else None
+
+
+def is_full(*buffers: Buffer | None) -> bool:
+    """Whether these hold as much as they may together."""
+    some = [buffer for buffer in buffers if buffer is not None]
+    return (
+        sum(buffer.lines for buffer in some) >= MOST_LINES
+        or sum(len(buffer.endpoint_numbers) for buffer in some) >= MOST_ENDPOINTS
+        or sum(buffer.characters for buffer in some) >= MOST_CHARACTERS
+    )

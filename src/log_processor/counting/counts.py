@@ -1,0 +1,187 @@
+"""Commits of daily rows."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from itertools import islice
+
+import numpy as np
+
+from log_processor.counting.buffer import Buffer, span
+from log_processor.counting.commit import commit
+from log_processor.counting.limits import Limits
+from log_processor.counting.logs import Logs
+from log_processor.counting.rows import DailyRows
+from log_processor.retry import until_stored
+from rollups.columns import RequestColumns
+from rollups.counts import DailyKey, PackedCounts
+from rollups.daily import add, additions
+from rollups.rows import encode_daily
+from service.logs import logger
+from storage.contract import FileKey, IntentKey, Key, LedgerRow, LogKey, Rows, StateKey, Storage
+from storage.ledger import (
+    Intent,
+    Ledger,
+    encode_file,
+    encode_intent,
+    encode_ledger,
+    encode_log,
+    with_gap,
+)
+
+# Characters of the customers that an intent names. To read more of them anew takes a reader as long as to read all.
+_NAMES_IN_INTENT = 32_000
+_PARTLY_COUNTED = "partly counted: not all of its requests could be read back after a crash"
+
+log = logger(__name__)
+
+
+class Counts:
+    """The numbered commits of one writer."""
+
+    def __init__(self, storage: Storage, logs: Logs, ledger: Ledger, token: int, settings: str, limits: Limits) -> None:
+        """`token`: of the lease. `settings`: what shapes counting, for the record."""
+        self._storage = storage
+        self._logs = logs
+        self.ledger = ledger
+        self._token = token
+        self._settings = settings
+        self._limits = limits
+        self._rows = DailyRows(storage, self._end_write, limits)
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="writer")
+        self._writing: Future[None] | None = None
+
+    def do_again(self, intent: Intent) -> None:
+        """Do exactly the commit that was broken off: its requests are in the store. Before all other commits."""
+        buffer = Buffer()
+
+        def read() -> Buffer:
+            found = Buffer()
+            for requests in self._storage.read_requests(intent.stretches, intent.oldest, intent.newest):
+                found.take(requests.to_count())
+            return found
+
+        if intent.stored:
+            buffer = until_stored(read)
+        if buffer.lines != intent.stored:
+            log.error("partly_counted", commit=intent.number, requests=intent.stored, read_back=buffer.lines)
+            logs = {stretch.file.log for stretch in intent.stretches}
+            intent = replace(
+                intent,
+                logs=tuple(with_gap(row, _PARTLY_COUNTED) if row.log in logs else row for row in intent.logs),
+            )
+        log.info("commit_done_again", commit=intent.number, requests=buffer.lines)
+        self._commit(replace(intent, token=self._token), buffer.parts, buffer.customers())
+
+    def commit(
+        self,
+        buffer: Buffer | None,
+        first: int,
+        complete_through: Callable[[Sequence[LedgerRow]], float | None],
+        rolled_up_through: int,
+        oldest_day: int,
+    ) -> None:
+        """Count the requests of a buffer from its part `first` on. Commit that with all that the logs have taken in.
+
+        `complete_through`: by the rows of the logs, see Ledger. `rolled_up_through`: the commit through which the
+        roll-ups have all.
+        """
+        parts = buffer.parts[first:] if buffer is not None else []
+        names = buffer.customers() if buffer is not None else []
+        rows, files = self._logs.changed()
+        after = {**self._logs.committed, **{row.log: row for row in rows}}
+        in_buffer = buffer.seconds if buffer is not None else None
+        oldest, newest = in_buffer or (0, 0)
+        # What is in the buffer is not rolled up, whatever else is.
+        unrolled = span(in_buffer, self.ledger.unrolled if self.ledger.number > rolled_up_through else None)
+        number = self.ledger.number + 1
+        customers, days = _changed(parts, names)
+        intent = Intent(
+            number=number,
+            token=self._token,
+            stretches=self._logs.uncommitted(),
+            oldest=oldest,
+            newest=newest,
+            stored=sum(part.lines for part in parts),
+            oldest_day=oldest_day,
+            settings=self._settings,
+            logs=rows,
+            files=files,
+            customers=customers,
+            days=days,
+            ledger=Ledger(number, complete_through(list(after.values())), unrolled),
+        )
+        self._commit(intent, parts, names)
+
+    def flush(self) -> None:
+        """Have the requests that the store holds written, in a thread, while there is more to do."""
+        self._begin(self._storage.flush)
+
+    def close(self) -> None:
+        """End the writer, which has nothing left to do."""
+        self._writer.shutdown()
+
+    def _commit(self, intent: Intent, parts: Sequence[RequestColumns], names: Sequence[str]) -> None:
+        self._end_write()
+        ledger: dict[Key, str] = {StateKey("counts"): encode_ledger(intent.ledger)}
+        commit(
+            self._storage,
+            {IntentKey(intent.number): encode_intent(intent)},
+            self._changed_rows(intent, parts, names),
+            ledger,
+        )
+        self.ledger = intent.ledger
+        self._logs.commit(intent.logs, intent.files)
+        self._rows.let_go()
+
+    def _changed_rows(
+        self, intent: Intent, parts: Sequence[RequestColumns], names: Sequence[str]
+    ) -> Iterator[tuple[Rows, ...]]:
+        """The rows of a commit. All but the last of them are written in a thread, while the next ones are made."""
+        of_logs: dict[Key, str] = {LogKey(row.log): encode_log(row) for row in intent.logs}
+        of_logs |= {FileKey(row.log, row.generation): encode_file(row) for row in intent.files}
+        found = additions(parts, names)
+        groups: tuple[Rows, ...] = ()
+        while some := list(islice(found, self._limits.daily_rows_at_once)):
+            before = self._rows.of([addition.key for addition in some])
+            changed = {
+                addition.key: add(addition, row, intent.number)
+                for addition, row in zip(some, before, strict=True)
+                if row.commit < intent.number
+            }
+            self._rows.hold(changed)
+            if groups:
+                self._begin(partial(self._storage.write, *groups))
+            of_all = {key: row for key, row in changed.items() if key.customer is None}
+            others = {key: row for key, row in changed.items() if key.customer is not None}
+            groups = (_encoded(of_all), _encoded(others))
+        self._end_write()
+        # Last, so that no reader finds a log further than the counts.
+        yield (*groups, of_logs)
+
+    def _begin(self, action: Callable[[], None]) -> None:
+        self._end_write()
+        self._writing = self._writer.submit(until_stored, action)
+
+    def _end_write(self) -> None:
+        if self._writing is not None:
+            self._writing.result()
+            self._writing = None
+
+
+def _encoded(rows: dict[DailyKey, PackedCounts]) -> Rows:
+    return {key: encode_daily(row) for key, row in rows.items()}
+
+
+def _changed(parts: Sequence[RequestColumns], names: Sequence[str]) -> tuple[tuple[str, ...] | None, tuple[int, ...]]:
+    """Whose counts these requests change, None of too many to name; and those of which days."""
+    days = sorted({day for part in parts for day in np.unique(part.days).tolist()})
+    is_changed = np.zeros(len(names), bool)
+    for part in parts:
+        is_changed[part.customers] = True
+    customers = [names[number] for number in np.flatnonzero(is_changed).tolist()]
+    if len(json.dumps(customers)) > _NAMES_IN_INTENT:
+        return None, tuple(days)
+    return tuple(sorted(customers)), tuple(days)

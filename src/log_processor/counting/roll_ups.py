@@ -1,0 +1,193 @@
+"""Commits of roll-ups, at a pace of their own.
+
+Their rows are many and wide, so they are not written with each commit of counts. What is counted waits in memory. After
+a crash it is read back from the store, where each request is.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import islice
+
+from log_processor.counting import pace
+from log_processor.counting.buffer import Buffer, is_full
+from log_processor.counting.counts import Counts
+from log_processor.counting.limits import Limits
+from log_processor.counting.logs import Logs
+from log_processor.counting.rows import RollupRows
+from log_processor.metrics import WRITE_SECONDS
+from log_processor.retry import until_stored
+from rollups.counts import RollupKey, RollupRow, RollupSegmentKey
+from rollups.groups import ALL_CUSTOMERS
+from rollups.roll_up import Delta, Requests
+from rollups.rows import encode_rollup
+from storage.contract import Key, RolledUpKey, Rows, StateKey, Storage, Stretch
+from storage.ledger import (
+    RollUpIntent,
+    RollUpLedger,
+    encode_position,
+    encode_roll_up_intent,
+    encode_roll_up_ledger,
+    is_rolled_up,
+)
+
+
+class RollUps:
+    """Takes in what is counted. What was taken in before a commit of counts is rolled up after it, slice by slice."""
+
+    def __init__(
+        self, storage: Storage, logs: Logs, counts: Counts, ledger: RollUpLedger, token: int, limits: Limits
+    ) -> None:
+        """`token`: of the lease."""
+        self._storage = storage
+        self._logs = logs
+        self._counts = counts
+        self.ledger = ledger
+        self._token = token
+        self._limits = limits
+        self.open = Buffer()
+        """What was taken in since the last commit of roll-ups began."""
+        self._closed: Buffer | None = None
+        """What is being rolled up."""
+        self._slices: Iterator[float] = iter(())
+        self._rows = RollupRows(storage, limits)
+        self._took = 0.0
+        """Seconds, for the commit that was last begun."""
+        self._next_slice = self._next_begin = 0.0
+
+    def do_again(self, intent: RollUpIntent) -> None:
+        """Do exactly the commit that was broken off: its requests are in the store. Before all other commits."""
+        self._begin(intent, self._read_back(intent.stretches, intent.oldest, intent.newest))
+        for _ in self._slices:
+            pass
+
+    def take_from_store(self) -> None:
+        """Take in what the roll-ups lack of what is counted."""
+        unrolled = self._counts.ledger.unrolled
+        if (stretches := self._logs.not_rolled_up()) and unrolled is not None:
+            self.open = self._read_back(stretches, *unrolled)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no more may wait."""
+        return is_full(self.open, self._closed)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing waits."""
+        return self._closed is None and not self._is_next_wanted
+
+    def is_due(self, is_idle: bool) -> bool:
+        """Whether there is something to do now. `is_idle`: whether there is nothing else to do."""
+        if self._closed is not None:
+            return is_idle or time.monotonic() >= self._next_slice
+        return self._is_next_wanted and time.monotonic() >= self._next_begin
+
+    def work(self) -> None:
+        """Do a slice."""
+        self._work_until(0.0)
+
+    def finish(self, seconds: float) -> None:
+        """Do all that there is, or as much as can be done in so many seconds."""
+        self._work_until(time.monotonic() + seconds)
+
+    @property
+    def _is_next_wanted(self) -> bool:
+        """Whether another commit has something to do. It may be to say that there is nothing more: the ledger of counts
+        names requests that were rolled up meanwhile, or that have expired."""
+        return bool(self.open.lines) or not is_rolled_up(self._counts.ledger, self.ledger)
+
+    def _work_until(self, deadline: float) -> None:
+        while True:
+            # What is not counted yet is not rolled up.
+            if self._closed is None and self._is_next_wanted and not self._logs.have_changed:
+                self._begin_next()
+            if self._closed is None:
+                return
+            took = next(self._slices, None)
+            now = time.monotonic()
+            if took is not None:
+                WRITE_SECONDS.labels("roll_ups").observe(took)
+                self._took += took
+                self._next_slice = now + pace.pause_between_slices(took)
+                self._next_begin = now + pace.pause_between_roll_ups(self._took)
+            if now >= deadline:
+                return
+
+    def _begin_next(self) -> None:
+        buffer, self.open = self.open, Buffer()
+        oldest, newest = buffer.seconds or (0, 0)
+        intent = RollUpIntent(
+            number=self.ledger.number + 1,
+            token=self._token,
+            through=self._counts.ledger.number,
+            stretches=self._logs.not_rolled_up(),
+            oldest=oldest,
+            newest=newest,
+            positions=self._logs.positions(),
+        )
+        self._begin(intent, buffer)
+
+    def _begin(self, intent: RollUpIntent, buffer: Buffer) -> None:
+        self._closed = buffer
+        self._took = 0.0
+        self._slices = self._commit(intent, buffer)
+
+    def _commit(self, intent: RollUpIntent, buffer: Buffer) -> Iterator[float]:
+        """A commit in the order of log_processor.counting.commit, with pauses between its slices: the seconds that each
+        took."""
+        began = time.monotonic()
+        until_stored(partial(self._storage.write, {StateKey("rollups_intent"): encode_roll_up_intent(intent)}))
+        until_stored(self._storage.check_lease)
+        delta = Delta(buffer.customers(), buffer.endpoints(), self._limits.row_characters)
+        requests = delta.divided(buffer.parts) if buffer.lines else iter(())
+        while self._slice(delta, requests, intent.number, began + self._limits.slice_seconds):
+            yield time.monotonic() - began
+            began = time.monotonic()
+        self.ledger = RollUpLedger(intent.number, intent.through)
+        ledger: dict[Key, str] = {StateKey("rollups"): encode_roll_up_ledger(self.ledger)}
+        positions: dict[Key, str] = {RolledUpKey(log): encode_position(at) for log, at in intent.positions.items()}
+        until_stored(partial(self._storage.write, positions, ledger))
+        self._logs.rolled_up.update(intent.positions)
+        self._closed = None
+        yield time.monotonic() - began
+
+    def _slice(self, delta: Delta, requests: Iterator[Requests], commit: int, deadline: float) -> bool:
+        """Add some of the requests to their rows; whether there may be more."""
+        changed: dict[RollupKey, RollupRow] = {}
+        characters = 0
+        is_last = False
+        while time.monotonic() < deadline and characters < self._limits.slice_characters and not is_last:
+            some = list(islice(requests, self._limits.rollups_at_once))
+            is_last = len(some) < self._limits.rollups_at_once
+            for of_row, row in zip(some, self._rows.of([of_row.key for of_row in some]), strict=True):
+                rows = delta.add(of_row, row, commit)
+                for earlier in rows[:-1]:
+                    self._write({of_row.key: earlier})
+                if rows:
+                    changed[of_row.key] = rows[-1]
+                    characters += rows[-1].size
+        self._write(changed)
+        self._rows.hold(changed)
+        self._rows.let_go()
+        return not is_last
+
+    def _write(self, rows: dict[RollupKey, RollupRow]) -> None:
+        """Write rows, first those of all customers together, which every day has."""
+        of_all = {key: row for key, row in rows.items() if key.group >= ALL_CUSTOMERS}
+        others = {key: row for key, row in rows.items() if key not in of_all}
+        if rows:
+            until_stored(partial(self._storage.write, _encoded(of_all), _encoded(others)))
+
+    def _read_back(self, stretches: Sequence[Stretch], oldest: int, newest: int) -> Buffer:
+        def read() -> Buffer:
+            buffer = Buffer()
+            for requests in self._storage.read_requests(stretches, oldest, newest):
+                buffer.take(requests.to_count())
+            return buffer
+
+        return until_stored(read)
+
+
+def _encoded(rows: dict[RollupKey, RollupRow]) -> Rows:
+    return {RollupSegmentKey(*key, row.segment): encode_rollup(row) for key, row in rows.items()}

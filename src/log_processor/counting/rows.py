@@ -1,0 +1,96 @@
+"""Rows in memory, packed as they are stored. A row that has left is read back."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from operator import attrgetter
+
+from log_processor.counting.limits import Limits
+from log_processor.retry import until_stored
+from rollups.counts import NO_COUNTS, DailyKey, PackedCounts, RollupKey, RollupRow
+from rollups.groups import empty
+from storage.contract import Storage
+
+# Daily rows are read back in parts of so many, for a question that fails is asked again from its beginning.
+_ROWS_A_READ = 1_000
+_NOTHING = PackedCounts(NO_COUNTS, NO_COUNTS)
+
+
+class DailyRows:
+    """Daily rows. The row of all customers together is stored before any other of its day is."""
+
+    def __init__(self, storage: Storage, before_reading: Callable[[], None], limits: Limits) -> None:
+        """`before_reading`: called before rows are read back."""
+        self._storage = storage
+        self._limits = limits
+        self._before_reading = before_reading
+        self._rows: dict[DailyKey, PackedCounts] = {}
+        self._characters = 0
+        self._whole_days: set[int] = set()
+        """Days of which every row is in memory: the store had none when they were first counted."""
+
+    def of(self, keys: Sequence[DailyKey]) -> list[PackedCounts]:
+        """The row of each key; one without counts where there is none."""
+        missing = [key for key in keys if key not in self._rows]
+        of_all = [key for key in missing if key.customer is None]
+        self._read(of_all)
+        self._whole_days.update(key.day for key in of_all if self._rows[key] is _NOTHING)
+        # By days, for a question is about one.
+        stored = [key for key in missing if key.customer is not None and key.day not in self._whole_days]
+        self._read(sorted(stored, key=attrgetter("day")))
+        return [self._rows.get(key, _NOTHING) for key in keys]
+
+    def hold(self, rows: Mapping[DailyKey, PackedCounts]) -> None:
+        """Keep rows, in the place of those that are held."""
+        for key, row in rows.items():
+            held = self._rows.get(key)
+            self._characters += _characters(key, row) - (_characters(key, held) if held is not None else 0)
+        self._rows.update(rows)
+
+    def let_go(self) -> None:
+        """Forget all where they are too many. To be called when all that was held is stored."""
+        if len(self._rows) > self._limits.daily_rows or self._characters > self._limits.daily_characters:
+            self._rows.clear()
+            self._whole_days.clear()
+            self._characters = 0
+
+    def _read(self, keys: Sequence[DailyKey]) -> None:
+        if keys:
+            self._before_reading()
+        for first in range(0, len(keys), _ROWS_A_READ):
+            part = keys[first : first + _ROWS_A_READ]
+            found = until_stored(partial(self._storage.read_daily, part))
+            self.hold({key: found.get(key, _NOTHING) for key in part})
+
+
+class RollupRows:
+    """The last segments of roll-ups."""
+
+    def __init__(self, storage: Storage, limits: Limits) -> None:
+        self._storage = storage
+        self._limits = limits
+        self._rows: dict[RollupKey, RollupRow] = {}
+        self._characters = 0
+
+    def of(self, keys: Sequence[RollupKey]) -> list[RollupRow]:
+        """The row of each key; one without counts where there is none."""
+        missing = [key for key in keys if key not in self._rows]
+        if missing:
+            found = until_stored(partial(self._storage.read_rollups, missing))
+            self.hold({key: found.get(key, empty(key.kind)) for key in missing})
+        return [self._rows[key] for key in keys]
+
+    def hold(self, rows: Mapping[RollupKey, RollupRow]) -> None:
+        """Keep rows, in the place of those that are held."""
+        held = (row for key in rows if (row := self._rows.get(key)) is not None)
+        self._characters += sum(row.size for row in rows.values()) - sum(row.size for row in held)
+        self._rows.update(rows)
+
+    def let_go(self) -> None:
+        """Forget all where they are too many. To be called when all that was held is stored."""
+        if len(self._rows) > self._limits.rollups or self._characters > self._limits.rollups_characters:
+            self._rows.clear()
+            self._characters = 0
+
+
+def _characters(key: DailyKey, row: PackedCounts) -> int:
+    return len(key.customer or "") + len(row.statuses) + len(row.latencies)

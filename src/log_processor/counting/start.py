@@ -1,0 +1,48 @@
+"""What a start does: it finds out how far the writer is, and does a commit that was broken off again."""
+
+from functools import partial
+from typing import NamedTuple
+
+from log_processor.counting.counts import Counts
+from log_processor.counting.limits import LIMITS, Limits
+from log_processor.counting.logs import Logs, read_logs
+from log_processor.counting.roll_ups import RollUps
+from log_processor.retry import until_stored
+from storage.contract import Storage
+from storage.ledger import Intent, decode_intent, decode_ledger, decode_roll_up_intent, decode_roll_up_ledger
+
+
+class Counting(NamedTuple):
+    """All that counts for one writer."""
+
+    logs: Logs
+    counts: Counts
+    roll_ups: RollUps
+
+
+def start(storage: Storage, token: int, settings: str, limits: Limits = LIMITS) -> Counting:
+    """To be called with the lease, whose token is `token`. `settings`: what shapes counting, for the record."""
+    # A predecessor that was paused may go on meanwhile, and finish the commits that it has begun. So the ledgers are
+    # read before the intents and these before the rows of the logs: a commit either is in the ledger, and all its rows
+    # are there, or it is done again, which gives the logs the rows of its intent.
+    ledger = decode_ledger(until_stored(partial(storage.read_state, "counts")))
+    roll_up_ledger = decode_roll_up_ledger(until_stored(partial(storage.read_state, "rollups")))
+    broken_off: list[Intent] = []
+    # More than one where the store was put back to an older ledger.
+    while intent := until_stored(partial(storage.read_intent, ledger.number + len(broken_off) + 1)):
+        broken_off.append(decode_intent(intent))
+    roll_up_intent = until_stored(partial(storage.read_state, "rollups_intent"))
+    logs = read_logs(storage)
+    # Nothing of it is a successor's, which may be in the middle of a commit.
+    until_stored(storage.check_lease)
+
+    counts = Counts(storage, logs, ledger, token, settings, limits)
+    for of_commit in broken_off:
+        counts.do_again(of_commit)
+    roll_ups = RollUps(storage, logs, counts, roll_up_ledger, token, limits)
+    if roll_up_intent:
+        of_roll_up = decode_roll_up_intent(roll_up_intent)
+        if of_roll_up.number == roll_up_ledger.number + 1:
+            roll_ups.do_again(of_roll_up)
+    roll_ups.take_from_store()
+    return Counting(logs, counts, roll_ups)

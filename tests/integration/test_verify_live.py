@@ -1,0 +1,267 @@
+"""`verify` on a store that moves on between any two of its questions: it never cries wolf, and misses nothing."""
+
+import asyncio
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lines import valid_lines
+from log_processor.chunk import Chunk, Part, parse_chunk
+from log_processor.counting.buffer import Buffer
+from log_processor.counting.start import start
+from log_processor.fingerprint import Fingerprint
+from log_processor.progress import Progress
+from log_processor.verify.check import check
+from log_processor.verify.generations import FilesChanged
+from log_processor.verify.outcome import Outcome, date_of
+from request_log import simple
+from request_log.line import SECONDS_A_DAY
+from rollups.counters import pack, unpack
+from rollups.counts import DailyKey, DayCounts, PackedCounts
+from rollups.rows import encode_daily
+from storage.contract import MAIN, LedgerRow, Position, Rows, StoredIntent, WriterState
+from storage.sqlite import SqliteStorage
+from stores import Store, sqlite_store
+
+TODAY = int(time.time()) // SECONDS_A_DAY
+RETENTION_DAYS = 3
+CUSTOMERS = ["a", "b", "c"]
+
+
+class Killed(Exception):
+    """The processor was killed."""
+
+
+class KillableStorage(SqliteStorage):
+    """A writer's connection that is killed in the middle of a write."""
+
+    rows_left: int | None = None
+    """How many rows are still written; None: all."""
+
+    def write(self, *groups: Rows) -> None:
+        for group in groups:
+            if self.rows_left is None:
+                super().write(group)
+                continue
+            super().write(dict(list(group.items())[: self.rows_left]))
+            self.rows_left -= len(group)
+            if self.rows_left < 0:
+                raise Killed
+
+
+class WatchedStorage(SqliteStorage):
+    """A reader's connection; something may happen before each of its questions."""
+
+    def __init__(self, path: Path, happen: Callable[[str], None]) -> None:
+        super().__init__(path)
+        self._happen = happen
+
+    async def states(self) -> list[WriterState]:
+        self._happen("states")
+        return await super().states()
+
+    async def logs(self) -> list[tuple[str, LedgerRow]]:
+        self._happen("logs")
+        return await super().logs()
+
+    async def intents(self, since: Any) -> list[StoredIntent]:
+        self._happen("intents")
+        return await super().intents(since)
+
+    async def days(self, customer: str | None, first: int, last: int) -> dict[int, DayCounts]:
+        self._happen("days")
+        return await super().days(customer, first, last)
+
+    async def customers(self, first: int, last: int) -> dict[str, DayCounts]:
+        self._happen("customers")
+        return await super().customers(first, last)
+
+    def read_daily(self, keys: Any) -> dict[DailyKey, PackedCounts]:
+        self._happen("read_daily")
+        return super().read_daily(keys)
+
+
+class Processor:
+    """Counts logs in a folder as a processor does, a step at a time."""
+
+    def __init__(self, folder: Path, path: Path) -> None:
+        self._folder = folder
+        self._storage = KillableStorage(path)
+        self._is_killed = False
+        self._seed = 0
+        self._start()
+
+    def _start(self) -> None:
+        self._logs, self._counts, _ = start(self._storage, self._storage.acquire(), "simple")
+
+    def close(self) -> None:
+        self._counts.close()
+        self._storage.close()
+
+    def restart(self) -> None:
+        """End, if it was not killed, and start again: a commit that was broken off is done again."""
+        self.close()
+        self._is_killed = False
+        self._start()
+
+    def count(self, names: Sequence[str] = ("log",), lines: int = 3) -> None:
+        """Append lines to these logs, and commit them."""
+        if self._is_killed:
+            self.restart()
+        for name in names:
+            self._append(name, lines)
+        self._commit([self._unread(name) for name in names])
+        self._storage.compact()
+
+    def rotate(self) -> None:
+        """Rotate the log when all of it is committed; commit that when the new file has a line."""
+        self.count()
+        path, (generation, _) = self._folder / "log", self._logs.committed["log"].position
+        for number in range(generation, 0, -1):
+            path.with_name(f"log.{number}").rename(path.with_name(f"log.{number + 1}"))
+        path.rename(path.with_name("log.1"))
+        self._append("log", 1)
+        begin = Position(generation + 1, 0)
+        self._commit([(Part("log", str(path), begin, begin, _fingerprint(path, 0)), b"")])
+
+    def be_killed(self, names: Sequence[str], rows: int) -> None:
+        """Append lines to these logs, and be killed when so many rows of their commit are written."""
+        if self._is_killed:
+            self.restart()
+        self._storage.rows_left = rows
+        try:
+            self.count(names)
+        except Killed:
+            self._is_killed = True
+        self._storage.rows_left = None
+
+    def tamper(self, key: DailyKey) -> None:
+        """Add a request to a row that no line says; the processor then begins anew, and counts further in that row."""
+        row = self._storage.read_daily([key])[key]
+        counts = unpack(row)
+        counts.statuses[599] += 1
+        self._storage.write({key: encode_daily(pack(counts, row.commit))})
+        self.restart()
+
+    def keys(self) -> list[DailyKey]:
+        """Those of all rows."""
+        found = [DailyKey(name, TODAY - age) for age in range(3) for name in (None, *CUSTOMERS)]
+        return sorted(self._storage.read_daily(found), key=str)
+
+    def _append(self, name: str, lines: int) -> None:
+        self._seed += 1
+        with (self._folder / name).open("ab") as log:
+            log.write(valid_lines(lines, days=2, seed=self._seed, customers=CUSTOMERS))
+
+    def _unread(self, name: str) -> tuple[Part, bytes]:
+        path = self._folder / name
+        row = self._logs.committed.get(name)
+        begin = row.position if row is not None else Position(0, 0)
+        lines = path.read_bytes()[begin.offset :]
+        end = begin._replace(offset=begin.offset + len(lines))
+        part = Part(name, str(path), begin, end, _fingerprint(path, end.offset), len(lines))
+        if row is None:
+            self._logs.begin(LedgerRow(name, str(path), begin, begin, part.fingerprint))
+        return part, lines
+
+    def _commit(self, parts: Sequence[tuple[Part, bytes]]) -> None:
+        chunk = Chunk(tuple(part for part, _ in parts), b"".join(lines for _, lines in parts))
+        batch = parse_chunk(chunk, simple.parse, 0, self._logs.file, self._storage.prepare)
+        batch.store()
+        for part in batch.parts:
+            self._logs.take(part)
+        buffer = Buffer()
+        buffer.take(batch.requests)
+        self._counts.commit(buffer, 0, lambda _: None, 0, 0)
+
+
+def _fingerprint(path: Path, offset: int) -> str:
+    with path.open("rb") as file:
+        return str(Fingerprint.of(file.fileno(), offset))
+
+
+def verified(store: Store, folder: Path, happen: Callable[[str], None]) -> Outcome:
+    async def ask() -> Outcome | None:
+        storage = WatchedStorage(Path(store.environment["SQLITE_PATH"]), happen)
+        try:
+            return await check(storage, MAIN, RETENTION_DAYS, None, folder, Progress())
+        finally:
+            await storage.aclose()
+            storage.close()
+
+    outcome = asyncio.run(ask())
+    assert outcome is not None
+    return outcome
+
+
+def begun(stack: ExitStack) -> tuple[Store, Path, Processor]:
+    """A store, the folder of its logs, and a processor that has counted one."""
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    store = stack.enter_context(sqlite_store(folder / "store"))
+    (folder / "logs").mkdir()
+    processor = Processor(folder / "logs", Path(store.environment["SQLITE_PATH"]))
+    stack.callback(processor.close)
+    processor.count(lines=20)
+    return store, folder, processor
+
+
+names = st.sampled_from([["log"], ["second"], ["log", "second"]])
+steps = st.one_of(
+    st.builds(lambda names: lambda processor: processor.count(names), names),
+    st.builds(lambda names, rows: lambda processor: processor.be_killed(names, rows), names, st.integers(0, 14)),
+    st.sampled_from([Processor.restart, Processor.rotate]),
+)
+
+
+@settings(max_examples=40)
+@given(st.data())
+def test_whatever_happens_between_its_questions_it_says_what_is_so(data: st.DataObject) -> None:
+    with ExitStack() as stack:
+        store, folder, processor = begun(stack)
+
+        def happen(_: str) -> None:
+            for step in data.draw(st.lists(steps, max_size=2)):
+                step(processor)
+
+        happen("before")
+        key = data.draw(st.one_of(st.none(), st.sampled_from(processor.keys())))
+        if key is not None:
+            processor.tamper(key)
+        outcome = verified(store, folder, happen)
+        assert not outcome.unchecked
+        assert {(row.customer, row.date) for row in outcome.differences} == (
+            {(key.customer or "(all)", date_of(key.day))} if key is not None else set()
+        )
+
+
+def test_however_many_commits_come_while_lines_are_counted() -> None:
+    with ExitStack() as stack:
+        store, folder, processor = begun(stack)
+        assert verified(store, folder, commits_before("days", processor)).differences == []
+
+
+def test_where_the_intents_that_it_needs_are_gone_it_has_to_begin_anew() -> None:
+    with ExitStack() as stack:
+        store, folder, processor = begun(stack)
+        with pytest.raises(FilesChanged, match=r"The store no longer has what commit 3 counted\."):
+            verified(store, folder, commits_before("read_daily", processor))
+
+
+def commits_before(moment: str, processor: Processor) -> Callable[[str], None]:
+    """More commits than the store keeps intents of before one question, and one before the store's days are read."""
+
+    def happen(question: str) -> None:
+        if question == moment:
+            for _ in range(1_001):
+                processor.count(lines=1)
+        elif question == "days":
+            processor.count()
+
+    return happen

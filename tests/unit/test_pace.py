@@ -1,0 +1,67 @@
+"""When to commit and when to roll up."""
+
+import math
+
+import pytest
+
+from log_processor.counting import pace
+from log_processor.counting.pace import Since
+
+
+@pytest.mark.parametrize(
+    ("took", "behind", "expected"),
+    [
+        # A short commit: as long as it took.
+        (0.0, False, 0.0),
+        (0.01, False, 0.01),
+        (0.05, False, 0.05),
+        # A longer one: three times as long, five seconds at most.
+        (0.06, False, 0.18),
+        (1.0, False, 3.0),
+        (2.0, False, 5.0),
+        (60.0, False, 5.0),
+        # A backlog: twenty times as long, half a minute at most, and before the first one, too.
+        (0.0, True, 30.0),
+        (0.01, True, 0.2),
+        (1.0, True, 20.0),
+        (60.0, True, 30.0),
+    ],
+)
+def test_how_long_to_wait_after_a_commit(took: float, behind: bool, expected: float) -> None:
+    assert pace.pause(took, behind) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("now", "took", "behind", "due", "expected"),
+    [
+        # Nothing waits that is due.
+        (1_000.0, 0.0, False, math.inf, False),
+        (1_000.0, 0.0, False, 1_000.1, False),
+        (1_000.0, 0.0, False, 1_000.0, True),
+        # Without counts it is due at once.
+        (1_000.0, 0.0, False, -math.inf, True),
+        # It is due, but the last commit took one second and ended two seconds ago.
+        (1_002.0, 1.0, False, 1_001.0, False),
+        (1_003.0, 1.0, False, 1_001.0, True),
+        # While a backlog is worked off nobody waits for a line.
+        (1_020.0, 1.0, True, math.inf, True),
+        (1_019.0, 1.0, True, 1_000.0, False),
+        (1_029.0, 0.0, True, 1_000.0, False),
+        (1_030.0, 0.0, True, math.inf, True),
+    ],
+)
+def test_whether_a_commit_is_due(now: float, took: float, behind: bool, due: float, expected: bool) -> None:
+    assert pace.is_commit_due(now, Since(ended=1_000.0, took=took), behind, due) == expected
+
+
+@pytest.mark.parametrize(("took", "expected"), [(0.0, 0.0), (0.01, 0.19), (0.1, 1.9)])
+def test_a_slice_takes_a_twentieth_of_the_time(took: float, expected: float) -> None:
+    assert pace.pause_between_slices(took) == pytest.approx(expected)
+    assert took == pytest.approx((took + pace.pause_between_slices(took)) / 20)
+
+
+@pytest.mark.parametrize(
+    ("took", "expected"), [(0.0, 2.0), (0.1, 2.0), (0.2, 3.8), (1.0, 19.0), (2.0, 30.0), (60.0, 30.0)]
+)
+def test_how_long_to_wait_after_rolling_up(took: float, expected: float) -> None:
+    assert pace.pause_between_roll_ups(took) == pytest.approx(expected)
