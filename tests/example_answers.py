@@ -13,9 +13,9 @@ from unittest.mock import patch
 import httpx
 
 from asking import response
-from rollups.counts import Position
-from storage.contract import Sighting
-from stores import Store, sqlite_store
+from storage.contract import Position, Sighting
+from storage.ledger import Report
+from stores import Store, count_lines, sqlite_store, write_report
 
 FILE = Path(__file__).parents[1] / "src/api/examples.json"
 LOG = b"""\
@@ -43,9 +43,9 @@ def all_examples() -> dict[str, dict[str, Any]]:
         patch("api.routes.time.time", lambda: SEEN + 0.4),
     ):
         with sqlite_store(Path(folder)) as store:
-            store.fill(LOG)
-            end = Position(0, len(LOG))
-            store.open().report([Sighting("log", SEEN, end, len(LOG), 0)])
+            storage = store.open()
+            count_lines(storage, LOG)
+            write_report(storage, Report(SEEN, 1, SEEN), [Sighting("log", SEEN, Position(0, len(LOG)), len(LOG), 0)])
             found = {name: _examples(store, url, kinds) for name, (url, kinds) in _questions(store).items()}
             found |= {status: _examples(store, url, ["application/json"]) for status, url in REFUSED.items()}
         Path(store.environment["SQLITE_PATH"]).unlink()

@@ -15,10 +15,12 @@ from api.dates import DateRange
 from api.encoding import Answer, encode
 from api.listed_rows import ListedRows
 from api.metrics import BUILT, KEPT, NOT_MODIFIED, STORE_SECONDS
+from api.progress import Progress
 from api.questions import Question, Sources
 from api.recent_changes import RecentChanges
 from api.sharing import Built, SharedQuestion
-from api.status import Progress
+from api.status import LogsProgress
+from storage.changes import changes, places
 from storage.contract import Storage, StorageUnavailable
 
 _BYTES_BUILT = 32 << 20
@@ -49,6 +51,8 @@ class Answers:
     def __init__(self, storage: Storage) -> None:
         self.progress: Callable[[], Awaitable[Progress]] = SharedQuestion(self._look)
         """How far the store is; asked after the call, together for all who wait."""
+        self.logs: Callable[[], Awaitable[LogsProgress]] = SharedQuestion(self._look_at_logs)
+        """How far each log is; asked in the same way."""
         self._recent = RecentChanges()
         self._ledger_hash = b""
         """Of the latest look."""
@@ -85,7 +89,7 @@ class Answers:
             return _Response(304, [tag_header, *_CACHING], b"")
         how.inc()
         answer = built.answer
-        complete_through = now.broken_down_through_json if question.is_broken_down else now.complete_through_json
+        complete_through = now.rolled_up_through_json if question.is_of_roll_ups else now.complete_through_json
         body = complete_through.join(answer.parts)
         headers = [tag_header, *_CACHING, *built.headers, (b"content-length", str(len(body)).encode())]
         if question.format == "csv":
@@ -109,12 +113,19 @@ class Answers:
 
     async def _look(self) -> Progress:
         with STORE_SECONDS.labels("progress").time():
-            progress = Progress(*await self._sources.storage.progress())
+            progress = Progress(await self._sources.storage.states())
             if progress.ledger_hash != self._ledger_hash:
-                # Asked after the ledger: the commits that it has are among these.
-                self._recent.note(await self._sources.storage.changes(self._recent.mark))
+                marks = self._recent.marks
+                # Asked after the ledgers: those of their commits are among these.
+                intents = await self._sources.storage.intents(places(marks, progress.commits))
+                self._recent.note(changes(intents, marks, progress.commits))
                 self._ledger_hash = progress.ledger_hash
         return progress
+
+    async def _look_at_logs(self) -> LogsProgress:
+        storage = self._sources.storage
+        progress = await self.progress()
+        return LogsProgress(progress, await storage.sightings(), await storage.logs())
 
     async def _build(self, question: Question) -> _Named:
         with STORE_SECONDS.labels("answer").time():

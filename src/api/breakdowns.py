@@ -7,16 +7,17 @@ from api.dates import DateRange
 from api.questions import Question, Sources, must_be_known, rows_of
 from api.refusals import refusal
 from api.times import SECONDS, TimeRange, from_unix, iso_time
-from rollups.counts import Outcome
+from rollups.counts import Kind
 from rollups.figures import figures
-from rollups.groups import tallies_of_hours, tallies_of_paths
+from rollups.groups import group_of, tallies_of_endpoints, tallies_of_hours
 from rollups.histogram import Tally, tallies_of, tally_of, tally_of_requests
 from storage import contract
-from storage.contract import Storage
+from storage.contract import Outcome, Storage
 from storage.stored import milliseconds
 
 MOST_REQUESTS = 200_000
 """So many are read at most for a series of minutes."""
+_BY_TIME: tuple[Kind, ...] = ("parts", "hours")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class SeriesQuestion(Question):
     times: TimeRange
 
     @property
-    def is_broken_down(self) -> bool:
+    def is_of_roll_ups(self) -> bool:
         return self.times.interval == "hour"
 
     async def answer(self, sources: Sources) -> Series:
@@ -59,10 +60,10 @@ class SeriesQuestion(Question):
             rows = await storage.packed_days(self.customer_id, days[0], days[-1])
             tallies = tallies_of(rows.values()).each()
             return {day * SECONDS["day"]: tally for day, tally in zip(rows, tallies, strict=True)}
-        broken_down = await storage.breakdowns(self.customer_id, "hours", days[0], days[-1])
+        roll_ups = await storage.rollups(group_of(self.customer_id), _BY_TIME, days[0], days[-1])
         return {
             day * SECONDS["day"] + hour * SECONDS["hour"]: tally
-            for day, segments in broken_down.items()
+            for day, segments in roll_ups.items()
             for hour, tally in tallies_of_hours(segments, self.customer_id).items()
         }
 
@@ -93,15 +94,16 @@ class PathsQuestion(Question):
     limit: int
 
     @property
-    def is_broken_down(self) -> bool:
+    def is_of_roll_ups(self) -> bool:
         return True
 
     async def answer(self, sources: Sources) -> Paths:
         days = self.dates.days
-        rows = await sources.storage.breakdowns(self.customer_id, "paths", days[0], days[-1]) if days else {}
-        if not rows:
+        group = group_of(self.customer_id)
+        rows = await sources.storage.rollups(group, ["endpoints"], days[0], days[-1]) if days else {}
+        found = tallies_of_endpoints((row for of_day in rows.values() for row in of_day), self.customer_id)
+        if not found:
             await must_be_known(sources.storage, self.customer_id)
-        found = tallies_of_paths((row for of_day in rows.values() for row in of_day), self.customer_id)
         most = sorted(found.items(), key=lambda item: (-item[1].total, item[0]))
         return Paths(
             customer_id=self.customer_id,
@@ -156,10 +158,10 @@ class LatestRequestsQuestion(Question):
         if not wanted:
             return []
         start = day * SECONDS["day"]
-        broken_down = await storage.breakdowns(self.customer_id, "hours", day, day)
+        roll_ups = await storage.rollups(group_of(self.customer_id), _BY_TIME, day, day)
         hours = {
             hour: self._wanted(tally)
-            for hour, tally in tallies_of_hours(broken_down.get(day, []), self.customer_id).items()
+            for hour, tally in tallies_of_hours(roll_ups.get(day, []), self.customer_id).items()
         }
         if sum(hours.values()) < wanted:
             return [(start, start + SECONDS["day"])]

@@ -15,7 +15,8 @@ from fastapi.responses import StreamingResponse
 
 from api.answering import Answers
 from api.models import Problem
-from api.status import Progress, store_status
+from api.progress import Progress
+from api.status import LogsProgress
 from storage.contract import StorageError
 
 MOST_LISTENERS = 100
@@ -37,6 +38,8 @@ class Events:
         self._watcher: asyncio.Task[None] | None = None
         self._latest = ""
         self._told = 0
+        self._logs: LogsProgress | None = None
+        """When they were looked at last."""
         self._news = asyncio.Event()
         self._is_over = False
 
@@ -54,7 +57,7 @@ class Events:
             self._listeners -= 1
             if not self._listeners:
                 self._watcher.cancel()
-                self._watcher, self._latest = None, ""
+                self._watcher, self._latest, self._logs = None, "", None
 
     async def listen(self) -> AsyncIterator[str]:
         """The latest event, and those from here on, until the end."""
@@ -100,22 +103,28 @@ class Events:
 
     async def _look(self) -> tuple[str, dict[str, Any]]:
         try:
-            return "progress", _tell(await self._answers.progress())
+            progress = await self._answers.progress()
+            # There may be hundreds: while nothing happens in them, they are not looked at again.
+            if (
+                self._logs is None
+                or self._logs.progress.ledger_hash != progress.ledger_hash
+                or not (self._logs.progress.is_at_rest and progress.is_at_rest)
+            ):
+                self._logs = await self._answers.logs()
+            return "progress", _tell(progress, self._logs.bytes_behind)
         except StorageError as error:
             return "away", {"detail": str(error)}
 
 
-def _tell(progress: Progress) -> dict[str, Any]:
+def _tell(progress: Progress, bytes_behind: int) -> dict[str, Any]:
     now = time.time()
-    status = store_status(progress, now)
-    seen = [log.seen.age_seconds for log in status.logs if log.seen is not None]
-    through = status.complete_through
+    through, reported = progress.complete_through, progress.reported
     return {
         "ledger": progress.ledger_hash.hex(),
         "complete_through": through.isoformat().replace("+00:00", "Z") if through is not None else None,
         "age_seconds": round(now - through.timestamp()) if through is not None else None,
-        "bytes_behind": sum(log.bytes_behind or 0 for log in status.logs),
-        "seen_age_seconds": round(min(seen)) if seen else None,
+        "bytes_behind": bytes_behind,
+        "seen_age_seconds": round(max(0.0, now - reported)) if reported is not None else None,
     }
 
 

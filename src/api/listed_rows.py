@@ -17,7 +17,6 @@ class _Listed(NamedTuple):
     look: int
     """The number of the look after which they were."""
     rows: Mapping[int, PackedCounts]
-    """Without `applied`."""
     size: int
     """In bytes, about."""
 
@@ -43,8 +42,7 @@ class ListedRows:
                 continue
             size += sum(len(row.statuses) + len(row.latencies) for row in of_days.values())
             if self._bytes + size <= _BYTES_KEPT:
-                bare = {day: row._replace(applied="") for day, row in of_days.items()}
-                self._listed[customer] = _Listed(days, look, bare, size)
+                self._listed[customer] = _Listed(days, look, of_days, size)
                 self._bytes += size
 
     def of(self, customer: str | None, days: range) -> tuple[int, dict[int, PackedCounts]] | None:

@@ -6,6 +6,8 @@ from typing import Annotated, Any, ClassVar, get_args
 
 from pydantic import BaseModel, Field
 
+from storage.contract import MAIN
+
 
 class Listing(BaseModel):
     """An answer that is a list, with what it is about. As CSV it is the list alone."""
@@ -196,6 +198,7 @@ class LogStatus(BaseModel):
     """How far the store is in one log."""
 
     log: str = Field(examples=["api_requests"])
+    writer: str = Field(default=MAIN, description="The name of the processor that stores it.", examples=[MAIN])
     path: str = Field(description="Where the processor follows it.")
     first: Place = Field(description="Where the store began with it.")
     position: Place = Field(description="Through which it is stored.")

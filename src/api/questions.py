@@ -49,8 +49,8 @@ class Question(ABC):
     format: Format
 
     @property
-    def is_broken_down(self) -> bool:
-        """Whether it is answered from the breakdowns, which come a little after the counts."""
+    def is_of_roll_ups(self) -> bool:
+        """Whether it is answered from the roll-ups, which come a little after the counts."""
         return False
 
     def version(self, recent: RecentChanges, ledger_hash: bytes) -> Hashable:

@@ -4,7 +4,7 @@ from collections import deque
 from itertools import takewhile
 from typing import NamedTuple
 
-from storage.changes import Changes, Mark
+from storage.changes import Changes, Marks
 
 _LOOKS_KEPT = 1_000
 
@@ -26,8 +26,8 @@ class RecentChanges:
     found changes of it. Looks are numbered, those that found none alike."""
 
     def __init__(self) -> None:
-        self.mark: Mark | None = None
-        """After which commit the next look begins."""
+        self.marks: Marks | None = None
+        """After which commits the next look begins; None before the first one."""
         self.number = 0
         """Of the latest look that found changes."""
         self.of_all = 0
@@ -38,7 +38,7 @@ class RecentChanges:
 
     def note(self, changes: Changes) -> None:
         """What a look has found."""
-        self.mark = changes.mark
+        self.marks = changes.marks
         if changes.customers is None:
             self.number += 1
             self.of_all = self.number

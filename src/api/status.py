@@ -1,52 +1,52 @@
-"""How far the store is in each log, from the ledger and what the processor saw last."""
+"""How far the store is in each log."""
 
 from collections.abc import Sequence
-from datetime import datetime, timezone
-from hashlib import blake2b
-
-from pydantic_core import to_json
 
 from api.models import LogStatus, MissingPart, Place, Seen, StoreStatus
-from rollups.counts import Position
-from storage.contract import BACKFILL, LedgerRow, Sighting
-from storage.lag import bytes_behind
-
-# The processor reports on all logs that it follows at once.
-SAME_REPORT_SECONDS = 10.0
+from api.progress import Progress, WriterProgress, utc
+from storage.contract import LedgerRow, Position, Sighting
+from storage.lag import SAME_REPORT_SECONDS, bytes_behind, log_complete_through
 
 
-class Progress:
-    """How far the store is: its ledger, and the processor's latest sightings."""
+class LogsProgress:
+    """How far each log is."""
 
-    def __init__(self, ledger: Sequence[LedgerRow], sightings: Sequence[Sighting]) -> None:
-        self.ledger = ledger
-        self.sightings = sightings
-        self.ledger_hash = blake2b(repr(ledger).encode(), digest_size=16).digest()
-        """Another one as soon as the ledger has moved."""
-        self.complete_through = _utc_or_none(_complete_through(ledger, sightings))
-        """That of all counts that are asked for after this, and not before."""
-        self.complete_through_json = to_json(self.complete_through)
-        pending = [row.pending.oldest for row in ledger if row.pending is not None]
-        self.broken_down_through_json = self.complete_through_json
-        """The same of the breakdowns."""
-        if self.complete_through is not None and pending:
-            self.broken_down_through_json = to_json(min(self.complete_through, _utc(min(pending))))
+    def __init__(
+        self,
+        progress: Progress,
+        sightings: Sequence[tuple[str, Sighting]],
+        logs: Sequence[tuple[str, LedgerRow]],
+    ) -> None:
+        """`sightings`, `logs`: each with its writer. Each was read after the one before it: so no log is told to be
+        complete through a time at which it was not."""
+        self.progress = progress
+        self.logs = logs
+        self.sightings = {(writer, sighting.log): sighting for writer, sighting in sightings}
+
+    @property
+    def bytes_behind(self) -> int:
+        """Bytes that were there when the logs were seen last, and that are not stored."""
+        found = ((row, self.sightings.get((writer, row.log))) for writer, row in self.logs)
+        return sum(bytes_behind(row, seen) for row, seen in found if seen is not None)
 
 
-def store_status(progress: Progress, now: float) -> StoreStatus:
+def store_status(logs: LogsProgress, now: float) -> StoreStatus:
     """The status at `now` (Unix time, s)."""
-    seen = {sighting.log: sighting for sighting in progress.sightings}
     return StoreStatus(
-        complete_through=progress.complete_through,
-        logs=[_log_status(row, seen.get(row.log), now) for row in progress.ledger],
+        complete_through=logs.progress.complete_through,
+        logs=[_log_status(logs, writer, row, now) for writer, row in logs.logs],
     )
 
 
-def _log_status(row: LedgerRow, seen: Sighting | None, now: float) -> LogStatus:
+def _log_status(logs: LogsProgress, writer: str, row: LedgerRow, now: float) -> LogStatus:
+    seen, of_writer = logs.sightings.get((writer, row.log)), logs.progress.writers.get(writer)
     behind = bytes_behind(row, seen) if seen is not None else None
-    complete = _log_complete_through(row, seen)
+    complete = log_complete_through(row, seen)
+    if seen is not None and of_writer is not None and _is_followed(seen, of_writer):
+        complete = max((time for time in (complete, of_writer.complete_through) if time is not None), default=None)
     return LogStatus(
         log=row.log,
+        writer=writer,
         path=row.path,
         first=_place(row.first),
         position=_place(row.position),
@@ -55,55 +55,30 @@ def _log_status(row: LedgerRow, seen: Sighting | None, now: float) -> LogStatus:
         lines_rejected=sum(row.rejected.values()),
         rejected={reason.value: lines for reason, lines in row.rejected.items()},
         gaps=[MissingPart(position=_place(gap.position), reason=gap.reason) for gap in row.gaps],
-        newest_request=_utc_or_none(row.newest or None),
-        seen=_seen(seen, now) if seen is not None else None,
+        newest_request=utc(row.newest) if row.newest else None,
+        seen=_seen(seen, of_writer, now) if seen is not None else None,
         bytes_behind=behind,
         seconds_behind=0.0 if behind == 0 else round(max(0.0, now - complete), 3) if complete is not None else None,
-        complete_through=_utc_or_none(complete),
+        complete_through=utc(complete) if complete is not None else None,
     )
 
 
-def _seen(seen: Sighting, now: float) -> Seen:
+def _is_followed(seen: Sighting, of_writer: WriterProgress) -> bool:
+    """Whether the writer's latest report is also about this log: what has not changed is stored again rarely."""
+    return of_writer.report is not None and seen.time > of_writer.report.time - SAME_REPORT_SECONDS
+
+
+def _seen(seen: Sighting, of_writer: WriterProgress | None, now: float) -> Seen:
+    time = seen.time
+    if of_writer is not None and of_writer.report is not None and _is_followed(seen, of_writer):
+        time = max(time, of_writer.report.time)
     return Seen(
-        time=_utc(seen.time),
-        age_seconds=round(max(0.0, now - seen.time), 3),
+        time=utc(time),
+        age_seconds=round(max(0.0, now - time), 3),
         position=_place(seen.position),
         size=seen.size,
     )
 
 
-def _complete_through(ledger: Sequence[LedgerRow], sightings: Sequence[Sighting]) -> float | None:
-    """Unix time (s), of several logs the least; of those that the latest report has, for the others are no longer
-    followed, and of those that none has yet, but for logs that may have been read between two reports."""
-    latest = max((sighting.time for sighting in sightings), default=0.0)
-    seen = {sighting.log: sighting for sighting in sightings}
-    times = [
-        _log_complete_through(row, seen.get(row.log))
-        for row in ledger
-        if (seen[row.log].time > latest - SAME_REPORT_SECONDS if row.log in seen else not row.log.startswith(BACKFILL))
-    ]
-    known = [time for time in times if time is not None]
-    return min(known) if known and len(known) == len(times) else None
-
-
-def _log_complete_through(row: LedgerRow, seen: Sighting | None) -> float | None:
-    """When the log was seen, if all that it had then is stored; else the time of the newest stored request, which tells
-    nothing where it was in the future then."""
-    if seen is None:
-        return None
-    if not bytes_behind(row, seen):
-        return seen.time
-    return row.newest if 0 < row.newest <= seen.time else None
-
-
 def _place(position: Position) -> Place:
     return Place(generation=position.generation, offset=position.offset)
-
-
-def _utc(time: float) -> datetime:
-    """Unix time (s) as a date and time."""
-    return datetime.fromtimestamp(time, timezone.utc)
-
-
-def _utc_or_none(time: float | None) -> datetime | None:
-    return _utc(time) if time is not None else None

@@ -70,7 +70,7 @@ def showing(browser: Browser, store: Store, folder: Path, lines: bytes) -> Itera
         # In a thread of its own: Playwright has an event loop in this one.
         with ThreadPoolExecutor(1) as apart:
             apart.submit(pipeline.until_stored).result()
-            apart.submit(pipeline.until_broken_down).result()
+            apart.submit(pipeline.until_rolled_up).result()
         with running(folder, store.environment) as api:
             shown = Shown(context.new_page(), pipeline, api, store)
             yield shown

@@ -8,9 +8,8 @@ import httpx
 import pytest
 
 from asking import ago, line, response, responses, today
-from rollups.counts import Position
-from storage.contract import Sighting
-from stores import Store
+from storage.ledger import Report
+from stores import Store, count_lines, write_report
 
 LISTS = {
     "/customers": "customers",
@@ -120,9 +119,10 @@ def test_errors_are_json(sqlite: Store) -> None:
 
 
 def test_csv_says_beside_it_through_which_time_it_is_complete(store: Store) -> None:
-    store.fill(line(today(), "c"))
+    storage = store.open()
+    count_lines(storage, line(today(), "c"))
     assert "Complete-Through" not in response(store, "/customers?format=csv").headers
-    store.open().report([Sighting("log", 1_764_000_000.25, Position(0, 1), 1, 0)])
+    write_report(storage, Report(1_764_000_000.25, 1, 1_764_000_000.25))
     as_csv, as_json = responses(store, "/customers?format=csv", "/customers")
     assert as_csv.headers["Complete-Through"] == as_json.json()["complete_through"]
 

@@ -256,7 +256,7 @@ def test_a_wrong_token_is_told_without_asking_to_try_again(tmp_path: Path, influ
 def test_a_fault_of_ours_is_500_in_the_same_shape_and_logged(tmp_path: Path, sqlite: Store) -> None:
     sqlite.fill(line("broken") + line("c"))
     with closing(sqlite3.connect(sqlite.environment["SQLITE_PATH"])) as connection, connection:
-        connection.execute("UPDATE customer_day SET latencies = 'rubbish' WHERE customer = 'broken'")
+        connection.execute("UPDATE daily SET row = '1 status=rubbish' WHERE customer = 'broken'")
     with running(tmp_path, sqlite.environment) as api:
         response = api.get("/customers/broken/stats")
         assert response.status_code == 500

@@ -5,7 +5,7 @@ import json
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timedelta, timezone
 from urllib.parse import parse_qs, urlsplit
@@ -18,10 +18,11 @@ from api.dates import date_range, to_date
 from faulty_proxy import FaultyProxy, Request, faulty_proxy
 from influxd import InfluxServer
 from lines import valid_lines
-from rollups.counts import CountsKey, DayCounts, Position
-from storage.contract import LedgerRow, Sighting, Storage
+from rollups.counts import DailyKey, DayCounts
+from storage.contract import Storage
 from storage.influxdb import InfluxStorage
-from stores import Store, commit_counts, influxdb_store
+from storage.ledger import Report, decode_ledger
+from stores import Store, commit_daily, influxdb_store, write_report
 
 TODAY = int(time.time()) // 86_400
 URLS = [
@@ -44,25 +45,40 @@ async def api(storage: Storage) -> AsyncIterator[httpx.AsyncClient]:
     await storage.aclose()
 
 
+class Writing:
+    """A writer that goes on where the one before it has ended."""
+
+    def __init__(self, store: Store) -> None:
+        self._storage = store.open()
+        self._token = self._storage.acquire()
+        self._number = decode_ledger(self._storage.read_state("counts")).number
+
+    def commit(self, counts: Mapping[DailyKey, DayCounts]) -> None:
+        """Replace these rows."""
+        self._number += 1
+        commit_daily(self._storage, counts, self._number, self._token)
+
+    def report(self, complete_through: float) -> None:
+        """Say that all that was logged before this time (Unix, s) is counted."""
+        write_report(self._storage, Report(complete_through, self._number, complete_through))
+
+    def close(self) -> None:
+        self._storage.close()
+
+
 @contextmanager
-def store_behind_proxy(influxd: InfluxServer) -> Iterator[tuple[Storage, FaultyProxy, Callable[[], Storage]]]:
+def store_behind_proxy(influxd: InfluxServer) -> Iterator[tuple[Writing, FaultyProxy, Callable[[], Storage]]]:
     """A store that is written to directly, a proxy before it, and what opens a connection through that."""
     with influxdb_store(influxd) as store, faulty_proxy(influxd.url) as proxy:
-        writing = store.open()
-        writing.begin()
+        writing = Writing(store)
         bucket = store.environment["INFLUXDB_BUCKET"]
         yield writing, proxy, lambda: InfluxStorage(proxy.url, influxd.org, bucket, influxd.admin_token)
 
 
-def commit(storage: Storage, requests: int, customers: str = "c") -> None:
-    """Each customer has so many requests, today; and so many lines are stored."""
-    counts = DayCounts(Counter({200: requests}), Counter({requests: requests}), {"log": Position(0, requests)})
-    ledger = LedgerRow("log", "/log", Position(0, 0), Position(0, requests), "print", requests, requests)
-    commit_counts(storage, {**{(customer, TODAY): counts for customer in customers}, (None, TODAY): counts}, [ledger])
-
-
-def see(storage: Storage, seen: float, size: int) -> None:
-    storage.report([Sighting("log", seen, Position(0, size), size, 0)])
+def commit(writing: Writing, requests: int, customers: str = "c") -> None:
+    """Each customer has so many requests, today."""
+    counts = DayCounts(Counter({200: requests}), Counter({requests: requests}))
+    writing.commit({DailyKey(customer, TODAY): counts for customer in [*customers, None]})
 
 
 def requests_in(response: httpx.Response) -> int:
@@ -71,8 +87,7 @@ def requests_in(response: httpx.Response) -> int:
 
 
 def test_an_answer_is_never_older_than_the_ledger(store: Store) -> None:
-    writing = store.open()
-    writing.begin()
+    writing = Writing(store)
 
     async def ask() -> None:
         async with api(store.open()) as client:
@@ -86,8 +101,7 @@ def test_an_answer_is_never_older_than_the_ledger(store: Store) -> None:
 
 
 def test_the_client_that_has_the_answer_is_told_so_until_the_ledger_moves(store: Store) -> None:
-    writing = store.open()
-    writing.begin()
+    writing = Writing(store)
     commit(writing, 1)
 
     async def ask() -> None:
@@ -114,8 +128,7 @@ def test_the_client_that_has_the_answer_is_told_so_until_the_ledger_moves(store:
 
 
 def test_complete_through_moves_while_the_ledger_stands_still(store: Store) -> None:
-    writing = store.open()
-    writing.begin()
+    writing = Writing(store)
     commit(writing, 1)
 
     async def ask() -> None:
@@ -123,7 +136,7 @@ def test_complete_through_moves_while_the_ledger_stands_still(store: Store) -> N
             for url in URLS:
                 answers = []
                 for seen in (1_795_000_000.25, 1_795_000_001.5):
-                    see(writing, seen, 1)
+                    writing.report(seen)
                     answers.append(await client.get(url))
                 first, second = (answer.json() for answer in answers)
                 assert first.pop("complete_through") == "2026-11-18T11:06:40.250000Z"
@@ -152,7 +165,7 @@ def test_a_question_that_is_asked_again_costs_the_store_a_look_at_its_ledger(inf
                 for url in URLS:
                     await client.get(url)
                 assert len(asked) == len(URLS)
-                assert all("ledger" in question and "day" not in question for question in asked)
+                assert all("FROM state " in question for question in asked)
                 asked.clear()
                 await asyncio.gather(*(client.get(url) for url in URLS * 20))
                 assert len(asked) <= 2, "asked once for all who wait"
@@ -160,7 +173,7 @@ def test_a_question_that_is_asked_again_costs_the_store_a_look_at_its_ledger(inf
                 commit(writing, 2)
                 asked.clear()
                 await asyncio.gather(*(client.get(url) for url in URLS * 20))
-                assert sum("_day" in question for question in asked) <= len(URLS) - 1
+                assert sum("FROM daily" in question for question in asked) <= len(URLS) - 1
 
         asyncio.run(ask())
 
@@ -203,8 +216,7 @@ def test_a_question_means_other_days_after_midnight(store: Store, monkeypatch: p
 
 
 def test_errors_are_not_to_be_kept(store: Store) -> None:
-    writing = store.open()
-    writing.begin()
+    writing = Writing(store)
 
     async def ask() -> None:
         async with api(store.open()) as client:
@@ -227,28 +239,22 @@ def test_answers_are_those_of_an_api_that_starts_anew_whatever_was_committed(sto
     urls += [
         f"{url}{'&' if '?' in url else '?'}{date}={yesterday}" for url in urls for date in ("from_date", "to_date")
     ]
-    stored = 0
 
     def row() -> DayCounts:
         requests = pick.randrange(1, 9)
         return DayCounts(Counter({pick.choice([200, 500]): requests}), Counter({pick.randrange(2_000): requests}))
 
     async def ask() -> None:
-        nonlocal stored
         async with api(store.open()) as client:
             for _ in range(3):
-                writing = store.open()
-                writing.begin()
+                writing = Writing(store)
                 for _ in range(8):
-                    stored += 1
                     ages = pick.choice([[0], [0], [0, 1], range(6)])
-                    counts: dict[CountsKey, DayCounts] = {}
+                    counts: dict[DailyKey, DayCounts] = {}
                     for customer in pick.sample("abcdefgh", pick.randrange(6)):
-                        counts[customer, TODAY - pick.choice(ages)] = row()
-                    counts |= {(None, day): row() for day in {day for _, day in counts}}
-                    commit_counts(
-                        writing, counts, [LedgerRow("log", "/log", Position(0, 0), Position(0, stored), "print")]
-                    )
+                        counts[DailyKey(customer, TODAY - pick.choice(ages))] = row()
+                    counts |= {DailyKey(None, day): row() for day in {day for _, day in counts}}
+                    writing.commit(counts)
                     async with api(store.open()) as fresh:
                         asked = pick.sample(urls, 16)
                         kept, anew = [await asyncio.gather(*map(one.get, asked)) for one in (client, fresh)]
@@ -262,21 +268,24 @@ def test_answers_are_those_of_an_api_that_starts_anew_whatever_was_committed(sto
 @contextmanager
 def customers_asked_for(
     influxd: InfluxServer,
-) -> Iterator[tuple[Storage, Callable[[], Storage], list[tuple[list[str], int]]]]:
+) -> Iterator[tuple[Writing, Callable[[], Storage], list[tuple[list[str], int]]]]:
     """A store with a commit of eight customers, how to open it, and what it is asked for rows of customers: the names,
     or `all`, and the number of days, of each question."""
     asked: list[tuple[list[str], int]] = []
 
     def note(request: Request) -> None:
         query = parse_qs(urlsplit(request.target).query)
-        if "FROM customer_day WHERE" in query["q"][0]:
+        if "FROM daily WHERE" in query["q"][0]:
             parameters = json.loads(query["params"][0])
-            names = sorted(name for key, name in parameters.items() if key.startswith("c"))
+            names = sorted(name_of[tag] for key, tag in parameters.items() if key.startswith("c"))
             days = (parameters["end"] - parameters["start"]) // 86_400_000_000_000
             asked.append((names or ["all"], days))
 
     with store_behind_proxy(influxd) as (writing, proxy, open_storage):
         commit(writing, 1, "abcdefgh")
+        opened = open_storage()
+        assert isinstance(opened, InfluxStorage)
+        name_of = {opened._places().customer_tag(name): name for name in "abcdefgh"}
         proxy.decide = note
         yield writing, open_storage, asked
 

@@ -14,8 +14,10 @@ from api.app import build_app
 from lines import valid_lines
 from pipeline import Pipeline
 from request_log.line import Reason
-from rollups.counts import Position
-from storage.contract import Gap, LedgerRow, Sighting, Storage
+from storage.contract import Gap, LedgerRow, Position, Sighting, Storage
+from storage.lag import complete_through
+from storage.ledger import Report
+from stores import Store, commit_daily, write_report
 
 NOW = 1_795_000_000
 on_sqlite = pytest.mark.parametrize("store", ["sqlite"], indirect=True)
@@ -36,11 +38,14 @@ def get(open_storage: Callable[[], Storage], *urls: str) -> list[Any]:
     return asyncio.run(ask())
 
 
-def fill(pipeline: Pipeline, ledger: Sequence[LedgerRow], sightings: Sequence[Sighting]) -> None:
+def fill(pipeline: Pipeline, logs: Sequence[LedgerRow], sightings: Sequence[Sighting]) -> None:
+    """What a processor stores that commits once and then, where it has seen any of the logs, reports once."""
     storage = pipeline.open_storage()
-    storage.begin()
-    storage.commit({}, ledger)
-    storage.report(sightings)
+    commit_daily(storage, {}, 1, storage.acquire(), logs)
+    if sightings:
+        reported = max(sighting.time for sighting in sightings)
+        through = complete_through(logs, {sighting.log: sighting for sighting in sightings})
+        write_report(storage, Report(reported, 1, through), sightings)
     storage.close()
 
 
@@ -80,6 +85,7 @@ def test_a_log_is_told_in_full(pipeline: Pipeline) -> None:
     assert unix(log.pop("complete_through")) == unix(status["complete_through"]) == pytest.approx(now - 60, abs=1e-5)
     assert log == {
         "log": "a log",
+        "writer": "main",
         "path": "/logs/a.log",
         "first": {"generation": 0, "offset": 10},
         "position": {"generation": 2, "offset": 4_000},
@@ -151,6 +157,59 @@ def test_a_processor_that_was_never_seen_is_not_complete(pipeline: Pipeline) -> 
     (log,) = status["logs"]
     assert (log["seen"], log["bytes_behind"], log["seconds_behind"]) == (None, None, None)
     assert status["complete_through"] is stats["complete_through"] is None
+
+
+def test_a_log_in_which_nothing_happens_is_as_fresh_as_the_report(pipeline: Pipeline) -> None:
+    now = time.time()
+    rows = [row(Position(0, 100), log=log) for log in ("changing", "gone", "quiet", "waiting")]
+    storage = pipeline.open_storage()
+    commit_daily(storage, {}, 1, storage.acquire(), rows)
+    write_report(
+        storage,
+        Report(now, 1, now - 0.1),
+        [
+            Sighting("changing", now - 0.1, Position(0, 100), 100, 0),
+            # It is not followed any more.
+            Sighting("gone", now - 40, Position(0, 100), 100, 0),
+            # That it has not changed since is not stored again each time.
+            Sighting("quiet", now - 9, Position(0, 100), 100, 0),
+        ],
+    )
+    storage.close()
+    (status,) = get(pipeline.open_storage, "/status")
+    changing, gone, quiet, waiting = status["logs"]
+    assert changing["seen"]["age_seconds"] == quiet["seen"]["age_seconds"] < 9
+    assert gone["seen"]["age_seconds"] >= 40
+    assert waiting["seen"] is None
+    assert [unix(log["complete_through"]) for log in (status, changing, quiet, gone)] == pytest.approx(
+        [now - 0.1, now - 0.1, now - 0.1, now - 40], abs=1e-5
+    )
+
+
+def test_a_report_of_before_the_commit_says_nothing_of_it(pipeline: Pipeline) -> None:
+    storage = pipeline.open_storage()
+    token = storage.acquire()
+    for number, complete in ((1, NOW - 9), (2, NOW - 5)):
+        commit_daily(storage, {}, number, token, [row(Position(0, 50))], complete_through=complete)
+        if number == 1:
+            write_report(storage, Report(NOW - 8, 1, NOW - 8))
+    storage.close()
+    (stats,) = get(pipeline.open_storage, "/customers/stats")
+    assert unix(stats["complete_through"]) == NOW - 5
+
+
+def test_of_several_writers_the_least_counts(store: Store) -> None:
+    for writer, complete in (("main", NOW), ("web-1", NOW - 7)):
+        storage = store.open(writer)
+        commit_daily(storage, {}, 1, storage.acquire(), [row(Position(0, 100))], complete)
+        storage.close()
+    status, stats = get(store.open, "/status", "/customers/stats")
+    assert [(log["writer"], log["log"]) for log in status["logs"]] == [("main", "log"), ("web-1", "log")]
+    assert unix(status["complete_through"]) == unix(stats["complete_through"]) == NOW - 7
+    storage = store.open("web-2")
+    commit_daily(storage, {}, 1, storage.acquire(), [row(Position(0, 100))])
+    storage.close()
+    assert [found["complete_through"] for found in get(store.open, "/status", "/customers/stats")] == [None, None]
 
 
 def test_all_that_was_logged_before_complete_through_is_counted(pipeline: Pipeline) -> None:

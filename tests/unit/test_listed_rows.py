@@ -10,12 +10,12 @@ DAYS = range(10, 20)
 
 
 def row(characters: int) -> PackedCounts:
-    return PackedCounts("", "x" * characters, "")
+    return PackedCounts("", "x" * characters)
 
 
 def test_rows_of_fewer_days_do_not_replace_those_of_more() -> None:
     listed = ListedRows()
-    listed.keep(DAYS, 1, {"a": {10: row(1)._replace(applied="{}"), 19: row(2)}})
+    listed.keep(DAYS, 1, {"a": {10: row(1), 19: row(2)}})
     listed.keep(range(19, 20), 2, {"a": {19: row(3)}, "b": {19: row(4)}})
     assert listed.of("a", DAYS) == (1, {10: row(1), 19: row(2)})
     assert listed.of("a", range(11, 20)) == (1, {19: row(2)})

@@ -1,0 +1,96 @@
+"""A store that several writers have filled answers as one does that a single writer has filled with the same lines."""
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from asking import ago, line, responses, today
+from influxd import InfluxServer
+from lines import valid_lines
+from running_api import running
+from stores import Store, influxdb_store, sqlite_store
+
+CUSTOMERS = ["cust_1", "a/b", "\u5ba2"]
+WRITERS = ["main", "web-1", "web 2"]
+
+
+@pytest.fixture(params=["sqlite", "influxdb"])
+def new_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[str], Store]]:
+    """Makes a fresh store of either kind, by a name."""
+    with ExitStack() as stack:
+
+        def make(name: str) -> Store:
+            if request.param == "influxdb":
+                server: InfluxServer = request.getfixturevalue("influxd")
+                return stack.enter_context(influxdb_store(server))
+            folder = tmp_path / name
+            folder.mkdir()
+            return stack.enter_context(sqlite_store(folder))
+
+        yield make
+
+
+def urls() -> list[str]:
+    """Every question that can be asked about customers."""
+    days = f"from_date={ago(2)}&to_date={ago(1)}"
+    found = [f"/customers?sort={sort}&order=asc" for sort in ("total", "failed", "average", "median", "p99")]
+    found += [f"/customers?{days}&limit=2", "/customers/stats", f"/customers/stats?percentiles=10,50,99.9&{days}"]
+    found += ["/customers/status-codes", "/customers/latencies"]
+    for customer in CUSTOMERS:
+        for what in ("stats", "stats?percentiles=50,90", "status-codes", "latencies", "paths", f"paths?{days}&limit=3"):
+            found.append(f"/customers/{customer}/{what}")
+        found += [f"/customers/{customer}/series?interval={interval}" for interval in ("hour", "day")]
+        found.append(f"/customers/{customer}/series?interval=minute&from={ago(1)}&to={today()}")
+        for status in ("all", "failed", "successful"):
+            found.append(f"/customers/{customer}/requests?status={status}&limit=300")
+    return found
+
+
+def in_order(answer: dict[str, Any]) -> dict[str, Any]:
+    """An answer in which requests of one second, of which each log has an order of its own, are in one order."""
+    if "requests" in answer:
+        answer["requests"].sort(key=lambda request: (request["time"], *map(str, request.values())), reverse=True)
+    return answer
+
+
+def test_answers_are_those_of_one_writer_with_all_lines(new_store: Callable[[str], Store]) -> None:
+    lines = valid_lines(3_000, customers=CUSTOMERS).splitlines(keepends=True)
+    pick = random.Random(5)
+    of_writers: dict[str, list[bytes]] = {writer: [] for writer in WRITERS}
+    for one in lines:
+        # One of them has no requests of the last customer.
+        at = 2 if CUSTOMERS[2].encode() in one else 3
+        of_writers[pick.choice(WRITERS[:at])].append(one)
+    several, single = new_store("several"), new_store("single")
+    for writer, own in of_writers.items():
+        # Two of them call their log alike.
+        several.fill(b"".join(own), writer=writer, log="log" if writer != "main" else "other")
+    single.fill(b"".join(lines))
+    asked = urls()
+    for url, found, expected in zip(asked, responses(several, *asked), responses(single, *asked), strict=True):
+        assert found.status_code == expected.status_code == 200, url
+        assert in_order(found.json()) == in_order(expected.json()), url
+        assert any(isinstance(value, list) and value for value in found.json().values()), url
+
+
+def test_what_another_writer_commits_is_in_the_next_answer(new_store: Callable[[str], Store], tmp_path: Path) -> None:
+    store = new_store("store")
+    store.fill(line(today(), "cust_1"))
+    with running(tmp_path, store.environment) as api:
+        asked = ["/customers/cust_1/stats", "/customers/stats", "/customers/cust_1/series?interval=hour"]
+
+        def totals() -> list[int]:
+            stats, of_all, series = (api.get(url).json() for url in asked)
+            (point,) = series["points"]
+            return [stats["total_requests"], of_all["total_requests"], point["total_requests"]]
+
+        assert totals() == [1, 1, 1]
+        store.fill(line(today(), "cust_1") + line(today(), "cust_2"), writer="web-1")
+        assert totals() == [2, 3, 2]
+        store.fill(line(today(), "cust_1"), writer="web-2")
+        assert totals() == [3, 4, 3]
+        assert [log["writer"] for log in api.get("/status").json()["logs"]] == ["main", "web-1", "web-2"]
