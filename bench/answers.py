@@ -16,9 +16,9 @@ from bench.logs import write_at_random
 from bench.report import Results, Row, draw_bars, p50_p99, spread
 from bench.run import ASKED_CUSTOMERS, KEPT_DAYS, Run
 from request_log.line import SECONDS_A_DAY
-from rollups.counts import CountsKey, DayCounts, Position
-from storage.contract import LedgerRow, Storage
-from stores import commit_counts
+from rollups.counts import DailyKey, DayCounts
+from storage.contract import Storage
+from stores import commit_daily
 
 REQUESTS_A_ROW = 20
 CHANGED_CUSTOMERS = 100
@@ -81,9 +81,9 @@ def _lists(fresh: FreshStore, kind: str, run: Run, lines: int) -> list[Row]:
     }
     made: list[float] = []
     found: dict[str, tuple[list[float], list[float], list[float]]] = {name: ([], [], []) for name in questions}
-    storage, stored = fresh.store.open(), lines
-    storage.begin()
-    _change(storage, stored)
+    storage, commits = fresh.store.open(), int(time.time())
+    storage.acquire()
+    _change(storage, commits)
     for turn in range(run.sizes.rounds):
         run.show(f"asks {kind} for lists, {turn + 1} of {run.sizes.rounds}")
         with api(fresh) as client:
@@ -93,8 +93,8 @@ def _lists(fresh: FreshStore, kind: str, run: Run, lines: int) -> list[Row]:
                 first += [client.seconds(path) for path in paths]
                 again += [seconds for path in paths for seconds in _repeated(client, path, run.sizes.repetitions)]
                 for path in paths:
-                    stored += 1
-                    _change(storage, stored)
+                    commits += 1
+                    _change(storage, commits)
                     moved.append(client.seconds(path))
     storage.close()
     settings = f"{REQUESTS_A_ROW} requests a customer and day, written by the storage contract as counts alone"
@@ -112,16 +112,12 @@ def _lists(fresh: FreshStore, kind: str, run: Run, lines: int) -> list[Row]:
     ]
 
 
-def _change(storage: Storage, stored: int) -> None:
+def _change(storage: Storage, number: int) -> None:
     """A commit with other counts of some customers, today."""
-    counts = DayCounts(Counter({200: stored}), Counter({50: stored}))
+    counts = DayCounts(Counter({200: number}), Counter({50: number}))
     today = int(time.time()) // SECONDS_A_DAY
     customers = [*(f"cust_{number}" for number in range(CHANGED_CUSTOMERS)), None]
-    commit_counts(storage, {(customer, today): counts for customer in customers}, [_ledger(stored)])
-
-
-def _ledger(stored: int) -> LedgerRow:
-    return LedgerRow("log", "/logs/log", Position(0, 0), Position(0, stored), "fingerprint", stored, stored)
+    commit_daily(storage, {DailyKey(customer, today): counts for customer in customers}, number)
 
 
 def _first_and_repeated(first: list[float], again: list[float]) -> str:
@@ -143,11 +139,11 @@ def _fill_rows(fresh: FreshStore, customers: int) -> int:
     latencies = [round(pick.lognormvariate(LATENCY_MEDIAN_LOG, LATENCY_SIGMA)) for _ in range(100_000)]
     today = int(time.time()) // SECONDS_A_DAY
     storage = fresh.store.open()
-    storage.begin()
+    storage.acquire()
     lines = customers * KEPT_DAYS * REQUESTS_A_ROW
     for day in range(today - KEPT_DAYS + 1, today + 1):
-        rows: dict[CountsKey, DayCounts] = {
-            (f"cust_{number}", day): DayCounts(
+        rows: dict[DailyKey, DayCounts] = {
+            DailyKey(f"cust_{number}", day): DayCounts(
                 Counter(pick.choices(STATUSES, [90, 5, 4, 1], k=REQUESTS_A_ROW)),
                 Counter(pick.choices(latencies, k=REQUESTS_A_ROW)),
             )
@@ -156,7 +152,7 @@ def _fill_rows(fresh: FreshStore, customers: int) -> int:
         together = DayCounts()
         for row in rows.values():
             together.add(row)
-        commit_counts(storage, {**rows, (None, day): together}, [_ledger(lines)])
+        commit_daily(storage, {**rows, DailyKey(None, day): together}, day)
     storage.close()
     return lines
 

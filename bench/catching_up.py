@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.fresh_stores import FreshStore, fresh_store
 from bench.processes import Service
 from bench.run import Run
-from rollups.counts import Position
+from storage.contract import Position
 
 LOOK_SECONDS = 0.05
 LINES_A_SECOND_AT_LEAST = 2_000
@@ -63,7 +63,7 @@ async def _until_stored(
     deadline = time.monotonic() + 60 + lines / LINES_A_SECOND_AT_LEAST
     while True:
         service.must_run()
-        ledger = await storage.ledger()
+        ledger = [row for _, row in await storage.logs()]
         now = time.time()
         if ledger and ledger[0].position == end:
             break

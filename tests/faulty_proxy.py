@@ -8,7 +8,7 @@ import math
 import socket
 import struct
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 
 HOST = "127.0.0.1"
 STREAM_LIMIT = 64 << 20
+# Of an answer that is passed on.
+PART_BYTES = 1 << 20
 
 Result = TypeVar("Result")
 
@@ -160,16 +162,17 @@ class FaultyProxy:
             held.add_done_callback(self._held.discard)
             await held
             return False
-        answer = await self._pass_on(request)
-        if decision is not None:
-            if decision is Fault.CUT_ANSWER:
-                writer.write(answer[: len(answer) // 2])
+        if decision is None:
+            async for part in self._pass_on(request):
+                writer.write(part)
                 await writer.drain()
-            _reset(writer)
-            return False
-        writer.write(answer)
-        await writer.drain()
-        return True
+            return True
+        answer = b"".join([part async for part in self._pass_on(request)])
+        if decision is Fault.CUT_ANSWER:
+            writer.write(answer[: len(answer) // 2])
+            await writer.drain()
+        _reset(writer)
+        return False
 
     async def _hold(self, request: Request, reader: asyncio.StreamReader) -> None:
         with suppress(ConnectionError):
@@ -178,18 +181,21 @@ class FaultyProxy:
         with suppress(asyncio.TimeoutError):
             late = self._late()
             await asyncio.wait_for(self._released.wait(), None if math.isinf(late) else late)
-        await self._pass_on(request)
+        async for _ in self._pass_on(request):
+            pass
 
-    async def _pass_on(self, request: Request) -> bytes:
-        """The server's answer, which allows the client to keep its connection."""
+    async def _pass_on(self, request: Request) -> AsyncIterator[bytes]:
+        """The server's answer as it comes, which allows the client to keep its connection."""
         reader, writer = await self._connect()
         try:
             # It closes after the answer, so that the answer's end need not be looked for.
             writer.write(request.head.replace(b"\r\n", b"\r\nConnection: close\r\n", 1) + request.body)
-            answer = await reader.read()
+            head = await reader.readuntil(b"\r\n\r\n")
+            yield head.replace(b"Connection: close\r\n", b"", 1)
+            while part := await reader.read(PART_BYTES):
+                yield part
         finally:
             writer.close()
-        return answer.replace(b"Connection: close\r\n", b"", 1)
 
     async def _pass_half_on(self, request: Request) -> None:
         _, writer = await self._connect()

@@ -26,8 +26,8 @@ def days_of(log: bytes) -> dict[tuple[str | None, str], Figures]:
     return {key: figures(of_day) for key, of_day in requests.items()}
 
 
-def breakdowns_of(log: bytes) -> dict[tuple[str, str, str | int], Figures]:
-    """(customer, date, hour or path) -> figures, as `days_of`; give it paths that are their own template, few a day."""
+def roll_ups_of(log: bytes) -> dict[tuple[str, str, str | int], Figures]:
+    """(customer, date, hour or endpoint) -> figures; give it paths that are their own templates, few a day."""
     requests: dict[tuple[str, str, str | int], list[tuple[int, str]]] = defaultdict(list)
     for line in log.decode(errors="surrogateescape").split("\n"):
         fields = line.removesuffix("\r").split(" ")

@@ -11,17 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import oracle
-from rollups.counts import Breakdown, Kind
+from rollups.counts import Kind, RollupRow
 from rollups.figures import figures, statistics
-from rollups.groups import tallies_of_hours, tallies_of_paths
+from rollups.groups import group_of, tallies_of_endpoints, tallies_of_hours
 from rollups.histogram import Tally
-from storage.contract import LedgerRow, Storage
+from storage.contract import MAIN, LedgerRow, Storage
+from storage.ledger import decode_ledger, decode_roll_up_ledger, is_rolled_up
 from until import WAIT_SECONDS, wait_until
 
 SOURCES = Path(__file__).parents[1] / "src"
-TALLIES: dict[Kind, Callable[[list[Breakdown], str], Mapping[Any, Tally]]] = {
-    "hours": tallies_of_hours,
-    "paths": tallies_of_paths,
+TALLIES: dict[tuple[Kind, ...], Callable[[list[RollupRow], str], Mapping[Any, Tally]]] = {
+    ("parts", "hours"): tallies_of_hours,
+    ("endpoints",): tallies_of_endpoints,
 }
 FIRST_DAY, LAST_DAY = 0, 100_000
 
@@ -83,6 +84,11 @@ class Pipeline:
         self._process = None
         return status
 
+    def status(self) -> int | None:
+        """The processor's exit status; None while it runs."""
+        assert self._process is not None
+        return self._process.poll()
+
     def peak_memory(self) -> int:
         """The most memory that the processor has had, in bytes."""
         assert self._process is not None
@@ -117,6 +123,7 @@ class Pipeline:
         """Wait until the ledger is at the log's end, or at the offset."""
         end = (generation, self.log.stat().st_size if offset is None else offset)
         self.until(lambda: [row.position for row in self.ledger()] == [end], f"the ledger is at {end}")
+        self.until(self.is_committed, "the commit has ended")
 
     def said(self) -> str:
         """What the processor has printed."""
@@ -128,30 +135,58 @@ class Pipeline:
         async def ask() -> list[LedgerRow]:
             storage = self.open_storage()
             try:
-                return await storage.ledger()
+                return [row for _, row in await storage.logs()]
             finally:
                 await storage.aclose()
                 storage.close()
 
         return asyncio.run(ask())
 
-    def until_broken_down(self) -> None:
-        """Wait until the breakdowns have all that the ledger has."""
-        self.until(lambda: all(row.pending is None for row in self.ledger()), "all is broken down")
+    def is_committed(self) -> bool:
+        """Whether no commit is under way: its rows of logs are written before its ledger is."""
 
-    def broken_down(self) -> dict[tuple[str, str, str | int], oracle.Figures]:
-        """Every figure of the breakdowns in the store, in the oracle's form."""
+        async def ask() -> bool:
+            storage = self.open_storage()
+            try:
+                intents = await storage.intents({MAIN: None})
+                (state,) = await storage.states()
+                return max(intent.number for intent in intents) <= decode_ledger(state.counts).number
+            finally:
+                await storage.aclose()
+                storage.close()
+
+        return asyncio.run(ask())
+
+    def until_rolled_up(self) -> None:
+        """Wait until the roll-ups have all that the ledger has."""
+        self.until(self.is_rolled_up, "all is rolled up")
+
+    def is_rolled_up(self) -> bool:
+        """Whether the roll-ups have all that the ledger has."""
+
+        async def ask() -> bool:
+            storage = self.open_storage()
+            try:
+                (state,) = await storage.states()
+                return is_rolled_up(decode_ledger(state.counts), decode_roll_up_ledger(state.rollups))
+            finally:
+                await storage.aclose()
+                storage.close()
+
+        return asyncio.run(ask())
+
+    def rolled_up(self) -> dict[tuple[str, str, str | int], oracle.Figures]:
+        """Every figure by hour and endpoint in the store, in the oracle's form."""
 
         async def ask() -> dict[tuple[str, str, str | int], oracle.Figures]:
             storage = self.open_storage()
-            kinds: tuple[Kind, ...] = ("hours", "paths")
             try:
                 return {
                     (name, (date(1970, 1, 1) + timedelta(days=day)).isoformat(), part): figures(tally)
                     for name in await storage.customer_names()
-                    for kind in kinds
-                    for day, rows in (await storage.breakdowns(name, kind, FIRST_DAY, LAST_DAY)).items()
-                    for part, tally in TALLIES[kind](rows, name).items()
+                    for kinds, tallies in TALLIES.items()
+                    for day, rows in (await storage.rollups(group_of(name), kinds, FIRST_DAY, LAST_DAY)).items()
+                    for part, tally in tallies(rows, name).items()
                 }
             finally:
                 await storage.aclose()

@@ -6,7 +6,6 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from itertools import count
 from pathlib import Path
@@ -15,16 +14,20 @@ from typing import Any
 import pytest
 
 import oracle
+from chunks import chunk_of
 from lines import valid_lines
-from log_processor.chunk import Chunk, parse_chunk
+from log_processor.chunk import parse_chunk
+from log_processor.counting.counts import Counts
+from log_processor.counting.logs import read_logs
+from log_processor.counting.roll_ups import RollUps
 from log_processor.dead_letters import DeadLetters
 from log_processor.log_handler import LogHandler
 from log_processor.reporting import Reporter
 from pipeline import Pipeline
 from request_log.line import Reason
 from request_log.simple import parse
-from rollups.counts import CountsKey, PackedCounts, Position
-from storage.contract import LedgerRow
+from storage.contract import LedgerRow, LogKey, Position, Rows
+from storage.ledger import decode_log
 from storage.sqlite import SqliteStorage
 
 on_sqlite = pytest.mark.parametrize("store", ["sqlite"], indirect=True)
@@ -139,23 +142,26 @@ def test_they_are_on_the_disk_before_the_ledger_moves_on(tmp_path: Path, monkeyp
     committed = []
 
     class Watched(SqliteStorage):
-        def commit(self, counts: Mapping[CountsKey, PackedCounts], ledger: Sequence[LedgerRow]) -> None:
-            committed.extend(row.rejected.total() for row in ledger)
-            assert on_disk.count(b"\n") == committed[-1]
-            super().commit(counts, ledger)
+        def write(self, *groups: Rows) -> None:
+            for key, row in ((key, row) for group in groups for key, row in group.items() if isinstance(key, LogKey)):
+                committed.append(decode_log(key.log, row).rejected.total())
+                assert on_disk.count(b"\n") == committed[-1]
+            super().write(*groups)
 
     storage = Watched(tmp_path / "requests.sqlite")
     storage.set_up()
-    letters = DeadLetters(path, 1_000_000, storage.begin())
+    token = storage.acquire()
+    logs = read_logs(storage)
+    counts = Counts(storage, logs, token, "")
+    roll_ups = RollUps(storage, logs, counts.ledger, token)
+    logs.begin(LedgerRow("log", "/logs/log", Position(0, 0), Position(0, 0), "fingerprint"))
+    letters = DeadLetters(path, 1_000_000, [], storage.check_lease)
     reporter = Reporter(storage, list, tmp_path / "heartbeat")
     commit_each_epoch = threading.Event()
     commit_each_epoch.set()
-    handler = LogHandler(storage, [], letters, reporter, lambda: 0, commit_each_epoch)
-    offset = 0
-    for _ in range(3):
-        start, offset = offset, offset + 8
-        chunk = Chunk("log", "/log", Position(0, start), Position(0, offset), b"bad\nbad\n", "", behind=False)
-        handler.handle(parse_chunk(chunk, parse, 0, storage.prepare))
+    handler = LogHandler(storage, logs, counts, roll_ups, letters, reporter, lambda: 0, commit_each_epoch)
+    for start in (0, 8, 16):
+        handler.handle(parse_chunk(chunk_of(b"bad\nbad\n", start), parse, 0, logs.file, storage.prepare))
         handler.end_epoch()
     handler.close()
     storage.close()

@@ -12,7 +12,9 @@ import oracle
 from influxd import InfluxServer
 from lines import valid_lines
 from pipeline import Pipeline
-from rollups.counts import CountsKey, Position
+from rollups.counts import DailyKey
+from rollups.rows import encode_daily
+from storage.contract import Key, LogKey, Position, StateKey
 from storage.influxdb import InfluxStorage
 
 on_sqlite = pytest.mark.parametrize("store", ["sqlite"], indirect=True)
@@ -25,38 +27,48 @@ def store_files(pipeline: Pipeline) -> list[Path]:
     return sorted(pipeline.output.parent.glob("requests.sqlite*"))
 
 
-def delete(pipeline: Pipeline, server: InfluxServer, **what: str) -> None:
-    """Delete data of the store's bucket: all, unless `what` says less."""
+def delete(server: InfluxServer, bucket: str, **what: str) -> None:
+    """Delete data of a bucket: all, unless `what` says less."""
     everything = {"start": "1970-01-01T00:00:00Z", "stop": "2261-01-01T00:00:00Z"}
     with server.client() as client:
-        where = {"org": server.org, "bucket": bucket(pipeline)}
+        where = {"org": server.org, "bucket": bucket}
         client.post("/api/v2/delete", params=where, json={**everything, **what}).raise_for_status()
 
 
+def delete_all(pipeline: Pipeline, server: InfluxServer) -> None:
+    """Delete all data of the store's buckets."""
+    for bucket in buckets(pipeline):
+        delete(server, bucket)
+
+
 def take_the_last_ledger_away(pipeline: Pipeline, server: InfluxServer) -> None:
-    """Delete the row of the ledger that the last run wrote; each run writes at a later time."""
+    """Delete the ledger of the counts that the last run wrote, and how far it says the logs are; each run writes at a
+    later time."""
+    _, counts = buckets(pipeline)
     with server.client() as client:
-        query = "SELECT row FROM ledger ORDER BY time DESC LIMIT 1"
-        question = {"db": bucket(pipeline), "epoch": "ns", "q": query}
+        query = "SELECT row FROM state WHERE state = 'counts' ORDER BY time DESC LIMIT 1"
+        question = {"db": counts, "epoch": "ns", "q": query}
         answer = client.get("/query", params=question).raise_for_status().json()
     seconds, rest = divmod(answer["results"][0]["series"][0]["values"][0][0], 10**9)
     start = f"{datetime.fromtimestamp(seconds, timezone.utc):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
-    delete(pipeline, server, predicate='_measurement="ledger"', start=start)
+    for predicate in ('_measurement="state" AND state="counts"', '_measurement="logs"'):
+        delete(server, counts, predicate=predicate, start=start)
 
 
-def bucket(pipeline: Pipeline) -> str:
+def buckets(pipeline: Pipeline) -> tuple[str, str]:
+    """That of the requests, and that of the rows."""
     storage = pipeline.open_storage()
     assert isinstance(storage, InfluxStorage)
-    return storage._bucket
+    return storage._bucket, storage._counts
 
 
 def empty(pipeline: Pipeline, request: pytest.FixtureRequest) -> None:
     if store_files(pipeline):
         for file in store_files(pipeline):
             file.unlink()
-        pipeline.open_storage().set_up()
     else:
-        delete(pipeline, request.getfixturevalue("influxd"))
+        delete_all(pipeline, request.getfixturevalue("influxd"))
+    pipeline.open_storage().set_up()
 
 
 def run_until_stored(pipeline: Pipeline, generation: int = 0, end: signal.Signals = signal.SIGTERM) -> None:
@@ -140,7 +152,7 @@ def test_a_ledger_that_is_older_than_the_counts_doubles_nothing(pipeline: Pipeli
 
 
 @on_influxdb
-def test_what_an_older_ledger_misses_is_a_gap(pipeline: Pipeline, influxd: InfluxServer) -> None:
+def test_what_an_older_ledger_misses_is_read_back_from_the_store(pipeline: Pipeline, influxd: InfluxServer) -> None:
     pipeline.append(A)
     run_until_stored(pipeline)
     pipeline.append(B)
@@ -149,10 +161,30 @@ def test_what_an_older_ledger_misses_is_a_gap(pipeline: Pipeline, influxd: Influ
     pipeline.log.unlink()
     pipeline.append(C)
     run_until_stored(pipeline, generation=1)
-    # B was counted before its ledger was lost; it is not taken back.
     assert pipeline.stored() == oracle.days_of(A + B + C)
     (row,) = pipeline.ledger()
-    assert [gap.position for gap in row.gaps] == [Position(0, len(A))]
+    assert (row.read, row.stored) == (300, 300)
+    # Whether the log went on after B nobody can tell.
+    assert [gap.position for gap in row.gaps] == [Position(0, len(A + B))]
+
+
+@on_influxdb
+def test_all_commits_that_an_older_ledger_misses_are_done_again(pipeline: Pipeline, influxd: InfluxServer) -> None:
+    pipeline.append(A)
+    run_until_stored(pipeline)
+    pipeline.start()
+    for part in (B, C):
+        pipeline.append(part)
+        pipeline.until_stored()
+        pipeline.until_rolled_up()
+    pipeline.end()
+    take_the_last_ledger_away(pipeline, influxd)
+    pipeline.append(A)
+    run_until_stored(pipeline)
+    assert pipeline.stored() == oracle.days_of(A + B + C + A)
+    assert pipeline.rolled_up() == oracle.roll_ups_of(A + B + C + A)
+    (row,) = pipeline.ledger()
+    assert (row.read, row.stored, row.gaps) == (400, 400, ())
 
 
 @on_sqlite
@@ -184,11 +216,12 @@ def test_a_bucket_that_is_emptied_ends_the_processor(pipeline: Pipeline, influxd
     pipeline.append(A)
     pipeline.start()
     pipeline.until_stored()
-    delete(pipeline, influxd)
+    delete_all(pipeline, influxd)
     pipeline.append(B)
     assert pipeline.wait() == 1
     assert "This store was emptied or put back while it was written: start again." in pipeline.said()
     assert "Traceback" not in pipeline.said()
+    pipeline.open_storage().set_up()
     start_again(pipeline)
     assert pipeline.stored() == oracle.days_of(A + B)
     (row,) = pipeline.ledger()
@@ -201,17 +234,21 @@ def test_what_was_written_before_it_was_noticed_does_not_count(pipeline: Pipelin
     run_until_stored(pipeline)
     storage = pipeline.open_storage()
     assert isinstance(storage, InfluxStorage)
-    ledger = storage.begin()
-    keys: list[CountsKey] = [
-        (customer, (date.fromisoformat(day) - date(1970, 1, 1)).days) for customer, day in oracle.days_of(A + B)
+    storage.acquire()
+    keys = [
+        DailyKey(customer, (date.fromisoformat(day) - date(1970, 1, 1)).days) for customer, day in oracle.days_of(A + B)
     ]
-    counts = storage.read_counts(keys)
-    delete(pipeline, influxd)
+    counts, ledger, (logs, _, _) = storage.read_daily(keys), storage.read_state("counts"), storage.read_logs()
+    delete_all(pipeline, influxd)
     # A part of the counts, and a ledger that says that it is all.
-    storage.commit({key: counts[key] for key in keys if key[0] in (None, keys[0][0])}, ledger)
+    some: dict[Key, str] = {
+        key: encode_daily(row) for key, row in counts.items() if key.customer in (None, keys[0].customer)
+    }
+    storage.write(some, {LogKey(log): row for log, row in logs.items()}, {StateKey("counts"): ledger})
     assert [row.position for row in pipeline.ledger()] == [(0, len(A + B))]
     # It dies without a word.
-    storage._closed.set()
+    storage._lease._released.set()
+    pipeline.open_storage().set_up()
     start_again(pipeline)
     assert pipeline.stored() == oracle.days_of(A + B)
 

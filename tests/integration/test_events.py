@@ -6,13 +6,16 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
 from asking import line, today
+from faulty_proxy import Request, faulty_proxy
+from influxd import InfluxServer
 from pipeline import Pipeline
 from running_api import running
-from stores import Store
+from stores import Store, influxdb_store
 from until import wait_until
 
 
@@ -76,6 +79,39 @@ def test_the_store_is_asked_once_for_all_who_listen(tmp_path: Path, sqlite: Stor
             assert list(pool.map(listen, range(30))) == [["progress", "progress"]] * 30
         # Two a second, for as long as a heartbeat takes.
         assert questions() - before < 30
+
+
+def test_logs_are_not_looked_at_while_nothing_happens_in_them(tmp_path: Path, influxd: InfluxServer) -> None:
+    asked: list[str] = []
+
+    def note(request: Request) -> None:
+        asked.append(parse_qs(urlsplit(request.target).query).get("q", [""])[0])
+
+    with influxdb_store(influxd) as store, faulty_proxy(influxd.url) as proxy:
+        pipeline = Pipeline(tmp_path, store.environment, store.open)
+        try:
+            pipeline.append(line(today(), "cust_1"))
+            pipeline.start()
+            pipeline.until_stored()
+            pipeline.until_rolled_up()
+            with (
+                running(tmp_path, {**store.environment, "INFLUXDB_URL": proxy.url}) as api,
+                api.client.stream("GET", "/events") as response,
+            ):
+                told = events(response)
+                # Until it has reported what it has committed.
+                next(data for _, data in told if data["age_seconds"] is not None and data["age_seconds"] <= 1)
+                next(told)
+                proxy.decide = note
+                at_rest = [next(told)[1] for _ in range(4)]
+                assert len({data["complete_through"] for data in at_rest}) == 4
+                assert {data["bytes_behind"] for data in at_rest} == {0}
+                assert asked
+                assert all("FROM state " in question for question in asked)
+                pipeline.append(b"half a line")
+                assert next(data["bytes_behind"] for _, data in told if data["bytes_behind"]) == 11
+        finally:
+            pipeline.close()
 
 
 def test_head_does_not_wait_for_an_end(tmp_path: Path, sqlite: Store) -> None:

@@ -103,7 +103,7 @@ def test_what_nginx_logs_is_counted_by_customer(pipeline: Pipeline, tmp_path: Pa
     assert lines == len(CUSTOMERS) * len(PATHS) + 3
     pipeline.start(LOG_FILE_PATH=str(log), **OF_NGINX[name])
     pipeline.until(lambda: [row.read for row in pipeline.ledger()] == [lines], "all lines are read")
-    pipeline.until_broken_down()
+    pipeline.until_rolled_up()
     (row,) = pipeline.ledger()
     assert (row.stored, row.rejected) == (lines, {})
     found: Counter[str | None] = Counter()
@@ -114,7 +114,7 @@ def test_what_nginx_logs_is_counted_by_customer(pipeline: Pipeline, tmp_path: Pa
     # The first request, the one that was none, and the one of nobody.
     assert found == {None: lines, "-": 3, **dict.fromkeys(CUSTOMERS, len(PATHS))}
     assert failed == {None: 1 + 2 * len(CUSTOMERS), "-": 1, **dict.fromkeys(CUSTOMERS, 2)}
-    paths = Counter(part for (customer, _, part) in pipeline.broken_down() if customer == "acme" and part != 0)
+    paths = Counter(part for (customer, _, part) in pipeline.rolled_up() if customer == "acme" and part != 0)
     assert {"/orders/{id}", "/broken", '/a"b', "/ünïcödé"} <= paths.keys()
 
 

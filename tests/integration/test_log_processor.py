@@ -11,7 +11,7 @@ import pytest
 
 import oracle
 from lines import valid_lines
-from log_processor.log_handler import LONGEST_WAIT_SECONDS
+from log_processor.counting.pace import LONGEST_WAIT_SECONDS
 from pipeline import Pipeline
 from request_log.line import Reason
 

@@ -13,14 +13,15 @@ from datetime import date
 from pathlib import Path
 
 import oracle
+from chunks import chunk_of
 from influxd import InfluxServer
 from lines import CUSTOMERS, valid_lines
-from log_processor.chunk import Chunk, parse_chunk
+from log_processor.chunk import parse_chunk
+from log_processor.counting.start import start
 from log_processor.dead_letters import DeadLetters
 from log_processor.log_handler import LogHandler
 from log_processor.reporting import Reporter
 from request_log.simple import parse
-from rollups.counts import Position
 from rollups.figures import statistics
 from storage.contract import Storage
 from storage.influxdb import InfluxStorage
@@ -44,19 +45,21 @@ class TestCustomerStatsIntegration(unittest.TestCase):
 
     def test_log_handler_and_storage(self) -> None:
         lines = valid_lines(1_000, days=5)
-        chunk = Chunk("log", "/logs/log", Position(0, 0), Position(0, len(lines)), lines, "fingerprint", behind=False)
-        self.assertEqual(self.storage.begin(), [])
+        counting = start(self.storage, self.storage.acquire(), "simple")
+        self.assertEqual(counting.logs.committed, {})
         handler = LogHandler(
             self.storage,
-            [],
-            DeadLetters(self.folder / "dead_letters.jsonl", 1_000_000, []),
+            *counting,
+            DeadLetters(self.folder / "dead_letters.jsonl", 1_000_000, [], self.storage.check_lease),
             Reporter(self.storage, list, self.folder / "heartbeat"),
             lambda: 0,
             threading.Event(),
         )
         self.addCleanup(handler.close)
-        handler.handle(parse_chunk(chunk, parse, 0, self.storage.prepare))
-        handler.end_epoch()
+        # The beginning of a file is committed before its lines come.
+        for part in (b"", lines):
+            handler.handle(parse_chunk(chunk_of(part), parse, 0, counting.logs.file, self.storage.prepare))
+            handler.end_epoch()
 
         truth = oracle.days_of(lines)
         for customer, days in asyncio.run(self.daily()).items():

@@ -4,7 +4,7 @@ import copy
 import re
 import signal
 import socket
-import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -12,7 +12,9 @@ import pytest
 import oracle
 from lines import valid_lines
 from pipeline import Pipeline
-from storage.contract import StorageHeld
+from request_log.line import SECONDS_A_DAY
+from rollups.counts import DailyKey
+from storage.contract import StateKey, StorageHeld
 from storage.influxdb import InfluxStorage
 
 on_influxdb = pytest.mark.parametrize("store", ["influxdb"], indirect=True)
@@ -69,10 +71,10 @@ def test_one_of_another_host_is_taken_over_when_it_is_silent(pipeline: Pipeline,
     # Whether a process of another host is dead cannot be seen, only that it says nothing any more.
     dead = pipeline.open_storage()
     assert isinstance(dead, InfluxStorage)
-    dead._holder = "another-host 1 1"
-    dead.begin()
+    dead._lease._holder = "another-host 1 1"
+    dead.acquire()
     # It dies without a word.
-    dead._closed.set()
+    dead._lease._released.set()
     lines = valid_lines(50)
     second.append(lines)
     second.start()
@@ -85,10 +87,10 @@ def test_one_that_has_much_to_do_is_not_taken_over(pipeline: Pipeline) -> None:
     # It does not report for a while.
     busy, next_one = pipeline.open_storage(), pipeline.open_storage()
     assert isinstance(busy, InfluxStorage)
-    busy._holder = "another-host 1 1"
-    busy.begin()
+    busy._lease._holder = "another-host 1 1"
+    busy.acquire()
     with pytest.raises(StorageHeld, match="is written by process 1 on another-host"):
-        next_one.begin()
+        next_one.acquire()
 
 
 @on_influxdb
@@ -96,19 +98,35 @@ def test_one_that_is_taken_over_while_it_cannot_write_does_not_take_the_store_ba
     stalled, next_one = pipeline.open_storage(), pipeline.open_storage()
     assert isinstance(stalled, InfluxStorage)
     assert isinstance(next_one, InfluxStorage)
-    stalled.begin()
-    next_one._holder = "another-host 1 1"
-    next_one._claim_slot(next_one._latest_claim()[0])
+    stalled.acquire()
+    next_one._lease._holder = "another-host 1 1"
+    next_one._lease.begin()
     # As after a write that failed.
-    stalled._slot = None
+    stalled._lease.slot = None
     with pytest.raises(StorageHeld, match="process 1 on another-host has taken over"):
-        stalled.commit({}, [])
+        stalled.write({StateKey("report"): ""})
     stalled.close()
     # It is not released: its holder still says that it is alive.
-    next_one._beating = threading.Thread(target=next_one._beat)
-    next_one._beating.start()
     with pytest.raises(StorageHeld):
-        pipeline.open_storage().begin()
+        pipeline.open_storage().acquire()
+
+
+@on_influxdb
+def test_one_that_starts_and_is_overtaken_removes_no_row_of_the_other(pipeline: Pipeline) -> None:
+    stopped, next_one, reader = (pipeline.open_storage() for _ in range(3))
+    assert isinstance(stopped, InfluxStorage)
+    wait = stopped._lease.wait
+    of_today = DailyKey(None, int(time.time()) // SECONDS_A_DAY)
+
+    def wait_and_be_overtaken() -> None:
+        wait()
+        next_one.acquire()
+        next_one.write({of_today: "1"}, {StateKey("counts"): "[1, null, null]"})
+
+    stopped._lease.wait = wait_and_be_overtaken  # type: ignore[method-assign]
+    stopped.acquire()
+    assert reader.read_state("counts") == "[1, null, null]"
+    assert reader.read_daily([of_today])[of_today].commit == 1
 
 
 @on_influxdb

@@ -13,7 +13,7 @@ import oracle
 from faulty_proxy import Decision, Fault, FaultyProxy, Request, faulty_proxy
 from influxd import InfluxServer
 from lines import valid_lines
-from log_processor.log_handler import LONGEST_PAUSE_BEHIND_SECONDS
+from log_processor.counting.pace import LONGEST_PAUSE_BEHIND_SECONDS
 from pipeline import Pipeline
 from request_log.line import Reason
 from stores import influxdb_store
@@ -21,8 +21,20 @@ from stores import influxdb_store
 # SIGTERM is obeyed within five seconds.
 END_SECONDS = 6.0
 MEGABYTE = 1 << 20
-# What the body of a write begins with.
-REQUESTS, COUNTS, LEDGER = (b"api_requests",), (b"all_day", b"customer_day"), (b"ledger",)
+# What the bodies of writes begin with.
+REQUESTS = (b"api_requests",)
+COUNTS = (b"logs", b"files", b"daily", b"daily_all")
+WRITES: dict[str, tuple[bytes, ...]] = {
+    "requests": REQUESTS,
+    "intent": (b"intents",),
+    "counts": COUNTS,
+    "ledger": (b"state,state=counts",),
+    "intent of roll-ups": (b"state,state=rollups_intent",),
+    "roll-ups": (b"rollups",),
+    "positions of roll-ups": (b"rolled_up",),
+    "ledger of roll-ups": (b"state,state=rollups,",),
+}
+every_write = pytest.mark.parametrize("rows", WRITES.values(), ids=WRITES)
 
 
 @dataclass
@@ -43,18 +55,19 @@ def proxied(influxd: InfluxServer, tmp_path: Path) -> Iterator[Proxied]:
         pipeline.close()
 
 
-class HoldOne:
-    """Holds the first write of such rows."""
+class FailOnce:
+    """Does this to the first write of such rows."""
 
-    def __init__(self, rows: tuple[bytes, ...]) -> None:
+    def __init__(self, rows: tuple[bytes, ...], fault: Fault) -> None:
         self._rows = rows
-        self._held = False
+        self._fault = fault
+        self.is_done = False
 
     def __call__(self, request: Request) -> Decision:
-        if self._held or not (request.is_write and request.body.startswith(self._rows)):
+        if self.is_done or not (request.is_write and request.body.startswith(self._rows)):
             return None
-        self._held = True
-        return Fault.HOLD
+        self.is_done = True
+        return self._fault
 
 
 def follow(pipeline: Pipeline, **environment: str) -> None:
@@ -73,6 +86,16 @@ def ended_with_a_sentence(pipeline: Pipeline) -> str:
     (sentence,) = [line for line in said.splitlines() if "level=error" in line]
     assert "event=store_refused" in sentence
     return sentence
+
+
+def until_all_is_stored(pipeline: Pipeline) -> None:
+    pipeline.until_stored()
+    pipeline.until_rolled_up()
+
+
+def assert_equal_to_the_log(pipeline: Pipeline, lines: bytes) -> None:
+    assert pipeline.stored() == oracle.days_of(lines)
+    assert pipeline.rolled_up() == oracle.roll_ups_of(lines)
 
 
 def dead_letters(pipeline: Pipeline) -> list[tuple[int, str]]:
@@ -226,7 +249,7 @@ def test_sigterm_is_obeyed_while_the_store_is_away_from_the_start(proxied: Proxi
     assert pipeline.end(signal.SIGTERM, seconds=END_SECONDS) == 0
 
 
-@pytest.mark.parametrize("rows", [REQUESTS, COUNTS, LEDGER], ids=["requests", "counts", "ledger"])
+@every_write
 def test_sigterm_is_obeyed_while_the_store_holds_a_write(proxied: Proxied, rows: tuple[bytes, ...]) -> None:
     pipeline, proxy = proxied.pipeline, proxied.proxy
     lines = valid_lines(1_000)
@@ -237,64 +260,78 @@ def test_sigterm_is_obeyed_while_the_store_holds_a_write(proxied: Proxied, rows:
     assert pipeline.end(signal.SIGTERM, seconds=END_SECONDS) == 0
     proxy.decide = lambda request: None
     pipeline.start()
-    pipeline.until_stored()
+    until_all_is_stored(pipeline)
     proxy.release()
-    assert pipeline.stored() == oracle.days_of(lines)
+    assert_equal_to_the_log(pipeline, lines)
 
 
-@pytest.mark.parametrize("rows", [COUNTS, LEDGER], ids=["counts", "ledger"])
-def test_a_commit_that_lands_late_changes_nothing(proxied: Proxied, rows: tuple[bytes, ...]) -> None:
+@every_write
+@pytest.mark.parametrize("fault", [Fault.RESET_REQUEST, Fault.LOSE_ANSWER])
+def test_a_write_that_fails_is_tried_again_and_counts_once(
+    proxied: Proxied, rows: tuple[bytes, ...], fault: Fault
+) -> None:
+    pipeline, proxy = proxied.pipeline, proxied.proxy
+    parts = [valid_lines(300, seed=seed) for seed in range(2)]
+    follow(pipeline)
+    for part in parts:
+        proxy.decide = failing = FailOnce(rows, fault)
+        pipeline.append(part)
+        until_all_is_stored(pipeline)
+        assert failing.is_done
+    assert_equal_to_the_log(pipeline, b"".join(parts))
+
+
+@every_write
+def test_a_write_that_lands_late_changes_nothing(proxied: Proxied, rows: tuple[bytes, ...]) -> None:
     pipeline, proxy = proxied.pipeline, proxied.proxy
     parts = [valid_lines(300, seed=seed) for seed in range(4)]
     follow(pipeline, INFLUXDB_TIMEOUT_SECONDS="0.5")
-    proxy.decide = HoldOne(rows)
+    proxy.decide = FailOnce(rows, Fault.HOLD)
     pipeline.append(parts[0])
-    pipeline.until_stored()
+    until_all_is_stored(pipeline)
     assert proxy.held == 1
     pipeline.append(parts[1])
     pipeline.until_stored()
     pipeline.end(signal.SIGKILL)
     pipeline.start()
     pipeline.append(parts[2])
-    pipeline.until_stored()
+    until_all_is_stored(pipeline)
     assert proxy.release() == 1
-    assert pipeline.stored() == oracle.days_of(b"".join(parts[:3]))
+    assert_equal_to_the_log(pipeline, b"".join(parts[:3]))
     pipeline.end(signal.SIGKILL)
     pipeline.append(parts[3])
     pipeline.start()
-    pipeline.until_stored()
-    assert pipeline.stored() == oracle.days_of(b"".join(parts))
+    until_all_is_stored(pipeline)
+    assert_equal_to_the_log(pipeline, b"".join(parts))
 
 
-@pytest.mark.parametrize("rows", [COUNTS, LEDGER], ids=["counts", "ledger"])
-def test_a_commit_of_a_killed_process_that_lands_late_changes_nothing(
-    proxied: Proxied, rows: tuple[bytes, ...]
-) -> None:
+@every_write
+def test_a_write_of_a_killed_process_that_lands_late_changes_nothing(proxied: Proxied, rows: tuple[bytes, ...]) -> None:
     pipeline, proxy = proxied.pipeline, proxied.proxy
     parts = [valid_lines(300, seed=seed) for seed in range(3)]
     pipeline.append(parts[0])
     pipeline.start()
-    pipeline.until_stored()
-    proxy.decide = HoldOne(rows)
+    until_all_is_stored(pipeline)
+    proxy.decide = FailOnce(rows, Fault.HOLD)
     pipeline.append(parts[1])
     pipeline.until(lambda: proxy.held == 1, "a write is held")
     pipeline.end(signal.SIGKILL)
     pipeline.append(parts[2])
     pipeline.start()
-    pipeline.until_stored()
+    until_all_is_stored(pipeline)
     assert proxy.release() == 1
-    assert pipeline.stored() == oracle.days_of(b"".join(parts))
+    assert_equal_to_the_log(pipeline, b"".join(parts))
     pipeline.end(signal.SIGKILL)
     pipeline.start()
-    pipeline.until_stored()
-    assert pipeline.stored() == oracle.days_of(b"".join(parts))
+    until_all_is_stored(pipeline)
+    assert_equal_to_the_log(pipeline, b"".join(parts))
 
 
 def test_a_claim_of_a_killed_process_that_lands_late_does_not_end_its_successor(proxied: Proxied) -> None:
     pipeline, proxy = proxied.pipeline, proxied.proxy
     lines = valid_lines(300)
     heartbeat = pipeline.log.parent / "heartbeat"
-    proxy.decide = HoldOne((b"slots",))
+    proxy.decide = FailOnce((b"tokens",), Fault.HOLD)
     pipeline.start()
     pipeline.until(lambda: proxy.held == 1, "its claim to write is held")
     pipeline.end(signal.SIGKILL)

@@ -22,7 +22,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m torture", description=__doc__)
     parser.add_argument("--store", choices=["influxdb", "sqlite"], default="sqlite")
     parser.add_argument(
-        "--kills", type=int, default=100, help="SIGKILLs (default: 100); a third as many SIGTERMs come on top"
+        "--kills",
+        type=int,
+        default=100,
+        help="SIGKILLs and, a fifth of them, SIGSTOPs with a successor (default: 100); some SIGTERMs come on top",
     )
     parser.add_argument("--rate", type=int, default=3_000, help="lines a second (default: 3000)")
     parser.add_argument("--seed", type=int, default=1, help="repeats the choices, not the timing (default: 1)")

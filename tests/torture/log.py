@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lines import CUSTOMERS, valid_lines
-from rollups.counts import Position
+from storage.contract import Position
 
 TICK_SECONDS = 0.02
 # The processor leaves a renamed file that was quiet for a second: a writer that is late must not write to it any more.

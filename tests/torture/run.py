@@ -10,15 +10,17 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import oracle
-from rollups.counts import Position
+from storage.contract import Position
 from torture.asked_api import asked_api
 from torture.log import TortureLog
 from torture.truth import FiguresKey, Truth, truth_of
 from torture.victim import Victim
 
 STARTING_SECONDS = 1.5
-FOLLOWING_SECONDS = 20.0
+# A successor waits ten seconds before it takes over from one that is silent.
+FOLLOWING_SECONDS = 30.0
 LONGEST_AT_WORK_SECONDS = 4.0
+ONE_IS_LEFT_SECONDS = 60.0
 MOST_COMMITS = 8
 NO_PROGRESS_SECONDS = 90.0
 SHOWN_DIFFERENCES = 20
@@ -32,6 +34,10 @@ class Report:
     valid: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
     sigkills: int = 0
+    successions: int = 0
+    """How often a processor was stopped by SIGSTOP, and went on when its successor was at work."""
+    taken_over: int = 0
+    """How often the one that was stopped lost the store by that; else the successor was refused."""
     sigterms: int = 0
     slowest_end: float = 0.0
     """Seconds from SIGTERM to the end."""
@@ -49,6 +55,7 @@ class Report:
             ("requests", f"{self.valid:,}"),
             ("rejected", f"{self.rejected.total():,} ({_listed(self.rejected)})"),
             ("SIGKILLs", self.sigkills),
+            ("SIGSTOPs", f"{self.successions} with a successor, which took over {self.taken_over} times"),
             ("SIGTERMs", f"{self.sigterms}, the slowest end after {self.slowest_end:.1f} s"),
             ("rotations", f"{self.rotations.total()} ({_listed(self.rotations)})"),
             ("faults", f"{self.faults.total()} ({_listed(self.faults)})"),
@@ -67,8 +74,8 @@ class Report:
 
 
 def torture(victim: Victim, kills: int, rate: int, dated: bool, seed: int, progress: Callable[[str], None]) -> Report:
-    """Kill the processor `kills` times by SIGKILL, and now and then by SIGTERM, while a log grows by `rate` lines a
-    second, and an api is asked; then compare."""
+    """Kill the processor `kills` times by SIGKILL, or stop it and have another one succeed it, and now and then end it
+    by SIGTERM, while a log grows by `rate` lines a second, and an api is asked; then compare."""
     report = Report()
     stop = threading.Event()
 
@@ -103,32 +110,71 @@ def _kill(
     writing: "Future[None]",
     progress: Callable[[str], None],
 ) -> None:
-    while report.sigkills < kills and not writing.done():
-        moment = pick.choice(["starting", "at work", "in a commit"])
-        victim.start()
-        if moment == "starting":
-            time.sleep(pick.uniform(0, STARTING_SECONDS))
-        elif victim.until_following(FOLLOWING_SECONDS):
-            if moment == "at work":
-                victim.pass_time(pick.uniform(0, LONGEST_AT_WORK_SECONDS), pick)
-            else:
-                for _ in range(pick.randint(1, MOST_COMMITS)):
-                    victim.until_commit(LONGEST_AT_WORK_SECONDS)
-                time.sleep(pick.choice([0.0, 0.001, 0.005, 0.02]))
-        number = pick.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGKILL, signal.SIGTERM])
-        start = time.monotonic()
-        status = victim.pipeline.end(number)
-        if number == signal.SIGKILL:
-            report.sigkills += 1
-            expected = [-signal.SIGKILL]
+    is_running = False
+    while report.sigkills + report.successions < kills and not writing.done():
+        if not is_running:
+            victim.start()
+        _until_some_moment(victim, pick)
+        (number,) = pick.choices([signal.SIGKILL, signal.SIGSTOP, signal.SIGTERM], [12, 3, 5])
+        if number == signal.SIGSTOP:
+            _succeed(victim, report, pick)
         else:
-            report.sigterms += 1
-            report.slowest_end = max(report.slowest_end, time.monotonic() - start)
-            # By the signal itself where it had not come to handle it.
-            expected = [0, -signal.SIGTERM]
-        if status not in expected:
-            report.differences.append(f"ended with status {status}:\n{victim.pipeline.said()[-2000:]}")
-        progress(f"SIGKILLs: {report.sigkills} of {kills}, SIGTERMs: {report.sigterms}")
+            _end(victim, number, report)
+        is_running = number == signal.SIGSTOP
+        progress(
+            f"SIGKILLs: {report.sigkills}, SIGSTOPs: {report.successions}, together of {kills}; "
+            f"SIGTERMs: {report.sigterms}"
+        )
+    if is_running:
+        _end(victim, signal.SIGTERM, report)
+
+
+def _until_some_moment(victim: Victim, pick: random.Random) -> None:
+    moment = pick.choice(["starting", "at work", "in a commit"])
+    if moment == "starting":
+        time.sleep(pick.uniform(0, STARTING_SECONDS))
+    elif victim.until_following(FOLLOWING_SECONDS):
+        if moment == "at work":
+            victim.pass_time(pick.uniform(0, LONGEST_AT_WORK_SECONDS), pick)
+        else:
+            for _ in range(pick.randint(1, MOST_COMMITS)):
+                victim.until_commit(LONGEST_AT_WORK_SECONDS)
+            time.sleep(pick.choice([0.0, 0.001, 0.005, 0.02]))
+
+
+def _end(victim: Victim, number: signal.Signals, report: Report) -> None:
+    start = time.monotonic()
+    status = victim.pipeline.end(number)
+    if number == signal.SIGKILL:
+        report.sigkills += 1
+        expected = [-signal.SIGKILL]
+    else:
+        report.sigterms += 1
+        report.slowest_end = max(report.slowest_end, time.monotonic() - start)
+        # By the signal itself where it had not come to handle it.
+        expected = [0, -signal.SIGTERM]
+    if status not in expected:
+        report.differences.append(f"ended with status {status}:\n{victim.pipeline.said()[-2000:]}")
+
+
+def _succeed(victim: Victim, report: Report, pick: random.Random) -> None:
+    """Stop the processor, as a machine that is suspended does, and let it go on beside a successor: one of the two has
+    to end by itself, and say why."""
+    predecessor = victim.pipeline
+    predecessor.send(signal.SIGSTOP)
+    victim.start()
+    if victim.until_following(FOLLOWING_SECONDS):
+        victim.pass_time(pick.uniform(0, LONGEST_AT_WORK_SECONDS), pick)
+        victim.until_commit(LONGEST_AT_WORK_SECONDS)
+    predecessor.send(signal.SIGCONT)
+    ended = victim.until_one_is_left(predecessor, ONE_IS_LEFT_SECONDS)
+    report.successions += 1
+    report.taken_over += ended is predecessor
+    if ended is None:
+        report.differences.append(f"two processors are at work:\n{predecessor.said()[-2000:]}")
+        predecessor.end(signal.SIGKILL)
+    elif ended.wait() != 1 or "event=store_refused" not in ended.said() or "Traceback" in ended.said():
+        report.differences.append(f"ended without a sentence:\n{ended.said()[-2000:]}")
 
 
 def _finish(victim: Victim, log: TortureLog, report: Report) -> None:
@@ -138,7 +184,7 @@ def _finish(victim: Victim, log: TortureLog, report: Report) -> None:
     seen, since = None, time.monotonic()
     while True:
         row = victim.ledger()
-        if row and row.position == log.end() and row.pending is None:
+        if row and row.position == log.end() and victim.pipeline.is_committed() and victim.pipeline.is_rolled_up():
             break
         if row != seen:
             seen, since = row, time.monotonic()
@@ -165,9 +211,9 @@ def _compare(victim: Victim, truth: Truth, report: Report) -> None:
             report.lost += max(0, -excess)
             report.doubled += max(0, excess)
 
-    broken_down = victim.pipeline.broken_down()
-    for part in sorted(broken_down.keys() | truth.breakdowns.keys(), key=str):
-        ours, theirs = broken_down.get(part), truth.breakdowns.get(part)
+    rolled_up = victim.pipeline.rolled_up()
+    for part in sorted(rolled_up.keys() | truth.roll_ups.keys(), key=str):
+        ours, theirs = rolled_up.get(part), truth.roll_ups.get(part)
         if ours != theirs:
             differ(f"{part[0]} on {part[1]}, {part[2]}: {ours} in the store, {theirs} in the log")
 

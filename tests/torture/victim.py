@@ -1,5 +1,6 @@
 """The processor under torture, with the store it writes to."""
 
+import copy
 import json
 import random
 import sqlite3
@@ -19,6 +20,8 @@ from stores import Store, influxdb_store, sqlite_store
 from torture.truth import DeadLetter
 
 FAULTS: list[Fault | int] = [500, 503, Fault.RESET_REQUEST, Fault.LOSE_ANSWER, Fault.CUT_ANSWER]
+# What the bodies of a commit's writes begin with: intents, rows and ledgers.
+COMMIT = (b"intents", b"logs", b"files", b"daily", b"rollups", b"rolled_up", b"state,state=counts", b"state,state=roll")
 # Shares of the requests of a kind. A held one keeps the process from going on until it gives up or is killed. A restart
 # asks for much, and asks again for all of it when one question fails.
 FAULTY = {"query": 0.02, "write": 0.15, "commit": 0.15}
@@ -32,26 +35,45 @@ class Victim(ABC):
 
     def __init__(self, pipeline: Pipeline, store: Store) -> None:
         self.pipeline = pipeline
+        """With the processor that was started last, or that is left of two."""
         self.store_environment = store.environment
         """Names its store to those who ask."""
-        self._said_before = 0
+        self._folder = pipeline.output.parent
+        self._started: list[Pipeline] = []
 
     def start(self) -> None:
-        """Start the processor."""
-        if self.pipeline.output.exists():
-            self._said_before = self.pipeline.output.stat().st_size
+        """Start a processor, whose output has a file of its own. One that runs already is the predecessor's to end."""
+        self.pipeline = copy.copy(self.pipeline)
+        self._started.append(self.pipeline)
+        self.pipeline.output = self._folder / f"log_processor_{len(self._started)}.out"
         self.pipeline.start()
 
+    def close(self) -> None:
+        """End what runs."""
+        for pipeline in self._started:
+            pipeline.close()
+
     def until_following(self, seconds: float) -> bool:
-        """Wait until the processor follows the log, but not for longer than so many seconds; whether it does."""
+        """Wait until the processor follows the log or has ended, but not for longer than so many seconds; whether it
+        follows."""
         deadline = time.monotonic() + seconds
-        with self.pipeline.output.open("rb") as output:
-            output.seek(self._said_before)
-            said = b""
-            while b"event=following" not in said and time.monotonic() < deadline:
-                time.sleep(0.01)
-                said += output.read()
-        return b"event=following" in said
+        is_following = False
+        while not is_following and self.pipeline.status() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+            is_following = "event=following" in self.pipeline.said()
+        return is_following
+
+    def until_one_is_left(self, predecessor: Pipeline, seconds: float) -> Pipeline | None:
+        """Wait until one of two processors has ended by itself, and go on with the other; the one that ended, None
+        where none did within so many seconds."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            for ended, left in ((predecessor, self.pipeline), (self.pipeline, predecessor)):
+                if ended.status() is not None:
+                    self.pipeline = left
+                    return ended
+            time.sleep(0.01)
+        return None
 
     @abstractmethod
     def until_commit(self, seconds: float) -> None:
@@ -187,7 +209,7 @@ class InfluxVictim(Victim):
 
     def _decide(self, request: Request) -> Decision:
         kind = "write" if request.is_write else "query"
-        if request.body.startswith((b"all_day", b"customer_day", b"breakdown_day", b"breakdowns", b"ledger")):
+        if request.body.startswith(COMMIT):
             kind = "commit"
             self._commit.set()
         fault: Decision = None
@@ -203,8 +225,8 @@ class InfluxVictim(Victim):
 @contextmanager
 def sqlite_victim(folder: Path, settings: dict[str, str]) -> Iterator[Victim]:
     """On a fresh SQLite store in the folder."""
-    with sqlite_store(folder) as store, _pipeline(folder, store, settings) as pipeline:
-        yield SqliteVictim(pipeline, store)
+    with sqlite_store(folder) as store, closing(SqliteVictim(_pipeline(folder, store, settings), store)) as victim:
+        yield victim
 
 
 @contextmanager
@@ -214,19 +236,16 @@ def influxdb_victim(folder: Path, settings: dict[str, str], server: InfluxServer
     with (
         influxdb_store(server) as store,
         faulty_proxy(server.url, late=lambda: pick.uniform(0, LATEST_SECONDS)) as proxy,
-        # A second: so that it gives up what is held before it is killed, now and then.
-        _pipeline(folder, store, {**settings, "INFLUXDB_URL": proxy.url, "INFLUXDB_TIMEOUT_SECONDS": "1"}) as pipeline,
     ):
-        yield InfluxVictim(pipeline, store, server, proxy, seed)
+        # Two seconds: so that it gives up what is held before it is killed, now and then.
+        through_proxy = {**settings, "INFLUXDB_URL": proxy.url, "INFLUXDB_TIMEOUT_SECONDS": "2"}
+        pipeline = _pipeline(folder, store, through_proxy)
+        with closing(InfluxVictim(pipeline, store, server, proxy, seed)) as victim:
+            yield victim
 
 
-@contextmanager
-def _pipeline(folder: Path, store: Store, settings: dict[str, str]) -> Iterator[Pipeline]:
-    pipeline = Pipeline(folder, {**store.environment, **settings}, store.open)
-    try:
-        yield pipeline
-    finally:
-        pipeline.close()
+def _pipeline(folder: Path, store: Store, settings: dict[str, str]) -> Pipeline:
+    return Pipeline(folder, {**store.environment, **settings}, store.open)
 
 
 def _written(path: Path) -> int:

@@ -24,9 +24,9 @@ def test_hours_and_paths_are_those_of_the_log(pipeline: Pipeline, store: Store) 
     pipeline.until_stored()
     pipeline.append(lines[half:])
     pipeline.until_stored()
-    pipeline.until_broken_down()
-    expected = oracle.breakdowns_of(lines)
-    assert pipeline.broken_down() == expected
+    pipeline.until_rolled_up()
+    expected = oracle.roll_ups_of(lines)
+    assert pipeline.rolled_up() == expected
 
     series = answer(store, "/customers/cust_1/series?interval=hour")
     assert {point["start"]: figures(point) for point in series["points"]} == {
@@ -46,7 +46,7 @@ def test_hours_and_paths_are_those_of_the_log(pipeline: Pipeline, store: Store) 
     paths = answer(store, f"/customers/cust_1/paths?from_date={ago(1)}&to_date={ago(1)}")
     assert {path["path"]: figures(path) for path in paths["paths"]} == {
         path: found
-        for (name, _, path), found in oracle.breakdowns_of(b"".join(of_one_day)).items()
+        for (name, _, path), found in oracle.roll_ups_of(b"".join(of_one_day)).items()
         if name == "cust_1" and isinstance(path, str)
     }
     totals = [path["total_requests"] for path in paths["paths"]]
@@ -91,7 +91,7 @@ def test_minutes_and_the_latest_requests_are_those_of_the_log(pipeline: Pipeline
                 assert found == all_of_them[:limit]
         found = answer(store, f"/customers/cust_1/requests?status=failed&from_date={day}&to_date={day}")["requests"]
         assert found == [request for request in failed if request["time"].startswith(day)][:100]
-        pipeline.until_broken_down()
+        pipeline.until_rolled_up()
     assert answer(store, "/customers/cust_1/requests?to_date=1970-01-01")["requests"] == []
     assert response(store, "/customers/nobody/requests").status_code == 404
 
@@ -118,24 +118,24 @@ def test_nothing_is_lost_or_doubled_when_the_processor_is_killed(pipeline: Pipel
         if number % 2:
             pipeline.until_stored()
         else:
-            # Before the breakdowns have what the counts have, or while they are written.
+            # Before the roll-ups have what the counts have, or while they are written.
             pipeline.until(lambda times=times: pipeline.said().count(" event=stored ") > times, "it stores")
         pipeline.end(signal.SIGKILL)
     pipeline.start()
     pipeline.until_stored()
-    pipeline.until_broken_down()
+    pipeline.until_rolled_up()
     assert pipeline.stored() == oracle.days_of(b"".join(parts))
-    assert pipeline.broken_down() == oracle.breakdowns_of(b"".join(parts))
+    assert pipeline.rolled_up() == oracle.roll_ups_of(b"".join(parts))
 
 
-def test_what_waits_is_broken_down_before_the_processor_ends(pipeline: Pipeline) -> None:
+def test_what_waits_is_rolled_up_before_the_processor_ends(pipeline: Pipeline) -> None:
     lines = valid_lines(2_000)
     pipeline.start()
     pipeline.append(lines)
     pipeline.until_stored()
     assert pipeline.end() == 0
-    assert [row.pending for row in pipeline.ledger()] == [None]
-    assert pipeline.broken_down() == oracle.breakdowns_of(lines)
+    assert pipeline.is_rolled_up()
+    assert pipeline.rolled_up() == oracle.roll_ups_of(lines)
 
 
 def test_paths_that_differ_in_ids_are_one(pipeline: Pipeline, store: Store) -> None:
@@ -145,7 +145,7 @@ def test_paths_that_differ_in_ids_are_one(pipeline: Pipeline, store: Store) -> N
     pipeline.append("".join(lines).encode())
     pipeline.start()
     pipeline.until_stored()
-    pipeline.until_broken_down()
+    pipeline.until_rolled_up()
     (path,) = answer(store, "/customers/cust_1/paths")["paths"]
     assert figures(path)[:3] == (100, 50, 50)
     assert (path["path"], path["median_latency"], path["p99_latency"]) == ("/users/{id}/orders", 0.0495, 0.098)

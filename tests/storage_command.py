@@ -1,0 +1,28 @@
+"""`python -m storage` as a process."""
+
+import subprocess
+import sys
+
+from service.settings import PROJECT_ROOT
+
+DEADLINE = 90.0
+
+
+def run(*arguments: str, **settings: object) -> "subprocess.CompletedProcess[str]":
+    """Run it to its end, with these settings alone."""
+    return subprocess.run(
+        [sys.executable, "-m", "storage", *arguments],
+        env={"PYTHONPATH": str(PROJECT_ROOT / "src"), **{name: str(value) for name, value in settings.items()}},
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=False,
+    )
+
+
+def assert_failed(ended: "subprocess.CompletedProcess[str]", sentence: str) -> None:
+    """With status 1, one line on standard error, and no traceback."""
+    assert ended.returncode == 1, ended
+    assert "Traceback" not in ended.stdout
+    assert ended.stderr.count("\n") == 1
+    assert sentence in ended.stderr
