@@ -17,9 +17,7 @@ import oracle
 from chunks import chunk_of
 from lines import valid_lines
 from log_processor.chunk import parse_chunk
-from log_processor.counting.counts import Counts
-from log_processor.counting.logs import read_logs
-from log_processor.counting.roll_ups import RollUps
+from log_processor.counting.start import start
 from log_processor.dead_letters import DeadLetters
 from log_processor.log_handler import LogHandler
 from log_processor.reporting import Reporter
@@ -150,18 +148,16 @@ def test_they_are_on_the_disk_before_the_ledger_moves_on(tmp_path: Path, monkeyp
 
     storage = Watched(tmp_path / "requests.sqlite")
     storage.set_up()
-    token = storage.acquire()
-    logs = read_logs(storage)
-    counts = Counts(storage, logs, token, "")
-    roll_ups = RollUps(storage, logs, counts.ledger, token)
+    counting = start(storage, storage.acquire(), "")
+    logs = counting.logs
     logs.begin(LedgerRow("log", "/logs/log", Position(0, 0), Position(0, 0), "fingerprint"))
     letters = DeadLetters(path, 1_000_000, [], storage.check_lease)
     reporter = Reporter(storage, list, tmp_path / "heartbeat")
     commit_each_epoch = threading.Event()
     commit_each_epoch.set()
-    handler = LogHandler(storage, logs, counts, roll_ups, letters, reporter, lambda: 0, commit_each_epoch)
-    for start in (0, 8, 16):
-        handler.handle(parse_chunk(chunk_of(b"bad\nbad\n", start), parse, 0, logs.file, storage.prepare))
+    handler = LogHandler(storage, *counting, letters, reporter, lambda: 0, commit_each_epoch)
+    for offset in (0, 8, 16):
+        handler.handle(parse_chunk(chunk_of(b"bad\nbad\n", offset), parse, 0, logs.file, storage.prepare))
         handler.end_epoch()
     handler.close()
     storage.close()
