@@ -208,6 +208,11 @@ class WriterState(NamedTuple):
     rollups: str
     report: str
 
+    @classmethod
+    def of(cls, writer: str, rows: Mapping[str, str]) -> "WriterState":
+        """`rows`: those of the writer, by the name in their StateKey."""
+        return cls(writer, rows.get("counts", ""), rows.get("rollups", ""), rows.get("report", ""))
+
 
 class LoggedRequest(NamedTuple):
     """A request as it was logged; whose it is was asked for."""

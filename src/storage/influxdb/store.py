@@ -492,10 +492,7 @@ class InfluxStorage(Storage):
         for row in await self._ask_async(_STATES):
             # In the order of time: the highest slot is the last.
             found.setdefault(unquote(row["writer"]), {})[row["state"]] = row["row"]
-        return [
-            WriterState(writer, *(rows.get(name, "") for name in ("counts", "rollups", "report")))
-            for writer, rows in sorted(found.items())
-        ]
+        return [WriterState.of(writer, rows) for writer, rows in sorted(found.items())]
 
     async def intents(self, since: Mapping[str, int | None]) -> list[StoredIntent]:
         found: list[StoredIntent] = []

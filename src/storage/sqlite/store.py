@@ -347,10 +347,7 @@ ORDER BY requests.time DESC, millisecond DESC, requests.id & {(1 << OFFSET_BITS)
         query += " WHERE state.name <> 'rollups_intent'"
         for writer, name, row in await self._rows(query):
             found.setdefault(writer, {})[name] = row
-        return [
-            WriterState(writer, *(rows.get(name, "") for name in ("counts", "rollups", "report")))
-            for writer, rows in sorted(found.items())
-        ]
+        return [WriterState.of(writer, rows) for writer, rows in sorted(found.items())]
 
     async def intents(self, since: Mapping[str, int | None]) -> list[StoredIntent]:
         found: list[StoredIntent] = []
