@@ -35,7 +35,7 @@ def build(
 
 
 class LogSink(FixedPartitionedSink[Batch, None]):
-    """One partition. Unlike a DynamicSink it lies inside Bytewax's epochs: it is told when one ends."""
+    """One partition. A DynamicSink would have one on each worker, and a row of counts more than one writer."""
 
     def __init__(self, handler: LogHandler) -> None:
         self._handler = handler
@@ -48,7 +48,7 @@ class LogSink(FixedPartitionedSink[Batch, None]):
 
 
 class LogSinkPartition(StatefulSinkPartition[Batch, None]):
-    """Hands the log handler its batches, and tells it when an epoch ends."""
+    """Hands the log handler its batches, and tells it when those of one look at the logs are all there."""
 
     def __init__(self, handler: LogHandler) -> None:
         self._handler = handler
@@ -56,10 +56,10 @@ class LogSinkPartition(StatefulSinkPartition[Batch, None]):
     def write_batch(self, values: list[Batch]) -> None:
         for batch in values:
             self._handler.handle(batch)
+        self._handler.end_look()
 
     def snapshot(self) -> None:
-        """Called when an epoch ends: after all of its batches and before any of the next."""
-        self._handler.end_epoch()
+        """Nothing is to be kept: the ledger is in the store."""
 
     def close(self) -> None:
         self._handler.close()

@@ -1,5 +1,5 @@
-"""Stores what the source hands on: each batch at once; at the end of an epoch it is counted and, when it is time, the
-counts are committed.
+"""Stores what the source hands on: each batch at once; after each look at the logs it is counted and, when it is time,
+the counts are committed.
 
 Requests are stored under identities that their places give them, so reading them again stores the same. They are
 counted by numbered commits, see log_processor.counting, and a start begins where the ledger says.
@@ -74,15 +74,15 @@ class LogHandler:
         self._removed_before = 0
 
     def handle(self, batch: Batch) -> None:
-        """Store a batch's requests; they are counted at the end of an epoch in which they are stored."""
+        """Store a batch's requests; they are counted after a look by which they are stored."""
         self._behind = batch.behind
         self._sending.append(self._senders.submit(_store, batch))
         self._unsent.append(self._sending[-1])
         while len(self._unsent) > self._storage.SENDERS + BATCHES_WAITING:
             wait([self._unsent.popleft()])
 
-    def epoch_wanted(self) -> bool:
-        """Whether there is something to do at the end of an epoch in which no lines come."""
+    def look_wanted(self) -> bool:
+        """Whether there is something to do after a look at the logs that finds no lines."""
         return (
             self._reporter.is_due() or (self.is_busy() and self._is_commit_due()) or self._roll_ups.is_due(is_idle=True)
         )
@@ -98,10 +98,10 @@ class LogHandler:
         return row is not None and (self._roll_ups.is_done or self._logs.rolled_up.get(log_name) == row.position)
 
     def is_busy(self) -> bool:
-        """Whether something waits for the end of an epoch."""
+        """Whether something waits to be counted and committed."""
         return bool(self._sending) or self._logs.have_changed
 
-    def end_epoch(self) -> None:
+    def end_look(self) -> None:
         """Count the requests that are stored and, when it is time, commit."""
         news = self._take(self._stored_batches())
         # The source waits until a file's beginning is stored.
@@ -139,8 +139,8 @@ class LogHandler:
     def _stored_batches(self) -> list[Batch]:
         """The batches that are stored and not counted yet, in the order in which they came.
 
-        While a backlog is worked off those still being sent are left for the end of a later epoch: waiting for them
-        would leave the store with nothing to do.
+        While a backlog is worked off those still being sent are left for a later look: waiting for them would leave
+        the store with nothing to do.
         """
         batches = []
         while self._sending and (self._sending[0].done() or not self._behind or self._stop.is_set()):
@@ -214,7 +214,7 @@ def _keep(action: Callable[..., None], *arguments: Batch) -> None:
 
 
 def _report(batches: Sequence[Batch]) -> None:
-    """Say what was stored, and the rejected lines with their reasons, up to ten an epoch."""
+    """Say what was stored, and the rejected lines with their reasons, up to ten a look."""
     parts = [part for batch in batches for part in batch.parts]
     rejected = [(part, line) for part in parts for line in part.rejected]
     for part, line in rejected[:REJECTED_LINES_SHOWN]:

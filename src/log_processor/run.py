@@ -27,10 +27,12 @@ from service.logs import logger
 from storage.backend import open_storage
 from storage.contract import BACKFILL, StorageUnavailable
 
-# How often the counts are written, where that does not cost too much.
-EPOCH = timedelta(seconds=0.05)
-# While something is to be committed the source waits no longer than this for more, or the epoch would not end in time.
+# Bytewax measures its epochs by the wall clock, so nothing here depends on when they end. Each end wakes all workers.
+EPOCH = timedelta(days=1)
+# While something is to be committed the source waits no longer than this for more, or it would be committed late.
 LONGEST_WAIT_SECONDS_BUSY = 0.01
+# And no shorter than this: between two looks others of this process come to work.
+SHORTEST_WAIT_SECONDS = 0.001
 
 log = logger(__name__)
 
@@ -84,7 +86,7 @@ def run(settings: ProcessorSettings, only_backfill: bool = False) -> None:
         if stop.is_set():
             return 0.0
         longest = LONGEST_WAIT_SECONDS_BUSY if handler.is_busy() else LONGEST_WAIT_SECONDS
-        return min(collector.due_in(), followed.look_in(), longest)
+        return max(SHORTEST_WAIT_SECONDS, min(collector.due_in(), followed.look_in(), longest))
 
     def is_to_stop() -> bool:
         if only_backfill and followed.are_done:
@@ -93,9 +95,8 @@ def run(settings: ProcessorSettings, only_backfill: bool = False) -> None:
 
     def partition() -> LogPartition:
         do_not_oversleep()
-        interval = timedelta(milliseconds=settings.poll_interval_ms)
-        waits = waiter(settings.follow, followed, interval.total_seconds(), longest_wait)
-        return LogPartition(followed, collector, waits, interval, is_to_stop, handler)
+        waits = waiter(settings.follow, followed, settings.poll_interval_ms / 1000, longest_wait)
+        return LogPartition(followed, collector, waits, is_to_stop, handler)
 
     # Millions of short-lived rows and hardly a cycle: the default would look for cycles all the time.
     gc.set_threshold(200_000, 20, 100)

@@ -1,12 +1,12 @@
 """The dataflow's source: reads the logs, and hands on what was collected.
 
-Nothing stands between this source and the counts, so when an epoch ends every line before the source's position has
-been handed on in it or earlier, and none after.
+Nothing stands between this source and the counts, so when the sink has the chunks of a look every line before the
+source's position has been handed on, and none after.
 """
 
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from typing import Protocol
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
@@ -16,8 +16,11 @@ from log_processor.collector import Collector
 from log_processor.followed_logs import FollowedLog, FollowedLogs
 from log_processor.waiting import Waiter
 
-# So much an epoch may take, because its lines are held until it is stored: memory stays flat however slow the store is.
-EPOCH_BYTES = 32 << 20
+# A chunk without lines, by which the sink comes to its work, is sent no sooner than this after the one before.
+BETWEEN_EMPTY_CHUNKS_SECONDS = 0.05
+# Bytewax compares this with the wall clock, and would sleep for as long as that is set back. So the source is always
+# due, and waits by itself, by the monotonic clock.
+ALWAYS_DUE = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 class Stored(Protocol):
@@ -29,8 +32,8 @@ class Stored(Protocol):
     def is_rolled_up(self, log_name: str) -> bool:
         """Whether everything that is stored of the log is in all rows of counts."""
 
-    def epoch_wanted(self) -> bool:
-        """Whether there is something to do at the end of an epoch in which no lines come."""
+    def look_wanted(self) -> bool:
+        """Whether there is something to do after a look at the logs that finds no lines."""
 
 
 class LogSource(FixedPartitionedSource[Chunk, None]):
@@ -54,20 +57,16 @@ class LogPartition(StatefulSourcePartition[Chunk, None]):
         logs: FollowedLogs,
         collector: Collector,
         waiter: Waiter,
-        poll_interval: timedelta,
         stopping: Callable[[], bool],
         stored: Stored,
     ) -> None:
         self._logs = logs
         self._collector = collector
         self._waiter = waiter
-        self._poll_interval = poll_interval
         self._stopping = stopping
         self._stored = stored
-        self._awake = datetime.now(timezone.utc)
         self._stopped = False
-        self._epoch_bytes = 0
-        self._epoch_begun = False
+        self._next_empty_chunk = 0.0
         self._handed_on = False
 
     def next_batch(self) -> list[Chunk]:
@@ -75,41 +74,30 @@ class LogPartition(StatefulSourcePartition[Chunk, None]):
             raise StopIteration
         if self._stopping():
             self._stopped = True
-            # The sink ends its work in an epoch in which something comes.
+            # The sink ends its work when something comes.
             return self._collector.flush() or [self._collector.nothing()]
-        began = datetime.now(timezone.utc)
         now = time.monotonic()
         chunks = self._collector.add(self._logs.discover(now))
-        has_room = self._epoch_bytes < EPOCH_BYTES
-        if has_room:
-            self._waiter.look()
-            self._logs.look(now)
-            chunks += self._collector.collect(now)
-            self._finish()
-        again = bool(chunks) or (has_room and self._collector.has_more)
-        if chunks:
-            self._epoch_bytes += sum(len(chunk.lines) for chunk in chunks)
-        elif not self._epoch_begun and self._stored.epoch_wanted():
-            # Bytewax tells the sink only of epochs in which something came.
+        self._waiter.look()
+        self._logs.look(now)
+        chunks += self._collector.collect(now)
+        self._finish()
+        if not chunks and now >= self._next_empty_chunk and self._stored.look_wanted():
+            # The sink works only when something comes.
             chunks = [self._collector.nothing()]
-        elif not self._handed_on and not again:
+            self._next_empty_chunk = now + BETWEEN_EMPTY_CHUNKS_SECONDS
+        elif not chunks and not self._handed_on and not self._collector.has_more:
             # Not right after something was handed on: the flow would not get to it.
             time.sleep(self._collector.pause())
-            again = self._waiter.wait()
+            self._waiter.wait()
         self._handed_on = bool(chunks)
-        # A backlog does not wait for the next poll. Reckoned from this call's beginning, as Bytewax does: else it would
-        # wait once more for as long as the waiter did.
-        self._awake = began if again else began + self._poll_interval
-        self._epoch_begun = self._epoch_begun or bool(chunks)
         return chunks
 
     def next_awake(self) -> datetime:
-        return self._awake
+        return ALWAYS_DUE
 
     def snapshot(self) -> None:
-        """An epoch ends here."""
-        self._epoch_bytes = 0
-        self._epoch_begun = False
+        """Nothing is to be kept."""
 
     def close(self) -> None:
         self._waiter.close()

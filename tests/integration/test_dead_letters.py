@@ -153,12 +153,12 @@ def test_they_are_on_the_disk_before_the_ledger_moves_on(tmp_path: Path, monkeyp
     logs.begin(LedgerRow("log", "/logs/log", Position(0, 0), Position(0, 0), "fingerprint"))
     letters = DeadLetters(path, 1_000_000, [], storage.check_lease)
     reporter = Reporter(storage, list, tmp_path / "heartbeat")
-    commit_each_epoch = threading.Event()
-    commit_each_epoch.set()
-    handler = LogHandler(storage, *counting, letters, reporter, lambda: 0, commit_each_epoch)
+    commit_each_look = threading.Event()
+    commit_each_look.set()
+    handler = LogHandler(storage, *counting, letters, reporter, lambda: 0, commit_each_look)
     for offset in (0, 8, 16):
         handler.handle(parse_chunk(chunk_of(b"bad\nbad\n", offset), parse, 0, logs.file, storage.prepare))
-        handler.end_epoch()
+        handler.end_look()
     handler.close()
     storage.close()
     assert committed == [2, 4, 6]

@@ -47,19 +47,21 @@ class TestCustomerStatsIntegration(unittest.TestCase):
         lines = valid_lines(1_000, days=5)
         counting = start(self.storage, self.storage.acquire(), "simple")
         self.assertEqual(counting.logs.committed, {})
+        commit_each_look = threading.Event()
+        commit_each_look.set()
         handler = LogHandler(
             self.storage,
             *counting,
             DeadLetters(self.folder / "dead_letters.jsonl", 1_000_000, [], self.storage.check_lease),
             Reporter(self.storage, list, self.folder / "heartbeat"),
             lambda: 0,
-            threading.Event(),
+            commit_each_look,
         )
         self.addCleanup(handler.close)
         # The beginning of a file is committed before its lines come.
         for part in (b"", lines):
             handler.handle(parse_chunk(chunk_of(part), parse, 0, counting.logs.file, self.storage.prepare))
-            handler.end_epoch()
+            handler.end_look()
 
         truth = oracle.days_of(lines)
         for customer, days in asyncio.run(self.daily()).items():

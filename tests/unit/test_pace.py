@@ -11,9 +11,9 @@ from log_processor.counting.pace import Since
 @pytest.mark.parametrize(
     ("took", "behind", "expected"),
     [
-        # A short commit: as long as it took.
-        (0.0, False, 0.0),
-        (0.01, False, 0.01),
+        # A short commit.
+        (0.0, False, 0.05),
+        (0.01, False, 0.05),
         (0.05, False, 0.05),
         # A longer one: three times as long, five seconds at most.
         (0.06, False, 0.18),
@@ -36,10 +36,11 @@ def test_how_long_to_wait_after_a_commit(took: float, behind: bool, expected: fl
     [
         # Nothing waits that is due.
         (1_000.0, 0.0, False, math.inf, False),
-        (1_000.0, 0.0, False, 1_000.1, False),
-        (1_000.0, 0.0, False, 1_000.0, True),
-        # Without counts it is due at once.
-        (1_000.0, 0.0, False, -math.inf, True),
+        (1_001.0, 0.0, False, 1_001.1, False),
+        (1_001.0, 0.0, False, 1_001.0, True),
+        # Without counts it is due when the pause is over.
+        (1_000.0, 0.0, False, -math.inf, False),
+        (1_001.0, 0.0, False, -math.inf, True),
         # It is due, but the last commit took one second and ended two seconds ago.
         (1_002.0, 1.0, False, 1_001.0, False),
         (1_003.0, 1.0, False, 1_001.0, True),

@@ -3,9 +3,9 @@
 import math
 from typing import NamedTuple
 
-# A commit takes time from storing requests, the more the more customers are busy. So the next one waits as long as this
-# one took; three times as long after one that took longer than this.
-SHORT_COMMIT_SECONDS = 0.05
+# A commit takes time from storing requests, the more the more customers are busy. So the next one waits at least
+# this long; three times as long as this one took, if it took longer.
+SHORTEST_PAUSE_SECONDS = 0.05
 PAUSE_FACTOR = 3
 LONGEST_PAUSE_SECONDS = 5.0
 # While a backlog is worked off.
@@ -33,7 +33,7 @@ def pause(took: float, behind: bool) -> float:
     if behind:
         # Nobody knows yet how long the first one takes.
         return min(PAUSE_FACTOR_BEHIND * (took or math.inf), LONGEST_PAUSE_BEHIND_SECONDS)
-    return min(PAUSE_FACTOR * took, LONGEST_PAUSE_SECONDS) if took > SHORT_COMMIT_SECONDS else took
+    return min(PAUSE_FACTOR * took, LONGEST_PAUSE_SECONDS) if took > SHORTEST_PAUSE_SECONDS else SHORTEST_PAUSE_SECONDS
 
 
 def is_commit_due(now: float, since: Since, behind: bool, due: float) -> bool:
