@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 
+from log_processor.clock import Clock
 from log_processor.log_format import LogFormat, Name
 from log_processor.settings import ProcessorSettings
 from log_processor.unpacked import NoLog, unpacked
-from request_log.line import MAX_LINE_BYTES, SECONDS_A_DAY
+from request_log.line import MAX_LINE_BYTES
 from request_log.line_by_line import NOT_LOGGED
 from request_log.requests import NONE, Rejected, Requests
 
@@ -30,8 +31,8 @@ def check(settings: ProcessorSettings, path: Path) -> int:
         print(error, file=sys.stderr)  # noqa: T201
         return 1
     data = b"".join(line if line.endswith(b"\n") else line + b"\n" for line in lines)
-    oldest_day = int(time.time()) // SECONDS_A_DAY - settings.retention_days
-    requests, rejected = settings.parser()(data, 0, oldest_day)
+    clock = Clock(newest=0, modified=path.stat().st_mtime)
+    requests, rejected = settings.parser()(data, 0, clock.oldest_day(settings.retention_days), clock.latest_second())
     print(f"{path}: {len(requests):,} of {len(lines):,} lines are understood as LOG_FORMAT={settings.log_format}.")  # noqa: T201
     for line in (*_understood(requests), *_rejected(data, rejected), *_better(settings, data, len(requests))):
         print(line)  # noqa: T201

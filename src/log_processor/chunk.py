@@ -8,7 +8,7 @@ from operator import attrgetter
 
 import numpy as np
 
-from request_log.line import Reason
+from request_log.line import LAST_SECOND, Reason
 from request_log.requests import Integers, Parser, Rejected, Requests, joined
 from storage.contract import FileId, Gap, Position, StoredRequests
 
@@ -114,9 +114,10 @@ def parse_chunk(
     file_of: Callable[[str, int], FileId],
     prepare: Prepare,
     piece_bytes: int = PIECE_BYTES,
+    latest_second: int = LAST_SECOND,
 ) -> Batch:
-    """The requests of a chunk, prepared to be stored. Lines of days before `oldest_day` (days since 1970-01-01) are
-    rejected. `file_of`: the identity of a log's generation.
+    """The requests of a chunk, prepared to be stored. Lines of days before `oldest_day` (days since 1970-01-01) and
+    lines after `latest_second` (Unix time) are rejected. `file_of`: the identity of a log's generation.
 
     The lines are parsed without regard to their logs, since a call a log would cost more than few lines do. A piece of
     about `piece_bytes` goes through all of it before the next one does, while it is in the processor's cache: that
@@ -135,7 +136,7 @@ def parse_chunk(
 
     def parsed() -> Iterator[StoredRequests]:
         for start, lines in _pieces(chunk.lines, piece_bytes):
-            requests, bad = parse(lines, start, oldest_day)
+            requests, bad = parse(lines, start, oldest_day, latest_second)
             if bad:
                 for line, part in zip(bad, part_of(np.array([line.offset for line in bad])).tolist(), strict=True):
                     rejected[part].append(replace(line, offset=line.offset + int(shifts[part])))

@@ -17,17 +17,23 @@ def build(
     source: LogSource,
     parse: Parser,
     oldest_day: Callable[[], int],
+    latest_second: Callable[[], int],
     file_of: Callable[[str, int], FileId],
     prepare: Prepare,
     handler: LogHandler,
 ) -> Dataflow:
-    """From the log to the store. `oldest_day`: the first that is kept, days since 1970-01-01. `file_of`: the identity
-    of a log's generation."""
+    """From the log to the store. `oldest_day`: the first that is kept, days since 1970-01-01. `latest_second`: the
+    latest that a request may have, Unix time. `file_of`: the identity of a log's generation."""
     flow = Dataflow("log_processor")
     chunks = op.input("log", flow, source)
     # Chunk
     batches = op.map(
-        "parse", chunks, lambda chunk: ("store", parse_chunk(chunk, parse, oldest_day(), file_of, prepare))
+        "parse",
+        chunks,
+        lambda chunk: (
+            "store",
+            parse_chunk(chunk, parse, oldest_day(), file_of, prepare, latest_second=latest_second()),
+        ),
     )
     # (part of the sink, Batch)
     op.output("log_handler", batches, LogSink(handler))

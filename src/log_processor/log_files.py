@@ -34,6 +34,10 @@ class LogFiles:
         paths = {*(path for path in self._paths if str(path) not in known), *matches}
         return {self._named.get(path) or _name(path): path for path in sorted(paths) if self._can_be_read(path)}
 
+    def latest_modification(self) -> float:
+        """When the log that was written to last was (Unix time, s), by its file's time; 0 where there is no file."""
+        return max((path.stat().st_mtime for path in self.found().values() if path.exists()), default=0.0)
+
     def is_from_glob(self, path: Path) -> bool:
         """Whether a log is followed because a glob found it."""
         return path not in self._paths

@@ -115,6 +115,7 @@ class LogHandler:
         self._roll_up(is_idle=not news)
         if self._reporter.is_due():
             self._reporter.report(self._logs.committed, self._counts.ledger.number)
+            self._remove_expired()
 
     def close(self) -> None:
         """End the senders, which have nothing left to do."""
@@ -176,24 +177,27 @@ class LogHandler:
         _keep(self._dead_letters.sync)
         buffer = self._roll_ups.open
         has_counts = len(buffer.parts) > self._counted_parts
-        oldest_day = self._oldest_day()
         self._counts.commit(
             buffer,
             self._counted_parts,
             self._reporter.complete_through,
             self._roll_ups.ledger.through,
-            oldest_day,
+            self._oldest_day(),
         )
         self._counted_parts = len(buffer.parts)
         self._held_lines = self._held_bytes = 0
         self._due = math.inf
-        if oldest_day > self._removed_before:
-            until_stored(lambda: self._storage.remove_expired(oldest_day))
-            self._removed_before = oldest_day
         now = time.monotonic()
         self._since = pace.Since(now, now - start if has_counts else self._since.took)
         if self._behind:
             give_back()
+
+    def _remove_expired(self) -> None:
+        """Also where nothing is logged any more."""
+        oldest_day = self._oldest_day()
+        if oldest_day != self._removed_before:
+            until_stored(lambda: self._storage.remove_expired(oldest_day))
+            self._removed_before = oldest_day
 
 
 def _store(batch: Batch) -> Batch:

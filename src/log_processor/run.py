@@ -1,13 +1,13 @@
 """Puts the processor together and runs it."""
 
 import gc
-import time
 from datetime import timedelta
 from functools import partial
 
 from bytewax._bytewax import cli_main
 
 from log_processor import dataflow, metrics
+from log_processor.clock import Clock
 from log_processor.collector import Collector
 from log_processor.counting.start import start
 from log_processor.dead_letters import DeadLetters
@@ -22,7 +22,6 @@ from log_processor.settings import ProcessorSettings
 from log_processor.source import LogPartition, LogSource
 from log_processor.spool import Spool
 from log_processor.waiting import LONGEST_WAIT_SECONDS, LOOK_SECONDS, waiter
-from request_log.line import SECONDS_A_DAY
 from service.logs import logger
 from storage.backend import open_storage
 from storage.contract import BACKFILL, StorageUnavailable
@@ -40,10 +39,6 @@ log = logger(__name__)
 def run(settings: ProcessorSettings, only_backfill: bool = False) -> None:
     """Follow the logs until a signal says to end. `only_backfill`: none of them; it ends when nothing waits to be read
     into the store."""
-
-    def oldest_day() -> int:
-        return int(time.time()) // SECONDS_A_DAY - settings.retention_days
-
     stop = stop_on_signals(late_status=1 if only_backfill else 0)
     if settings.metrics_port and not only_backfill:
         metrics.serve(settings.metrics_host, settings.metrics_port)
@@ -53,6 +48,8 @@ def run(settings: ProcessorSettings, only_backfill: bool = False) -> None:
     ledger = list(logs.committed.values())
     patterns = [] if only_backfill else settings.patterns()
     files = LogFiles(patterns, {settings.log_file_path: settings.log_name}, settings.outputs())
+    clock = Clock(max((row.newest for row in ledger), default=0), files.latest_modification())
+    oldest_day = partial(clock.oldest_day, settings.retention_days)
     spool = Spool(settings.backfill_folder)
     followed = FollowedLogs(files, spool, ledger, LOOK_SECONDS[settings.follow])
     new = followed.first_rows(settings.start_position)
@@ -101,7 +98,9 @@ def run(settings: ProcessorSettings, only_backfill: bool = False) -> None:
     # Millions of short-lived rows and hardly a cycle: the default would look for cycles all the time.
     gc.set_threshold(200_000, 20, 100)
     log.info("started", store=settings.storage, workers=settings.workers, follow=settings.follow)
-    flow = dataflow.build(LogSource(partition), settings.parser(), oldest_day, logs.file, storage.prepare, handler)
+    flow = dataflow.build(
+        LogSource(partition), settings.parser(), oldest_day, clock.latest_second, logs.file, storage.prepare, handler
+    )
     let_threads_oversleep()
     cli_main(flow, workers_per_process=settings.workers, epoch_interval=EPOCH)  # type: ignore[no-untyped-call]
     try:

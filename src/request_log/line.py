@@ -12,6 +12,10 @@ MAX_DURATION_SECONDS = 86_400
 FIRST_YEAR = 1970
 LAST_YEAR = 2199
 SECONDS_A_DAY = 86_400
+LAST_SECOND = 7_258_118_399
+"""The last one of the last year, Unix time."""
+MAX_SECONDS_AHEAD = SECONDS_A_DAY
+"""A line may be so much later than the time at which it is read: zones that are taken for UTC are no further ahead."""
 _STAMP = "%Y-%m-%d %H:%M:%S"
 
 
@@ -29,6 +33,7 @@ class Reason(str, Enum):
     STATUS = "status"
     DURATION = "duration"
     TOO_OLD = "too_old"
+    TOO_NEW = "too_new"
     REFUSED = "refused"
     """Valid, but the store does not take it."""
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 import numpy as np
 
 from request_log.fields import INVALID, LATENCIES, STATUSES, Cache, is_customer
-from request_log.line import MAX_LINE_BYTES, MIN_LINE_BYTES, SECONDS_A_DAY, Reason
+from request_log.line import LAST_SECOND, MAX_LINE_BYTES, MIN_LINE_BYTES, SECONDS_A_DAY, Reason
 from request_log.moment import MOMENTS
 from request_log.requests import NONE, Rejected, Requests, numbered
 
@@ -41,14 +41,16 @@ class LineByLine:
         self._customer_in_path = customer_in_path
         self._durations = Cache(lambda text: _seconds(text, duration_unit))
 
-    def __call__(self, data: bytes, offset: int = 0, oldest_day: int = 0) -> tuple[Requests, list[Rejected]]:
+    def __call__(
+        self, data: bytes, offset: int = 0, oldest_day: int = 0, latest_second: int = LAST_SECOND
+    ) -> tuple[Requests, list[Rejected]]:
         """The requests and the other lines, see `Parser`."""
         oldest = oldest_day * SECONDS_A_DAY
         is_plain = data.isascii() and not _MAY_BE_CONTROL.search(data)
         rows: list[Row] = []
         rejected = []
         for line in data.split(b"\n")[:-1]:
-            found = self._row(line, offset, oldest, is_plain)
+            found = self._row(line, offset, oldest, latest_second, is_plain)
             if isinstance(found, Reason):
                 rejected.append(Rejected(offset, found, line))
             else:
@@ -56,7 +58,7 @@ class LineByLine:
             offset += len(line) + 1
         return _columns(rows), rejected
 
-    def _row(self, line: bytes, offset: int, oldest: int, is_plain: bool) -> Row | Reason:
+    def _row(self, line: bytes, offset: int, oldest: int, latest: int, is_plain: bool) -> Row | Reason:
         if len(line) > MAX_LINE_BYTES:
             return Reason.TOO_LONG
         try:
@@ -91,6 +93,8 @@ class LineByLine:
             return Reason.DURATION
         if second < oldest:
             return Reason.TOO_OLD
+        if second > latest:
+            return Reason.TOO_NEW
         return second, millisecond, customer, path, status, duration, latency, offset
 
 

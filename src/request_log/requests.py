@@ -1,15 +1,16 @@
 """What is read from a log: requests, in columns, and the lines that are none."""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate, compress, count
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from request_log.fields import Cache
-from request_log.line import SECONDS_A_DAY, Reason
+from request_log.line import LAST_SECOND, SECONDS_A_DAY, Reason
 from request_log.path_template import path_template
 
 NONE = -1
@@ -131,9 +132,14 @@ class Rejected:
     digest: str = ""
 
 
-Parser = Callable[[bytes, int, int], tuple[Requests, list[Rejected]]]
-"""The requests in whole lines, which end in a newline, and the lines that are none, both in the log's order.
+class Parser(Protocol):
+    """Reads the lines of a format."""
 
-It is given where the lines begin in their file (bytes), and the first day that is kept (days since 1970-01-01): lines
-of days before it are rejected.
-"""
+    def __call__(
+        self, data: bytes, offset: int = 0, oldest_day: int = 0, latest_second: int = LAST_SECOND
+    ) -> tuple[Requests, list[Rejected]]:
+        """The requests in whole lines (`data` ends in a newline), and the lines that are none, both in the log's order.
+
+        `offset` is where `data` begins in its file, in bytes. Lines of days before `oldest_day` (days since 1970-01-01)
+        are rejected, and lines after `latest_second` (Unix time).
+        """

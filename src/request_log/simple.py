@@ -13,7 +13,7 @@ from operator import attrgetter
 import numpy as np
 
 from request_log.fields import CONTROL, INVALID, LATENCIES, STATUSES, day_of, is_customer
-from request_log.line import MAX_LINE_BYTES, SECONDS_A_DAY, Reason
+from request_log.line import LAST_SECOND, MAX_LINE_BYTES, SECONDS_A_DAY, Reason
 from request_log.requests import NONE, Integers, Rejected, Requests, numbered
 
 FIELDS = 6
@@ -22,11 +22,13 @@ _ENDS = np.frombuffer(b"     \n", np.uint8)
 _STAMP = b"0000-00-00 00:00:00 "
 
 
-def parse(data: bytes, offset: int = 0, oldest_day: int = 0) -> tuple[Requests, list[Rejected]]:
+def parse(
+    data: bytes, offset: int = 0, oldest_day: int = 0, latest_second: int = LAST_SECOND
+) -> tuple[Requests, list[Rejected]]:
     """The requests in whole lines (`data` ends in a newline), and the lines that are none, both in the log's order.
 
     `offset` is where `data` begins in its file, in bytes. Lines of days before `oldest_day` (days since 1970-01-01)
-    are rejected: they are beyond what is kept.
+    are rejected: they are beyond what is kept. So are lines after `latest_second` (Unix time).
     """
     starts = _starts(data)
     offsets = starts + offset
@@ -60,10 +62,11 @@ def parse(data: bytes, offset: int = 0, oldest_day: int = 0) -> tuple[Requests, 
     )
     oldest = oldest_day * SECONDS_A_DAY
     is_odd = INVALID in (requests.statuses.min(), requests.latencies.min(), requests.seconds.min())
-    if is_odd or requests.seconds.min() < oldest or not all(map(is_customer, names)):
+    is_in_time = oldest <= requests.seconds.min() and requests.seconds.max() <= latest_second
+    if is_odd or not is_in_time or not all(map(is_customer, names)):
         lines = _lines(data)
         columns = (requests.seconds, customers, requests.statuses, requests.latencies)
-        found = [_reason_of_fields(*values, oldest) for values in zip(*columns, strict=True)]
+        found = [_reason_of_fields(*values, oldest, latest_second) for values in zip(*columns, strict=True)]
         rejected = sorted([*rejected, *_rejected(lines, offsets, found)], key=attrgetter("offset"))
         requests = requests.select([reason is None for reason in found])
     return requests, rejected
@@ -146,7 +149,7 @@ def _reason_of_shape(line: bytes) -> Reason | None:
     return None if len(fields) == FIELDS and all(fields) else Reason.FIELDS
 
 
-def _reason_of_fields(second: int, customer: str, status: int, latency: int, oldest: int) -> Reason | None:
+def _reason_of_fields(second: int, customer: str, status: int, latency: int, oldest: int, latest: int) -> Reason | None:
     """Why six fields are no request, None if they are one."""
     if second == INVALID:
         return Reason.TIME
@@ -156,4 +159,6 @@ def _reason_of_fields(second: int, customer: str, status: int, latency: int, old
         return Reason.STATUS
     if latency == INVALID:
         return Reason.DURATION
-    return Reason.TOO_OLD if second < oldest else None
+    if second < oldest:
+        return Reason.TOO_OLD
+    return Reason.TOO_NEW if second > latest else None

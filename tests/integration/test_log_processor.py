@@ -85,6 +85,7 @@ def test_bad_lines_are_rejected_with_their_reason_and_counted(pipeline: Pipeline
         Reason.CONTROL_CHARACTER: f"{day} 12:00:00 cu\x07st /path 200 0.1",
         Reason.TOO_LONG: f"{day} 12:00:00 cust_1 /{'x' * 70_000} 200 0.1",
         Reason.TOO_OLD: "1999-12-31 12:00:00 cust_1 /path 200 0.1",
+        Reason.TOO_NEW: "2199-12-31 12:00:00 cust_1 /path 200 0.1",
     }
     lines = "\n".join([*good[:5], *bad.values(), *good[5:], ""]).encode()
     pipeline.append(lines + b"\xff\xfe\n")

@@ -250,6 +250,16 @@ def test_days_before_the_oldest_kept_are_rejected() -> None:
     assert len(parser(log_format="combined")(f"{COMBINED}\n".encode(), 0, 20_782)[0]) == 1
 
 
+def test_lines_after_the_latest_second_are_rejected() -> None:
+    parse = parser(log_format="combined")
+    found, _ = parse(f"{COMBINED}\n".encode())
+    second = int(found.seconds[0])
+    assert len(parse(f"{COMBINED}\n".encode(), latest_second=second)[0]) == 1
+    found, rejected = parse(f"{COMBINED}\n".encode(), latest_second=second - 1)
+    assert not found
+    assert [bad.reason for bad in rejected] == [Reason.TOO_NEW]
+
+
 FORMATS: Sequence[dict[str, str]] = [
     {"log_format": "simple"},
     {"log_format": "common"},

@@ -130,6 +130,13 @@ def test_days_before_the_oldest_kept_are_rejected() -> None:
     assert [bad.reason for bad in rejected] == [Reason.TOO_OLD]
 
 
+def test_lines_after_the_latest_second_are_rejected() -> None:
+    lines = GOOD + GOOD.replace(b":35 ", b":36 ") + GOOD
+    found, rejected = parse(lines, latest_second=DAY * 86_400 + 16 * 3_600 + 15 * 60 + 35)
+    assert len(found) == 2
+    assert [(bad.offset, bad.reason) for bad in rejected] == [(len(GOOD), Reason.TOO_NEW)]
+
+
 @given(times, st.integers(0, 86_400_000))
 def test_the_writer_writes_what_the_parser_reads(time: datetime, duration_ms: int) -> None:
     second = int(time.replace(tzinfo=timezone.utc).timestamp())
