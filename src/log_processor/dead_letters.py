@@ -23,11 +23,21 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from log_processor.chunk import DIGEST_BYTES, KEPT_BYTES, Batch
-from request_log.line import MAX_LINE_BYTES
+from request_log.line import MAX_LINE_BYTES, Reason
 from request_log.requests import Rejected
 from storage.contract import LedgerRow, Position
 
 FILES_KEPT = 5
+
+
+def kept_lines(path: Path, reason: Reason) -> Iterator[tuple[str, Position, bytes]]:
+    """The lines that were rejected for this reason and are still kept in the file at `path` and those before it, but
+    for lines that are too long: log, position, and the line without its newline."""
+    for name in _names(path):
+        for text, log, position in _entries(name):
+            entry = json.loads(text)
+            if entry.get("reason") == reason.value and isinstance(line := entry.get("line"), str):
+                yield log, position, line.encode(errors="surrogateescape")
 
 
 class DeadLetters:
@@ -75,7 +85,7 @@ class DeadLetters:
         positions = {row.log: row.position for row in ledger}
         return {
             _digest(line)
-            for name in self._names()
+            for name in _names(self._path)
             for line, log, position in _entries(name)
             if position >= positions.get(log, Position(0, 0))
         }
@@ -112,7 +122,7 @@ class DeadLetters:
 
     def _rotate(self) -> None:
         self._file.flush()
-        names = self._names()
+        names = _names(self._path)
         for older, newer in reversed(list(zip(names[1:], names, strict=False))):
             if newer.exists():
                 newer.replace(older)
@@ -126,10 +136,6 @@ class DeadLetters:
         # After it was opened: a successor takes the lease first, and the file then.
         self._check_lease()
 
-    def _names(self) -> list[Path]:
-        """The files, the current one first."""
-        return [self._path, *(self._path.with_name(f"{self._path.name}.{n}") for n in range(1, FILES_KEPT))]
-
     @contextmanager
     def _errors(self) -> Iterator[None]:
         """Errors of a file that is open do not say which it is."""
@@ -138,6 +144,11 @@ class DeadLetters:
         except OSError as error:
             error.filename = str(self._path)
             raise
+
+
+def _names(path: Path) -> list[Path]:
+    """The files, the current one first."""
+    return [path, *(path.with_name(f"{path.name}.{n}") for n in range(1, FILES_KEPT))]
 
 
 def _entry(log: str, generation: int, line: Rejected) -> bytes:

@@ -191,7 +191,7 @@ def verified(store: Store, folder: Path, happen: Callable[[str], None]) -> Outco
     async def ask() -> Outcome | None:
         storage = WatchedStorage(Path(store.environment["SQLITE_PATH"]), happen)
         try:
-            return await check(storage, MAIN, RETENTION_DAYS, None, folder, Progress())
+            return await check(storage, MAIN, RETENTION_DAYS, None, folder / "dead_letters.jsonl", folder, Progress())
         finally:
             await storage.aclose()
             storage.close()

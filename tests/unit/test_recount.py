@@ -13,14 +13,18 @@ from hypothesis import strategies as st
 import oracle
 from lines import valid_lines
 from log_processor.verify.recount import EVERYBODY, LONGEST_LINE, Recount, RowKey, whole_lines
+from request_log.line import LAST_SECOND
 from request_log.simple import parse
 
 names = map("log_{}".format, count())
 GOOD = ["2026-11-23", "16:15:35", "cust_5", "/api/v1/resource4", "200", "0.772"]
 OLDEST_DAY = 20_000
+LATEST_SECOND = 1_795_450_535
+"""2026-11-23 16:15:35"""
 ODD_FIELDS = [
     *["2026-02-30", "2028-02-29", "2026-2-3", "0000-01-01", "9999-12-31", "2199-12-31", "2200-01-01", "1969-12-31"],
     *["infinity", "-infinity", "epoch", "today", "1970-01-01", "2024-10-03", "2024-10-04", "2026-11-23T16:15:35"],
+    *["16:15:34", "16:15:36", "2026-11-22", "2026-11-24"],
     *["24:00:00", "23:59:60", "23:60:00", "00:00:00", "23:59:59", "1:2:3", "16:15:35Z", "16:15:35.5"],
     *["099", "100", "599", "600", "2000", "20", "+20", "2e2", "\u0662\u0660\u0660"],
     *["0", "00.5", "0.0005", "0.00049999", "86399.9996", "86400", "86400.000", "86400.0001", "086400.1", "99999.9999"],
@@ -47,7 +51,7 @@ odd_lines = st.one_of(
 @pytest.fixture(scope="module")
 def recount(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recount]:
     """One for all examples: each takes a log of its own."""
-    with Recount(tmp_path_factory.mktemp("recount"), OLDEST_DAY, None) as opened:
+    with Recount(tmp_path_factory.mktemp("recount"), OLDEST_DAY, LATEST_SECOND, None) as opened:
         yield opened
 
 
@@ -56,7 +60,7 @@ def recount(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recount]:
 def test_it_judges_lines_as_the_parser_does(recount: Recount, lines: list[bytes]) -> None:
     log, data = next(names), b"".join(line + b"\n" for line in lines)
     recount.add(log, 0, [data])
-    requests, rejected = parse(data, 0, OLDEST_DAY)
+    requests, rejected = parse(data, 0, OLDEST_DAY, LATEST_SECOND)
     counted = recount.lines(log)
     assert counted.pop(None, 0) == len(requests)
     assert counted == Counter(bad.reason.value for bad in rejected)
@@ -83,7 +87,7 @@ def test_a_line_that_is_too_long_is_not_held() -> None:
 
 def test_its_figures_are_the_oracles(tmp_path: Path) -> None:
     log = valid_lines(5_000, days=4)
-    with Recount(tmp_path, 0, None) as recount:
+    with Recount(tmp_path, 0, LAST_SECOND, None) as recount:
         recount.add("a", 0, [log[:100_001], log[100_001:]])
         counted = {
             (customer, day): row.figures for day in recount.days() for customer, row in recount.of_day(day).items()
@@ -93,7 +97,7 @@ def test_its_figures_are_the_oracles(tmp_path: Path) -> None:
 
 def test_stretches_are_told_apart(tmp_path: Path) -> None:
     stretches = [valid_lines(10 * seed, seed=seed) for seed in (1, 2, 3)]
-    with Recount(tmp_path, 0, None) as recount:
+    with Recount(tmp_path, 0, LAST_SECOND, None) as recount:
         for stretch, lines in enumerate(stretches):
             recount.add("a", stretch, [lines])
 

@@ -1,7 +1,7 @@
 """Checks the numbers: recomputes every customer's every day from the log's files, and compares them with the store.
 
-It shares nothing with the pipeline but the fingerprint, which tells what file a position is in, and the parsers of
-formats that are not our own; nothing of counts.
+It shares nothing with the pipeline but the fingerprint, which tells what file a position is in, the parsers of formats
+that are not our own, and the dead letters, which tell what was too new when it was read; nothing of counts.
 
 committed    how far the commits of the store are
 generations  the log's files, rotated and compressed ones too, by generation
@@ -57,7 +57,15 @@ async def _verify(storage: Storage, settings: ProcessorSettings) -> int:
         try:
             for attempt in range(1, _ATTEMPTS + 1):
                 try:
-                    outcome = await check(storage, MAIN, settings.retention_days, parse, Path(folder), Progress())
+                    outcome = await check(
+                        storage,
+                        MAIN,
+                        settings.retention_days,
+                        parse,
+                        settings.dead_letters_path,
+                        Path(folder),
+                        Progress(),
+                    )
                     break
                 except FilesChanged:
                     # Rotated while it was read, or too many commits came.

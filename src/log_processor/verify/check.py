@@ -12,13 +12,15 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
+from log_processor.clock import Clock
+from log_processor.dead_letters import kept_lines
 from log_processor.progress import Progress
 from log_processor.verify.committed import Committed, later_intents, read_committed
 from log_processor.verify.covered_log import CoveredLog, unchecked
 from log_processor.verify.generations import FilesChanged, Generations
 from log_processor.verify.outcome import LAST_DAY, Difference, Outcome, date_of
 from log_processor.verify.recount import EVERYBODY, Counted, Recount, RowKey
-from request_log.line import SECONDS_A_DAY
+from request_log.line import SECONDS_A_DAY, Reason
 from request_log.requests import Parser
 from rollups.counters import unpack
 from rollups.counts import NO_COUNTS, DailyKey, DayCounts, PackedCounts
@@ -39,10 +41,17 @@ class _Part(NamedTuple):
 
 
 async def check(
-    storage: Storage, writer: str, retention_days: int, parse: Parser | None, folder: Path, progress: Progress
+    storage: Storage,
+    writer: str,
+    retention_days: int,
+    parse: Parser | None,
+    dead_letters: Path,
+    folder: Path,
+    progress: Progress,
 ) -> Outcome | None:
     """Compare all that can be; None where the store has no ledger. `writer`: whose counts, that of the connection.
-    `parse`: of a format that is not our own. `folder`: for what does not fit into memory."""
+    `parse`: of a format that is not our own. `dead_letters`: the file of rejected lines. `folder`: for what does not
+    fit into memory."""
     committed = await read_committed(storage, writer)
     if not committed.rows:
         return None
@@ -50,13 +59,19 @@ async def check(
     today = int(time.time()) // SECONDS_A_DAY
     oldest_day = today - retention_days
     with ExitStack() as stack:
-        recount = stack.enter_context(Recount(folder, oldest_day, parse))
+        # A line that was accepted is not too new, whatever the clock says by now.
+        newest = max(row.newest for row in committed.rows.values())
+        latest_second = Clock(newest, modified=0).latest_second()
+        recount = stack.enter_context(Recount(folder, oldest_day, latest_second, parse))
         logs = [CoveredLog(row, committed.positions[log], stack) for log, row in committed.rows.items()]
         through = {log.row.log: log.unchecked_through(recount) for log in logs}
         first_day = max(oldest_day, *(day + 1 for day in through.values()))
         with progress.of(sum(log.size for log in logs)):
             for log in logs:
                 log.count(recount, progress.advance)
+        too_new = list(kept_lines(dead_letters, Reason.TOO_NEW))
+        for log in logs:
+            log.reject(recount, too_new)
         suspects, days = await _suspects(storage, recount, first_day, today, bool(committed.other_writers))
         outcome = Outcome(
             lines=sum((recount.lines(log.row.log) for log in logs), Counter()),

@@ -1,6 +1,6 @@
 """One log of the ledger: how much of what the ledger has is still in files, and whether the ledger agrees with them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 
 from log_processor.verify.generations import Generations
@@ -52,6 +52,13 @@ class CoveredLog:
             recount.add(self.row.log, 1, blocks)
         self._generations.check(self.row)
 
+    def reject(self, recount: Recount, too_new: Iterable[tuple[str, Position, bytes]]) -> None:
+        """Take out of the committed requests what was rejected as too new, and is not any more. `too_new`: those lines of all
+        logs, each with its log and its position."""
+        lines = [line for log, position, line in too_new if log == self.row.log and self._start <= position < self._end]
+        if lines:
+            recount.reject(self.row.log, b"\n".join(lines))
+
     def unchecked_through(self, recount: Recount) -> int:
         """The last day of which lines may be missing; -1 where none are.
 
@@ -78,6 +85,10 @@ class CoveredLog:
         too_old = min(lines[Reason.TOO_OLD.value], row.rejected.get(Reason.TOO_OLD, 0))
         lines[None] += lines[Reason.TOO_OLD.value] - too_old
         lines[Reason.TOO_OLD.value] = too_old
+        # And what was too new then is a request, or too old, by now.
+        not_any_more = max(0, row.rejected.get(Reason.TOO_NEW, 0) - lines[Reason.TOO_NEW.value])
+        lines[None] -= not_any_more
+        lines[Reason.TOO_NEW.value] += not_any_more
         figures = [("lines read", lines.total(), row.read), ("lines stored", lines[None], row.stored)]
         figures += [
             (f"rejected: {reason.value}", lines[reason.value], row.rejected.get(reason, 0)) for reason in Reason

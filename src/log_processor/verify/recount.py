@@ -81,6 +81,7 @@ judged AS (
             WHEN seconds IS NULL OR seconds > 86400 THEN 'duration'
             WHEN regexp_matches(duration, '^0*86400\.0*[1-9]') THEN 'duration'
             WHEN day < $oldest_day THEN 'too_old'
+            WHEN epoch(try_cast(stamp AS TIMESTAMP)) > $latest_second THEN 'too_new'
         END AS reason
     FROM named
 )
@@ -118,6 +119,17 @@ SELECT
     unnest($status::INTEGER[]),
     unnest($ms::INTEGER[]),
     unnest($lines::BIGINT[])
+"""
+
+_TO_REJECT = -1
+"""The stretch of lines that are taken out of others."""
+_REJECT = f"""
+INSERT INTO counted
+SELECT log, 0, reason, customer, day, status, ms, -lines FROM counted
+WHERE log = $log AND stretch = {_TO_REJECT} AND reason IS NULL
+UNION ALL
+SELECT log, 0, 'too_new', NULL, NULL, NULL, NULL, lines FROM counted
+WHERE log = $log AND stretch = {_TO_REJECT} AND reason IS NULL
 """
 
 _WANT = """
@@ -215,9 +227,9 @@ class Counted:
 class Recount:
     """Lines are counted here as they are read, and the counts asked for. To be closed."""
 
-    def __init__(self, folder: Path, oldest_day: int, parse: Parser | None) -> None:
-        """`folder`: what does not fit into memory goes here. `oldest_day`: lines of days before are left out. `parse`:
-        of a format that is not our own."""
+    def __init__(self, folder: Path, oldest_day: int, latest_second: int, parse: Parser | None) -> None:
+        """`folder`: what does not fit into memory goes here. Lines of days before `oldest_day`, and those after
+        `latest_second` (Unix time), are left out. `parse`: of a format that is not our own."""
         config: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": MEMORY_LIMIT,
             "temp_directory": str(folder),
@@ -225,7 +237,7 @@ class Recount:
         }
         self._database = duckdb.connect(config=config)
         self._database.execute(_TABLES)
-        self._oldest_day = oldest_day
+        self._times = {"oldest_day": oldest_day, "latest_second": latest_second}
         self._parse = parse
         self._tidy_rows = 0
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="recount")
@@ -254,6 +266,14 @@ class Recount:
         for future in pending:
             future.result()
         self._tidy()
+
+    def reject(self, log: str, lines: bytes) -> None:
+        """Take these lines out of what is committed, where they are requests: they were too new when they were
+        read."""
+        self._add(log, _TO_REJECT, lines)
+        self._ask(_REJECT, log=log)
+        self._ask(_PUT_TOGETHER)
+        self._ask("DELETE FROM counted WHERE lines = 0 OR stretch = $stretch", stretch=_TO_REJECT)
 
     def forget_later(self) -> None:
         """Forget all stretches but what is committed."""
@@ -288,20 +308,20 @@ class Recount:
     def latest_of_first(self, block: bytes) -> int | None:
         """The latest day among the first thousand requests of a part of a log; None where there is no request."""
         if self._parse is not None:
-            requests, _ = self._parse(block + b"\n", 0, 0)
+            requests, _ = self._parse(block + b"\n", latest_second=self._times["latest_second"])
             return int(requests.days[:FIRST_REQUESTS].max()) if requests else None
         text, _ = _decoded(block)
-        rows = self._ask(_LATEST_OF_FIRST, text=text or "", oldest_day=self._oldest_day)
+        rows = self._ask(_LATEST_OF_FIRST, text=text or "", **self._times)
         day: int | None = rows[0][0]
         return day
 
     def _add(self, log: str, stretch: int, lines: bytes) -> None:
         if self._parse is not None:
-            self._add_parsed(log, stretch, *self._parse(lines + b"\n", 0, self._oldest_day))
+            self._add_parsed(log, stretch, *self._parse(lines + b"\n", 0, **self._times))
             return
         text, rejected = _decoded(lines)
         if text is not None:
-            self._ask(_COUNT, text=text, log=log, stretch=stretch, oldest_day=self._oldest_day)
+            self._ask(_COUNT, text=text, log=log, stretch=stretch, **self._times)
         for reason, count in rejected.items():
             query = "INSERT INTO counted (log, stretch, reason, lines) VALUES ($log, $stretch, $reason, $lines)"
             self._ask(query, log=log, stretch=stretch, reason=reason, lines=count)
