@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from prometheus_client import Counter, Gauge, Histogram, start_http_server
 
 from log_processor.chunk import Batch
+from log_processor.lag import Lag
 from service.settings import EXIT_CONFIG
 from storage.contract import LedgerRow, Sighting
 from storage.lag import bytes_behind
@@ -31,7 +32,7 @@ STORE_AWAY = Gauge("log_processor_store_away", "1 while the store does not answe
 _BYTES_BEHIND = Gauge("log_processor_bytes_behind", "Bytes of the log that are not counted yet.", ["log"])
 _SECONDS_BEHIND = Gauge(
     "log_processor_seconds_behind",
-    "0 when all of the log is counted, else the age of the newest request that is.",
+    "0 when all of the log is counted, else for how long it has not been; at the start by the newest request that is.",
     ["log"],
 )
 
@@ -58,15 +59,16 @@ def count(batch: Batch) -> None:
         _BATCH_LINES.observe(len(batch.requests))
 
 
-def show_lag(sightings: Sequence[Sighting], committed: Mapping[str, LedgerRow]) -> None:
+def show_lag(sightings: Sequence[Sighting], committed: Mapping[str, LedgerRow], lag: Lag) -> None:
     """Show how far the store is behind the logs as they were just seen."""
+    wall, monotonic = time.time(), time.monotonic()
     for seen in sightings:
         row = committed.get(seen.log)
         if row is None:
             continue
         behind = bytes_behind(row, seen)
         _BYTES_BEHIND.labels(seen.log).set(behind)
-        _SECONDS_BEHIND.labels(seen.log).set(max(0.0, time.time() - row.newest) if behind else 0.0)
+        _SECONDS_BEHIND.labels(seen.log).set(lag.seconds(row, behind, wall, monotonic))
 
 
 def forget(log: str) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from log_processor.lag import Lag
 from log_processor.metrics import show_lag
 from log_processor.retry import until_stored
 from service.logs import logger
@@ -29,6 +30,7 @@ class Reporter:
         self._heartbeat = heartbeat
         self._seen: dict[str, Sighting] = {}
         self._reported: dict[str, Sighting] = {}
+        self._lag = Lag()
         self._next = 0.0
         self._beats = True
 
@@ -45,7 +47,7 @@ class Reporter:
         """Report now. `committed`: how far the logs are; `number`: of the last commit."""
         sightings = self._sightings()
         self._seen = {sighting.log: sighting for sighting in sightings}
-        show_lag(sightings, committed)
+        show_lag(sightings, committed, self._lag)
         report = Report(time.time(), number, self.complete_through(list(committed.values())))
         news = [sighting for sighting in sightings if self._is_news(sighting)]
         rows: dict[Key, str] = {ObservedKey(sighting.log): encode_sighting(sighting) for sighting in news}
@@ -61,7 +63,8 @@ class Reporter:
         reported = self._reported.get(sighting.log)
         return (
             reported is None
-            or sighting.time > reported.time + QUIET_REPORT_SECONDS
+            # On either side: after the clock was set back all are reported anew.
+            or abs(sighting.time - reported.time) > QUIET_REPORT_SECONDS
             or (sighting.position, sighting.size, sighting.bytes_behind)
             != (reported.position, reported.size, reported.bytes_behind)
         )
@@ -80,8 +83,12 @@ class Reporter:
 
 
 def is_alive(heartbeat: Path) -> bool:
-    """Whether the file was touched in the last fifteen seconds: the processor polls, and the store answers it."""
+    """Whether the file was touched in the last fifteen seconds: the processor polls, and the store answers it.
+
+    A clock that was set is wrong by the next touch at most. One that was set back would call a file fresh that nobody
+    touches any more, for as long as it was set back: a time in the future says nothing good.
+    """
     try:
-        return time.time() - heartbeat.stat().st_mtime < LATE_SECONDS
+        return abs(time.time() - heartbeat.stat().st_mtime) < LATE_SECONDS
     except FileNotFoundError:
         return False

@@ -53,8 +53,8 @@ class CoveredLog:
         self._generations.check(self.row)
 
     def reject(self, recount: Recount, too_new: Iterable[tuple[str, Position, bytes]]) -> None:
-        """Take out of the committed requests what was rejected as too new, and is not any more. `too_new`: those lines of all
-        logs, each with its log and its position."""
+        """Take out of the committed requests what was rejected as too new, and is not any more. `too_new`: those lines
+        of all logs, each with its log and its position."""
         lines = [line for log, position, line in too_new if log == self.row.log and self._start <= position < self._end]
         if lines:
             recount.reject(self.row.log, b"\n".join(lines))
