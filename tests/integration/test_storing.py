@@ -192,6 +192,20 @@ def test_a_conflict_of_types_ends_it_with_a_sentence(proxied: Proxied) -> None:
     assert "status_code" in ended_with_a_sentence(pipeline)
 
 
+def test_what_has_expired_by_its_clock_is_not_kept_and_all_else_is(proxied: Proxied) -> None:
+    pipeline = proxied.pipeline
+    kept = valid_lines(500, days=40)
+    day = time.strftime("%Y-%m-%d", time.gmtime(time.time() - 60 * 86_400)).encode()
+    expired = b"".join(day + line[10:] for line in valid_lines(50, seed=2).splitlines(keepends=True))
+    pipeline.append(kept + expired + kept)
+    # Longer than the bucket keeps them, as the processor's clock may have it.
+    pipeline.start(RETENTION_DAYS="100")
+    pipeline.until_stored()
+    (row,) = pipeline.ledger()
+    assert (row.stored, row.rejected) == (1_050, {})
+    assert pipeline.stored() == oracle.days_of(kept + kept)
+
+
 def test_lines_that_it_refuses_are_rejected_and_all_others_stored(proxied: Proxied) -> None:
     pipeline, proxy = proxied.pipeline, proxied.proxy
     lines = valid_lines(3_000).splitlines(keepends=True)

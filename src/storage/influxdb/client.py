@@ -23,6 +23,7 @@ _NANOSECONDS = 10**9
 _POINTS_A_PART = 10_000
 _BAD_REQUEST = {400, 413}
 _REFUSALS = {401, 403, 404, 422}
+_HAS_EXPIRED = "outside retention policy"
 
 Row = dict[str, Any]
 """A row of an answer: its columns, `measurement`, and the tags of GROUP BY."""
@@ -49,9 +50,14 @@ class Client:
         self._writes = self._client.write_api(write_options=SYNCHRONOUS)
 
     def write(self, bucket: str, lines: bytes) -> None:
-        """Write points, all of them or none."""
-        with _errors():
-            self._writes.write(bucket, record=lines)
+        """Write points, all of them or none; but for those that have expired by the server's clock."""
+        try:
+            with _errors():
+                self._writes.write(bucket, record=lines)
+        except StorageRefused as error:
+            # It has stored all others.
+            if _HAS_EXPIRED not in str(error):
+                raise
 
     def write_in_halves(self, bucket: str, lines: Sequence[bytes]) -> None:
         """Write points one after the other, by halves where they are too large for one request."""
