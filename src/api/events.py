@@ -16,7 +16,7 @@ from fastapi.responses import StreamingResponse
 from api.answering import Answers
 from api.models import Problem
 from api.progress import Progress
-from api.status import LogsProgress
+from api.status import LogsProgress, clock_faults
 from storage.contract import StorageError
 
 MOST_LISTENERS = 100
@@ -24,7 +24,8 @@ LOOK_SECONDS = 0.5
 # Also when nothing has changed, so that a connection that is gone is noticed, on either side.
 HEARTBEAT_SECONDS = 5.0
 
-_AGES = ("age_seconds", "seen_age_seconds")
+# They change with the time alone.
+_AGES = ("age_seconds", "seen_age_seconds", "clock_fault")
 
 router = APIRouter()
 
@@ -111,20 +112,21 @@ class Events:
                 or not (self._logs.progress.is_at_rest and progress.is_at_rest)
             ):
                 self._logs = await self._answers.logs()
-            return "progress", _tell(progress, self._logs.bytes_behind)
+            return "progress", _tell(progress, self._logs)
         except StorageError as error:
             return "away", {"detail": str(error)}
 
 
-def _tell(progress: Progress, bytes_behind: int) -> dict[str, Any]:
+def _tell(progress: Progress, logs: LogsProgress) -> dict[str, Any]:
     now = time.time()
     through, reported = progress.complete_through, progress.reported
     return {
         "ledger": progress.ledger_hash.hex(),
         "complete_through": through.isoformat().replace("+00:00", "Z") if through is not None else None,
         "age_seconds": round(now - through.timestamp()) if through is not None else None,
-        "bytes_behind": bytes_behind,
-        "seen_age_seconds": round(max(0.0, now - reported)) if reported is not None else None,
+        "bytes_behind": logs.bytes_behind,
+        "seen_age_seconds": round(now - reported) if reported is not None else None,
+        "clock_fault": next(iter(clock_faults(logs, reported, now)), None),
     }
 
 

@@ -189,7 +189,10 @@ class Seen(BaseModel):
     """A log's file as the processor last saw it, which it reports once a second."""
 
     time: datetime
-    age_seconds: float = Field(description="Above a few seconds: the processor is down.", examples=[0.4])
+    age_seconds: float = Field(
+        description="Above a few seconds: the processor is down. Below zero: a clock is wrong, see `clock_faults`.",
+        examples=[0.4],
+    )
     position: Place = Field(description="Through which it was read.")
     size: int = Field(description="Bytes in the file.", examples=[69340])
 
@@ -215,7 +218,8 @@ class LogStatus(BaseModel):
         examples=[0],
     )
     seconds_behind: float | None = Field(
-        description="0 when `bytes_behind` is 0; else the age of its `complete_through`, and so at most this much.",
+        description="0 when `bytes_behind` is 0; else the age of its `complete_through`, and so at most this much. "
+        "Below zero: a clock is wrong, see `clock_faults`.",
         examples=[0],
     )
     complete_through: CompleteThrough
@@ -225,6 +229,10 @@ class StoreStatus(BaseModel):
     """How far the store is in all logs."""
 
     complete_through: CompleteThrough
+    clock_faults: list[str] = Field(
+        description="Sentences about times that lie in the future: a clock is wrong, and ages with it. Empty: none do.",
+        examples=[[]],
+    )
     logs: list[LogStatus]
 
 

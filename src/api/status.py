@@ -7,6 +7,9 @@ from api.progress import Progress, WriterProgress, utc
 from storage.contract import LedgerRow, Position, Sighting
 from storage.lag import SAME_REPORT_SECONDS, bytes_behind, log_complete_through
 
+# Clocks of two machines that are kept right are closer together than this; a log's times are whole seconds.
+CLOCKS_AGREE_SECONDS = 2.0
+
 
 class LogsProgress:
     """How far each log is."""
@@ -29,20 +32,52 @@ class LogsProgress:
         found = ((row, self.sightings.get((writer, row.log))) for writer, row in self.logs)
         return sum(bytes_behind(row, seen) for row, seen in found if seen is not None)
 
+    def is_followed(self, writer: str, log: str) -> bool:
+        """Whether the writer's latest report is also about this log: what has not changed is stored again rarely. What
+        was seen much later than that was seen before the clock was set back."""
+        seen, of_writer = self.sightings.get((writer, log)), self.progress.writers.get(writer)
+        return (
+            seen is not None
+            and of_writer is not None
+            and of_writer.report is not None
+            and abs(seen.time - of_writer.report.time) < SAME_REPORT_SECONDS
+        )
+
 
 def store_status(logs: LogsProgress, now: float) -> StoreStatus:
     """The status at `now` (Unix time, s)."""
     return StoreStatus(
         complete_through=logs.progress.complete_through,
+        clock_faults=clock_faults(logs, logs.progress.reported, now),
         logs=[_log_status(logs, writer, row, now) for writer, row in logs.logs],
     )
 
 
+def clock_faults(logs: LogsProgress, reported: float | None, now: float) -> list[str]:
+    """Sentences about clocks that cannot be right: each would make a negative age. `reported`: when the processor
+    reported last, `now`: by the api's clock (Unix time, s)."""
+    seen = reported if reported is not None else now
+    faults = []
+    if seen > now + CLOCKS_AGREE_SECONDS:
+        faults.append(
+            f"The processor reported at a time that is {seen - now:,.0f} s ahead of the api's clock. One of the two is "
+            "wrong, or was set back since."
+        )
+    faults += [
+        f"The newest request of log {row.log} is {row.newest - max(now, seen):,.0f} s ahead of the clocks of the "
+        "processor and the api. They are wrong, or were set back since, or the log's times are not UTC."
+        for writer, row in logs.logs
+        if row.newest > max(now, seen) + CLOCKS_AGREE_SECONDS and logs.is_followed(writer, row.log)
+    ]
+    return faults
+
+
 def _log_status(logs: LogsProgress, writer: str, row: LedgerRow, now: float) -> LogStatus:
-    seen, of_writer = logs.sightings.get((writer, row.log)), logs.progress.writers.get(writer)
+    seen = logs.sightings.get((writer, row.log))
+    of_writer = logs.progress.writers.get(writer) if logs.is_followed(writer, row.log) else None
     behind = bytes_behind(row, seen) if seen is not None else None
     complete = log_complete_through(row, seen)
-    if seen is not None and of_writer is not None and _is_followed(seen, of_writer):
+    if of_writer is not None:
         complete = max((time for time in (complete, of_writer.complete_through) if time is not None), default=None)
     return LogStatus(
         log=row.log,
@@ -58,23 +93,19 @@ def _log_status(logs: LogsProgress, writer: str, row: LedgerRow, now: float) -> 
         newest_request=utc(row.newest) if row.newest else None,
         seen=_seen(seen, of_writer, now) if seen is not None else None,
         bytes_behind=behind,
-        seconds_behind=0.0 if behind == 0 else round(max(0.0, now - complete), 3) if complete is not None else None,
+        seconds_behind=0.0 if behind == 0 else round(now - complete, 3) if complete is not None else None,
         complete_through=utc(complete) if complete is not None else None,
     )
 
 
-def _is_followed(seen: Sighting, of_writer: WriterProgress) -> bool:
-    """Whether the writer's latest report is also about this log: what has not changed is stored again rarely."""
-    return of_writer.report is not None and seen.time > of_writer.report.time - SAME_REPORT_SECONDS
-
-
 def _seen(seen: Sighting, of_writer: WriterProgress | None, now: float) -> Seen:
+    """`of_writer`: None where its latest report is not about this log."""
     time = seen.time
-    if of_writer is not None and of_writer.report is not None and _is_followed(seen, of_writer):
+    if of_writer is not None and of_writer.report is not None:
         time = max(time, of_writer.report.time)
     return Seen(
         time=utc(time),
-        age_seconds=round(max(0.0, now - time), 3),
+        age_seconds=round(now - time, 3),
         position=_place(seen.position),
         size=seen.size,
     )

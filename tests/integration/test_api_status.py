@@ -150,7 +150,7 @@ def test_of_several_logs_the_least_counts(pipeline: Pipeline) -> None:
 
 def test_a_processor_that_was_never_seen_is_not_complete(pipeline: Pipeline) -> None:
     status, stats = get(pipeline.open_storage, "/status", "/customers/stats")
-    assert status == {"complete_through": None, "logs": []}
+    assert status == {"complete_through": None, "clock_faults": [], "logs": []}
     assert stats["complete_through"] is None
     fill(pipeline, [row(Position(0, 100))], [])
     status, stats = get(pipeline.open_storage, "/status", "/customers/stats")
@@ -184,6 +184,23 @@ def test_a_log_in_which_nothing_happens_is_as_fresh_as_the_report(pipeline: Pipe
     assert [unix(log["complete_through"]) for log in (status, changing, quiet, gone)] == pytest.approx(
         [now - 0.1, now - 0.1, now - 0.1, now - 40], abs=1e-5
     )
+
+
+def test_a_log_that_was_seen_before_the_clock_was_set_back_is_not_in_the_report(pipeline: Pipeline) -> None:
+    now = time.time()
+    storage = pipeline.open_storage()
+    rows = [row(Position(0, 100), int(now) + 3_000, log) for log in ("followed", "gone")]
+    commit_daily(storage, {}, 1, storage.acquire(), rows)
+    sightings = [
+        Sighting("followed", now, Position(0, 100), 100, 0),
+        Sighting("gone", now + 3_600, Position(0, 100), 100, 0),
+    ]
+    write_report(storage, Report(now, 1, now), sightings)
+    storage.close()
+    (status,) = get(pipeline.open_storage, "/status")
+    assert [log["seen"]["age_seconds"] > -1 for log in status["logs"]] == [True, False]
+    (fault,) = status["clock_faults"]
+    assert "of log followed is 3,000 s ahead" in fault or "of log followed is 2,999 s ahead" in fault
 
 
 def test_a_report_of_before_the_commit_says_nothing_of_it(pipeline: Pipeline) -> None:

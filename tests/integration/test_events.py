@@ -48,6 +48,7 @@ def test_it_is_told_when_the_store_has_moved_on_is_away_and_is_back(tmp_path: Pa
                 "age_seconds",
                 "bytes_behind",
                 "seen_age_seconds",
+                "clock_fault",
             }
             pipeline.append(line(today(), "cust_2"))
             assert next(data for name, data in told if name == "progress" and data["ledger"] != first["ledger"])

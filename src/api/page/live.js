@@ -49,10 +49,12 @@ function away(why) {
 function show() {
   if (latest == null) return;
   const since = (performance.now() - heard) / 1000;
-  const { complete_through: through, age_seconds: of, bytes_behind: behind, seen_age_seconds: seen } = latest;
+  const { complete_through: through, age_seconds: of, bytes_behind: behind, seen_age_seconds: seen, clock_fault: clock } = latest;
   const tell = (kind, text) => { freshness.className = kind; freshness.textContent = text; };
   if (seen != null && seen + since > LATE_SECONDS) {
     tell("bad", `The log processor was last seen ${age(seen + since)} ago; counted through ${through ? time(through) : "nothing"}`);
+  } else if (clock != null && seen < 0) {
+    tell("warn", clock);
   } else if (through == null) {
     tell("warn", behind ? `Catching up: ${bytes(behind)} of the log to go` : "Nothing is counted yet");
   } else if (behind && of + since > BEHIND_SECONDS) {
