@@ -1,0 +1,230 @@
+"""Wall clocks that are wrong: of real processes, while they run and when they start."""
+
+import json
+import os
+import signal
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+import oracle
+from influxd import free_port
+from lines import valid_lines
+from pipeline import Pipeline
+from request_log.line import Reason
+from running_api import running
+from stores import Store
+from wrong_clock import DAY, YEAR, WrongClock
+
+HOUR = 3_600
+# A line is stored within so many seconds, though the machine may have other things to do.
+SOON_SECONDS = 10.0
+
+
+@pytest.fixture
+def clock(tmp_path: Path) -> WrongClock:
+    return WrongClock(tmp_path)
+
+
+@pytest.fixture
+def sqlite_pipeline(tmp_path: Path, sqlite: Store) -> Iterator[Pipeline]:
+    pipeline = Pipeline(tmp_path, sqlite.environment, sqlite.open)
+    yield pipeline
+    pipeline.close()
+
+
+def line(ahead: float = 0, customer: str = "cust_1") -> bytes:
+    """A line of now, or of so many seconds later."""
+    return time.strftime(f"%Y-%m-%d %H:%M:%S {customer} /path 200 0.1\n", time.gmtime(time.time() + ahead)).encode()
+
+
+def reports(pipeline: Pipeline, count: int) -> None:
+    """Wait until the processor has reported so often."""
+    heartbeat = pipeline.log.with_name("heartbeat")
+    for _ in range(count):
+        before = heartbeat.stat().st_mtime_ns
+        pipeline.until(lambda before=before: heartbeat.stat().st_mtime_ns > before, "it reports")  # type: ignore[misc]
+
+
+def status(pipeline: Pipeline, environment: dict[str, str]) -> dict[str, Any]:
+    """What an api says that has this environment as well."""
+    with running(pipeline.log.parent, {**pipeline.environment, **environment}) as api:
+        found: dict[str, Any] = api.get("/status").json()
+    return found
+
+
+@pytest.mark.parametrize("follow", ["events", "poll"])
+def test_a_clock_that_is_set_back_stops_nothing(sqlite_pipeline: Pipeline, clock: WrongClock, follow: str) -> None:
+    pipeline = sqlite_pipeline
+    pipeline.append(line())
+    pipeline.start(FOLLOW=follow, **clock.environment)
+    pipeline.until_stored()
+    reports(pipeline, 1)
+    clock.set(-HOUR)
+    appended = time.monotonic()
+    for _ in range(3):
+        pipeline.append(line())
+        pipeline.until_stored()
+    assert time.monotonic() - appended < SOON_SECONDS
+    reports(pipeline, 2)
+    assert "clock_jumped" in pipeline.said()
+    # An api that has the same clock: all is stored and the processor is alive, and yet not all is well.
+    found = status(pipeline, clock.environment)
+    (log,) = found["logs"]
+    assert (log["lines_stored"], log["bytes_behind"], log["seconds_behind"]) == (4, 0, 0)
+    assert 0 <= log["seen"]["age_seconds"] < SOON_SECONDS
+    (fault,) = found["clock_faults"]
+    assert "ahead of the clocks of the processor and the api" in fault
+    # It does not end sooner or later for it, and the next one goes on as well.
+    assert pipeline.end() == 0
+    pipeline.append(line())
+    pipeline.start(FOLLOW=follow, **clock.environment)
+    pipeline.until_stored()
+
+
+def test_a_dead_processor_is_not_called_fresh_by_a_clock_that_was_set_back(
+    sqlite_pipeline: Pipeline, clock: WrongClock
+) -> None:
+    pipeline = sqlite_pipeline
+    pipeline.append(line())
+    pipeline.start(**clock.environment)
+    pipeline.until_stored()
+    reports(pipeline, 2)
+    assert pipeline.run("health", **clock.environment).returncode == 0
+    assert status(pipeline, clock.environment)["clock_faults"] == []
+    pipeline.end(signal.SIGKILL)
+    clock.set(-2 * HOUR)
+    assert pipeline.run("health", **clock.environment).returncode == 1
+    found = status(pipeline, clock.environment)
+    assert -2 * HOUR <= found["logs"][0]["seen"]["age_seconds"] < -HOUR
+    assert any("ahead of the api's clock" in fault for fault in found["clock_faults"])
+
+
+def test_a_clock_that_is_a_year_ahead_for_a_moment_deletes_nothing_and_rejects_nothing(
+    pipeline: Pipeline, clock: WrongClock
+) -> None:
+    lines = valid_lines(300, days=40)
+    pipeline.append(lines)
+    pipeline.start(**clock.environment)
+    pipeline.until_stored()
+    clock.set(YEAR)
+    for seed in range(2, 5):
+        more = valid_lines(20, days=40, seed=seed)
+        lines += more
+        pipeline.append(more)
+        pipeline.until_stored()
+        reports(pipeline, 1)
+    # Also not by one that starts just then.
+    assert pipeline.end() == 0
+    pipeline.start(**clock.environment)
+    for seconds in (YEAR, 0):
+        clock.set(seconds)
+        more = line() + valid_lines(20, days=40, seed=seconds)
+        lines += more
+        pipeline.append(more)
+        pipeline.until_stored()
+        reports(pipeline, 2)
+    (row,) = pipeline.ledger()
+    assert (row.stored, row.rejected) == (402, {})
+    assert pipeline.stored() == oracle.days_of(lines)
+    if "SQLITE_PATH" in pipeline.environment:
+        with closing(sqlite3.connect(pipeline.environment["SQLITE_PATH"])) as database:
+            assert database.execute("SELECT count(*) FROM requests").fetchone() == (402,)
+
+
+def test_a_clock_that_was_centuries_ahead_leaves_a_store_that_can_be_written(
+    pipeline: Pipeline, clock: WrongClock
+) -> None:
+    lines = b""
+    for seed, seconds in enumerate([0, 200 * YEAR, 0, 0]):
+        clock.set(seconds)
+        more = valid_lines(20, seed=seed)
+        lines += more
+        pipeline.append(more)
+        pipeline.start(**clock.environment)
+        pipeline.until_stored()
+        assert pipeline.end() == 0
+        assert pipeline.stored() == oracle.days_of(lines)
+
+
+def test_days_that_are_no_longer_kept_are_removed_though_nothing_is_logged(sqlite_pipeline: Pipeline) -> None:
+    pipeline = sqlite_pipeline
+    pipeline.append(valid_lines(300, days=40) + line())
+    pipeline.start()
+    pipeline.until_stored()
+    assert pipeline.end() == 0
+    kept = {day for _, day in pipeline.stored() if day >= time.strftime("%Y-%m-%d", time.gmtime(time.time() - 3 * DAY))}
+    pipeline.start(RETENTION_DAYS="3")
+    pipeline.until(lambda: {day for _, day in pipeline.stored()} == kept, "they are removed")
+
+
+def test_a_line_of_the_day_after_tomorrow_is_rejected_and_hides_no_lag(sqlite_pipeline: Pipeline) -> None:
+    pipeline = sqlite_pipeline
+    future = line(2 * DAY)
+    pipeline.append(line(-60) + future + line(DAY - 60, "early"))
+    pipeline.start()
+    pipeline.until_stored()
+    (row,) = pipeline.ledger()
+    assert (row.stored, row.rejected) == (2, {Reason.TOO_NEW: 1})
+    assert row.newest < time.time() + DAY
+    (letter,) = map(json.loads, pipeline.log.with_name("dead_letters.jsonl").read_text().splitlines())
+    assert (letter["reason"], letter["line"]) == ("too_new", future.decode().rstrip("\n"))
+    assert pipeline.end() == 0
+    # Lines wait now: neither the one that was rejected nor the early one makes as if they did not.
+    port = free_port()
+    pipeline.start(STREAM_MAX_WAIT_TIME_IN_SECONDS="3600", METRICS_PORT=str(port))
+    reports(pipeline, 1)
+    pipeline.append(line())
+    pipeline.until(lambda: _samples(port).get("log_processor_seconds_behind", 0) >= 2, "it shows its lag")
+    assert _samples(port)["log_processor_bytes_behind"] > 0
+    found = status(pipeline, {})
+    assert found["complete_through"] is None
+    assert found["logs"][0]["bytes_behind"] > 0
+
+
+def _samples(port: int) -> dict[str, float]:
+    text = httpx.get(f"http://127.0.0.1:{port}/metrics").text
+    return {sample.name: sample.value for family in text_string_to_metric_families(text) for sample in family.samples}
+
+
+def test_a_machine_that_starts_with_a_time_long_past_rejects_nothing(
+    sqlite_pipeline: Pipeline, clock: WrongClock
+) -> None:
+    pipeline = sqlite_pipeline
+    clock.set(-10 * YEAR)
+    lines = valid_lines(100)
+    pipeline.append(lines)
+    pipeline.start(**clock.environment)
+    pipeline.until_stored()
+    clock.set(0)
+    more = valid_lines(100, seed=2)
+    pipeline.append(more)
+    pipeline.until_stored()
+    assert pipeline.stored() == oracle.days_of(lines + more)
+
+
+def test_what_was_too_new_when_it_was_read_is_no_difference_later(sqlite_pipeline: Pipeline, clock: WrongClock) -> None:
+    pipeline = sqlite_pipeline
+    # Three days ago, when these lines were of the day after tomorrow and of the day before.
+    then = time.time() - 3 * DAY
+    clock.set(-3 * DAY)
+    pipeline.append(line(-3 * DAY) + line(-DAY) + line(-3.5 * DAY) + line(2 * DAY))
+    os.utime(pipeline.log, (then, then))
+    pipeline.start(**clock.environment)
+    pipeline.until_stored()
+    assert pipeline.end() == 0
+    (row,) = pipeline.ledger()
+    assert (row.stored, row.rejected) == (2, {Reason.TOO_NEW: 2})
+    verified = pipeline.run("verify")
+    assert verified.stdout.startswith("All agree: lines 4, requests 2, rejected 2 (too_new 2), customers 1, days")
+    assert verified.returncode == 0
+    # It is the dead letters that say which they were.
+    pipeline.log.with_name("dead_letters.jsonl").unlink()
+    assert pipeline.run("verify").returncode == 1
