@@ -1,10 +1,11 @@
 """What flows from the source to the log handler: lines of several logs together."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from operator import attrgetter
+from types import MappingProxyType
 
 import numpy as np
 
@@ -22,6 +23,9 @@ Store = Callable[[], list[int]]
 """Stores requests: which of them the store refuses, by their places."""
 Prepare = Callable[[Iterable[StoredRequests]], Store]
 """Storage.prepare."""
+TooNew = Mapping[tuple[str, int], dict[int, bytes]]
+"""Log and generation -> offset -> a line, without its newline, that was too new when it was read before. Offsets
+ascend."""
 
 
 @dataclass(slots=True)
@@ -115,9 +119,11 @@ def parse_chunk(
     prepare: Prepare,
     piece_bytes: int = PIECE_BYTES,
     latest_second: int = LAST_SECOND,
+    too_new: TooNew = MappingProxyType({}),
 ) -> Batch:
     """The requests of a chunk, prepared to be stored. Lines of days before `oldest_day` (days since 1970-01-01) and
-    lines after `latest_second` (Unix time) are rejected. `file_of`: the identity of a log's generation.
+    lines after `latest_second` (Unix time) are rejected. Lines of `too_new` are rejected whatever the time is now.
+    `file_of`: the identity of a log's generation.
 
     The lines are parsed without regard to their logs, since a call a log would cost more than few lines do. A piece of
     about `piece_bytes` goes through all of it before the next one does, while it is in the processor's cache: that
@@ -129,6 +135,7 @@ def parse_chunk(
     requests_of_pieces: list[Requests] = []
     parts_of_pieces: list[Integers] = []
     rejected = [[] if part.overlong is None else [_too_long(part.start, part.overlong)] for part in chunk.parts]
+    known = dict(_known_too_new(chunk, shifts.tolist(), too_new))
 
     def part_of(offsets: Integers) -> Integers:
         # Of several that begin there, only the last one has lines.
@@ -137,6 +144,8 @@ def parse_chunk(
     def parsed() -> Iterator[StoredRequests]:
         for start, lines in _pieces(chunk.lines, piece_bytes):
             requests, bad = parse(lines, start, oldest_day, latest_second)
+            if known:
+                requests, bad = _reject_too_new(requests, bad, known)
             if bad:
                 for line, part in zip(bad, part_of(np.array([line.offset for line in bad])).tolist(), strict=True):
                     rejected[part].append(replace(line, offset=line.offset + int(shifts[part])))
@@ -176,6 +185,30 @@ def stored(batch: Batch, refused: Sequence[int]) -> Batch:
     """The batch when its requests are stored, but for those at these places, which the store refuses: they are
     rejected."""
     return replace(_reject(batch, refused) if refused else batch, lines=b"", store=_nothing_to_store)
+
+
+def _known_too_new(chunk: Chunk, shifts: Sequence[int], too_new: TooNew) -> Iterator[tuple[int, bytes]]:
+    """Those lines of a chunk that are among these: where each begins in it, and the line."""
+    for part, shift in zip(chunk.parts, shifts, strict=True):
+        of_file = too_new.get((part.log, part.start.generation), {})
+        if part.start.offset <= next(reversed(of_file), -1):
+            for offset, line in of_file.items():
+                is_of_part = part.start.offset <= offset < part.start.offset + part.length
+                # Before the store was emptied another line may have been there.
+                if is_of_part and chunk.lines.startswith(line + b"\n", offset - shift):
+                    yield offset - shift, line
+
+
+def _reject_too_new(
+    requests: Requests, bad: list[Rejected], too_new: Mapping[int, bytes]
+) -> tuple[Requests, list[Rejected]]:
+    """Reject those of the requests that begin where these lines do."""
+    offsets = requests.offsets.tolist()
+    again = [Rejected(offset, Reason.TOO_NEW, too_new[offset]) for offset in offsets if offset in too_new]
+    if not again:
+        return requests, bad
+    left = requests.select([offset not in too_new for offset in offsets])
+    return left, sorted([*bad, *again], key=attrgetter("offset"))
 
 
 def _too_long(start: Position, line: Overlong) -> Rejected:

@@ -12,6 +12,8 @@ from service.logs import logger
 
 # The other witness follows a wall clock that has been ahead of it for so long without a break, in seconds.
 BELIEVED_AFTER_SECONDS = 3_600.0
+# A line that was accepted is accepted for so many seconds at least: after a crash it is read again.
+HELD_SECONDS = 3_600.0
 # The wall clock is said to have jumped where it went by so many seconds more, or fewer, than the monotonic one.
 JUMP_SECONDS = 10.0
 
@@ -49,17 +51,22 @@ class Clock:
         self,
         newest: float,
         modified: float,
+        latest_second: int = 0,
         wall: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """`newest`: the time of the newest request that is stored; 0: there is none, and the wall clock has to be
-        believed. `modified`: the latest modification of a log; 0: not known. Both Unix time, s."""
+        believed. `modified`: the latest modification of a log; 0: not known. `latest_second`: that by which the process
+        before judged last; 0: not known. All Unix time, s."""
         self._wall = wall
         self._monotonic = monotonic
         now, began = wall(), monotonic()
         self._witness = Witness(newest or now, now, began)
         self._modified_ahead = modified - began
         self._wall_ahead = now - began
+        self._held_ahead = latest_second - MAX_SECONDS_AHEAD - began
+        """The latest time, of the monotonic clock (s), until then."""
+        self._held_until = began + HELD_SECONDS
 
     def earliest(self) -> float:
         """The earlier of what the witnesses say (Unix time, s): so late it is, whichever of them is right."""
@@ -68,8 +75,12 @@ class Clock:
 
     def latest(self) -> float:
         """The later of what the witnesses say (Unix time, s): later it is not, unless both are wrong. Here the logs'
-        files are heard as well: a machine without a clock of its own begins with a time long past."""
-        return max(self._ask())
+        files are heard as well: a machine without a clock of its own begins with a time long past. What was the latest
+        is held for a while."""
+        latest, monotonic = max(self._ask()), self._monotonic()
+        if latest - monotonic >= self._held_ahead or monotonic >= self._held_until:
+            self._held_ahead, self._held_until = latest - monotonic, monotonic + HELD_SECONDS
+        return self._held_ahead + monotonic
 
     def oldest_day(self, retention_days: int) -> int:
         """The first day that is kept, days since 1970-01-01."""

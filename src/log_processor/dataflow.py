@@ -6,7 +6,7 @@ import bytewax.operators as op
 from bytewax.dataflow import Dataflow
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
-from log_processor.chunk import Batch, Prepare, parse_chunk
+from log_processor.chunk import Batch, Prepare, TooNew, parse_chunk
 from log_processor.log_handler import LogHandler
 from log_processor.source import LogSource
 from request_log.requests import Parser
@@ -18,12 +18,14 @@ def build(
     parse: Parser,
     oldest_day: Callable[[], int],
     latest_second: Callable[[], int],
+    too_new: TooNew,
     file_of: Callable[[str, int], FileId],
     prepare: Prepare,
     handler: LogHandler,
 ) -> Dataflow:
     """From the log to the store. `oldest_day`: the first that is kept, days since 1970-01-01. `latest_second`: the
-    latest that a request may have, Unix time. `file_of`: the identity of a log's generation."""
+    latest that a request may have, Unix time. `too_new`: see parse_chunk. `file_of`: the identity of a log's
+    generation."""
     flow = Dataflow("log_processor")
     chunks = op.input("log", flow, source)
     # Chunk
@@ -32,7 +34,15 @@ def build(
         chunks,
         lambda chunk: (
             "store",
-            parse_chunk(chunk, parse, oldest_day(), file_of, prepare, latest_second=latest_second()),
+            parse_chunk(
+                chunk,
+                parse,
+                oldest_day(),
+                file_of,
+                prepare,
+                latest_second=latest_second(),
+                too_new=too_new,
+            ),
         ),
     )
     # (part of the sink, Batch)

@@ -19,10 +19,11 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
+from operator import attrgetter
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
-from log_processor.chunk import DIGEST_BYTES, KEPT_BYTES, Batch
+from log_processor.chunk import DIGEST_BYTES, KEPT_BYTES, Batch, TooNew
 from request_log.line import MAX_LINE_BYTES, Reason
 from request_log.requests import Rejected
 from storage.contract import LedgerRow, Position
@@ -30,14 +31,21 @@ from storage.contract import LedgerRow, Position
 FILES_KEPT = 5
 
 
+class _Entry(NamedTuple):
+    text: bytes
+    log: str
+    position: Position
+    reason: object
+    line: bytes
+
+
 def kept_lines(path: Path, reason: Reason) -> Iterator[tuple[str, Position, bytes]]:
     """The lines that were rejected for this reason and are still kept in the file at `path` and those before it, but
     for lines that are too long: log, position, and the line without its newline."""
     for name in _names(path):
-        for text, log, position in _entries(name):
-            entry = json.loads(text)
-            if entry.get("reason") == reason.value and isinstance(line := entry.get("line"), str):
-                yield log, position, line.encode(errors="surrogateescape")
+        for entry in _entries(name):
+            if entry.reason == reason.value:
+                yield entry.log, entry.position, entry.line
 
 
 class DeadLetters:
@@ -54,7 +62,11 @@ class DeadLetters:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = self._take_over()
         _cut_half_line_off(path)
-        self._known = self._beyond(ledger)
+        self._known: set[bytes] = set()
+        """The digests of the entries of lines that will be read again."""
+        self.too_new: TooNew = {}
+        """Those of these lines that were too new: this is not decided anew."""
+        self._note_beyond(ledger)
 
     def write(self, batch: Batch) -> None:
         """Write a batch's rejected lines that are not here yet. OSError where the disk does not take them."""
@@ -80,15 +92,20 @@ class DeadLetters:
         """Close the file."""
         self._file.close()
 
-    def _beyond(self, ledger: Sequence[LedgerRow]) -> set[bytes]:
-        """The digests of the entries beyond the ledger: a crash came between, and their lines will be read again."""
+    def _note_beyond(self, ledger: Sequence[LedgerRow]) -> None:
+        """Note the entries beyond the ledger: a crash came between, and their lines will be read again."""
         positions = {row.log: row.position for row in ledger}
-        return {
-            _digest(line)
-            for name in _names(self._path)
-            for line, log, position in _entries(name)
-            if position >= positions.get(log, Position(0, 0))
-        }
+        too_new = []
+        for name in _names(self._path):
+            for entry in _entries(name):
+                if entry.position >= positions.get(entry.log, Position(0, 0)):
+                    self._known.add(_digest(entry.text))
+                    if entry.reason == Reason.TOO_NEW.value:
+                        too_new.append(entry)
+        files: dict[tuple[str, int], dict[int, bytes]] = {}
+        for entry in sorted(too_new, key=attrgetter("position")):
+            files.setdefault((entry.log, entry.position.generation), {})[entry.position.offset] = entry.line
+        self.too_new = files
 
     def _take_over(self) -> BinaryIO:
         """Open the file, or where another process has it open, a copy in its place."""
@@ -171,8 +188,8 @@ def _digest(entry: bytes) -> bytes:
     return blake2b(entry, digest_size=DIGEST_BYTES).digest()
 
 
-def _entries(path: Path) -> Iterator[tuple[bytes, str, Position]]:
-    """Each entry, its log and its position. People edit these files: what is no entry is none of ours."""
+def _entries(path: Path) -> Iterator[_Entry]:
+    """Each entry. People edit these files: what is no entry is none of ours."""
     try:
         file = path.open("rb")
     except FileNotFoundError:
@@ -182,10 +199,11 @@ def _entries(path: Path) -> Iterator[tuple[bytes, str, Position]]:
             try:
                 entry = json.loads(line)
                 log, position = entry["log"], Position(int(entry["generation"]), int(entry["offset"]))
+                kept = str(entry.get("line", "")).encode(errors="surrogateescape")
             except (ValueError, TypeError, KeyError):
                 continue
             if isinstance(log, str):
-                yield line, log, position
+                yield _Entry(line, log, position, entry.get("reason"), kept)
 
 
 def _lock(file: BinaryIO) -> bool:

@@ -75,6 +75,9 @@ class LogHandler:
 
     def handle(self, batch: Batch) -> None:
         """Store a batch's requests; they are counted after a look by which they are stored."""
+        if any(part.newest > self._reporter.latest_second for part in batch.parts):
+            # First, for after a crash these lines are read again: they must not be too new then.
+            self._report()
         self._behind = batch.behind
         self._sending.append(self._senders.submit(_store, batch))
         self._unsent.append(self._sending[-1])
@@ -114,7 +117,7 @@ class LogHandler:
             self._counts.flush()
         self._roll_up(is_idle=not news)
         if self._reporter.is_due():
-            self._reporter.report(self._logs.committed, self._counts.ledger.number)
+            self._report()
             self._remove_expired()
 
     def close(self) -> None:
@@ -191,6 +194,9 @@ class LogHandler:
         self._since = pace.Since(now, now - start if has_counts else self._since.took)
         if self._behind:
             give_back()
+
+    def _report(self) -> None:
+        self._reporter.report(self._logs.committed, self._counts.ledger.number)
 
     def _remove_expired(self) -> None:
         """Also where nothing is logged any more."""

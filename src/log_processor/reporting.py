@@ -8,6 +8,7 @@ from pathlib import Path
 from log_processor.lag import Lag
 from log_processor.metrics import show_lag
 from log_processor.retry import until_stored
+from request_log.line import LAST_SECOND
 from service.logs import logger
 from storage.contract import Key, LedgerRow, ObservedKey, Sighting, StateKey, Storage
 from storage.lag import complete_through
@@ -24,15 +25,25 @@ log = logger(__name__)
 class Reporter:
     """Reports to the store, and touches the file at `heartbeat`."""
 
-    def __init__(self, storage: Storage, sightings: Callable[[], Sequence[Sighting]], heartbeat: Path) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        sightings: Callable[[], Sequence[Sighting]],
+        heartbeat: Path,
+        latest_second: Callable[[], int] = lambda: LAST_SECOND,
+    ) -> None:
+        """`latest_second`: the latest that a request may have now (Unix time)."""
         self._storage = storage
         self._sightings = sightings
         self._heartbeat = heartbeat
         self._seen: dict[str, Sighting] = {}
         self._reported: dict[str, Sighting] = {}
+        self._latest_second = latest_second
         self._lag = Lag()
         self._next = 0.0
         self._beats = True
+        self.latest_second = 0
+        """That of the last report."""
 
     def is_due(self) -> bool:
         """Whether the last report was a second ago."""
@@ -48,13 +59,15 @@ class Reporter:
         sightings = self._sightings()
         self._seen = {sighting.log: sighting for sighting in sightings}
         show_lag(sightings, committed, self._lag)
-        report = Report(time.time(), number, self.complete_through(list(committed.values())))
+        through = self.complete_through(list(committed.values()))
+        report = Report(time.time(), number, through, self._latest_second())
         news = [sighting for sighting in sightings if self._is_news(sighting)]
         rows: dict[Key, str] = {ObservedKey(sighting.log): encode_sighting(sighting) for sighting in news}
         until_stored(self._storage.check_lease)
         # Keys of two kinds may be equal: a log may be called as the report is.
         until_stored(partial(self._storage.write, rows, {StateKey("report"): encode_report(report)}))
         until_stored(self._storage.compact)
+        self.latest_second = report.latest_second
         self._reported.update({sighting.log: sighting for sighting in news})
         self._beat()
         self._next = time.monotonic() + REPORT_SECONDS

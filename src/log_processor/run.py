@@ -25,6 +25,7 @@ from log_processor.waiting import LONGEST_WAIT_SECONDS, LOOK_SECONDS, waiter
 from service.logs import logger
 from storage.backend import open_storage
 from storage.contract import BACKFILL, StorageUnavailable
+from storage.ledger import decode_report
 
 # Bytewax measures its epochs by the wall clock, so nothing here depends on when they end. Each end wakes all workers.
 EPOCH = timedelta(days=1)
@@ -48,33 +49,30 @@ def run(settings: ProcessorSettings, only_backfill: bool = False) -> None:
     ledger = list(logs.committed.values())
     patterns = [] if only_backfill else settings.patterns()
     files = LogFiles(patterns, {settings.log_file_path: settings.log_name}, settings.outputs())
-    clock = Clock(max((row.newest for row in ledger), default=0), files.latest_modification())
+    report = decode_report(until_stored(partial(storage.read_state, "report")))
+    clock = Clock(
+        newest=max((row.newest for row in ledger), default=0),
+        modified=files.latest_modification(),
+        latest_second=report.latest_second if report is not None else 0,
+    )
     oldest_day = partial(clock.oldest_day, settings.retention_days)
     spool = Spool(settings.backfill_folder)
     followed = FollowedLogs(files, spool, ledger, LOOK_SECONDS[settings.follow])
     new = followed.first_rows(settings.start_position)
-    reporter = Reporter(storage, followed.sightings, settings.heartbeat_path)
+    reporter = Reporter(storage, followed.sightings, settings.heartbeat_path, clock.latest_second)
     if new:
         for row in new:
             logs.begin(row)
         counts.commit(None, 0, reporter.complete_through, roll_ups.ledger.through, oldest_day())
     metrics.begin(row.log for row in [*ledger, *new] if not row.log.startswith(BACKFILL))
 
-    handler = LogHandler(
-        storage,
-        logs,
-        counts,
-        roll_ups,
-        DeadLetters(
-            settings.dead_letters_path,
-            settings.dead_letters_max_bytes,
-            [*ledger, *new],
-            partial(until_stored, storage.check_lease),
-        ),
-        reporter,
-        oldest_day,
-        stop,
+    dead_letters = DeadLetters(
+        settings.dead_letters_path,
+        settings.dead_letters_max_bytes,
+        [*ledger, *new],
+        partial(until_stored, storage.check_lease),
     )
+    handler = LogHandler(storage, logs, counts, roll_ups, dead_letters, reporter, oldest_day, stop)
 
     max_wait = settings.stream_max_wait_time_in_seconds
     collector = Collector(followed, settings.stream_max_size, max_wait, handler.is_stored)
@@ -99,7 +97,14 @@ def run(settings: ProcessorSettings, only_backfill: bool = False) -> None:
     gc.set_threshold(200_000, 20, 100)
     log.info("started", store=settings.storage, workers=settings.workers, follow=settings.follow)
     flow = dataflow.build(
-        LogSource(partition), settings.parser(), oldest_day, clock.latest_second, logs.file, storage.prepare, handler
+        LogSource(partition),
+        settings.parser(),
+        oldest_day,
+        clock.latest_second,
+        dead_letters.too_new,
+        logs.file,
+        storage.prepare,
+        handler,
     )
     let_threads_oversleep()
     cli_main(flow, workers_per_process=settings.workers, epoch_interval=EPOCH)  # type: ignore[no-untyped-call]

@@ -88,6 +88,8 @@ class Report:
     """Of the last commit of counts."""
     complete_through: float | None
     """As in a ledger."""
+    latest_second: int = 0
+    """No later request is stored (Unix time, s). A start that reads lines again accepts those through it."""
 
 
 def is_rolled_up(counts: Ledger, roll_ups: RollUpLedger) -> bool:
@@ -264,7 +266,7 @@ def decode_sighting(log: str, text: str) -> Sighting:
 
 def encode_report(report: Report) -> str:
     """The text of a report."""
-    return json.dumps([report.time, report.number, report.complete_through])
+    return json.dumps([report.time, report.number, report.complete_through, report.latest_second])
 
 
 def decode_report(text: str) -> Report | None:

@@ -15,12 +15,13 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 import oracle
-from influxd import free_port
+from faulty_proxy import Request, faulty_proxy
+from influxd import InfluxServer, free_port
 from lines import valid_lines
 from pipeline import Pipeline
 from request_log.line import Reason
 from running_api import running
-from stores import Store
+from stores import Store, influxdb_store
 from wrong_clock import DAY, YEAR, WrongClock
 
 HOUR = 3_600
@@ -228,3 +229,57 @@ def test_what_was_too_new_when_it_was_read_is_no_difference_later(sqlite_pipelin
     # It is the dead letters that say which they were.
     pipeline.log.with_name("dead_letters.jsonl").unlink()
     assert pipeline.run("verify").returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("at_first", "later", "accepted", "rejected"),
+    [
+        # The clock is two days ahead, and set right then.
+        (2 * DAY, 0, 2.5 * DAY, 4 * DAY),
+        # The next start comes a day and a half later.
+        (0, 1.5 * DAY, 0.5 * DAY, 2 * DAY),
+    ],
+)
+def test_a_line_that_is_read_again_after_a_crash_is_judged_as_before(
+    tmp_path: Path,
+    influxd: InfluxServer,
+    clock: WrongClock,
+    at_first: float,
+    later: float,
+    accepted: float,
+    rejected: float,
+) -> None:
+    letters = tmp_path / "dead_letters.jsonl"
+    intents: list[Request] = []
+
+    def refuse_intents(request: Request) -> int | None:
+        if not request.body.startswith(b"intents"):
+            return None
+        intents.append(request)
+        return 503
+
+    with influxdb_store(influxd) as store, faulty_proxy(influxd.url) as proxy:
+        pipeline = Pipeline(tmp_path, {**store.environment, "INFLUXDB_URL": proxy.url}, store.open)
+        try:
+            clock.set(int(at_first))
+            pipeline.append(line())
+            pipeline.start(**clock.environment)
+            pipeline.until_stored()
+            # The lines are stored and rejected, and not counted.
+            proxy.decide = refuse_intents
+            pipeline.append(line(accepted) + line(rejected))
+            pipeline.until(lambda: bool(intents), "it begins to commit")
+            pipeline.end(signal.SIGKILL)
+            proxy.decide = lambda request: None
+            clock.set(int(later))
+            pipeline.start(**clock.environment)
+            pipeline.until_stored()
+            pipeline.until_rolled_up()
+            assert pipeline.end() == 0
+            (row,) = pipeline.ledger()
+            assert (row.stored, row.rejected, row.gaps) == (2, {Reason.TOO_NEW: 1}, ())
+            assert letters.read_text().count("too_new") == 1
+            verified = pipeline.run("verify", **clock.environment)
+            assert verified.returncode == 0, verified.stdout
+        finally:
+            pipeline.close()

@@ -168,6 +168,26 @@ def test_a_refused_line_is_found_in_whatever_piece_it_is() -> None:
     np.testing.assert_array_equal(left.requests.offsets, offsets)
 
 
+def test_a_line_that_was_too_new_is_not_judged_anew() -> None:
+    lines = [f"2026-11-23 16:15:35 a /{n} 200 0.25".encode() for n in range(20)]
+    lines[7] = b"bad"
+    data = b"".join(line + b"\n" for line in lines)
+    offsets = [START + sum(len(line) + 1 for line in lines[:place]) for place in range(20)]
+    too_new = {
+        # Where the fifth line is there was another one.
+        ("log", 0): {5: lines[0], offsets[3]: lines[3], offsets[5]: lines[6], offsets[19]: lines[19], 9_999: lines[2]},
+        ("log", 1): {offsets[0]: lines[0]},
+        ("other", 0): {offsets[0]: lines[0]},
+    }
+    batch = parse_chunk(chunk_of(data, START), parse, 0, file_of, to_no_store, piece_bytes=100, too_new=too_new)
+    assert seen(batch.parts[0].rejected) == [
+        (offsets[3], Reason.TOO_NEW, lines[3]),
+        (offsets[7], Reason.FIELDS, lines[7]),
+        (offsets[19], Reason.TOO_NEW, lines[19]),
+    ]
+    assert batch.requests.offsets.tolist() == [offsets[place] for place in range(20) if place not in (3, 7, 19)]
+
+
 def test_a_line_that_is_too_long_is_its_parts_only_one() -> None:
     line = Overlong()
     line.add(b"x" * 100_000)

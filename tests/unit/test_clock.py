@@ -19,11 +19,17 @@ NOW = 20_000 * DAY + 10 * HOUR
 class Watched:
     """A clock whose witnesses the test moves."""
 
-    def __init__(self, newest: float, modified: float = 0, wrong_by: float = 0) -> None:
+    def __init__(self, newest: float, modified: float = 0, wrong_by: float = 0, latest_second: int = 0) -> None:
         """`wrong_by`: of the wall clock, seconds."""
         self.wrong_by = wrong_by
         self.passed = 0.0
-        self.clock = Clock(newest, modified, lambda: NOW + self.wrong_by + self.passed, lambda: 1_000 + self.passed)
+        self.clock = Clock(
+            newest,
+            modified,
+            latest_second,
+            wall=lambda: NOW + self.wrong_by + self.passed,
+            monotonic=lambda: 1_000 + self.passed,
+        )
 
     def go(self, seconds: float, step: float = 600) -> None:
         """Let time pass, and ask the clock every so often."""
@@ -35,7 +41,8 @@ class Watched:
     @property
     def says(self) -> tuple[float, float]:
         """How far the earliest and the latest are from the right time, seconds."""
-        return self.clock.earliest() - NOW - self.passed, self.clock.latest() - NOW - self.passed
+        lead = (self.clock.earliest() - NOW - self.passed, self.clock.latest() - NOW - self.passed)
+        return round(lead[0], 6), round(lead[1], 6)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +77,27 @@ def test_a_clock_that_is_far_ahead_for_less_than_an_hour_is_not_believed() -> No
         assert watched.says == (0, YEAR)
         watched.wrong_by = 0
         watched.go(HOUR / 6)
-        assert watched.says == (0, 0)
+        assert watched.says[0] == 0
+
+
+def test_what_was_accepted_is_accepted_for_an_hour() -> None:
+    watched = Watched(NOW)
+    watched.wrong_by = YEAR
+    assert watched.says == (0, YEAR)
+    watched.wrong_by = 0
+    watched.go(0.9 * HOUR)
+    assert watched.says == (0, YEAR)
+    watched.go(0.2 * HOUR)
+    assert watched.says == (0, 0)
+
+
+def test_what_the_process_before_accepted_is_accepted_for_an_hour() -> None:
+    watched = Watched(NOW, latest_second=NOW + 3 * DAY)
+    assert watched.clock.latest_second() == NOW + 3 * DAY
+    watched.go(1.1 * HOUR)
+    assert watched.says == (0, 0)
+    # Unless it is later by now.
+    assert Watched(NOW, latest_second=NOW).says == (0, 0)
 
 
 def test_a_clock_that_goes_on_is_believed_after_two_hours_though_nothing_is_logged() -> None:

@@ -17,6 +17,7 @@ from functools import cache
 from typing import Any, Literal, NamedTuple, TypeVar
 from unittest.mock import patch
 
+import numpy as np
 import pytest
 from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
@@ -28,6 +29,7 @@ from log_processor.counting.limits import LIMITS, Limits
 from log_processor.counting.start import start
 from log_processor.retry import until_stored
 from memory_store import MemoryStorage, MemoryStore, Write
+from request_log.line import Reason
 from rollups.counts import SUCCESS, Kind, RollupRow
 from rollups.groups import (
     ALL_CUSTOMERS,
@@ -39,8 +41,20 @@ from rollups.groups import (
     tallies_of_hours,
 )
 from rollups.histogram import Tally
-from storage.contract import MAIN, LedgerRow, Position, StateName, Storage, StorageUnavailable
-from storage.ledger import decode_ledger, decode_roll_up_ledger, is_rolled_up
+from storage.contract import (
+    MAIN,
+    FileId,
+    FileRow,
+    IntentKey,
+    LedgerRow,
+    Position,
+    StateName,
+    Storage,
+    StorageUnavailable,
+    StoredRequests,
+    Stretch,
+)
+from storage.ledger import Intent, Ledger, decode_ledger, decode_roll_up_ledger, encode_intent, is_rolled_up
 
 FIRST_DAY = 20_780
 """2026-11-23, in days since 1970-01-01."""
@@ -495,6 +509,36 @@ def test_a_commit_whose_requests_cannot_all_be_read_back_is_a_gap() -> None:
             outcomes.add((row[1].stored, counted_lines, *(gap.reason.split(":")[0] for gap in row[1].gaps)))
     # Where its rows had been written it only seems so.
     assert outcomes == {(4, 4), (4, 3, "partly counted"), (4, 4, "partly counted")}
+
+
+def test_what_was_too_old_when_it_was_read_again_is_not_counted_by_a_commit_that_is_done_again() -> None:
+    storage = MemoryStorage(MemoryStore())
+    token = storage.acquire()
+    lines = b"".join(text_of(Line("cust", day, 15, "/a", 200, "0.5")) for day in (1, 0, 1))
+    requests, _ = PARSE(lines)
+    file = FileId("log", 0, lane=0, base=0)
+    storage.prepare([StoredRequests([file], np.zeros(3, np.int64), requests)])()
+    # The second was stored before a crash, and its day has expired since.
+    row = LedgerRow("log", "/log", Position(0, 0), Position(0, len(lines)), "", 3, 2, Counter({Reason.TOO_OLD: 1}))
+    oldest, newest = int(requests.seconds.min()), int(requests.seconds.max())
+    intent = Intent(
+        number=1,
+        token=token,
+        stretches=(Stretch(file, 0, len(lines)),),
+        oldest=oldest,
+        newest=newest,
+        stored=2,
+        logs=(row,),
+        files=(FileRow("log", 0, lane=0, base=0),),
+        customers=("cust",),
+        days=(FIRST_DAY + 1,),
+        ledger=Ledger(1, None, (oldest, newest)),
+    )
+    storage.write({IntentKey(1): encode_intent(intent)})
+    start(storage, token, "")
+    assert [found for _, found in asyncio.run(storage.logs())] == [row]
+    days = asyncio.run(storage.days(None, 0, 99_999))
+    assert {day: counts.statuses.total() for day, counts in days.items()} == {FIRST_DAY + 1: 2}
 
 
 def test_what_expired_before_it_was_rolled_up_does_not_hold_the_roll_ups_up() -> None:

@@ -134,6 +134,20 @@ def test_lines_that_are_read_again_after_a_crash_are_not_doubled(open_letters: O
     assert [entry["line"] for entry in all_entries(path)] == [*(str(n) for n in range(45)), "new"]
 
 
+def test_what_was_too_new_and_is_read_again_is_known(open_letters: OpenLetters) -> None:
+    line = b"2026-11-24 12:00:00 cust /path 200 0.1"
+    for offset in (0, 100, 200):
+        chunk = chunk_of(line + b"\nbad\n", offset, "one", 2)
+        found = parse_chunk(chunk, parse, 0, lambda log, generation: FileId(log, generation, 0, 0), to_no_store)
+        assert found.requests
+        too_new = parse_chunk(
+            chunk, parse, 0, lambda log, generation: FileId(log, generation, 0, 0), to_no_store, latest_second=0
+        )
+        open_letters().write(too_new)
+    assert open_letters(row(100, 2, "one")).too_new == {("one", 2): {100: line, 200: line}}
+    assert open_letters(row(0, 3, "one")).too_new == {}
+
+
 def test_each_log_is_on_its_own(open_letters: OpenLetters, path: Path) -> None:
     letters = open_letters()
     letters.write(batch(b"a", b"b", log="one", offset=500))

@@ -146,7 +146,10 @@ def test_the_texts_of_ledgers_and_reports() -> None:
     assert encode_ledger(Ledger(17, 1.5, (5, 6))) == "[17, 1.5, [5, 6]]"
     assert encode_ledger(Ledger(17)) == "[17, null, null]"
     assert encode_roll_up_ledger(RollUpLedger(4, 17)) == "[4, 17]"
-    assert encode_report(Report(1_795_450_537.25, 17, 1_795_450_536.5)) == "[1795450537.25, 17, 1795450536.5]"
+    text = "[1795450537.25, 17, 1795450536.5, 1795536937]"
+    assert encode_report(Report(1_795_450_537.25, 17, 1_795_450_536.5, 1_795_536_937)) == text
+    # As it was before it had the latest second.
+    assert decode_report("[1795450537.25, 17, null]") == Report(1_795_450_537.25, 17, None, 0)
     assert encode_position(Position(1, 420)) == "[1, 420]"
 
 

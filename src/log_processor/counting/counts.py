@@ -60,7 +60,9 @@ class Counts:
         def read() -> Buffer:
             found = Buffer()
             for requests in self._storage.read_requests(intent.stretches, intent.oldest, intent.newest):
-                found.take(requests.to_count())
+                # A line may have been stored, read again after a crash, and been too old by then.
+                is_counted = np.isin(requests.days, intent.days)
+                found.take(requests.select(is_counted.tolist()).to_count())
             return found
 
         if intent.stored:
