@@ -13,7 +13,7 @@ def part_of(log: str, start: Position, lines: Lines) -> Part:
     length = len(lines) if isinstance(lines, bytes) else 0
     read = overlong.length + 1 if overlong is not None else length
     end = Position(start.generation, start.offset + read)
-    return Part(log, f"/logs/{log}", start, end, "fingerprint", length, (), overlong)
+    return Part(log, f"/logs/{log}", start, end, "identity", length, (), overlong)
 
 
 def chunk_of(lines: Lines, start: int = 0, log: str = "log", generation: int = 0) -> Chunk:

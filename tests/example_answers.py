@@ -45,7 +45,9 @@ def all_examples() -> dict[str, dict[str, Any]]:
         with sqlite_store(Path(folder)) as store:
             storage = store.open()
             count_lines(storage, LOG)
-            write_report(storage, Report(SEEN, 1, SEEN), [Sighting("log", SEEN, Position(0, len(LOG)), len(LOG), 0)])
+            write_report(
+                storage, Report(SEEN, 1, SEEN), [Sighting("log", SEEN, Position(0, len(LOG)), len(LOG), 0, len(LOG))]
+            )
             found = {name: _examples(store, url, kinds) for name, (url, kinds) in _questions(store).items()}
             found |= {status: _examples(store, url, ["application/json"]) for status, url in REFUSED.items()}
         Path(store.environment["SQLITE_PATH"]).unlink()

@@ -1,21 +1,33 @@
-"""A log that is rotated in every way, and one who follows it."""
+"""One who follows a log, and keeps what it was handed."""
 
+import gzip
 import hashlib
 import os
 import shutil
-from itertools import count
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Literal
 
-from log_processor.chunk import DIGEST_BYTES
-from log_processor.collector import Collector
-from log_processor.followed_logs import FollowedLogs
-from log_processor.log_files import LogFiles
+from log_processor.chunk import DIGEST_BYTES, BatchPart, Chunk
+from log_processor.counting.logs import Logs
+from log_processor.following.clock import Clock
+from log_processor.following.collector import Collector
+from log_processor.following.followed_logs import FollowedLogs
+from log_processor.following.log_files import LogFiles
 from log_processor.spool import Spool
 from request_log.line import MAX_LINE_BYTES
-from storage.contract import Gap, LedgerRow, Position
+from storage.contract import FileKey, FileRow, Gap, LedgerRow
+
+STEP_SECONDS = 0.4
+# Longer than a copy is waited for, than a quiet file is read on, and than half a line is waited on.
+GRACE, QUIET, DAY = 3.0, 65.0, 90_000.0
 
 Line = bytes | tuple[int, str]
 """A line without its newline; of one that is too long, length and hash."""
+Place = tuple[int, int]
+"""The number of a file, and an offset in it."""
 
 
 def line_of(data: bytes) -> Line:
@@ -25,132 +37,236 @@ def line_of(data: bytes) -> Line:
     return len(data), hashlib.blake2b(data, digest_size=DIGEST_BYTES).hexdigest()
 
 
-def lines_of(data: bytes, generation: int, start: int = 0) -> dict[Position, Line]:
-    """The lines in `data`, which begins at the offset `start`, each at its position. The last one needs no newline."""
-    lines = {}
+def lines_of(data: bytes, number: int = 0, start: int = 0) -> dict[Place, Line]:
+    """The lines in `data`, which begins at the offset `start` of a file. The last one needs no newline."""
+    lines: dict[Place, Line] = {}
     for line in data.removesuffix(b"\n").split(b"\n") if data else []:
-        lines[Position(generation, start)] = line_of(line)
+        lines[number, start] = line_of(line)
         start += len(line) + 1
     return lines
 
 
-class Rotating:
-    """What a writer and logrotate do to the log at `path`.
+class Time:
+    """Passes when a test says so."""
 
-    Files have times on a clock of their own: two steps of a test are closer together than two of a real clock.
-    """
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+        self.clock = Clock(lambda: self.now, lambda: self.now)
 
-    def __init__(self, path: Path) -> None:
+
+class Log:
+    """What happens to the log at `path`. Files have times of the test's own."""
+
+    def __init__(self, path: Path, time: Time) -> None:
         self.path = path
-        self._seconds = count(1_800_000_000)
+        self.time = time
 
-    def write(self, data: bytes, path: Path | None = None) -> None:
-        """Append to the log, or to one of its other files."""
-        path = path or self.path
-        with path.open("ab") as file:
+    def at(self, name: str) -> Path:
+        """The file of this name beside the log; the log where it is empty."""
+        return self.path.parent / name if name else self.path
+
+    def write(self, data: bytes, name: str = "") -> None:
+        """Append to a file."""
+        with self.at(name).open("ab") as file:
             file.write(data)
-        self.touch(path)
+        self._touch(self.at(name))
 
-    def replace(self, data: bytes) -> None:
-        """Truncate the log and write."""
-        self.path.write_bytes(data)
-        self.touch(self.path)
+    def replace(self, data: bytes, name: str = "") -> None:
+        """Truncate a file and write."""
+        self.at(name).write_bytes(data)
+        self._touch(self.at(name))
 
-    def touch(self, path: Path | int) -> None:
-        """Set the time of the file, or of its descriptor."""
-        second = next(self._seconds)
-        os.utime(path, (second, second))
+    def rename(self, to: str, name: str = "") -> None:
+        """Rename a file."""
+        self.at(to).parent.mkdir(exist_ok=True)
+        self.at(name).rename(self.at(to))
 
-    def rotated(self, number: int) -> Path:
-        """The name of the rotated file."""
-        return Path(f"{self.path}.{number}")
-
-    def rename(self) -> None:
+    def shift(self) -> None:
         """`log` -> `log.1` -> `log.2` ...; there is no log after that."""
-        self._make_room(1)
-        self.path.rename(self.rotated(1))
+        there = [number for number in range(1, 100) if self.at(f"{self.path.name}.{number}").exists()]
+        for number in reversed(there):
+            self.rename(f"{self.path.name}.{number + 1}", f"{self.path.name}.{number}")
+        self.rename(f"{self.path.name}.1")
 
-    def copytruncate(self) -> None:
-        """Copy the log to `log.1`, and empty it."""
-        self.copy()
+    def copy(self, to: str, name: str = "") -> None:
+        """Copy a file."""
+        shutil.copyfile(self.at(name), self.at(to))
+        self._touch(self.at(to))
+
+    def copytruncate(self, to: str) -> None:
+        """Copy the log, and empty it."""
+        self.copy(to)
         self.replace(b"")
 
-    def copy(self) -> None:
-        """Copy the log to `log.1`."""
-        self._make_room(1)
-        shutil.copyfile(self.path, self.rotated(1))
-        self.touch(self.rotated(1))
+    def put_a_copy_in_its_place(self, name: str = "") -> None:
+        """A file becomes another one with the same bytes, as by rsync or an editor."""
+        self.copy("copy", name)
+        self.rename(name or self.path.name, "copy")
 
-    def put_a_copy_in_its_place(self) -> None:
-        """The log becomes another file with the same bytes."""
-        copy = self.path.with_name("copy")
-        shutil.copyfile(self.path, copy)
-        self.touch(copy)
-        copy.rename(self.path)
+    def compress(self, name: str, removes: bool = True) -> None:
+        """As gzip does."""
+        self.at(f"{name}.gz").write_bytes(gzip.compress(self.at(name).read_bytes()))
+        self._touch(self.at(f"{name}.gz"))
+        if removes:
+            self.at(name).unlink()
 
-    def _make_room(self, number: int) -> None:
-        for suffix in ("", ".gz"):
-            name = Path(f"{self.rotated(number)}{suffix}")
-            if name.exists():
-                self._make_room(number + 1)
-                name.rename(f"{self.rotated(number + 1)}{suffix}")
+    def _touch(self, path: Path) -> None:
+        self.time.now += 0.01
+        os.utime(path, (self.time.now, self.time.now))
 
 
-START = Position(0, 0)
+class Later(Executor):
+    """Does what it is told to when it is called."""
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[Future[Any], Callable[[], Any]]] = []
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        self.waiting.append((future, lambda: fn(*args, **kwargs)))
+        return future
+
+    def __call__(self) -> None:
+        for future, work in self.waiting:
+            if future.set_running_or_notify_cancel():
+                future.set_result(work())
+        self.waiting.clear()
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        self()
+
+
+@dataclass
+class Stored:
+    """What a store has: how far the log and its files are read, and the lines."""
+
+    logs: dict[str, LedgerRow] = field(default_factory=dict)
+    files: dict[FileKey, FileRow] = field(default_factory=dict)
+    lines: dict[Place, Line] = field(default_factory=dict)
+
+    @property
+    def gaps(self) -> tuple[Gap, ...]:
+        """Of the log."""
+        return tuple(gap for row in self.logs.values() for gap in row.gaps)
 
 
 class Follower:
-    """Follows the log from a place on, and keeps what it was handed."""
+    """Follows the log at a path, or the logs that a glob finds there, and goes on where the store is."""
 
-    def __init__(self, path: Path, position: Position = START, fingerprint: str = "") -> None:
-        ledger = [LedgerRow("log", str(path), position, position, fingerprint)] if fingerprint else []
-        self._logs = FollowedLogs(LogFiles([path], {path: "log"}), Spool(path.parent / "spool"), ledger, look_seconds=1)
-        (self._log,) = self._logs.discover(now=0)
-        self.tail = self._log.tail
-        self._stored = self.tail.fingerprint
-        self._collector = Collector(self._logs, max_lines=3, max_wait=1, is_stored=self._is_stored)
-        self._now = 0.0
-        self.lines: dict[Position, Line] = {}
-        self.gaps: list[Gap] = []
-        self.places: list[tuple[Position, str]] = [self.place]
-        """Where it was after each chunk: position and fingerprint."""
+    def __init__(
+        self,
+        path: Path,
+        time: Time,
+        stored: Stored | None = None,
+        start: Literal["end", "beginning"] = "beginning",
+        scratch: Path | None = None,
+    ) -> None:
+        scratch = scratch or path.parent / "spool"
+        self.stored = stored or Stored()
+        self.time = time
+        self.thread = Later()
+        self._lines: dict[Place, Line] = {}
+        """Not committed yet."""
+        self._rows = Logs(self.stored.logs.values(), self.stored.files.values(), {})
+        self.logs = FollowedLogs(
+            LogFiles([path], {} if "*" in path.name else {path: "log"}),
+            Spool(scratch),
+            self._rows.committed,
+            self._rows.files,
+            scratch,
+            look_seconds=0,
+            clock=time.clock,
+            thread=self.thread,
+        )
+        self._collector = Collector(self.logs, max_lines=3, max_wait=1, is_begun=lambda key: key in self._rows.files)
+        new = self.logs.begin(start)
+        for row in new:
+            self._rows.begin(row)
+        if new:
+            self._keep([self._collector.news()])
+            self.commit()
 
     @property
-    def place(self) -> tuple[Position, str]:
-        return self.tail.position, self.tail.fingerprint
+    def lines(self) -> dict[Place, Line]:
+        """All that it was handed."""
+        return self.stored.lines | self._lines
 
-    def step(self) -> dict[Position, Line]:
-        """Collect once; the lines that came."""
-        self._now += 0.4
-        lines: dict[Position, Line] = {}
-        self._logs.to_read[self._log] = None
-        for chunk in self._collector.collect(self._now):
-            begin = 0
-            for part in chunk.parts:
-                self.gaps += part.gaps
-                self.places.append((part.end, part.fingerprint))
-                self._stored = part.fingerprint
-                if part.overlong is not None:
-                    lines[part.start] = (part.overlong.length, part.overlong.digest.hexdigest())
-                lines |= lines_of(chunk.lines[begin : begin + part.length], *part.start)
-                begin += part.length
-        if self.place != self.places[-1]:
-            self.places.append(self.place)
-        assert not lines.keys() & self.lines.keys(), "handed on twice"
-        self.lines |= lines
-        return lines
+    @property
+    def texts(self) -> list[Line]:
+        """The lines, in no order of their files."""
+        return [line for _, line in sorted(self.lines.items())]
+
+    @property
+    def gaps(self) -> list[str]:
+        """Why something could not be read, committed or not."""
+        return [gap.reason for row in self._rows.changed()[0] for gap in row.gaps] or [
+            gap.reason for gap in self.stored.gaps
+        ]
+
+    def look(self) -> None:
+        """Look at the log's files, as before each step, when the thread has done its work."""
+        self.thread()
+        self.logs.discover(self.time.now)
+        self.logs.look(self.time.now)
+        self.logs.look_at_files()
+
+    def step(self, seconds: float = STEP_SECONDS) -> None:
+        """Let time pass, look, and collect once."""
+        self.time.now += seconds
+        self.look()
+        self._keep(self._collector.collect(self.time.now))
+
+    def commit(self) -> None:
+        """What was handed on is in the store."""
+        rows, files = self._rows.changed()
+        self._rows.commit(rows, files)
+        self.stored = Stored(dict(self._rows.committed), dict(self._rows.files), self.lines)
+        self._lines = {}
 
     def drain(self) -> "Follower":
-        """Collect until nothing more comes."""
+        """Step and commit until nothing more comes."""
         idle = 0
-        while idle < 6:
-            before = self.place
+        while idle < 12:
             self.step()
-            idle = idle + 1 if self.place == before else 0
+            idle = 0 if self._rows.have_changed or self.thread.waiting else idle + 1
+            self.commit()
         return self
 
-    def close(self) -> None:
-        self._logs.close()
+    def pass_time(self, seconds: float) -> "Follower":
+        """Let so much time pass, and come to rest before it and after it."""
+        self.drain()
+        self.time.now += seconds
+        return self.drain()
 
-    def _is_stored(self, _log: str, fingerprint: str) -> bool:
-        return fingerprint == self._stored
+    def close(self) -> None:
+        self.logs.close()
+
+    def _keep(self, chunks: list[Chunk]) -> None:
+        for chunk in chunks:
+            begin = 0
+            for part in chunk.parts:
+                lines = lines_of(chunk.lines[begin : begin + part.length], *part.start)
+                begin += part.length
+                if part.overlong is not None:
+                    lines = {part.start: (part.overlong.length, part.overlong.digest.hexdigest())}
+                assert not lines.keys() & self.lines.keys(), "handed on twice"
+                self._lines |= lines
+                self._rows.take(
+                    BatchPart(
+                        part.log,
+                        part.path,
+                        part.start,
+                        part.end,
+                        part.identity,
+                        part.gaps,
+                        part.state,
+                        part.size,
+                        part.copy_of,
+                        part.gone,
+                        part.length,
+                        stored=len(lines),
+                        newest=0,
+                        rejected=[],
+                    )
+                )
+            assert begin == len(chunk.lines)

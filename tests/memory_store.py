@@ -13,11 +13,22 @@ from typing import Any, NamedTuple, TypeVar
 from request_log.line import MIN_LINE_BYTES, SECONDS_A_DAY
 from request_log.requests import NONE, Requests
 from rollups.counters import unpack
-from rollups.counts import SUCCESS, DailyKey, DayCounts, Kind, PackedCounts, RollupKey, RollupRow, RollupSegmentKey
+from rollups.counts import (
+    NO_COUNTS,
+    SUCCESS,
+    DailyKey,
+    DayCounts,
+    Kind,
+    PackedCounts,
+    RollupKey,
+    RollupRow,
+    RollupSegmentKey,
+)
 from rollups.rows import added_up, decode_daily, decode_rollup
 from storage.contract import (
     LATEST_INTENTS,
     MAIN,
+    FileId,
     FileKey,
     FileRow,
     IntentKey,
@@ -225,6 +236,28 @@ class MemoryStorage(Storage):
             self._rows(FileKey),
             {key.log: row for key, row in self._rows(RolledUpKey).items()},
         )
+
+    def remove_files(self, keys: Collection[FileKey]) -> None:
+        self._turn()
+        for key in keys:
+            self._store.rows.get((self._writer, FileKey), {}).pop(key, None)
+
+    def remove_requests(self, log: str, files: Collection[FileId]) -> None:
+        lanes = {file.lane for file in files}
+        for place in [place for place in self._store.requests if place[0] == self._writer and place[1] in lanes]:
+            self._turn()
+            del self._store.requests[place]
+        daily = self._store.rows.get((self._writer, DailyKey), {})
+        for key in [key for key, (_, row) in daily.items() if decode_daily(row).statuses == NO_COUNTS]:
+            self._turn()
+            del daily[key]
+
+    def remove_log(self, log: str, files: Collection[FileId]) -> None:
+        for kind in (FileKey, RolledUpKey, ObservedKey, LogKey):
+            self._turn()
+            rows = self._store.rows.get((self._writer, kind), {})
+            for key in [key for key in rows if key.log == log]:
+                del rows[key]
 
     def write(self, *groups: Rows) -> None:
         for group in groups:

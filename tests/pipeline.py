@@ -15,7 +15,7 @@ from rollups.counts import Kind, RollupRow
 from rollups.figures import figures, statistics
 from rollups.groups import group_of, tallies_of_endpoints, tallies_of_hours
 from rollups.histogram import Tally
-from storage.contract import MAIN, LedgerRow, Storage
+from storage.contract import MAIN, FileRow, LedgerRow, Storage
 from storage.ledger import decode_ledger, decode_roll_up_ledger, is_rolled_up
 from until import WAIT_SECONDS, wait_until
 
@@ -119,15 +119,43 @@ class Pipeline:
 
         wait_until(holds, what, self.said)
 
-    def until_stored(self, generation: int = 0, offset: int | None = None) -> None:
-        """Wait until the ledger is at the log's end, or at the offset."""
-        end = (generation, self.log.stat().st_size if offset is None else offset)
-        self.until(lambda: [row.position for row in self.ledger()] == [end], f"the ledger is at {end}")
+    def until_stored(self, offset: int | None = None) -> None:
+        """Wait until all files of the log are read to their ends and committed; or the log only, to the offset."""
+        self.until(lambda: self._is_read(offset), f"all is read{f' to {offset}' if offset is not None else ''}")
         self.until(self.is_committed, "the commit has ended")
+
+    def _is_read(self, offset: int | None) -> bool:
+        rows = {int(row.identity.partition("-")[0] or 0): row for row in self.files() if row.log == self.log_name}
+        if offset is not None:
+            return rows[self.log.stat().st_ino].offset == offset if self.log.stat().st_ino in rows else False
+        for path in self.log.parent.glob(f"{self.log.name}*"):
+            found = path.stat()
+            row = rows.get(found.st_ino)
+            if found.st_size and (row is None or (row.state != "copy" and row.offset < found.st_size)):
+                return False
+        return bool(rows) or not self.log.exists() or not self.log.stat().st_size
 
     def said(self) -> str:
         """What the processor has printed."""
         return self.output.read_text(errors="replace")
+
+    @property
+    def log_name(self) -> str:
+        """What the log is called in the store."""
+        return self.environment.get("LOG_NAME", "api_requests")
+
+    def files(self) -> list[FileRow]:
+        """How far the files of all logs are read."""
+
+        async def ask() -> list[FileRow]:
+            storage = self.open_storage()
+            try:
+                return [row for _, row in await storage.files()]
+            finally:
+                await storage.aclose()
+                storage.close()
+
+        return asyncio.run(ask())
 
     def ledger(self) -> list[LedgerRow]:
         """The ledger, a row a log."""

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from influxd import InfluxServer
@@ -63,8 +63,13 @@ def count_lines(storage: Storage, lines: bytes, parse: Parser = simple.parse, lo
     """Store and count the lines of a log as its writer, in one commit of counts and one of roll-ups."""
     logs, counts, roll_ups = start(storage, storage.acquire(), "")
     end = Position(0, len(lines))
-    part = Part(log, f"/logs/{log}", Position(0, 0), end, "fingerprint", len(lines))
-    logs.begin(LedgerRow(log, part.path, part.start, part.start, "fingerprint"))
+    part = Part(log, f"/logs/{log}", Position(0, 0), end, "identity", len(lines))
+    logs.begin(LedgerRow(log, part.path, part.start, part.start))
+    # A file has its number before any of its lines is stored.
+    (begun,) = parse_chunk(
+        Chunk((replace(part, end=part.start, length=0),)), parse, 0, logs.file, storage.prepare
+    ).parts
+    logs.take(begun)
     batch = parse_chunk(Chunk((part,), lines), parse, 0, logs.file, storage.prepare)
     batch.store()
     for of_log in batch.parts:

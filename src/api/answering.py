@@ -21,7 +21,7 @@ from api.recent_changes import RecentChanges
 from api.sharing import Built, SharedQuestion
 from api.status import LogsProgress
 from storage.changes import changes, places
-from storage.contract import Storage, StorageUnavailable
+from storage.contract import FileRow, Storage, StorageUnavailable
 
 _BYTES_BUILT = 32 << 20
 _BUILDING_SECONDS = 30.0
@@ -53,6 +53,8 @@ class Answers:
         """How far the store is; asked after the call, together for all who wait."""
         self.logs: Callable[[], Awaitable[LogsProgress]] = SharedQuestion(self._look_at_logs)
         """How far each log is; asked in the same way."""
+        self.files: Callable[[], Awaitable[list[tuple[str, FileRow]]]] = SharedQuestion(storage.files)
+        """All files of the logs, with their writer; asked in the same way."""
         self._recent = RecentChanges()
         self._ledger_hash = b""
         """Of the latest look."""

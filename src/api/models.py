@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, get_args
 
 from pydantic import BaseModel, Field
 
-from storage.contract import MAIN
+from storage.contract import MAIN, FileState
 
 
 class Listing(BaseModel):
@@ -197,12 +197,31 @@ class Seen(BaseModel):
     size: int = Field(description="Bytes in the file.", examples=[69340])
 
 
+class FileStatus(BaseModel):
+    """A file of a log, and how far the store is in it."""
+
+    generation: int = Field(description="Its number among the files of the log.", examples=[0])
+    path: str = Field(description="Where it was seen last.", examples=["/logs/log"])
+    state: FileState = Field(
+        description="live: at the log's path, or the newest of a log without one. open: elsewhere, and read on. "
+        "closed: read to its end. copy: its bytes are those of another file, so it is not read.",
+        examples=["live"],
+    )
+    start: int = Field(description="Offset at which reading began.", examples=[0])
+    offset: int = Field(description="Offset through which it is stored.", examples=[311])
+    copy_of: int | None = Field(description="Of a copy: the number of the other file.", examples=[None])
+
+
 class LogStatus(BaseModel):
     """How far the store is in one log."""
 
     log: str = Field(examples=["api_requests"])
     writer: str = Field(default=MAIN, description="The name of the processor that stores it.", examples=[MAIN])
-    path: str = Field(description="Where the processor follows it.")
+    path: str = Field(description="Where the processor follows it; of a backfilled file, where it was.")
+    format: str = Field(
+        description="The settings by which a backfilled file was read; empty for a log that is followed.",
+        examples=[""],
+    )
     first: Place = Field(description="Where the store began with it.")
     position: Place = Field(description="Through which it is stored.")
     lines_read: int = Field(description="From `first` to `position`: stored and rejected ones.", examples=[1045])
@@ -210,6 +229,9 @@ class LogStatus(BaseModel):
     lines_rejected: int = Field(examples=[3])
     rejected: dict[str, int] = Field(description="The rejected lines by reason.", examples=[{"fields": 2, "status": 1}])
     gaps: list[MissingPart] = Field(description="What of it was lost before it could be read.")
+    files: list[FileStatus] = Field(
+        description="Its files that are there, or were when they were seen last; at most the last hundred."
+    )
     newest_request: datetime | None = Field(description="The latest time of a stored request.")
     seen: Seen | None = Field(description="null: the processor has not reported on it yet.")
     bytes_behind: int | None = Field(

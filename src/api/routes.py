@@ -70,7 +70,7 @@ async def latencies(respond: Respond, dates: Dates, format: AnswerFormat, custom
 )
 async def status(answers: Answering) -> StoreStatus:
     """What was read, stored and rejected of each log, what is not stored yet, and when the processor was last seen."""
-    return store_status(await answers.logs(), time.time())
+    return store_status(await answers.logs(), await answers.files(), time.time())
 
 
 @router.get("/health", tags=["service"], summary="Whether the api answers", responses=service("health"))

@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 
-from api.models import LogStatus, MissingPart, Place, Seen, StoreStatus
+from api.models import FileStatus, LogStatus, MissingPart, Place, Seen, StoreStatus
 from api.progress import Progress, WriterProgress, utc
-from storage.contract import LedgerRow, Position, Sighting
+from storage.contract import FileRow, LedgerRow, Position, Sighting
 from storage.lag import SAME_REPORT_SECONDS, bytes_behind, log_complete_through
 
 # Clocks of two machines that are kept right are closer together than this; a log's times are whole seconds.
 CLOCKS_AGREE_SECONDS = 2.0
+# Files of a log that are listed.
+FILES_SHOWN = 100
 
 
 class LogsProgress:
@@ -44,12 +46,19 @@ class LogsProgress:
         )
 
 
-def store_status(logs: LogsProgress, now: float) -> StoreStatus:
-    """The status at `now` (Unix time, s)."""
+def store_status(logs: LogsProgress, files: Sequence[tuple[str, FileRow]], now: float) -> StoreStatus:
+    """The status at `now` (Unix time, s). `files`: each with its writer."""
+    of_logs: dict[tuple[str, str], list[FileRow]] = {}
+    for writer, file in files:
+        if not file.gone:
+            of_logs.setdefault((writer, file.log), []).append(file)
     return StoreStatus(
         complete_through=logs.progress.complete_through,
         clock_faults=clock_faults(logs, logs.progress.reported, now),
-        logs=[_log_status(logs, writer, row, now) for writer, row in logs.logs],
+        logs=[
+            _log_status(logs, writer, row, of_logs.get((writer, row.log), ())[-FILES_SHOWN:], now)
+            for writer, row in logs.logs
+        ],
     )
 
 
@@ -72,7 +81,7 @@ def clock_faults(logs: LogsProgress, reported: float | None, now: float) -> list
     return faults
 
 
-def _log_status(logs: LogsProgress, writer: str, row: LedgerRow, now: float) -> LogStatus:
+def _log_status(logs: LogsProgress, writer: str, row: LedgerRow, files: Sequence[FileRow], now: float) -> LogStatus:
     seen = logs.sightings.get((writer, row.log))
     of_writer = logs.progress.writers.get(writer) if logs.is_followed(writer, row.log) else None
     behind = bytes_behind(row, seen) if seen is not None else None
@@ -83,6 +92,7 @@ def _log_status(logs: LogsProgress, writer: str, row: LedgerRow, now: float) -> 
         log=row.log,
         writer=writer,
         path=row.path,
+        format=row.format,
         first=_place(row.first),
         position=_place(row.position),
         lines_read=row.read,
@@ -90,6 +100,17 @@ def _log_status(logs: LogsProgress, writer: str, row: LedgerRow, now: float) -> 
         lines_rejected=sum(row.rejected.values()),
         rejected={reason.value: lines for reason, lines in row.rejected.items()},
         gaps=[MissingPart(position=_place(gap.position), reason=gap.reason) for gap in row.gaps],
+        files=[
+            FileStatus(
+                generation=file.generation,
+                path=file.path,
+                state=file.state,
+                start=file.start,
+                offset=file.offset,
+                copy_of=file.copy_of,
+            )
+            for file in files
+        ],
         newest_request=utc(row.newest) if row.newest else None,
         seen=_seen(seen, of_writer, now) if seen is not None else None,
         bytes_behind=behind,

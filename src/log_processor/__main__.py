@@ -2,7 +2,7 @@
 
 run              follows the logs and stores their requests (the default)
 check FILE       shows what it would understand of a log's first thousand lines
-backfill FILE... reads old logs, gzipped too, into the store
+backfill FILE... reads old logs, compressed ones too, into the store
 verify           checks the store's numbers against the logs' files
 health           says by its exit status whether a processor runs here and moves on
 """
@@ -25,7 +25,13 @@ def main() -> None:
     for name in ("run", "verify", "health"):
         commands.add_parser(name)
     commands.add_parser("check").add_argument("file", type=Path, metavar="FILE")
-    commands.add_parser("backfill").add_argument("files", type=Path, nargs="+", metavar="FILE")
+    of_backfill = commands.add_parser("backfill")
+    of_backfill.add_argument("files", type=Path, nargs="+", metavar="FILE")
+    how = of_backfill.add_mutually_exclusive_group()
+    how.add_argument("--anyway", action="store_true", help="read files whose lines seem to be stored, too")
+    how.add_argument(
+        "--forget", action="store_true", help="take files out of the store again, by their paths or their names in it"
+    )
     arguments = parser.parse_args()
     sys.exit(_run(arguments, load(ProcessorSettings)))
 
@@ -36,17 +42,19 @@ def _run(arguments: argparse.Namespace, settings: ProcessorSettings) -> int:
         case "health":
             return 0 if is_alive(settings.heartbeat_path) else 1
         case "check":
-            from log_processor.check import check
+            from log_processor.commands.check import check
 
             return check(settings, arguments.file)
         case "verify":
-            from log_processor.verify import verify
+            from log_processor.commands.verify import verify
 
             return verify(settings)
         case "backfill":
-            from log_processor.backfill import backfill
+            from log_processor.commands.backfill import backfill, take_back
 
-            return backfill(settings, arguments.files)
+            if arguments.forget:
+                return take_back(settings, list(map(str, arguments.files)))
+            return backfill(settings, arguments.files, arguments.anyway)
     from log_processor.run import run
 
     logs.configure("log_processor", settings.logging_level, settings.logging_format)

@@ -11,7 +11,7 @@ import numpy as np
 
 from request_log.line import LAST_SECOND, Reason
 from request_log.requests import Integers, Parser, Rejected, Requests, joined
-from storage.contract import FileId, Gap, Position, StoredRequests
+from storage.contract import FileId, FileState, Gap, Position, StoredRequests
 
 # What is kept of a line that is too long.
 KEPT_BYTES = 1024
@@ -47,25 +47,34 @@ class Overlong:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Whole lines of one file of a log, from `start` up to `end`, or none."""
+    """Whole lines of one file of a log, from `start` up to `end`, or none: then it says how the file is now."""
 
     log: str
     path: str
+    """Where the file is."""
     start: Position
     end: Position
-    fingerprint: str
-    """Of the file, at `end`."""
+    identity: str
+    """Of the file, at `end`; see log_processor.following.identity."""
     length: int = 0
-    """Bytes in `Chunk.lines`: one more than in the file where the file's last line has no newline."""
+    """Bytes in `Chunk.lines`: one more than in the file where the file's last line has no newline; 0 for zeros that
+    were skipped."""
     gaps: tuple[Gap, ...] = ()
-    """What could not be had any more, before `start`."""
+    """What could not be read any more."""
     overlong: Overlong | None = None
     """Instead of lines: one that is too long."""
+    state: FileState = "live"
+    size: int = 0
+    """Bytes that the file had when it was seen last."""
+    copy_of: int | None = None
+    """Of a copy: the number of the file that it is a copy of."""
+    gone: int = 0
+    """Since which day it is not there, see FileRow."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Lines of several logs. The parts of a log are in its order."""
+    """Lines of several logs. The parts of a file are in its order."""
 
     parts: tuple[Part, ...] = ()
     lines: bytes = b""
@@ -84,8 +93,12 @@ class BatchPart:
     path: str
     start: Position
     end: Position
-    fingerprint: str
+    identity: str
     gaps: tuple[Gap, ...]
+    state: FileState
+    size: int
+    copy_of: int | None
+    gone: int
     length: int
     """Bytes in `Batch.lines`."""
     stored: int
@@ -123,7 +136,7 @@ def parse_chunk(
 ) -> Batch:
     """The requests of a chunk, prepared to be stored. Lines of days before `oldest_day` (days since 1970-01-01) and
     lines after `latest_second` (Unix time) are rejected. Lines of `too_new` are rejected whatever the time is now.
-    `file_of`: the identity of a log's generation.
+    `file_of`: where a log's file lies in the store.
 
     The lines are parsed without regard to their logs, since a call a log would cost more than few lines do. A piece of
     about `piece_bytes` goes through all of it before the next one does, while it is in the processor's cache: that
@@ -167,8 +180,12 @@ def parse_chunk(
             part.path,
             part.start,
             part.end,
-            part.fingerprint,
+            part.identity,
             part.gaps,
+            part.state,
+            part.size,
+            part.copy_of,
+            part.gone,
             part.length,
             lines,
             newest,

@@ -16,7 +16,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import blake2b
 from operator import attrgetter
@@ -26,7 +26,7 @@ from typing import Any, BinaryIO, NamedTuple
 from log_processor.chunk import DIGEST_BYTES, KEPT_BYTES, Batch, TooNew
 from request_log.line import MAX_LINE_BYTES, Reason
 from request_log.requests import Rejected
-from storage.contract import LedgerRow, Position
+from storage.contract import FileKey, FileRow, Position
 
 FILES_KEPT = 5
 
@@ -52,9 +52,9 @@ class DeadLetters:
     """The file at `path`; at `max_bytes` it becomes `path.1`, that `path.2`, and so on: five in all."""
 
     def __init__(
-        self, path: Path, max_bytes: int, ledger: Sequence[LedgerRow], check_lease: Callable[[], None]
+        self, path: Path, max_bytes: int, files: Mapping[FileKey, FileRow], check_lease: Callable[[], None]
     ) -> None:
-        """`ledger`: from where each log will be read. `check_lease`: ends the program where this process has lost the
+        """`files`: from where each file will be read. `check_lease`: ends the program where this process has lost the
         lease, see Storage. OSError where the file cannot be written."""
         self._path = path
         self._max_bytes = max_bytes
@@ -66,7 +66,7 @@ class DeadLetters:
         """The digests of the entries of lines that will be read again."""
         self.too_new: TooNew = {}
         """Those of these lines that were too new: this is not decided anew."""
-        self._note_beyond(ledger)
+        self._note_beyond(files)
 
     def write(self, batch: Batch) -> None:
         """Write a batch's rejected lines that are not here yet. OSError where the disk does not take them."""
@@ -92,20 +92,20 @@ class DeadLetters:
         """Close the file."""
         self._file.close()
 
-    def _note_beyond(self, ledger: Sequence[LedgerRow]) -> None:
-        """Note the entries beyond the ledger: a crash came between, and their lines will be read again."""
-        positions = {row.log: row.position for row in ledger}
+    def _note_beyond(self, files: Mapping[FileKey, FileRow]) -> None:
+        """Note the entries beyond what is committed: a crash came between, and their lines will be read again."""
         too_new = []
         for name in _names(self._path):
             for entry in _entries(name):
-                if entry.position >= positions.get(entry.log, Position(0, 0)):
+                row = files.get(FileKey(entry.log, entry.position.generation))
+                if row is None or entry.position.offset >= row.offset:
                     self._known.add(_digest(entry.text))
                     if entry.reason == Reason.TOO_NEW.value:
                         too_new.append(entry)
-        files: dict[tuple[str, int], dict[int, bytes]] = {}
+        found: dict[tuple[str, int], dict[int, bytes]] = {}
         for entry in sorted(too_new, key=attrgetter("position")):
-            files.setdefault((entry.log, entry.position.generation), {})[entry.position.offset] = entry.line
-        self.too_new = files
+            found.setdefault((entry.log, entry.position.generation), {})[entry.position.offset] = entry.line
+        self.too_new = found
 
     def _take_over(self) -> BinaryIO:
         """Open the file, or where another process has it open, a copy in its place."""

@@ -1,6 +1,7 @@
 """Settings that say what the lines of the logs look like."""
 
 import re
+import shlex
 from typing import Literal
 
 from pydantic import ValidationInfo, field_validator
@@ -73,6 +74,14 @@ class LogFormat(Settings):
         if text != "s" and info.data.get("log_format") == "simple":
             raise ValueError("LOG_FORMAT=simple has seconds")
         return text
+
+    def described(self) -> str:
+        """The settings, but for those that are as they are by default."""
+        defaults = {name: field.default for name, field in LogFormat.model_fields.items() if name != "log_format"}
+        values = {name: getattr(self, name) for name in LogFormat.model_fields}
+        return " ".join(
+            f"{name.upper()}={shlex.quote(value)}" for name, value in values.items() if value != defaults.get(name)
+        )
 
     def parser(self) -> Parser:
         """What reads lines of this format."""

@@ -24,7 +24,7 @@ from log_processor.memory import give_back
 from log_processor.reporting import Reporter
 from log_processor.retry import until_stored
 from service.logs import logger
-from storage.contract import Storage
+from storage.contract import FileKey, Storage
 
 REJECTED_LINES_SHOWN = 10
 # Seconds for the roll-ups at the end, when a signal gives a few; what is left is read back by the next start.
@@ -90,15 +90,15 @@ class LogHandler:
             self._reporter.is_due() or (self.is_busy() and self._is_commit_due()) or self._roll_ups.is_due(is_idle=True)
         )
 
-    def is_stored(self, log_name: str, fingerprint: str) -> bool:
-        """Whether the store's ledger is at the place in the log that has this fingerprint."""
-        row = self._logs.committed.get(log_name)
-        return row is not None and row.fingerprint == fingerprint
+    def is_begun(self, file: FileKey) -> bool:
+        """Whether a file's number is stored, with its identity."""
+        return file in self._logs.files
 
-    def is_rolled_up(self, log_name: str) -> bool:
-        """Whether the roll-ups have all that the store's ledger has of the log."""
-        row = self._logs.committed.get(log_name)
-        return row is not None and (self._roll_ups.is_done or self._logs.rolled_up.get(log_name) == row.position)
+    def is_stored(self, file: FileKey, offset: int) -> bool:
+        """Whether all that is before the offset of a file is in all rows of counts."""
+        row = self._logs.files.get(file)
+        is_counted = row is not None and row.offset >= offset
+        return is_counted and (self._roll_ups.is_done or self._logs.is_rolled_up(file.log))
 
     def is_busy(self) -> bool:
         """Whether something waits to be counted and committed."""
@@ -107,7 +107,7 @@ class LogHandler:
     def end_look(self) -> None:
         """Count the requests that are stored and, when it is time, commit."""
         news = self._take(self._stored_batches())
-        # The source waits until a file's beginning is stored.
+        # The source waits until a file's number is stored.
         due = any(part.start == part.end for part in news) or self._is_commit_due() or self._roll_ups.is_full
         if self._logs.have_changed and (due or self._stop.is_set()):
             with metrics.WRITE_SECONDS.labels("counts").time():
@@ -203,6 +203,9 @@ class LogHandler:
         oldest_day = self._oldest_day()
         if oldest_day != self._removed_before:
             until_stored(lambda: self._storage.remove_expired(oldest_day))
+            files = self._logs.expired(oldest_day)
+            until_stored(lambda: self._storage.remove_files(files))
+            self._logs.forget(files)
             self._removed_before = oldest_day
 
 

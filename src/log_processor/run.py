@@ -7,21 +7,22 @@ from functools import partial
 from bytewax._bytewax import cli_main
 
 from log_processor import dataflow, metrics
+from log_processor.chunk import parse_chunk
 from log_processor.clock import Clock
-from log_processor.collector import Collector
 from log_processor.counting.start import start
 from log_processor.dead_letters import DeadLetters
 from log_processor.ending import stop_on_signals
-from log_processor.followed_logs import FollowedLogs
+from log_processor.following.collector import Collector
+from log_processor.following.followed_logs import FollowedLogs
+from log_processor.following.log_files import LogFiles
+from log_processor.following.waiting import LONGEST_WAIT_SECONDS, LOOK_SECONDS, waiter
 from log_processor.idle_workers import do_not_oversleep, let_threads_oversleep
-from log_processor.log_files import LogFiles
 from log_processor.log_handler import LogHandler
 from log_processor.reporting import Reporter
 from log_processor.retry import until_stored
 from log_processor.settings import ProcessorSettings
 from log_processor.source import LogPartition, LogSource
 from log_processor.spool import Spool
-from log_processor.waiting import LONGEST_WAIT_SECONDS, LOOK_SECONDS, waiter
 from service.logs import logger
 from storage.backend import open_storage
 from storage.contract import BACKFILL, StorageUnavailable
@@ -45,37 +46,39 @@ def run(settings: ProcessorSettings, only_backfill: bool = False) -> None:
         metrics.serve(settings.metrics_host, settings.metrics_port)
     storage = open_storage(settings)
     token = until_stored(storage.acquire)
-    logs, counts, roll_ups = start(storage, token, settings.log_format)
-    ledger = list(logs.committed.values())
+    logs, counts, roll_ups = start(storage, token, settings.described())
     patterns = [] if only_backfill else settings.patterns()
     files = LogFiles(patterns, {settings.log_file_path: settings.log_name}, settings.outputs())
     report = decode_report(until_stored(partial(storage.read_state, "report")))
     clock = Clock(
-        newest=max((row.newest for row in ledger), default=0),
+        newest=max((row.newest for row in logs.committed.values()), default=0),
         modified=files.latest_modification(),
         latest_second=report.latest_second if report is not None else 0,
     )
     oldest_day = partial(clock.oldest_day, settings.retention_days)
     spool = Spool(settings.backfill_folder)
-    followed = FollowedLogs(files, spool, ledger, LOOK_SECONDS[settings.follow])
-    new = followed.first_rows(settings.start_position)
+    spool.say_format(settings.described())
+    look_seconds = LOOK_SECONDS[settings.follow]
+    followed = FollowedLogs(files, spool, logs.committed, logs.files, settings.backfill_folder, look_seconds)
+    max_wait = settings.stream_max_wait_time_in_seconds
+    collector = Collector(followed, settings.stream_max_size, max_wait, lambda file: file in logs.files)
     reporter = Reporter(storage, followed.sightings, settings.heartbeat_path, clock.latest_second)
+    new = followed.begin(settings.start_position)
     if new:
         for row in new:
             logs.begin(row)
+        for part in parse_chunk(collector.news(), settings.parser(), 0, logs.file, storage.prepare).parts:
+            logs.take(part)
         counts.commit(None, 0, reporter.complete_through, roll_ups.ledger.through, oldest_day())
-    metrics.begin(row.log for row in [*ledger, *new] if not row.log.startswith(BACKFILL))
+    metrics.begin(log for log in logs.committed if not log.startswith(BACKFILL))
 
     dead_letters = DeadLetters(
         settings.dead_letters_path,
         settings.dead_letters_max_bytes,
-        [*ledger, *new],
+        logs.files,
         partial(until_stored, storage.check_lease),
     )
     handler = LogHandler(storage, logs, counts, roll_ups, dead_letters, reporter, oldest_day, stop)
-
-    max_wait = settings.stream_max_wait_time_in_seconds
-    collector = Collector(followed, settings.stream_max_size, max_wait, handler.is_stored)
 
     def longest_wait() -> float:
         if stop.is_set():

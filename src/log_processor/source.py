@@ -12,9 +12,10 @@ from typing import Protocol
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
 from log_processor.chunk import Chunk
-from log_processor.collector import Collector
-from log_processor.followed_logs import FollowedLog, FollowedLogs
-from log_processor.waiting import Waiter
+from log_processor.following.collector import Collector
+from log_processor.following.followed_logs import FollowedLogs
+from log_processor.following.waiting import Waiter
+from storage.contract import FileKey
 
 # A chunk without lines, by which the sink comes to its work, is sent no sooner than this after the one before.
 BETWEEN_EMPTY_CHUNKS_SECONDS = 0.05
@@ -26,11 +27,8 @@ ALWAYS_DUE = datetime(1970, 1, 1, tzinfo=timezone.utc)
 class Stored(Protocol):
     """What the source asks about the store."""
 
-    def is_stored(self, log_name: str, fingerprint: str) -> bool:
-        """Whether the store's ledger is at the place in the log that has this fingerprint."""
-
-    def is_rolled_up(self, log_name: str) -> bool:
-        """Whether everything that is stored of the log is in all rows of counts."""
+    def is_stored(self, file: FileKey, offset: int) -> bool:
+        """Whether all that is before the offset of a file is in all rows of counts."""
 
     def look_wanted(self) -> bool:
         """Whether there is something to do after a look at the logs that finds no lines."""
@@ -77,11 +75,12 @@ class LogPartition(StatefulSourcePartition[Chunk, None]):
             # The sink ends its work when something comes.
             return self._collector.flush() or [self._collector.nothing()]
         now = time.monotonic()
-        chunks = self._collector.add(self._logs.discover(now))
+        self._logs.discover(now)
         self._waiter.look()
         self._logs.look(now)
-        chunks += self._collector.collect(now)
-        self._finish()
+        self._logs.look_at_files()
+        chunks = self._collector.collect(now)
+        self._logs.finished(self._stored.is_stored)
         if not chunks and now >= self._next_empty_chunk and self._stored.look_wanted():
             # The sink works only when something comes.
             chunks = [self._collector.nothing()]
@@ -102,13 +101,3 @@ class LogPartition(StatefulSourcePartition[Chunk, None]):
     def close(self) -> None:
         self._waiter.close()
         self._logs.close()
-
-    def _finish(self) -> None:
-        """Let go of the logs that are done, and stored."""
-        for followed in self._logs.finished(self._is_stored):
-            self._collector.let_go(followed)
-
-    def _is_stored(self, followed: FollowedLog) -> bool:
-        return self._stored.is_stored(followed.name, followed.tail.fingerprint) and self._stored.is_rolled_up(
-            followed.name
-        )

@@ -129,6 +129,24 @@ def add_to_counter(text: str, more: str) -> str:
     return encode_counter(counter)
 
 
+def take_from_counter(text: str, less: str) -> str:
+    """The text of a counter from which those of another one were taken, which it has."""
+    if less == NO_COUNTS:
+        return text
+    values, counts = counter_arrays(text)
+    taken, amounts = counter_arrays(less)
+    places = np.searchsorted(values, taken)
+    counts = counts.copy()
+    if (
+        len(values) == 0
+        or (values[np.minimum(places, len(values) - 1)] != taken).any()
+        or (counts[places] < amounts).any()
+    ):
+        raise ValueError(f"a counter of {counts.sum():,} has not all of {amounts.sum():,}")
+    counts[places] -= amounts
+    return encode_arrays(values[counts > 0], counts[counts > 0])
+
+
 def _numbers(text: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The same as `counter_arrays`, of few values, which are faster one by one."""
     size, data = text[0], a2b_base64(text[1:])

@@ -64,11 +64,20 @@ class RollupRow(NamedTuple):
     """The number of the commit that counted in it last."""
     left: int = 0
     """Segments that this commit adds after this one."""
+    less_statuses: str = NO_COUNTS
+    """What was taken back of `statuses`, and of those of the segments before."""
+    less_latencies: str = NO_COUNTS
 
     @property
     def size(self) -> int:
         """Characters of its texts."""
-        return len(self.names) + len(self.statuses) + len(self.latencies)
+        of_less = len(self.less_statuses) + len(self.less_latencies)
+        return len(self.names) + len(self.statuses) + len(self.latencies) + of_less
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was counted in it."""
+        return self.statuses == self.less_statuses == NO_COUNTS
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from request_log.requests import NONE
 from rollups.columns import RequestColumns, joined
-from rollups.counters import Integers, add_to_counter, encode_counters
+from rollups.counters import Integers, add_to_counter, encode_counters, take_from_counter
 from rollups.counts import DailyKey, PackedCounts
 from rollups.group_by import counts_of, sums_of
 
@@ -55,6 +55,18 @@ def add(addition: Addition, row: PackedCounts, commit: int) -> PackedCounts:
     # Most rows of few requests have the same statuses: one text in memory serves them all.
     statuses = intern(add_to_counter(row.statuses, addition.statuses))
     return PackedCounts(statuses, add_to_counter(row.latencies, addition.latencies), commit)
+
+
+def take_back(addition: Addition, row: PackedCounts, commit: int) -> PackedCounts:
+    """The row without an addition that it has; unchanged where this commit has taken it back already. ValueError where
+    the row has not all of it."""
+    if row.commit >= commit:
+        return row
+    return PackedCounts(
+        take_from_counter(row.statuses, addition.statuses),
+        take_from_counter(row.latencies, addition.latencies),
+        commit,
+    )
 
 
 def _divided(parts: Sequence[RequestColumns], times: int) -> Iterator[RequestColumns]:

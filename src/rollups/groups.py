@@ -24,7 +24,7 @@ import numpy as np
 from rollups.columns import PARTS_AN_HOUR, Column
 from rollups.counters import Integers, counter_arrays
 from rollups.counts import NO_COUNTS, Kind, RollupRow
-from rollups.histogram import Tally, merge, tally_of_arrays
+from rollups.histogram import Tally, merge, net, tally_of_arrays
 
 GROUPS = 2048
 ALL_CUSTOMERS = GROUPS
@@ -45,7 +45,7 @@ _LONG = 500
 _NO_LATENCIES = (np.empty(0, np.int64), np.empty(0, np.int64))
 _RESERVED = re.compile(r"\\*\((other|forgotten)\)").fullmatch
 
-Part = TypeVar("Part", int, str)
+Part = TypeVar("Part", int, str, tuple[str, int])
 
 
 def group_of(customer: str) -> int:
@@ -98,31 +98,40 @@ def tallies_of_endpoints(rows: Iterable[RollupRow], customer: str) -> dict[str, 
 
 def tallies_of_endpoint_parts(rows: Iterable[RollupRow]) -> dict[tuple[str, int], Tally]:
     """The tally of each endpoint and part of the day of all customers together, of one day."""
-    found: dict[tuple[str, int], list[Tally]] = {}
-    for row in rows:
-        for endpoints, together, tally in _tallies(row, EVERYBODY):
-            place, part = divmod(together, 1 << PART_BITS)
-            found.setdefault((endpoints[place], part), []).append(tally)
-    return {key: merge(tallies) for key, tallies in found.items()}
+    return _merged(
+        ((endpoints[together >> PART_BITS], together & ((1 << PART_BITS) - 1)), tally)
+        for row in rows
+        for endpoints, together, tally in _tallies(row, EVERYBODY)
+    )
 
 
 def _merged(tallies: Iterable[tuple[Part, Tally]]) -> dict[Part, Tally]:
     parts: dict[Part, list[Tally]] = {}
     for part, tally in tallies:
         parts.setdefault(part, []).append(tally)
-    return {part: merge(found) for part, found in parts.items()}
+    merged = {
+        part: merge(found) if min(one.total for one in found) > 0 else net(found) for part, found in parts.items()
+    }
+    return {part: tally for part, tally in merged.items() if tally.total}
 
 
 def _tallies(row: RollupRow, customer: str) -> Iterator[tuple[list[str], int, Tally]]:
-    """The customer's endpoints, each part of it in a row, and its tally."""
+    """The customer's endpoints, each part of it in a row, and its tally; that of what was taken back is negative."""
     names = decode_names(row.names)
     if customer not in names:
         return
     place = list(names).index(customer)
-    latencies = _parts(row.kind, row.latencies, place, LATENCY_BITS)
-    for part, (statuses, requests) in _parts(row.kind, row.statuses, place, STATUS_BITS).items():
-        counted = dict(zip(statuses.tolist(), requests.tolist(), strict=True))
-        yield names[customer], part, tally_of_arrays(counted, *latencies.get(part, _NO_LATENCIES))
+    for sign, of_statuses, of_latencies in (
+        (1, row.statuses, row.latencies),
+        (-1, row.less_statuses, row.less_latencies),
+    ):
+        if of_statuses == NO_COUNTS:
+            continue
+        latencies = _parts(row.kind, of_latencies, place, LATENCY_BITS)
+        for part, (statuses, requests) in _parts(row.kind, of_statuses, place, STATUS_BITS).items():
+            counted = dict(zip(statuses.tolist(), (sign * requests).tolist(), strict=True))
+            values, counts = latencies.get(part, _NO_LATENCIES)
+            yield names[customer], part, tally_of_arrays(counted, values, sign * counts)
 
 
 def _parts(kind: Kind, text: str, place: int, bits: int) -> dict[int, tuple[Integers, Integers]]:

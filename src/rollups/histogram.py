@@ -103,6 +103,13 @@ def merge_for_good(tallies: Sequence[Tally]) -> Tally:
     return Tally(total, successful, *sums_of(latencies, counts))
 
 
+def net(tallies: Sequence[Tally]) -> Tally:
+    """The tally of all of them together, of which some are negative: what was taken back."""
+    total, successful, latencies, counts = _joined(tallies)
+    latencies, counts = sums_of(latencies, counts)
+    return Tally(total, successful, latencies[counts > 0], counts[counts > 0])
+
+
 def _joined(tallies: Sequence[Tally]) -> tuple[int, int, Integers, Integers]:
     latencies = np.concatenate([_NO_LATENCIES, *(one.latencies for one in tallies)])
     counts = np.concatenate([_NO_LATENCIES, *(one.counts for one in tallies)])

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,13 +46,20 @@ class Requests(NamedTuple):
 
 
 class Delta:
-    """Requests that are to be added to their rows.
+    """Requests that are to be added to their rows, or taken back from them.
 
-    `names`, `endpoints`: the customers and the endpoints, by their numbers in the columns.
+    `names`, `endpoints`: the customers and the endpoints, by their numbers in the columns. `weight`: -1 to take back.
     """
 
-    def __init__(self, names: Sequence[str], endpoints: Sequence[str], most_characters: int = MOST_CHARACTERS) -> None:
+    def __init__(
+        self,
+        names: Sequence[str],
+        endpoints: Sequence[str],
+        most_characters: int = MOST_CHARACTERS,
+        weight: Literal[1, -1] = 1,
+    ) -> None:
         self._names = names
+        self._weight = weight
         self._endpoints = list(map(escaped, endpoints))
         self._most_characters = most_characters
 
@@ -105,12 +112,12 @@ class Delta:
         # A row that continues another one has its names, so that what was `OTHER` stays so; unless they leave no room.
         names = row.names if len(row.names) <= self._most_characters // 2 else empty(row.kind).names
         continued = RollupRow(row.kind, row.segment + 1, names, NO_COUNTS, NO_COUNTS, commit)
-        if row.statuses != NO_COUNTS:
+        if not row.is_empty:
             grown = self._added(requests, continued)
             if grown.size <= self._most_characters:
                 return [grown]
         # An empty row has nothing to keep: it is the first of them.
-        return self._chunks(requests, row if row.statuses != NO_COUNTS else row._replace(segment=-1), commit)
+        return self._chunks(requests, row if not row.is_empty else row._replace(segment=-1), commit)
 
     def _chunks(self, requests: Requests, last: RollupRow, commit: int) -> list[RollupRow]:
         """The requests in as many new rows as they need, in an order that only depends on what they are; behind `last`,
@@ -147,12 +154,14 @@ class Delta:
         heads = self._heads(requests, names)
         parts = columns.parts % PARTS_A_DAY
         latencies = packed(row.kind, heads, parts, columns.latencies, LATENCY_BITS)[columns.latencies != NONE]
-        return row._replace(
-            names=row.names if _size(names) == before else encode_names(names),
-            statuses=_counted(row.statuses, packed(row.kind, heads, parts, columns.statuses, STATUS_BITS)),
-            latencies=_counted(row.latencies, latencies),
-            left=0,
-        )
+        statuses = packed(row.kind, heads, parts, columns.statuses, STATUS_BITS)
+        row = row._replace(names=row.names if _size(names) == before else encode_names(names), left=0)
+        if self._weight < 0:
+            return row._replace(
+                less_statuses=_counted(row.less_statuses, statuses),
+                less_latencies=_counted(row.less_latencies, latencies),
+            )
+        return row._replace(statuses=_counted(row.statuses, statuses), latencies=_counted(row.latencies, latencies))
 
     def _heads(self, requests: Requests, names: dict[str, list[str]]) -> Integers:
         """Of each request the customer's place; and below it, but of rows by part, the endpoint's. `names`: of the row;

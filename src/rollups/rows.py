@@ -12,6 +12,8 @@ from rollups.counters import add_to_counter
 from rollups.counts import NO_COUNTS, Kind, PackedCounts, RollupRow
 
 _STATUS, _LATENCY, _NAMES, _LEFT = "status", "latency", "names", "left"
+_LESS = "less_"
+"""Before the names of the counters that hold what was taken back."""
 
 
 def encode_daily(row: PackedCounts) -> str:
@@ -28,7 +30,9 @@ def decode_daily(text: str) -> PackedCounts:
 def encode_rollup(row: RollupRow) -> str:
     """The text of a roll-up's segment; its kind and its number are in its key."""
     left = f" {_LEFT}={row.left}" if row.left else ""
-    return f"{row.commit} {_NAMES}={row.names} {_STATUS}={row.statuses} {_LATENCY}={row.latencies}{left}"
+    has_less = row.less_statuses != NO_COUNTS
+    less = f" {_LESS}{_STATUS}={row.less_statuses} {_LESS}{_LATENCY}={row.less_latencies}" if has_less else ""
+    return f"{row.commit} {_NAMES}={row.names} {_STATUS}={row.statuses} {_LATENCY}={row.latencies}{less}{left}"
 
 
 def decode_rollup(kind: Kind, segment: int, text: str) -> RollupRow:
@@ -42,6 +46,8 @@ def decode_rollup(kind: Kind, segment: int, text: str) -> RollupRow:
         values.get(_LATENCY, NO_COUNTS),
         commit,
         int(values.get(_LEFT, 0)),
+        values.get(_LESS + _STATUS, NO_COUNTS),
+        values.get(_LESS + _LATENCY, NO_COUNTS),
     )
 
 

@@ -47,7 +47,10 @@ class StorageHeld(StorageError):
 
 
 class Position(NamedTuple):
-    """A place in a log: how often the log had been rotated, and the byte offset in that generation's file. Ordered."""
+    """A place in a log: the number of one of its files, and the byte offset in that file.
+
+    Files are numbered as they are found. Numbers say nothing about the order in which the files were written.
+    """
 
     generation: int
     offset: int
@@ -55,7 +58,7 @@ class Position(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Bytes of a log that could not be had any more: from `position` to the end of that generation."""
+    """Bytes of a log that could not be read any more: from `position` to the end of that file."""
 
     position: Position
     reason: str
@@ -63,38 +66,65 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class LedgerRow:
-    """How far a writer is in one log. From `first` through `position`: lines read = stored + rejected."""
+    """How far a writer is in one log, all its files together: lines read = stored + rejected."""
 
     log: str
     path: str
-    """Where the log was followed; rotated files are beside it."""
+    """Where the log is followed."""
     first: Position
     """Where the store began with this log: at its beginning, or at what was its end then."""
     position: Position
-    fingerprint: str
-    """Tells the file of this generation from every other, see log_processor.fingerprint."""
+    """Through which the file at the log's path is read, or the last one that was there."""
+    bytes: int = 0
+    """Bytes that were read of all its files."""
     read: int = 0
     stored: int = 0
     rejected: Mapping[Reason, int] = field(default_factory=Counter)
     gaps: tuple[Gap, ...] = ()
     newest: int = 0
     """Unix time (s) of the latest request stored; 0 where there is none."""
+    format: str = ""
+    """The settings by which a file was read that somebody handed in; "" for a log that is followed, whose settings may
+    change."""
+
+
+FileState = Literal["live", "open", "closed", "copy"]
+"""Of a file when it was committed last.
+
+live    it was at the log's path, or the newest of a log that has no path of its own
+open    it was elsewhere, and is read on when it grows
+closed  nothing more is read under its number; if it grows, the rest has another number
+copy    its bytes are those of another file of the log, so it is not read
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class FileRow:
-    """A file of a log: one generation."""
+    """A file of a log, and how far it is read."""
 
     log: str
     generation: int
-    lane: int
-    """A number that the files of a log have in common, among all logs of the writer."""
-    base: int
-    """Bytes of the lane before this file: files of a lane lie one after the other in it."""
-    end: int | None = None
-    """Offset through which it was read, where it is read no further."""
-    fingerprint: str = ""
-    """Of the file there."""
+    """Its number among the files of the log."""
+    lane: int = -1
+    """Where its requests lie, among all logs of the writer. Files that are read at a time have different lanes. A
+    copy, of which nothing is stored, has none (-1)."""
+    base: int = 0
+    """Bytes of the lane before this file: files of a lane follow one another in it."""
+    start: int = 0
+    """Offset at which reading began: what is before it is not read under this number."""
+    offset: int = 0
+    """Offset through which it is read."""
+    size: int = 0
+    """Bytes that it had when it was seen last."""
+    state: FileState = "live"
+    path: str = ""
+    """Where it was seen last."""
+    identity: str = ""
+    """Tells the file from every other, see log_processor.following.identity."""
+    copy_of: int | None = None
+    """The number of the file that a copy has its bytes from."""
+    gone: int = 0
+    """Since which day (since 1970-01-01) it is not there any more; 0: it is, or was when it was seen last."""
 
 
 class FileId(NamedTuple):
@@ -142,7 +172,7 @@ class FileKey(NamedTuple):
 
 
 class RolledUpKey(NamedTuple):
-    """Through which position the roll-ups have a log."""
+    """How far the roll-ups have a log: a RolledUp."""
 
     log: str
 
@@ -183,11 +213,13 @@ class Sighting:
     time: float
     """Unix time, s."""
     position: Position
-    """Through which the log was read; the ledger may be a little behind."""
+    """Through which the file at the log's path was read; the ledger may be a little behind."""
     size: int
-    """Bytes of the current file."""
+    """Bytes of that file."""
     bytes_behind: int
-    """Bytes not read, those of rotated files that are still to come included."""
+    """Bytes of all its files that were not read, without a line that is still being written."""
+    bytes: int
+    """Bytes that were read of all its files; see LedgerRow."""
 
 
 class StoredIntent(NamedTuple):
@@ -314,6 +346,19 @@ class Storage(ABC):
     @abstractmethod
     def read_logs(self) -> tuple[dict[str, str], dict[FileKey, str], dict[str, str]]:
         """All rows of a LogKey and of a RolledUpKey by their log, and between them those of a FileKey."""
+
+    @abstractmethod
+    def remove_files(self, keys: Collection[FileKey]) -> None:
+        """Remove the rows of these files."""
+
+    @abstractmethod
+    def remove_requests(self, log: str, files: Collection[FileId]) -> None:
+        """Remove the requests of a log's files, of which none is counted any more; and daily rows without counts, for a
+        customer without requests is none."""
+
+    @abstractmethod
+    def remove_log(self, log: str, files: Collection[FileId]) -> None:
+        """Remove the rows of a log and of its files; that of its LogKey last."""
 
     @abstractmethod
     def write(self, *groups: Rows) -> None:

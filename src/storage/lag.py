@@ -9,14 +9,8 @@ SAME_REPORT_SECONDS = 30.0
 
 
 def bytes_behind(row: LedgerRow, seen: Sighting) -> int:
-    """Bytes that the log had when it was seen and that are not stored now."""
-    stored, read = row.position, seen.position
-    if stored.generation == read.generation:
-        return max(0, read.offset + seen.bytes_behind - stored.offset)
-    if stored.generation < read.generation:
-        return read.offset + seen.bytes_behind
-    # The store has gone on to the next file. Where more than one had to come then, their sizes are not known apart.
-    return 0 if read.offset + seen.bytes_behind == seen.size else seen.bytes_behind
+    """Bytes that the log's files had when they were seen and that are not stored now."""
+    return max(0, seen.bytes + seen.bytes_behind - row.bytes)
 
 
 def log_complete_through(row: LedgerRow, seen: Sighting | None) -> float | None:

@@ -4,8 +4,8 @@ same in both backends."""
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 from request_log.line import Reason
 from storage.contract import FileId, FileRow, Gap, LedgerRow, Position, Sighting, Stretch
@@ -61,6 +61,22 @@ class Intent:
     """Of which days (since 1970-01-01)."""
     ledger: Ledger = Ledger()
     """The ledger after it."""
+    weight: Literal[1, -1] = 1
+    """-1: it takes back what was counted of the requests."""
+
+
+@dataclass(frozen=True, slots=True)
+class RolledUp:
+    """How far the roll-ups have the files of a log."""
+
+    files: int = 0
+    """How many files were known: those with lower numbers are rolled up to their ends, but for `offsets`."""
+    offsets: Mapping[int, int] = field(default_factory=dict)
+    """Number -> through which offset it is rolled up, of files that are not closed."""
+
+    def through(self, file: FileRow) -> int:
+        """Through which offset a file is rolled up."""
+        return self.offsets.get(file.generation, file.offset if file.generation < self.files else file.start)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +90,10 @@ class RollUpIntent:
     stretches: tuple[Stretch, ...]
     oldest: int
     newest: int
-    positions: Mapping[str, Position]
-    """Log -> through which position it is rolled up then, of logs that it changes."""
+    positions: Mapping[str, RolledUp]
+    """How far it has rolled up the logs that it changes then."""
+    weight: Literal[1, -1] = 1
+    """As of an Intent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +157,7 @@ def encode_intent(intent: Intent) -> str:
             "customers": intent.customers,
             "days": intent.days,
             "ledger": encode_ledger(intent.ledger),
+            "weight": intent.weight,
         },
         separators=(",", ":"),
     )
@@ -161,6 +180,7 @@ def decode_intent(text: str) -> Intent:
         customers=None if row["customers"] is None else tuple(row["customers"]),
         days=tuple(row["days"]),
         ledger=decode_ledger(row["ledger"]),
+        weight=row["weight"],
     )
 
 
@@ -174,7 +194,8 @@ def encode_roll_up_intent(intent: RollUpIntent) -> str:
             "stretches": intent.stretches,
             "oldest": intent.oldest,
             "newest": intent.newest,
-            "positions": intent.positions,
+            "positions": {log: encode_rolled_up(rolled_up) for log, rolled_up in intent.positions.items()},
+            "weight": intent.weight,
         },
         separators=(",", ":"),
     )
@@ -190,7 +211,8 @@ def decode_roll_up_intent(text: str) -> RollUpIntent:
         stretches=_stretches(row["stretches"]),
         oldest=row["oldest"],
         newest=row["newest"],
-        positions={log: Position(*position) for log, position in row["positions"].items()},
+        positions={log: decode_rolled_up(text) for log, text in row["positions"].items()},
+        weight=row["weight"],
     )
 
 
@@ -205,12 +227,13 @@ def encode_log(row: LedgerRow) -> str:
             "path": row.path,
             "first": row.first,
             "position": row.position,
-            "fingerprint": row.fingerprint,
+            "bytes": row.bytes,
             "read": row.read,
             "stored": row.stored,
             "rejected": row.rejected,
             "gaps": [(*gap.position, gap.reason) for gap in row.gaps],
             "newest": row.newest,
+            "format": row.format,
         },
         separators=(",", ":"),
     )
@@ -224,18 +247,20 @@ def decode_log(log: str, text: str) -> LedgerRow:
         path=row["path"],
         first=Position(*row["first"]),
         position=Position(*row["position"]),
-        fingerprint=row["fingerprint"],
+        bytes=row["bytes"],
         read=row["read"],
         stored=row["stored"],
         rejected=Counter({Reason(reason): lines for reason, lines in row["rejected"].items()}),
         gaps=tuple(Gap(Position(generation, offset), reason) for generation, offset, reason in row["gaps"]),
         newest=row["newest"],
+        format=row["format"],
     )
 
 
 def encode_file(row: FileRow) -> str:
     """The text of a file's row, without its log and generation."""
-    return json.dumps([row.lane, row.base, row.end, row.fingerprint])
+    values = [row.lane, row.base, row.start, row.offset, row.size, row.state, row.path, row.identity]
+    return json.dumps([*values, row.copy_of, row.gone], separators=(",", ":"))
 
 
 def decode_file(log: str, generation: int, text: str) -> FileRow:
@@ -243,25 +268,26 @@ def decode_file(log: str, generation: int, text: str) -> FileRow:
     return FileRow(log, generation, *json.loads(text))
 
 
-def encode_position(position: Position) -> str:
+def encode_rolled_up(rolled_up: RolledUp) -> str:
     """The text of a RolledUpKey's row."""
-    return json.dumps(position)
+    return json.dumps([rolled_up.files, *map(list, rolled_up.offsets.items())], separators=(",", ":"))
 
 
-def decode_position(text: str) -> Position:
-    """The reverse of `encode_position`."""
-    return Position(*json.loads(text))
+def decode_rolled_up(text: str) -> RolledUp:
+    """The reverse of `encode_rolled_up`."""
+    files, *offsets = json.loads(text)
+    return RolledUp(files, dict(offsets))
 
 
 def encode_sighting(row: Sighting) -> str:
     """The text of a sighting, without its log's name."""
-    return json.dumps([row.time, row.position, row.size, row.bytes_behind])
+    return json.dumps([row.time, row.position, row.size, row.bytes_behind, row.bytes])
 
 
 def decode_sighting(log: str, text: str) -> Sighting:
     """The reverse of `encode_sighting`."""
-    time, position, size, bytes_behind = json.loads(text)
-    return Sighting(log, time, Position(*position), size, bytes_behind)
+    time, position, size, bytes_behind, read = json.loads(text)
+    return Sighting(log, time, Position(*position), size, bytes_behind, read)
 
 
 def encode_report(report: Report) -> str:

@@ -5,10 +5,12 @@ there a row of counts said through where it had each log, and requests that were
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from request_log.line import Reason
 from storage.contract import (
+    BACKFILL,
     FileKey,
     FileRow,
     Gap,
@@ -23,7 +25,7 @@ from storage.contract import (
     StorageRefused,
 )
 from storage.lag import complete_through
-from storage.ledger import Ledger, encode_file, encode_ledger, encode_log, encode_position, encode_sighting
+from storage.ledger import Ledger, RolledUp, encode_file, encode_ledger, encode_log, encode_rolled_up, encode_sighting
 
 VERSION = 4
 BEFORE = (2, 3)
@@ -42,20 +44,38 @@ class EndedFile(NamedTuple):
     fingerprint: str
 
 
-def decode_log(log: str, row: Mapping[str, Any]) -> LedgerRow:
+class Seen(NamedTuple):
+    """A log as the processor last saw it."""
+
+    log: str
+    time: float
+    position: Position
+    size: int
+    bytes_behind: int
+
+
+class Log(NamedTuple):
     """A log's row in the ledger."""
-    return LedgerRow(
+
+    row: LedgerRow
+    fingerprint: str
+    """Of the file that it was in."""
+
+
+def decode_log(log: str, row: Mapping[str, Any]) -> Log:
+    """A log's row in the ledger."""
+    of_log = LedgerRow(
         log=log,
         path=row["path"],
         first=Position(*row["first"]),
         position=Position(*row["position"]),
-        fingerprint=row["fingerprint"],
         read=row["read"],
         stored=row["stored"],
         rejected=Counter({Reason(reason): lines for reason, lines in json.loads(row["rejected"]).items()}),
         gaps=tuple(Gap(Position(generation, offset), reason) for generation, offset, reason in json.loads(row["gaps"])),
         newest=row["newest"],
     )
+    return Log(of_log, row["fingerprint"])
 
 
 def not_stopped(store: str, reason: str) -> StorageRefused:
@@ -66,38 +86,65 @@ def not_stopped(store: str, reason: str) -> StorageRefused:
     )
 
 
-def check_stopped(store: str, logs: Iterable[LedgerRow], pending: Iterable[str], applied: Iterable[str]) -> None:
+def check_stopped(store: str, logs: Iterable[Log], pending: Iterable[str], applied: Iterable[str]) -> None:
     """StorageRefused where the processor was killed at its work.
 
     `pending`: what the roll-ups lack, by log; "" is nothing. `applied`: through where rows of counts have the logs.
     """
     if any(pending):
         raise not_stopped(store, "not all of its requests are counted by hour and by path")
-    positions = {row.log: row.position for row in logs}
+    positions = {log.row.log: log.row.position for log in logs}
     for text in applied:
         for log, position in json.loads(text).items():
             if log not in positions or Position(*position) > positions[log]:
                 raise not_stopped(store, f"its counts are ahead of its ledger in the log {log}")
 
 
-def rows_of_logs(
-    logs: Iterable[LedgerRow], ended: Iterable[EndedFile], sightings: Sequence[Sighting]
-) -> list[tuple[Key, str]]:
+def rows_of_logs(logs: Iterable[Log], ended: Iterable[EndedFile], sightings: Sequence[Seen]) -> list[tuple[Key, str]]:
     """All that the store says of its logs, as rows of this schema. Files of a log follow one another in its lane."""
-    in_order = sorted(logs, key=lambda row: row.log)
-    files = sorted(ended)
+    in_order = sorted(logs, key=lambda log: log.row.log)
+    ended = list(ended)
     rows: list[tuple[Key, str]] = []
-    for lane, row in enumerate(in_order):
+    logs_after: dict[str, LedgerRow] = {}
+    for lane, (row, fingerprint) in enumerate(in_order):
+        read = sorted(file for file in ended if file.log == row.log and file.generation < row.position.generation)
         base = 0
-        for file in files:
-            if file.log == row.log and file.generation < row.position.generation:
-                of_file = FileRow(row.log, file.generation, lane, base, file.offset, file.fingerprint)
-                rows.append((FileKey(row.log, file.generation), encode_file(of_file)))
-                base += -(-file.offset // _LANE_STEP) * _LANE_STEP
-        generation = row.position.generation
-        rows.append((FileKey(row.log, generation), encode_file(FileRow(row.log, generation, lane, base))))
+        files = []
+        for file in [*read, EndedFile(row.log, *row.position, fingerprint)]:
+            start = row.first.offset if file.generation == row.first.generation else 0
+            is_last = file.generation == row.position.generation
+            files.append(
+                FileRow(
+                    row.log,
+                    file.generation,
+                    lane,
+                    base,
+                    start,
+                    file.offset,
+                    file.offset,
+                    "closed" if not is_last or row.log.startswith(BACKFILL) else "live",
+                    row.path,
+                    _identity(file.fingerprint),
+                )
+            )
+            base += -(-file.offset // _LANE_STEP) * _LANE_STEP
+        logs_after[row.log] = row = replace(row, bytes=sum(file.offset - file.start for file in files))
+        rows += [(FileKey(row.log, file.generation), encode_file(file)) for file in files]
         rows.append((LogKey(row.log), encode_log(row)))
-        rows.append((RolledUpKey(row.log), encode_position(row.position)))
-    rows += [(ObservedKey(seen.log), encode_sighting(seen)) for seen in sightings]
-    ledger = Ledger(0, complete_through(in_order, {seen.log: seen for seen in sightings}))
+        generation, offset = row.position
+        rows.append((RolledUpKey(row.log), encode_rolled_up(RolledUp(generation + 1, {generation: offset}))))
+    seen = {seen.log: _sighting(seen, logs_after[seen.log]) for seen in sightings if seen.log in logs_after}
+    rows += [(ObservedKey(log), encode_sighting(sighting)) for log, sighting in seen.items()]
+    ledger = Ledger(0, complete_through(list(logs_after.values()), seen))
     return [*rows, (StateKey("counts"), encode_ledger(ledger))]
+
+
+def _sighting(seen: Seen, row: LedgerRow) -> Sighting:
+    unstored = seen.position.offset - row.position.offset if seen.position.generation == row.position.generation else 0
+    return Sighting(seen.log, seen.time, seen.position, seen.size, seen.bytes_behind, row.bytes + unstored)
+
+
+def _identity(fingerprint: str) -> str:
+    """A fingerprint as an identity: without the time of writing."""
+    inode, _, length, head, tail = fingerprint.split("-")
+    return f"{inode}-{length}-{head}-{tail}"

@@ -69,19 +69,20 @@ from storage.influxdb.store import COUNTS
 from storage.ledger import (
     Intent,
     Ledger,
+    RolledUp,
     RollUpLedger,
     decode_file,
     decode_intent,
     decode_ledger,
     decode_log,
-    decode_position,
     decode_roll_up_ledger,
+    decode_rolled_up,
     encode_file,
     encode_intent,
     encode_ledger,
     encode_log,
-    encode_position,
     encode_roll_up_ledger,
+    encode_rolled_up,
     encode_sighting,
 )
 from storage.sqlite import SqliteStorage
@@ -167,7 +168,7 @@ def log_row(log: str = "log", offset: int = 100) -> LedgerRow:
         path="/logs/a log",
         first=Position(1, 7),
         position=Position(3, offset),
-        fingerprint="print",
+        bytes=420,
         read=12,
         stored=10,
         rejected=Counter({Reason.FIELDS: 1, Reason.TIME: 1}),
@@ -301,16 +302,28 @@ def test_rows_of_logs_come_back(open_storage: OpenStorage) -> None:
     writing.acquire()
     logs = [log_row(log, offset) for offset, log in enumerate(ODD_LOGS)]
     files = [
-        FileRow(log, generation, 3, 1 << 40, 7 * generation or None, 'a "print"')
+        FileRow(
+            log,
+            generation,
+            3,
+            1 << 40,
+            1,
+            7 * generation,
+            99,
+            "open",
+            '/logs/a "log"',
+            'an "identity"',
+            generation or None,
+        )
         for log in ODD_LOGS
         for generation in (0, 12)
     ]
-    positions = {log: Position(2, offset) for offset, log in enumerate(ODD_LOGS)}
-    sightings = [Sighting(log, 1_700_000_000.25, Position(1, 2), 30, 40) for log in ODD_LOGS]
+    through = {log: RolledUp(2, {1: offset}) for offset, log in enumerate(ODD_LOGS)}
+    sightings = [Sighting(log, 1_700_000_000.25, Position(1, 2), 30, 40, 50) for log in ODD_LOGS]
     of_files: dict[Key, str] = {FileKey(row.log, row.generation): encode_file(row) for row in files}
     writing.write(
         {LogKey(row.log): encode_log(row) for row in logs} | of_files,
-        {RolledUpKey(log): encode_position(position) for log, position in positions.items()},
+        {RolledUpKey(log): encode_rolled_up(row) for log, row in through.items()},
         {ObservedKey(row.log): encode_sighting(row) for row in sightings},
         {StateKey("report"): "[1]", StateKey("rollups_intent"): "[2]"},
     )
@@ -322,7 +335,7 @@ def test_rows_of_logs_come_back(open_storage: OpenStorage) -> None:
     assert {key: decode_file(*key, row) for key, row in found_files.items()} == {
         FileKey(row.log, row.generation): row for row in files
     }
-    assert {log: decode_position(row) for log, row in rolled_up.items()} == positions
+    assert {log: decode_rolled_up(row) for log, row in rolled_up.items()} == through
     assert (reading.read_state("report"), reading.read_state("rollups_intent")) == ("[1]", "[2]")
     assert reading.read_state("rollups") == ""
 
@@ -336,6 +349,17 @@ def test_rows_of_logs_come_back(open_storage: OpenStorage) -> None:
         assert (state.writer, state.counts, state.rollups, state.report) == (MAIN, "", "", "[1]")
 
     ask(open_storage(), look)
+
+
+def test_rows_of_files_are_removed(open_storage: OpenStorage) -> None:
+    storage = open_storage()
+    storage.acquire()
+    rows = {FileKey(log, number): encode_file(FileRow(log, number)) for log in ODD_LOGS for number in (0, 1, 12)}
+    storage.write(rows)
+    storage.remove_files([FileKey(log, 1) for log in ODD_LOGS])
+    storage.remove_files([])
+    _, files, _ = storage.read_logs()
+    assert files.keys() == {key for key in rows if key.generation != 1}
 
 
 def test_requests_can_be_stored_twice(open_storage: OpenStorage) -> None:
@@ -353,7 +377,7 @@ def test_sightings_are_replaced(open_storage: OpenStorage) -> None:
     writing = open_storage()
     writing.acquire()
     for age in (5.5, 0.25):
-        rows = [Sighting(log, 1_700_000_000 - age, Position(1, 2), 30, 40) for log in ("a", "b c")]
+        rows = [Sighting(log, 1_700_000_000 - age, Position(1, 2), 30, 40, 50) for log in ("a", "b c")]
         writing.write({ObservedKey(row.log): encode_sighting(row) for row in rows})
         writing.compact()
     assert ask(open_storage(), lambda storage: storage.sightings()) == [(MAIN, row) for row in rows]
@@ -816,8 +840,8 @@ def test_the_rows_of_two_writers_are_apart(open_storage: OpenStorage) -> None:
                 LogKey("log"): encode_log(log_row("log", number)),
                 FileKey("log", number): encode_file(FileRow("log", number, 0, 0)),
             },
-            {RolledUpKey("log"): encode_position(Position(3, number))},
-            {ObservedKey("log"): encode_sighting(Sighting("log", 0.5, Position(0, number), 0, 0))},
+            {RolledUpKey("log"): encode_rolled_up(RolledUp(number))},
+            {ObservedKey("log"): encode_sighting(Sighting("log", 0.5, Position(0, number), 0, 0, 0))},
             {StateKey("counts"): encode_ledger(Ledger(number)), StateKey("report"): str(number)},
             {StateKey("rollups"): encode_roll_up_ledger(RollUpLedger(number))},
             {IntentKey(1): intent_of(1, token, writer)},
@@ -832,7 +856,7 @@ def test_the_rows_of_two_writers_are_apart(open_storage: OpenStorage) -> None:
         logs, files, rolled_up = storage.read_logs()
         assert decode_log("log", logs["log"]) == log_row("log", number)
         assert [*files] == [FileKey("log", number)]
-        assert decode_position(rolled_up["log"]) == Position(3, number)
+        assert decode_rolled_up(rolled_up["log"]) == RolledUp(number)
         assert decode_ledger(storage.read_state("counts")) == Ledger(number)
         assert decode_intent(storage.read_intent(1)).customers == (writer,)
         storage.close()

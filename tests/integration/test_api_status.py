@@ -50,11 +50,16 @@ def fill(pipeline: Pipeline, logs: Sequence[LedgerRow], sightings: Sequence[Sigh
 
 
 def row(position: Position, newest: int = NOW - 5, log: str = "log") -> LedgerRow:
-    return LedgerRow(log, f"/logs/{log}", Position(0, 0), position, "", newest=newest)
+    return LedgerRow(log, f"/logs/{log}", Position(0, 0), position, read_through(position), newest=newest)
+
+
+def read_through(position: Position) -> int:
+    """Bytes of all files: the first one had a hundred."""
+    return 100 * position.generation + position.offset
 
 
 def seen(position: Position, size: int, behind: int, age: float = 0.0, log: str = "log") -> Sighting:
-    return Sighting(log, NOW - age, position, size, behind)
+    return Sighting(log, NOW - age, position, size, behind, read_through(position))
 
 
 def unix(text: str | None) -> float | None:
@@ -67,7 +72,6 @@ def test_a_log_is_told_in_full(pipeline: Pipeline) -> None:
         "/logs/a.log",
         first=Position(0, 10),
         position=Position(2, 4_000),
-        fingerprint="",
         read=50,
         stored=47,
         rejected={Reason.FIELDS: 2, Reason.TIME: 1},
@@ -75,7 +79,7 @@ def test_a_log_is_told_in_full(pipeline: Pipeline) -> None:
         newest=NOW,
     )
     now = time.time()
-    fill(pipeline, [ledger], [Sighting("a log", now - 60, Position(2, 4_000), 4_000, 0)])
+    fill(pipeline, [ledger], [Sighting("a log", now - 60, Position(2, 4_000), 4_000, 0, 0)])
     (status,) = get(pipeline.open_storage, "/status")
     (log,) = status["logs"]
     sight = log.pop("seen")
@@ -94,6 +98,8 @@ def test_a_log_is_told_in_full(pipeline: Pipeline) -> None:
         "lines_rejected": 3,
         "rejected": {"fields": 2, "time": 1},
         "gaps": [{"position": {"generation": 1, "offset": 700}, "reason": "deleted"}],
+        "format": "",
+        "files": [],
         "newest_request": datetime.fromtimestamp(NOW, timezone.utc).isoformat().replace("+00:00", "Z"),
         "bytes_behind": 0,
         "seconds_behind": 0.0,
@@ -112,9 +118,9 @@ def test_a_log_is_told_in_full(pipeline: Pipeline) -> None:
         # It was read, and is not yet stored.
         (row(Position(0, 40)), seen(Position(0, 100), 100, 0), 60, NOW - 5),
         (row(Position(0, 40)), seen(Position(0, 60), 100, 40), 60, NOW - 5),
-        (row(Position(0, 40)), seen(Position(1, 100), 150, 50), 150, NOW - 5),
+        (row(Position(0, 40)), seen(Position(1, 100), 150, 50), 210, NOW - 5),
         # More than this file had to come, and it is not known how much of it is stored by now.
-        (row(Position(1, 20)), seen(Position(0, 60), 100, 540), 540, NOW - 5),
+        (row(Position(1, 20)), seen(Position(0, 60), 100, 540), 480, NOW - 5),
         # The newest time tells nothing.
         (row(Position(0, 40), newest=0), seen(Position(0, 100), 100, 0), 60, None),
         (row(Position(0, 40), newest=NOW + 10**6), seen(Position(0, 100), 100, 0), 60, None),
@@ -168,11 +174,11 @@ def test_a_log_in_which_nothing_happens_is_as_fresh_as_the_report(pipeline: Pipe
         storage,
         Report(now, 1, now - 0.1),
         [
-            Sighting("changing", now - 0.1, Position(0, 100), 100, 0),
+            Sighting("changing", now - 0.1, Position(0, 100), 100, 0, 100),
             # It is not followed any more.
-            Sighting("gone", now - 40, Position(0, 100), 100, 0),
+            Sighting("gone", now - 40, Position(0, 100), 100, 0, 100),
             # That it has not changed since is not stored again each time.
-            Sighting("quiet", now - 9, Position(0, 100), 100, 0),
+            Sighting("quiet", now - 9, Position(0, 100), 100, 0, 100),
         ],
     )
     storage.close()
@@ -192,8 +198,8 @@ def test_a_log_that_was_seen_before_the_clock_was_set_back_is_not_in_the_report(
     rows = [row(Position(0, 100), int(now) + 3_000, log) for log in ("followed", "gone")]
     commit_daily(storage, {}, 1, storage.acquire(), rows)
     sightings = [
-        Sighting("followed", now, Position(0, 100), 100, 0),
-        Sighting("gone", now + 3_600, Position(0, 100), 100, 0),
+        Sighting("followed", now, Position(0, 100), 100, 0, 100),
+        Sighting("gone", now + 3_600, Position(0, 100), 100, 0, 100),
     ]
     write_report(storage, Report(now, 1, now), sightings)
     storage.close()

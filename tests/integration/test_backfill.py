@@ -1,15 +1,20 @@
 """Old logs are read into the store, each line once, beside a processor and without one."""
 
+import bz2
 import gzip
+import lzma
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import zstandard
 
 import oracle
-from asking import ago, answer, line, today
+from asking import ago, answer, line, response, today
 from lines import valid_lines
 from pipeline import Pipeline
 from stores import Store
@@ -22,13 +27,38 @@ def backfill(pipeline: Pipeline, *files: Path) -> str:
     """What `backfill` of these files says; it must succeed, and leave nothing to be read."""
     end = pipeline.run("backfill", *map(str, files))
     assert end.returncode == 0, end.stdout + end.stderr
-    assert list((pipeline.log.parent / "backfill").glob("*")) == []
+    assert not list((pipeline.log.parent / "backfill").glob("backfill-*"))
     return end.stdout
 
 
+def refused(pipeline: Pipeline, file: Path, **environment: str) -> str:
+    """What `backfill` says of a file that it refuses; nothing of it is stored then."""
+    before = pipeline.ledger()
+    end = pipeline.run("backfill", str(file), **environment)
+    assert end.returncode == 1
+    assert end.stdout.count("\n") == 1
+    assert end.stderr == ""
+    assert pipeline.ledger() == before
+    assert not list((pipeline.log.parent / "backfill").glob("backfill-*"))
+    return end.stdout
+
+
+COMPRESSORS: dict[str, Callable[[bytes], bytes]] = {
+    ".gz": gzip.compress,
+    ".bz2": bz2.compress,
+    ".xz": lzma.compress,
+    ".zst": zstandard.ZstdCompressor().compress,
+}
+
+
 def write(path: Path, lines: bytes) -> Path:
-    path.write_bytes(gzip.compress(lines) if path.suffix == ".gz" else lines)
+    path.write_bytes(COMPRESSORS[path.suffix](lines) if path.suffix in COMPRESSORS else lines)
     return path
+
+
+def read(pipeline: Pipeline) -> int:
+    """How many lines were read in all."""
+    return sum(row.read for row in pipeline.ledger())
 
 
 def verify(pipeline: Pipeline) -> None:
@@ -52,7 +82,8 @@ def test_files_are_read_without_a_processor_and_twice_changes_nothing(pipeline: 
     verify(pipeline)
 
     # Compressed or not, and whatever it is called.
-    copies = [write(tmp_path / "copy", parts[0]), write(tmp_path / "copy.gz", b"rejected\n" + parts[1][:-1])]
+    copies = [write(tmp_path / "copy", parts[0])]
+    copies += [write(tmp_path / f"copy{kind}", b"rejected\n" + parts[1][:-1]) for kind in COMPRESSORS]
     assert backfill(pipeline, *files, *copies) == "".join(
         f"{file}: nothing is new in it.\n" for file in (*files, *copies)
     )
@@ -64,7 +95,7 @@ def test_what_a_log_had_before_it_was_followed_is_read_beside_the_processor(pipe
     write(tmp_path / "api_requests.log.1", rotated)
     pipeline.append(before)
     pipeline.start(START_POSITION="end")
-    pipeline.until_stored()
+    pipeline.until(lambda: pipeline.ledger() != [], "the log is followed")
     pipeline.append(after)
     files = [pipeline.log, tmp_path / "api_requests.log.1"]
     said = backfill(pipeline, *files)
@@ -76,11 +107,11 @@ def test_what_a_log_had_before_it_was_followed_is_read_beside_the_processor(pipe
     assert pipeline.rolled_up() == oracle.roll_ups_of(rotated + before + after)
     verify(pipeline)
 
-    # What was followed itself is not read again after its rotation, also when it has become another generation.
+    # What was followed itself is not read again after its rotation.
     files[1].rename(tmp_path / "api_requests.log.2")
     pipeline.log.rename(tmp_path / "api_requests.log.1")
     pipeline.append(line(today(), "last"))
-    pipeline.until(lambda: max(row.position for row in pipeline.ledger()).generation == 1, "the rotation is seen")
+    pipeline.until(lambda: ("last", str(today())) in pipeline.stored(), "the rotation is seen")
     compressed = write(tmp_path / "archived.gz", (tmp_path / "api_requests.log.1").read_bytes())
     assert backfill(pipeline, pipeline.log, compressed) == "".join(
         f"{file}: nothing is new in it.\n" for file in (pipeline.log, compressed)
@@ -123,8 +154,7 @@ def test_a_rotated_file_that_the_processor_has_still_to_read_is_left_to_it(pipel
     files = [tmp_path / "api_requests.log.2", tmp_path / "api_requests.log.1", pipeline.log]
     assert backfill(pipeline, *files) == "".join(f"{file}: nothing is new in it.\n" for file in files)
     pipeline.start()
-    pipeline.until_stored(generation=2)
-    assert pipeline.stored() == oracle.days_of(b"".join(parts))
+    pipeline.until(lambda: pipeline.stored() == oracle.days_of(b"".join(parts)), "all is counted once")
 
 
 @on_sqlite
@@ -174,10 +204,9 @@ def test_a_file_that_has_grown_goes_on_where_it_ended(pipeline: Pipeline, tmp_pa
     backfill(pipeline, old)
     write(old, lines)
     backfill(pipeline, old)
-    (row,) = pipeline.ledger()
-    assert row.position == (0, len(lines))
+    assert sum(row.bytes for row in pipeline.ledger()) == len(lines)
     # Its first part ended within a line, which counts as it was then.
-    assert row.read == 2_001
+    assert read(pipeline) == 2_001
 
 
 @on_sqlite
@@ -195,29 +224,87 @@ def test_files_of_which_one_is_the_beginning_of_the_other_count_once(pipeline: P
 
 
 @on_sqlite
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (None, "cannot be read: No such file or directory."),
-        (gzip.compress(LINES)[:-20], "is no whole gzip file: "),
-        (LINES[:2_000], "begins like what was read as log backfill-"),
-    ],
-    ids=["missing", "broken", "a part of one that was read"],
-)
-def test_what_cannot_be_read_right_is_refused(
-    pipeline: Pipeline, tmp_path: Path, content: bytes | None, message: str
-) -> None:
+def test_what_cannot_be_read_is_refused(pipeline: Pipeline, tmp_path: Path) -> None:
+    missing, cut = tmp_path / "missing.log", tmp_path / "cut"
+    assert refused(pipeline, missing) == f"{missing} cannot be read: No such file or directory.\n"
+    for compress in COMPRESSORS.values():
+        cut.write_bytes(compress(LINES)[:-20])
+        assert refused(pipeline, cut).startswith(f"{cut} is no whole compressed file: ")
+
+
+@on_sqlite
+def test_files_that_were_put_together_are_known(pipeline: Pipeline, tmp_path: Path) -> None:
+    parts = [valid_lines(lines, seed=lines) for lines in (900, 30, 400, 700)]
+    pipeline.append(parts[0])
+    pipeline.start()
+    pipeline.until_stored()
+    pipeline.log.rename(tmp_path / "api_requests.log.1")
+    pipeline.append(parts[1])
+    pipeline.until(lambda: read(pipeline) == 930, "the next file is read")
+    # Beside the processor, and all at once.
+    second = write(tmp_path / "second.xz", parts[2])
+    together = write(tmp_path / "together.gz", parts[2] + parts[0] + parts[1])
+    more = write(tmp_path / "more", parts[0] + parts[3] + parts[2])
+    said = backfill(pipeline, second, together, more)
+    assert f"{together}: nothing is new in it." in said
+    assert f"{more}: 700 lines read, 700 stored, 0 rejected." in said
+    assert pipeline.stored() == oracle.days_of(b"".join(parts))
+
+
+@on_sqlite
+def test_a_part_of_a_file_is_refused_unless_it_is_to_be_read_anyway(pipeline: Pipeline, tmp_path: Path) -> None:
     backfill(pipeline, write(tmp_path / "read.log", LINES))
-    ledger = pipeline.ledger()
-    other = tmp_path / "other.log"
-    if content is not None:
-        other.write_bytes(content)
-    end = pipeline.run("backfill", str(other))
+    begin, end = LINES.index(b"\n", 20_000) + 1, LINES.index(b"\n", 40_000) + 1
+    part = write(tmp_path / "part.gz", LINES[begin:end])
+    assert refused(pipeline, part) == (
+        f"{part}: all lines that were looked up are stored, so nothing is read. `backfill --anyway` reads it.\n"
+    )
+    assert pipeline.stored() == oracle.days_of(LINES)
+    said = pipeline.run("backfill", "--anyway", str(part))
+    assert said.returncode == 0
+    assert pipeline.stored() == oracle.days_of(LINES + LINES[begin:end])
+    assert backfill(pipeline, part) == f"{part}: nothing is new in it.\n"
+
+
+@on_sqlite
+def test_a_part_of_a_file_that_waits_is_refused(pipeline: Pipeline, tmp_path: Path) -> None:
+    begin = LINES.index(b"\n", 20_000) + 1
+    files = [write(tmp_path / "whole", LINES), write(tmp_path / "part", LINES[begin:])]
+    end = pipeline.run("backfill", *map(str, files))
     assert end.returncode == 1
-    assert end.stdout.startswith(f"{other} {message}")
-    assert end.stdout.count("\n") == 1
-    assert end.stderr == ""
-    assert pipeline.ledger() == ledger
+    assert f"{files[1]}: all lines that were looked up are stored, so nothing is read." in end.stdout
+    assert pipeline.stored() == oracle.days_of(LINES)
+
+
+@on_sqlite
+def test_a_file_of_another_format_is_refused_and_can_be_read_in_its_own(pipeline: Pipeline, tmp_path: Path) -> None:
+    json = b"".join(
+        b'{"time": "%s 12:00:00", "customer": "c", "path": "/", "status": 200, "duration": %d}\n'
+        % (str(ago(1)).encode(), number)
+        for number in range(100)
+    )
+    old = write(tmp_path / "old.log", json)
+    assert refused(pipeline, old) == f"{old}: no line is understood as LOG_FORMAT=simple, so nothing is read.\n"
+    assert "100 lines read, 100 stored" in pipeline.run("backfill", str(old), LOG_FORMAT="json").stdout
+    assert [row.format for row in pipeline.ledger()] == ["LOG_FORMAT=json"]
+    # Of a file that was read as far as it went, too.
+    write(old, json + b"no JSON\n" * 50)
+    assert refused(pipeline, old, LOG_FORMAT="json") == (
+        f"{old}: no line from byte {len(json):,} to {len(json) + 400:,} is understood as LOG_FORMAT=json, "
+        "so nothing is read.\n"
+    )
+
+
+@on_sqlite
+def test_a_file_is_not_read_in_another_format_than_it_was_tried_in(pipeline: Pipeline, tmp_path: Path) -> None:
+    pipeline.append(LINES)
+    pipeline.start()
+    pipeline.until_stored()
+    old = write(tmp_path / "old.log", LINES)
+    assert refused(pipeline, old, LOG_FORMAT="json", LOG_CUSTOMER_FROM="path:/(.)") == (
+        "The processor that runs reads LOG_FORMAT=simple, and not LOG_FORMAT=json LOG_CUSTOMER_FROM='path:/(.)': "
+        "stop it before.\n"
+    )
 
 
 @on_sqlite
@@ -234,3 +321,66 @@ def test_a_backfill_that_is_stopped_says_that_it_goes_on(pipeline: Pipeline, tmp
     assert "Stopped. What was copied is read by the next" in said or "event=stopped_before_all_was_stored" in said
     backfill(pipeline, old)
     assert pipeline.stored() == oracle.days_of(lines)
+
+
+def test_a_file_is_taken_out_of_the_store_again_and_read_anew(pipeline: Pipeline, store: Store, tmp_path: Path) -> None:
+    kept, wrong = (
+        valid_lines(3_000, seed=1, days=30),
+        valid_lines(3_000, seed=2, days=30, customers=["cust_1", "nobody"]),
+    )
+    pipeline.append(kept)
+    pipeline.start()
+    pipeline.until_stored()
+    old = write(tmp_path / "old.log.gz", wrong)
+    backfill(pipeline, old)
+    assert pipeline.stored() == oracle.days_of(kept + wrong)
+
+    # The processor would not know.
+    end = pipeline.run("backfill", "--forget", str(old))
+    assert end.returncode == 1
+    assert end.stdout == "A processor runs, and nothing is taken back beside it: stop it before.\n"
+    pipeline.end()
+
+    (name,) = (row.log for row in pipeline.ledger() if row.path == str(old))
+    end = pipeline.run("backfill", "--forget", str(old))
+    assert end.stdout == f"{old}: 3,000 requests of {name} were taken back.\n"
+    assert end.stderr == ""
+    assert end.returncode == 0
+    assert pipeline.stored() == oracle.days_of(kept)
+    assert pipeline.rolled_up() == oracle.roll_ups_of(kept)
+    assert [row.log for row in pipeline.ledger()] == ["api_requests"]
+    assert answer(store, "/customers/cust_1/requests")["requests"]
+    assert response(store, "/customers/nobody/requests").status_code == 404
+    verify(pipeline)
+    assert pipeline.run("backfill", "--forget", str(old)).returncode == 1
+
+    # It is as if it had never been read.
+    backfill(pipeline, old)
+    assert pipeline.stored() == oracle.days_of(kept + wrong)
+    assert pipeline.rolled_up() == oracle.roll_ups_of(kept + wrong)
+    assert pipeline.run("backfill", "--forget", name).returncode == 0
+    assert pipeline.stored() == oracle.days_of(kept)
+
+
+@on_sqlite
+def test_taking_a_file_back_goes_on_after_it_was_killed(pipeline: Pipeline, tmp_path: Path) -> None:
+    kept, wrong = valid_lines(2_000, seed=1), valid_lines(100_000, seed=2, days=30)
+    backfill(pipeline, write(tmp_path / "kept.log", kept))
+    old = write(tmp_path / "old.log", wrong)
+    backfill(pipeline, old)
+    command = [sys.executable, "-m", "log_processor", "backfill", "--forget", str(old)]
+    for seconds in (1.0, 1.3, 1.6, 1.9):
+        process = subprocess.Popen(command, env=pipeline.environment, stdout=subprocess.DEVNULL)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
+        process.kill()
+        process.wait()
+    # A processor that runs between does no harm.
+    pipeline.start()
+    pipeline.until_rolled_up()
+    pipeline.end()
+    pipeline.run("backfill", "--forget", str(old))
+    assert pipeline.stored() == oracle.days_of(kept)
+    assert pipeline.rolled_up() == oracle.roll_ups_of(kept)
+    backfill(pipeline, old)
+    assert pipeline.stored() == oracle.days_of(kept + wrong)

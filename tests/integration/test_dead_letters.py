@@ -150,8 +150,8 @@ def test_they_are_on_the_disk_before_the_ledger_moves_on(tmp_path: Path, monkeyp
     storage.set_up()
     counting = start(storage, storage.acquire(), "")
     logs = counting.logs
-    logs.begin(LedgerRow("log", "/logs/log", Position(0, 0), Position(0, 0), "fingerprint"))
-    letters = DeadLetters(path, 1_000_000, [], storage.check_lease)
+    logs.begin(LedgerRow("log", "/logs/log", Position(0, 0), Position(0, 0)))
+    letters = DeadLetters(path, 1_000_000, {}, storage.check_lease)
     reporter = Reporter(storage, list, tmp_path / "heartbeat")
     commit_each_look = threading.Event()
     commit_each_look.set()

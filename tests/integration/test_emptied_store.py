@@ -71,10 +71,10 @@ def empty(pipeline: Pipeline, request: pytest.FixtureRequest) -> None:
     pipeline.open_storage().set_up()
 
 
-def run_until_stored(pipeline: Pipeline, generation: int = 0, end: signal.Signals = signal.SIGTERM) -> None:
+def run_until_stored(pipeline: Pipeline, end: signal.Signals = signal.SIGTERM) -> None:
     """Run the processor until all is stored."""
     pipeline.start()
-    pipeline.until_stored(generation)
+    pipeline.until_stored()
     pipeline.end(end)
 
 
@@ -86,7 +86,7 @@ def test_an_emptied_store_is_filled_anew(
     run_until_stored(pipeline, end=end)
     pipeline.log.rename(f"{pipeline.log}.1")
     pipeline.append(B + b"worse\n")
-    run_until_stored(pipeline, generation=1, end=end)
+    run_until_stored(pipeline, end=end)
     empty(pipeline, request)
     # For the store it is a log that it has never seen: the generations count from 0 again.
     run_until_stored(pipeline)
@@ -108,9 +108,9 @@ def test_an_older_copy_that_is_put_back_catches_up(pipeline: Pipeline, tmp_path:
     run_until_stored(pipeline)
     pipeline.log.rename(f"{pipeline.log}.1")
     pipeline.append(C)
-    run_until_stored(pipeline, generation=1)
+    run_until_stored(pipeline)
     shutil.copy(copy, tmp_path / "requests.sqlite")
-    run_until_stored(pipeline, generation=1)
+    run_until_stored(pipeline)
     assert pipeline.stored() == oracle.days_of(A + B + C)
     (row,) = pipeline.ledger()
     assert (row.read, row.stored, row.gaps) == (300, 300, ())
@@ -125,10 +125,13 @@ def test_lines_that_are_in_no_log_any_more_are_a_gap(pipeline: Pipeline, tmp_pat
     run_until_stored(pipeline)
     rotated = pipeline.log.rename(f"{pipeline.log}.1")
     pipeline.append(C)
-    run_until_stored(pipeline, generation=1)
+    run_until_stored(pipeline)
     rotated.unlink()
     shutil.copy(copy, tmp_path / "requests.sqlite")
-    run_until_stored(pipeline, generation=1)
+    pipeline.start()
+    pipeline.until(lambda: pipeline.ledger()[0].gaps, "a file is lost")
+    pipeline.until_stored()
+    pipeline.end()
     assert pipeline.stored() == oracle.days_of(A + C)
     (row,) = pipeline.ledger()
     assert (row.read, row.stored) == (200, 200)
@@ -160,7 +163,10 @@ def test_what_an_older_ledger_misses_is_read_back_from_the_store(pipeline: Pipel
     take_the_last_ledger_away(pipeline, influxd)
     pipeline.log.unlink()
     pipeline.append(C)
-    run_until_stored(pipeline, generation=1)
+    pipeline.start()
+    pipeline.until(lambda: pipeline.ledger()[0].gaps, "the file is lost")
+    pipeline.until_stored()
+    pipeline.end()
     assert pipeline.stored() == oracle.days_of(A + B + C)
     (row,) = pipeline.ledger()
     assert (row.read, row.stored) == (300, 300)

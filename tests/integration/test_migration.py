@@ -220,12 +220,12 @@ def test_all_that_was_stored_is_there(before: Before) -> None:
         second: (second, Position(1, 1506), 62, 60, Counter({Reason.EMPTY: 1, Reason.FIELDS: 1})),
     }
     files = before.ask(lambda storage: storage.files())
-    assert [(writer, row.log, row.generation, row.lane, row.base, row.end) for writer, row in files] == [
-        (MAIN, second, 0, 0, 0, 1552),
-        (MAIN, second, 1, 0, 1552, None),
-        (MAIN, "api_requests", 0, 1, 0, 4102),
-        (MAIN, "api_requests", 1, 1, 4112, 2586),
-        (MAIN, "api_requests", 2, 1, 6704, None),
+    assert [(writer, row.log, row.generation, row.lane, row.base, row.offset, row.state) for writer, row in files] == [
+        (MAIN, second, 0, 0, 0, 1552, "closed"),
+        (MAIN, second, 1, 0, 1552, 1506, "live"),
+        (MAIN, "api_requests", 0, 1, 0, 4102, "closed"),
+        (MAIN, "api_requests", 1, 1, 4112, 2586, "closed"),
+        (MAIN, "api_requests", 2, 1, 6704, 2042, "live"),
     ]
     assert before.pipeline().is_rolled_up()
     seen = {sighting.log for _, sighting in before.ask(lambda storage: storage.sightings())}

@@ -23,9 +23,9 @@ def write(path: Path, lines: bytes) -> Path:
     return path
 
 
-def until_read(pipeline: Pipeline, *logs: Path) -> None:
+def until_read(pipeline: Pipeline, *logs: Path, generation: int = 0) -> None:
     """Wait until the ledger is at the end of each of these logs, and has no other."""
-    names = {"api_requests" if log == pipeline.log else str(log): (0, log.stat().st_size) for log in logs}
+    names = {"api_requests" if log == pipeline.log else str(log): (generation, log.stat().st_size) for log in logs}
     pipeline.until(lambda: {row.log: row.position for row in pipeline.ledger()} == names, f"the ledger is at {names}")
 
 
@@ -66,7 +66,7 @@ def test_rotated_names_never_become_logs(pipeline: Pipeline, tmp_path: Path) -> 
     parts = [valid_lines(50, seed=seed) for seed in range(4)]
     log = write(folder / "shop.log", parts[0])
     old = valid_lines(10, seed=9)
-    for name in ("shop.log.2.gz", "gone.log-20261123", "gone.log.2026-11-23"):
+    for name in ("shop.log.2.gz", "shop.log.3", "shop-20261123.log", "error.log.2.gz"):
         write(folder / name, old)
     pipeline.start(LOG_FILES=f"{folder}/*")
     until_read(pipeline, log)
@@ -76,7 +76,7 @@ def test_rotated_names_never_become_logs(pipeline: Pipeline, tmp_path: Path) -> 
     pipeline.until(lambda: str(new) in {row.log for row in pipeline.ledger()}, "a new log is found")
     write(folder / "shop.log.1", parts[2])
     write(log, parts[3])
-    at = {str(new): (0, new.stat().st_size), str(log): (1, log.stat().st_size)}
+    at = {str(new): (0, new.stat().st_size), str(log): (3, log.stat().st_size)}
     pipeline.until(lambda: {row.log: row.position for row in pipeline.ledger()} == at, f"the ledger is at {at}")
     assert pipeline.stored() == oracle.days_of(b"".join(parts))
 

@@ -1,10 +1,10 @@
 """`verify` on a store that moves on between any two of its questions: it never cries wolf, and misses nothing."""
 
-import asyncio
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -12,27 +12,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import counting_by_hand
+from counting_by_hand import Counting, Read
 from lines import valid_lines
-from log_processor.chunk import Chunk, Part, parse_chunk
-from log_processor.counting.buffer import Buffer
-from log_processor.counting.start import start
-from log_processor.fingerprint import Fingerprint
-from log_processor.progress import Progress
-from log_processor.verify.check import check
-from log_processor.verify.generations import FilesChanged
-from log_processor.verify.outcome import Outcome, date_of
-from request_log import simple
+from log_processor.commands.verify.outcome import Outcome, date_of
+from log_processor.commands.verify.text_file import FilesChanged
+from log_processor.counting.limits import Limits
 from request_log.line import SECONDS_A_DAY
 from rollups.counters import pack, unpack
-from rollups.counts import DailyKey, DayCounts, PackedCounts
+from rollups.counts import DailyKey, DayCounts, PackedCounts, RollupRow
 from rollups.rows import encode_daily
-from storage.contract import MAIN, LedgerRow, Position, Rows, StoredIntent, WriterState
+from storage.contract import FileKey, FileRow, LedgerRow, Rows, StoredIntent, WriterState
 from storage.sqlite import SqliteStorage
 from stores import Store, sqlite_store
 
 TODAY = int(time.time()) // SECONDS_A_DAY
 RETENTION_DAYS = 3
 CUSTOMERS = ["a", "b", "c"]
+# A slice has one row of roll-ups, and a row goes on in others.
+LIMITS = Limits(rollups_at_once=1, slice_characters=1, row_characters=300)
 
 
 class Killed(Exception):
@@ -71,6 +69,10 @@ class WatchedStorage(SqliteStorage):
         self._happen("logs")
         return await super().logs()
 
+    async def files(self) -> list[tuple[str, FileRow]]:
+        self._happen("files")
+        return await super().files()
+
     async def intents(self, since: Any) -> list[StoredIntent]:
         self._happen("intents")
         return await super().intents(since)
@@ -87,6 +89,14 @@ class WatchedStorage(SqliteStorage):
         self._happen("read_daily")
         return super().read_daily(keys)
 
+    def read_logs(self) -> tuple[dict[str, str], dict[FileKey, str], dict[str, str]]:
+        self._happen("read_logs")
+        return super().read_logs()
+
+    async def rollups(self, group: int, kinds: Any, first: int, last: int) -> dict[int, list[RollupRow]]:
+        self._happen("rollups")
+        return await super().rollups(group, kinds, first, last)
+
 
 class Processor:
     """Counts logs in a folder as a processor does, a step at a time."""
@@ -99,11 +109,10 @@ class Processor:
         self._start()
 
     def _start(self) -> None:
-        self._logs, self._counts, _ = start(self._storage, self._storage.acquire(), "simple")
+        self._counting = Counting(self._storage, self._folder / "log", LIMITS)
 
     def close(self) -> None:
-        self._counts.close()
-        self._storage.close()
+        self._counting.__exit__()
 
     def restart(self) -> None:
         """End, if it was not killed, and start again: a commit that was broken off is done again."""
@@ -117,19 +126,24 @@ class Processor:
             self.restart()
         for name in names:
             self._append(name, lines)
-        self._commit([self._unread(name) for name in names])
+        self._counting.count(*map(self._unread, names), roll_up=False)
         self._storage.compact()
+
+    def roll_up(self, slices: int) -> None:
+        """Roll something up, a row each slice."""
+        if self._is_killed:
+            self.restart()
+        self._counting.roll_up(slices)
 
     def rotate(self) -> None:
         """Rotate the log when all of it is committed; commit that when the new file has a line."""
         self.count()
-        path, (generation, _) = self._folder / "log", self._logs.committed["log"].position
+        path, (generation, _) = self._folder / "log", self._counting.logs.committed["log"].position
         for number in range(generation, 0, -1):
             path.with_name(f"log.{number}").rename(path.with_name(f"log.{number + 1}"))
         path.rename(path.with_name("log.1"))
         self._append("log", 1)
-        begin = Position(generation + 1, 0)
-        self._commit([(Part("log", str(path), begin, begin, _fingerprint(path, 0)), b"")])
+        self._counting.count(Read(path, generation + 1, end=0), roll_up=False)
 
     def be_killed(self, names: Sequence[str], rows: int) -> None:
         """Append lines to these logs, and be killed when so many rows of their commit are written."""
@@ -160,62 +174,32 @@ class Processor:
         with (self._folder / name).open("ab") as log:
             log.write(valid_lines(lines, days=2, seed=self._seed, customers=CUSTOMERS))
 
-    def _unread(self, name: str) -> tuple[Part, bytes]:
-        path = self._folder / name
-        row = self._logs.committed.get(name)
-        begin = row.position if row is not None else Position(0, 0)
-        lines = path.read_bytes()[begin.offset :]
-        end = begin._replace(offset=begin.offset + len(lines))
-        part = Part(name, str(path), begin, end, _fingerprint(path, end.offset), len(lines))
-        if row is None:
-            self._logs.begin(LedgerRow(name, str(path), begin, begin, part.fingerprint))
-        return part, lines
-
-    def _commit(self, parts: Sequence[tuple[Part, bytes]]) -> None:
-        chunk = Chunk(tuple(part for part, _ in parts), b"".join(lines for _, lines in parts))
-        batch = parse_chunk(chunk, simple.parse, 0, self._logs.file, self._storage.prepare)
-        batch.store()
-        for part in batch.parts:
-            self._logs.take(part)
-        buffer = Buffer()
-        buffer.take(batch.requests)
-        self._counts.commit(buffer, 0, lambda _: None, 0, 0)
+    def _unread(self, name: str) -> Read:
+        row = self._counting.logs.committed.get(name)
+        generation, offset = row.position if row is not None else (0, 0)
+        return Read(self._folder / name, generation, offset, log=name, begun=0)
 
 
-def _fingerprint(path: Path, offset: int) -> str:
-    with path.open("rb") as file:
-        return str(Fingerprint.of(file.fileno(), offset))
+def verified(store: Store, happen: Callable[[str], None]) -> Outcome:
+    return counting_by_hand.verified(WatchedStorage(Path(store.environment["SQLITE_PATH"]), happen), RETENTION_DAYS)
 
 
-def verified(store: Store, folder: Path, happen: Callable[[str], None]) -> Outcome:
-    async def ask() -> Outcome | None:
-        storage = WatchedStorage(Path(store.environment["SQLITE_PATH"]), happen)
-        try:
-            return await check(storage, MAIN, RETENTION_DAYS, None, folder / "dead_letters.jsonl", folder, Progress())
-        finally:
-            await storage.aclose()
-            storage.close()
-
-    outcome = asyncio.run(ask())
-    assert outcome is not None
-    return outcome
-
-
-def begun(stack: ExitStack) -> tuple[Store, Path, Processor]:
-    """A store, the folder of its logs, and a processor that has counted one."""
+def begun(stack: ExitStack) -> tuple[Store, Processor]:
+    """A store, and a processor that has counted a log."""
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
     store = stack.enter_context(sqlite_store(folder / "store"))
     (folder / "logs").mkdir()
     processor = Processor(folder / "logs", Path(store.environment["SQLITE_PATH"]))
     stack.callback(processor.close)
     processor.count(lines=20)
-    return store, folder, processor
+    return store, processor
 
 
 names = st.sampled_from([["log"], ["second"], ["log", "second"]])
 steps = st.one_of(
     st.builds(lambda names: lambda processor: processor.count(names), names),
     st.builds(lambda names, rows: lambda processor: processor.be_killed(names, rows), names, st.integers(0, 14)),
+    st.builds(lambda slices: lambda processor: processor.roll_up(slices), st.integers(1, 20)),
     st.sampled_from([Processor.restart, Processor.rotate]),
 )
 
@@ -224,18 +208,20 @@ steps = st.one_of(
 @given(st.data())
 def test_whatever_happens_between_its_questions_it_says_what_is_so(data: st.DataObject) -> None:
     with ExitStack() as stack:
-        store, folder, processor = begun(stack)
+        store, processor = begun(stack)
+        for step in data.draw(st.lists(steps, max_size=4)):
+            step(processor)
+        plan = data.draw(st.dictionaries(st.integers(0, 50), st.lists(steps, min_size=1, max_size=2), max_size=15))
+        questions = count()
 
         def happen(_: str) -> None:
-            for step in data.draw(st.lists(steps, max_size=2)):
+            for step in plan.get(next(questions), ()):
                 step(processor)
 
-        happen("before")
         key = data.draw(st.one_of(st.none(), st.sampled_from(processor.keys())))
         if key is not None:
             processor.tamper(key)
-        outcome = verified(store, folder, happen)
-        assert not outcome.unchecked
+        outcome = verified(store, happen)
         assert {(row.customer, row.date) for row in outcome.differences} == (
             {(key.customer or "(all)", date_of(key.day))} if key is not None else set()
         )
@@ -243,15 +229,15 @@ def test_whatever_happens_between_its_questions_it_says_what_is_so(data: st.Data
 
 def test_however_many_commits_come_while_lines_are_counted() -> None:
     with ExitStack() as stack:
-        store, folder, processor = begun(stack)
-        assert verified(store, folder, commits_before("days", processor)).differences == []
+        store, processor = begun(stack)
+        assert verified(store, commits_before("days", processor)).differences == []
 
 
 def test_where_the_intents_that_it_needs_are_gone_it_has_to_begin_anew() -> None:
     with ExitStack() as stack:
-        store, folder, processor = begun(stack)
+        store, processor = begun(stack)
         with pytest.raises(FilesChanged, match=r"The store no longer has what commit 3 counted\."):
-            verified(store, folder, commits_before("read_daily", processor))
+            verified(store, commits_before("read_daily", processor))
 
 
 def commits_before(moment: str, processor: Processor) -> Callable[[str], None]:

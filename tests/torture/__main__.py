@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from influxd import influx_server
-from torture.run import torture
+from torture.run import NAMES, torture
+from torture.scheme import drawn, scheme_of
 from torture.victim import Victim, influxdb_victim, sqlite_victim
 
 
@@ -29,14 +30,24 @@ def main() -> None:
     )
     parser.add_argument("--rate", type=int, default=3_000, help="lines a second (default: 3000)")
     parser.add_argument("--seed", type=int, default=1, help="repeats the choices, not the timing (default: 1)")
+    parser.add_argument(
+        "--scheme",
+        type=lambda text: [scheme_of(of_log) for of_log in text.split(",")],
+        metavar="SCHEME,...",
+        help="how each of one to four logs is rotated, as numbered+delayed; drawn by the seed if it is not given",
+    )
     arguments = parser.parse_args()
+    schemes = arguments.scheme or drawn(arguments.seed)
+    if len(schemes) > len(NAMES):
+        parser.error(f"at most {len(NAMES)} logs")
     if arguments.store == "influxdb" and not (os.environ.get("TEST_INFLUXDB_URL") or shutil.which("influxd")):
         parser.error("--store influxdb needs influxd 2 on PATH, or TEST_INFLUXDB_URL")
 
+    print(f"seed:       {arguments.seed}\nschemes:    {', '.join(map(str, schemes))}", flush=True)
     folder = Path(tempfile.mkdtemp(prefix="torture_"))
     with victim(arguments.store, folder, arguments.seed) as tortured:
-        report = torture(tortured, arguments.kills, arguments.rate, arguments.seed % 2 == 0, arguments.seed, show)
-    print(f"\nstore:      {arguments.store}\nseed:       {arguments.seed}\n{report.text()}")
+        report = torture(tortured, schemes, arguments.kills, arguments.rate, arguments.seed, show)
+    print(f"\nstore:      {arguments.store}\n{report.text()}")
     if report.differences:
         sys.exit(f"Everything is kept in {folder}")
     shutil.rmtree(folder)

@@ -1,66 +1,143 @@
-"""A log written at thousands of lines a second, with bad lines among the good, and rotated in every way at random."""
+"""A log written at thousands of lines a second, with bad lines among the good, and rotated by a scheme."""
 
+import gzip
 import os
 import random
 import shutil
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lines import CUSTOMERS, valid_lines
-from storage.contract import Position
+from torture.scheme import Scheme
+from until import wait_until
 
 TICK_SECONDS = 0.02
-# The processor leaves a renamed file that was quiet for a second: a writer that is late must not write to it any more.
-LONGEST_ON_RENAMED_SECONDS = 0.7
 LONGEST_HALF_LINE_SECONDS = 0.4
 SECONDS_BETWEEN_ROTATIONS = 4.0
 WAIT_UNTIL_READ_SECONDS = 10.0
-# Read files go away, but for so many; and while so many wait to be read, there is no further rotation.
+# Read files go away, but for so many; and while so many are there, there is no further rotation.
 ROTATED_KEPT = 3
-LONGEST_BACKLOG = 5
+MOST_ROTATED = 9
+# How long a late writer goes on with a renamed file; some are late by more than a minute, after which the processor has
+# left the file.
+LATE_SECONDS = 8.0
+VERY_LATE_SECONDS = 70.0
+# A file with a hole is no longer than this: it is unpacked with its zeros.
+MOST_BYTES_WITH_HOLES = 32 << 20
+COMPRESSED_AT_ONCE = 256 << 10
 # Rows of counts that change all the time, and many that change seldom: what is wrong with these is not soon put right.
 CUSTOMER_NAMES = [*CUSTOMERS * 250, *(f"customer_{n}" for n in range(1_000))]
 DAYS = 6
 
 
+@dataclass(frozen=True)
+class Stored:
+    """What is committed of a log."""
+
+    read: int = 0
+    """Lines."""
+    live: Mapping[int, int] = field(default_factory=dict)
+    """Inode of the file at the log's path -> the offset through which it is read."""
+    others: Mapping[int, int] = field(default_factory=dict)
+    """The same of the files that have left the log's path."""
+
+
+class File:
+    """A file of the log: all that is written to it is also written to `truth`, which the processor does not know."""
+
+    def __init__(self, path: Path, truth: Path) -> None:
+        self.path = path
+        self.truth = truth
+        self.is_half = False
+        """Whether it ends in half a line that nobody will end."""
+        self.late: Writer | None = None
+        """Who goes on writing to it."""
+        self.text_size = -1
+        """Bytes of its text, where it is compressed."""
+
+    def size(self) -> int:
+        """Bytes of its text."""
+        return self.path.stat().st_size if self.text_size < 0 else self.text_size
+
+
+class Writer:
+    """Writes to one file, and goes on there when the file is renamed."""
+
+    def __init__(self, file: File, flags: int) -> None:
+        self.file = file
+        self._file = os.open(file.path, os.O_WRONLY | os.O_CREAT | flags, 0o644)
+        self._truth = os.open(file.truth, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        self.rest = b""
+        """Of a line of which the first half is written."""
+        self.until = 0.0
+        """Until when it goes on with a renamed file, monotonic seconds."""
+        self.is_busy = False
+        """Whether it writes lines meanwhile."""
+
+    def write(self, data: bytes) -> None:
+        """Write all of it."""
+        for file in (self._file, self._truth):
+            left = data
+            while left:
+                left = left[os.write(file, left) :]
+
+    def rewind(self) -> None:
+        """Go on at the file's beginning."""
+        os.lseek(self._file, 0, os.SEEK_SET)
+
+    def begin_anew(self, file: File) -> None:
+        """The file was emptied."""
+        self.file = file
+        os.close(self._truth)
+        self._truth = os.open(file.truth, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._file)
+        os.close(self._truth)
+
+
 class TortureLog:
-    """The log at `path`. No byte of it is ever lost: each file of it is somewhere in the same folder."""
+    """The log at `path`. What is destroyed of it was read before."""
 
     def __init__(
-        self, path: Path, rate: int, dated: bool, read: Callable[[], Position | None], pick: random.Random
+        self, path: Path, scheme: Scheme, rate: int, stored: Callable[[], Stored], pick: random.Random
     ) -> None:
-        """`rate`: lines a second. `dated`: whether rotated files are named by their time, not by their number. `read`:
-        through which position the log was read and stored; None before anything was."""
+        """`rate`: lines a second. `stored`: what the latest look at the store has found."""
         self.path = path
+        self.scheme = scheme
         self.rotations: Counter[str] = Counter()
+        self.may_have_gaps = 0
+        """So many times what was read went away where the processor may not have seen it."""
         self._rate = rate
-        self._dated = dated
-        self._read = read
+        self._stored = stored
         self._pick = pick
-        self._archive = path.parent / "archive"
-        self._archive.mkdir()
-        self._rotated: dict[int, Path] = {}
-        """Generation -> where its file is, beside the log."""
-        self._archived: dict[int, Path] = {}
-        self._file = self._open()
+        self._truth = path.parent / f"truth_{path.name}"
+        self._truth.mkdir()
+        scheme.path(path, 0).parent.mkdir(exist_ok=True)
+        self._flags = 0 if scheme.has_holes else os.O_APPEND
+        self._files = 0
+        self._rotated: list[File] = []
+        """Those that are there, the oldest first."""
+        self._numbers = 0
+        self._late: list[Writer] = []
+        self._compressing: list[Iterator[None]] = []
+        self._writer = self._opened()
 
-    def files(self) -> list[Path]:
-        """The file of each generation, in order."""
-        return [path for _, path in sorted({**self._archived, **self._rotated, self._generation: self.path}.items())]
-
-    def end(self) -> Position:
-        """Where the log ends."""
-        return Position(self._generation, self.path.stat().st_size)
+    def truth(self) -> list[Path]:
+        """What was written to each of its files."""
+        return sorted(self._truth.iterdir())
 
     def write_until(self, stop: threading.Event) -> None:
-        """Write and rotate until told to stop; ends with a whole line."""
+        """Write and rotate until told to stop; ends with whole lines."""
+        rotate = self._copy_and_truncate if self.scheme.copies else self._rename
         rotations: list[tuple[Callable[[], None], int]] = [
-            (self._rename, 10),
-            (self._rename_several_times, 3),
-            (self._copy_and_truncate, 5),
+            (rotate, 12),
+            (lambda: self._several(rotate), 3),
             (self._truncate_when_read, 1),
             (self._delete_when_read, 1),
         ]
@@ -69,18 +146,19 @@ class TortureLog:
         while not stop.is_set():
             self._tick()
             if time.monotonic() >= next_rotation:
-                read = self._read()
                 # What was rotated before the processor began is not its business.
-                if read is not None and read.generation >= self._generation - LONGEST_BACKLOG:
+                if self._stored().read and self._delete_read() < MOST_ROTATED:
                     self._pick.choices(actions, weights)[0]()
-                    self._archive_before(read.generation)
                 next_rotation = self._next_rotation()
-        self._write(valid_lines(1))
-        os.close(self._file)
+        self._finish()
 
-    @property
-    def _generation(self) -> int:
-        return len(self._archived) + len(self._rotated)
+    def until_folder_is_known(self) -> None:
+        """Show the processor, which follows, the folder of the rotated files. It cannot know of it before."""
+        self._write(self._lines(10))
+        wait_until(lambda: self._stored().read, f"{self.path} is read")
+        self._rename()
+        inode = self._rotated[0].path.stat().st_ino
+        wait_until(lambda: inode in self._stored().others, f"{self._rotated[0].path} is noticed")
 
     def _next_rotation(self) -> float:
         return time.monotonic() + self._pick.expovariate(1 / SECONDS_BETWEEN_ROTATIONS)
@@ -94,6 +172,11 @@ class TortureLog:
             self._write(half)
             time.sleep(self._pick.uniform(0, LONGEST_HALF_LINE_SECONDS))
         self._write(lines)
+        for writer in list(self._late):
+            self._write_late(writer)
+        for step in list(self._compressing):
+            if next(step, self) is self:
+                self._compressing.remove(step)
         time.sleep(max(0.0, due - time.monotonic()))
 
     def _lines(self, count: int) -> bytes:
@@ -130,109 +213,206 @@ class TortureLog:
         return self._pick.choice(bad) + self._pick.choice([b"\n", b"\r\n"])
 
     def _write(self, data: bytes) -> None:
-        while data:
-            data = data[os.write(self._file, data) :]
+        self._writer.write(data)
 
-    def _open(self) -> int:
-        return os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    def _next_file(self) -> File:
+        self._files += 1
+        return File(self.path, self._truth / f"{self._files:06}")
+
+    def _opened(self) -> Writer:
+        """Who writes to the log's file, which begins with a line that no other file has."""
+        writer = Writer(self._next_file(), self._flags)
+        writer.write(self._first_line())
+        return writer
+
+    def _first_line(self) -> bytes:
+        return valid_lines(1, DAYS, self._pick.randrange(1 << 30), [f"{self.path.name}_{self._files}"])
 
     def _make_room(self) -> Path:
-        """The name that the current file is to get when it is rotated."""
-        if self._dated:
-            now = time.time_ns()
-            seconds = time.strftime("%Y%m%dT%H%M%S", time.gmtime(now // 10**9))
-            return self.path.with_name(f"{self.path.name}-{seconds}.{now % 10**9:09d}")
-        # As logrotate does it: the oldest first.
-        for place, generation in enumerate(sorted(self._rotated)):
-            number = len(self._rotated) - place
-            older = self.path.with_name(f"{self.path.name}.{number + 1}")
-            self._rotated[generation] = self._rotated[generation].rename(older)
-        return self.path.with_name(f"{self.path.name}.1")
+        """The path that the current file is to get when it is rotated."""
+        self._compress_all()
+        if self.scheme.is_delayed:
+            for file in self._rotated:
+                if file.late is None:
+                    self._compress(file)
+            self._compress_all()
+        if self.scheme.naming == "numbered":
+            # As logrotate does it: the oldest first.
+            for place, file in enumerate(self._rotated):
+                self._move(file, len(self._rotated) - place)
+            return self.scheme.path(self.path, 0)
+        if self.scheme.naming == "sliding":
+            return self.scheme.path(self.path, len(self._rotated))
+        self._numbers += 1
+        return self.scheme.path(self.path, self._numbers - 1)
+
+    def _move(self, file: File, number: int) -> None:
+        path = self.scheme.path(self.path, number)
+        if file.text_size >= 0:
+            path = path.with_name(f"{path.name}.gz")
+        file.path = file.path.rename(path)
 
     def _rename(self) -> None:
-        """By rename and create; the writer goes on with the renamed file for a moment."""
+        """By rename and create; the writer may go on with the renamed file for a while."""
         self.rotations["rename and create"] += 1
-        half, rest = self._cut(self._lines(10))
-        last = self._lines(2)
-        self._write(half)
-        rotated = self.path.rename(self._make_room())
-        until = time.monotonic() + self._pick.uniform(0, LONGEST_ON_RENAMED_SECONDS)
+        writer, file = self._writer, self._writer.file
+        is_late = self.scheme.may_be_late and self._pick.random() < 0.5
+        # Nobody ends half a line where there is no late writer. It is a line when the file is compressed.
+        if is_late or (self.scheme.is_compressed and self._pick.random() < 0.3):
+            half, writer.rest = self._cut(self._lines(10))
+            writer.write(half)
+        file.path = self.path.rename(self._make_room())
+        self._rotated.append(file)
         if self._pick.random() < 0.5:
             # The new file is there before the writer comes to it.
-            os.close(self._open())
-        lines = rest
-        while time.monotonic() < until:
-            self._write(lines)
-            lines = self._lines(int(self._rate * TICK_SECONDS))
-            time.sleep(TICK_SECONDS)
-        if self._pick.random() < 0.5:
-            # Nothing will end this line.
-            self._write(self._cut(last)[0])
-        self._rotated[self._generation] = rotated
-        self._reopen()
+            os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o644))
+            time.sleep(self._pick.uniform(0, LONGEST_HALF_LINE_SECONDS))
+        self._writer = self._opened()
+        if is_late:
+            seconds = VERY_LATE_SECONDS if self._pick.random() < 0.05 else self._pick.uniform(0, LATE_SECONDS)
+            writer.until = time.monotonic() + seconds
+            writer.is_busy = self._pick.random() < 0.5
+            file.late = writer
+            self._late.append(writer)
+        else:
+            self._leave(writer)
+        if self.scheme.is_compressed and not self.scheme.is_delayed:
+            self._compress(file)
 
-    def _rename_several_times(self) -> None:
+    def _write_late(self, writer: Writer) -> None:
+        """What a late writer writes in a tick."""
+        if time.monotonic() >= writer.until:
+            self._end_late(writer)
+        elif writer.is_busy:
+            half, rest = self._cut(writer.rest + self._lines(max(1, int(self._rate * TICK_SECONDS / 10))))
+            writer.write(half)
+            writer.rest = rest
+
+    def _end_late(self, writer: Writer) -> None:
+        if not self.scheme.is_compressed or self._pick.random() < 0.7:
+            writer.write(writer.rest)
+            writer.rest = b""
+        self._late.remove(writer)
+        writer.file.late = None
+        self._leave(writer)
+
+    def _leave(self, writer: Writer) -> None:
+        writer.file.is_half = bool(writer.rest)
+        writer.close()
+
+    def _several(self, rotate: Callable[[], None]) -> None:
         """At once, so that the processor sees only the last."""
         for _ in range(self._pick.randrange(2, 5)):
-            self.rotations["rename and create, several at once"] += 1
-            self._rotated[self._generation] = self.path.rename(self._make_room())
-            self._reopen()
+            rotate()
             self._write(self._lines(self._pick.randrange(1, 50)))
 
     def _copy_and_truncate(self) -> None:
         """Nothing is written meanwhile: it would be lost, by the nature of it."""
         self.rotations["copytruncate"] += 1
-        if self._pick.random() < 0.5:
+        file = self._writer.file
+        # Nobody ends half a line of the copy. It is a line when the copy is compressed.
+        if self.scheme.is_compressed and self._pick.random() < 0.5:
             half, rest = self._cut(self._lines(10))
+            file.is_half = not half.endswith(b"\n")
         else:
             half = rest = b""
         self._write(half)
-        copy = self._make_room()
-        shutil.copyfile(self.path, copy)
-        os.truncate(self.path, 0)
-        self._rotated[self._generation] = copy
+        file.path = self._make_room()
+        _copy(self.path, file.path)
+        self._empty()
         self._write(rest)
+        self._rotated.append(file)
+        if self.scheme.is_compressed and not self.scheme.is_delayed:
+            self._compress(file)
+
+    def _empty(self) -> None:
+        if self.path.stat().st_size > MOST_BYTES_WITH_HOLES:
+            self._writer.rewind()
+        os.truncate(self.path, 0)
+        self._writer.begin_anew(self._next_file())
+        self._write(self._first_line())
+
+    def _compress_all(self) -> None:
+        for step in self._compressing:
+            for _ in step:
+                pass
+        self._compressing.clear()
+
+    def _compress(self, file: File) -> None:
+        """As gzip does it, while the log is written on."""
+        if file.text_size >= 0:
+            return
+
+        def steps() -> Iterator[None]:
+            packed = file.path.with_name(f"{file.path.name}.gz")
+            with file.path.open("rb") as plain, gzip.open(packed, "wb", 1) as text:
+                while block := plain.read(COMPRESSED_AT_ONCE):
+                    text.write(block)
+                    yield
+            file.text_size = file.size()
+            file.path.unlink()
+            file.path = packed
+
+        self._compressing.append(steps())
 
     def _truncate_when_read(self) -> None:
-        """Without a copy beside the log."""
+        """Without a copy."""
         if self._all_is_read():
             self.rotations["truncate without a copy, all read"] += 1
-            shutil.copyfile(self.path, self._archive_name(self._generation))
-            os.truncate(self.path, 0)
-            self._archive_current()
+            self.may_have_gaps += 1
+            self._empty()
 
     def _delete_when_read(self) -> None:
-        """It is not deleted, but moved where the processor cannot know of it."""
         if self._all_is_read():
             self.rotations["delete and create, all read"] += 1
-            self.path.rename(self._archive_name(self._generation))
-            self._archive_current()
-            self._reopen()
-
-    def _archive_current(self) -> None:
-        generation = self._generation
-        # All before was read as well.
-        for older, path in self._rotated.items():
-            self._archived[older] = path.rename(self._archive_name(older))
-        self._rotated.clear()
-        self._archived[generation] = self._archive_name(generation)
-
-    def _archive_before(self, generation: int) -> None:
-        for old in sorted(self._rotated)[:-ROTATED_KEPT]:
-            if old < generation:
-                self._archived[old] = self._rotated.pop(old).rename(self._archive_name(old))
-
-    def _archive_name(self, generation: int) -> Path:
-        return self._archive / f"generation_{generation}"
+            self.may_have_gaps += 1
+            self.path.unlink()
+            self._writer.close()
+            self._writer = self._opened()
 
     def _all_is_read(self) -> bool:
+        found = self.path.stat()
         deadline = time.monotonic() + WAIT_UNTIL_READ_SECONDS
-        while self._read() != self.end():
+        while self._stored().live.get(found.st_ino) != found.st_size:
             if time.monotonic() > deadline:
                 return False
             time.sleep(0.1)
         return True
 
-    def _reopen(self) -> None:
-        os.close(self._file)
-        self._file = self._open()
+    def _delete_read(self) -> int:
+        """Delete the oldest files that were read; how many are left."""
+        self._compress_all()
+        others = self._stored().others
+        while len(self._rotated) > ROTATED_KEPT:
+            oldest = self._rotated[0]
+            if oldest.late is not None or (oldest.is_half and oldest.text_size < 0):
+                break
+            if others.get(oldest.path.stat().st_ino) != oldest.size():
+                break
+            oldest.path.unlink()
+            del self._rotated[0]
+            if self.scheme.naming == "sliding":
+                for place, file in enumerate(self._rotated):
+                    self._move(file, place)
+        return len(self._rotated)
+
+    def _finish(self) -> None:
+        """Half a line that nobody ends is one when its file is compressed."""
+        for writer in list(self._late):
+            self._end_late(writer)
+        self._compress_all()
+        for file in self._rotated:
+            if file.is_half:
+                self._compress(file)
+        self._compress_all()
+        self._write(valid_lines(1))
+        self._writer.close()
+
+
+def _copy(path: Path, copy: Path) -> None:
+    """A hole is not written out, as cp and logrotate do not."""
+    with path.open("rb") as file, copy.open("wb") as to:
+        begin = os.lseek(file.fileno(), 0, os.SEEK_DATA)
+        file.seek(begin)
+        to.seek(begin)
+        shutil.copyfileobj(file, to)

@@ -1,8 +1,7 @@
-"""What has to be in the store, from the log's files. It shares no code with the project."""
+"""What has to be in the store, from the lines that were written. It shares no code with the project."""
 
 import re
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2b
@@ -25,8 +24,6 @@ FiguresKey = tuple[str | None, str]
 class DeadLetter(NamedTuple):
     """A rejected line as it has to be kept."""
 
-    generation: int
-    offset: int
     reason: str
     length: int
     line: str
@@ -50,32 +47,27 @@ class Truth:
 
 
 def truth_of(files: list[Path]) -> Truth:
-    """Of a log: the file of each generation, in order."""
+    """Of all lines that were written: to each file what is in one of these."""
     truth = Truth({})
     valid = []
-    for generation, path in enumerate(files):
-        for offset, line in lines_of(path.read_bytes()):
+    for path in files:
+        for line in lines_of(path.read_bytes()):
             truth.read += 1
             reason = reason_of(line)
             if reason is None:
                 truth.stored += 1
                 valid.append(line)
             else:
-                truth.dead_letters.append(_dead_letter(generation, offset, reason, line))
+                truth.dead_letters.append(_dead_letter(reason, line))
     truth.figures = oracle.days_of(b"\n".join(valid))
     truth.roll_ups = oracle.roll_ups_of(b"\n".join(valid))
     return truth
 
 
-def lines_of(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """The lines of a file, and where they begin; the last one may lack its newline."""
-    offset = 0
-    *lines, rest = data.split(b"\n")
-    for line in lines:
-        yield offset, line
-        offset += len(line) + 1
-    if rest:
-        yield offset, rest
+def lines_of(data: bytes) -> list[bytes]:
+    """The lines of a file; the last one may lack its newline."""
+    lines = data.split(b"\n")
+    return lines if lines[-1] else lines[:-1]
 
 
 def reason_of(line: bytes) -> str | None:
@@ -107,7 +99,7 @@ def reason_of(line: bytes) -> str | None:
     return "too_old" if moment < TOO_OLD else None
 
 
-def _dead_letter(generation: int, offset: int, reason: str, line: bytes) -> DeadLetter:
+def _dead_letter(reason: str, line: bytes) -> DeadLetter:
     digest = blake2b(line, digest_size=16).hexdigest() if len(line) > LONGEST_LINE else None
     kept = line[:KEPT_OF_LONG_LINE] if digest else line
-    return DeadLetter(generation, offset, reason, len(line), kept.decode(errors="surrogateescape"), digest)
+    return DeadLetter(reason, len(line), kept.decode(errors="surrogateescape"), digest)

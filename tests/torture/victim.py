@@ -14,9 +14,12 @@ from pathlib import Path
 
 from faulty_proxy import Decision, Fault, FaultyProxy, Request, faulty_proxy
 from influxd import InfluxServer
+from log_processor.following.identity import Identity
 from pipeline import Pipeline
-from storage.contract import LedgerRow, StorageUnavailable
+from storage.contract import FileKey, FileRow, LedgerRow, Storage, StorageUnavailable
+from storage.ledger import decode_file, decode_ledger, decode_log
 from stores import Store, influxdb_store, sqlite_store
+from torture.log import Stored
 from torture.truth import DeadLetter
 
 FAULTS: list[Fault | int] = [500, 503, Fault.RESET_REQUEST, Fault.LOSE_ANSWER, Fault.CUT_ANSWER]
@@ -99,34 +102,59 @@ class Victim(ABC):
     def faults(self) -> Counter[str]:
         """What happened to the store, how often."""
 
-    def ledger(self) -> LedgerRow | None:
-        """The ledger of the log; None where there is none yet."""
+    def follow(self, logs: list[Path]) -> None:
+        """What the processor is to follow."""
+        self.pipeline.environment["LOG_FILES"] = ",".join(map(str, logs))
+
+    def stored(self, storage: Storage) -> dict[Path, Stored] | None:
+        """What is committed of each log, by its path; None while a commit is under way, or the store is away."""
+        try:
+            logs, files, _ = storage.read_logs()
+            number = decode_ledger(storage.read_state("counts")).number
+            if storage.read_intent(number + 1):
+                return None
+        except StorageUnavailable:
+            # SQLite is locked while a processor's death is mended.
+            return None
+        live: dict[str, dict[int, int]] = {log: {} for log in logs}
+        others: dict[str, dict[int, int]] = {log: {} for log in logs}
+        for key, text in files.items():
+            row = decode_file(*key, text)
+            inode = Identity.decode(row.identity).inode
+            found = (live if row.state == "live" else others)[row.log]
+            found[inode] = max(row.offset, found.get(inode, 0))
+        rows = [decode_log(log, text) for log, text in logs.items()]
+        return {Path(row.path): Stored(row.read, live[row.log], others[row.log]) for row in rows}
+
+    def ledger(self) -> list[LedgerRow]:
+        """The ledger, a row a log."""
         deadline = time.monotonic() + STORE_ANSWERS_SECONDS
         while True:
             try:
-                rows = self.pipeline.ledger()
+                return self.pipeline.ledger()
             except StorageUnavailable:
-                # SQLite is locked while a processor's death is mended.
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.05)
-            else:
-                return rows[0] if rows else None
+
+    def file_rows(self) -> dict[FileKey, FileRow]:
+        """The files of all logs."""
+        storage = self.pipeline.open_storage()
+        try:
+            return {key: decode_file(*key, row) for key, row in storage.read_logs()[1].items()}
+        finally:
+            storage.close()
 
     def dead_letters(self) -> list[DeadLetter]:
-        """What the processor has kept of rejected lines."""
+        """What the processor has kept of rejected lines, as far as the ledger is: of a file that was replaced while
+        nobody followed the lines may have been read again under another number."""
+        through = {key: row.offset for key, row in self.file_rows().items()}
         files = self.pipeline.log.parent.glob("dead_letters.jsonl*")
         entries = [json.loads(line) for path in files for line in path.read_bytes().splitlines()]
         return [
-            DeadLetter(
-                entry["generation"],
-                entry["offset"],
-                entry["reason"],
-                entry["length"],
-                entry["line"],
-                entry.get("blake2b"),
-            )
+            DeadLetter(entry["reason"], entry["length"], entry["line"], entry.get("blake2b"))
             for entry in entries
+            if entry["offset"] < through[FileKey(entry["log"], entry["generation"])]
         ]
 
 

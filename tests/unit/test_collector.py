@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from log_processor.chunk import Chunk
-from log_processor.collector import BEHIND_BYTES, READ_BYTES, SHARE_BYTES, Collector
-from log_processor.followed_logs import FollowedLogs
-from log_processor.log_files import LogFiles
+from log_processor.following.collector import BEHIND_BYTES, READ_BYTES, SHARE_BYTES, Collector
+from log_processor.following.followed_logs import FollowedLogs
+from log_processor.following.log_files import LogFiles
 from log_processor.spool import Spool
 from request_log.line import MAX_LINE_BYTES
-from storage.contract import Position
+from storage.contract import FileKey, Position
 
 WAIT_SECONDS = 10
 MAX_LINES = 1_000
@@ -26,32 +26,35 @@ class Reader:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.logs = FollowedLogs(LogFiles([folder / "*.log"], {}), Spool(folder / "spool"), [], look_seconds=0)
-        self.stored: dict[str, str] = {}
-        """The fingerprints in the ledger."""
+        files = LogFiles([folder / "*.log"], {})
+        self.logs = FollowedLogs(files, Spool(folder / "spool"), {}, {}, folder / "spool", look_seconds=0)
+        self.stored: set[FileKey] = set()
+        """Files whose numbers are stored."""
         self.never_stored = ""
-        """A log of which the ledger never says anything."""
-        self.collector = Collector(self.logs, MAX_LINES, WAIT_SECONDS, self._is_stored)
-        self.ends: dict[str, Position] = {}
+        """A log of which nothing is ever stored."""
+        self.collector = Collector(self.logs, MAX_LINES, WAIT_SECONDS, self._is_begun)
+        self.ends: dict[FileKey, Position] = {}
         self.read: dict[str, bytes] = {}
 
-    def _is_stored(self, log: str, fingerprint: str) -> bool:
-        return Path(log).name != self.never_stored and self.stored.get(log) == fingerprint
+    def _is_begun(self, file: FileKey) -> bool:
+        return Path(file.log).name != self.never_stored and file in self.stored
 
     def step(self, now: float) -> list[Chunk]:
         """Look at all logs, and collect; the chunks that have lines."""
-        chunks = self.collector.add(self.logs.discover(now))
+        self.logs.discover(now)
         self.logs.look(now)
-        return self.keep(chunks + self.collector.collect(now))
+        self.logs.look_at_files()
+        return self.keep(self.collector.collect(now))
 
     def keep(self, chunks: list[Chunk]) -> list[Chunk]:
         """Keep what is in these chunks; those that have lines."""
         for chunk in chunks:
             begin = 0
             for part in chunk.parts:
-                assert part.start == self.ends.get(part.log, Position(0, 0)), "the positions of a log are contiguous"
-                self.ends[part.log] = part.end
-                self.stored[part.log] = part.fingerprint
+                file = FileKey(part.log, part.start.generation)
+                assert part.start == self.ends.get(file, Position(file.generation, 0)), "the parts of a file follow"
+                self.ends[file] = part.end
+                self.stored.add(file)
                 name = Path(part.log).name
                 self.read[name] = self.read.get(name, b"") + chunk.lines[begin : begin + part.length]
                 begin += part.length
@@ -124,7 +127,7 @@ def test_of_many_logs_little_is_read_ahead(reader: Reader) -> None:
     most = 0
     while len(reader.read) < len(names) or sum(map(len, reader.read.values())) < 200 * 200 * len(LINE):
         reader.step(0)
-        most = max(most, sum(len(followed.tail.buffer) for followed in reader.logs))
+        most = max(most, sum(len(file.reader.buffer) for file in reader.logs.files() if file.reader))
     assert most < 2 * READ_BYTES
 
 
@@ -163,7 +166,7 @@ def test_lines_of_several_logs_come_together_when_they_are_as_many_as_a_chunk_ha
     assert (logs_of(chunk), chunk.lines) == (["b.log"], SHORT * 5)
 
 
-def test_nothing_of_a_log_comes_before_its_beginning_is_stored(reader: Reader) -> None:
+def test_nothing_of_a_file_comes_before_its_number_is_stored(reader: Reader) -> None:
     reader.begin("a.log")
     reader.append("b.log", SHORT)
     reader.append("a.log", SHORT)
@@ -194,7 +197,8 @@ def test_whatever_is_written_comes_once_and_in_order(reader: Reader) -> None:
     assert {name: _without_long_lines(lines) for name, lines in reader.read.items()} == {
         name: _without_long_lines(lines) for name, lines in written.items()
     }
-    assert reader.ends == {str(reader.folder / name): Position(0, len(lines)) for name, lines in written.items()}
+    ends = {FileKey(str(reader.folder / name), 0): Position(0, len(lines)) for name, lines in written.items()}
+    assert reader.ends == ends
 
 
 def _without_long_lines(lines: bytes) -> bytes:

@@ -3,10 +3,18 @@
 from collections import Counter
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollups.counters import add_to_counter, counters_arrays, decode_counter, encode_counter, encode_counters
+from rollups.counters import (
+    add_to_counter,
+    counters_arrays,
+    decode_counter,
+    encode_counter,
+    encode_counters,
+    take_from_counter,
+)
 
 # Of few values and of many, small and large.
 counters = st.one_of(
@@ -40,3 +48,16 @@ def test_many_at_once_are_read_as_each_is(given: list[dict[int, int]]) -> None:
 def test_what_is_added_is_counted(counter: dict[int, int], more: dict[int, int]) -> None:
     text = add_to_counter(encode_counter(counter), encode_counter(more))
     assert text == encode_counter(Counter(counter) + Counter(more))
+
+
+@given(counters, counters)
+def test_what_was_added_can_be_taken_from_it(counter: dict[int, int], more: dict[int, int]) -> None:
+    text = add_to_counter(encode_counter(counter), encode_counter(more))
+    assert take_from_counter(text, encode_counter(more)) == encode_counter(counter)
+
+
+@pytest.mark.parametrize("less", [{200: 3}, {404: 1}, {100: 1}, {200: 2, 500: 1}])
+def test_what_was_not_added_cannot_be_taken_from_it(less: dict[int, int]) -> None:
+    for counter in ({200: 2}, {}):
+        with pytest.raises(ValueError, match="has not all of"):
+            take_from_counter(encode_counter(counter), encode_counter(less))

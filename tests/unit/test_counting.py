@@ -12,7 +12,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Literal, NamedTuple, TypeVar
 from unittest.mock import patch
@@ -25,6 +25,7 @@ from hypothesis.errors import NoSuchExample
 
 from json_log import PARSE, json_line
 from log_processor.chunk import Chunk, Part, parse_chunk, stored
+from log_processor.counting.forget import forget
 from log_processor.counting.limits import LIMITS, Limits
 from log_processor.counting.start import start
 from log_processor.retry import until_stored
@@ -44,7 +45,9 @@ from rollups.histogram import Tally
 from storage.contract import (
     MAIN,
     FileId,
+    FileKey,
     FileRow,
+    FileState,
     IntentKey,
     LedgerRow,
     Position,
@@ -95,7 +98,7 @@ class Case:
     """What happens to which logs."""
 
     logs: Sequence[Sequence[Sequence[Line]]]
-    """Log -> its files, in the order in which they are followed -> lines."""
+    """Log -> its files, which are read side by side -> lines."""
     schedule: Sequence[tuple[Action, int]]
     """The number: of steps, or which one of those that are paused or under way."""
     limits: Limits
@@ -154,8 +157,17 @@ class Ended(BaseException):
 class Processor:
     """A processor in a thread that takes so many steps at the store as it is told to."""
 
-    def __init__(self, store: MemoryStore, case: Case, number: int, storage: type[MemoryStorage]) -> None:
+    def __init__(
+        self,
+        store: MemoryStore,
+        case: Case,
+        number: int,
+        storage: type[MemoryStorage] = MemoryStorage,
+        work: "Callable[[MemoryStorage, Case, random.Random], None] | None" = None,
+    ) -> None:
+        """`work`: what it does; it counts all that there is."""
         self._case = case
+        self._what = work or count
         self._pick = random.Random(f"{case.seed} {number}")
         self._storage = storage(store, MAIN, self._turn, self._pick, case.holds)
         self._steps = 0
@@ -205,7 +217,7 @@ class Processor:
 
     def _work(self) -> None:
         try:
-            count(self._storage, self._case, self._pick)
+            self._what(self._storage, self._case, self._pick)
         except Ended:
             pass
         except Exception as error:  # noqa: BLE001
@@ -218,7 +230,7 @@ def count(storage: MemoryStorage, case: Case, pick: random.Random) -> None:
     """Store and count all that there is, as the processor does but at random times."""
     logs, counts, roll_ups = start(storage, until_stored(storage.acquire), "", case.limits)
     counted = len(roll_ups.open.parts)
-    places = {log: row.position for log, row in logs.committed.items()}
+    places = {key: row.offset for key, row in logs.files.items()}
 
     def commit() -> None:
         nonlocal counted
@@ -230,47 +242,43 @@ def count(storage: MemoryStorage, case: Case, pick: random.Random) -> None:
         batch = stored(batch, until_stored(batch.store))
         for part in batch.parts:
             logs.take(part)
-            places[part.log] = part.end
+            places[FileKey(part.log, part.start.generation)] = part.end.offset
         roll_ups.open.take(batch.requests)
 
-    def read(log: str) -> tuple[Part, bytes]:
-        """Some of the next lines of a log; none where its file has no more."""
-        at = places[log]
-        text = b"".join(case.file(log, at.generation)[at.offset :].splitlines(keepends=True)[: pick.randrange(1, 5)])
-        end = at._replace(offset=at.offset + len(text))
-        return Part(log, f"/logs/{log}", at, end, str(end), len(text)), text
+    def part_of(key: FileKey, length: int, state: FileState = "open") -> Part:
+        log, generation = key
+        start, end = places.get(key, 0), places.get(key, 0) + length
+        positions = Position(generation, start), Position(generation, end)
+        return Part(log, f"/logs/{log}", *positions, str(end), length, state=state)
 
-    def begin(log: str, place: Position) -> None:
-        """Its lines are read when that is committed."""
-        take(Part(log, f"/logs/{log}", place, place, str(place)))
-        commit()
+    def read(key: FileKey) -> tuple[Part, bytes]:
+        """Some of the next lines of a file; with its last ones it may be closed."""
+        text = b"".join(case.file(*key)[places[key] :].splitlines(keepends=True)[: pick.randrange(1, 5)])
+        is_last = places[key] + len(text) == len(case.file(*key))
+        return part_of(key, len(text), "closed" if is_last and pick.random() < 0.5 else "open"), text
 
     try:
-        names = [str(number) for number in range(len(case.logs))]
-        new = [log for log in names if log not in places and pick.random() < 0.5]
+        # Of the files' numbers every other one is left out.
+        files = [FileKey(str(log), 2 * number) for log, of_log in enumerate(case.logs) for number in range(len(of_log))]
+        new = [log for log in {key.log for key in files} if log not in logs.committed and pick.random() < 0.5]
         if new:
-            for log in new:
-                places[log] = Position(0, 0)
-                logs.begin(LedgerRow(log, f"/logs/{log}", places[log], places[log], str(places[log])))
+            for log in sorted(new):
+                logs.begin(LedgerRow(log, f"/logs/{log}", Position(0, 0), Position(0, 0)))
             counts.commit(None, 0, lambda _: None, roll_ups.ledger.through, 0)
         while True:
-            grown = [log for log in names if log in places and places[log].offset < len(case.file(log, places[log][0]))]
-            # Of the files' numbers every other one is left out.
-            ended = {
-                log: Position(places[log].generation + 2, 0) if log in places else Position(0, 0)
-                for number, log in enumerate(names)
-                if log not in grown and (log not in places or places[log].generation // 2 + 1 < len(case.logs[number]))
-            }
-            if not (grown or ended or logs.have_changed) and roll_ups.is_done:
+            grown = [key for key in files if key in places and places[key] < len(case.file(*key))]
+            unknown = {key.log: key for key in reversed(files) if key not in places}
+            if not (grown or unknown or logs.have_changed) and roll_ups.is_done:
                 return
             what = pick.choice(["take", "take", "begin", "commit", "roll up", "roll up", "finish", "check"])
             before = roll_ups.open
             if what == "take" and grown:
-                some = [read(log) for log in pick.sample(grown, pick.randint(1, len(grown)))]
+                some = [read(key) for key in pick.sample(grown, pick.randint(1, len(grown)))]
                 take(*(part for part, _ in some), text=b"".join(text for _, text in some))
-            elif what == "begin" and ended:
-                log = pick.choice(list(ended))
-                begin(log, ended[log])
+            elif what == "begin" and unknown:
+                # Its lines are read when that is committed.
+                take(part_of(pick.choice(list(unknown.values())), 0))
+                commit()
             elif what == "commit" and logs.have_changed:
                 commit()
             elif what == "roll up":
@@ -346,16 +354,20 @@ Counted = tuple[int, int, Counter[int]]
 """Requests, those of them that succeeded, and how often there was each latency (ms)."""
 
 
-def expected(case: Case) -> dict[str, Any]:
-    """What the store has to say in the end, one line after the other."""
-    requests = case.requests()
+def expected(case: Case, forgotten: int | None = None) -> dict[str, Any]:
+    """What the store has to say in the end, one line after the other. `forgotten`: the log that was taken out again."""
+    logs = [
+        [[line for line in lines if number != forgotten] for lines in of_log] for number, of_log in enumerate(case.logs)
+    ]
+    requests = replace(case, logs=logs).requests()
     found: dict[str, Any] = {"lines": {}, "requests": Counter()}
     for number, files in enumerate(case.logs):
+        if number == forgotten:
+            continue
         of_log = [line for lines in files for line in lines]
         valid = [line for line in of_log if line.customer not in (None, REFUSED)]
-        generation = 2 * (len(files) - 1)
-        end = Position(generation, len(case.file(str(number), generation)))
-        found["lines"][str(number)] = (end, len(of_log), len(valid), len(of_log) - len(valid), 0)
+        sizes = [len(case.file(str(number), 2 * place)) for place in range(len(files))]
+        found["lines"][str(number)] = (sum(sizes), sizes, len(of_log), len(valid), len(of_log) - len(valid), 0)
     for line in requests:
         found["requests"][line.customer, line.path, line.status, float(line.duration) if line.duration else None] += 1
         day = FIRST_DAY + line.day
@@ -385,9 +397,18 @@ def said(store: MemoryStore) -> dict[str, Any]:
 
     async def look(storage: Storage) -> dict[str, Any]:
         logs = [row for _, row in await storage.logs()]
+        offsets = {row.log: [file.offset for _, file in await storage.files() if file.log == row.log] for row in logs}
         found: dict[str, Any] = {
             "lines": {
-                row.log: (row.position, row.read, row.stored, sum(row.rejected.values()), len(row.gaps)) for row in logs
+                row.log: (
+                    row.bytes,
+                    offsets[row.log],
+                    row.read,
+                    row.stored,
+                    sum(row.rejected.values()),
+                    len(row.gaps),
+                )
+                for row in logs
             },
             "requests": Counter((request.customer, *request.logged[2:]) for request in store.requests.values()),
         }
@@ -426,6 +447,33 @@ def counted(tally: Tally) -> Counted:
 @settings(max_examples=200)
 def test_each_line_is_counted_once(case: Case) -> None:
     assert said(run(case)) == expected(case)
+
+
+def forget_first(storage: MemoryStorage, case: Case, pick: random.Random) -> None:
+    """Take the first log out of the store again."""
+    logs, counts, roll_ups = start(storage, until_stored(storage.acquire), "", case.limits)
+    try:
+        if "0" in logs.committed:
+            forget(storage, logs, counts, roll_ups, "0", 0, step_bytes=pick.choice([60, 300, 10_000]))
+    finally:
+        counts.close()
+
+
+@given(cases)
+@settings(max_examples=100)
+def test_a_log_is_taken_out_again_whatever_crashes(case: Case) -> None:
+    store = MemoryStore([REFUSED])
+    with leaving():
+        Processor(store, case, 0).run(TO_THE_END)
+        for number, (action, steps) in enumerate(case.schedule, start=1):
+            forgetting = Processor(store, case, number, work=forget_first)
+            if action == "fail":
+                forgetting.fail()
+            forgetting.run(steps)
+            for write in forgetting.kill():
+                write()
+        Processor(store, case, len(case.schedule) + 1, work=forget_first).run(TO_THE_END)
+    assert said(store) == expected(case, forgotten=0)
 
 
 class UnfencedStorage(MemoryStorage):

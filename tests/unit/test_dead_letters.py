@@ -13,7 +13,7 @@ from chunks import chunk_of
 from log_processor.chunk import Batch, Chunk, Overlong, parse_chunk
 from log_processor.dead_letters import DeadLetters
 from request_log.simple import parse
-from storage.contract import FileId, LedgerRow, Position, StorageHeld
+from storage.contract import FileId, FileKey, FileRow, StorageHeld
 from stores import to_no_store
 
 MAX_BYTES = 1_024
@@ -30,8 +30,8 @@ def parsed(chunk: Chunk) -> Batch:
     return parse_chunk(chunk, parse, 0, lambda log, generation: FileId(log, generation, 0, 0), to_no_store)
 
 
-def row(offset: int, generation: int = 0, log: str = "log") -> LedgerRow:
-    return LedgerRow(log, f"/logs/{log}", Position(0, 0), Position(generation, offset), "")
+def row(offset: int, generation: int = 0, log: str = "log") -> FileRow:
+    return FileRow(log, generation, offset=offset)
 
 
 def entries(path: Path) -> list[dict[str, Any]]:
@@ -50,9 +50,11 @@ def open_letters(path: Path) -> Iterator[OpenLetters]:
     opened: list[DeadLetters] = []
 
     def open_letters(
-        *ledger: LedgerRow, max_bytes: int = MAX_BYTES, check_lease: Callable[[], None] = lambda: None
+        *files: FileRow, max_bytes: int = MAX_BYTES, check_lease: Callable[[], None] = lambda: None
     ) -> DeadLetters:
-        opened.append(DeadLetters(path, max_bytes, ledger, check_lease))
+        opened.append(
+            DeadLetters(path, max_bytes, {FileKey(row.log, row.generation): row for row in files}, check_lease)
+        )
         return opened[-1]
 
     yield open_letters
@@ -145,7 +147,7 @@ def test_what_was_too_new_and_is_read_again_is_known(open_letters: OpenLetters) 
         )
         open_letters().write(too_new)
     assert open_letters(row(100, 2, "one")).too_new == {("one", 2): {100: line, 200: line}}
-    assert open_letters(row(0, 3, "one")).too_new == {}
+    assert open_letters(row(300, 2, "one")).too_new == {}
 
 
 def test_each_log_is_on_its_own(open_letters: OpenLetters, path: Path) -> None:

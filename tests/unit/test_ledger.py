@@ -13,25 +13,26 @@ from storage.ledger import (
     Intent,
     Ledger,
     Report,
+    RolledUp,
     RollUpIntent,
     RollUpLedger,
     decode_file,
     decode_intent,
     decode_ledger,
     decode_log,
-    decode_position,
     decode_report,
     decode_roll_up_intent,
     decode_roll_up_ledger,
+    decode_rolled_up,
     decode_sighting,
     encode_file,
     encode_intent,
     encode_ledger,
     encode_log,
-    encode_position,
     encode_report,
     encode_roll_up_intent,
     encode_roll_up_ledger,
+    encode_rolled_up,
     encode_sighting,
     is_rolled_up,
     with_gap,
@@ -46,14 +47,23 @@ ledgers = st.builds(Ledger, numbers, st.none() | seconds, spans)
 stretches = st.lists(
     st.builds(Stretch, st.builds(FileId, texts, numbers, numbers, numbers), numbers, numbers), max_size=3
 ).map(tuple)
-files = st.builds(FileRow, texts, numbers, numbers, numbers, st.none() | numbers, texts)
+files = st.builds(
+    FileRow,
+    texts,
+    *[numbers] * 6,
+    st.sampled_from(("live", "open", "closed", "copy")),
+    texts,
+    texts,
+    st.none() | numbers,
+)
+rolled_up = st.builds(RolledUp, numbers, st.dictionaries(numbers, numbers, max_size=3))
 logs = st.builds(
     LedgerRow,
     log=texts,
     path=texts,
     first=positions,
     position=positions,
-    fingerprint=texts,
+    bytes=numbers,
     read=numbers,
     stored=numbers,
     rejected=st.dictionaries(st.sampled_from(Reason), st.integers(1, 1 << 40)).map(Counter),
@@ -77,7 +87,7 @@ intents = st.builds(
     ledger=ledgers,
 )
 roll_up_intents = st.builds(
-    RollUpIntent, numbers, numbers, numbers, stretches, numbers, numbers, st.dictionaries(texts, positions, max_size=3)
+    RollUpIntent, numbers, numbers, numbers, stretches, numbers, numbers, st.dictionaries(texts, rolled_up, max_size=3)
 )
 
 LOG = LedgerRow(
@@ -85,7 +95,7 @@ LOG = LedgerRow(
     path="/logs/api.log",
     first=Position(0, 0),
     position=Position(1, 420),
-    fingerprint="print",
+    bytes=520,
     read=12,
     stored=10,
     rejected=Counter({Reason.TIME: 2}),
@@ -102,7 +112,7 @@ INTENT = Intent(
     oldest_day=20_733,
     settings="simple",
     logs=(LOG,),
-    files=(FileRow("api", 0, lane=3, base=0, end=150, fingerprint="print"),),
+    files=(FileRow("api", 0, 3, 0, 50, 150, 150, "closed", "/logs/api.log.1", "7-100-ab-cd"),),
     customers=("cust_1", "cust_2"),
     days=(20_780,),
     ledger=Ledger(17, 1_795_450_536.5, (1_795_450_000, 1_795_450_536)),
@@ -121,22 +131,23 @@ def test_the_text_of_an_intent() -> None:
         "oldest_day": 20_733,
         "settings": "simple",
         "logs": {
-            "api": '{"path":"/logs/api.log","first":[0,0],"position":[1,420],"fingerprint":"print","read":12,'
-            '"stored":10,"rejected":{"time":2},"gaps":[[0,100,"deleted"]],"newest":1795450536}'
+            "api": '{"path":"/logs/api.log","first":[0,0],"position":[1,420],"bytes":520,"read":12,'
+            '"stored":10,"rejected":{"time":2},"gaps":[[0,100,"deleted"]],"newest":1795450536,"format":""}'
         },
-        "files": [["api", 0, '[3, 0, 150, "print"]']],
+        "files": [["api", 0, '[3,0,50,150,150,"closed","/logs/api.log.1","7-100-ab-cd",null,0]']],
         "customers": ["cust_1", "cust_2"],
         "days": [20_780],
         "ledger": "[17, 1795450536.5, [1795450000, 1795450536]]",
+        "weight": 1,
     }
     assert decode_intent(text) == INTENT
 
 
 def test_the_text_of_an_intent_of_roll_ups() -> None:
-    intent = RollUpIntent(4, 1_234_000, 17, INTENT.stretches, 5, 6, {"api": Position(1, 420)})
+    intent = RollUpIntent(4, 1_234_000, 17, INTENT.stretches, 5, 6, {"api": RolledUp(2, {1: 420})})
     text = (
         '{"number":4,"token":1234000,"through":17,"stretches":[[["api",1,3,160],42,420]],"oldest":5,"newest":6,'
-        '"positions":{"api":[1,420]}}'
+        '"positions":{"api":"[2,[1,420]]"},"weight":1}'
     )
     assert encode_roll_up_intent(intent) == text
     assert decode_roll_up_intent(text) == intent
@@ -150,7 +161,7 @@ def test_the_texts_of_ledgers_and_reports() -> None:
     assert encode_report(Report(1_795_450_537.25, 17, 1_795_450_536.5, 1_795_536_937)) == text
     # As it was before it had the latest second.
     assert decode_report("[1795450537.25, 17, null]") == Report(1_795_450_537.25, 17, None, 0)
-    assert encode_position(Position(1, 420)) == "[1, 420]"
+    assert encode_rolled_up(RolledUp(2, {1: 420})) == "[2,[1,420]]"
 
 
 def test_an_empty_text_is_what_is_there_before_the_first_commit() -> None:
@@ -169,16 +180,16 @@ def test_an_intent_of_roll_ups_comes_back(intent: RollUpIntent) -> None:
     assert decode_roll_up_intent(encode_roll_up_intent(intent)) == intent
 
 
-@given(logs, files, ledgers, positions, numbers, seconds)
+@given(logs, files, ledgers, positions, rolled_up, numbers, seconds)
 def test_rows_come_back(
-    log: LedgerRow, file: FileRow, ledger: Ledger, position: Position, number: int, time: float
+    log: LedgerRow, file: FileRow, ledger: Ledger, position: Position, through: RolledUp, number: int, time: float
 ) -> None:
     assert decode_log(log.log, encode_log(log)) == log
     assert decode_file(file.log, file.generation, encode_file(file)) == file
     assert decode_ledger(encode_ledger(ledger)) == ledger
     assert decode_roll_up_ledger(encode_roll_up_ledger(RollUpLedger(number, number))) == RollUpLedger(number, number)
-    assert decode_position(encode_position(position)) == position
-    sighting = Sighting("log", time, position, number, number)
+    assert decode_rolled_up(encode_rolled_up(through)) == through
+    sighting = Sighting("log", time, position, number, number, number)
     assert decode_sighting("log", encode_sighting(sighting)) == sighting
     report = Report(time, number, None)
     assert decode_report(encode_report(report)) == report

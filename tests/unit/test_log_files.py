@@ -6,29 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from log_processor.log_files import LogFiles
+from log_processor.following.log_files import FoundLog, LogFiles
 from service.settings import PROJECT_ROOT
 
-ROTATED = [
-    "api.log.1",
-    "api.log.12",
-    "api.log.2.gz",
-    "api.log-20261123",
-    "api.log-20261123.gz",
-    "api.log-20261123-1763884800",
-    "api.log.2026-11-23",
-    "api.log.2026-11-23_08",
-    "api.log-2026-11-23T08:30.xz",
-    "api.log.gz",
-    "api.log.bz2",
-    "api.log.zst",
-    "api.log.zip",
-]
-LOGS = ["api.log", "api-20261123.log", "8080", "api_2", "v1.2.log", "api.log.old", "api.log.1a"]
+ROTATED = ["api.log.1", "api.log-20261123.gz", "api-2026-11-28T10-00-00.000.log", "api.3.log", "api.log.gz"]
+LOGS = ["api.log", "api-8080.log", "8080", "api_2", "v1.2.log", "api.log.old", "api.log.1a"]
+
+
+def paths(files: LogFiles) -> list[Path]:
+    return [one.path for one in files.found()]
 
 
 def found(*patterns: Path, named: dict[Path, str] | None = None) -> list[Path]:
-    return list(LogFiles(patterns, named or {}).found().values())
+    return paths(LogFiles(patterns, named or {}))
 
 
 def make(folder: Path, *names: str) -> list[Path]:
@@ -46,11 +36,11 @@ def test_a_path_is_a_log_whether_there_is_a_file_or_not(tmp_path: Path) -> None:
 
 def test_globs_find_what_is_there_now(tmp_path: Path) -> None:
     files = LogFiles([tmp_path / "*.log"], {})
-    assert files.found() == {}
+    assert files.found() == []
     one, two, _ = make(tmp_path, "one.log", "two.log", "other.txt")
-    assert list(files.found().values()) == [one, two]
+    assert paths(files) == [one, two]
     one.unlink()
-    assert list(files.found().values()) == [two]
+    assert paths(files) == [two]
 
 
 @pytest.mark.parametrize(
@@ -73,16 +63,40 @@ def test_globs_go_into_folders(tmp_path: Path, pattern: str, names: list[str]) -
 def test_a_file_that_several_patterns_name_is_one_log(tmp_path: Path) -> None:
     (log,) = make(tmp_path, "a.log")
     files = LogFiles([tmp_path / "*.log", log, tmp_path / "**/a.*"], {})
-    assert list(files.found().values()) == [log]
-    assert not files.is_from_glob(log)
+    assert paths(files) == [log]
+    assert not files.found()[0].is_from_glob
 
 
-def test_rotated_names_are_no_logs_whether_their_log_is_there_or_not(tmp_path: Path) -> None:
+def test_rotated_files_are_of_their_log(tmp_path: Path) -> None:
     logs = make(tmp_path, *LOGS)
     make(tmp_path, *ROTATED)
-    assert set(found(tmp_path / "*")) == set(logs)
+    files = LogFiles([tmp_path / "*"], {})
+    assert set(paths(files)) == set(logs)
     logs[0].unlink()
-    assert set(found(tmp_path / "*")) == set(logs[1:])
+    assert set(paths(files)) == set(logs)
+
+
+def test_files_with_dates_are_a_log_without_a_file_of_its_name(tmp_path: Path) -> None:
+    make(tmp_path, "app-20261127.log", "app-20261128.log", "app-20261126.log.gz")
+    files = LogFiles([tmp_path / "*.log"], {})
+    log = tmp_path / "app.log"
+    assert files.found() == [FoundLog(str(log), log, has_path=False, is_from_glob=True)]
+    assert files.found({str(log)}) == []
+
+
+def test_a_compressed_file_alone_makes_no_log(tmp_path: Path) -> None:
+    make(tmp_path, "app.log.gz", "other-20261128.log.xz")
+    assert found(tmp_path / "*") == []
+
+
+def test_a_rotated_file_is_of_the_log_that_is_given_by_its_path(tmp_path: Path) -> None:
+    (log, *_) = make(tmp_path, "app.log", "app.log.1", "app-20261128.log")
+    assert found(log, tmp_path / "app*") == [log]
+
+
+def test_two_spellings_of_a_path_are_one_log(tmp_path: Path) -> None:
+    (log, _) = make(tmp_path, "app.log", "sub/other.log")
+    assert found(log, tmp_path / "sub" / ".." / "app.log", Path(f"{tmp_path}//app.log")) == [log]
 
 
 def test_a_path_that_is_given_is_a_log_whatever_its_name(tmp_path: Path) -> None:
@@ -94,7 +108,8 @@ def test_a_log_is_called_by_its_path_unless_it_has_a_name(tmp_path: Path) -> Non
     one, two = make(tmp_path, "one.log", "two.log")
     inside = PROJECT_ROOT / "src/log_generator/other.log"
     files = LogFiles([tmp_path / "*.log", inside], {one: "api_requests"})
-    assert files.found() == {"api_requests": one, str(two): two, "src/log_generator/other.log": inside}
+    logs = {log.name: log.path for log in files.found()}
+    assert logs == {"api_requests": one, str(two): two, "src/log_generator/other.log": inside}
 
 
 def test_the_path_of_a_named_log_is_no_glob(tmp_path: Path) -> None:
@@ -131,14 +146,14 @@ def test_what_cannot_be_followed_is_said_once_and_looked_at_again(
     make_it(path)
     files = LogFiles([path, tmp_path / "*.log"], {})
     for _ in range(2):
-        assert list(files.found().values()) == [other]
+        assert paths(files) == [other]
     said = capsys.readouterr().out
     assert said.count("log_not_followed") == 1
     assert str(path) in said
 
     path.rmdir() if make_it is _folder else path.unlink()
     make(tmp_path, "bad.log")
-    assert list(files.found().values()) == [path, other]
+    assert paths(files) == [path, other]
 
 
 def test_a_folder_that_a_glob_finds_is_nothing_to_speak_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -157,4 +172,4 @@ def test_a_name_that_is_not_utf8_is_said(tmp_path: Path, capsys: pytest.CaptureF
 def test_what_the_processor_writes_is_no_log(tmp_path: Path) -> None:
     letters, store = tmp_path / "dead_letters.jsonl", tmp_path / "requests.sqlite"
     (log, *_) = make(tmp_path, "api.log", letters.name, f"{letters.name}.1", store.name, f"{store.name}-wal")
-    assert list(LogFiles([tmp_path / "*"], {}, [letters, store]).found().values()) == [log]
+    assert paths(LogFiles([tmp_path / "*"], {}, [letters, store])) == [log]

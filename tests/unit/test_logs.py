@@ -3,30 +3,37 @@
 from collections import Counter
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from log_processor.chunk import BatchPart
-from log_processor.counting.logs import GAPS_KEPT, Logs
+from log_processor.counting.logs import GAPS_KEPT, LANE_STEP, Logs
 from request_log.line import Reason
 from request_log.requests import Rejected
-from storage.contract import FileId, FileRow, Gap, LedgerRow, Position, Stretch
+from storage.contract import FileId, FileKey, FileRow, FileState, Gap, LedgerRow, Position, Stretch
+from storage.ledger import RolledUp
 
 
 def part(
-    start: Position,
-    end: Position,
+    generation: int,
+    start: int,
+    end: int,
     log: str = "log",
+    state: FileState = "live",
     stored: int = 0,
     rejected: int = 0,
     newest: int = 0,
     gaps: tuple[Gap, ...] = (),
 ) -> BatchPart:
     lines = [Rejected(0, Reason.FIELDS, b"")] * rejected
-    return BatchPart(log, f"/logs/{log}", start, end, f"at {end.offset}", gaps, 0, stored, newest, lines)
+    path = f"/logs/{log}" if state == "live" else f"/logs/{log}.1"
+    places = Position(generation, start), Position(generation, end)
+    return BatchPart(log, path, *places, f"at {end}", gaps, state, end, None, 0, 0, stored, newest, lines)
 
 
-def begin(generation: int, log: str = "log") -> BatchPart:
+def begin(generation: int, log: str = "log", state: FileState = "live", start: int = 0) -> BatchPart:
     """The beginning of a file."""
-    return part(Position(generation, 0), Position(generation, 0), log)
+    return part(generation, start, start, log, state)
 
 
 def commit(logs: Logs) -> None:
@@ -37,18 +44,36 @@ def test_what_is_taken_in_is_added_up() -> None:
     assert not Logs([], [], {}).have_changed
     logs = Logs([], [], {})
     logs.take(begin(0))
-    logs.take(part(Position(0, 0), Position(0, 100), stored=3, rejected=1, newest=70))
-    logs.take(part(Position(0, 100), Position(0, 150), stored=2, newest=60))
+    logs.take(part(0, 0, 100, stored=3, rejected=1, newest=70))
+    logs.take(part(0, 100, 150, stored=2, newest=60))
     assert logs.have_changed
     ((row,), (file,)) = logs.changed()
     assert row == LedgerRow(
-        "log", "/logs/log", Position(0, 0), Position(0, 150), "at 150", 6, 5, Counter({Reason.FIELDS: 1}), (), 70
+        "log", "/logs/log", Position(0, 0), Position(0, 150), 150, 6, 5, Counter({Reason.FIELDS: 1}), (), 70
     )
-    assert file == FileRow("log", 0, lane=0, base=0)
+    assert file == FileRow("log", 0, 0, 0, 0, 150, 150, "live", "/logs/log", "at 150")
     assert logs.committed == {}
     commit(logs)
     assert logs.committed == {"log": row}
+    assert logs.files == {FileKey("log", 0): file}
     assert logs.changed() == ((), ())
+
+
+def test_files_of_a_log_are_read_side_by_side() -> None:
+    logs = Logs([], [], {})
+    logs.take(begin(0))
+    logs.take(part(0, 0, 100, stored=2))
+    logs.take(part(0, 100, 100, state="open"))
+    logs.take(begin(1))
+    logs.take(part(1, 0, 30, stored=1))
+    # A late writer goes on with the renamed file.
+    logs.take(part(0, 100, 150, state="open", stored=1))
+    ((row,), files) = logs.changed()
+    assert (row.path, row.position, row.bytes, row.stored) == ("/logs/log", Position(1, 30), 180, 4)
+    assert {(file.generation, file.offset, file.path) for file in files} == {
+        (0, 150, "/logs/log.1"),
+        (1, 30, "/logs/log"),
+    }
 
 
 def test_a_part_that_says_nothing_new_is_no_news() -> None:
@@ -56,108 +81,129 @@ def test_a_part_that_says_nothing_new_is_no_news() -> None:
     assert logs.is_news(begin(0))
     logs.take(begin(0))
     assert not logs.is_news(begin(0))
-    assert logs.is_news(part(Position(0, 0), Position(0, 1)))
-    assert logs.is_news(part(Position(0, 0), Position(0, 0), gaps=(Gap(Position(0, 0), "deleted"),)))
+    assert logs.is_news(part(0, 0, 1))
+    assert logs.is_news(begin(0, state="closed"))
+    assert logs.is_news(part(0, 0, 0, gaps=(Gap(Position(0, 0), "deleted"),)))
 
 
-@pytest.mark.parametrize("start", [Position(0, 99), Position(0, 101), Position(1, 5)])
-def test_lines_that_did_not_come_end_the_program(start: Position) -> None:
+@pytest.mark.parametrize("start", [99, 101])
+def test_lines_that_did_not_come_end_the_program(start: int) -> None:
     logs = Logs([], [], {})
-    logs.take(part(Position(0, 0), Position(0, 100)))
+    logs.take(part(0, 0, 100))
     with pytest.raises(AssertionError, match="did not come"):
-        logs.take(part(start, start._replace(offset=200)))
+        logs.take(part(0, start, 200))
 
 
 def test_the_latest_gaps_are_kept() -> None:
     logs = Logs([], [], {})
     gaps = tuple(Gap(Position(0, number), "deleted") for number in range(GAPS_KEPT + 5))
-    logs.take(part(Position(0, 0), Position(0, 0), gaps=gaps[:50]))
-    logs.take(part(Position(0, 0), Position(0, 0), gaps=gaps[50:]))
+    logs.take(part(0, 0, 0, gaps=gaps[:50]))
+    logs.take(part(0, 0, 0, gaps=gaps[50:]))
     ((row,), _) = logs.changed()
     assert row.gaps == gaps[5:]
 
 
-def test_files_of_a_log_lie_one_after_the_other_in_its_lane() -> None:
+def test_files_lie_one_after_the_other_in_lanes_that_no_file_holds() -> None:
     logs = Logs([], [], {})
-    for log in ("log", "other"):
-        logs.take(begin(0, log))
-        logs.take(part(Position(0, 0), Position(0, 100), log))
-    # The second file is empty, and generation 2 was never seen.
-    for generation, end in ((1, 0), (3, 33), (4, 16), (5, 1)):
-        logs.take(begin(generation))
-        logs.take(part(Position(generation, 0), Position(generation, end)))
+    logs.take(begin(0))
+    logs.take(part(0, 0, 100))
+    logs.take(begin(0, "other"))
+    # The first file is read on: the second one has a lane of its own.
+    logs.take(begin(1))
+    logs.take(part(1, 0, 33))
+    logs.take(part(0, 100, 100, state="closed"))
+    logs.take(begin(2))
+    logs.take(part(2, 0, 16, state="closed"))
+    # What goes on in the middle of a file lies behind what was there before.
+    logs.take(begin(3, start=1_000))
+    # A copy has no place.
+    logs.take(begin(4, state="copy"))
     expected = [
         FileId("log", 0, 0, 0),
-        FileId("log", 1, 0, 112),
-        FileId("log", 3, 0, 112),
-        FileId("log", 4, 0, 112 + 48),
-        FileId("log", 5, 0, 112 + 48 + 16),
+        FileId("log", 1, 2, 0),
+        FileId("log", 2, 0, 112),
+        FileId("log", 3, 0, 0),
+        FileId("log", 4, -1, 0),
     ]
-    assert [logs.file("log", generation) for generation in (0, 1, 3, 4, 5)] == expected
+    assert [logs.file("log", generation) for generation in range(5)] == expected
     assert logs.file("other", 0) == FileId("other", 0, 1, 0)
     rows, files = logs.changed()
-    assert {(row.log, row.generation): row.end for row in files} == {
-        ("log", 0): 100,
-        ("log", 1): 0,
-        ("log", 3): 33,
-        ("log", 4): 16,
-        ("log", 5): None,
-        ("other", 0): None,
-    }
     # After a restart, in whatever order the store gives them.
     again = Logs(rows, reversed(files), {})
-    again.take(begin(6))
-    assert again.file("log", 6) == FileId("log", 6, 0, 112 + 48 + 16 + 16)
+    again.take(begin(5))
+    assert again.file("log", 5) == FileId("log", 5, 3, 0)
     again.take(begin(0, "third"))
-    assert again.file("third", 0) == FileId("third", 0, 2, 0)
+    assert again.file("third", 0) == FileId("third", 0, 4, 0)
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 60), st.integers(0, 60), st.booleans()), max_size=20))
+def test_no_two_files_have_a_place_in_common(files: list[tuple[str, int, int, bool]]) -> None:
+    logs = Logs([], [], {})
+    places: set[tuple[int, int]] = set()
+    for generation, (log, start, length, is_closed) in enumerate(files):
+        logs.take(begin(generation, log, start=start))
+        logs.take(part(generation, start, start + length, log, "closed" if is_closed else "open"))
+        file = logs.file(log, generation)
+        # Requests are told apart to the step of a lane.
+        own = {(file.lane, (file.base + offset) // LANE_STEP) for offset in range(start, start + length)}
+        assert not places & own
+        places |= own
 
 
 def test_the_requests_of_a_commit_are_stretches_of_files() -> None:
     logs = Logs([], [], {})
     logs.take(begin(0))
-    logs.take(part(Position(0, 0), Position(0, 100)))
+    logs.take(part(0, 0, 100))
     commit(logs)
     logs.take(begin(0, "other"))
-    logs.take(part(Position(0, 100), Position(0, 150)))
+    logs.take(part(0, 100, 150, state="closed"))
     logs.take(begin(1))
-    logs.take(begin(3))
-    logs.take(part(Position(3, 0), Position(3, 50)))
-    assert sorted(logs.uncommitted()) == [
-        Stretch(FileId("log", 0, 0, 0), 100, 150),
-        Stretch(FileId("log", 3, 0, 160), 0, 50),
-    ]
+    logs.take(begin(2, state="open"))
+    logs.take(part(2, 0, 50, state="open"))
+    first, last = FileId("log", 0, 0, 0), FileId("log", 2, 2, 0)
+    assert sorted(logs.uncommitted()) == [Stretch(first, 100, 150), Stretch(last, 0, 50)]
     commit(logs)
     assert logs.uncommitted() == ()
-    assert sorted(logs.not_rolled_up()) == [
-        Stretch(FileId("log", 0, 0, 0), 0, 150),
-        Stretch(FileId("log", 3, 0, 160), 0, 50),
-    ]
-    assert logs.positions() == {"log": Position(3, 50), "other": Position(0, 0)}
-    logs.rolled_up |= {"log": Position(0, 120), "other": Position(0, 0)}
-    assert logs.positions() == {"log": Position(3, 50)}
-    assert logs.not_rolled_up() == (
-        Stretch(FileId("log", 0, 0, 0), 120, 150),
-        Stretch(FileId("log", 3, 0, 160), 0, 50),
-    )
+    assert logs.not_rolled_up() == (Stretch(first, 0, 150), Stretch(last, 0, 50))
+    assert logs.rolled_up_after() == {"log": RolledUp(3, {1: 0, 2: 50})}
+    assert not logs.is_rolled_up("log")
+    logs.roll_up({"log": RolledUp(1, {0: 120})})
+    assert logs.not_rolled_up() == (Stretch(first, 120, 150), Stretch(last, 0, 50))
+    logs.roll_up({"log": RolledUp(3, {1: 0, 2: 50})})
+    assert logs.is_rolled_up("log")
+    assert logs.not_rolled_up() == ()
 
 
 def test_a_log_that_is_followed_from_its_end_has_no_earlier_requests() -> None:
     logs = Logs([], [], {})
-    end = Position(0, 5_000)
-    logs.begin(LedgerRow("log", "/logs/log", end, end, "at the end"))
-    logs.take(part(end, Position(0, 5_100), stored=1))
+    logs.take(begin(0, start=5_000))
+    logs.take(part(0, 5_000, 5_100, stored=1))
     assert logs.uncommitted() == (Stretch(FileId("log", 0, 0, 0), 5_000, 5_100),)
     commit(logs)
     assert logs.not_rolled_up() == (Stretch(FileId("log", 0, 0, 0), 5_000, 5_100),)
+    ((row,), _) = (tuple(logs.committed.values()), None)
+    assert (row.first, row.bytes) == (Position(0, 5_000), 100)
 
 
 def test_the_rows_of_a_commit_that_is_done_again_are_those_of_its_intent() -> None:
-    stored = LedgerRow("log", "/logs/log", Position(0, 0), Position(0, 100), "at 100", 5, 5)
-    later = LedgerRow("log", "/logs/log", Position(0, 0), Position(1, 30), "at 30", 7, 7)
-    logs = Logs([stored], [FileRow("log", 0, 0, 0)], {})
-    files = [FileRow("log", 0, 0, 0, 120, "at 120"), FileRow("log", 1, 0, 128)]
+    stored = LedgerRow("log", "/logs/log", Position(0, 0), Position(0, 100), 100, 5, 5)
+    later = LedgerRow("log", "/logs/log", Position(0, 0), Position(1, 30), 150, 7, 7)
+    logs = Logs([stored], [FileRow("log", 0, 0, 0, offset=100)], {})
+    files = [
+        FileRow("log", 0, 0, 0, 0, 120, 120, "closed", "/logs/log.1", "at 120"),
+        FileRow("log", 1, 0, 128, 0, 30, 30, "live", "/logs/log", "at 30"),
+    ]
     logs.commit([later], files)
     assert logs.committed == {"log": later}
     assert not logs.have_changed
-    logs.take(part(Position(1, 30), Position(1, 60)))
+    logs.take(part(1, 30, 60))
     assert logs.uncommitted() == (Stretch(FileId("log", 1, 0, 128), 30, 60),)
+    assert logs.not_rolled_up() == (Stretch(FileId("log", 0, 0, 0), 0, 120), Stretch(FileId("log", 1, 0, 128), 0, 30))
+
+
+def test_files_that_are_gone_for_long_are_expired_but_for_the_last_one() -> None:
+    files = [FileRow("log", number, 0, 0, gone=gone) for number, gone in enumerate((0, 99, 100, 90))]
+    logs = Logs([], files, {})
+    assert logs.expired(100) == [FileKey("log", 1)]
+    logs.forget(logs.expired(100))
+    assert sorted(logs.files) == [FileKey("log", 0), FileKey("log", 2), FileKey("log", 3)]

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, timedelta
 from itertools import count
 from pathlib import Path
 
@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 import oracle
 from lines import valid_lines
-from log_processor.verify.recount import EVERYBODY, LONGEST_LINE, Recount, RowKey, whole_lines
+from log_processor.commands.verify.recount import EVERYBODY, LONGEST_LINE, Recount, RowKey, whole_lines
 from request_log.line import LAST_SECOND
+from request_log.path_template import path_template
 from request_log.simple import parse
+from rollups.groups import escaped
 
 names = map("log_{}".format, count())
 GOOD = ["2026-11-23", "16:15:35", "cust_5", "/api/v1/resource4", "200", "0.772"]
@@ -45,7 +47,19 @@ spoiled = st.builds(
 bad_bytes = st.sampled_from([b"", b"", b"\r", b"\r\r", b" ", b" more", b"\xff", b"\xed\xa0\x80", b"x" * LONGEST_LINE])
 odd_lines = st.one_of(
     st.builds(lambda fields, end: " ".join(fields).encode() + end, spoiled, bad_bytes), st.binary(max_size=40)
-).map(lambda line: line.replace(b"\n", b""))
+).map(lambda line: line.replace(b"\n", b"").lstrip(b"\0"))
+"""Zeros at a line's beginning are no part of it."""
+
+
+segments = st.one_of(
+    st.from_regex(r"[0-9a-fA-F]{14,18}", fullmatch=True),
+    st.from_regex(r"[0-9a-zA-Z_-]{18,22}", fullmatch=True),
+    st.from_regex(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", fullmatch=True),
+    st.sampled_from(
+        ["", "api", "12", "\u0661\u0662", "\u212a" * 20, "(other)", "{id}", "a" * 119, "ü" * 125, "?x=1", "#"]
+    ),
+)
+paths = st.sampled_from(["(other)", "\\(other)", "(forgotten)", "/(other)", "*", "/a?b/1#c", "/x" * 60])
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +123,55 @@ def test_stretches_are_told_apart(tmp_path: Path) -> None:
             assert counted(last) == truth(b"".join(stretches[: last + 1]))
         recount.forget_later()
         assert counted(2) == truth(stretches[0])
+
+
+@settings(deadline=None)
+@given(st.lists(st.one_of(paths, st.lists(segments, max_size=13).map("/".join)), min_size=1, max_size=20))
+def test_its_endpoints_are_the_templates_of_paths(tmp_path_factory: pytest.TempPathFactory, paths: list[str]) -> None:
+    lines = "".join(f"2026-11-23 16:15:35 a {path} 200 0.1\n" for path in paths)
+    requests, _ = parse(lines.encode())
+    with Recount(tmp_path_factory.mktemp("endpoints"), 0, LAST_SECOND, None) as recount:
+        recount.add("a", 0, [lines.encode()])
+        query = "SELECT endpoint, sum(lines) FROM divided WHERE part IS NULL GROUP BY endpoint"
+        found = dict(recount.ask(query))
+    assert found == Counter(escaped(path_template(path)) for path in requests.request_paths())
+
+
+def test_its_quarter_hours_and_endpoints_are_the_oracles(tmp_path: Path) -> None:
+    log = valid_lines(3_000)
+    with Recount(tmp_path, 0, LAST_SECOND, None) as recount:
+        recount.add("a", 0, [log])
+        by_hour = "SELECT customer, day, part // 4, sum(lines) FROM divided WHERE endpoint IS NULL GROUP BY ALL"
+        by_endpoint = "SELECT customer, day, endpoint, sum(lines) FROM divided WHERE part IS NULL GROUP BY ALL"
+        found = {
+            (customer, str(date(1970, 1, 1) + timedelta(days=day)), part): lines
+            for query in (by_hour, by_endpoint)
+            for customer, day, part, lines in recount.ask(query)
+        }
+        both = recount.ask("SELECT sum(lines), sum(timed) FROM divided WHERE customer IS NULL")
+    assert found == {key: figures[0] for key, figures in oracle.roll_ups_of(log).items()}
+    assert both == [(3_000, 3_000)]
+
+
+def test_what_was_too_new_when_it_was_read_is_taken_out(tmp_path: Path) -> None:
+    lines = valid_lines(20)
+    too_new = lines[: lines.index(b"\n")]
+    with Recount(tmp_path, 0, LAST_SECOND, None) as recount:
+        recount.add("a", 0, [lines])
+        recount.reject("a", 0, too_new + b"\nno request")
+        assert recount.lines("a") == {None: 19, "too_new": 1}
+        assert recount.ask("SELECT sum(lines) FROM divided WHERE customer IS NULL") == [(19,)]
+
+
+def test_stored_requests_are_of_no_log(tmp_path: Path) -> None:
+    lines = valid_lines(20)
+    with Recount(tmp_path, 0, LAST_SECOND, None) as recount:
+        recount.add_stored(0, parse(lines)[0])
+        assert recount.days() == set()
+        counted = {
+            (customer, day): row.figures for _, day in truth(lines) for customer, row in recount.of_day(day).items()
+        }
+    assert counted == truth(lines)
 
 
 def truth(log: bytes) -> dict[RowKey, oracle.Figures]:

@@ -1,6 +1,7 @@
 """Requests come into the rows of roll-ups exactly once, also where a commit is done again."""
 
 import random
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -50,7 +51,13 @@ Rows = dict[RollupKey, list[RollupRow]]
 """All segments of each row."""
 
 
-def add(rows: Rows, commit: int, *batches: list[bytes], most_characters: int = MOST_CHARACTERS) -> None:
+def add(
+    rows: Rows,
+    commit: int,
+    *batches: list[bytes],
+    most_characters: int = MOST_CHARACTERS,
+    weight: Literal[1, -1] = 1,
+) -> None:
     """Do a commit, which may have been broken off."""
     buffer = Buffer()
     for batch in batches:
@@ -58,7 +65,7 @@ def add(rows: Rows, commit: int, *batches: list[bytes], most_characters: int = M
         requests, rejected = parse(b"".join(batch), 0, 0)
         assert not rejected
         buffer.take(requests.to_count())
-    delta = Delta(buffer.customers(), buffer.endpoints(), most_characters)
+    delta = Delta(buffer.customers(), buffer.endpoints(), most_characters, weight)
     for of_row in delta.divided(buffer.parts):
         found = rows.setdefault(of_row.key, [])
         for row in delta.add(of_row, found[-1] if found else empty(of_row.key.kind), commit):
@@ -240,3 +247,17 @@ def test_names_that_leave_no_room_for_counts_are_left_behind() -> None:
     of_each = {name: sum(f" {name} ".encode() in line for line in content) for name in OF_ONE_GROUP}
     for kind in KINDS:
         assert {name: sum(requests_of(rows, kind, name).values()) for name in of_each} == of_each
+
+
+@given(contents, contents, contents, st.sampled_from([60, 200, MOST_CHARACTERS]))
+def test_what_was_added_is_taken_back_once(
+    first: list[bytes], wrong: list[bytes], last: list[bytes], most_characters: int
+) -> None:
+    rows: Rows = {}
+    add(rows, 1, first, wrong, most_characters=most_characters)
+    for _ in range(2):
+        add(rows, 2, wrong, most_characters=most_characters, weight=-1)
+    add(rows, 3, last, most_characters=most_characters)
+    expected: Rows = {}
+    add(expected, 1, first, last)
+    assert figures_of(rows) == figures_of(expected)

@@ -35,6 +35,10 @@ def test_the_text_of_a_roll_up() -> None:
     assert decode_rollup("endpoints", 3, ROLLUP) == row
     assert encode_rollup(row._replace(left=2)) == f"{ROLLUP} left=2"
     assert decode_rollup("endpoints", 3, f"{ROLLUP} left=2") == row._replace(left=2)
+    less = row._replace(less_statuses=STATUSES, less_latencies=LATENCIES, left=2)
+    text = f"{ROLLUP} less_status={STATUSES} less_latency={LATENCIES} left=2"
+    assert encode_rollup(less) == text
+    assert decode_rollup("endpoints", 3, text) == less
 
 
 @pytest.mark.parametrize("text", [f"17 bytes=HAAA= status={STATUSES} new=x=y= latency={LATENCIES}", f"{DAILY} later="])

@@ -13,7 +13,7 @@ pytest.importorskip("inotify_simple", reason="events are Linux's")
 
 import inotify_simple
 
-from log_processor.waiting import Events, Polling, Waiter, waiter
+from log_processor.following.waiting import Events, Polling, Waiter, waiter
 
 # An event is told at once. Without one the wait ends by itself after a while, and the answer is "nothing".
 HAPPENED, NOTHING = True, False

@@ -7,6 +7,7 @@ buffer    requests that are stored and not rolled up yet
 counts    commits of daily rows
 roll_ups  commits of roll-ups
 rows      rows in memory
+forget    how a log is taken back
 pace      when to commit
 limits    how much is done at once
 """

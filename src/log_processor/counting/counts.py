@@ -15,12 +15,13 @@ from log_processor.counting.limits import Limits
 from log_processor.counting.logs import Logs
 from log_processor.counting.rows import DailyRows
 from log_processor.retry import until_stored
+from request_log.line import SECONDS_A_DAY
 from rollups.columns import RequestColumns
 from rollups.counts import DailyKey, PackedCounts
-from rollups.daily import add, additions
+from rollups.daily import Addition, add, additions, take_back
 from rollups.rows import encode_daily
 from service.logs import logger
-from storage.contract import FileKey, IntentKey, Key, LedgerRow, LogKey, Rows, StateKey, Storage
+from storage.contract import FileKey, FileRow, IntentKey, Key, LedgerRow, LogKey, Rows, StateKey, Storage, Stretch
 from storage.ledger import (
     Intent,
     Ledger,
@@ -69,7 +70,8 @@ class Counts:
             buffer = until_stored(read)
         if buffer.lines != intent.stored:
             log.error("partly_counted", commit=intent.number, requests=intent.stored, read_back=buffer.lines)
-            logs = {stretch.file.log for stretch in intent.stretches}
+            # What was taken back of expired days may be gone.
+            logs = {stretch.file.log for stretch in intent.stretches} if intent.weight > 0 else set()
             intent = replace(
                 intent,
                 logs=tuple(with_gap(row, _PARTLY_COUNTED) if row.log in logs else row for row in intent.logs),
@@ -117,6 +119,60 @@ class Counts:
         )
         self._commit(intent, parts, names)
 
+    def take_back(self, key: FileKey, start: int, oldest_day: int) -> int:
+        """Take back what was counted of a closed file from an offset on; how many requests. The roll-ups have all that
+        is counted. Of days before `oldest_day` (since 1970-01-01), which have expired, nothing is."""
+        stretch = Stretch(self._logs.file(*key), start, self._logs.files[key].offset)
+        newest = self._logs.committed[key.log].newest
+
+        def read() -> Buffer:
+            found = Buffer()
+            for requests in self._storage.read_requests([stretch], oldest_day * SECONDS_A_DAY, newest):
+                found.take(requests.select((requests.days >= oldest_day).tolist()).to_count())
+            return found
+
+        buffer = until_stored(read)
+        log, file = self._logs.without(key, start, buffer.lines)
+        self._commit_taking_back(
+            buffer, (stretch,), (log,), (file,), _changed(buffer.parts, buffer.customers()), oldest_day
+        )
+        return buffer.lines
+
+    def tell_all_anew(self, oldest_day: int) -> None:
+        """A commit that changes nothing, and that has readers read all anew."""
+        self._commit_taking_back(Buffer(), (), (), (), (None, ()), oldest_day)
+
+    def _commit_taking_back(
+        self,
+        buffer: Buffer,
+        stretches: tuple[Stretch, ...],
+        logs: tuple[LedgerRow, ...],
+        files: tuple[FileRow, ...],
+        changed: tuple[tuple[str, ...] | None, tuple[int, ...]],
+        oldest_day: int,
+    ) -> None:
+        """Take back the requests of a buffer."""
+        oldest, newest = buffer.seconds or (0, 0)
+        customers, days = changed
+        number = self.ledger.number + 1
+        intent = Intent(
+            number=number,
+            token=self._token,
+            stretches=stretches,
+            oldest=oldest,
+            newest=newest,
+            stored=buffer.lines,
+            oldest_day=oldest_day,
+            settings=self._settings,
+            logs=logs,
+            files=files,
+            customers=customers,
+            days=days,
+            ledger=Ledger(number, self.ledger.complete_through, buffer.seconds),
+            weight=-1,
+        )
+        self._commit(intent, buffer.parts, buffer.customers())
+
     def flush(self) -> None:
         """Have the requests that the store holds written, in a thread, while there is more to do."""
         self._begin(self._storage.flush)
@@ -148,8 +204,9 @@ class Counts:
         groups: tuple[Rows, ...] = ()
         while some := list(islice(found, self._limits.daily_rows_at_once)):
             before = self._rows.of([addition.key for addition in some])
+            change = add if intent.weight > 0 else _take_back
             changed = {
-                addition.key: add(addition, row, intent.number)
+                addition.key: change(addition, row, intent.number)
                 for addition, row in zip(some, before, strict=True)
                 if row.commit < intent.number
             }
@@ -171,6 +228,14 @@ class Counts:
         if self._writing is not None:
             self._writing.result()
             self._writing = None
+
+
+def _take_back(addition: Addition, row: PackedCounts, commit: int) -> PackedCounts:
+    try:
+        return take_back(addition, row, commit)
+    except ValueError as error:
+        log.error("not_taken_back", customer=addition.key.customer, day=addition.key.day, reason=str(error))
+        return row._replace(commit=commit)
 
 
 def _encoded(rows: dict[DailyKey, PackedCounts]) -> Rows:

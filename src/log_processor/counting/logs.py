@@ -1,14 +1,13 @@
-"""How far we are in each log: what was taken in, and what of it is committed."""
+"""How far we are in each log and in each of its files: what was taken in, and what of it is committed."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from operator import attrgetter
 
 from log_processor.chunk import BatchPart
 from log_processor.retry import until_stored
-from storage.contract import FileId, FileKey, FileRow, LedgerRow, Position, Storage, Stretch
-from storage.ledger import decode_file, decode_log, decode_position
+from storage.contract import BACKFILL, FileId, FileKey, FileRow, LedgerRow, Position, Storage, Stretch
+from storage.ledger import RolledUp, decode_file, decode_log, decode_rolled_up
 
 GAPS_KEPT = 100
 # Files begin at a multiple of it in their lane (bytes): requests are told apart to so many bytes.
@@ -18,14 +17,32 @@ LANE_STEP = 16
 class Logs:
     """The rows of the logs of one writer, and of their files."""
 
-    def __init__(self, rows: Iterable[LedgerRow], files: Iterable[FileRow], rolled_up: Mapping[str, Position]) -> None:
+    def __init__(
+        self, rows: Iterable[LedgerRow], files: Iterable[FileRow], rolled_up: Mapping[str, RolledUp], form: str = ""
+    ) -> None:
+        """`form`: in which the lines are read, see LedgerRow.format."""
+        self._form = form
         self.committed = {row.log: row for row in rows}
+        self.files = {FileKey(row.log, row.generation): row for row in files}
+        """As they are committed."""
         self.rolled_up = dict(rolled_up)
-        """Log -> through which position the roll-ups have it."""
+        """Log -> how far the roll-ups have it."""
         self._taken = dict(self.committed)
-        self._files = {FileKey(row.log, row.generation): row for row in files}
+        self._taken_files = dict(self.files)
         self._changed: set[str] = set()
         self._changed_files: set[FileKey] = set()
+        self._ends: dict[int, int] = {}
+        """Lane -> bytes in it."""
+        self._held: dict[int, FileKey] = {}
+        """Lanes of files that are read on."""
+        self._numbers: Counter[str] = Counter()
+        """Log -> numbers that were given to its files."""
+        for key, row in self.files.items():
+            self._note(key, row)
+        self._behind = {key for key, row in self.files.items() if row.offset > self._rolled_up_through(row)}
+        """Files of which the roll-ups lack something."""
+        self._ahead = {key for key, row in self.files.items() if self._is_ahead(row)}
+        """Files of which the roll-ups have something that was taken back."""
 
     @property
     def have_changed(self) -> bool:
@@ -34,109 +51,228 @@ class Logs:
 
     def file(self, log: str, generation: int) -> FileId:
         """The identity of a log's file, which is known before any of its lines is stored."""
-        row = self._files[FileKey(log, generation)]
+        row = self._taken_files[FileKey(log, generation)]
         return FileId(log, generation, row.lane, row.base)
 
     def begin(self, row: LedgerRow) -> None:
         """Take in a log that is new to the store."""
         self._taken[row.log] = row
         self._changed.add(row.log)
-        self._begin_file(row.log, row.first.generation)
 
     def is_news(self, part: BatchPart) -> bool:
         """Whether a part says something that was not taken in yet."""
-        row = self._taken.get(part.log)
-        return row is None or part.end > part.start or bool(part.gaps) or part.fingerprint != row.fingerprint
+        row = self._taken_files.get(FileKey(part.log, part.start.generation))
+        return (
+            row is None
+            or part.end.offset > row.offset
+            or bool(part.gaps)
+            or (part.state, part.path, part.identity, part.gone) != (row.state, row.path, row.identity, row.gone)
+        )
 
     def take(self, part: BatchPart) -> None:
-        """Take in a part, which begins where its log ends, or with a later generation. A gap between two parts ends the
-        program instead of passing unseen."""
-        if part.log not in self._taken:
-            self.begin(LedgerRow(part.log, part.path, part.start, part.start, part.fingerprint))
-        row = self._taken[part.log]
-        begins_file = part.start == part.end and part.start.generation > row.position.generation
-        if part.start != row.position and not begins_file:
-            raise AssertionError(f"{part.log}: lines from {row.position} to {part.start} did not come")
-        if begins_file:
-            self._end_file(row)
-            self._begin_file(part.log, part.start.generation)
+        """Take in a part, which begins where its file ends. A hole between two parts ends the program instead of
+        passing unseen."""
+        key = FileKey(part.log, part.start.generation)
+        row = self._taken_files.get(key)
+        if row is None:
+            row = self._begin_file(key, part)
+        if part.start.offset != row.offset:
+            raise AssertionError(f"{key}: lines from {row.offset} to {part.start.offset} did not come")
+        log = self._taken[part.log]
+        moves = part.state == "live" or not self._is_live(log)
         self._taken[part.log] = replace(
-            row,
-            path=part.path,
-            position=part.end,
-            fingerprint=part.fingerprint,
-            read=row.read + part.stored + len(part.rejected),
-            stored=row.stored + part.stored,
-            rejected=Counter(row.rejected) + Counter(line.reason for line in part.rejected),
-            gaps=(row.gaps + part.gaps)[-GAPS_KEPT:],
-            newest=max(row.newest, part.newest),
+            log,
+            path=part.path if part.state == "live" else log.path,
+            position=part.end if moves and part.state != "copy" else log.position,
+            bytes=log.bytes + part.end.offset - part.start.offset,
+            read=log.read + part.stored + len(part.rejected),
+            stored=log.stored + part.stored,
+            rejected=Counter(log.rejected) + Counter(line.reason for line in part.rejected),
+            gaps=(log.gaps + part.gaps)[-GAPS_KEPT:],
+            newest=max(log.newest, part.newest),
         )
+        row = replace(
+            row,
+            offset=part.end.offset,
+            size=max(part.size, part.end.offset),
+            state=part.state,
+            path=part.path,
+            identity=part.identity,
+            copy_of=part.copy_of,
+            gone=part.gone,
+        )
+        self._taken_files[key] = row
+        self._note(key, row)
         self._changed.add(part.log)
+        self._changed_files.add(key)
 
     def changed(self) -> tuple[tuple[LedgerRow, ...], tuple[FileRow, ...]]:
         """The rows that the next commit changes."""
-        return tuple(self._taken[log] for log in self._changed), tuple(self._files[key] for key in self._changed_files)
+        rows = tuple(self._taken[log] for log in self._changed)
+        return rows, tuple(self._taken_files[key] for key in self._changed_files)
 
     def uncommitted(self) -> tuple[Stretch, ...]:
         """The requests that the next commit counts."""
-        starts = {log: row.position for log, row in self.committed.items()}
-        return self._stretches(starts, {log: self._taken[log].position for log in self._changed})
+        found = []
+        for key in self._changed_files:
+            row = self._taken_files[key]
+            before = self.files.get(key)
+            found += self._stretch(key, before.offset if before is not None else row.start, row.offset)
+        return tuple(found)
 
     def commit(self, rows: Iterable[LedgerRow], files: Iterable[FileRow]) -> None:
         """These rows are committed: all that were changed, or those of a commit that was done again."""
         for row in rows:
             self.committed[row.log] = self._taken[row.log] = row
-        self._files.update({FileKey(row.log, row.generation): row for row in files})
+        for file in files:
+            key = FileKey(file.log, file.generation)
+            self.files[key] = self._taken_files[key] = file
+            self._note(key, file)
+            if file.offset > self._rolled_up_through(file):
+                self._behind.add(key)
+            if self._is_ahead(file):
+                self._ahead.add(key)
         self._changed.clear()
         self._changed_files.clear()
 
     def not_rolled_up(self) -> tuple[Stretch, ...]:
         """The committed requests that the roll-ups lack."""
-        return self._stretches(self.rolled_up, self.positions())
-
-    def positions(self) -> dict[str, Position]:
-        """Through which position each log is committed, where the roll-ups have another one."""
-        return {log: row.position for log, row in self.committed.items() if row.position != self.rolled_up.get(log)}
-
-    def _stretches(self, starts: Mapping[str, Position], ends: Mapping[str, Position]) -> tuple[Stretch, ...]:
-        """What lies between these positions of each log, by file."""
         found = []
-        for log, end in ends.items():
-            start = starts.get(log, self._taken[log].first)
-            for generation in range(start.generation, end.generation + 1):
-                file = self._files.get(FileKey(log, generation))
-                if file is None:
-                    # A generation in which nothing was read.
-                    continue
-                first = start.offset if generation == start.generation else 0
-                last = end.offset if generation == end.generation else file.end or 0
-                if first < last:
-                    found.append(Stretch(self.file(log, generation), first, last))
+        for key in sorted(self._behind):
+            row = self.files[key]
+            found += self._stretch(key, self._rolled_up_through(row), row.offset)
         return tuple(found)
 
-    def _begin_file(self, log: str, generation: int) -> None:
-        """Give a new file its place: in its log's lane behind the last one, or in a new lane."""
-        before = [row for row in self._files.values() if row.log == log]
-        if before:
-            last = max(before, key=attrgetter("base", "generation"))
-            lane, base = last.lane, last.base + -(-(last.end or 0) // LANE_STEP) * LANE_STEP
-        else:
-            lane, base = 1 + max((row.lane for row in self._files.values()), default=-1), 0
-        key = FileKey(log, generation)
-        self._files[key] = FileRow(log, generation, lane, base)
-        self._changed_files.add(key)
+    def rolled_up_after(self) -> dict[str, RolledUp]:
+        """How far the roll-ups have the logs, of which they lack something, when they have all that is committed."""
+        logs = {key.log for key in self._behind}
+        offsets: dict[str, dict[int, int]] = {log: {} for log in logs}
+        numbers: Counter[str] = Counter()
+        for key, row in self.files.items():
+            if key.log in logs:
+                numbers[key.log] = max(numbers[key.log], key.generation + 1)
+                if row.state in ("live", "open"):
+                    offsets[key.log][key.generation] = row.offset
+        return {log: RolledUp(numbers[log], offsets[log]) for log in logs}
 
-    def _end_file(self, row: LedgerRow) -> None:
-        key = FileKey(row.log, row.position.generation)
-        self._files[key] = replace(self._files[key], end=row.position.offset, fingerprint=row.fingerprint)
-        self._changed_files.add(key)
+    def roll_up(self, rolled_up: Mapping[str, RolledUp]) -> None:
+        """The roll-ups have the logs so far."""
+        self.rolled_up.update(rolled_up)
+        self._behind = {
+            key for key in self._behind if self.files[key].offset > self._rolled_up_through(self.files[key])
+        }
+        self._ahead = {key for key in self._ahead if self._is_ahead(self.files[key])}
+
+    def is_rolled_up(self, log: str) -> bool:
+        """Whether the roll-ups have all that is committed of a log."""
+        return not any(key.log == log for key in self._behind)
+
+    def expired(self, oldest_day: int) -> list[FileKey]:
+        """Files that are gone since before a day; none that has its log's highest number, which is not given twice."""
+        return [
+            key
+            for key, row in self.files.items()
+            if 0 < row.gone < oldest_day and key.generation + 1 < self._numbers[key.log]
+        ]
+
+    def forget(self, keys: Iterable[FileKey]) -> None:
+        """The rows of these files were removed."""
+        for key in keys:
+            del self.files[key], self._taken_files[key]
+
+    def forget_log(self, log: str) -> None:
+        """The rows of this log and of its files were removed."""
+        self.forget([key for key in self.files if key.log == log])
+        del self.committed[log], self._taken[log]
+        self.rolled_up.pop(log, None)
+
+    # Taking back what was read of a log that is closed.
+
+    def with_offsets(self, log: str) -> RolledUp:
+        """How far the roll-ups have a log, with the offset of each file: so it stays the same when less is counted."""
+        rows = [row for key, row in self.files.items() if key.log == log]
+        return RolledUp(self._numbers[log], {row.generation: self._rolled_up_through(row) for row in rows})
+
+    def without(self, key: FileKey, start: int, requests: int) -> tuple[LedgerRow, FileRow]:
+        """The rows of a log and of its file when what is behind an offset is taken back, in which are so many requests.
+        Nothing is known then of what was read of it."""
+        row, log = self.files[key], self.committed[key.log]
+        return (
+            replace(
+                log,
+                position=Position(key.generation, start),
+                bytes=log.bytes - (row.offset - start),
+                read=log.read - requests,
+                stored=log.stored - requests,
+            ),
+            replace(row, offset=start, state="closed", identity=""),
+        )
+
+    def taken_back(self) -> tuple[Stretch, ...]:
+        """The requests that the roll-ups have and that were taken back."""
+        found = []
+        for key in sorted(self._ahead):
+            row = self.files[key]
+            found += self._stretch(key, row.offset, self._rolled_up_through(row))
+        return tuple(found)
+
+    def after_taking_back(self) -> dict[str, RolledUp]:
+        """How far the roll-ups have the logs of `taken_back` when they have that no more."""
+        found: dict[str, RolledUp] = {}
+        for key in self._ahead:
+            before = found.get(key.log) or self.with_offsets(key.log)
+            offsets = {**before.offsets, key.generation: self.files[key].offset}
+            found[key.log] = RolledUp(before.files, offsets)
+        return found
+
+    def _is_ahead(self, row: FileRow) -> bool:
+        # A store that was put back to an older state may have roll-ups that are further, too.
+        return not row.identity and row.state == "closed" and row.offset < self._rolled_up_through(row)
+
+    def _rolled_up_through(self, row: FileRow) -> int:
+        return self.rolled_up.get(row.log, RolledUp()).through(row)
+
+    def _stretch(self, key: FileKey, start: int, end: int) -> list[Stretch]:
+        return [Stretch(self.file(*key), start, end)] if start < end else []
+
+    def _is_live(self, log: LedgerRow) -> bool:
+        row = self._taken_files.get(FileKey(log.log, log.position.generation))
+        return row is not None and row.state == "live"
+
+    def _begin_file(self, key: FileKey, part: BatchPart) -> FileRow:
+        """Give a new file its place: behind the last file of a lane that no file of the log holds, or in a new lane."""
+        if key.log not in self._taken:
+            form = self._form if key.log.startswith(BACKFILL) else ""
+            self.begin(LedgerRow(key.log, part.path, part.start, part.start, format=form))
+        if key.generation < self._numbers[key.log]:
+            raise AssertionError(f"{key}: files get ascending numbers")
+        start = part.start.offset
+        row = FileRow(key.log, key.generation, start=start, offset=start)
+        if part.state == "copy":
+            return row
+        lanes = {row.lane for of_file, row in self._taken_files.items() if of_file.log == key.log and row.lane >= 0}
+        free = sorted(lanes - self._held.keys())
+        lane = free[0] if free else 1 + max(self._ends, default=-1)
+        begin = -(-self._ends.get(lane, 0) // LANE_STEP) * LANE_STEP
+        return replace(row, lane=lane, base=max(0, begin - start // LANE_STEP * LANE_STEP))
+
+    def _note(self, key: FileKey, row: FileRow) -> None:
+        self._numbers[key.log] = max(self._numbers[key.log], key.generation + 1)
+        if row.lane < 0:
+            return
+        self._ends[row.lane] = max(self._ends.get(row.lane, 0), row.base + row.offset)
+        if row.state in ("live", "open"):
+            self._held[row.lane] = key
+        elif self._held.get(row.lane) == key:
+            del self._held[row.lane]
 
 
-def read_logs(storage: Storage) -> Logs:
-    """How far the store's writer is."""
+def read_logs(storage: Storage, form: str = "") -> Logs:
+    """How far the store's writer is. `form`: see Logs."""
     logs, files, rolled_up = until_stored(storage.read_logs)
     return Logs(
         [decode_log(log, row) for log, row in logs.items()],
         [decode_file(*key, row) for key, row in files.items()],
-        {log: decode_position(row) for log, row in rolled_up.items()},
+        {log: decode_rolled_up(row) for log, row in rolled_up.items()},
+        form,
     )

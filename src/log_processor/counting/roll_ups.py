@@ -25,9 +25,9 @@ from storage.contract import Key, RolledUpKey, Rows, StateKey, Storage, Stretch
 from storage.ledger import (
     RollUpIntent,
     RollUpLedger,
-    encode_position,
     encode_roll_up_intent,
     encode_roll_up_ledger,
+    encode_rolled_up,
     is_rolled_up,
 )
 
@@ -56,13 +56,32 @@ class RollUps:
         self._next_slice = self._next_begin = 0.0
 
     def do_again(self, intent: RollUpIntent) -> None:
-        """Do exactly the commit that was broken off: its requests are in the store. Before all other commits."""
+        """Do exactly the commit that was broken off, or one as a whole: its requests are in the store. Before all other
+        commits."""
         self._begin(intent, self._read_back(intent.stretches, intent.oldest, intent.newest))
         for _ in self._slices:
             pass
 
+    def take_back(self) -> None:
+        """Take back what the roll-ups have and was taken back from the counts."""
+        unrolled = self._counts.ledger.unrolled or (0, 0)
+        if stretches := self._logs.taken_back():
+            intent = RollUpIntent(
+                number=self.ledger.number + 1,
+                token=self._token,
+                # They may lack something else.
+                through=self.ledger.through,
+                stretches=stretches,
+                oldest=unrolled[0],
+                newest=unrolled[1],
+                positions=self._logs.after_taking_back(),
+                weight=-1,
+            )
+            self.do_again(intent)
+
     def take_from_store(self) -> None:
         """Take in what the roll-ups lack of what is counted."""
+        self.take_back()
         unrolled = self._counts.ledger.unrolled
         if (stretches := self._logs.not_rolled_up()) and unrolled is not None:
             self.open = self._read_back(stretches, *unrolled)
@@ -124,7 +143,7 @@ class RollUps:
             stretches=self._logs.not_rolled_up(),
             oldest=oldest,
             newest=newest,
-            positions=self._logs.positions(),
+            positions=self._logs.rolled_up_after(),
         )
         self._begin(intent, buffer)
 
@@ -139,16 +158,16 @@ class RollUps:
         began = time.monotonic()
         until_stored(partial(self._storage.write, {StateKey("rollups_intent"): encode_roll_up_intent(intent)}))
         until_stored(self._storage.check_lease)
-        delta = Delta(buffer.customers(), buffer.endpoints(), self._limits.row_characters)
+        delta = Delta(buffer.customers(), buffer.endpoints(), self._limits.row_characters, intent.weight)
         requests = delta.divided(buffer.parts) if buffer.lines else iter(())
         while self._slice(delta, requests, intent.number, began + self._limits.slice_seconds):
             yield time.monotonic() - began
             began = time.monotonic()
         self.ledger = RollUpLedger(intent.number, intent.through)
         ledger: dict[Key, str] = {StateKey("rollups"): encode_roll_up_ledger(self.ledger)}
-        positions: dict[Key, str] = {RolledUpKey(log): encode_position(at) for log, at in intent.positions.items()}
+        positions: dict[Key, str] = {RolledUpKey(log): encode_rolled_up(at) for log, at in intent.positions.items()}
         until_stored(partial(self._storage.write, positions, ledger))
-        self._logs.rolled_up.update(intent.positions)
+        self._logs.roll_up(intent.positions)
         self._closed = None
         yield time.monotonic() - began
 

@@ -32,7 +32,7 @@ def start(storage: Storage, token: int, settings: str, limits: Limits = LIMITS) 
     while intent := until_stored(partial(storage.read_intent, ledger.number + len(broken_off) + 1)):
         broken_off.append(decode_intent(intent))
     roll_up_intent = until_stored(partial(storage.read_state, "rollups_intent"))
-    logs = read_logs(storage)
+    logs = read_logs(storage, settings)
     # Nothing of it is a successor's, which may be in the middle of a commit.
     until_stored(storage.check_lease)
 

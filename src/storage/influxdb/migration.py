@@ -20,13 +20,12 @@ from rollups.counts import DailyKey, PackedCounts, RollupRow, RollupSegmentKey
 from rollups.rows import encode_daily, encode_rollup
 from service.logs import logger
 from storage import schema_4
-from storage.contract import MAIN, Key
+from storage.contract import MAIN, Key, Position
 from storage.holder import Holder
 from storage.influxdb.client import Client, Row
 from storage.influxdb.lease import Lease
 from storage.influxdb.line_protocol import AFTER_ALL_LINES, DAY, string_field
 from storage.influxdb.rows import Places, predicate, row_line
-from storage.ledger import decode_sighting
 
 log = logger(__name__)
 
@@ -110,9 +109,12 @@ def _rows_of_logs(client: Client, bucket: str) -> list[tuple[Key, str]]:
     )
     ended = client.ask(bucket, "SELECT row FROM ended_generations GROUP BY log", {})
     seen = client.ask(bucket, "SELECT row FROM sightings GROUP BY log", {})
-    return schema_4.rows_of_logs(
-        logs, map(_ended_file, ended), [decode_sighting(unquote(row["log"]), row["row"]) for row in seen]
-    )
+    return schema_4.rows_of_logs(logs, map(_ended_file, ended), list(map(_seen, seen)))
+
+
+def _seen(row: Row) -> schema_4.Seen:
+    time, position, size, bytes_behind = json.loads(row["row"])
+    return schema_4.Seen(unquote(row["log"]), time, Position(*position), size, bytes_behind)
 
 
 def _ended_file(row: Row) -> schema_4.EndedFile:

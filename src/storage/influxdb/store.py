@@ -19,7 +19,7 @@ import numpy as np
 
 from request_log.requests import Integers, Requests
 from rollups.counters import unpack
-from rollups.counts import DailyKey, DayCounts, Kind, PackedCounts, RollupKey, RollupRow, RollupSegmentKey
+from rollups.counts import NO_COUNTS, DailyKey, DayCounts, Kind, PackedCounts, RollupKey, RollupRow, RollupSegmentKey
 from rollups.groups import ALL_CUSTOMERS
 from rollups.rows import added_up, decode_daily, decode_rollup
 from storage import schema_4
@@ -27,12 +27,17 @@ from storage.contract import (
     LATEST_INTENTS,
     MAIN,
     OUTCOMES,
+    FileId,
     FileKey,
     FileRow,
     IntentKey,
+    Key,
     LedgerRow,
     LoggedRequest,
+    LogKey,
+    ObservedKey,
     Outcome,
+    RolledUpKey,
     Rows,
     Sighting,
     StateName,
@@ -61,7 +66,7 @@ from storage.influxdb.rows import MEASUREMENTS, Place, Places, predicate, row_li
 from storage.ledger import decode_file, decode_intent, decode_log, decode_sighting
 from storage.stored import Stored, StoredRow
 
-SCHEMA = 5
+SCHEMA = 6
 """Changes with what is stored, see docs/design.md: a store of another schema is refused."""
 COUNTS = "_counts"
 """Ends the name of the bucket of rows, which is that of the requests else."""
@@ -303,6 +308,45 @@ class InfluxStorage(Storage):
             else:
                 (logs if row["measurement"] == "logs" else rolled_up)[log] = row["row"]
         return logs, files, rolled_up
+
+    def remove_files(self, keys: Collection[FileKey]) -> None:
+        places = self._places()
+        for place in map(places.place, keys):
+            self._delete(place.series, place.time, place.time + DAY - 1)
+
+    def remove_requests(self, log: str, files: Collection[FileId]) -> None:
+        for lane in {file.lane for file in files if file.lane >= 0}:
+            self._remove_lane(lane)
+        self._remove_empty_days()
+
+    def remove_log(self, log: str, files: Collection[FileId]) -> None:
+        places = self._places()
+        keys: list[Key] = [FileKey(log, file.generation) for file in files]
+        for key in (*keys, RolledUpKey(log), ObservedKey(log), LogKey(log)):
+            self._delete(places.place(key).series, AFTER_ALL_LINES, AFTER_ALL_LINES + DAY)
+
+    def _remove_lane(self, lane: int) -> None:
+        """Those of a lane. A delete cannot name what is without a tag, as the requests of the main writer are."""
+        query = "SELECT status_code FROM api_requests WHERE lane = $lane AND writer != $writer LIMIT 1"
+        own = "" if self._writer == MAIN else tag(self._writer)
+        if self._writer == MAIN and self._client.ask(self._bucket, query, {"lane": str(lane), "writer": own}):
+            raise StorageRefused(f"Requests of another writer lie in lane {lane}, and would be removed, too.")
+        of_writer = f",writer={own}" if own else ""
+        self._client.delete(self._bucket, predicate(f"api_requests,lane={lane}{of_writer}"), 0, AFTER_ALL_LINES)
+
+    def _remove_empty_days(self) -> None:
+        query = (
+            f"SELECT row FROM daily, daily_all WHERE time < {AFTER_ALL_LINES} AND writer = $writer GROUP BY customer"
+        )
+        days: dict[tuple[str, str, int], str] = {}
+        for row in self._ask(query):
+            # In the order of time: the highest slot of a day is the last.
+            days[row["measurement"], row["customer"], row["time"] // DAY] = row["row"]
+        for (measurement, customer, day), text in days.items():
+            if decode_daily(text).statuses == NO_COUNTS:
+                of_customer = f",customer={customer}" if customer else ""
+                series = f"{measurement}{of_customer},writer={tag(self._writer)}"
+                self._delete(series, day * DAY, (day + 1) * DAY - 1)
 
     def write(self, *groups: Rows) -> None:
         places = self._places()

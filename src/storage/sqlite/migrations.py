@@ -5,7 +5,7 @@ import sqlite3
 from rollups.counts import PackedCounts, RollupRow
 from rollups.rows import encode_daily, encode_rollup
 from storage import schema_4
-from storage.contract import Key, Position, Sighting
+from storage.contract import Key, Position
 from storage.sqlite.schema import MAIN_WRITER, SCHEMA, TABLES, VERSION
 
 _COPY = f"""
@@ -66,7 +66,7 @@ def _rows_of_logs(connection: sqlite3.Connection, store: str) -> list[tuple[Key,
         logs,
         [schema_4.EndedFile(*row) for row in ended],
         [
-            Sighting(log, time, Position(generation, offset), size, behind)
+            schema_4.Seen(log, time, Position(generation, offset), size, behind)
             for log, time, generation, offset, size, behind in seen
         ],
     )

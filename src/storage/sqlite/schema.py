@@ -11,7 +11,7 @@ from storage.contract import (
     StateKey,
 )
 
-VERSION = 5
+VERSION = 6
 """Changes with the schema: a store of another one is refused, but for the one before, which setup brings up."""
 MAIN_WRITER = 0
 ZONE_BITS = 18

@@ -20,8 +20,8 @@ import numpy as np
 from request_log.line import SECONDS_A_DAY
 from request_log.requests import NONE, Integers, Requests
 from rollups.counters import unpack
-from rollups.counts import DailyKey, DayCounts, Kind, PackedCounts, RollupKey, RollupRow
-from rollups.rows import added_up, decode_daily, decode_rollup
+from rollups.counts import NO_COUNTS, DailyKey, DayCounts, Kind, PackedCounts, RollupKey, RollupRow
+from rollups.rows import added_up, decode_daily, decode_rollup, encode_daily
 from service.logs import logger
 from storage import schema_4
 from storage.contract import (
@@ -34,7 +34,10 @@ from storage.contract import (
     Key,
     LedgerRow,
     LoggedRequest,
+    LogKey,
+    ObservedKey,
     Outcome,
+    RolledUpKey,
     Rows,
     Sighting,
     StateName,
@@ -64,6 +67,7 @@ _INTERRUPTED = "interrupted"
 _ALL = ""
 _INTENTS_KEPT = 1_000
 _ROWS_A_READ = 10_000
+_ROWS_A_REMOVAL = 100_000
 _OF_WRITER = "(SELECT id FROM writers WHERE name = ?)"
 
 _BY_WRITER = "JOIN writers ON writers.id = writer ORDER BY name, log"
@@ -221,6 +225,41 @@ FROM (
                 for table, columns in (("logs", "log"), ("files", "log, generation"), ("rolled_up", "log"))
             )
         return dict(logs), {FileKey(log, generation): row for log, generation, row in files}, dict(rolled_up)
+
+    def remove_files(self, keys: Collection[FileKey]) -> None:
+        values = [(*key, self._writer_id) for key in keys]
+        with self._errors(), self._transaction() as connection:
+            connection.executemany("DELETE FROM files WHERE log = ? AND generation = ? AND writer = ?", values)
+
+    def remove_requests(self, log: str, files: Collection[FileId]) -> None:
+        query = "SELECT id FROM sources WHERE writer = ? AND log = ?"
+        with self._errors(), self._transaction() as connection:
+            sources = [source for (source,) in connection.execute(query, (self._writer_id, log))]
+        for source in sources:
+            self._remove_requests(source << OFFSET_BITS, (source + 1) << OFFSET_BITS)
+        statement = "DELETE FROM daily WHERE writer = ? AND substr(row, instr(row, ' ')) = ?"
+        nothing = encode_daily(PackedCounts(NO_COUNTS, NO_COUNTS)).removeprefix("0")
+        with self._errors(), self._transaction() as connection:
+            connection.execute(statement, (self._writer_id, nothing))
+
+    def remove_log(self, log: str, files: Collection[FileId]) -> None:
+        with self._errors(), self._transaction() as connection:
+            for kind in (FileKey, RolledUpKey, ObservedKey, LogKey):
+                statement = f"DELETE FROM {TABLES[kind]} WHERE log = ? AND writer = ?"
+                connection.execute(statement, (log, self._writer_id))
+
+    def _remove_requests(self, first: int, end: int) -> None:
+        """Those of these places, some at a time: a transaction holds all of them in the write-ahead log."""
+        query = "SELECT id FROM requests WHERE id >= ? AND id < ? ORDER BY id LIMIT 1 OFFSET ?"
+        while first < end:
+            with self._errors(), self._transaction() as connection:
+                found = connection.execute(query, (first, end, _ROWS_A_REMOVAL)).fetchone()
+                until = found[0] if found is not None else end
+                connection.execute("DELETE FROM requests WHERE id >= ? AND id < ?", (first, until))
+                connection.execute(
+                    "DELETE FROM zones WHERE id >= ? AND id < ?", (first >> ZONE_BITS, until >> ZONE_BITS)
+                )
+                first = until
 
     def write(self, *groups: Rows) -> None:
         with self._errors(), self._transaction() as connection:

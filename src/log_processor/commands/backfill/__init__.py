@@ -1,0 +1,239 @@
+"""Reads old logs into the store, by the rules and under identities like those of the logs that are followed.
+
+Only one process writes to a store. So the files are copied into a folder, log_processor.spool, from which the processor
+takes them while it follows its logs; where none runs, one is run here for as long as there are any.
+
+news    what of a file is not in the store yet
+known   where in a text bytes are that are known
+sample  some of the lines that are to be read
+"""
+
+import asyncio
+import io
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import ExitStack, suppress
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from log_processor import log_handler
+from log_processor.clock import Clock
+from log_processor.commands.backfill.known import Stretch
+from log_processor.commands.backfill.news import HandedIn, news_of
+from log_processor.commands.backfill.sample import are_known, sample
+from log_processor.counting.forget import forget
+from log_processor.counting.start import Counting, start
+from log_processor.following.compressed import NoLog, unpacked
+from log_processor.progress import Progress
+from log_processor.run import run
+from log_processor.settings import ProcessorSettings
+from log_processor.spool import Spool, Waiting
+from service import logs
+from storage.backend import open_storage
+from storage.contract import BACKFILL, MAIN, FileRow, LedgerRow, Storage, StorageError, StorageHeld, StorageUnavailable
+
+_LOOK_SECONDS = 0.2
+# Longer than a processor that works may be without a commit.
+_SILENT_SECONDS = 60.0
+
+Answer = TypeVar("Answer")
+
+
+def backfill(settings: ProcessorSettings, paths: list[Path], anyway: bool = False) -> int:
+    """Read the files, show how far that is, and say what came of it. `anyway`: also those of which some lines were
+    looked up and all are stored. The exit status: 0 where all is in the store."""
+    try:
+        spool = Spool(settings.backfill_folder)
+        if _is_held(settings) and spool.format() != settings.described():
+            _say(f"The processor that runs reads {spool.format()}, and not {settings.described()}: stop it before.")
+            return 1
+        copied: dict[Path, list[str]] = {}
+        status = 0
+        for path in dict.fromkeys(path.absolute() for path in paths):
+            try:
+                copied[path] = _hand_in(settings, spool, path, anyway)
+            except NoLog as error:
+                _say(str(error))
+                status = 1
+        _wait_until_stored(settings, spool)
+        now, _ = _ask(settings, _stored)
+        for path, names in copied.items():
+            if names:
+                _say(_what_came_of(path, [now[name] for name in names]))
+        return status
+    except StorageError as error:
+        _say(str(error))
+    except OSError as error:
+        _say(f"{error.filename} cannot be used: {error.strerror}.")
+    except KeyboardInterrupt:
+        _say("Stopped. What was copied is read by the next processor, or backfill, that runs.")
+    return 1
+
+
+def take_back(settings: ProcessorSettings, files: list[str]) -> int:
+    """Take files out of the store again, by their paths or by the names of their logs. The exit status: 0 where none of
+    them is in the store any more."""
+    logs.configure("log_processor", "WARNING", settings.logging_format)
+    storage = open_storage(settings)
+    try:
+        token = storage.acquire()
+        counting = start(storage, token, settings.described())
+        try:
+            status = max(_take_back(settings, storage, counting, file) for file in files)
+        finally:
+            counting.counts.close()
+    except StorageHeld:
+        _say("A processor runs, and nothing is taken back beside it: stop it before.")
+        return 1
+    except StorageError as error:
+        _say(str(error))
+        return 1
+    finally:
+        storage.close()
+    return status
+
+
+def _take_back(settings: ProcessorSettings, storage: Storage, counting: Counting, file: str) -> int:
+    """The exit status."""
+    rows = counting.logs.committed
+    found = [row for row in rows.values() if row.log.startswith(BACKFILL) and file in (row.log, row.path)]
+    found = found or [
+        row for row in rows.values() if row.log.startswith(BACKFILL) and row.path == str(Path(file).absolute())
+    ]
+    if not found:
+        _say(f"{file} is no file that was backfilled, and no name of one; /status lists both.")
+        return 1
+    clock = Clock(max(row.newest for row in rows.values()), 0)
+    for row in found:
+        if Spool(settings.backfill_folder).is_waiting(row.log):
+            _say(f"{row.path}: {row.log} is still to be read: let a processor, or backfill, do that before.")
+            return 1
+        progress = Progress()
+        with progress.of(row.bytes):
+            oldest_day = clock.oldest_day(settings.retention_days)
+            requests = forget(storage, *counting, row.log, oldest_day, progress.advance)
+        _say(f"{row.path}: {requests:,} requests of {row.log} were taken back.")
+    return 0
+
+
+def _hand_in(settings: ProcessorSettings, spool: Spool, path: Path, anyway: bool) -> list[str]:
+    """Copy what is new in a file; what the copies are called. NoLog where nothing of it is to be read."""
+    with ExitStack() as stack:
+        stack.enter_context(spool.adding())
+        text, found = stack.enter_context(unpacked(path, spool.folder))
+        file = HandedIn(text, text.seek(0, io.SEEK_END), (found.st_dev, found.st_ino))
+        waiting = []
+        for one in spool.waiting():
+            # One that has just been removed is stored.
+            with suppress(FileNotFoundError):
+                waiting.append(stack.enter_context(one.path.open("rb")))
+        ledger, rows = _ask(settings, _stored)
+        clock = Clock(max((row.newest for row in ledger.values()), default=0), found.st_mtime)
+        oldest_day = clock.oldest_day(settings.retention_days)
+        news = news_of(file, waiting, ledger.values(), rows)
+        for stretch in news:
+            sampled = sample(file, stretch, settings.parser())
+            if not sampled:
+                raise NoLog(
+                    f"{path}: no line {_of(file, stretch)}is understood as {settings.described()}, so nothing is read."
+                )
+            are_known_in = partial(are_known, sampled, oldest_day, waiting=waiting)
+            if not anyway and _ask(settings, are_known_in):
+                raise NoLog(
+                    f"{path}: all lines {_of(file, stretch)}that were looked up are stored, so nothing is read. "
+                    "`backfill --anyway` reads it."
+                )
+        count = sum(stretch.end - stretch.start for stretch in news)
+        _say(f"{path}: {count:,} bytes are new." if news else f"{path}: nothing is new in it.")
+        return [spool.add(path, file.blocks(stretch)) for stretch in news]
+
+
+def _of(file: HandedIn, stretch: Stretch) -> str:
+    """Which lines are spoken of, with a space behind."""
+    return f"from byte {stretch.start:,} to {stretch.end:,} " if stretch != (0, file.size) else ""
+
+
+def _ask(settings: ProcessorSettings, question: Callable[[Storage], Awaitable[Answer]]) -> Answer:
+    """Ask the store."""
+
+    async def ask(storage: Storage) -> Answer:
+        try:
+            return await question(storage)
+        finally:
+            await storage.aclose()
+            storage.close()
+
+    return asyncio.run(ask(open_storage(settings)))
+
+
+async def _stored(storage: Storage) -> tuple[dict[str, LedgerRow], list[FileRow]]:
+    """The ledger, a row a log, and the files of the logs."""
+    # The logs later: each file is one of a log that is found then.
+    files = [row for writer, row in await storage.files() if writer == MAIN]
+    return {row.log: row for writer, row in await storage.logs() if writer == MAIN}, files
+
+
+def _wait_until_stored(settings: ProcessorSettings, spool: Spool) -> None:
+    """Until the processor has stored all that waits; where none runs, it is run here."""
+    while waiting := spool.waiting():
+        if _is_held(settings):
+            _show_progress(settings, spool, waiting)
+        else:
+            logs.configure("log_processor", "WARNING", settings.logging_format)
+            # Of each rejected line there is a dead letter, and a count in the end.
+            logging.getLogger(log_handler.__name__).setLevel(logging.ERROR)
+            watching = threading.Thread(target=_show_progress, args=(settings, spool, waiting), daemon=True)
+            watching.start()
+            run(settings, only_backfill=True)
+            if spool.waiting():
+                # By a signal.
+                raise KeyboardInterrupt
+            watching.join()
+
+
+def _show_progress(settings: ProcessorSettings, spool: Spool, logs: Sequence[Waiting]) -> None:
+    """Show how far these logs are read, until all are, or none has come further for some time."""
+    progress = Progress()
+    names = [log.name for log in logs]
+    moved, through = time.monotonic(), 0
+    with progress.of(sum(log.size for log in logs)):
+        while any(map(spool.is_waiting, names)) and time.monotonic() < moved + _SILENT_SECONDS:
+            try:
+                ledger, _ = _ask(settings, _stored)
+            except StorageUnavailable:
+                # The processor waits for it, too.
+                ledger = {}
+            now = sum(ledger[name].bytes for name in names if name in ledger)
+            if now > through:
+                progress.advance(now - through)
+                moved, through = time.monotonic(), now
+            time.sleep(_LOOK_SECONDS)
+
+
+def _is_held(settings: ProcessorSettings) -> bool:
+    """Whether a processor runs that writes to this store."""
+    storage = open_storage(settings)
+    try:
+        storage.acquire()
+    except StorageHeld:
+        return True
+    finally:
+        storage.close()
+    return False
+
+
+def _what_came_of(path: Path, rows: Sequence[LedgerRow]) -> str:
+    read, stored = sum(row.read for row in rows), sum(row.stored for row in rows)
+    rejected: Counter[str] = Counter()
+    for row in rows:
+        rejected.update({reason.value: lines for reason, lines in row.rejected.items()})
+    reasons = f" ({', '.join(f'{reason} {lines:,}' for reason, lines in sorted(rejected.items()))})" if rejected else ""
+    return f"{path}: {read:,} lines read, {stored:,} stored, {read - stored:,} rejected{reasons}."
+
+
+def _say(text: str) -> None:
+    print(text)  # noqa: T201

@@ -1,0 +1,177 @@
+"""Which bytes of present files nobody accounts for.
+
+Each line of a readable file is stored or rejected, in a gap, or in a copy. Else the processor has yet to read it, or it
+is lost.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from typing import Literal, NamedTuple
+
+from log_processor.commands.verify.committed import Committed, read_committed
+from log_processor.commands.verify.linked import Linked
+from log_processor.commands.verify.ranges import Ranges
+from log_processor.commands.verify.recount import LONGEST_LINE
+from log_processor.commands.verify.text_file import TextFile
+from log_processor.following.identity import Identity
+from request_log.line import SECONDS_A_DAY
+from storage.contract import FileKey, FileRow, Position, Storage
+
+SILENT_SECONDS = 3.0
+"""Where a store does not change for so long nobody works: a processor says that it does each second."""
+# What is there when lines are counted is mostly read by the time that they are.
+_WAIT_SECONDS = 10.0
+_BETWEEN_LOOKS_SECONDS = 0.2
+
+
+class Left(NamedTuple):
+    """Bytes that nobody accounts for."""
+
+    file: TextFile
+    start: int
+    end: int
+
+    def __str__(self) -> str:
+        before = _count_newlines(self.file, 0, self.start)
+        lines = _count_newlines(self.file, self.start, self.end - 1) + 1
+        places = f"line {before + 1:,}" if lines == 1 else f"lines {before + 1:,} to {before + lines:,}"
+        return f"{self.end - self.start:,} bytes of {self.file.path} ({places})"
+
+
+Activity = Literal["silent", "behind", "done"]
+"""Of a processor: none runs; it knows that it has more to read; or it does not."""
+
+
+class Accounts(NamedTuple):
+    """What of the present files is accounted for."""
+
+    left: list[Left]
+    """What is not."""
+    copies: list[str]
+    """Sentences that name copies."""
+    unfollowed: Counter[str]
+    """Log -> bytes that were there before it was followed."""
+
+
+async def accounts_in_the_end(
+    storage: Storage, linked: Linked, committed: Committed, silent_seconds: float
+) -> tuple[Accounts, Activity]:
+    """What is accounted for when a processor that works has had time to read what is there; and what it does then."""
+    began = moved = time.monotonic()
+    before = None
+    while (accounts := accounts_of(linked, committed)).left:
+        states = await storage.states()
+        now = time.monotonic()
+        if states != before:
+            before, moved = states, now
+        if now > moved + silent_seconds:
+            return accounts, "silent"
+        if now > began + _WAIT_SECONDS:
+            behind = {row.log for writer, row in await storage.sightings() if row.bytes_behind}
+            logs = [linked.present.logs[left.file] for left in accounts.left]
+            return accounts, "behind" if all(of_file & behind for of_file in logs) else "done"
+        await asyncio.sleep(_BETWEEN_LOOKS_SECONDS)
+        committed = await read_committed(storage, committed.writer, committed)
+        linked.look(committed.logs.values(), committed.files)
+    return accounts, "done"
+
+
+def accounts_of(linked: Linked, committed: Committed) -> Accounts:
+    """What is accounted for by what is committed."""
+    read: dict[TextFile, Ranges] = {}
+    rows: dict[TextFile, list[FileRow]] = {}
+    gaps: dict[TextFile, int] = {}
+    for key, row in committed.files.items():
+        if (file := linked.file(key)) is not None:
+            whole = linked.whole(file)
+            read.setdefault(whole, Ranges()).add(row.start, row.offset)
+            rows.setdefault(whole, []).append(row)
+    for log in committed.logs.values():
+        for gap in log.gaps:
+            if (file := linked.file(FileKey(log.log, gap.position.generation))) is not None:
+                whole = linked.whole(file)
+                gaps[whole] = min(gaps.get(whole, gap.position.offset), gap.position.offset)
+
+    accounts = Accounts([], [], Counter())
+    for file in linked.present.first:
+        logs, whole = linked.present.logs[file], linked.whole(file)
+        if not logs:
+            continue
+        if _was_compressed_before(file, logs, committed) and whole not in read:
+            accounts.unfollowed.update(dict.fromkeys(logs, file.size))
+            continue
+        if whole is not file:
+            accounts.copies.append(f"{file.path} is a copy of {whole.path}.")
+        for start, end in read.get(whole, Ranges()).missing(0, file.first_size):
+            of_beginning = [row for row in rows.get(whole, ()) if start == 0 and row.start == end]
+            if start == 0 and (other := _same_beginning(linked, read, file, end)) is not None:
+                accounts.copies.append(f"The first {end:,} bytes of {file.path} are those of {other.path}.")
+            elif any(_begins_late(row, committed) for row in of_beginning):
+                if whole is file:
+                    accounts.unfollowed.update(dict.fromkeys(logs, end))
+            elif not any(_was_changed(row, file, linked, committed) for row in of_beginning):
+                end = min(end, gaps.get(whole, end))
+                end = _end_of_lines(file, start) if end == file.first_size else end
+                if start < end:
+                    accounts.left.append(Left(file, start, end))
+    return accounts
+
+
+def _was_compressed_before(file: TextFile, logs: frozenset[str], committed: Committed) -> bool:
+    """Whether a compressed file was there before its log was followed. It is known by its place and size alone."""
+    return file.is_compressed and any(
+        row.log in logs
+        and row.state == "closed"
+        and (row.offset, row.size) == (0, file.bytes_on_disk)
+        and Identity.decode(row.identity).inode == file.inode[1]
+        for row in committed.files.values()
+    )
+
+
+def _begins_late(row: FileRow, committed: Committed) -> bool:
+    """Whether what is before the row's start was there before the log was followed: nothing was ever read of the file,
+    or it is the one with which the log began."""
+    first = committed.logs[row.log].first
+    return row.start == row.offset or Position(row.generation, row.start) == first
+
+
+def _was_changed(row: FileRow, file: TextFile, linked: Linked, committed: Committed) -> bool:
+    """Whether what is before the row's start was read of a file that changed then, in its place."""
+    for key, before in committed.files.items():
+        if key.log == row.log and linked.file(key) is None and before.offset:
+            identity = Identity.decode(before.identity)
+            _, same = identity.common(before.start, before.offset, file.size, file.read)
+            # It goes on at the beginning of a line.
+            if same and row.start <= same + max(0, file.read(LONGEST_LINE + 1, same - 1).find(b"\n")):
+                return True
+    return False
+
+
+def _same_beginning(linked: Linked, read: dict[TextFile, Ranges], file: TextFile, length: int) -> TextFile | None:
+    """Another file of the log, all of whose first bytes, so many, are read and are those of this one."""
+    for other, logs in linked.present.logs.items():
+        if (
+            linked.whole(other) is not linked.whole(file)
+            and logs & linked.present.logs[file]
+            and other.begins_with(file, length)
+            and not any(read.get(linked.whole(other), Ranges()).missing(0, length))
+        ):
+            return other
+    return None
+
+
+def _end_of_lines(file: TextFile, start: int) -> int:
+    """Where the last line ends that begins after an offset. Half a line is a line when nothing more comes; zeros at the
+    end are none."""
+    is_final = file.is_compressed or file.modified < time.time() - SECONDS_A_DAY
+    end = place = start
+    for block in file.blocks(start, file.first_size):
+        through = len(block.rstrip(b"\0")) if is_final else block.rfind(b"\n") + 1
+        end = place + through if through else end
+        place += len(block)
+    return end
+
+
+def _count_newlines(file: TextFile, start: int, end: int) -> int:
+    return sum(block.count(b"\n") for block in file.blocks(start, end))

@@ -1,0 +1,212 @@
+"""Compares the store with the log's files.
+
+The store may go on meanwhile. So the lines are counted through one commit, and a row of the store that is not what they
+say is looked at again: it says which commit counted in it last, and has to hold the lines through that one, as the
+intents of the commits since tell. No moment of rest is needed.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from log_processor.clock import Clock
+from log_processor.commands.verify.accounted import SILENT_SECONDS, accounts_in_the_end
+from log_processor.commands.verify.committed import Committed, later_intents, read_committed, read_rolled_up
+from log_processor.commands.verify.counting import Lines
+from log_processor.commands.verify.outcome import LAST_DAY, Difference, Outcome, date_of
+from log_processor.commands.verify.recount import EVERYBODY, Counted, Recount, RowKey
+from log_processor.commands.verify.roll_ups import RollUps, RollUpsMoved
+from log_processor.dead_letters import kept_lines
+from log_processor.progress import Progress
+from request_log.line import SECONDS_A_DAY, Reason
+from request_log.requests import Parser
+from rollups.counters import unpack
+from rollups.counts import NO_COUNTS, DailyKey, DayCounts, PackedCounts
+from rollups.figures import Statistics, statistics
+from storage.contract import LedgerRow, Storage
+
+_NOTHING = Counted((0, 0, 0, None, None, None, None), {}, {})
+_ROWS_AT_ONCE = 50_000
+
+
+async def check(
+    storage: Storage,
+    writer: str,
+    retention_days: int,
+    parse: Parser | None,
+    dead_letters: Path,
+    folder: Path,
+    progress: Progress,
+    silent_seconds: float = SILENT_SECONDS,
+) -> Outcome | None:
+    """Compare all that can be; None where the store has no ledger. `writer`: whose counts, that of the connection.
+    `parse`: of a format that is not our own. `dead_letters`: the file of rejected lines. `folder`: for what does not
+    fit into memory. `silent_seconds`: where a store does not change for so long nobody works."""
+    rolled_up = read_rolled_up(storage)
+    committed = await read_committed(storage, writer)
+    if not committed.logs:
+        return None
+    rolled_up.check(committed)
+    number = committed.number
+    # Later than the ledger: what was rejected as too old is too old now.
+    today = int(time.time()) // SECONDS_A_DAY
+    oldest_day = today - retention_days
+    with ExitStack() as stack:
+        # A line that was accepted is not too new, whatever the clock says by now.
+        newest = max(row.newest for row in committed.logs.values())
+        latest_second = Clock(newest, modified=0).latest_second()
+        recount = stack.enter_context(Recount(folder, oldest_day, latest_second, parse))
+        lines = Lines(storage, recount, committed, stack)
+        with progress.of(committed.bytes):
+            lines.count(committed, rolled_up, progress.advance)
+        lines.linked.check(committed.files)
+        lines.reject(committed, rolled_up, kept_lines(dead_letters, Reason.TOO_NEW))
+        outcome = Outcome(
+            lines=sum((recount.lines(log) for log in committed.logs), Counter()),
+            customers=len(recount.customers()),
+            days=len(recount.days()),
+            differences=_ledger_differences(recount, lines, committed),
+        )
+        suspects = await _suspects(storage, recount, lines, oldest_day, today, bool(committed.other_writers))
+        for first in range(0, len(suspects), _ROWS_AT_ONCE):
+            committed = await lines.catch_up(committed)
+            some = suspects[first : first + _ROWS_AT_ONCE]
+            outcome.differences += await _confirm(storage, recount, lines, committed, some)
+        if committed.other_writers:
+            others = ", ".join(committed.other_writers)
+            outcome.unchecked.append(f"The counts of other writers were not checked, nor roll-ups: {others}.")
+        else:
+            try:
+                # The counts may have been put back to an earlier time.
+                commits = rolled_up.commits if rolled_up.commits.begun_through <= number else None
+                roll_ups = RollUps(storage, recount, lines, committed, commits, silent_seconds)
+                outcome.differences += await roll_ups.differences(oldest_day)
+            except RollUpsMoved as reason:
+                outcome.unchecked.append(f"Quarter hours and endpoints could not be checked: {reason}.")
+        await _account(storage, lines, committed, outcome, silent_seconds)
+        return outcome
+
+
+def _ledger_differences(recount: Recount, lines: Lines, committed: Committed) -> list[Difference]:
+    """Where the rows of logs are not what their lines say; of logs whose lines are all in files."""
+    # The rows of logs may be further than the ledger.
+    lines.count_later((1, stretch) for stretch in committed.later())
+    sizes: Counter[str] = Counter()
+    for row in committed.files.values():
+        sizes[row.log] += row.offset - row.start
+    found = []
+    for log in committed.logs.values():
+        # The rows of files that are gone are removed when nothing of them is kept any more.
+        if (removed := log.bytes - sizes[log.log]) > 0:
+            lines.gone[log.log] += removed
+        elif removed:
+            found.append(Difference(f"(log {log.log})", "", "bytes read", sizes[log.log], log.bytes))
+        if not lines.gone[log.log]:
+            found += _row_differences(log, recount.lines(log.log, last_stretch=1))
+    recount.forget_later()
+    return found
+
+
+def _row_differences(row: LedgerRow, lines: Counter[str | None]) -> Iterator[Difference]:
+    # What is too old by now was rejected, or stored when it was not yet; nothing else was rejected for that.
+    too_old = min(lines[Reason.TOO_OLD.value], row.rejected.get(Reason.TOO_OLD, 0))
+    lines[None] += lines[Reason.TOO_OLD.value] - too_old
+    lines[Reason.TOO_OLD.value] = too_old
+    # And what was too new then is a request, or too old, by now.
+    not_any_more = max(0, row.rejected.get(Reason.TOO_NEW, 0) - lines[Reason.TOO_NEW.value])
+    lines[None] -= not_any_more
+    lines[Reason.TOO_NEW.value] += not_any_more
+    figures = [("lines read", lines.total(), row.read), ("lines stored", lines[None], row.stored)]
+    figures += [(f"rejected: {reason.value}", lines[reason.value], row.rejected.get(reason, 0)) for reason in Reason]
+    for figure in figures:
+        if figure[1] != figure[2]:
+            yield Difference(f"(log {row.log})", "", *figure)
+
+
+async def _suspects(
+    storage: Storage, recount: Recount, lines: Lines, first_day: int, today: int, are_sums: bool
+) -> list[RowKey]:
+    """The rows that may differ from what is committed. `are_sums`: whether the store answers with the sums of several
+    writers, which tell nothing of one."""
+    everybody = await storage.days(None, first_day, LAST_DAY)
+    suspects: list[RowKey] = []
+    for day in sorted({*everybody, *recount.days(), *range(first_day, today + 1)}):
+        if not lines.is_compared(day):
+            continue
+        counted = recount.of_day(day)
+        stored = await storage.customers(day, day)
+        if day in everybody:
+            stored[EVERYBODY] = everybody[day]
+        suspects += [
+            (customer, day)
+            for customer in sorted(counted.keys() | stored.keys())
+            if are_sums or _is_different(counted.get(customer), stored.get(customer))
+        ]
+    return suspects
+
+
+async def _confirm(
+    storage: Storage, recount: Recount, lines: Lines, committed: Committed, suspects: Sequence[RowKey]
+) -> list[Difference]:
+    """Where suspected rows really are not what the log says."""
+    found = storage.read_daily([_daily_key(key) for key in suspects])
+    stored = {key: found.get(_daily_key(key), PackedCounts(NO_COUNTS, NO_COUNTS)) for key in suspects}
+    intents = await later_intents(storage, committed, max(row.commit for row in stored.values()))
+    lines.count_later((number, stretch) for number, intent in enumerate(intents, 1) for stretch in intent.stretches)
+    counted = recount.of_rows((*key, max(0, row.commit - committed.number)) for key, row in stored.items())
+    return [
+        difference
+        for key, row in stored.items()
+        for difference in _differences(key, counted.get(key) or _NOTHING, unpack(row))
+    ]
+
+
+async def _account(
+    storage: Storage, lines: Lines, committed: Committed, outcome: Outcome, silent_seconds: float
+) -> None:
+    """Say what becomes of all lines that are in files, and of those that are in none."""
+    accounts, activity = await accounts_in_the_end(storage, lines.linked, committed, silent_seconds)
+    if activity == "behind":
+        outcome.unread = [f"{left} are not read yet." for left in accounts.left]
+    else:
+        nobody = ", and no processor runs that would read them" if activity == "silent" else ""
+        outcome.unaccounted = [f"{left} are not accounted for{nobody}." for left in accounts.left]
+    for log, size in lines.gone.items():
+        outcome.unchecked.append(
+            f"Of log {log}, {size:,} bytes that were counted are not in files any more. They could not be checked:"
+            " their requests are taken as they are stored."
+        )
+    outcome.unchecked += lines.linked.present.unreadable()
+    outcome.notes += accounts.copies
+    for row in committed.logs.values():
+        outcome.notes += [f"Log {row.log} has a gap: {gap.reason}." for gap in row.gaps]
+    for log, size in accounts.unfollowed.items():
+        outcome.notes.append(f"Of log {log}, {size:,} bytes were there before it was followed.")
+
+
+def _is_different(counted: Counted | None, stored: DayCounts | None) -> bool:
+    return next(_differences(("", 0), counted or _NOTHING, stored or DayCounts()), None) is not None
+
+
+def _differences(key: RowKey, counted: Counted, stored: DayCounts) -> Iterator[Difference]:
+    """The counts, of latencies only the first that differs; and the figures, where there are any of such counts."""
+    customer, day = key[0] or "(all)", date_of(key[1])
+    if stored.statuses.total() >= stored.latencies.total():
+        for figure, log, store in zip(Statistics._fields, counted.figures, statistics(stored), strict=True):
+            if log != store:
+                yield Difference(customer, day, figure, log, store)
+    statuses = counted.statuses.items() ^ stored.statuses.items()
+    for status in sorted({status for status, _ in statuses}):
+        log, store = counted.statuses.get(status, 0), stored.statuses[status]
+        yield Difference(customer, day, f"requests with status {status}", log, store)
+    latencies = counted.latencies.items() ^ stored.latencies.items()
+    if latencies:
+        ms, _ = min(latencies)
+        yield Difference(customer, day, f"requests of {ms} ms", counted.latencies.get(ms, 0), stored.latencies[ms])
+
+
+def _daily_key(key: RowKey) -> DailyKey:
+    customer, day = key
+    return DailyKey(customer if customer != EVERYBODY else None, day)

@@ -1,0 +1,186 @@
+"""How far a writer's commits are, of counts and of roll-ups, in a store that may go on meanwhile.
+
+A commit writes its intent, then its rows, then its ledger. So the row of a file may be that of a commit that the ledger
+does not have yet, or that came while all this was read. The intents of these commits say where they began.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from log_processor.commands.verify.text_file import FilesChanged
+from storage.contract import FileId, FileKey, FileRow, LedgerRow, Storage, Stretch
+from storage.ledger import (
+    Intent,
+    Ledger,
+    RolledUp,
+    RollUpIntent,
+    decode_intent,
+    decode_ledger,
+    decode_roll_up_intent,
+    decode_roll_up_ledger,
+    decode_rolled_up,
+)
+
+_TAKEN_OUT = "A file is being taken out of the store."
+
+
+class Committed(NamedTuple):
+    """What the commits of a writer have counted, through one of them."""
+
+    writer: str
+    ledger: Ledger
+    """Of that commit."""
+    logs: Mapping[str, LedgerRow]
+    """The row of each log, as the latest commit says whose intent is there."""
+    files: Mapping[FileKey, FileRow]
+    """Those of the files, also."""
+    offsets: Mapping[FileKey, int]
+    """Through which offset each file is counted by that commit."""
+    since: Mapping[str, int]
+    """From which place on the intents of later commits lie, see Storage.intents."""
+    other_writers: tuple[str, ...]
+
+    @property
+    def number(self) -> int:
+        """Of that commit."""
+        return self.ledger.number
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of logs that are counted by it."""
+        return sum(end - start for _, start, end in self.stretches({}))
+
+    def stretches(self, after: Mapping[FileKey, int]) -> Iterator[Stretch]:
+        """What is counted of the files after these offsets, or after their starts."""
+        for key, offset in self.offsets.items():
+            yield stretch_of(self.files[key], after.get(key, self.files[key].start), offset)
+
+    def row(self, file: FileId) -> FileRow:
+        """The row of a file."""
+        return self.files[FileKey(file.log, file.generation)]
+
+    def later(self) -> Iterator[Stretch]:
+        """What is counted by later commits, as far as the rows say."""
+        for key, offset in self.offsets.items():
+            yield stretch_of(self.files[key], offset, self.files[key].offset)
+
+
+class RollUpCommits(NamedTuple):
+    """The last commit of roll-ups that has ended, and the last one that has begun: the same, or the next one."""
+
+    ended: int
+    ended_through: int
+    """The commit of counts through which the roll-ups have all after it."""
+    begun: int
+    begun_through: int
+
+    @classmethod
+    def read(cls, storage: Storage) -> "RollUpCommits":
+        """Those of the connection's writer."""
+        ledger = decode_roll_up_ledger(storage.read_state("rollups"))
+        intent = _roll_up_intent(storage)
+        if intent is None or intent.number <= ledger.number:
+            return cls(ledger.number, ledger.through, ledger.number, ledger.through)
+        return cls(ledger.number, ledger.through, intent.number, intent.through)
+
+
+class RolledUpTo(NamedTuple):
+    """How far roll-ups have files."""
+
+    commits: RollUpCommits
+    logs: Mapping[str, RolledUp]
+    """By the commit that has ended."""
+    begun: Mapping[FileKey, int]
+    """Through which offset they have files by the commit that has begun, where that is further."""
+
+    def check(self, committed: "Committed") -> None:
+        """FilesChanged where they have more of a file than the counts have: it is being taken out."""
+        for key, offset in committed.offsets.items():
+            if self.commits.begun_through <= committed.number and self.bounds(committed.files[key])[0] > offset:
+                raise FilesChanged(_TAKEN_OUT)
+
+    def bounds(self, row: FileRow) -> tuple[int, int]:
+        """Through which offsets they have a file by the one and by the other commit."""
+        ended = self.logs.get(row.log, RolledUp()).through(row)
+        return ended, self.begun.get(FileKey(row.log, row.generation), ended)
+
+
+def read_rolled_up(storage: Storage) -> RolledUpTo:
+    """Read it; before how far the counts are, which then are further. FilesChanged while a file is taken out."""
+    while True:
+        commits = RollUpCommits.read(storage)
+        _, _, rows = storage.read_logs()
+        intent = _roll_up_intent(storage) if commits.begun > commits.ended else None
+        if intent is not None and intent.weight < 0:
+            raise FilesChanged(_TAKEN_OUT)
+        if RollUpCommits.read(storage) == commits:
+            logs = {log: decode_rolled_up(row) for log, row in rows.items()}
+            stretches = intent.stretches if intent is not None else ()
+            begun = {FileKey(file.log, file.generation): end for file, _, end in stretches}
+            return RolledUpTo(commits, logs, begun)
+
+
+def _roll_up_intent(storage: Storage) -> RollUpIntent | None:
+    """The latest intent of roll-ups."""
+    text = storage.read_state("rollups_intent")
+    return decode_roll_up_intent(text) if text else None
+
+
+def stretch_of(row: FileRow, start: int, end: int) -> Stretch:
+    """A part of a file."""
+    return Stretch(FileId(row.log, row.generation, row.lane, row.base), start, end)
+
+
+async def read_committed(storage: Storage, writer: str, before: Committed | None = None) -> Committed:
+    """Read it, in an order in which the intent of each row that is found is there. `before`: an earlier reading.
+    FilesChanged where so many commits came meanwhile that their intents are not kept."""
+    states = await storage.states()
+    ledger = next((decode_ledger(state.counts) for state in states if state.writer == writer), Ledger())
+    logs = {row.log: row for of_writer, row in await storage.logs() if of_writer == writer}
+    files = {FileKey(row.log, row.generation): row for of_writer, row in await storage.files() if of_writer == writer}
+    intents, since = await _intents(storage, writer, before.since if before is not None else {writer: 0}, ledger.number)
+    starts: dict[FileKey, int] = {}
+    for intent in _without_holes(intents, ledger.number, max(intents, default=ledger.number)):
+        logs.update({row.log: row for row in intent.logs})
+        files.update({FileKey(row.log, row.generation): row for row in intent.files})
+        for file, start, _ in intent.stretches:
+            starts.setdefault(FileKey(file.log, file.generation), start)
+    return Committed(
+        writer,
+        ledger,
+        logs,
+        {key: row for key, row in files.items() if row.state != "copy"},
+        {key: starts.get(key, row.offset) for key, row in files.items() if row.state != "copy"},
+        since,
+        tuple(state.writer for state in states if state.writer != writer),
+    )
+
+
+async def later_intents(storage: Storage, committed: Committed, through: int) -> list[Intent]:
+    """The intents of the commits after `committed`, through that of a number. FilesChanged where one is not kept."""
+    intents, _ = await _intents(storage, committed.writer, committed.since, committed.number)
+    return _without_holes(intents, committed.number, through)
+
+
+async def _intents(
+    storage: Storage, writer: str, since: Mapping[str, int], after: int
+) -> tuple[dict[int, Intent], Mapping[str, int]]:
+    """The intents with a number higher than `after`, by that; and from which place on these and later ones lie."""
+    later: dict[int, Intent] = {}
+    for one in await storage.intents(since):
+        if one.writer == writer and one.number > after:
+            # Of two of a number the later one counts.
+            later[one.number] = decode_intent(one.row)
+        elif one.writer == writer:
+            since = {writer: one.place}
+    return later, since
+
+
+def _without_holes(intents: Mapping[int, Intent], after: int, through: int) -> list[Intent]:
+    try:
+        found = [intents[number] for number in range(after + 1, through + 1)]
+    except KeyError as error:
+        raise FilesChanged(f"The store no longer has what commit {error} counted.") from None
+    if any(intent.weight < 0 for intent in found):
+        raise FilesChanged(_TAKEN_OUT)
+    return found

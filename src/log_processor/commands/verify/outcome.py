@@ -1,0 +1,90 @@
+"""What a check has found, and how it is told."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import NamedTuple
+
+SHOWN = 100
+"""Differences, and sentences of a kind, that are told one by one."""
+_EPOCH = date(1970, 1, 1)
+LAST_DAY = (date(2199, 12, 31) - _EPOCH).days
+"""The last day that a request can have, as days since 1970-01-01."""
+
+
+class Difference(NamedTuple):
+    """A figure that is not in the store what it is in the log."""
+
+    customer: str
+    date: str
+    figure: str
+    log: float | None
+    store: float | None
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What was in the log, and where the store is different."""
+
+    lines: Counter[str | None]
+    """Those that are committed: requests (None), and the others by reason."""
+    customers: int
+    days: int
+    """Days that were compared, and have requests in files."""
+    differences: list[Difference]
+    unaccounted: list[str] = field(default_factory=list)
+    """Sentences, as all that follow: lines of files of which the store knows nothing."""
+    unread: list[str] = field(default_factory=list)
+    """Lines of files that a processor is about to read."""
+    unchecked: list[str] = field(default_factory=list)
+    """What could not be checked, and why."""
+    notes: list[str] = field(default_factory=list)
+    """What is rightly not counted."""
+
+    @property
+    def status(self) -> int:
+        """The exit status: 0 where all that could be checked agrees, and something could."""
+        return 1 if self.differences or self.unaccounted or not self.days else 0
+
+    def text(self) -> str:
+        """For people, in lines."""
+        rejected = sorted((reason, lines) for reason, lines in self.lines.items() if reason is not None and lines)
+        reasons = ", ".join(f"{reason} {lines:,}" for reason, lines in rejected)
+        counts = (
+            f"lines {self.lines.total():,}, requests {self.lines[None]:,},"
+            f" rejected {self.lines.total() - self.lines[None]:,}{f' ({reasons})' if reasons else ''},"
+            f" customers {self.customers:,}, days {self.days:,}."
+        )
+        if self.differences:
+            verdict = f"Figures that differ: {len(self.differences):,}. In the log: {counts}"
+        elif not self.days:
+            verdict = f"Nothing could be checked. In the log: {counts}"
+        elif self.unaccounted:
+            verdict = f"Lines are missing in the store. What it has agrees: {counts}"
+        elif self.unread:
+            verdict = f"All that is read agrees: {counts}"
+        else:
+            verdict = f"All agree: {counts}"
+        sentences = [
+            line for kind in (self.unaccounted, self.unread, self.unchecked, self.notes) for line in _shown(kind)
+        ]
+        return "\n".join([*_table(self.differences), verdict, *sentences])
+
+
+def date_of(day: int) -> str:
+    """A day since 1970-01-01 as `2026-11-23`."""
+    return str(_EPOCH + timedelta(days=day))
+
+
+def _shown(lines: list[str]) -> list[str]:
+    return lines if len(lines) <= SHOWN else [*lines[:SHOWN], f"... and {len(lines) - SHOWN:,} more"]
+
+
+def _table(differences: list[Difference]) -> list[str]:
+    if not differences:
+        return []
+    rows = [("customer", "date", "figure", "in the log", "in the store")]
+    rows += [(row.customer, row.date, row.figure, str(row.log), str(row.store)) for row in differences[:SHOWN]]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    return lines if len(differences) <= SHOWN else [*lines, f"... and {len(differences) - SHOWN:,} more"]

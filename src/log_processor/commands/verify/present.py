@@ -1,0 +1,144 @@
+"""The files that are there: which of them belong to a log, and which are copies of others."""
+
+import os
+import time
+from collections.abc import Iterable
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from stat import S_ISREG
+from typing import NamedTuple
+
+from log_processor.commands.verify.text_file import FilesChanged, Inode, TextFile, Unreadable
+from log_processor.following.names import dateless, is_of, uncompressed
+from storage.contract import BACKFILL, FileRow, LedgerRow
+
+_LOOKS = 10
+_BETWEEN_LOOKS_SECONDS = 0.05
+
+
+class _Found(NamedTuple):
+    path: Path
+    logs: frozenset[str]
+
+
+class Present:
+    """The files of the store's logs that are there. They stay open until `stack` is closed."""
+
+    def __init__(self, logs: Iterable[LedgerRow], rows: Iterable[FileRow], stack: ExitStack) -> None:
+        self._stack = stack
+        self.files: dict[Inode, TextFile] = {}
+        self.logs: dict[TextFile, frozenset[str]] = {}
+        """Of each file the logs whose family it belongs to by its name; none: it is only where a file was when it was
+        read, as that of a backfill."""
+        self.at_paths: set[Inode] = set()
+        """The files that are at the paths of logs."""
+        self._unreadable: dict[Inode, tuple[Path, str]] = {}
+        self.look(list(logs), list(rows))
+        self.first = list(self.files.values())
+        """The files that the first look has found."""
+
+    def look(self, logs: list[LedgerRow], rows: list[FileRow]) -> None:
+        """Open the files that have come since the last look."""
+        for _ in range(_LOOKS):
+            found = _scan(logs, rows)
+            self.at_paths = {inode for inode in map(_inode, logs) if inode is not None}
+            with suppress(FileNotFoundError):
+                for inode, (path, of_logs) in found.items():
+                    self._open(inode, path, of_logs)
+                # What a rotation renames may be missed by a single scan.
+                if _scan(logs, rows).keys() == found.keys():
+                    return
+            time.sleep(_BETWEEN_LOOKS_SECONDS)
+        raise FilesChanged(f"The files of {logs[0].path} change again and again.")
+
+    def unreadable(self) -> list[str]:
+        """Sentences that name the files that cannot be read. A file that is being compressed is not meant: it stands
+        beside itself."""
+        paths = {file.path for file in self.files.values()}
+        return [
+            sentence
+            for path, sentence in self._unreadable.values()
+            if path.with_name(uncompressed(path.name)) not in paths
+        ]
+
+    def _open(self, inode: Inode, path: Path, logs: frozenset[str]) -> None:
+        if inode in self.files or inode in self._unreadable:
+            return
+        try:
+            file = TextFile(path, self._stack)
+        except Unreadable as error:
+            self._unreadable[inode] = path, str(error)
+            return
+        if file.inode != inode:
+            # It was renamed since.
+            raise FileNotFoundError
+        self.files[inode] = file
+        self.logs[file] = logs
+
+
+def _scan(logs: Iterable[LedgerRow], rows: Iterable[FileRow]) -> dict[Inode, _Found]:
+    """All files that may be those of logs, by inode: so one that has several names comes once."""
+    found: dict[Inode, _Found] = {}
+    folders = _Folders()
+
+    def take(folder: Path, names: Iterable[str], *logs: str) -> None:
+        for name in names:
+            inode = folders[folder][name]
+            path, before = found.get(inode, _Found(folder / name, frozenset()))
+            found[inode] = _Found(path, before.union(logs))
+
+    rows_of: dict[str, list[Path]] = {}
+    for row in rows:
+        if row.path:
+            rows_of.setdefault(row.log, []).append(Path(row.path))
+    for log in logs:
+        if not log.log.startswith(BACKFILL):
+            path = Path(log.path)
+            # What a link points to is rotated where it is. It may be a file with a date, and so may the log's newest.
+            target = path.resolve() if path.is_symlink() else path
+            bases = {path.name, target.name, dateless(target.name) or target.name}
+            for folder in sorted({path.parent, target.parent, *(read.parent for read in rows_of.get(log.log, ()))}):
+                take(folder, (name for base in sorted(bases) for name in folders.family(folder, base)), log.log)
+        for read in sorted(set(rows_of.get(log.log, ()))):
+            take(read.parent, folders.called(read.parent, uncompressed(read.name)))
+    return found
+
+
+def _inode(log: LedgerRow) -> Inode | None:
+    """Of the file at the log's path."""
+    try:
+        status = Path(log.path).stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+class _Folders(dict[Path, dict[str, Inode]]):
+    """The regular files of folders by name, as they are when a folder is first asked for."""
+
+    def __missing__(self, folder: Path) -> dict[str, Inode]:
+        self[folder] = _list(folder)
+        return self[folder]
+
+    def family(self, folder: Path, base: str) -> list[str]:
+        """The files that are those of a log by their names."""
+        return [name for name in self[folder] if is_of(name, base)]
+
+    def called(self, folder: Path, name: str) -> list[str]:
+        """The files of this name, compressed or not."""
+        return [one for one in self[folder] if uncompressed(one) == name]
+
+
+def _list(folder: Path) -> dict[str, Inode]:
+    """The regular files in a folder, by name; a link counts as what it points to."""
+    found = {}
+    try:
+        with os.scandir(folder) as entries:
+            for entry in sorted(entries, key=lambda entry: entry.name):
+                with suppress(FileNotFoundError):
+                    status = entry.stat()
+                    if S_ISREG(status.st_mode):
+                        found[entry.name] = (status.st_dev, status.st_ino)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    return found

@@ -1,0 +1,383 @@
+"""Compares the roll-ups with the lines: every quarter hour and every endpoint.
+
+Roll-ups have commits of their own. After each, their rows have exactly the lines through one commit of counts, and a
+row says which of them was the last to add to it. So the lines are counted through two commits of counts: the one of the
+last commit of roll-ups, and the one of the next, which may be under way. What was read while one ended or began is read
+again.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from itertools import accumulate
+from operator import attrgetter
+from typing import NamedTuple
+
+import numpy as np
+
+from log_processor.commands.verify.committed import Committed, RollUpCommits, later_intents
+from log_processor.commands.verify.counting import Lines
+from log_processor.commands.verify.outcome import LAST_DAY, Difference, date_of
+from log_processor.commands.verify.recount import BEING_ROLLED_UP, ROLLED_UP, Recount
+from rollups.counters import Integers, counter_arrays
+from rollups.counts import Kind, RollupRow
+from rollups.groups import ALL_CUSTOMERS, ALL_OF_HOUR, EVERYBODY, OTHER, decode_names, group_of
+from storage.contract import FileKey, Storage
+
+_UNITS_AT_ONCE = 64
+_CELLS_AT_ONCE = 500_000
+_BETWEEN_LOOKS_SECONDS = 0.05
+# A commit of roll-ups takes long where lines come all the time and rows are wide.
+_WAIT_SECONDS = 300.0
+_OF_ALL = range(ALL_CUSTOMERS, ALL_OF_HOUR + 24)
+_KINDS: tuple[Kind, ...] = ("parts", "endpoints", "endpoint_parts", "hours")
+# What a row counts is one integer, see rollups.groups.
+_PART_BITS = 7
+_ENDPOINT_BITS = 7
+_STATUS_BITS = 10
+_LATENCY_BITS = 27
+
+_STORED = """
+CREATE OR REPLACE TABLE stored (
+    kind VARCHAR, segment INTEGER, customer VARCHAR, day INTEGER, part INTEGER, endpoint VARCHAR,
+    status INTEGER, ms INTEGER, lines BIGINT
+);
+"""
+_OF_UNITS = "CREATE OR REPLACE TABLE of_units AS SELECT unnest($customers::VARCHAR[]) AS customer"
+# The rows that have what the commit adds that has begun.
+_AHEAD = """
+CREATE OR REPLACE TABLE ahead AS
+SELECT
+    unnest($kinds::VARCHAR[]) AS kind,
+    unnest($customers::VARCHAR[]) AS customer,
+    unnest($days::INTEGER[]) AS day,
+    unnest($hours::INTEGER[]) AS hour_of_row,
+    TRUE AS is_ahead
+"""
+_INSERT = """
+INSERT INTO stored
+SELECT
+    ($kinds::VARCHAR[])[kind + 1],
+    segment,
+    ($customers::VARCHAR[])[customer + 1],
+    day,
+    part,
+    CASE WHEN endpoint < 0 THEN '' ELSE ($endpoints::VARCHAR[])[endpoint + 1] END,
+    CASE WHEN is_status THEN value END,
+    CASE WHEN NOT is_status THEN value END,
+    lines
+FROM columns
+"""
+_SUMS = (
+    "sum(lines) AS lines, sum(successful) AS successful, sum(timed) AS timed, sum(ms) AS ms, sum(squares) AS squares"
+)
+_FIGURES = ["requests", "successful requests", "requests with a duration", "sum of ms", "sum of squared ms"]
+# Of a customer with more endpoints than a row names, those that come later are counted together. Where rows continue
+# one another, an endpoint may be named in one and not in the other: then all are compared together. Rows by the hour
+# are of before there were quarter hours.
+_DIFFERENCES = f"""
+WITH of_log AS (
+    SELECT * FROM divided
+    WHERE stretch <= $last_begun AND ($days::INTEGER[] IS NULL OR day IN (SELECT unnest($days::INTEGER[])))
+    AND coalesce(customer, '') IN (SELECT customer FROM of_units)
+),
+of_all AS (SELECT * FROM of_log WHERE customer IS NULL),
+lines AS (
+    SELECT
+        CASE WHEN part IS NULL THEN 'endpoints' ELSE 'parts' END AS kind,
+        customer,
+        day,
+        coalesce(part, -1) AS part,
+        coalesce(endpoint, '') AS endpoint,
+        -1 AS hour_of_row,
+        stretch,
+        lines,
+        successful,
+        timed,
+        ms,
+        squares
+    FROM of_log WHERE customer IS NOT NULL
+    UNION ALL
+    SELECT 'parts', '', day, part, '', -1, stretch, lines, successful, timed, ms, squares FROM of_all
+    UNION ALL
+    SELECT 'endpoints', '', day, -1, endpoint, -1, stretch, lines, successful, timed, ms, squares FROM of_all
+    UNION ALL
+    SELECT 'endpoint_parts', '', day, part, endpoint, part // 4, stretch, lines, successful, timed, ms, squares
+    FROM of_all
+),
+cells AS (
+    SELECT 'log' AS side, kind, customer, day, part, endpoint, lines, successful, timed, ms, squares
+    FROM lines LEFT JOIN ahead USING (kind, customer, day, hour_of_row)
+    WHERE is_ahead OR stretch <= $last_ended
+    UNION ALL
+    SELECT
+        'store',
+        CASE WHEN kind = 'hours' THEN 'parts' ELSE kind END,
+        customer,
+        day,
+        part,
+        endpoint,
+        CASE WHEN status IS NOT NULL THEN lines ELSE 0 END,
+        CASE WHEN status BETWEEN 200 AND 399 THEN lines ELSE 0 END,
+        CASE WHEN ms IS NOT NULL THEN lines ELSE 0 END,
+        coalesce(ms::HUGEINT * lines, 0),
+        coalesce(ms::HUGEINT * ms * lines, 0)
+    FROM stored
+),
+named AS (SELECT DISTINCT kind, customer, day, part // 4 AS hour, endpoint FROM stored),
+folded AS (
+    SELECT kind, customer, day, part // 4 AS hour, max(segment) > 0 AS wholly FROM stored
+    GROUP BY ALL HAVING bool_or(endpoint = '{OTHER}')
+),
+by_hour AS (SELECT DISTINCT 'parts' AS kind, customer, day, TRUE AS is_by_hour FROM stored WHERE kind = 'hours'),
+compared AS (
+    SELECT
+        side,
+        kind,
+        customer,
+        day,
+        CASE WHEN is_by_hour THEN part - part % 4 ELSE part END AS part,
+        CASE
+            WHEN wholly OR (wholly IS NOT NULL AND named.endpoint IS NULL) THEN '{OTHER}' ELSE endpoint
+        END AS endpoint,
+        {_SUMS}
+    FROM (SELECT *, part // 4 AS hour FROM cells)
+    LEFT JOIN folded USING (kind, customer, day, hour)
+    LEFT JOIN named USING (kind, customer, day, hour, endpoint)
+    LEFT JOIN by_hour USING (kind, customer, day)
+    GROUP BY ALL
+    HAVING sum(lines) <> 0
+),
+in_log AS (SELECT * FROM compared WHERE side = 'log'),
+in_store AS (SELECT * FROM compared WHERE side = 'store')
+SELECT
+    customer,
+    day,
+    part,
+    endpoint,
+    [in_log.lines, in_log.successful, in_log.timed, in_log.ms, in_log.squares] AS log,
+    [in_store.lines, in_store.successful, in_store.timed, in_store.ms, in_store.squares] AS store
+FROM in_log FULL JOIN in_store USING (kind, customer, day, part, endpoint)
+WHERE log IS DISTINCT FROM store
+ORDER BY kind DESC, customer, day, part, endpoint
+"""
+
+
+class _Unit(NamedTuple):
+    """Customers that are compared together."""
+
+    groups: Sequence[int]
+    """That have their roll-ups."""
+    customers: Sequence[str]
+
+
+class RollUpsMoved(Exception):
+    """The roll-ups could not be compared. Its text is a sentence for people."""
+
+
+class RollUps:
+    """The roll-ups of a writer that is the only one of its store."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        recount: Recount,
+        lines: Lines,
+        committed: Committed,
+        first: RollUpCommits | None,
+        silent_seconds: float,
+    ) -> None:
+        """`committed`: what is counted. `first`: the commits that have what is ROLLED_UP, and BEING_ROLLED_UP; None
+        where these do not say so. `silent_seconds`: where a store does not change for so long nobody works."""
+        self._storage = storage
+        self._recount = recount
+        self._lines = lines
+        self._committed = committed
+        self._first = first
+        self._silent_seconds = silent_seconds
+        self._is_caught_up = False
+        self._counted_through = committed.number
+        """The last commit whose lines are counted, as stretches of their own."""
+        self._days_by_hour: set[int] = set()
+        """Of before there were quarter hours, and rows of all customers together."""
+
+    async def differences(self, oldest_day: int) -> list[Difference]:
+        """Where roll-ups are not what the lines say. RollUpsMoved where that cannot be told."""
+        names = sorted({*self._recount.customers(), *await self._storage.customer_names()})
+        by_group: dict[int, list[str]] = {}
+        for name in names:
+            by_group.setdefault(group_of(name), []).append(name)
+        left = [_Unit([group], of_group) for group, of_group in sorted(by_group.items())]
+        # All customers together have several groups.
+        left.append(_Unit(_OF_ALL, [EVERYBODY]))
+        found: list[Difference] = []
+        at_once = _UNITS_AT_ONCE
+        while left:
+            some = left[:at_once]
+            commits, last_ended, last_begun = await self._moment()
+            is_whole = await self._read(some, oldest_day, commits)
+            if is_whole and RollUpCommits.read(self._storage) == commits:
+                found += self._compare(last_ended, last_begun)
+                del left[:at_once]
+            else:
+                at_once = max(1, at_once // 2)
+        return found
+
+    async def _moment(self) -> tuple[RollUpCommits, int, int]:
+        """Wait until the lines are counted that the roll-ups have: how far they are, and through which stretches, see
+        Recount, they have the lines by the commit that has ended and by the one that has begun."""
+        began = moved = time.monotonic()
+        before = None
+        while True:
+            commits = RollUpCommits.read(self._storage)
+            ended = await self._last_stretch(commits.ended, commits.ended_through, is_ended=True)
+            begun = await self._last_stretch(commits.begun, commits.begun_through)
+            if ended is not None and begun is not None:
+                return commits, ended, begun
+            states, now = await self._storage.states(), time.monotonic()
+            if states != before:
+                before, moved = states, now
+            if now > moved + self._silent_seconds or now > began + _WAIT_SECONDS:
+                raise RollUpsMoved("they are behind the counts")
+            await asyncio.sleep(_BETWEEN_LOOKS_SECONDS)
+
+    async def _last_stretch(self, number: int, through: int, is_ended: bool = False) -> int | None:
+        """The last stretch that the roll-ups have by a commit of theirs; None where the lines are counted further."""
+        if self._first is not None and number == self._first.ended:
+            return ROLLED_UP
+        if self._first is not None and number == self._first.begun:
+            return BEING_ROLLED_UP
+        if not self._is_caught_up:
+            self._committed = await self._lines.catch_up(self._committed)
+            self._is_caught_up, self._counted_through = True, self._committed.number
+        if through < self._committed.number:
+            return 0 if is_ended and self._committed.ledger.unrolled is None else None
+        if is_ended:
+            await self._advance(through)
+        elif through > self._counted_through:
+            intents = await later_intents(self._storage, self._committed, through)
+            parts = [(number, stretch) for number, intent in enumerate(intents, 1) for stretch in intent.stretches]
+            self._lines.count_later(part for part in parts if part[0] > self._counted_through - self._committed.number)
+            self._counted_through = through
+        return through - self._committed.number
+
+    async def _advance(self, number: int) -> None:
+        """Count through a later commit, with what those have counted between."""
+        if number == self._committed.number:
+            return
+        intents = await later_intents(self._storage, self._committed, number)
+        files, offsets = dict(self._committed.files), dict(self._committed.offsets)
+        for intent in intents:
+            of_intent = {FileKey(row.log, row.generation): row for row in intent.files if row.state != "copy"}
+            files |= of_intent
+            offsets |= {key: row.offset for key, row in of_intent.items()}
+        self._committed = self._committed._replace(ledger=intents[-1].ledger, files=files, offsets=offsets)
+        self._recount.forget_later()
+        self._counted_through = number
+        self._lines.count_more(self._committed, [stretch for intent in intents for stretch in intent.stretches])
+
+    async def _read(self, some: Sequence[_Unit], oldest_day: int, commits: RollUpCommits) -> bool:
+        """Read the roll-ups of some customers. Whether all are as a commit has left them: it may add several rows."""
+        self._recount.ask(_STORED)
+        self._recount.ask(_OF_UNITS, customers=[customer for unit in some for customer in unit.customers])
+        is_whole = True
+        cells = _Cells()
+        ahead: list[tuple[Kind, str, int, int]] = []
+        for unit in some:
+            for group in unit.groups:
+                for day, rows in (await self._storage.rollups(group, _KINDS, oldest_day, LAST_DAY)).items():
+                    if not self._lines.is_compared(day):
+                        continue
+                    for row in rows:
+                        cells.add(day, row)
+                        if row.kind == "hours":
+                            self._days_by_hour.add(day)
+                    for kind, last in {row.kind: row for row in sorted(rows, key=attrgetter("segment"))}.items():
+                        if last.commit > commits.ended:
+                            hour = group - ALL_OF_HOUR if kind == "endpoint_parts" else -1
+                            ahead += [(kind, customer, day, hour) for customer in unit.customers]
+                            is_whole &= not last.left
+            if cells.count > _CELLS_AT_ONCE:
+                cells.insert(self._recount)
+                cells = _Cells()
+        cells.insert(self._recount)
+        columns = zip(("kinds", "customers", "days", "hours"), map(list, zip(*ahead, strict=True)), strict=False)
+        self._recount.ask(_AHEAD, **{"kinds": [], "customers": [], "days": [], "hours": [], **dict(columns)})
+        return is_whole
+
+    def _compare(self, last_ended: int, last_begun: int) -> list[Difference]:
+        found = []
+        for customer, day, part, endpoint, log, store in self._recount.ask(
+            _DIFFERENCES, last_ended=last_ended, last_begun=last_begun, days=self._lines.days
+        ):
+            if not customer and day in self._days_by_hour:
+                continue
+            clock = f"{part // 4:02}:{part % 4 * 15:02}" if part >= 0 else ""
+            for figure, in_log, in_store in zip(_FIGURES, log, store, strict=True):
+                if in_log != in_store:
+                    place = f"{clock} {endpoint}".strip()
+                    found.append(Difference(customer or "(all)", date_of(day), f"{place}: {figure}", in_log, in_store))
+                    break
+        return found
+
+
+class _Cells:
+    """What rows of roll-ups count, as columns."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._customers: list[str] = []
+        self._endpoints: list[str] = []
+        self._parts: list[dict[str, Integers]] = []
+
+    def add(self, day: int, row: RollupRow) -> None:
+        """The counts of a row."""
+        names = decode_names(row.names)
+        # Where its names begin among all. What has no name, as only a damaged row has it, takes that of another one.
+        customers = len(self._customers)
+        endpoints = np.array([0, *accumulate(map(len, names.values()))]) + len(self._endpoints)
+        self._customers += names
+        self._endpoints += [endpoint for of_customer in names.values() for endpoint in of_customer]
+        for text, bits, sign in (
+            (row.statuses, _STATUS_BITS, 1),
+            (row.latencies, _LATENCY_BITS, 1),
+            (row.less_statuses, _STATUS_BITS, -1),
+            (row.less_latencies, _LATENCY_BITS, -1),
+        ):
+            together, lines = counter_arrays(text)
+            if not len(together):
+                continue
+            part = endpoint = np.full(len(together), -1)
+            if row.kind in ("parts", "endpoint_parts"):
+                together, part = _cut(together, _PART_BITS)
+            together, value = _cut(together, bits)
+            if row.kind != "parts":
+                together, endpoint = _cut(together, _ENDPOINT_BITS)
+            customer = np.minimum(together, len(names) - 1)
+            if row.kind == "hours":
+                part, endpoint = 4 * endpoint, part
+            elif row.kind != "parts":
+                endpoint = endpoints[customer] + endpoint
+            columns = {
+                "kind": _KINDS.index(row.kind),
+                "segment": row.segment,
+                "day": day,
+                "is_status": bits == _STATUS_BITS,
+            }
+            self._parts.append(
+                {name: np.full(len(together), value) for name, value in columns.items()}
+                | {"customer": customers + customer, "part": part, "endpoint": endpoint, "value": value}
+                | {"lines": sign * lines}
+            )
+            self.count += len(together)
+
+    def insert(self, recount: Recount) -> None:
+        """Insert all."""
+        if self.count:
+            columns = {name: np.concatenate([part[name] for part in self._parts]) for name in self._parts[0]}
+            recount.insert(_INSERT, columns, kinds=_KINDS, customers=self._customers, endpoints=self._endpoints)
+
+
+def _cut(numbers: Integers, bits: int) -> tuple[Integers, Integers]:
+    """What is above the last bits, and what is in them."""
+    return numbers >> bits, numbers & ((1 << bits) - 1)

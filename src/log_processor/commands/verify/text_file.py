@@ -1,0 +1,109 @@
+"""One file of a log, as text, compressed or not."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from log_processor.following.compressed import FAULTS, MAGIC_BYTES, is_compressed, text_of
+from log_processor.following.identity import HEAD_BYTES
+from log_processor.following.names import uncompressed
+
+BLOCK_BYTES = 4 << 20
+Inode = tuple[int, int]
+"""Of a device and on it."""
+
+
+class FilesChanged(Exception):
+    """The files or the store are no longer as they were found: to be begun again. Its text is a sentence for people."""
+
+
+class Unreadable(Exception):
+    """A file that cannot be read. Its text is a sentence for people."""
+
+
+class TextFile:
+    """A file that stays open, so it can be read whatever it is called by now. Its offsets are those of the text."""
+
+    def __init__(self, path: Path, stack: ExitStack) -> None:
+        """Unreadable where it is damaged, or compressed by something that is not read here; FileNotFoundError."""
+        self.path = path
+        try:
+            self._file = cast(BinaryIO, stack.enter_context(path.open("rb", buffering=0)))
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise Unreadable(f"{path} cannot be read: {error.strerror}.") from error
+        status = os.fstat(self._file.fileno())
+        self.inode: Inode = (status.st_dev, status.st_ino)
+        self.bytes_on_disk = status.st_size
+        self.modified = status.st_mtime
+        """Unix time, s."""
+        self.is_compressed = is_compressed(os.pread(self._file.fileno(), MAGIC_BYTES, 0))
+        if not self.is_compressed and uncompressed(path.name) != path.name:
+            raise Unreadable(f"{path} cannot be read: nobody here knows how it is compressed.")
+        self._text: BinaryIO | None = None
+        self._place = 0
+        """Of `_text`."""
+        self.head = b""
+        self.first_size = self._measured() if self.is_compressed else self.bytes_on_disk
+        """Bytes of text when it was opened."""
+        self.head = self.read(HEAD_BYTES, 0)
+
+    @property
+    def size(self) -> int:
+        """Bytes of text."""
+        return self.first_size if self.is_compressed else os.fstat(self._file.fileno()).st_size
+
+    def read(self, length: int, start: int) -> bytes:
+        """So many bytes from an offset on; fewer only at the file's end. Unreadable."""
+        if start + length <= len(self.head):
+            return self.head[start : start + length]
+        blocks = []
+        while length and (block := self._read(length, start)):
+            blocks.append(block)
+            length -= len(block)
+            start += len(block)
+        return b"".join(blocks)
+
+    def blocks(self, start: int, end: int, report: Callable[[int], None] = lambda _: None) -> Iterator[bytes]:
+        """The bytes between two offsets, some at a time; `report` is told how many. FilesChanged where there are
+        fewer."""
+        while start < end:
+            block = self.read(min(BLOCK_BYTES, end - start), start)
+            if not block:
+                raise FilesChanged(f"{self.path} has become shorter.")
+            start += len(block)
+            yield block
+            report(len(block))
+
+    def begins_with(self, other: "TextFile", length: int) -> bool:
+        """Whether the first bytes of both, so many, are the same."""
+        if min(self.size, other.size) < length or self.head[:length] != other.head[:length]:
+            return False
+        return all(
+            block == other.read(len(block), place * BLOCK_BYTES) for place, block in enumerate(self.blocks(0, length))
+        )
+
+    def _read(self, length: int, start: int) -> bytes:
+        if not self.is_compressed:
+            return os.pread(self._file.fileno(), length, start)
+        try:
+            if self._text is None or start < self._place:
+                self._file.seek(0)
+                self._text, self._place = text_of(self._file), 0
+            while self._place < start and (skipped := self._text.read(min(BLOCK_BYTES, start - self._place))):
+                self._place += len(skipped)
+            block = self._text.read(length) if self._place == start else b""
+        except FAULTS as error:
+            self._text = None
+            raise Unreadable(f"{self.path} cannot be read: it is damaged ({error}).") from error
+        self._place += len(block)
+        return block
+
+    def _measured(self) -> int:
+        size = 0
+        while block := self._read(BLOCK_BYTES, size):
+            size += len(block)
+        return size

@@ -1,0 +1,311 @@
+"""Collects the lines of all logs by size or time.
+
+The files are the buffer: lines wait in them until they make a chunk, so nothing is lost with the process.
+"""
+
+import math
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from log_processor.chunk import Chunk, Overlong, Part
+from log_processor.following.family import File
+from log_processor.following.followed_logs import FollowedLogs
+from log_processor.following.reader import Reader
+from service.logs import logger
+from storage.contract import FileKey, Position
+
+# Of all logs together not much more than this is read ahead. Of each in its turn at least a share is read.
+READ_BYTES = 2 << 20
+SHARE_BYTES = 128 << 10
+PROGRESS_SECONDS = 5.0
+# With so much to read the logs are behind, until they have been read nearly to their ends: the processor then cares
+# more for its speed than for freshness.
+BEHIND_BYTES = 8 << 20
+CAUGHT_UP_BYTES = 64 << 10
+# While lines wait for their chunk, what comes after them is not looked at for this share of the wait, and at most this
+# long: each look costs as much as a hundred lines. Of many logs it costs more.
+PAUSE_SHARE = 0.05
+LONGEST_PAUSE_SECONDS = 0.05
+LOGS_A_PAUSE = 50
+
+log = logger(__name__)
+
+
+class Collector:
+    """Hands on chunks of `max_lines`, or of the lines that are there when the first has waited `max_wait` seconds, or
+    when they are so long that they would fill the memory, or when they are a backlog's last."""
+
+    def __init__(
+        self, logs: FollowedLogs, max_lines: int, max_wait: float, is_begun: Callable[[FileKey], bool]
+    ) -> None:
+        """`is_begun`: whether a file's number is stored, with its identity."""
+        self._logs = logs
+        self._max_lines = max_lines
+        self._max_wait = max_wait
+        self._is_begun = is_begun
+        self._due: float | None = None
+        self._unbegun: dict[File, None] = {}
+        """Files whose numbers are not stored yet."""
+        self._waiting: dict[File, tuple[int, int]] = {}
+        """Files with whole lines in their buffers: how many, and the bytes. The first to wait is first."""
+        self._lines = self._bytes = 0
+        """All of those."""
+        self._unread: dict[File, int] = {}
+        """Bytes that are not in the buffers, of those files that have any and may be behind."""
+        self._behind = self._in_backlog = False
+        self.has_more = False
+        """Whether more was found than was read at once."""
+        self._progress = Progress(logs)
+
+    def due_in(self) -> float:
+        """In how many seconds the lines that wait become due; without any, never."""
+        return max(0.0, self._due - time.monotonic()) if self._due is not None else math.inf
+
+    def pause(self) -> float:
+        """For how many seconds no log need be looked at: what comes now would only wait."""
+        if self._due is None:
+            return 0.0
+        pause = min(PAUSE_SHARE * self._max_wait, LONGEST_PAUSE_SECONDS)
+        return min(self.due_in(), pause * math.ceil(len(self._waiting) / LOGS_A_PAUSE))
+
+    def collect(self, now: float) -> list[Chunk]:
+        """Read what there is to read; the chunks that are due. `now`: monotonic seconds."""
+        at_once = _Parts()
+        self._tell_news(at_once)
+        self._resume_begun()
+        self._read_in_turn(at_once)
+        chunks = [self._chunk(at_once)] if at_once.parts else []
+        if self._lines and self._due is None:
+            self._due = now + self._max_wait
+        if self._lines >= self._max_lines:
+            while self._lines >= self._max_lines:
+                chunks.append(self._take(self._max_lines))
+            self._due = now + self._max_wait if self._lines else None
+        if self._in_backlog and not self._unread and not self.has_more:
+            # Its last lines have waited in the files.
+            self._due = now
+            self._in_backlog = False
+        if self._due is not None and (now >= self._due or self._bytes >= READ_BYTES):
+            chunks.extend(self.flush())
+        self._progress.report(now, self._behind_bytes())
+        return chunks
+
+    def flush(self) -> list[Chunk]:
+        """All whole lines that wait."""
+        chunks = [self._take(self._lines)] if self._lines else []
+        self._due = None
+        return chunks
+
+    def news(self) -> Chunk:
+        """What is new about the files themselves."""
+        parts = _Parts()
+        self._tell_news(parts)
+        return self._chunk(parts)
+
+    def nothing(self) -> Chunk:
+        """A chunk without lines."""
+        return self._chunk(_Parts())
+
+    def _tell_news(self, at_once: "_Parts") -> None:
+        """Hand on what is new about the files themselves: their numbers are stored before their lines."""
+        for file in self._logs.news():
+            at_once.take_nothing(file)
+            if file.reader is None:
+                # What waited of it is read anew, from where it is now.
+                self._let_go(file)
+            elif self._is_begun(file.key):
+                self._note_waiting(file)
+                self._note_unread(file)
+                self._logs.to_read[file] = None
+            else:
+                self._unbegun[file] = None
+
+    def _resume_begun(self) -> None:
+        for file in [file for file in self._unbegun if self._is_begun(file.key)]:
+            del self._unbegun[file]
+            self._note_unread(file)
+            self._logs.to_read[file] = None
+
+    def _let_go(self, file: File) -> None:
+        """A file is not read any more."""
+        self._unread.pop(file, None)
+        self._unbegun.pop(file, None)
+        self._note_waiting(file)
+
+    def _read_in_turn(self, at_once: "_Parts") -> None:
+        """Read a share of each file until as many lines wait as may. What cannot wait goes to `at_once`."""
+        to_read = self._logs.to_read
+        left = READ_BYTES
+        later = []
+        while to_read and left > 0 and self._lines < self._max_lines and self._bytes < READ_BYTES:
+            file = next(iter(to_read))
+            limit = max(SHARE_BYTES, READ_BYTES // len(to_read))
+            del to_read[file]
+            reader = file.reader
+            if reader is None or file in self._unbegun:
+                continue
+            before = reader.read_through
+            more = self._read(file, reader, limit, at_once)
+            read = max(0, reader.read_through - before)
+            left -= read
+            if more and read:
+                to_read[file] = None
+            elif more:
+                later.append(file)
+        self.has_more = bool(to_read)
+        to_read.update(dict.fromkeys(later))
+
+    def _read(self, file: File, reader: Reader, limit: int, at_once: "_Parts") -> bool:
+        """Read up to `limit` bytes of a file; whether there is more."""
+        reader.fill(limit)
+        at_once.take_overlong(file, reader)
+        at_once.take_zeros(file, reader)
+        more = reader.has_more
+        if reader.has_changed and not reader.is_final:
+            file.family.is_dirty = True
+        elif reader.is_final and not more:
+            at_once.take_last(file, reader)
+            file.family.ended(file)
+            self._let_go(file)
+            return False
+        self._note_waiting(file)
+        self._note_unread(file)
+        return more
+
+    def _note_waiting(self, file: File, last: bool = False) -> None:
+        """Note how many lines of a file wait. `last`: behind those of the others."""
+        lines, length = self._waiting.get(file, (0, 0))
+        self._lines -= lines
+        self._bytes -= length
+        reader = file.reader
+        # What changed in its place waits until it is clear where it goes on.
+        waits = reader is not None and reader.lines and file not in self._unbegun and not reader.has_changed
+        if last or not waits:
+            self._waiting.pop(file, None)
+        if waits and reader is not None:
+            self._waiting[file] = reader.lines, len(reader.buffer)
+            self._lines += reader.lines
+            self._bytes += len(reader.buffer)
+
+    def _note_unread(self, file: File) -> None:
+        unread = file.reader.bytes_behind - len(file.reader.buffer) if file.reader is not None else 0
+        if unread > 0 and file.may_be_behind:
+            self._unread[file] = unread
+        else:
+            self._unread.pop(file, None)
+
+    def _take(self, lines: int) -> Chunk:
+        """The first so many of the lines that wait."""
+        parts = _Parts()
+        for file, (own, _) in list(self._waiting.items()):
+            assert file.reader is not None, "what waits is held by a reader"
+            parts.take(file, file.reader, min(lines, own))
+            # What is left of it is newer than the lines of others.
+            self._note_waiting(file, last=True)
+            lines -= min(lines, own)
+            if not lines:
+                break
+        return self._chunk(parts)
+
+    def _chunk(self, parts: "_Parts") -> Chunk:
+        self._behind = self._behind_bytes() > (CAUGHT_UP_BYTES if self._behind else BEHIND_BYTES)
+        self._in_backlog = self._in_backlog or self._behind
+        due = self._due if self._due is not None else 0.0
+        return Chunk(tuple(parts.parts), b"".join(parts.lines), self._behind, due)
+
+    def _behind_bytes(self) -> int:
+        """How much waits in the files and in the buffers."""
+        return sum(self._unread.values()) + self._bytes
+
+
+class _Parts:
+    """Parts of a chunk that is being made."""
+
+    def __init__(self) -> None:
+        self.parts: list[Part] = []
+        self.lines: list[bytes] = []
+
+    def take(self, file: File, reader: Reader, lines: int) -> None:
+        """Take the first so many of the lines that wait."""
+        if lines == reader.lines:
+            length = reader.buffer.rfind(b"\n") + 1
+        else:
+            newlines = np.flatnonzero(np.frombuffer(reader.buffer, np.uint8) == ord("\n"))
+            length = int(newlines[lines - 1]) + 1
+        start = file.position
+        self._add(file, start, reader.take(length))
+
+    def take_last(self, file: File, reader: Reader) -> None:
+        """Take what waits, and the file's last line, which no newline will end any more."""
+        if reader.lines:
+            self.take(file, reader, reader.lines)
+        self.take_overlong(file, reader, ended=True)
+        if reader.buffer:
+            start = file.position
+            self._add(file, start, reader.take(len(reader.buffer)) + b"\n")
+
+    def take_overlong(self, file: File, reader: Reader, ended: bool = False) -> None:
+        """Take a line that is too long, if its end has been read. `ended`: or its file has."""
+        start = file.position
+        overlong = reader.take_overlong(ended)
+        if overlong is not None:
+            self._add(file, start, b"", overlong)
+
+    def take_zeros(self, file: File, reader: Reader) -> None:
+        """Pass over zeros at the beginning of a line, if they are next."""
+        start = file.position
+        if reader.skip():
+            self._add(file, start, b"")
+
+    def take_nothing(self, file: File) -> None:
+        """Only how the file is."""
+        self._add(file, file.position, b"")
+
+    def _add(self, file: File, start: Position, lines: bytes, overlong: Overlong | None = None) -> None:
+        gaps = tuple(file.gaps)
+        file.gaps.clear()
+        file.family.bytes += file.offset - start.offset
+        self.parts.append(
+            Part(
+                file.key.log,
+                file.path,
+                start,
+                file.position,
+                file.identity,
+                len(lines),
+                gaps,
+                overlong,
+                file.state,
+                file.size,
+                file.copy_of,
+                file.gone,
+            )
+        )
+        self.lines.append(lines)
+
+
+class Progress:
+    """Says how far a backlog is worked off, every five seconds while there is one."""
+
+    def __init__(self, logs: FollowedLogs) -> None:
+        self._logs = logs
+        self._offset = 0
+        self._time = time.monotonic()
+
+    def report(self, now: float, behind: int) -> None:
+        """To be called after each step. `behind`: bytes that are not handed on."""
+        if now - self._time < PROGRESS_SECONDS:
+            return
+        offset = sum(file.offset for file in self._logs.files())
+        if behind > BEHIND_BYTES and offset > self._offset > 0:
+            rate = (offset - self._offset) / (now - self._time)
+            log.info(
+                "catching_up",
+                bytes_behind=behind,
+                percent=round(100 * offset / (offset + behind), 1),
+                bytes_a_second=round(rate),
+                seconds_left=round(behind / rate),
+            )
+        self._offset, self._time = offset, now

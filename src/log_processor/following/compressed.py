@@ -1,0 +1,235 @@
+"""The text of log files, compressed or not.
+
+A compressed file may have several parts, one behind the other, as after `cat a.gz b.gz`. Zeros and white space behind
+them are ignored. A file whose end is missing is refused: nobody knows what was there.
+"""
+
+import bz2
+import io
+import lzma
+import os
+import stat
+import tarfile
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+import zstandard
+
+
+class _Part(Protocol):
+    """Decompresses a part of a file."""
+
+    @property
+    def eof(self) -> bool:
+        """Whether the part has ended."""
+
+    @property
+    def unused_data(self) -> bytes:
+        """What is behind its end."""
+
+    def decompress(self, data: bytes, /) -> bytes:
+        """The text of the next bytes."""
+
+
+def _gzip() -> _Part:
+    return zlib.decompressobj(zlib.MAX_WBITS | 16)
+
+
+def _zstd() -> _Part:
+    return zstandard.ZstdDecompressor().decompressobj()
+
+
+_FORMATS: dict[bytes, Callable[[], _Part]] = {
+    b"\x1f\x8b": _gzip,
+    b"BZh": bz2.BZ2Decompressor,
+    b"\xfd7zXZ\x00": lzma.LZMADecompressor,
+    b"\x28\xb5\x2f\xfd": _zstd,
+    # Frames without text, as pzstd writes them: of the first byte the lower half says nothing.
+    **{bytes([first]) + b"\x2a\x4d\x18": _zstd for first in range(0x50, 0x60)},
+}
+MAGIC_BYTES = 6
+_OTHERS = {
+    b"PK\x03\x04": "a zip archive",
+    b"PK\x05\x06": "a zip archive",
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive",
+    b"Rar!\x1a\x07": "a rar archive",
+    b"\x04\x22\x4d\x18": "compressed by lz4",
+    b"\x02\x21\x4c\x18": "compressed by lz4",
+    b"\x1f\x9d": "compressed by compress (.Z)",
+    b"LZIP": "compressed by lzip",
+    b"\x89LZO": "compressed by lzop",
+}
+"""How files begin that are not read here."""
+# Bytes that are decompressed at once: the text of so many fits into memory, however they were made.
+_FEED_BYTES = 4 << 10
+_BLOCK_BYTES = 1 << 20
+_PADDING = b"\0\t\n\r "
+
+FAULTS = (EOFError, zlib.error, lzma.LZMAError, zstandard.ZstdError, OSError, ValueError)
+"""What reading a damaged file raises."""
+
+
+class NoLog(Exception):
+    """A file that cannot be read as a log. Its text is a sentence for people."""
+
+
+def is_compressed(head: bytes) -> bool:
+    """Whether a file that begins like this is compressed by something that is read here."""
+    return _format_of(head) is not None
+
+
+def text_of(file: BinaryIO) -> BinaryIO:
+    """The text of a file, which is at its beginning. One of FAULTS where it is damaged, also while it is read."""
+    head = file.read(MAGIC_BYTES)
+    file.seek(0)
+    return io.BufferedReader(_Decompressed(file)) if is_compressed(head) else file
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """The text of a file that somebody hands in, to be read and nothing else: NoLog where that fails."""
+    with _faults(path), path.open("rb") as file:
+        yield _text_of_log(path, file)
+
+
+@contextmanager
+def unpacked(path: Path, folder: Path) -> Iterator[tuple[BinaryIO, os.stat_result]]:
+    """The same, to be read from anywhere: of a compressed file the text is written into the folder meanwhile. And the
+    status of the file itself."""
+    with ExitStack() as stack:
+        with _faults(path):
+            file = stack.enter_context(path.open("rb"))
+            text = _text_of_log(path, file)
+        if text is not file:
+            copy = stack.enter_context(tempfile.TemporaryFile(dir=folder))
+            for block in _blocks(path, text):
+                copy.write(block)
+            copy.flush()
+            text = copy
+        yield text, os.fstat(file.fileno())
+
+
+def _blocks(path: Path, text: BinaryIO) -> Iterator[bytes]:
+    while True:
+        with _faults(path):
+            block = text.read(_BLOCK_BYTES)
+        if not block:
+            return
+        yield block
+
+
+def _text_of_log(path: Path, file: BinaryIO) -> BinaryIO:
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        raise NoLog(f"{path} is no regular file.")
+    _refuse(path, file)
+    text = text_of(file)
+    if text is not file:
+        _refuse(path, text, inside="compressed, and then ")
+    return text
+
+
+@contextmanager
+def _faults(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except FAULTS as error:
+        # bzip2 has an OSError, too.
+        if isinstance(error, OSError) and error.strerror:
+            raise NoLog(f"{path} cannot be read: {error.strerror}.") from error
+        raise NoLog(f"{path} is no whole compressed file: {error}.") from error
+
+
+def _refuse(path: Path, text: BinaryIO, inside: str = "") -> None:
+    """NoLog where it holds files, or is compressed by something that is not read here."""
+    head = text.read(tarfile.BLOCKSIZE)
+    text.seek(0)
+    found = [what for magic, what in _OTHERS.items() if head.startswith(magic)]
+    if _is_tar(head):
+        found.append("a tar archive")
+    if inside and is_compressed(head):
+        found.append("compressed again")
+    if found:
+        raise NoLog(f"{path} is {inside}{found[0]}: unpack it, and hand in the log files.")
+
+
+def _is_tar(head: bytes) -> bool:
+    try:
+        tarfile.TarInfo.frombuf(head, "utf-8", "surrogateescape")
+    except tarfile.HeaderError:
+        return False
+    return True
+
+
+def _format_of(head: bytes) -> Callable[[], _Part] | None:
+    return next((begin for magic, begin in _FORMATS.items() if head.startswith(magic)), None)
+
+
+class _Decompressed(io.RawIOBase):
+    """The text of a compressed file."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._begin()
+
+    def _begin(self) -> None:
+        self._file.seek(0)
+        self._part: _Part | None = None
+        self._next = b""
+        """Bytes of the file that were not decompressed."""
+        self._text = memoryview(b"")
+        """What was not handed out."""
+        self._offset = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._text:
+            text = self._decompress()
+            if text is None:
+                return 0
+            self._text = memoryview(text)
+        some = self._text[: len(buffer)]
+        buffer[: len(some)] = some
+        self._text = self._text[len(some) :]
+        self._offset += len(some)
+        return len(some)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Backwards it begins anew. Not from the end, which is not known."""
+        if whence == io.SEEK_END:
+            raise io.UnsupportedOperation("seek from the end")
+        offset += self._offset if whence == io.SEEK_CUR else 0
+        if offset < self._offset:
+            self._begin()
+        while self._offset < offset and self.read(min(offset - self._offset, io.DEFAULT_BUFFER_SIZE)):
+            pass
+        return self._offset
+
+    def _decompress(self) -> bytes | None:
+        """Some more text, perhaps none; None at the end."""
+        data = self._next or self._file.read(_FEED_BYTES)
+        self._next = b""
+        if self._part is None:
+            while data and not (data := data.lstrip(_PADDING)):
+                data = self._file.read(_FEED_BYTES)
+            if not data:
+                return None
+            data += self._file.read(MAGIC_BYTES) if len(data) < MAGIC_BYTES else b""
+            begin = _format_of(data)
+            if begin is None:
+                raise ValueError("something else is behind what is compressed")
+            self._part = begin()
+        elif not data:
+            raise EOFError("its end is missing")
+        text = self._part.decompress(data)
+        if self._part.eof:
+            self._next, self._part = self._part.unused_data, None
+        return text

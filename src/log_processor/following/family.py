@@ -1,0 +1,713 @@
+"""One log: a family of files, each of which is read once.
+
+A family looks at its files when something has changed. It matches them with those that it knows, see `matching`, and
+does what follows: a new file gets a number, a moved one is read on, one that is gone is closed.
+"""
+
+import errno
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Literal
+
+from log_processor.following.clock import SYSTEM, Clock
+from log_processor.following.identity import Identity
+from log_processor.following.log_files import FoundLog
+from log_processor.following.matching import FileAt, Known, Matching, New, Present, match
+from log_processor.following.names import dateless, is_of, uncompressed
+from log_processor.following.owners import Owners
+from log_processor.following.present import BytesOfFiles, Candidate, Memory, Unpacking, candidate
+from log_processor.following.reader import Reader
+from log_processor.spool import Waiting
+from request_log.line import SECONDS_A_DAY
+from service.logs import logger
+from storage.contract import FileKey, FileRow, FileState, Gap, LedgerRow, Position, Sighting
+
+# A copy, or the next name of a file, is waited for so long (s) before the file is called lost.
+GRACE_SECONDS = 2.0
+# A file without a name is closed when nothing was written to it for so long (s); a rotated one, when it was read to its
+# end. What is written to the latter later has a number of its own.
+DELETED_QUIET_SECONDS = 5.0
+ROTATED_QUIET_SECONDS = 60.0
+# Half a line at the end of a file that nobody writes to is a line after this time (s).
+HALF_LINE_SECONDS = SECONDS_A_DAY
+# A compressed file that cannot be unpacked may be in the making for so long (s) after it was written last.
+HALF_WRITTEN_SECONDS = 60.0
+
+CUT = "its end was cut off or changed after it was read"
+TRUNCATED = "the file was truncated, and no copy holds all that was read of it"
+DELETED = "the file was deleted, or cannot be read any more, before all of it was read"
+
+_STEP_BYTES = 1 << 16
+
+Start = Literal["end", "beginning", "whole"]
+"""Where to begin in a log that the store does not know: at the end or the beginning of its current file, or at the
+beginnings of all its files."""
+
+log = logger(__name__)
+
+
+class File:
+    """A file of a log that has a number."""
+
+    def __init__(self, family: "Family", row: FileRow) -> None:
+        self.family = family
+        self.key = FileKey(row.log, row.generation)
+        self.start = row.start
+        self.state: FileState = row.state
+        self.path = row.path
+        self.copy_of = row.copy_of
+        self.gone = row.gone
+        self.gaps: list[Gap] = []
+        """What could not be read, until someone takes it from here."""
+        self.reader: Reader | None = None
+        self.least: int | None = None
+        """The fewest bytes that were seen in its place since it is no longer what was read of it."""
+        self.size = row.size
+        self.size_elsewhere = 0
+        """Bytes that it had when another file had them all, and went on with its last line."""
+        self.nameless_since: float | None = None
+        """When it was first seen to have no name any more, monotonic seconds."""
+        self._offset = row.offset
+        self._identity = row.identity
+
+    @property
+    def offset(self) -> int:
+        """Through which it was handed on."""
+        return self.reader.offset if self.reader is not None else self._offset
+
+    @property
+    def identity(self) -> str:
+        """Of the file at the offset."""
+        return (self.reader.identity if self.reader is not None else "") or self._identity
+
+    @property
+    def position(self) -> Position:
+        """Through which it was handed on."""
+        return Position(self.key.generation, self.offset)
+
+    @property
+    def may_be_behind(self) -> bool:
+        """Whether speed counts more than freshness while there is much to read."""
+        return self.family.may_be_behind
+
+    def read_from(self, descriptor: int, at: FileAt, is_final: bool) -> None:
+        """Read on in the file at this place, from a descriptor of its text."""
+        identity = Identity.decode(self.identity)
+        reader = Reader(descriptor, at, self.start, self.offset, identity, is_final, self.family.clock)
+        self.let_go()
+        self.reader = self.family.reading[self] = reader
+        self.family.news[self] = None
+
+    def note_last_line(self, one: Candidate, start: int) -> None:
+        """Another file goes on after it, and is read from `start`."""
+        if self.reader is not None:
+            size = self.reader.size
+            if one.read(size - start, start) == self.reader.read(size - start, start):
+                self.size_elsewhere = size
+
+    def be_in(self, inode: int, size: int) -> None:
+        """It is this file now, which need not be read."""
+        if self.reader is None and self._identity:
+            self._identity = str(Identity.decode(self._identity).moved(inode))
+        self.size = size
+
+    def let_go(self) -> None:
+        """Close its descriptor."""
+        if self.reader is not None:
+            self._offset, self._identity = self.offset, self.identity
+            self.reader.close()
+            self.reader = None
+            del self.family.reading[self]
+
+    def close(self) -> None:
+        """Nothing more is read under its number."""
+        self.let_go()
+        self.state = "closed"
+
+
+class Family:
+    """The files of the log that is called `name` in the store."""
+
+    may_be_behind = True
+    """Whether speed counts more than freshness while there is much to read."""
+
+    def __init__(
+        self,
+        found: FoundLog,
+        row: LedgerRow | None,
+        files: Iterable[FileRow],
+        owners: Owners,
+        unpacking: Unpacking,
+        clock: Clock = SYSTEM,
+        handed_in: Callable[[], list[FileRow]] = list,
+    ) -> None:
+        """`row`, `files`: what the store has of it. `owners`: which files are whose. `handed_in`: the files that the
+        store has because somebody handed them in."""
+        self.name = found.name
+        self.path = found.path
+        self.clock = clock
+        self._has_path = found.has_path
+        self._may_go = found.is_from_glob
+        self.bytes = row.bytes if row is not None else 0
+        """Bytes that were handed on of all files."""
+        self.reading: dict[File, Reader] = {}
+        """The files that are open."""
+        self.files = {row.generation: File(self, row) for row in files}
+        self.news: dict[File, None] = {}
+        """Files of which something other than lines is to be handed on."""
+        self.is_dirty = True
+        """Whether the files are to be looked at."""
+        self._owners = owners
+        for file in self.files.values():
+            owners.know(self, Identity.decode(file.identity).inode)
+        self._also: set[Path] = set()
+        """Where files of this log were found that look like another one's."""
+        self._unpacking = unpacking
+        self._handed_in = handed_in
+        self._memory = Memory(unpacking, clock)
+        self._folders = {self.path.parent, *(Path(file.path).parent for file in self.files.values())}
+        self._has_files = False
+        """Whether the last look has found any, also of other logs."""
+        self._sizes: dict[int, int] = {}
+        """Bytes in the files by inode, as the last look has found them."""
+        self.is_gone = False
+        """Whether the last look has found nothing of it."""
+        self._kept: set[File] = set()
+        """Compressed files that the last look has found unchanged."""
+        self._waits_since: float | None = None
+        self._missing_since: float | None = None
+        self._next_tending = 0.0
+        self._left_out: set[Path] = set()
+
+    # What is asked of it while lines are read.
+
+    @property
+    def live(self) -> File | None:
+        """The file at the log's path."""
+        return next((file for file in reversed(self.reading) if file.state == "live"), None)
+
+    def folders(self) -> set[Path]:
+        """Where its files are."""
+        return self._folders
+
+    def has_changed(self) -> bool:
+        """Whether another file is at the log's path than the one that is read."""
+        live = self.live
+        reader = live.reader if live is not None else None
+        if reader is not None and (reader.has_changed or not self._has_path):
+            return reader.has_changed or reader.is_deleted
+        if not self._has_path:
+            return False
+        try:
+            found = os.stat(self.path)  # noqa: PTH116 (asked often; costs less)
+        except OSError:
+            return reader is not None
+        if reader is None:
+            # An empty file is none yet.
+            return found.st_size > 0
+        return (found.st_dev, found.st_ino) != reader.at
+
+    def sighting(self, now: float) -> Sighting:
+        """The log as it is `now` (Unix time, s)."""
+        live = self.live or max(self.files.values(), key=lambda file: (file.state == "live", file.key), default=None)
+        behind = sum(reader.bytes_behind for reader in self.reading.values())
+        if live is None:
+            return Sighting(self.name, now, Position(0, 0), 0, behind, self.bytes)
+        size = live.reader.size if live.reader is not None else live.size
+        return Sighting(self.name, now, live.position, size, behind, self.bytes)
+
+    def knows(self, one: Candidate) -> bool:
+        """Whether a file is one of this log's by its inode and its bytes."""
+        for file in self.files.values():
+            identity = Identity.decode(file.identity)
+            if identity.inode == one.at[1] and file.offset <= one.stamp.size:
+                try:
+                    return identity.agrees(file.offset, one.read)
+                except OSError:
+                    return False
+        return False
+
+    def look_also_at(self, path: Path) -> None:
+        """A file of this log was found there."""
+        self._also.add(path)
+        self.is_dirty = True
+
+    # The look.
+
+    def begin(self, start: Start) -> LedgerRow:
+        """The row of a log that the store does not know. Its files are noted, as `start` says."""
+        candidates = self._candidates() if start != "whole" else {}
+        for one in candidates.values():
+            through = self._handed_in_through(one) if one.is_live else 0
+            is_read = start == "beginning" and one.is_live
+            self._note(one, through if through or is_read or one.is_compressed else _end_of_last_line(one))
+            one.close()
+        position = self.live.position if self.live is not None else Position(0, 0)
+        return LedgerRow(self.name, str(self.path), position, position)
+
+    def look(self) -> None:
+        """Look at the files, and do what follows."""
+        self.is_dirty = False
+        candidates = self._candidates()
+        found = list(candidates.values())
+        try:
+            waits = self._unpack(candidates)
+            matching = self._match(candidates, waits)
+            for present in self._to_be_opened(matching):
+                candidates[present.at].open()
+            # Otherwise the files were rotated meanwhile.
+            self.is_dirty = not (all(one.is_as_it_was() for one in found) and self._are_still(matching, candidates))
+            if self.is_dirty:
+                return
+            self._apply(matching, candidates)
+        except OSError as error:
+            self.is_dirty = True
+            if error.errno not in (errno.ENOENT, errno.ESTALE):
+                self._leave_out(self.path, error.strerror or "it cannot be opened")
+            return
+        finally:
+            for one in found:
+                one.close()
+        self.is_gone = self._may_go and not self._has_files and not self.reading and not self.news
+        there = {one.at for one in found} | {reader.at for reader in self.reading.values()}
+        self._owners.keep(self, there)
+
+    def tend(self) -> bool:
+        """Close what is read to its end and grows no more. To be called now and then; whether the files are to be
+        looked at again."""
+        now = self.clock.monotonic()
+        if now < self._next_tending:
+            return False
+        self._next_tending = now + GRACE_SECONDS / 4
+        for file, reader in list(self.reading.items()):
+            if file.nameless_since is None and reader.is_deleted:
+                # What took its place is looked at first: it may go on with its last line.
+                file.nameless_since = now
+                self.is_dirty = True
+            self._tend(file, reader, now)
+        return self.is_dirty or self._waits_since is not None or self._missing_since is not None
+
+    def ended(self, file: File) -> None:
+        """All of a final file was handed on."""
+        file.close()
+        self.news[file] = None
+
+    def close(self) -> None:
+        """Close all descriptors."""
+        for file in self.files.values():
+            file.let_go()
+
+    # How it is done.
+
+    def _candidates(self) -> dict[FileAt, Candidate]:
+        """The log's files that have bytes, as they are now, without those of other logs."""
+        base = self.path.resolve() if self.path.is_symlink() else self.path
+        # What was moved elsewhere, and compressed there, tells where to look.
+        for reader in self.reading.values():
+            if reader.is_deleted and not reader.is_final:
+                self._folders.add(Path(reader.moved_to()).parent)
+        # A link may point to a file with a date, and to the next one tomorrow.
+        own = {self.path.name, base.name, dateless(base.name) or base.name}
+        rotated = [
+            folder / name
+            for folder in dict.fromkeys([*self._folders, base.parent])
+            for name in _names(folder)
+            if any(is_of(name, one) for one in own)
+        ]
+        moved = [Path(reader.moved_to()) for reader in self.reading.values() if not reader.is_deleted]
+        moved += [Path(file.path) for file in self.files.values() if not file.gone]
+        found: dict[FileAt, Candidate] = {}
+        self._sizes.clear()
+        self._has_files = False
+        for path in dict.fromkeys([self.path, *rotated, *moved, *self._also]):
+            is_live = path in (self.path, base)
+            one = candidate(path, is_live, path in rotated and not is_live)
+            if one is None:
+                continue
+            self._has_files = True
+            self._sizes[one.at[1]] = one.stamp.size
+            if not one.stamp.size or one.at in found or self._owners.is_of_another(self, one):
+                one.close()
+                continue
+            if self._may_be_read(one):
+                found[one.at] = one
+        if not self._has_path and found and not any(one.is_live for one in found.values()):
+            newest = max(found.values(), key=lambda one: (not one.is_compressed, one.stamp.modified, one.path.name))
+            newest.is_live = not newest.is_compressed
+        for file, reader in self.reading.items():
+            if reader.is_deleted and reader.size and not (reader.has_changed and reader.is_final):
+                one = Candidate.nameless(Path(file.path), reader.fileno())
+                # The text of a compressed file never had a name.
+                if one.at == reader.at:
+                    found.setdefault(one.at, one)
+                else:
+                    one.close()
+        return found
+
+    def _may_be_read(self, one: Candidate) -> bool:
+        """Whether it can be read. What cannot is left out, and that is said once."""
+        try:
+            kind = self._memory.kind(one)
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ESTALE):
+                return False
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                self.is_dirty = True
+            self._leave_out(one.path, error.strerror or "it cannot be opened")
+            return False
+        one.is_compressed = kind == "compressed"
+        if kind == "text" and uncompressed(one.path.name) != one.path.name:
+            self._leave_out(one.path, "it is compressed in a way that is not read here")
+            return False
+        if kind == "text":
+            self._left_out.discard(one.path)
+        return True
+
+    def _leave_out(self, path: Path, reason: str) -> None:
+        if path not in self._left_out:
+            self._left_out.add(path)
+            log.warning(
+                "file_not_read", log=self.name, path=os.fsencode(path).decode(errors="backslashreplace"), reason=reason
+            )
+
+    def _unpack(self, candidates: dict[FileAt, Candidate]) -> bool:
+        """Have compressed files unpacked that are not known; whether that is still under way. Only those that are
+        unpacked are left in the candidates."""
+        known = {Identity.decode(file.identity).inode: file for file in self.files.values()}
+        waits = False
+        self._kept.clear()
+        for one in [one for one in candidates.values() if one.is_compressed]:
+            file = known.get(one.at[1])
+            if file is not None and file.size == one.stamp.size and self._is_settled(file):
+                self._claim(one)
+                self._be_at(file, one)
+                self._kept.add(file)
+                del candidates[one.at]
+                continue
+            text = self._unpacking.text(one.path, one.stamp)
+            if isinstance(text, int):
+                one.text = text
+                self._left_out.discard(one.path)
+                continue
+            if text is None and self.clock.unix() - one.stamp.modified / 1e9 >= HALF_WRITTEN_SECONDS:
+                self._leave_out(one.path, "it cannot be unpacked")
+            else:
+                # One that cannot be unpacked may be in the making.
+                waits = True
+            del candidates[one.at]
+        return waits
+
+    def _is_settled(self, file: File) -> bool:
+        """Whether a compressed file need not be opened for as long as it does not change."""
+        if file.state == "copy":
+            # What it is a copy of may be gone.
+            file = self.files.get(file.copy_of, file) if file.copy_of is not None else file
+        return file.reader is not None or file.state in ("closed", "copy")
+
+    def _match(self, candidates: dict[FileAt, Candidate], waits: bool) -> Matching:
+        # Of what is or was a copy nothing was read, so nothing is known of it.
+        files = [file for file in self.files.values() if file.copy_of is None]
+        least: dict[int, int] = {}
+        known = []
+        for file in files:
+            reader = file.reader
+            identity = Identity.decode(file.identity)
+            number = file.key.generation
+            seen = self._sizes.get(identity.inode, file.offset)
+            if reader is not None and reader.has_changed:
+                seen = min(reader.least, reader.size)
+            if seen < file.offset or file.least is not None:
+                file.least = least[number] = min(seen, file.least if file.least is not None else seen)
+            known.append(
+                Known(
+                    number,
+                    identity.inode,
+                    file.start,
+                    file.offset,
+                    file.state == "closed" or (reader is not None and reader.is_final and reader.has_changed),
+                    reader.at if reader is not None else None,
+                    reader is not None and reader.has_changed,
+                    file in self._kept or (reader is not None and reader.is_final and not reader.has_changed),
+                )
+            )
+        evidence = BytesOfFiles(
+            candidates,
+            {number: Identity.decode(file.identity) for number, file in self.files.items()},
+            least,
+            self._memory,
+        )
+        now = self.clock.monotonic()
+        is_late = self._waits_since is not None and now - self._waits_since >= GRACE_SECONDS and not waits
+        matching = match(known, [one.present() for one in candidates.values()], evidence, is_late, waits)
+        self._waits_since = (self._waits_since or now) if matching.waits else None
+        return matching
+
+    def _to_be_opened(self, matching: Matching) -> Iterator[Present]:
+        """What `_apply` reads: it is open then, whatever becomes of its name."""
+        yield from (new.present for new in matching.new)
+        for number, present in matching.found.items():
+            if present.is_live or present.size > self.files[number].offset:
+                yield present
+
+    def _are_still(self, matching: Matching, candidates: dict[FileAt, Candidate]) -> bool:
+        """Whether none of the known files was emptied while they were looked at, and has grown again since."""
+        for number, present in matching.found.items():
+            one, identity = candidates[present.at], Identity.decode(self.files[number].identity)
+            if not one.is_unchanged() and identity.length and not identity.agrees(self.files[number].offset, one.read):
+                return False
+        return True
+
+    def _apply(self, matching: Matching, candidates: dict[FileAt, Candidate]) -> None:
+        numbers = {present.at: number for number, present in matching.found.items()}
+        for number, present in matching.found.items():
+            self._go_on(self.files[number], candidates[present.at])
+        for new in matching.new:
+            file = self._begin_new(new, candidates[new.present.at], new.instead_of in matching.found)
+            numbers[new.present.at] = file.key.generation
+        copies = {
+            self._note_copy(candidates[present.at], of if isinstance(of, int) else numbers[of.at])
+            for present, of in matching.copies
+        }
+        for file in self.files.values():
+            if file.state == "copy" and file not in copies and file not in self._kept and not matching.waits:
+                file.close()
+                self.news[file] = None
+        self._miss([self.files[number] for number in matching.missing], matching.waits)
+        if not matching.waits:
+            for one in candidates.values():
+                if one.is_compressed:
+                    self._unpacking.forget(one.stamp)
+            self._note_gone({*numbers.values(), *(file.key.generation for file in copies | self._kept)})
+
+    def _note_gone(self, there: set[int]) -> None:
+        """Note since when files that are not read any more are not there."""
+        today = int(self.clock.unix()) // SECONDS_A_DAY
+        for number, file in self.files.items():
+            is_there = number in there or file in self.reading or file.state in ("live", "open")
+            if is_there == bool(file.gone):
+                file.gone = 0 if is_there else today
+                self.news[file] = None
+
+    def _go_on(self, file: File, one: Candidate) -> None:
+        """A known file is this one."""
+        self._claim(one)
+        file.least = None
+        reader = file.reader
+        if reader is not None and reader.at == one.at:
+            file.size = one.stamp.size
+        elif one.size > file.offset and file.state == "closed":
+            file.be_in(one.at[1], one.stamp.size)
+            self._be_at(file, one)
+            self._add(one, file.offset)
+            return
+        elif one.size > file.offset or (one.is_live and file.state != "closed"):
+            self._open(file, one)
+        else:
+            file.let_go()
+            file.be_in(one.at[1], one.stamp.size)
+            if file.state != "closed":
+                file.close()
+                self.news[file] = None
+        self._be_at(file, one)
+
+    def _be_at(self, file: File, one: Candidate) -> None:
+        state: FileState = file.state
+        if state in ("live", "open"):
+            state = "live" if one.is_live else "open"
+        if (file.state, file.path) != (state, str(one.path)):
+            file.state, file.path = state, str(one.path)
+            self.news[file] = None
+        if state != "copy":
+            self._folders.add(one.path.parent)
+
+    def _begin_new(self, new: New, one: Candidate, is_found: bool) -> File:
+        """A new file, perhaps in the place of a known one, which perhaps was found elsewhere."""
+        before = self.files.get(new.instead_of) if new.instead_of is not None else None
+        if before is not None and not is_found and before.state in ("live", "open"):
+            if new.start:
+                self._lose(before, CUT)
+            else:
+                self._give_up(before, TRUNCATED)
+        elif before is not None and new.is_unsure:
+            before.gaps.append(Gap(before.position, CUT))
+            self.news[before] = None
+        if new.after is not None:
+            self.files[new.after].note_last_line(one, new.start)
+        self._claim(one)
+        return self._add(one, new.start or self._handed_in_through(one))
+
+    def _add(self, one: Candidate, start: int) -> File:
+        number = 1 + max(self.files, default=-1)
+        row = FileRow(
+            self.name, number, start=start, offset=start, size=one.stamp.size, state="open", path=str(one.path)
+        )
+        file = self.files[number] = File(self, row)
+        file.state = "live" if one.is_live else "open"
+        self._open(file, one)
+        self.news[file] = None
+        log.info("file_begun", log=self.name, generation=number, offset=start, path=str(one.path))
+        return file
+
+    def _handed_in_through(self, one: Candidate) -> int:
+        """How far a file consists of files that were handed in: so far it is read."""
+        files = [(row.offset, Identity.decode(row.identity)) for row in self._handed_in()]
+        through = 0
+
+        def read(length: int, offset: int) -> bytes:
+            return one.read(length, through + offset)
+
+        while ends := [
+            end for end, identity in files if 0 < end <= one.size - through and identity.agrees_whole(0, end, read)
+        ]:
+            through += max(ends)
+        return through
+
+    def _note(self, one: Candidate, offset: int) -> None:
+        """A file of which nothing before the offset is read."""
+        self._claim(one)
+        number = len(self.files)
+        identity = Identity.sampled(one.at[1], 0 if one.is_compressed else offset, one.read)
+        row = FileRow(
+            self.name,
+            number,
+            start=offset,
+            offset=offset,
+            size=one.stamp.size,
+            state="live" if one.is_live else "closed",
+            path=str(one.path),
+            identity=str(identity),
+        )
+        file = self.files[number] = File(self, row)
+        if one.is_live:
+            self._open(file, one)
+        self.news[file] = None
+
+    def _note_copy(self, one: Candidate, of: int) -> File:
+        self._claim(one)
+        identity = f"{one.at[1]}-0--"
+        file = next((file for file in self.files.values() if (file.state, file.identity) == ("copy", identity)), None)
+        if file is None:
+            row = FileRow(self.name, 1 + max(self.files, default=-1), state="copy", identity=identity)
+            file = self.files[row.generation] = File(self, row)
+            log.info("copy_not_read", log=self.name, path=str(one.path), copy_of=of)
+        if (file.path, file.copy_of, file.size) != (str(one.path), of, one.stamp.size):
+            file.path, file.copy_of, file.size = str(one.path), of, one.stamp.size
+            self.news[file] = None
+        return file
+
+    def _miss(self, files: list[File], waits: bool) -> None:
+        """These files are not there. What is open is read to its end; the others are lost, after a while."""
+        for file in files:
+            if file.reader is not None and file.state == "live":
+                file.state = "open"
+                self.news[file] = None
+        gone = [file for file in files if file.reader is None]
+        now = self.clock.monotonic()
+        self._missing_since = (self._missing_since or now) if gone else None
+        if waits or self._missing_since is None or now - self._missing_since < GRACE_SECONDS:
+            return
+        self._missing_since = None
+        for file in gone:
+            self._give_up(file, DELETED)
+
+    def _give_up(self, file: File, reason: str) -> None:
+        """What a file held is not there any more. One that was rotated, and read to its end, may go."""
+        if file.state == "live" or file.reader is not None or file.offset < file.size:
+            self._lose(file, reason)
+        else:
+            file.close()
+            self.news[file] = None
+
+    def _lose(self, file: File, reason: str) -> None:
+        file.gaps.append(Gap(file.position, reason))
+        log.warning("bytes_lost", log=self.name, reason=reason, path=file.path, **file.position._asdict())
+        if file.reader is not None:
+            file.reader.end()
+        else:
+            file.close()
+        self.news[file] = None
+
+    def _open(self, file: File, one: Candidate) -> None:
+        file.size = one.stamp.size
+        file.read_from(one.descriptor(), one.at, is_final=one.is_compressed)
+
+    def _tend(self, file: File, reader: Reader, now: float) -> None:
+        if reader.is_final or reader.has_changed or reader.has_more or reader.has_grown() or reader.lines:
+            self.is_dirty |= reader.has_changed and not reader.is_final
+            return
+        quiet = now - reader.quiet_since
+        if reader.is_deleted:
+            if min(quiet, now - (file.nameless_since or now)) >= DELETED_QUIET_SECONDS:
+                if file.size_elsewhere == reader.size:
+                    reader.end()
+                reader.is_final = True
+                self.news[file] = None
+        elif reader.has_half_a_line:
+            if file.state == "open" and self.clock.unix() - reader.modified >= HALF_LINE_SECONDS:
+                reader.is_final = True
+                self.news[file] = None
+        elif file.state == "open" and quiet >= ROTATED_QUIET_SECONDS:
+            file.close()
+            self.news[file] = None
+
+    def _claim(self, one: Candidate) -> None:
+        self._owners.claim(self, one.at)
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)  # noqa: PTH208 (names suffice, and cost less)
+    except OSError:
+        return []
+
+
+def _end_of_last_line(one: Candidate) -> int:
+    """The offset after the last newline: a line that is still being written is not passed over."""
+    end = one.size
+    while end > 0:
+        begin = max(0, end - _STEP_BYTES)
+        newline = one.read(end - begin, begin).rfind(b"\n")
+        if newline >= 0:
+            return begin + newline + 1
+        end = begin
+    return 0
+
+
+class HandedIn(Family):
+    """A log that waits in the spool: one file, which does not grow."""
+
+    def __init__(
+        self,
+        waiting: Waiting,
+        row: LedgerRow | None,
+        files: Iterable[FileRow],
+        unpacking: Unpacking,
+        may_be_behind: bool,
+    ) -> None:
+        super().__init__(FoundLog(waiting.name, Path(waiting.origin), True, False), row, files, Owners(), unpacking)
+        self.may_be_behind = may_be_behind
+        self._text = waiting.path
+
+    def has_changed(self) -> bool:
+        return False
+
+    def look(self) -> None:
+        """Open it."""
+        self.is_dirty = False
+        if not self.files:
+            found = self._text.stat()
+            row = FileRow(self.name, 0, size=found.st_size, path=str(self.path))
+            self.files[0] = File(self, row)
+            self.news[self.files[0]] = None
+        file = self.files[0]
+        if file.reader is None and file.state != "closed":
+            file.state = "open"
+            descriptor = os.open(self._text, os.O_RDONLY)
+            found = os.fstat(descriptor)
+            file.read_from(descriptor, (found.st_dev, found.st_ino), is_final=True)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all of it was handed on."""
+        return bool(self.files) and self.files[0].state == "closed"

@@ -1,0 +1,268 @@
+"""All the logs that are followed, and those that wait in the spool."""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import Literal
+
+from log_processor.following.clock import SYSTEM, Clock
+from log_processor.following.family import Family, File, HandedIn
+from log_processor.following.log_files import FoundLog, LogFiles
+from log_processor.following.names import base_of
+from log_processor.following.owners import Owners
+from log_processor.following.present import Unpacking
+from log_processor.following.reader import Reader
+from log_processor.metrics import forget
+from log_processor.spool import Spool
+from service.logs import logger
+from storage.contract import BACKFILL, FileKey, FileRow, LedgerRow, Sighting
+
+# New logs are looked for so often (s); less often where that takes more than this share of the time.
+DISCOVER_SECONDS = 0.5
+DISCOVER_SHARE = 0.01
+# All files of a log are looked at after this time (s), whatever was noticed.
+LOOK_ANYWAY_SECONDS = 60.0
+# What changed in a folder is looked for again until its time is so old (s): a file system's times have steps.
+SETTLED_SECONDS = 2.0
+
+log = logger(__name__)
+
+
+class FollowedLogs:
+    """Starts to follow the logs that `files` finds, and finds new ones later."""
+
+    def __init__(
+        self,
+        files: LogFiles,
+        spool: Spool,
+        ledger: Mapping[str, LedgerRow],
+        rows: Mapping[FileKey, FileRow],
+        scratch: Path,
+        look_seconds: float,
+        clock: Clock = SYSTEM,
+        thread: Executor | None = None,
+    ) -> None:
+        """`ledger`, `rows`: what the store has of these logs, and perhaps of others. `scratch`: a folder for what is
+        unpacked. `look_seconds`: all logs are looked at so often, for not all that happens to a log may be told.
+        `thread`: where files are unpacked."""
+        self._log_files = files
+        self._spool = spool
+        self._ledger = ledger
+        self._all_rows = rows
+        self._rows: dict[str, list[FileRow]] = {}
+        for key, row in sorted(rows.items()):
+            self._rows.setdefault(key.log, []).append(row)
+        self._unpacking = Unpacking(scratch, thread)
+        self._look_seconds = look_seconds
+        self._clock = clock
+        self._owners = Owners()
+        self._families: dict[str, Family] = {}
+        self._gone: dict[str, Family] = {}
+        """Logs that a glob has found, and that have no file any more."""
+        self._handed_in: list[HandedIn] = []
+        self._waiting = spool.waiting()
+        self._at: dict[Path, dict[str, Family]] = {}
+        """By folder, and by what the log is called there."""
+        self._folders_seen: dict[Path, tuple[int, frozenset[str]]] = {}
+        self._next_discovery = 0.0
+        self._next_look = 0.0
+        self._next_look_anyway = 0.0
+        self.to_read: dict[File, None] = {}
+        """The files that may have something to read, in turn."""
+
+    def begin(self, start: Literal["end", "beginning"]) -> list[LedgerRow]:
+        """Begin with the logs that are there: rows for those that the store has never seen, to be stored with the news
+        of their files before they are followed. A process that dies at once must not begin further on.
+
+        A log begins where `start` says. But what a glob finds when the store has logs already is a log that came while
+        nobody followed, and is read whole.
+        """
+        has_logs = any(not name.startswith(BACKFILL) for name in self._ledger)
+        rows = []
+        # Those that the store knows come first: a file is theirs, whatever other names it has.
+        for found in sorted(self._log_files.found(self._families), key=lambda found: found.name not in self._ledger):
+            family = self._add(found)
+            if found.name in self._ledger:
+                family.look()
+            else:
+                rows.append(family.begin("whole" if has_logs and found.is_from_glob else start))
+            self._say_followed(family)
+        return rows
+
+    def news(self) -> list[File]:
+        """Files of which something other than lines is to be handed on. Each is told once."""
+        found: list[File] = []
+        for family in self._families.values():
+            found += family.news
+            family.news.clear()
+        return found
+
+    def discover(self, now: float) -> None:
+        """Find new logs. `now`: monotonic seconds; it does nothing where the last time was just before."""
+        if now < self._next_discovery:
+            return
+        began = self._clock.monotonic()
+        for found in self._log_files.found(self._families):
+            self._say_followed(self._add(found))
+        self._waiting = self._spool.waiting()
+        for waiting in self._waiting:
+            if waiting.name not in self._families:
+                # What is followed is to be fresh.
+                handed_in = HandedIn(
+                    waiting,
+                    self._ledger.get(waiting.name),
+                    self._rows.pop(waiting.name, ()),
+                    self._unpacking,
+                    may_be_behind=not self._at,
+                )
+                self._families[waiting.name] = handed_in
+                self._handed_in.append(handed_in)
+                log.info("following", log=waiting.name, path=waiting.origin)
+        self._look_in_folders()
+        for family in list(self._families.values()):
+            if family.tend():
+                family.is_dirty = True
+            elif family.is_gone:
+                self._gone[family.name] = self._families.pop(family.name)
+                self._at[family.path.parent].pop(family.path.name, None)
+        self._next_discovery = now + max(DISCOVER_SECONDS, (self._clock.monotonic() - began) / DISCOVER_SHARE)
+
+    def look_at_files(self) -> None:
+        """Look at the files of logs in which something other than lines has changed."""
+        for family in self._families.values():
+            if family.is_dirty:
+                known = len(family.folders())
+                family.look()
+                self.to_read.update(dict.fromkeys(family.reading))
+                if len(family.folders()) > known:
+                    self._note_folders(family)
+
+    def finished(self, is_stored: Callable[[FileKey, int], bool]) -> None:
+        """Let go of the logs of which nothing more can come, and all is stored."""
+        for finished in [one for one in self._handed_in if one.is_done]:
+            file = finished.files[0]
+            if file in finished.news or not is_stored(file.key, file.offset):
+                continue
+            self._handed_in.remove(finished)
+            del self._families[finished.name]
+            self._spool.remove(finished.name)
+            forget(finished.name)
+            log.info("backfilled", log=finished.name, path=str(finished.path), bytes=file.offset)
+
+    @property
+    def are_done(self) -> bool:
+        """Whether nothing is followed or waits."""
+        return not self._families and not self._waiting
+
+    def files(self) -> Iterator[File]:
+        """All files that are read."""
+        return (file for family in self._families.values() for file in family.reading)
+
+    def folders(self) -> set[Path]:
+        """Where the logs are."""
+        return set(self._at)
+
+    def has_changed(self, folder: Path, name: str) -> None:
+        """Something happened to a file in one of the logs' folders; `name` is empty where nobody knows to which."""
+        of_folder = self._at.get(folder, {})
+        if not name:
+            for family in of_folder.values():
+                family.is_dirty = True
+            return
+        base = base_of(name, of_folder)
+        if base is not None:
+            self._file_has_changed(of_folder[base], folder, name)
+
+    def have_grown(self) -> bool:
+        """Whether a log's file has something that was not read."""
+        grown = [file for file, reader in self._readers() if reader.has_grown()]
+        self.to_read.update(dict.fromkeys(grown))
+        return bool(grown)
+
+    def look(self, now: float) -> None:
+        """Look at all logs, where it is time. `now`: monotonic seconds."""
+        if now >= self._next_look:
+            self._look(now)
+
+    def look_in(self) -> float:
+        """In how many seconds all logs are to be looked at."""
+        return max(0.0, self._next_look - self._clock.monotonic())
+
+    def sightings(self) -> list[Sighting]:
+        """Each log as it is now."""
+        now = self._clock.unix()
+        return [family.sighting(now) for family in self._families.values()]
+
+    def close(self) -> None:
+        """Close the files."""
+        for family in self._families.values():
+            family.close()
+        self._unpacking.close()
+
+    def _add(self, found: FoundLog) -> Family:
+        family = self._gone.pop(found.name, None) or Family(
+            found,
+            self._ledger.get(found.name),
+            self._rows.pop(found.name, ()),
+            self._owners,
+            self._unpacking,
+            self._clock,
+            self._rows_of_handed_in,
+        )
+        family.is_dirty = True
+        self._families[found.name] = family
+        self._note_folders(family)
+        return family
+
+    @staticmethod
+    def _say_followed(family: Family) -> None:
+        """When it is clear where it begins."""
+        log.info("following", log=family.name, path=str(family.path))
+
+    def _rows_of_handed_in(self) -> list[FileRow]:
+        return [row for key, row in self._all_rows.items() if key.log.startswith(BACKFILL)]
+
+    def _note_folders(self, family: Family) -> None:
+        """A link changes in the one folder, what it points to in the other."""
+        resolved = family.path.resolve()
+        for place in {family.path, resolved, *(folder / family.path.name for folder in family.folders())}:
+            self._at.setdefault(place.parent, {}).setdefault(place.name, family)
+
+    def _file_has_changed(self, family: Family, folder: Path, name: str) -> None:
+        path = str(folder / name)
+        files = [file for file in family.reading if file.path == path]
+        self.to_read.update(dict.fromkeys(files))
+        # A name that is new, or that another file had before.
+        family.is_dirty = family.is_dirty or not files or family.has_changed()
+
+    def _look_in_folders(self) -> None:
+        """Notice the names that came and went."""
+        for folder, families in self._at.items():
+            try:
+                modified = folder.stat().st_mtime_ns
+            except OSError:
+                continue
+            before, names_before = self._folders_seen.get(folder, (0, frozenset[str]()))
+            if modified == before and time.time_ns() - modified > SETTLED_SECONDS * 1e9:
+                continue
+            names = frozenset(os.listdir(folder))  # noqa: PTH208 (names suffice, and cost less)
+            for name in names ^ names_before:
+                base = base_of(name, families)
+                if base is not None:
+                    families[base].is_dirty = True
+            self._folders_seen[folder] = modified, names
+
+    def _look(self, now: float) -> None:
+        is_anyway = now >= self._next_look_anyway
+        for family in self._families.values():
+            family.is_dirty = family.is_dirty or is_anyway or family.has_changed()
+        grown = [file for file, reader in self._readers() if reader.has_grown() or reader.has_more]
+        self.to_read.update(dict.fromkeys(grown))
+        self._next_look = now + self._look_seconds
+        if is_anyway:
+            self._next_look_anyway = now + LOOK_ANYWAY_SECONDS
+
+    def _readers(self) -> Iterator[tuple[File, Reader]]:
+        return (one for family in self._families.values() for one in family.reading.items())

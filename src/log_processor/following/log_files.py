@@ -1,0 +1,124 @@
+"""Which logs are followed, and what each is called in the store."""
+
+import errno
+import glob
+import os
+import stat
+from collections.abc import Container, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from log_processor.following.names import family_of, is_of, is_rotated, uncompressed
+from service.logs import logger
+from service.settings import PROJECT_ROOT
+
+log = logger(__name__)
+
+
+class FoundLog(NamedTuple):
+    """A log that is to be followed."""
+
+    name: str
+    path: Path
+    has_path: bool
+    """Whether one of its files is at the path; else all have dates in their names."""
+    is_from_glob: bool
+
+
+class LogFiles:
+    """The logs that `patterns` name: paths, whether there is a file or not, and globs (`*`, `?`, `[...]`, `**`)."""
+
+    def __init__(self, patterns: Sequence[Path], named: dict[Path, str], outputs: Sequence[Path] = ()) -> None:
+        """`named`: what logs are called that have a name of their own; the others are called by their path.
+        `outputs`: what the processor writes. A glob does not find that as a log, nor what is called so and more."""
+        self._named = named
+        self._outputs = tuple(map(str, outputs))
+        paths = {path for path in patterns if path in named or not glob.has_magic(str(path))}
+        self._globs = [str(path) for path in patterns if path not in paths]
+        self._paths = {_spelled(path) for path in paths} | {path for path in paths if path in named}
+        self._passed_over: set[Path] = set()
+        self._known: dict[Path, dict[str, bool]] = {}
+        """Folder -> names of logs that a glob has found there -> whether a file is called so."""
+        self._of: dict[str, Path] = {}
+        """Names that a glob has found, and the paths of their logs."""
+
+    def found(self, known: Container[str] = ()) -> list[FoundLog]:
+        """The logs that are there now, or that are named by their paths, without those that are `known` by name."""
+        logs = dict.fromkeys(self._paths, True)
+        for pattern in self._globs:
+            # Path.glob takes no absolute pattern.
+            for name in glob.glob(pattern, recursive=True):  # noqa: PTH207
+                path = self._log_of(name)
+                if path is not None and path not in logs:
+                    logs[path] = self._known[path.parent][path.name]
+        found = [
+            FoundLog(self._named.get(path) or _name(path), path, has_path, path not in self._paths)
+            for path, has_path in sorted(logs.items())
+        ]
+        return [one for one in found if one.name not in known and self._can_be_read(one.path)]
+
+    def latest_modification(self) -> float:
+        """When the log that was written to last was (Unix time, s), by its file's time; 0 where there is no file."""
+        return max((log.path.stat().st_mtime for log in self.found() if log.path.exists()), default=0.0)
+
+    def _log_of(self, name: str) -> Path | None:
+        """The path of the log of a file that a glob has found."""
+        if name in self._of:
+            return self._of[name]
+        # Path.is_file raises where a folder cannot be entered.
+        if name.startswith(self._outputs) or not os.path.isfile(name):  # noqa: PTH113
+            return None
+        path = Path(name)
+        if any(path.parent == own.parent and is_of(path.name, own.name) for own in self._paths):
+            return None
+        names = self._known.setdefault(path.parent, {})
+        if uncompressed(path.name) != path.name:
+            # A compressed file alone makes no log.
+            return None
+        base, has_path = family_of(path.name, self._bases(path.parent, names))
+        names.setdefault(base, has_path)
+        self._of[name] = path.with_name(base)
+        return self._of[name]
+
+    def _bases(self, folder: Path, names: dict[str, bool]) -> set[str]:
+        """What may be a log's own name in a folder: one without marks of rotation, or one that is known."""
+        try:
+            there = os.listdir(folder)  # noqa: PTH208 (names suffice, and cost less)
+        except OSError:
+            there = []
+        return {*names, *(name for name in there if not is_rotated(name))}
+
+    def _can_be_read(self, path: Path) -> bool:
+        """Whether a log can be followed; where not, that is said once, and it is looked at again each time."""
+        reason = _fault(path)
+        if reason and path not in self._passed_over:
+            self._passed_over.add(path)
+            log.warning("log_not_followed", path=os.fsencode(path).decode(errors="backslashreplace"), reason=reason)
+        elif not reason:
+            self._passed_over.discard(path)
+        return not reason
+
+
+def _spelled(path: Path) -> Path:
+    """The path in one spelling, without `..` and doubled slashes."""
+    return Path(os.path.normpath(path))
+
+
+def _fault(path: Path) -> str | None:
+    """Why a log cannot be followed."""
+    try:
+        str(path).encode()
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return None
+    except UnicodeEncodeError:
+        return "its name is not UTF-8"
+    except OSError as error:
+        return error.strerror
+    if not stat.S_ISREG(mode):
+        return "not a regular file"
+    return None if os.access(path, os.R_OK) else os.strerror(errno.EACCES)
+
+
+def _name(path: Path) -> str:
+    return str(path.relative_to(PROJECT_ROOT) if path.is_relative_to(PROJECT_ROOT) else path)

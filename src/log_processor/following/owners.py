@@ -1,0 +1,45 @@
+"""Which log each file is of, where several find it: by links, by other spellings, or after it was moved."""
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from log_processor.following.matching import FileAt
+from log_processor.following.present import Candidate
+
+if TYPE_CHECKING:
+    from log_processor.following.family import Family
+
+
+class Owners:
+    """A file is of the log that has found it first, and stays of it whatever it is called then."""
+
+    def __init__(self) -> None:
+        self._owners: dict[FileAt, Family] = {}
+        """Of the files that are there."""
+        self._known: defaultdict[int, dict[Family, None]] = defaultdict(dict)
+        """Inode -> the logs that have had a file with it."""
+
+    def know(self, family: "Family", inode: int) -> None:
+        """A log has a file with this inode."""
+        self._known[inode][family] = None
+
+    def claim(self, family: "Family", at: FileAt) -> None:
+        """A file is of a log."""
+        self._owners[at] = family
+        self.know(family, at[1])
+
+    def is_of_another(self, family: "Family", one: Candidate) -> bool:
+        """Whether a file that a log has found is of another one. That one is told where the file is."""
+        owner = self._owners.get(one.at)
+        if owner is None:
+            for other in self._known.get(one.at[1], {}):
+                if other is not family and other.knows(one):
+                    owner = other
+                    other.look_also_at(one.path)
+                    break
+        return owner is not None and owner is not family
+
+    def keep(self, family: "Family", there: set[FileAt]) -> None:
+        """Of a log's files these are there."""
+        for at in [at for at, owner in self._owners.items() if owner is family and at not in there]:
+            del self._owners[at]

@@ -1,0 +1,353 @@
+"""The files that are there, and what their bytes say about who they are."""
+
+import errno
+import os
+import stat
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from log_processor.following.clock import Clock
+from log_processor.following.compressed import FAULTS, MAGIC_BYTES, is_compressed, text_of
+from log_processor.following.identity import Identity, Read, blocks
+from log_processor.following.matching import FileAt, Known, Present
+from service.logs import logger
+
+_COPY_BYTES = 1 << 20
+# What has to be read of a file that is larger is read in a thread.
+_LARGE_BYTES = 32 << 20
+_MOST_ANSWERS = 10_000
+_SETTLED_SECONDS = 0.1
+_FIRST_BYTES = 4096
+
+log = logger(__name__)
+
+
+class Stamp(NamedTuple):
+    """What changes when a file does."""
+
+    at: FileAt
+    size: int
+    modified: int
+
+    def is_settled(self, now: float) -> bool:
+        """Whether a change would be seen by it `now` (Unix time, s). The system's times have steps of some
+        milliseconds."""
+        return abs(now - self.modified / 1e9) > _SETTLED_SECONDS
+
+    @classmethod
+    def of(cls, found: os.stat_result) -> "Stamp":
+        """Of a file's status."""
+        return cls((found.st_dev, found.st_ino), found.st_size, found.st_mtime_ns)
+
+
+class Unpacking:
+    """Unpacks compressed files in a thread, each into a file without a name."""
+
+    def __init__(self, scratch: Path, thread: Executor | None = None) -> None:
+        """`scratch`: the folder in which there is room for them. `thread`: where they are unpacked."""
+        self._scratch = scratch
+        self._thread = thread or ThreadPoolExecutor(1, thread_name_prefix="unpacking")
+        self._texts: dict[Stamp, Future[int | None]] = {}
+
+    def text(self, path: Path, stamp: Stamp) -> "int | Future[int | None] | None":
+        """A descriptor of the text of a file; None where it cannot be unpacked; a future while it is."""
+        if stamp not in self._texts:
+            self._texts[stamp] = self._thread.submit(self._unpack, path)
+        found = self._texts[stamp]
+        return found.result() if found.done() else found
+
+    def run(self, files: list[int], find: Callable[..., bool]) -> Future[bool]:
+        """Find something out about files, whose descriptors are closed then."""
+
+        def read_of(file: int) -> Read:
+            return lambda length, offset: os.pread(file, length, offset)
+
+        def work() -> bool:
+            try:
+                return find(*map(read_of, files))
+            finally:
+                for file in files:
+                    os.close(file)
+
+        return self._thread.submit(work)
+
+    def forget(self, stamp: Stamp) -> None:
+        """The text is not needed any more."""
+        found = self._texts.pop(stamp, None)
+        if found is not None:
+            found.add_done_callback(_close)
+
+    def close(self) -> None:
+        """End the thread."""
+        for stamp in list(self._texts):
+            self.forget(stamp)
+        self._thread.shutdown(cancel_futures=True)
+
+    def _unpack(self, path: Path) -> int | None:
+        self._scratch.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=self._scratch) as text:
+            try:
+                with path.open("rb") as file, text_of(file) as packed:
+                    while block := packed.read(_COPY_BYTES):
+                        text.write(block)
+                text.flush()
+            except FAULTS as error:
+                log.debug("not_unpacked", path=str(path), reason=str(error))
+                return None
+            return os.dup(text.fileno())
+
+
+def _close(done: "Future[int | None]") -> None:
+    file = done.result() if not done.cancelled() else None
+    if file is not None:
+        os.close(file)
+
+
+class Candidate:
+    """A file that is there. Its bytes are read when something asks for them."""
+
+    def __init__(self, path: Path, found: os.stat_result, is_live: bool, is_rotated: bool) -> None:
+        self.path = path
+        self.stamp = Stamp.of(found)
+        self.is_live = is_live
+        self.is_rotated = is_rotated
+        self.text: int | None = None
+        """A descriptor of its text, where it is compressed and unpacked."""
+        self.is_compressed = False
+        self.is_nameless = False
+        self._file: int | None = None
+
+    @property
+    def at(self) -> FileAt:
+        """Device and inode."""
+        return self.stamp.at
+
+    @classmethod
+    def nameless(cls, path: Path, descriptor: int) -> "Candidate":
+        """A file that is open, and has no name any more. `path`: where it was."""
+        one = cls(path, os.fstat(descriptor), False, False)
+        one.is_nameless = True
+        one._file = os.dup(descriptor)
+        return one
+
+    def is_as_it_was(self) -> bool:
+        """Whether the file has its name still, and has at most grown."""
+        if self.is_nameless:
+            return True
+        try:
+            found = self.path.stat()
+        except OSError:
+            return False
+        return (found.st_dev, found.st_ino) == self.at and found.st_size >= self.stamp.size
+
+    def is_unchanged(self) -> bool:
+        """Whether nothing was written to the file since it was found. OSError where it is not there any more."""
+        found = os.fstat(self.open()) if self.is_nameless else self.path.stat()
+        return Stamp.of(found) == self.stamp
+
+    def open(self) -> int:
+        """A descriptor of the file. OSError where it is not there any more, or may not be read."""
+        if self._file is None:
+            file = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
+            found = os.fstat(file)
+            if (found.st_dev, found.st_ino) != self.at:
+                os.close(file)
+                raise FileNotFoundError(errno.ENOENT, "It is another file by now", str(self.path))
+            self._file = file
+        return self._file
+
+    @property
+    def size(self) -> int:
+        """Bytes of its text."""
+        return self.stamp.size if self.text is None else os.fstat(self.text).st_size
+
+    def present(self) -> Present:
+        """For matching."""
+        return Present(self.at, self.size, self.is_live, self.is_rotated, self.is_nameless)
+
+    def read(self, length: int, offset: int) -> bytes:
+        """Bytes of its text."""
+        return os.pread(self.text if self.text is not None else self.open(), length, offset)
+
+    def descriptor(self) -> int:
+        """Another descriptor of its text, which the caller closes."""
+        return os.dup(self.text if self.text is not None else self.open())
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+
+def candidate(path: Path, is_live: bool, is_rotated: bool) -> Candidate | None:
+    """The file at a path; None where there is no regular one."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return Candidate(path, found, is_live, is_rotated) if stat.S_ISREG(found.st_mode) else None
+
+
+class Memory:
+    """What was found out of files that have not changed since."""
+
+    def __init__(self, unpacking: Unpacking, clock: Clock) -> None:
+        self._unpacking = unpacking
+        self._clock = clock
+        self._still: dict[tuple[int, FileAt], tuple[int, Stamp]] = {}
+        self._answers: dict[tuple[object, ...], bool | Future[bool]] = {}
+        self._kinds: dict[Stamp, Literal["compressed", "text"]] = {}
+
+    def kind(self, one: Candidate) -> Literal["compressed", "text"]:
+        """What a file is by its first bytes. OSError where it cannot be opened."""
+        if one.stamp not in self._kinds:
+            _bound(self._kinds)
+            is_packed = is_compressed(os.pread(one.open(), MAGIC_BYTES, 0))
+            self._kinds[one.stamp] = "compressed" if is_packed else "text"
+        return self._kinds[one.stamp]
+
+    def is_still(self, known: Known, stamp: Stamp) -> bool:
+        """Whether it was seen that this file holds what was read of a known one."""
+        return self._still.get((known.number, stamp.at)) == (known.offset, stamp)
+
+    def note_still(self, known: Known, stamp: Stamp) -> None:
+        """It does."""
+        if not stamp.is_settled(self._clock.unix()):
+            return
+        _bound(self._still)
+        self._still[known.number, stamp.at] = known.offset, stamp
+
+    def answer(self, question: tuple[object, ...], find: Callable[..., bool], *files: Candidate) -> bool | None:
+        """The answer to a question about files as they are now, which `find` answers from what reads each of them.
+        Where one is large it does so in a thread: None as long as the answer is not there."""
+        if question not in self._answers:
+            _bound(self._answers)
+            if all(file.size < _LARGE_BYTES for file in files):
+                found = find(*(file.read for file in files))
+                if not all(file.stamp.is_settled(self._clock.unix()) for file in files):
+                    return found
+                self._answers[question] = found
+            else:
+                self._answers[question] = self._unpacking.run([file.descriptor() for file in files], find)
+        answer = self._answers[question]
+        if isinstance(answer, Future):
+            return answer.result() if answer.done() else None
+        return answer
+
+
+def _bound(memory: dict[Any, Any]) -> None:
+    if len(memory) > _MOST_ANSWERS:
+        memory.clear()
+
+
+class BytesOfFiles:
+    """The evidence of the files' bytes, see matching.Evidence."""
+
+    def __init__(
+        self,
+        candidates: dict[FileAt, Candidate],
+        identities: dict[int, Identity],
+        least: dict[int, int],
+        memory: Memory,
+    ) -> None:
+        """`identities`, `least`: by the numbers of known files. The latter are the fewest bytes that were seen of those
+        that changed in their place."""
+        self._candidates = candidates
+        self._identities = identities
+        self._least = least
+        self._memory = memory
+
+    def is_still(self, known: Known, present: Present) -> bool | None:
+        file = self._candidates[present.at]
+        if self._memory.is_still(known, file.stamp):
+            return True
+        identity = self._identities[known.number]
+        # Nothing is known of a file of which nothing was read; it is read from the same offset either way.
+        agrees = not identity.length or identity.agrees(known.offset, file.read)
+        if agrees:
+            self._memory.note_still(known, file.stamp)
+        return agrees
+
+    def holds(self, known: Known, present: Present) -> bool | None:
+        file = self._candidates[present.at]
+        identity = self._identities[known.number]
+        if not identity.agrees(known.offset, file.read):
+            return False
+        return self._memory.answer(
+            ("holds", known.number, known.offset, file.stamp),
+            lambda read: identity.agrees_whole(known.start, known.offset, read),
+            file,
+        )
+
+    def ends_in(self, present: Present, known: Known) -> bool | None:
+        file = self._candidates[present.at]
+        identity = self._identities[known.number]
+        return self._memory.answer(
+            ("ends", known.number, known.offset, file.stamp),
+            lambda read: identity.begins_with(known.start, file.size, read),
+            file,
+        )
+
+    def begins(self, present: Present, other: Present, known: Known | None) -> bool | None:
+        file, longer = self._candidates[present.at], self._candidates[other.at]
+        # What was read of the other one is there still. What is behind that may have changed since the last look.
+        is_read = known is not None and known.offset >= file.size
+        if file.read(_FIRST_BYTES, 0) != longer.read(min(_FIRST_BYTES, file.size), 0):
+            return False
+        size = file.size
+        return self._memory.answer(
+            ("begins", file.stamp, known.number if known is not None and is_read else longer.stamp),
+            lambda read, other: _common(read, other, size) == size,
+            file,
+            longer,
+        )
+
+    def common(self, known: Known, present: Present) -> tuple[int, int]:
+        file = self._candidates[present.at]
+        same, unsure = self._identities[known.number].common(known.start, known.offset, file.size, file.read)
+        least = self._least.get(known.number, file.size)
+        if least <= unsure:
+            return min(same, least), least
+        # What is before `start` may have changed as well: what is there may be the middle of a line.
+        return same, _line_beginning(file, unsure)
+
+    def parting(self, present: Present, other: Present) -> int:
+        file, another = self._candidates[present.at], self._candidates[other.at]
+        end = _common(file.read, another.read, min(file.size, another.size))
+        while end > 0:
+            begin = max(0, end - _COPY_BYTES)
+            newline = file.read(end - begin, begin).rfind(b"\n")
+            if newline >= 0:
+                return begin + newline + 1
+            end = begin
+        return 0
+
+
+def _common(one: Read, other: Read, size: int) -> int:
+    """How many of the first bytes are the same."""
+    at = 0
+    for block in blocks(one, 0, size):
+        same = other(len(block), at)
+        if block != same:
+            return at + next(
+                (place for place, (a, b) in enumerate(zip(block, same, strict=False)) if a != b), len(same)
+            )
+        at += len(block)
+    return at
+
+
+def _line_beginning(file: Candidate, offset: int) -> int:
+    """Where the first line begins that does not begin before the offset."""
+    if not offset:
+        return 0
+    at = offset - 1
+    while block := file.read(_COPY_BYTES, at):
+        newline = block.find(b"\n")
+        if newline >= 0:
+            return at + newline + 1
+        at += len(block)
+    return at

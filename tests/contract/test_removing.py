@@ -1,0 +1,104 @@
+"""A log that was taken out of the store leaves nothing there."""
+
+import asyncio
+import time
+
+import numpy as np
+
+from lines import valid_lines
+from request_log import simple
+from request_log.line import SECONDS_A_DAY
+from rollups.counters import pack
+from rollups.counts import DailyKey, DayCounts
+from rollups.rows import encode_daily
+from storage.contract import (
+    BACKFILL,
+    FileId,
+    FileKey,
+    FileRow,
+    LedgerRow,
+    LogKey,
+    ObservedKey,
+    Position,
+    RolledUpKey,
+    Sighting,
+    Storage,
+    StoredRequests,
+    Stretch,
+)
+from storage.ledger import RolledUp, encode_file, encode_log, encode_rolled_up, encode_sighting
+from stores import Store
+
+WRONG = f"{BACKFILL}wrong"
+TODAY = int(time.time()) // SECONDS_A_DAY
+
+
+def store_log(storage: Storage, log: str, lane: int, lines: bytes) -> FileId:
+    """Store the requests of a log of one file, and its rows."""
+    file = FileId(log, 0, lane, 0)
+    requests, _ = simple.parse(lines, 0, 0)
+    storage.prepare([StoredRequests([file], np.zeros(len(requests), np.int64), requests)])()
+    storage.flush()
+    place = Position(0, len(lines))
+    row = LedgerRow(log, f"/logs/{log}", Position(0, 0), place, bytes=len(lines))
+    storage.write(
+        {FileKey(log, 0): encode_file(FileRow(log, 0, lane, offset=len(lines)))},
+        {RolledUpKey(log): encode_rolled_up(RolledUp(1))},
+        {ObservedKey(log): encode_sighting(Sighting(log, 0.0, place, 0, 0, 0))},
+        {LogKey(log): encode_log(row)},
+    )
+    return file
+
+
+def requests_of(storage: Storage, file: FileId) -> int:
+    """How many requests of a file are stored."""
+    stretch = Stretch(file, 0, 1 << 30)
+    return sum(map(len, storage.read_requests([stretch], (TODAY - 5) * SECONDS_A_DAY, (TODAY + 1) * SECONDS_A_DAY)))
+
+
+def test_the_requests_and_rows_of_a_log_are_removed_and_no_others(store: Store) -> None:
+    storage = store.open()
+    storage.acquire()
+    kept = store_log(storage, "log", 1, valid_lines(300, seed=1))
+    # The name of one begins like that of the other, as its lane does.
+    other = store_log(storage, f"{WRONG}er", 12, valid_lines(300, seed=2))
+    wrong = store_log(storage, WRONG, 2, valid_lines(300, seed=3))
+    for _ in range(2):
+        storage.remove_requests(WRONG, [wrong])
+        storage.remove_log(WRONG, [wrong])
+    assert [requests_of(storage, file) for file in (kept, other, wrong)] == [300, 300, 0]
+    logs, files, rolled_up = storage.read_logs()
+    assert logs.keys() == rolled_up.keys() == {"log", f"{WRONG}er"}
+    assert files.keys() == {FileKey("log", 0), FileKey(f"{WRONG}er", 0)}
+
+    async def seen() -> set[str]:
+        try:
+            return {sighting.log for _, sighting in await storage.sightings()}
+        finally:
+            await storage.aclose()
+
+    assert asyncio.run(seen()) == logs.keys()
+
+
+def test_customers_without_requests_are_removed(store: Store) -> None:
+    storage = store.open()
+    storage.acquire()
+    some, nothing = encode_daily(pack(DayCounts({200: 1}, {5: 1}))), encode_daily(pack(DayCounts()))
+    # What it had is there at another slot, perhaps.
+    keys = [DailyKey(None, TODAY), DailyKey("wrong", TODAY), DailyKey("right", TODAY - 1)]
+    storage.write(dict.fromkeys(keys, some))
+    storage.close()
+    storage = store.open()
+    storage.acquire()
+    storage.read_daily(keys)
+    storage.write({DailyKey("wrong", TODAY): nothing, DailyKey("right", TODAY): nothing})
+    storage.remove_requests(WRONG, [])
+
+    async def ask() -> None:
+        assert sorted(await storage.customers(TODAY - 1, TODAY)) == ["right"]
+        assert await storage.days("right", TODAY - 1, TODAY) == {TODAY - 1: DayCounts({200: 1}, {5: 1})}
+        assert not await storage.knows("wrong")
+        assert await storage.customer_names() == ["right"]
+        await storage.aclose()
+
+    asyncio.run(ask())

@@ -1,0 +1,150 @@
+"""Files that are rotated, compressed or emptied in the moments when they are begun, read or looked at."""
+
+import gzip
+import os
+from pathlib import Path
+
+import pytest
+
+from following import Follower, Time, line_of
+
+LINES = [b"%d is a line" % number for number in range(200)]
+TEXT = b"\n".join(LINES) + b"\n"
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    """The path of a log."""
+    return tmp_path / "app.log"
+
+
+def compress(path: Path, name: str) -> Path:
+    """As gzip does it."""
+    packed = path.with_name(name)
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    path.unlink()
+    return packed
+
+
+def expect(follower: Follower, lines: list[bytes]) -> None:
+    """Each of these lines was handed on once, and nothing else was; and there is no gap."""
+    assert sorted(map(str, follower.lines.values())) == sorted(str(line_of(line)) for line in lines)
+    assert follower.gaps == []
+    follower.close()
+
+
+def begin(log: Path) -> Follower:
+    """One that has begun a file, and handed on none of its lines."""
+    follower = Follower(log, Time())
+    log.write_bytes(TEXT)
+    follower.step()
+    follower.commit()
+    assert follower.stored.files
+    assert not follower.lines
+    return follower
+
+
+def restart(follower: Follower, log: Path) -> Follower:
+    follower.close()
+    return Follower(log, follower.time, follower.stored)
+
+
+def test_a_file_that_is_compressed_before_its_lines_are_handed_on(log: Path) -> None:
+    follower = begin(log)
+    compress(log, "app.log.1.gz")
+    log.write_bytes(b"another\n")
+    expect(follower.drain(), [*LINES, b"another"])
+
+
+def test_a_file_that_is_compressed_before_its_lines_are_handed_on_while_nobody_follows(log: Path) -> None:
+    follower = begin(log)
+    compress(log, "app.log.1.gz")
+    log.write_bytes(b"another\n")
+    expect(restart(follower, log).pass_time(10), [*LINES, b"another"])
+
+
+def test_a_file_that_is_copied_and_emptied_before_its_lines_are_handed_on(log: Path) -> None:
+    follower = begin(log)
+    log.with_name("app.log.1").write_bytes(TEXT)
+    log.write_bytes(b"another\n")
+    expect(follower.drain(), [*LINES, b"another"])
+
+
+def test_a_compressed_file_that_was_only_begun_is_read_after_a_restart(log: Path) -> None:
+    follower = Follower(log, Time())
+    follower.drain()
+    log.write_bytes(TEXT)
+    compress(log, "app.log.1.gz")
+    log.write_bytes(b"another\n")
+    while len(follower.stored.files) < 2:
+        follower.step(seconds=0.1)
+        follower.commit()
+    assert not follower.lines
+    expect(restart(follower, log).pass_time(10), [*LINES, b"another"])
+
+
+def test_half_a_line_that_is_compressed_is_a_line_after_a_restart(log: Path) -> None:
+    log.write_bytes(TEXT + b"half")
+    follower = Follower(log, Time())
+    os.utime(log, (follower.time.now, follower.time.now))
+    follower.drain()
+    log.rename(log.with_name("app.log.1"))
+    log.write_bytes(b"another\n")
+    log.with_name("app.log.1.gz").write_bytes(gzip.compress(TEXT + b"half"))
+    while all(row.state != "copy" for row in follower.stored.files.values()):
+        follower.step(seconds=0.1)
+        follower.commit()
+    log.with_name("app.log.1").unlink()
+    expect(restart(follower, log).pass_time(10), [*LINES, b"half", b"another"])
+
+
+def test_a_log_that_is_emptied_while_its_copy_is_being_unpacked_has_no_gap(log: Path) -> None:
+    log.write_bytes(TEXT)
+    follower = Follower(log, Time()).drain()
+    log.with_name("app.log.1").write_bytes(TEXT)
+    compress(log.with_name("app.log.1"), "app.log.1.gz")
+    log.write_bytes(b"another\n")
+    follower.time.now += 1
+    # What is unpacked is not there at once.
+    follower.logs.look(follower.time.now)
+    follower.logs.look_at_files()
+    expect(follower.drain(), [*LINES, b"another"])
+
+
+def test_a_copy_with_the_inode_of_an_earlier_copy_is_a_copy(log: Path) -> None:
+    log.write_bytes(TEXT)
+    follower = Follower(log, Time()).drain()
+    copy = log.with_name("app.log.1")
+    copy.write_bytes(TEXT)
+    follower.drain()
+    # The system gives the inode again when the file was compressed.
+    log.with_name("app.log.2.gz").write_bytes(gzip.compress(TEXT))
+    log.write_bytes(b"another\n")
+    follower.drain()
+    copy.write_bytes(b"another\n")
+    expect(follower.drain(), [*LINES, b"another"])
+
+
+def test_what_was_moved_to_another_folder_and_compressed_there_tells_the_folder(log: Path) -> None:
+    log.write_bytes(TEXT)
+    follower = Follower(log, Time()).drain()
+    folder = log.with_name("old")
+    folder.mkdir()
+    compress(log.rename(folder / "app.log-20261128"), "app.log-20261128.gz")
+    log.write_bytes(b"another\n")
+    follower.drain()
+    compress(log.rename(folder / "app.log-20261129"), "app.log-20261129.gz")
+    log.write_bytes(b"a third\n")
+    expect(restart(follower, log).pass_time(10), [*LINES, b"another", b"a third"])
+
+
+def test_a_rotated_file_that_was_read_may_go_and_give_its_inode_to_another(log: Path) -> None:
+    log.write_bytes(TEXT)
+    follower = Follower(log, Time()).drain()
+    rotated = log.rename(log.with_name("app.log.1"))
+    log.write_bytes(b"another\n")
+    follower.drain()
+    follower.close()
+    rotated.write_bytes(b"a third\n")
+    follower = restart(follower, log).pass_time(10)
+    expect(follower, [*LINES, b"another", b"a third"])
