@@ -177,8 +177,9 @@ class Pipeline:
             storage = self.open_storage()
             try:
                 intents = await storage.intents({MAIN: None})
-                (state,) = await storage.states()
-                return max(intent.number for intent in intents) <= decode_ledger(state.counts).number
+                # Before the first commit there is none.
+                numbers = [decode_ledger(state.counts).number for state in await storage.states()]
+                return bool(numbers) and max(intent.number for intent in intents) <= max(numbers)
             finally:
                 await storage.aclose()
                 storage.close()

@@ -235,8 +235,8 @@ class LogStatus(BaseModel):
     newest_request: datetime | None = Field(description="The latest time of a stored request.")
     seen: Seen | None = Field(description="null: the processor has not reported on it yet.")
     bytes_behind: int | None = Field(
-        description="Bytes that it had when it was last seen and that are not stored, a line that is still being "
-        "written included.",
+        description="Bytes that it had when it was last seen and that are not stored, without a line that is still "
+        "being written.",
         examples=[0],
     )
     seconds_behind: float | None = Field(
