@@ -167,7 +167,7 @@ class Collector:
             file.family.is_dirty = True
         elif reader.is_final and not more:
             at_once.take_last(file, reader)
-            file.family.ended(file)
+            file.close()
             self._let_go(file)
             return False
         self._note_waiting(file)

@@ -7,16 +7,17 @@ does what follows: a new file gets a number, a moved one is read on, one that is
 import errno
 import os
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from log_processor.following.clock import SYSTEM, Clock
 from log_processor.following.identity import Identity
-from log_processor.following.log_files import FoundLog
+from log_processor.following.log_files import FoundLog, names_in
 from log_processor.following.matching import FileAt, Known, Matching, New, Present, match
 from log_processor.following.names import dateless, is_of, uncompressed
 from log_processor.following.owners import Owners
-from log_processor.following.present import BytesOfFiles, Candidate, Memory, Unpacking, candidate
+from log_processor.following.present import BytesOfFiles, Candidate, Memory, Unpacking, candidate, end_of_last_line
 from log_processor.following.reader import Reader
 from log_processor.spool import Waiting
 from request_log.line import SECONDS_A_DAY
@@ -37,8 +38,6 @@ HALF_WRITTEN_SECONDS = 60.0
 CUT = "its end was cut off or changed after it was read"
 TRUNCATED = "the file was truncated, and no copy holds all that was read of it"
 DELETED = "the file was deleted, or cannot be read any more, before all of it was read"
-
-_STEP_BYTES = 1 << 16
 
 Start = Literal["end", "beginning", "whole"]
 """Where to begin in a log that the store does not know: at the end or the beginning of its current file, or at the
@@ -124,6 +123,7 @@ class File:
         """Nothing more is read under its number."""
         self.let_go()
         self.state = "closed"
+        self.family.news[self] = None
 
 
 class Family:
@@ -241,7 +241,7 @@ class Family:
         for one in candidates.values():
             through = self._handed_in_through(one) if one.is_live else 0
             is_read = start == "beginning" and one.is_live
-            self._note(one, through if through or is_read or one.is_compressed else _end_of_last_line(one))
+            self._note(one, through if through or is_read or one.is_compressed else end_of_last_line(one, one.size))
             one.close()
         position = self.live.position if self.live is not None else Position(0, 0)
         return LedgerRow(self.name, str(self.path), position, position)
@@ -288,11 +288,6 @@ class Family:
             self._tend(file, reader, now)
         return self.is_dirty or self._waits_since is not None or self._missing_since is not None
 
-    def ended(self, file: File) -> None:
-        """All of a final file was handed on."""
-        file.close()
-        self.news[file] = None
-
     def close(self) -> None:
         """Close all descriptors."""
         for file in self.files.values():
@@ -312,7 +307,7 @@ class Family:
         rotated = [
             folder / name
             for folder in dict.fromkeys([*self._folders, base.parent])
-            for name in _names(folder)
+            for name in names_in(folder)
             if any(is_of(name, one) for one in own)
         ]
         moved = [Path(reader.moved_to()) for reader in self.reading.values() if not reader.is_deleted]
@@ -472,7 +467,6 @@ class Family:
         for file in self.files.values():
             if file.state == "copy" and file not in copies and file not in self._kept and not matching.waits:
                 file.close()
-                self.news[file] = None
         self._miss([self.files[number] for number in matching.missing], matching.waits)
         if not matching.waits:
             for one in candidates.values():
@@ -508,7 +502,6 @@ class Family:
             file.be_in(one.at[1], one.stamp.size)
             if file.state != "closed":
                 file.close()
-                self.news[file] = None
         self._be_at(file, one)
 
     def _be_at(self, file: File, one: Candidate) -> None:
@@ -537,16 +530,20 @@ class Family:
         self._claim(one)
         return self._add(one, new.start or self._handed_in_through(one))
 
-    def _add(self, one: Candidate, start: int) -> File:
+    def _number(self, row: FileRow) -> File:
+        """Give a file the next number; that in the row says nothing."""
         number = 1 + max(self.files, default=-1)
-        row = FileRow(
-            self.name, number, start=start, offset=start, size=one.stamp.size, state="open", path=str(one.path)
-        )
-        file = self.files[number] = File(self, row)
-        file.state = "live" if one.is_live else "open"
-        self._open(file, one)
+        file = self.files[number] = File(self, replace(row, generation=number))
         self.news[file] = None
-        log.info("file_begun", log=self.name, generation=number, offset=start, path=str(one.path))
+        return file
+
+    def _add(self, one: Candidate, start: int) -> File:
+        state: FileState = "live" if one.is_live else "open"
+        file = self._number(
+            FileRow(self.name, 0, start=start, offset=start, size=one.stamp.size, state=state, path=str(one.path))
+        )
+        self._open(file, one)
+        log.info("file_begun", log=self.name, generation=file.key.generation, offset=start, path=str(one.path))
         return file
 
     def _handed_in_through(self, one: Candidate) -> int:
@@ -566,11 +563,10 @@ class Family:
     def _note(self, one: Candidate, offset: int) -> None:
         """A file of which nothing before the offset is read."""
         self._claim(one)
-        number = len(self.files)
         identity = Identity.sampled(one.at[1], 0 if one.is_compressed else offset, one.read)
         row = FileRow(
             self.name,
-            number,
+            0,
             start=offset,
             offset=offset,
             size=one.stamp.size,
@@ -578,18 +574,16 @@ class Family:
             path=str(one.path),
             identity=str(identity),
         )
-        file = self.files[number] = File(self, row)
+        file = self._number(row)
         if one.is_live:
             self._open(file, one)
-        self.news[file] = None
 
     def _note_copy(self, one: Candidate, of: int) -> File:
         self._claim(one)
         identity = f"{one.at[1]}-0--"
         file = next((file for file in self.files.values() if (file.state, file.identity) == ("copy", identity)), None)
         if file is None:
-            row = FileRow(self.name, 1 + max(self.files, default=-1), state="copy", identity=identity)
-            file = self.files[row.generation] = File(self, row)
+            file = self._number(FileRow(self.name, 0, state="copy", identity=identity))
             log.info("copy_not_read", log=self.name, path=str(one.path), copy_of=of)
         if (file.path, file.copy_of, file.size) != (str(one.path), of, one.stamp.size):
             file.path, file.copy_of, file.size = str(one.path), of, one.stamp.size
@@ -617,7 +611,6 @@ class Family:
             self._lose(file, reason)
         else:
             file.close()
-            self.news[file] = None
 
     def _lose(self, file: File, reason: str) -> None:
         file.gaps.append(Gap(file.position, reason))
@@ -649,29 +642,9 @@ class Family:
                 self.news[file] = None
         elif file.state == "open" and quiet >= ROTATED_QUIET_SECONDS:
             file.close()
-            self.news[file] = None
 
     def _claim(self, one: Candidate) -> None:
         self._owners.claim(self, one.at)
-
-
-def _names(folder: Path) -> list[str]:
-    try:
-        return os.listdir(folder)  # noqa: PTH208 (names suffice, and cost less)
-    except OSError:
-        return []
-
-
-def _end_of_last_line(one: Candidate) -> int:
-    """The offset after the last newline: a line that is still being written is not passed over."""
-    end = one.size
-    while end > 0:
-        begin = max(0, end - _STEP_BYTES)
-        newline = one.read(end - begin, begin).rfind(b"\n")
-        if newline >= 0:
-            return begin + newline + 1
-        end = begin
-    return 0
 
 
 class HandedIn(Family):

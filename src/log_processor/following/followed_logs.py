@@ -1,6 +1,5 @@
 """All the logs that are followed, and those that wait in the spool."""
 
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
@@ -9,7 +8,7 @@ from typing import Literal
 
 from log_processor.following.clock import SYSTEM, Clock
 from log_processor.following.family import Family, File, HandedIn
-from log_processor.following.log_files import FoundLog, LogFiles
+from log_processor.following.log_files import FoundLog, LogFiles, names_in
 from log_processor.following.names import base_of
 from log_processor.following.owners import Owners
 from log_processor.following.present import Unpacking
@@ -247,7 +246,7 @@ class FollowedLogs:
             before, names_before = self._folders_seen.get(folder, (0, frozenset[str]()))
             if modified == before and time.time_ns() - modified > SETTLED_SECONDS * 1e9:
                 continue
-            names = frozenset(os.listdir(folder))  # noqa: PTH208 (names suffice, and cost less)
+            names = frozenset(names_in(folder))
             for name in names ^ names_before:
                 base = base_of(name, families)
                 if base is not None:

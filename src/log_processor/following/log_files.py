@@ -45,10 +45,11 @@ class LogFiles:
     def found(self, known: Container[str] = ()) -> list[FoundLog]:
         """The logs that are there now, or that are named by their paths, without those that are `known` by name."""
         logs = dict.fromkeys(self._paths, True)
+        own_names: dict[Path, set[str]] = {}
         for pattern in self._globs:
             # Path.glob takes no absolute pattern.
             for name in glob.glob(pattern, recursive=True):  # noqa: PTH207
-                path = self._log_of(name)
+                path = self._log_of(name, own_names)
                 if path is not None and path not in logs:
                     logs[path] = self._known[path.parent][path.name]
         found = [
@@ -61,8 +62,9 @@ class LogFiles:
         """When the log that was written to last was (Unix time, s), by its file's time; 0 where there is no file."""
         return max((log.path.stat().st_mtime for log in self.found() if log.path.exists()), default=0.0)
 
-    def _log_of(self, name: str) -> Path | None:
-        """The path of the log of a file that a glob has found."""
+    def _log_of(self, name: str, own_names: dict[Path, set[str]]) -> Path | None:
+        """The path of the log of a file that a glob has found. `own_names`: by folder, what may be a log's own name
+        there: one without marks of rotation, or one that is known. It is filled as it is needed."""
         if name in self._of:
             return self._of[name]
         # Path.is_file raises where a folder cannot be entered.
@@ -75,18 +77,13 @@ class LogFiles:
         if uncompressed(path.name) != path.name:
             # A compressed file alone makes no log.
             return None
-        base, has_path = family_of(path.name, self._bases(path.parent, names))
+        if path.parent not in own_names:
+            own_names[path.parent] = {*names, *(name for name in names_in(path.parent) if not is_rotated(name))}
+        base, has_path = family_of(path.name, own_names[path.parent])
         names.setdefault(base, has_path)
+        own_names[path.parent].add(base)
         self._of[name] = path.with_name(base)
         return self._of[name]
-
-    def _bases(self, folder: Path, names: dict[str, bool]) -> set[str]:
-        """What may be a log's own name in a folder: one without marks of rotation, or one that is known."""
-        try:
-            there = os.listdir(folder)  # noqa: PTH208 (names suffice, and cost less)
-        except OSError:
-            there = []
-        return {*names, *(name for name in there if not is_rotated(name))}
 
     def _can_be_read(self, path: Path) -> bool:
         """Whether a log can be followed; where not, that is said once, and it is looked at again each time."""
@@ -97,6 +94,14 @@ class LogFiles:
         elif not reason:
             self._passed_over.discard(path)
         return not reason
+
+
+def names_in(folder: Path) -> list[str]:
+    """The names in a folder; none where it is not there, or cannot be read."""
+    try:
+        return os.listdir(folder)  # noqa: PTH208 (names suffice, and cost less)
+    except OSError:
+        return []
 
 
 def _spelled(path: Path) -> Path:

@@ -6,6 +6,7 @@ a log, and nothing about which is older: that is not asked.
 
 import re
 from collections.abc import Container
+from functools import lru_cache
 
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".lz4", ".Z", ".zip")
 
@@ -27,10 +28,7 @@ _COUNT = re.compile(rf"[-._][0-9]{{1,3}}{_AT_END}")
 
 def uncompressed(name: str) -> str:
     """A file's name without an ending of compression."""
-    for ending in COMPRESSED:
-        if name.endswith(ending):
-            return name.removesuffix(ending)
-    return name
+    return name.rpartition(".")[0] if name.endswith(COMPRESSED) else name
 
 
 def is_of(name: str, base: str) -> bool:
@@ -51,7 +49,7 @@ def dateless(name: str) -> str | None:
     where that has none."""
     name = uncompressed(name)
     rest = _WHEN.sub("", name)
-    return _COUNT.sub("", rest) if rest != name and rest.strip("-._") else None
+    return _without_marks(name) if rest != name and rest.strip("-._") else None
 
 
 def is_rotated(name: str) -> bool:
@@ -90,5 +88,7 @@ def family_of(name: str, names: Container[str]) -> tuple[str, bool]:
     return _COUNT_BEHIND_ENDING.sub(r"\1", plain), True
 
 
+# Each log's look asks for the names in its folder, which are those of all logs there.
+@lru_cache(100_000)
 def _without_marks(name: str) -> str:
     return _COUNT.sub("", _WHEN.sub("", name))

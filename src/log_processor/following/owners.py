@@ -16,6 +16,8 @@ class Owners:
     def __init__(self) -> None:
         self._owners: dict[FileAt, Family] = {}
         """Of the files that are there."""
+        self._files: defaultdict[Family, set[FileAt]] = defaultdict(set)
+        """The same, by their logs."""
         self._known: defaultdict[int, dict[Family, None]] = defaultdict(dict)
         """Inode -> the logs that have had a file with it."""
 
@@ -26,6 +28,7 @@ class Owners:
     def claim(self, family: "Family", at: FileAt) -> None:
         """A file is of a log."""
         self._owners[at] = family
+        self._files[family].add(at)
         self.know(family, at[1])
 
     def is_of_another(self, family: "Family", one: Candidate) -> bool:
@@ -41,5 +44,7 @@ class Owners:
 
     def keep(self, family: "Family", there: set[FileAt]) -> None:
         """Of a log's files these are there."""
-        for at in [at for at, owner in self._owners.items() if owner is family and at not in there]:
-            del self._owners[at]
+        for at in self._files[family] - there:
+            if self._owners.get(at) is family:
+                del self._owners[at]
+        self._files[family] &= there

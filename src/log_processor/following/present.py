@@ -16,6 +16,7 @@ from log_processor.following.matching import FileAt, Known, Present
 from service.logs import logger
 
 _COPY_BYTES = 1 << 20
+_STEP_BYTES = 64 << 10
 # What has to be read of a file that is larger is read in a thread.
 _LARGE_BYTES = 32 << 20
 _MOST_ANSWERS = 10_000
@@ -317,14 +318,18 @@ class BytesOfFiles:
 
     def parting(self, present: Present, other: Present) -> int:
         file, another = self._candidates[present.at], self._candidates[other.at]
-        end = _common(file.read, another.read, min(file.size, another.size))
-        while end > 0:
-            begin = max(0, end - _COPY_BYTES)
-            newline = file.read(end - begin, begin).rfind(b"\n")
-            if newline >= 0:
-                return begin + newline + 1
-            end = begin
-        return 0
+        return end_of_last_line(file, _common(file.read, another.read, min(file.size, another.size)))
+
+
+def end_of_last_line(file: Candidate, end: int) -> int:
+    """The offset after the last newline before an end: a line that is still being written is not passed over."""
+    while end > 0:
+        begin = max(0, end - _STEP_BYTES)
+        newline = file.read(end - begin, begin).rfind(b"\n")
+        if newline >= 0:
+            return begin + newline + 1
+        end = begin
+    return 0
 
 
 def _common(one: Read, other: Read, size: int) -> int:
