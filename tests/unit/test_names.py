@@ -1,8 +1,10 @@
 """Which names are those of one log's files."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from log_processor.following.names import base_of, dateless, family_of, is_of, is_rotated, uncompressed
+from log_processor.following.names import Names, base_of, dateless, family_of, is_of, is_rotated, uncompressed
 
 ROTATED = [
     "app.log.1",
@@ -111,3 +113,31 @@ def test_the_log_that_a_file_belongs_to(name: str, names: set[str], family: tupl
 @pytest.mark.parametrize("ending", [".gz", ".bz2", ".xz", ".zst", ".lz4", ".Z", ".zip"])
 def test_endings_of_compression(ending: str) -> None:
     assert uncompressed(f"app.log{ending}") == "app.log"
+
+
+PIECES = [
+    "app",
+    "api",
+    "log",
+    ".",
+    "-",
+    "_",
+    "1",
+    "20",
+    "2026",
+    "2026-11-28",
+    "20261128",
+    "1764300000",
+    "T10-00-00",
+    "gz",
+    "x",
+]
+names = st.lists(st.sampled_from(PIECES), min_size=1, max_size=6).map("".join)
+
+
+@given(st.sets(names, max_size=20), names)
+def test_the_names_of_a_log_are_found_among_those_of_its_folder(there: set[str], base: str) -> None:
+    # Most of what is drawn is of no log; these are.
+    there = {*there, base, f"{base}.1", f"{base}-20261128.gz"}
+    found = Names(there).of(base)
+    assert sorted(found) == sorted(name for name in there if is_of(name, base))

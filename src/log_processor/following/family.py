@@ -13,9 +13,9 @@ from typing import Literal
 
 from log_processor.following.clock import SYSTEM, Clock
 from log_processor.following.identity import Identity
-from log_processor.following.log_files import FoundLog, names_in
+from log_processor.following.log_files import Folders, FoundLog
 from log_processor.following.matching import FileAt, Known, Matching, New, Present, match
-from log_processor.following.names import dateless, is_of, uncompressed
+from log_processor.following.names import dateless, uncompressed
 from log_processor.following.owners import Owners
 from log_processor.following.present import BytesOfFiles, Candidate, Memory, Unpacking, candidate, end_of_last_line
 from log_processor.following.reader import Reader
@@ -235,9 +235,9 @@ class Family:
 
     # The look.
 
-    def begin(self, start: Start) -> LedgerRow:
+    def begin(self, start: Start, folders: Folders) -> LedgerRow:
         """The row of a log that the store does not know. Its files are noted, as `start` says."""
-        candidates = self._candidates() if start != "whole" else {}
+        candidates = self._candidates(folders) if start != "whole" else {}
         for one in candidates.values():
             through = self._handed_in_through(one) if one.is_live else 0
             is_read = start == "beginning" and one.is_live
@@ -246,10 +246,10 @@ class Family:
         position = self.live.position if self.live is not None else Position(0, 0)
         return LedgerRow(self.name, str(self.path), position, position)
 
-    def look(self) -> None:
+    def look(self, folders: Folders) -> None:
         """Look at the files, and do what follows."""
         self.is_dirty = False
-        candidates = self._candidates()
+        candidates = self._candidates(folders)
         found = list(candidates.values())
         try:
             waits = self._unpack(candidates)
@@ -295,7 +295,7 @@ class Family:
 
     # How it is done.
 
-    def _candidates(self) -> dict[FileAt, Candidate]:
+    def _candidates(self, folders: Folders) -> dict[FileAt, Candidate]:
         """The log's files that have bytes, as they are now, without those of other logs."""
         base = self.path.resolve() if self.path.is_symlink() else self.path
         # What was moved elsewhere, and compressed there, tells where to look.
@@ -303,12 +303,12 @@ class Family:
             if reader.is_deleted and not reader.is_final:
                 self._folders.add(Path(reader.moved_to()).parent)
         # A link may point to a file with a date, and to the next one tomorrow.
-        own = {self.path.name, base.name, dateless(base.name) or base.name}
+        own = dict.fromkeys([self.path.name, base.name, dateless(base.name) or base.name])
         rotated = [
             folder / name
             for folder in dict.fromkeys([*self._folders, base.parent])
-            for name in names_in(folder)
-            if any(is_of(name, one) for one in own)
+            for one in own
+            for name in folders[folder].of(one)
         ]
         moved = [Path(reader.moved_to()) for reader in self.reading.values() if not reader.is_deleted]
         moved += [Path(file.path) for file in self.files.values() if not file.gone]
@@ -665,7 +665,7 @@ class HandedIn(Family):
     def has_changed(self) -> bool:
         return False
 
-    def look(self) -> None:
+    def look(self, folders: Folders) -> None:
         """Open it."""
         self.is_dirty = False
         if not self.files:

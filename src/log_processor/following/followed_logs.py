@@ -8,7 +8,7 @@ from typing import Literal
 
 from log_processor.following.clock import SYSTEM, Clock
 from log_processor.following.family import Family, File, HandedIn
-from log_processor.following.log_files import FoundLog, LogFiles, names_in
+from log_processor.following.log_files import Folders, FoundLog, LogFiles, names_in
 from log_processor.following.names import base_of
 from log_processor.following.owners import Owners
 from log_processor.following.present import Unpacking
@@ -80,13 +80,14 @@ class FollowedLogs:
         """
         has_logs = any(not name.startswith(BACKFILL) for name in self._ledger)
         rows = []
+        folders = Folders()
         # Those that the store knows come first: a file is theirs, whatever other names it has.
         for found in sorted(self._log_files.found(self._families), key=lambda found: found.name not in self._ledger):
             family = self._add(found)
             if found.name in self._ledger:
-                family.look()
+                family.look(folders)
             else:
-                rows.append(family.begin("whole" if has_logs and found.is_from_glob else start))
+                rows.append(family.begin("whole" if has_logs and found.is_from_glob else start, folders))
             self._say_followed(family)
         return rows
 
@@ -130,10 +131,11 @@ class FollowedLogs:
 
     def look_at_files(self) -> None:
         """Look at the files of logs in which something other than lines has changed."""
+        folders = Folders()
         for family in self._families.values():
             if family.is_dirty:
                 known = len(family.folders())
-                family.look()
+                family.look(folders)
                 self.to_read.update(dict.fromkeys(family.reading))
                 if len(family.folders()) > known:
                     self._note_folders(family)

@@ -8,7 +8,7 @@ from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from log_processor.following.names import family_of, is_of, is_rotated, uncompressed
+from log_processor.following.names import Names, family_of, is_of, is_rotated, uncompressed
 from service.logs import logger
 from service.settings import PROJECT_ROOT
 
@@ -102,6 +102,14 @@ def names_in(folder: Path) -> list[str]:
         return os.listdir(folder)  # noqa: PTH208 (names suffice, and cost less)
     except OSError:
         return []
+
+
+class Folders(dict[Path, Names]):
+    """The names in folders, each read when it is first asked for: for the looks at many logs at a time."""
+
+    def __missing__(self, folder: Path) -> Names:
+        self[folder] = Names(names_in(folder))
+        return self[folder]
 
 
 def _spelled(path: Path) -> Path:

@@ -5,8 +5,9 @@ a log, and nothing about which is older: that is not asked.
 """
 
 import re
-from collections.abc import Container
-from functools import lru_cache
+from bisect import bisect_left
+from collections.abc import Container, Iterable
+from itertools import islice, takewhile
 
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".lz4", ".Z", ".zip")
 
@@ -88,7 +89,21 @@ def family_of(name: str, names: Container[str]) -> tuple[str, bool]:
     return _COUNT_BEHIND_ENDING.sub(r"\1", plain), True
 
 
-# Each log's look asks for the names in its folder, which are those of all logs there.
-@lru_cache(100_000)
+class Names:
+    """The names in a folder, which may have files of many logs."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._in_order = sorted(names)
+        self._without_marks: dict[str, list[str]] = {}
+        for name in self._in_order:
+            self._without_marks.setdefault(_without_marks(uncompressed(name)), []).append(name)
+
+    def of(self, base: str) -> list[str]:
+        """Those of the files of a log that is called `base`, see `is_of`."""
+        begins = islice(self._in_order, bisect_left(self._in_order, base), None)
+        alike = [*self._without_marks.get(base, ()), *takewhile(lambda name: name.startswith(base), begins)]
+        return [name for name in dict.fromkeys(alike) if is_of(name, base)]
+
+
 def _without_marks(name: str) -> str:
     return _COUNT.sub("", _WHEN.sub("", name))
