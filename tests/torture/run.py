@@ -288,9 +288,7 @@ def _compare_gaps(victim: Victim, logs: list[TortureLog], report: Report) -> Non
     files = victim.file_rows()
     for row in victim.ledger():
         known = [
-            gap
-            for gap in row.gaps
-            if not Identity.decode(files[FileKey(row.log, gap.position.generation)].identity).is_of_nothing
+            gap for gap in row.gaps if Identity.decode(files[FileKey(row.log, gap.position.generation)].identity).marks
         ]
         report.gaps += len(row.gaps)
         if len(known) > may_have[row.path]:

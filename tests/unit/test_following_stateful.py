@@ -294,11 +294,8 @@ class Files(RuleBasedStateMachine):
     def put_a_copy_in_its_place(self, data: st.DataObject) -> None:
         name = data.draw(st.sampled_from([*self._rotated_names(), *([LIVE] if LIVE in self.names else [])]))
         node = self.names[name]
-        if name == LIVE and not self._has_one_name(name):
-            # At the log's path a copy of a rotated file is none.
-            return
-        if not (self._has_one_name(name) or node.data.endswith(b"\n")):
-            # Of half a line that two files go on with nobody knows which is right.
+        if not self._has_one_name(name):
+            # Beside a rotated file a copy of it is none once it has more.
             return
         copy = self._copy(node, "copy")
         copy.offset, copy.is_written = node.offset, node.is_written

@@ -15,8 +15,9 @@ The rules, in this order:
 4. A file that is not at the log's path is a copy where its bytes are the first of another present file, or of what was
    read of a known one. It is not read, for as long as that is so.
 5. A file that holds all that was read of another one that is there, or all of one of which nothing was read, goes on
-   where the two part. But at the log's path, beside a rotated file, a file is new: rotation made room for it, and equal
-   beginnings are no identity. A file that has lost its name and is still open is there: its writer may go on.
+   where the two part. But beside a rotated file, a file at the log's path or with a rotated name is new: rotation made
+   room for it, and equal beginnings are no identity. A file that has lost its name and is still open is there: its
+   writer may go on.
 6. All other files are new, and read from their beginning.
 
 The same bytes under another inode, with the original gone, may be a copy or may have been written twice: nobody can
@@ -294,9 +295,9 @@ class _Match:
         """Whether it goes on where another one parts from it, or that cannot be told yet."""
         for known in self._known:
             other = self.result.found.get(known.number)
-            if (other is None and not known.is_there) or (
-                file.is_live and (other is None or other.is_rotated or other.is_live)
-            ):
+            if other is None and not known.is_there:
+                continue
+            if file.is_live and (other is None or other.is_rotated or other.is_live):
                 continue
             shares: bool | None = False
             if known.offset:
@@ -308,7 +309,14 @@ class _Match:
                 return True
             if shares:
                 # All of what is compressed and unchanged was read.
-                parting = self._evidence.parting(file, other) if other is not None else 0
+                parting = self._evidence.parting(file, other) if other is not None else known.offset
+                if other is not None and parting == other.size and not self._is_late:
+                    # The other one may have grown since its size was seen: then this one is its copy.
+                    self.result.waits = True
+                    return True
+                # What is not open is compressed, and so it was rotated.
+                if file.is_rotated and (other.is_rotated if other is not None else known.at is None):
+                    continue
                 start = max(known.offset, parting)
                 self.result.new.append(New(file, start, after=known.number))
                 return True
