@@ -1,6 +1,7 @@
 """What flows from the source to the log handler: lines of several logs together."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
@@ -9,7 +10,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from request_log.line import LAST_SECOND, Reason
+from request_log.line import LAST_SECOND, Mended, Reason
 from request_log.requests import Integers, Parser, Rejected, Requests, joined
 from storage.contract import FileId, FileState, Gap, Position, StoredRequests
 
@@ -107,6 +108,10 @@ class BatchPart:
     """Unix time (s) of the latest request; 0 where there is none."""
     rejected: list[Rejected]
     """In the file's order."""
+    skipped: int = 0
+    """Lines that are comments or say what the next ones mean."""
+    mended: Mapping[Mended, int] = field(default_factory=dict)
+    """Of how many requests something was mended, by what it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +153,8 @@ def parse_chunk(
     requests_of_pieces: list[Requests] = []
     parts_of_pieces: list[Integers] = []
     rejected = [[] if part.overlong is None else [_too_long(part.start, part.overlong)] for part in chunk.parts]
+    skipped = [0] * len(chunk.parts)
+    mended: list[Counter[Mended]] = [Counter() for _ in chunk.parts]
     known = dict(_known_too_new(chunk, shifts.tolist(), too_new))
 
     def part_of(offsets: Integers) -> Integers:
@@ -156,12 +163,17 @@ def parse_chunk(
 
     def parsed() -> Iterator[StoredRequests]:
         for start, lines in _pieces(chunk.lines, piece_bytes):
-            requests, bad = parse(lines, start, oldest_day, latest_second)
+            requests, bad, skipped_lines, mended_lines = parse(lines, start, oldest_day, latest_second)
             if known:
                 requests, bad = _reject_too_new(requests, bad, known)
             if bad:
                 for line, part in zip(bad, part_of(np.array([line.offset for line in bad])).tolist(), strict=True):
                     rejected[part].append(replace(line, offset=line.offset + int(shifts[part])))
+            for part in part_of(np.array(skipped_lines, np.int64)).tolist():
+                skipped[part] += 1
+            mended_parts = part_of(np.array([line.offset for line in mended_lines], np.int64)).tolist()
+            for (_, what), part in zip(mended_lines, mended_parts, strict=True):
+                mended[part][what] += 1
             parts = part_of(requests.offsets)
             requests = replace(requests, offsets=requests.offsets + shifts[parts])
             requests_of_pieces.append(requests.to_count())
@@ -190,9 +202,11 @@ def parse_chunk(
             lines,
             newest,
             bad,
+            skipped_lines,
+            mended_lines,
         )
-        for part, lines, newest, bad in zip(
-            chunk.parts, *_requests_by_part(parts, requests, len(chunk.parts)), rejected, strict=True
+        for part, lines, newest, bad, skipped_lines, mended_lines in zip(
+            chunk.parts, *_requests_by_part(parts, requests, len(chunk.parts)), rejected, skipped, mended, strict=True
         )
     )
     return Batch(batch_parts, requests, chunk.behind, chunk.due, chunk.lines, store)

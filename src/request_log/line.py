@@ -38,6 +38,19 @@ class Reason(str, Enum):
     """Valid, but the store does not take it."""
 
 
+class Mended(str, Enum):
+    """What of a request was not as it should be and was understood all the same, or left out."""
+
+    DURATION = "duration"
+    """None of it is known: it was not understood, or is beyond its bounds."""
+    STATUS = "status"
+    """It has none, or was found in a list."""
+    ENCODING = "encoding"
+    """Bytes that are no UTF-8 are written as `\\xNN`."""
+    CONTROL_CHARACTER = "control_character"
+    """So are control characters."""
+
+
 def format_lines(
     seconds: Sequence[int],
     customer_ids: Iterable[str],

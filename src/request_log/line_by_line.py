@@ -9,7 +9,7 @@ import numpy as np
 from request_log.fields import INVALID, LATENCIES, STATUSES, Cache, is_customer
 from request_log.line import LAST_SECOND, MAX_LINE_BYTES, MIN_LINE_BYTES, SECONDS_A_DAY, Reason
 from request_log.moment import MOMENTS
-from request_log.requests import NONE, Rejected, Requests, numbered
+from request_log.requests import NONE, Parsed, Rejected, Requests, numbered
 
 NOT_LOGGED = "-"
 """Stands for a field that is empty, as in the common log format: so requests without a customer have this one."""
@@ -41,10 +41,8 @@ class LineByLine:
         self._customer_in_path = customer_in_path
         self._durations = Cache(lambda text: _seconds(text, duration_unit))
 
-    def __call__(
-        self, data: bytes, offset: int = 0, oldest_day: int = 0, latest_second: int = LAST_SECOND
-    ) -> tuple[Requests, list[Rejected]]:
-        """The requests and the other lines, see `Parser`."""
+    def __call__(self, data: bytes, offset: int = 0, oldest_day: int = 0, latest_second: int = LAST_SECOND) -> Parsed:
+        """See `Parser`."""
         oldest = oldest_day * SECONDS_A_DAY
         is_plain = data.isascii() and not _MAY_BE_CONTROL.search(data)
         rows: list[Row] = []
@@ -56,7 +54,7 @@ class LineByLine:
             else:
                 rows.append(found)
             offset += len(line) + 1
-        return _columns(rows), rejected
+        return Parsed(_columns(rows), rejected)
 
     def _row(self, line: bytes, offset: int, oldest: int, latest: int, is_plain: bool) -> Row | Reason:
         if len(line) > MAX_LINE_BYTES:

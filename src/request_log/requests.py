@@ -4,13 +4,13 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate, compress, count
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from request_log.fields import Cache
-from request_log.line import LAST_SECOND, SECONDS_A_DAY, Reason
+from request_log.line import LAST_SECOND, SECONDS_A_DAY, Mended, Reason
 from request_log.path_template import path_template
 
 NONE = -1
@@ -48,6 +48,19 @@ class Requests:
     """Of that second; NONE where the time was logged without a fraction."""
     offsets: Integers = field(default_factory=_none)
     """Where each line begins in its file, in bytes."""
+    method_texts: list[str] = field(default_factory=list)
+    """The methods, each once, "" where none was logged; not a column."""
+    methods: Integers = field(default_factory=_none)
+    """Their places in `method_texts`."""
+    sizes: Integers = field(default_factory=_none)
+    """Of the answers, in bytes; NONE where none was logged."""
+
+    def __post_init__(self) -> None:
+        """A log may have neither methods nor sizes."""
+        if len(self.methods) != len(self):
+            self.method_texts, self.methods = [""], np.zeros(len(self), np.int64)
+        if len(self.sizes) != len(self):
+            self.sizes = np.full(len(self), NONE)
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -64,6 +77,10 @@ class Requests:
     def request_paths(self) -> list[str]:
         """A column: the path of each."""
         return [self.path_texts[path] for path in self.paths.tolist()]
+
+    def request_methods(self) -> list[str]:
+        """A column: the method of each."""
+        return [self.method_texts[method] for method in self.methods.tolist()]
 
     def to_count(self) -> "Requests":
         """The same without durations as logged and with the templates of the paths: texts take most of the memory, and
@@ -83,6 +100,8 @@ class Requests:
             seconds=self.seconds[selected],
             milliseconds=self.milliseconds[selected],
             offsets=self.offsets[selected],
+            methods=self.methods[selected],
+            sizes=self.sizes[selected],
         )
 
 
@@ -92,16 +111,21 @@ def joined(parts: Sequence[Requests]) -> Requests:
         return parts[0] if parts else Requests()
     names, customers = _joined([(part.names, part.customers) for part in parts])
     path_texts, paths = _joined([(part.path_texts, part.paths) for part in parts])
+    method_texts, methods = _joined([(part.method_texts, part.methods) for part in parts])
     return Requests(
         names,
         customers,
         path_texts,
         paths,
         [duration for part in parts for duration in part.durations],
-        *(
-            np.concatenate([getattr(part, column) for part in parts])
-            for column in ("statuses", "latencies", "seconds", "milliseconds", "offsets")
-        ),
+        np.concatenate([part.statuses for part in parts]),
+        np.concatenate([part.latencies for part in parts]),
+        np.concatenate([part.seconds for part in parts]),
+        np.concatenate([part.milliseconds for part in parts]),
+        np.concatenate([part.offsets for part in parts]),
+        method_texts,
+        methods,
+        np.concatenate([part.sizes for part in parts]),
     )
 
 
@@ -132,13 +156,28 @@ class Rejected:
     digest: str = ""
 
 
+class MendedLine(NamedTuple):
+    """What was mended of a request: where its line begins (bytes), and what it was."""
+
+    offset: int
+    what: Mended
+
+
+class Parsed(NamedTuple):
+    """What becomes of lines: each is a request, rejected or skipped. All are in the log's order."""
+
+    requests: Requests
+    rejected: list[Rejected]
+    skipped: Sequence[int] = ()
+    """Where lines begin (bytes) that are comments or say what the next ones mean."""
+    mended: Sequence[MendedLine] = ()
+
+
 class Parser(Protocol):
     """Reads the lines of a format."""
 
-    def __call__(
-        self, data: bytes, offset: int = 0, oldest_day: int = 0, latest_second: int = LAST_SECOND
-    ) -> tuple[Requests, list[Rejected]]:
-        """The requests in whole lines (`data` ends in a newline), and the lines that are none, both in the log's order.
+    def __call__(self, data: bytes, offset: int = 0, oldest_day: int = 0, latest_second: int = LAST_SECOND) -> Parsed:
+        """What becomes of whole lines (`data` ends in a newline).
 
         `offset` is where `data` begins in its file, in bytes. Lines of days before `oldest_day` (days since 1970-01-01)
         are rejected, and lines after `latest_second` (Unix time).

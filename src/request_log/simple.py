@@ -14,7 +14,7 @@ import numpy as np
 
 from request_log.fields import CONTROL, INVALID, LATENCIES, STATUSES, day_of, is_customer
 from request_log.line import LAST_SECOND, MAX_LINE_BYTES, SECONDS_A_DAY, Reason
-from request_log.requests import NONE, Integers, Rejected, Requests, numbered
+from request_log.requests import NONE, Integers, Parsed, Rejected, Requests, numbered
 
 FIELDS = 6
 _ENDS = np.frombuffer(b"     \n", np.uint8)
@@ -22,10 +22,8 @@ _ENDS = np.frombuffer(b"     \n", np.uint8)
 _STAMP = b"0000-00-00 00:00:00 "
 
 
-def parse(
-    data: bytes, offset: int = 0, oldest_day: int = 0, latest_second: int = LAST_SECOND
-) -> tuple[Requests, list[Rejected]]:
-    """The requests in whole lines (`data` ends in a newline), and the lines that are none, both in the log's order.
+def parse(data: bytes, offset: int = 0, oldest_day: int = 0, latest_second: int = LAST_SECOND) -> Parsed:
+    """What becomes of whole lines (`data` ends in a newline).
 
     `offset` is where `data` begins in its file, in bytes. Lines of days before `oldest_day` (days since 1970-01-01)
     are rejected: they are beyond what is kept. So are lines after `latest_second` (Unix time).
@@ -43,7 +41,7 @@ def parse(
         starts, offsets = _starts(data), offsets[good]
         fields = _fields(data, len(starts))
     if fields is None or not len(starts):
-        return Requests(), rejected
+        return Parsed(Requests(), rejected)
 
     customers, paths, statuses, durations = fields
     names, places = numbered(customers)
@@ -69,7 +67,7 @@ def parse(
         found = [_reason_of_fields(*values, oldest, latest_second) for values in zip(*columns, strict=True)]
         rejected = sorted([*rejected, *_rejected(lines, offsets, found)], key=attrgetter("offset"))
         requests = requests.select([reason is None for reason in found])
-    return requests, rejected
+    return Parsed(requests, rejected)
 
 
 def _lines(data: bytes) -> list[bytes]:

@@ -18,7 +18,7 @@ FILE = FileId("log", 0, 0, 0)
 def test_a_stretch_ends_before_the_line_that_begins_at_its_end(store: Store, base: int) -> None:
     lines = valid_lines(60)
     file = FILE._replace(base=base)
-    requests, _ = simple.parse(lines, 0, 0)
+    requests, *_ = simple.parse(lines, 0, 0)
     storage = store.open()
     storage.acquire()
     storage.prepare([StoredRequests([file], np.zeros(len(requests), np.int64), requests)])()
@@ -40,7 +40,7 @@ def test_stretches_of_several_files_are_read_and_no_request_between_them(store: 
     expected: list[int] = []
     stretches = []
     for file, lines in zip(files, parts, strict=True):
-        requests, _ = simple.parse(lines, 0, 0)
+        requests, *_ = simple.parse(lines, 0, 0)
         storage.prepare([StoredRequests([file], np.zeros(len(requests), np.int64), requests)])()
         begins = requests.offsets.tolist()
         stretches += [Stretch(file, begins[2], begins[7]), Stretch(file, begins[11], begins[15])]

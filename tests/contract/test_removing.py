@@ -36,7 +36,7 @@ TODAY = int(time.time()) // SECONDS_A_DAY
 def store_log(storage: Storage, log: str, lane: int, lines: bytes) -> FileId:
     """Store the requests of a log of one file, and its rows."""
     file = FileId(log, 0, lane, 0)
-    requests, _ = simple.parse(lines, 0, 0)
+    requests, *_ = simple.parse(lines, 0, 0)
     storage.prepare([StoredRequests([file], np.zeros(len(requests), np.int64), requests)])()
     storage.flush()
     place = Position(0, len(lines))

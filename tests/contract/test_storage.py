@@ -559,7 +559,7 @@ def test_sqlite_has_every_field_of_a_request_once(tmp_path: Path) -> None:
     writing.set_up()
     writing.acquire()
     for log, generation in (("log", 0), ("log", 1), ("other", 0), ("log", 0)):
-        requests, _ = parse(lines, offset=1_000)
+        requests, *_ = parse(lines, offset=1_000)
         file = FileId(log, generation, 0, 0)
         writing.prepare([StoredRequests([file], requests.offsets * 0, requests)])()
         writing.flush()
@@ -691,7 +691,7 @@ def test_rollups_come_back_a_segment_after_the_other(open_storage: OpenStorage, 
 
 def store(storage: Storage, file: FileId, lines: bytes, start: int = 0) -> list[int]:
     """Store the requests of these lines, which begin at this offset of their file."""
-    requests, rejected = PARSE(lines, start, 0)
+    requests, rejected, *_ = PARSE(lines, start, 0)
     assert not rejected
     refused = storage.prepare([StoredRequests([file], requests.offsets * 0, requests)])()
     storage.flush()

@@ -72,7 +72,7 @@ def one_by_one(content: list[tuple[FileId, Lines]]) -> tuple[list[Row], list[lis
         if isinstance(lines, Overlong):
             rejected.append([(part.start.offset, Reason.TOO_LONG, lines.beginning)])
             continue
-        requests, others = parse(lines, part.start.offset)
+        requests, others, *_ = parse(lines, part.start.offset)
         rows += rows_of([file] * len(requests), requests)
         rejected.append(seen(others))
     return rows, rejected

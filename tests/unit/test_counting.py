@@ -563,7 +563,7 @@ def test_what_was_too_old_when_it_was_read_again_is_not_counted_by_a_commit_that
     storage = MemoryStorage(MemoryStore())
     token = storage.acquire()
     lines = b"".join(text_of(Line("cust", day, 15, "/a", 200, "0.5")) for day in (1, 0, 1))
-    requests, _ = PARSE(lines)
+    requests, *_ = PARSE(lines)
     file = FileId("log", 0, lane=0, base=0)
     storage.prepare([StoredRequests([file], np.zeros(3, np.int64), requests)])()
     # The second was stored before a crash, and its day has expired since.

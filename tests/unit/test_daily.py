@@ -34,7 +34,7 @@ Counters = dict[DailyKey, tuple[Counter[int], Counter[int]]]
 
 
 def parsed(content: list[bytes]) -> Requests:
-    requests, rejected = PARSE(b"".join(content), 0, 0)
+    requests, rejected, *_ = PARSE(b"".join(content), 0, 0)
     assert not rejected
     return requests.to_count()
 
@@ -71,7 +71,7 @@ def counters(rows: dict[DailyKey, PackedCounts]) -> Counters:
 
 
 def test_a_row_an_addition_and_the_row_after_it() -> None:
-    requests, _ = simple.parse(
+    requests, *_ = simple.parse(
         b"2026-11-23 16:15:35 cust_1 /api 200 0.772\n"
         b"2026-11-23 16:15:36 cust_1 /api 404 0.020\n"
         b"2026-11-23 16:45:00 cust_1 /api 200 0.772\n"

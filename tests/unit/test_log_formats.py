@@ -185,7 +185,7 @@ def requests_of(found: Requests) -> list[Request]:
 @pytest.mark.parametrize("name", LINES)
 def test_a_real_line_is_understood(name: str) -> None:
     settings, line, request = LINES[name]
-    found, rejected = parser(**settings)(f"{line}\n{line}\r\n".encode(), 1_000, 0)
+    found, rejected, *_ = parser(**settings)(f"{line}\n{line}\r\n".encode(), 1_000, 0)
     assert not rejected
     assert requests_of(found) == [request, request]
     assert found.offsets.tolist() == [1_000, 1_001 + len(line.encode())]
@@ -238,13 +238,13 @@ OBJECT = '{"time":"2026-11-25T12:00:01Z","customer":"acme","path":"/","status":2
 )
 def test_a_line_that_is_not_understood_costs_only_itself(log_format: str, line: str, reason: Reason) -> None:
     good = {"common": COMBINED.partition(' "-"')[0], "combined": COMBINED, "json": OBJECT}[log_format] + "\n"
-    found, rejected = parser(log_format=log_format)((good + line + "\n" + good).encode(), 0, 0)
+    found, rejected, *_ = parser(log_format=log_format)((good + line + "\n" + good).encode(), 0, 0)
     assert len(found) == 2
     assert [(bad.offset, bad.reason, bad.line) for bad in rejected] == [(len(good), reason, line.encode())]
 
 
 def test_days_before_the_oldest_kept_are_rejected() -> None:
-    found, rejected = parser(log_format="combined")(f"{COMBINED}\n".encode(), 0, 20_783)
+    found, rejected, *_ = parser(log_format="combined")(f"{COMBINED}\n".encode(), 0, 20_783)
     assert not found
     assert [bad.reason for bad in rejected] == [Reason.TOO_OLD]
     assert len(parser(log_format="combined")(f"{COMBINED}\n".encode(), 0, 20_782)[0]) == 1
@@ -252,10 +252,10 @@ def test_days_before_the_oldest_kept_are_rejected() -> None:
 
 def test_lines_after_the_latest_second_are_rejected() -> None:
     parse = parser(log_format="combined")
-    found, _ = parse(f"{COMBINED}\n".encode())
+    found, *_ = parse(f"{COMBINED}\n".encode())
     second = int(found.seconds[0])
     assert len(parse(f"{COMBINED}\n".encode(), latest_second=second)[0]) == 1
-    found, rejected = parse(f"{COMBINED}\n".encode(), latest_second=second - 1)
+    found, rejected, *_ = parse(f"{COMBINED}\n".encode(), latest_second=second - 1)
     assert not found
     assert [bad.reason for bad in rejected] == [Reason.TOO_NEW]
 
@@ -288,7 +288,7 @@ def _mangled(line: bytes, random: Random) -> bytes:
 @given(lines=st.lists(st.one_of(mangled, st.binary(max_size=80).map(lambda line: line.replace(b"\n", b"")))))
 def test_no_line_is_unaccounted_for_whatever_it_holds(settings: dict[str, str], lines: list[bytes]) -> None:
     data = b"".join(line + b"\n" for line in lines)
-    found, rejected = parser(**settings)(data, 16, 0)
+    found, rejected, *_ = parser(**settings)(data, 16, 0)
     offsets = sorted([*found.offsets.tolist(), *(bad.offset for bad in rejected)])
     assert offsets == [16 + sum(len(line) + 1 for line in lines[:place]) for place in range(len(lines))]
     for customer in found.names:
@@ -316,7 +316,7 @@ def test_a_time_is_understood_in_every_zone(
     zone = f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02d}{':' if colon else ''}{abs(minutes) % 60:02d}"
     text = f"{time:%Y-%m-%d}{time.strftime(clock)}{fraction}{zone}"
     line = f'{{"time":"{text}","status":200}}\n'
-    found, rejected = parser(log_format="json")(line.encode(), 0, 0)
+    found, rejected, *_ = parser(log_format="json")(line.encode(), 0, 0)
     assert not rejected
     utc = int(time.replace(microsecond=0, tzinfo=timezone.utc).timestamp()) - 60 * minutes
     assert (found.seconds[0], found.milliseconds[0]) == (utc, time.microsecond // 1000 if separator else NONE)

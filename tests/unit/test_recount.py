@@ -74,7 +74,7 @@ def recount(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recount]:
 def test_it_judges_lines_as_the_parser_does(recount: Recount, lines: list[bytes]) -> None:
     log, data = next(names), b"".join(line + b"\n" for line in lines)
     recount.add(log, 0, [data])
-    requests, rejected = parse(data, 0, OLDEST_DAY, LATEST_SECOND)
+    requests, rejected, *_ = parse(data, 0, OLDEST_DAY, LATEST_SECOND)
     counted = recount.lines(log)
     assert counted.pop(None, 0) == len(requests)
     assert counted == Counter(bad.reason.value for bad in rejected)
@@ -129,7 +129,7 @@ def test_stretches_are_told_apart(tmp_path: Path) -> None:
 @given(st.lists(st.one_of(paths, st.lists(segments, max_size=13).map("/".join)), min_size=1, max_size=20))
 def test_its_endpoints_are_the_templates_of_paths(tmp_path_factory: pytest.TempPathFactory, paths: list[str]) -> None:
     lines = "".join(f"2026-11-23 16:15:35 a {path} 200 0.1\n" for path in paths)
-    requests, _ = parse(lines.encode())
+    requests, *_ = parse(lines.encode())
     with Recount(tmp_path_factory.mktemp("endpoints"), 0, LAST_SECOND, None) as recount:
         recount.add("a", 0, [lines.encode()])
         query = "SELECT endpoint, sum(lines) FROM divided WHERE part IS NULL GROUP BY endpoint"

@@ -62,7 +62,7 @@ def add(
     buffer = Buffer()
     for batch in batches:
         parse = PARSE if batch and batch[0].startswith(b"{") else simple.parse
-        requests, rejected = parse(b"".join(batch), 0, 0)
+        requests, rejected, *_ = parse(b"".join(batch), 0, 0)
         assert not rejected
         buffer.take(requests.to_count())
     delta = Delta(buffer.customers(), buffer.endpoints(), most_characters, weight)

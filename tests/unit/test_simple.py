@@ -38,7 +38,7 @@ def test_valid_lines_are_read_as_they_were_written(
     given: list[tuple[tuple[datetime, str, str, int, str], bytes]], offset: int
 ) -> None:
     lines = [line_of(request, ending) for request, ending in given]
-    found, rejected = parse(b"\n".join(lines) + b"\n", offset)
+    found, rejected, *_ = parse(b"\n".join(lines) + b"\n", offset)
     assert rejected == []
     customers = found.customer_ids()
     for i, ((time, customer, path, status, duration), _) in enumerate(given):
@@ -52,12 +52,12 @@ def test_valid_lines_are_read_as_they_were_written(
 
 @given(st.lists(st.one_of(requests.map(line_of), garbage)))
 def test_a_chunk_is_read_like_its_lines_one_by_one(lines: list[bytes]) -> None:
-    found, rejected = parse(b"".join(line + b"\n" for line in lines))
+    found, rejected, *_ = parse(b"".join(line + b"\n" for line in lines))
     assert len(found) + len(rejected) == len(lines)
     offset = 0
     one_by_one = []
     for line in lines:
-        alone, bad = parse(line + b"\n", offset)
+        alone, bad, *_ = parse(line + b"\n", offset)
         one_by_one += [(alone.offsets[0], alone.names[0])] if alone else [(bad[0].offset, bad[0].reason)]
         offset += len(line) + 1
     together = [*zip(found.offsets, found.customer_ids(), strict=True), *((bad.offset, bad.reason) for bad in rejected)]
@@ -66,7 +66,7 @@ def test_a_chunk_is_read_like_its_lines_one_by_one(lines: list[bytes]) -> None:
 
 @given(st.binary())
 def test_no_bytes_are_too_odd(data: bytes) -> None:
-    found, rejected = parse(data + b"\n")
+    found, rejected, *_ = parse(data + b"\n")
     assert len(found) + len(rejected) == data.count(b"\n") + 1
 
 
@@ -104,7 +104,7 @@ def test_no_bytes_are_too_odd(data: bytes) -> None:
     ],
 )
 def test_a_bad_line_has_one_reason(line: str, reason: Reason) -> None:
-    found, rejected = parse(GOOD + line.encode() + b"\n" + GOOD)
+    found, rejected, *_ = parse(GOOD + line.encode() + b"\n" + GOOD)
     assert len(found) == 2
     assert [(bad.offset, bad.reason, bad.line) for bad in rejected] == [(len(GOOD), reason, line.encode())]
 
@@ -118,21 +118,21 @@ def test_a_customer_may_have_256_bytes_and_a_line_64_kib() -> None:
 
 
 def test_what_is_not_utf8_is_rejected_alone() -> None:
-    found, rejected = parse(GOOD + GOOD.replace(b"cust", b"\xff") + GOOD)
+    found, rejected, *_ = parse(GOOD + GOOD.replace(b"cust", b"\xff") + GOOD)
     assert len(found) == 2
     assert [(bad.offset, bad.reason) for bad in rejected] == [(len(GOOD), Reason.NOT_UTF8)]
 
 
 def test_days_before_the_oldest_kept_are_rejected() -> None:
     lines = GOOD + GOOD.replace(b"-23 ", b"-22 ")
-    found, rejected = parse(lines, oldest_day=DAY)
+    found, rejected, *_ = parse(lines, oldest_day=DAY)
     assert found.days == [DAY]
     assert [bad.reason for bad in rejected] == [Reason.TOO_OLD]
 
 
 def test_lines_after_the_latest_second_are_rejected() -> None:
     lines = GOOD + GOOD.replace(b":35 ", b":36 ") + GOOD
-    found, rejected = parse(lines, latest_second=DAY * 86_400 + 16 * 3_600 + 15 * 60 + 35)
+    found, rejected, *_ = parse(lines, latest_second=DAY * 86_400 + 16 * 3_600 + 15 * 60 + 35)
     assert len(found) == 2
     assert [(bad.offset, bad.reason) for bad in rejected] == [(len(GOOD), Reason.TOO_NEW)]
 
@@ -140,7 +140,7 @@ def test_lines_after_the_latest_second_are_rejected() -> None:
 @given(times, st.integers(0, 86_400_000))
 def test_the_writer_writes_what_the_parser_reads(time: datetime, duration_ms: int) -> None:
     second = int(time.replace(tzinfo=timezone.utc).timestamp())
-    found, rejected = parse(format_lines([second], ["cust_1"], ["/api"], [200], [duration_ms]))
+    found, rejected, *_ = parse(format_lines([second], ["cust_1"], ["/api"], [200], [duration_ms]))
     assert not rejected
     assert found.latencies == [duration_ms]
     assert found.seconds == [time.replace(tzinfo=timezone.utc).timestamp()]

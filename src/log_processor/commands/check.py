@@ -32,7 +32,9 @@ def check(settings: ProcessorSettings, path: Path) -> int:
         return 1
     data = b"".join(line if line.endswith(b"\n") else line + b"\n" for line in lines)
     clock = Clock(newest=0, modified=path.stat().st_mtime)
-    requests, rejected = settings.parser()(data, 0, clock.oldest_day(settings.retention_days), clock.latest_second())
+    requests, rejected, *_ = settings.parser()(
+        data, 0, clock.oldest_day(settings.retention_days), clock.latest_second()
+    )
     print(f"{path}: {len(requests):,} of {len(lines):,} lines are understood as LOG_FORMAT={settings.log_format}.")  # noqa: T201
     for line in (*_understood(requests), *_rejected(data, rejected), *_better(settings, data, len(requests))):
         print(line)  # noqa: T201
@@ -80,6 +82,6 @@ def _better(settings: ProcessorSettings, data: bytes, understood: int) -> Iterab
         guess = LogFormat(
             log_format=name, log_pattern="", log_json_fields="", log_customer_from="", log_duration_unit="s"
         )
-        found, _ = guess.parser()(data, 0, 0)
+        found, *_ = guess.parser()(data, 0, 0)
         if len(found) > understood:
             yield f"LOG_FORMAT={name} would understand {len(found):,} of these lines."

@@ -36,7 +36,7 @@ def sample(file: HandedIn, stretch: Stretch, parse: Parser) -> list[Sampled]:
     """The requests in up to a thousand lines of a stretch, in its order."""
     lines = {**_lines(file, stretch.start, stretch.end, _FIRST_LINES), **_spread(file, stretch)}
     data = b"".join(lines[offset].removesuffix(b"\n") + b"\n" for offset in sorted(lines))
-    requests, _ = parse(data, 0, 0)
+    requests, *_ = parse(data, 0, 0)
     columns = zip(
         (data[offset : data.index(b"\n", offset)] for offset in requests.offsets.tolist()),
         requests.customer_ids(),

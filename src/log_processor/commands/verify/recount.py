@@ -417,7 +417,7 @@ class Recount:
 
     def _judge(self, cursor: "duckdb.DuckDBPyConnection", lines: bytes) -> None:
         if self._parse is not None:
-            requests, rejected = self._parse(lines + b"\n", 0, **self._times)
+            requests, rejected, *_ = self._parse(lines + b"\n", 0, **self._times)
             _judge_requests(cursor, requests, [line.reason.value for line in rejected])
             return
         text, bad = _decoded(lines)
