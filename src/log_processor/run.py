@@ -70,6 +70,7 @@ def run(settings: ProcessorSettings, only_backfill: bool = False) -> None:
         for part in parse_chunk(collector.news(), settings.parser(), 0, logs.file, storage.prepare).parts:
             logs.take(part)
         counts.commit(None, 0, reporter.complete_through, roll_ups.ledger.through, oldest_day())
+    followed.say_begun()
     metrics.begin(log for log in logs.committed if not log.startswith(BACKFILL))
 
     dead_letters = DeadLetters(

@@ -8,7 +8,7 @@ from torture.run import torture
 from torture.scheme import drawn
 from torture.victim import influxdb_victim, sqlite_victim
 
-KILLS = 5
+KILLS = 3
 RATE = 2_000
 
 

@@ -359,16 +359,16 @@ def test_a_store_that_moves_on_gives_no_false_alarm(pipeline: Pipeline) -> None:
     ended = threading.Event()
 
     def write() -> None:
-        """5,000 lines a second of 200 customers, with a rotation now and then."""
+        """1,000 lines a second of 200 customers, with a rotation now and then."""
         began, written = time.monotonic(), 0
         while not ended.wait(0.02):
-            due = int(5_000 * (time.monotonic() - began))
+            due = int(1_000 * (time.monotonic() - began))
             pipeline.append(valid_lines(due - written, days=2, seed=due, customers=[f"c{n}" for n in range(200)]))
-            if due // 12_000 > written // 12_000:
+            if due // 3_000 > written // 3_000:
                 rotate(pipeline.log)
             written = due
 
-    pipeline.append(valid_lines(100_000, days=2))
+    pipeline.append(valid_lines(20_000, days=2))
     pipeline.start()
     pipeline.until_stored()
     writer = threading.Thread(target=write)

@@ -88,8 +88,12 @@ class FollowedLogs:
                 family.look(folders)
             else:
                 rows.append(family.begin("whole" if has_logs and found.is_from_glob else start, folders))
-            self._say_followed(family)
         return rows
+
+    def say_begun(self) -> None:
+        """Say which logs are followed from now on: where each begins is stored."""
+        for family in self._families.values():
+            self._say_followed(family)
 
     def news(self) -> list[File]:
         """Files of which something other than lines is to be handed on. Each is told once."""
