@@ -310,7 +310,8 @@ class _Match:
             if shares:
                 # All of what is compressed and unchanged was read.
                 parting = self._evidence.parting(file, other) if other is not None else known.offset
-                if other is not None and parting == other.size and not self._is_late:
+                has_all = other is not None and not other.is_nameless and parting == other.size
+                if has_all and not self._is_late:
                     # The other one may have grown since its size was seen: then this one is its copy.
                     self.result.waits = True
                     return True
