@@ -1,6 +1,5 @@
 """Settings that say what the lines of the logs look like."""
 
-import re
 import shlex
 from typing import Literal
 
@@ -8,9 +7,9 @@ from pydantic import ValidationInfo, field_validator
 
 from request_log import simple
 from request_log.access_log import CUSTOMER_FIELDS, combined, common
-from request_log.json_lines import json_lines
-from request_log.line_by_line import FIELDS, Divide, LineByLine
-from request_log.pattern import NEEDED, pattern
+from request_log.json_lines import FIELDS, json_lines
+from request_log.line_by_line import Divide, LineByLine
+from request_log.pattern import NEEDED, Expression, customer_in_path, missing_group, pattern
 from request_log.requests import Parser
 from service.settings import Settings
 
@@ -35,10 +34,8 @@ class LogFormat(Settings):
     @field_validator("log_pattern")
     @classmethod
     def _is_pattern(cls, text: str, info: ValidationInfo) -> str:
-        if _is_for("regex", text, info):
-            groups = _compiled(text).groupindex
-            if missing := [name for name in NEEDED if name not in groups]:
-                raise ValueError(f"has no group (?P<{missing[0]}>...); needed: {', '.join(NEEDED)}")
+        if _is_for("regex", text, info) and (missing := missing_group(Expression(text))):
+            raise ValueError(f"has no group (?P<{missing}>...); needed: {', '.join(NEEDED)}")
         return text
 
     @field_validator("log_json_fields")
@@ -57,7 +54,7 @@ class LogFormat(Settings):
         if log_format == "simple":
             raise ValueError("only with another LOG_FORMAT than simple")
         if text.startswith(_IN_PATH):
-            if not _compiled(text.removeprefix(_IN_PATH)).groups:
+            if not Expression(text.removeprefix(_IN_PATH)).count:
                 raise ValueError("the regular expression has no group")
         elif log_format in ("json", "regex"):
             raise ValueError(f"allowed: {_IN_PATH}EXPRESSION; else it is the field or group `customer`")
@@ -88,14 +85,14 @@ class LogFormat(Settings):
         if self.log_format == "simple":
             return simple.parse
         in_path = self.log_customer_from.startswith(_IN_PATH)
-        expression = re.compile(self.log_customer_from.removeprefix(_IN_PATH)) if in_path else None
-        return LineByLine(self._divide(in_path), self.log_duration_unit, expression)
+        customer_of = customer_in_path(Expression(self.log_customer_from.removeprefix(_IN_PATH))) if in_path else None
+        return LineByLine(self._divide(in_path), self.log_duration_unit, customer_of)
 
     def _divide(self, in_path: bool) -> Divide:
         if self.log_format == "json":
             return json_lines(_json_names(self.log_json_fields))
         if self.log_format == "regex":
-            return pattern(re.compile(self.log_pattern))
+            return pattern(Expression(self.log_pattern))
         customer_field = "remote_user" if in_path or not self.log_customer_from else self.log_customer_from
         return (common if self.log_format == "common" else combined)(customer_field)
 
@@ -109,19 +106,12 @@ def _is_for(log_format: str, text: str, info: ValidationInfo) -> bool:
     return False
 
 
-def _compiled(text: str) -> re.Pattern[str]:
-    try:
-        return re.compile(text)
-    except re.error as error:
-        raise ValueError(f"not a regular expression: {error}") from None
-
-
 def _json_names(text: str) -> dict[str, str]:
-    """Field -> what it is called."""
-    names = {field: field for field in FIELDS}
+    """Field -> what it is called, of those that are not called as they are."""
+    names: dict[str, str] = {}
     for part in filter(None, map(str.strip, text.split(","))):
         field, _, name = part.partition("=")
-        if field not in names or not all(name.split(".")):
-            raise ValueError(f"{part}: allowed is FIELD=NAME, with one of {', '.join(names)}, and NAME as a or a.b")
+        if field not in FIELDS or not all(name.split(".")):
+            raise ValueError(f"{part}: allowed is FIELD=NAME, with one of {', '.join(FIELDS)}, and NAME as a or a.b")
         names[field] = name
     return names

@@ -4,59 +4,204 @@ https://httpd.apache.org/docs/2.4/logs.html#accesslog and https://nginx.org/en/d
 """
 
 import re
+from collections.abc import Sequence
+from itertools import compress
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from request_log.escapes import unescaped
-from request_log.fields import Cache
-from request_log.line_by_line import NOT_LOGGED, Divide, Fields
+from request_log.line_by_line import COMMENT, NO_COLUMNS, Columns, Divide, DivideChunk, Fields, Flags
+from request_log.requests import Integers
+from request_log.scanning import closing_quote
+from request_log.values import METHODS, NOT_LOGGED, request_line
 
 CUSTOMER_FIELDS = re.compile(r"remote_addr|remote_user|referer|user_agent|extra[1-9][0-9]?")
 """What may name the customer. `extra1` and so on: what is logged behind the user agent in quotation marks."""
-_QUOTED = r'"([^"\\]*(?:\\.[^"\\]*)*)"'
-_COMMON = rf"(?P<remote_addr>\S+) \S+ (?P<remote_user>.+?) \[(?P<time>[^\]]*)\] {_QUOTED} (?P<status>\S+) \S+"
-_COMMON_LINE = re.compile(rf"{_COMMON}(?: (?P<duration>[0-9]+(?:\.[0-9]+)?|-))?")
-_COMBINED_LINE = re.compile(rf'{_COMMON} {_QUOTED} {_QUOTED}(?P<extras>(?: (?:"[^"\\]*(?:\\.[^"\\]*)*"|[0-9.]+|-))*)')
-_EXTRA = re.compile(rf"{_QUOTED}|(\S+)")
-_METHOD = re.compile(r"[A-Za-z!#$%&'*+.^_`|~0-9-]+")
-_METHODS = Cache(lambda text: _METHOD.fullmatch(text) is not None)
+_EXTRA = "extra"
+_QUOTED = {"referer": 0, "user_agent": 1}
+"""Places among the texts in quotation marks behind the size of the answer."""
+_TIME_ENDS = '] "'
+# What may stand for a duration: `0.004`, `-`, `12.5 ms`, `0.001, 0.002 : 0.003`.
+_DURATION = re.compile(r'[-.0-9][^ "]*(?: [mnu\u00b5\u03bc]?s|(?:(?<=,)| :) [-.0-9][^ "]*)*')
+_QUOTE, _SPACE, _COMMA, _DASH, _NEWLINE, _RETURN, _BACKSLASH = b'" ,-\n\r\\'
+_QUOTE_TEXT = '"'
+_DELETE = 0x7F
+_STAMP_LENGTH = len("[25/Nov/2026:12:00:01 +0000] ")
+_SHORTEST_HEAD = len("a - b ") + _STAMP_LENGTH
+_PROTOCOL_LENGTH = len(" HTTP/1.1")
+_QUOTES_OF_COMBINED = 6
+# Longer ones are for a closer look: bytes of an address and of a method, with the space behind it.
+_LONGEST_ADDRESS = 48
+_LONGEST_METHOD = 12
+Bytes = NDArray[np.uint8]
 
 
 def common(customer_field: str) -> Divide:
     """Divides lines of the common log format, with the duration behind it where it is logged."""
+    is_address = customer_field == "remote_addr"
 
     def divide(line: str) -> Fields | None:
-        match = _COMMON_LINE.fullmatch(line)
-        if match is None:
+        head = _head(line)
+        end = closing_quote(line, head.quote + 1) if head is not None else -1
+        if head is None or end < 0:
             return None
-        customer = unescaped(match[customer_field])
-        return match["time"], _logged(customer), _path(match[4]), match["status"], match["duration"] or ""
+        first, *answer = line[end + 1 :].split(" ", 3)
+        duration = answer.pop() if len(answer) == 3 else ""
+        if first or len(answer) < 2 or not all(answer) or _QUOTE_TEXT in "".join(answer):
+            return None
+        if duration and not _DURATION.fullmatch(duration):
+            return None
+        customer = head.address if is_address else head.user
+        method, path = request_line(line[head.quote + 1 : end])
+        return Fields(head.time, _logged(customer), unescaped(path), answer[0], duration, method, answer[1])
 
     return divide
 
 
-def combined(customer_field: str) -> Divide:
-    """Divides lines of the combined format: behind it may come more fields in quotation marks, and one number, which is
-    the duration."""
-    extra = int(customer_field.removeprefix("extra")) if customer_field.startswith("extra") else 0
-    group: str | int = {"referer": 6, "user_agent": 7}.get(customer_field, customer_field)
+class Combined(DivideChunk):
+    """Divides lines of the combined format: behind it may come more fields in quotation marks, and a duration."""
 
-    def divide(line: str) -> Fields | None:
-        match = _COMBINED_LINE.fullmatch(line)
-        if match is None:
-            return None
-        extras = match["extras"]
-        found = _EXTRA.findall(extras) if extras else []
-        numbers = [number for _, number in found if number]
-        if len(numbers) > 1:
-            return None
-        if extra:
-            quoted = [text for text, number in found if not number]
-            customer = quoted[extra - 1] if extra <= len(quoted) else ""
+    def __init__(self, customer_field: str) -> None:
+        """`customer_field`: of `CUSTOMER_FIELDS`."""
+        self._customer_field = customer_field
+        if customer_field.startswith(_EXTRA):
+            self._quoted = int(customer_field.removeprefix(_EXTRA)) + 1
         else:
-            customer = match[group]
-        duration = numbers[0] if numbers else ""
-        return match["time"], _logged(unescaped(customer)), _path(match[4]), match["status"], duration
+            self._quoted = _QUOTED.get(customer_field, -1)
 
-    return divide
+    def __call__(self, line: str) -> Fields | None:
+        """See `Divide`."""
+        head = _head(line)
+        end = closing_quote(line, head.quote + 1) if head is not None else -1
+        quote = line.find(_QUOTE_TEXT, end + 1)
+        if head is None or end < 0 or quote < 0:
+            return None
+        match line[end + 1 : quote].split(" "):
+            case ["", status, size, ""] if status and size:
+                pass
+            case _:
+                return None
+        tail = _tail(line, quote)
+        if tail is None:
+            return None
+        quoted, duration = tail
+        if self._quoted >= 0:
+            customer = quoted[self._quoted] if self._quoted < len(quoted) else ""
+        else:
+            customer = head.address if self._customer_field == "remote_addr" else head.user
+        method, path = request_line(line[head.quote + 1 : end])
+        return Fields(head.time, unescaped(_logged(customer)), unescaped(path), status, duration, method, size)
+
+    def columns(self, data: bytes, starts: Integers) -> tuple[Columns, Sequence[int] | Integers]:
+        """See `DivideChunk`. Of lines that have as many quotation marks as most, with a time of nginx's length."""
+        bytes_ = np.frombuffer(data + b"\n" * _LONGEST_ADDRESS, np.uint8)
+        own = bytes_[: len(data)]
+        marks = np.flatnonzero((own == _QUOTE) | (own == _NEWLINE))
+        line_ends = np.flatnonzero(own[marks] == _NEWLINE)
+        counts = np.diff(line_ends, prepend=-1) - 1
+        count = int(np.bincount(counts).argmax())
+        if count < _QUOTES_OF_COMBINED or count % 2:
+            return NO_COLUMNS, ()
+        ends = marks[line_ends]
+        ends = ends - (own[ends - 1] == _RETURN)
+        is_regular = (counts == count) & ~_are_odd(data, own, marks[line_ends])
+        first_quotes = line_ends - counts
+        is_regular &= marks[np.minimum(first_quotes, len(marks) - 1)] - starts >= _SHORTEST_HEAD
+        places = np.flatnonzero(is_regular)
+        quotes = marks[np.arange(count)[:, np.newaxis] + first_quotes[places]]
+        found = _Boundaries(bytes_, starts[places], ends[places], quotes)
+        is_good = found.are_good()
+        if not is_good.all():
+            places = places[is_good]
+            found = _Boundaries(bytes_, starts[places], ends[places], quotes[:, is_good])
+        if not len(places):
+            return NO_COLUMNS, ()
+        return self._cut(data, found, places)
+
+    def _cut(self, data: bytes, found: "_Boundaries", places: Integers) -> tuple[Columns, Sequence[int] | Integers]:
+        # One character a byte: the lines are ASCII.
+        text = data.decode("latin-1")
+        quotes = found.quotes
+        times = _texts(text, quotes[0] - _STAMP_LENGTH + 1, quotes[0] - 2)
+        statuses = _texts(text, quotes[1] + 2, quotes[1] + 5)
+        sizes = _texts(text, quotes[1] + 6, quotes[2] - 1)
+        methods = _texts(text, quotes[0] + 1, found.method_ends)
+        paths = _texts(text, found.method_ends + 1, quotes[1] - _PROTOCOL_LENGTH)
+        if (quotes[-1] + 1 == found.ends).all():
+            durations = [""] * len(places)
+        else:
+            durations = _texts(text, quotes[-1] + 2, found.ends)
+        # Of the request, then of each text in quotation marks.
+        first = 2 + 2 * self._quoted
+        if first >= len(quotes):
+            customers = [""] * len(places)
+        elif self._quoted >= 0:
+            customers = _texts(text, quotes[first] + 1, quotes[first + 1])
+        elif self._customer_field == "remote_addr":
+            customers = _texts(text, found.starts, found.address_ends)
+        else:
+            customers = _texts(text, found.address_ends + 3, quotes[0] - _STAMP_LENGTH - 1)
+        if NOT_LOGGED in customers:
+            customers = list(map(_logged, customers))
+        columns = [times, customers, paths, statuses, durations, methods, sizes]
+        no_methods = {method for method in set(methods) if METHODS[method] != method}
+        if no_methods or "[" in "".join(times) or " " in "".join(sizes) or " " in "".join(durations):
+            rows = zip(times, sizes, durations, methods, strict=True)
+            is_good = [
+                "[" not in time and " " not in size and " " not in duration and method not in no_methods
+                for time, size, duration, method in rows
+            ]
+            columns = [list(compress(column, is_good)) for column in columns]
+            places = places[is_good]
+        times, customers, paths, statuses, durations, methods, sizes = columns
+        return Columns(times, customers, paths, statuses, durations, methods, sizes), places
+
+
+class _Head(NamedTuple):
+    """What a line begins with."""
+
+    address: str
+    user: str
+    time: str
+    quote: int
+    """Where the request's quotation mark is."""
+
+
+def _head(line: str) -> _Head | None:
+    end = line.find(_TIME_ENDS)
+    before, bracket, time = line[: max(end, 0)].rpartition(" [")
+    address, dash, user = before.partition(" - ")
+    if not (bracket and address and dash and user) or " " in address or "," in address:
+        return None
+    if user[0] == " " or user[-1] == " ":
+        return None
+    return _Head(address, user, time, end + len(_TIME_ENDS) - 1)
+
+
+def _tail(line: str, quote: int) -> tuple[list[str], str] | None:
+    """The texts in quotation marks, the first of which begins at `quote`, and the duration among them."""
+    quoted = []
+    duration = ""
+    while True:
+        end = closing_quote(line, quote + 1)
+        if end < 0:
+            return None
+        quoted.append(line[quote + 1 : end])
+        if end + 1 == len(line):
+            break
+        quote = line.find(_QUOTE_TEXT, end + 1)
+        between = line[end + 1 : quote if quote >= 0 else len(line)]
+        if between != " " or quote < 0:
+            match = _DURATION.fullmatch(between[1:-1] if quote >= 0 else between[1:])
+            is_framed = between.startswith(" ") and (quote < 0 or between.endswith(" "))
+            if duration or match is None or not is_framed or len(quoted) < 2:
+                return None
+            duration = match[0]
+        if quote < 0:
+            break
+    return (quoted, duration) if len(quoted) >= 2 else None
 
 
 def _logged(text: str) -> str:
@@ -64,10 +209,74 @@ def _logged(text: str) -> str:
     return "" if text in (NOT_LOGGED, '""') else text
 
 
-def _path(request: str) -> str:
-    """The path of a request line; empty where it is none, as when TLS is spoken to a server that does not."""
-    method, _, path = request.partition(" ")
-    target, _, protocol = path.rpartition(" ")
-    if target and protocol.startswith("HTTP/"):
-        path = target
-    return unescaped(path) if _METHODS[method] else ""
+def _are_odd(data: bytes, own: Bytes, newlines: Integers) -> Flags:
+    """Of each line, whether it begins with a comment's mark, or has a backslash, a control character or a byte that is
+    not ASCII."""
+    starts = np.concatenate(([0], newlines[:-1] + 1))
+    is_odd: Flags = own[starts] == COMMENT[0]
+    controls = np.count_nonzero(own < _SPACE) - len(newlines)
+    if controls or not data.isascii() or b"\\" in data or b"\x7f" in data:
+        is_control = (own < _SPACE) & (own != _NEWLINE)
+        is_control[newlines - 1] &= own[newlines - 1] != _RETURN
+        odd = np.flatnonzero(is_control | (own >= _DELETE) | (own == _BACKSLASH))
+        is_odd[np.searchsorted(newlines, odd)] = True
+    return is_odd
+
+
+def _texts(text: str, begins: Integers, ends: Integers) -> list[str]:
+    return [text[begin:end] for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)]
+
+
+class _Boundaries:
+    """Where the fields of many lines begin and end."""
+
+    def __init__(self, bytes_: Bytes, starts: Integers, ends: Integers, quotes: Integers) -> None:
+        """`bytes_`: all that the lines are in, with some more behind it. `quotes`: of each line the places of its
+        quotation marks, a row for the first ones and so on."""
+        self._bytes = bytes_
+        self.starts = starts
+        self.ends = ends
+        self.quotes = quotes
+        windows = np.lib.stride_tricks.sliding_window_view(bytes_, _LONGEST_ADDRESS)[starts]
+        self.address_ends = starts + ((windows == _SPACE) | (windows == _COMMA)).argmax(axis=1)
+        windows = np.lib.stride_tricks.sliding_window_view(bytes_, _LONGEST_METHOD)[quotes[0] + 1]
+        self.method_ends = quotes[0] + 1 + (windows == _SPACE).argmax(axis=1)
+
+    def are_good(self) -> Flags:
+        """Of each line, whether it is as it should be between its fields."""
+        quotes, at = self.quotes, self._at
+        users = self.address_ends + 3
+        user_ends = quotes[0] - _STAMP_LENGTH - 1
+        is_good: Flags = (self.address_ends > self.starts) & (users < user_ends)
+        for places, text in [
+            (self.address_ends, " - "),
+            (user_ends, " ["),
+            (quotes[0] - 2, "] "),
+            (quotes[1] + 1, " "),
+            (quotes[1] + 5, " "),
+            (quotes[2] - 1, " "),
+            (quotes[1] - _PROTOCOL_LENGTH, " HTTP/"),
+            (self.method_ends, " "),
+            *((ends + 1, " ") for ends in quotes[3:-1:2]),
+        ]:
+            for shift, byte in enumerate(text.encode()):
+                is_good &= at(places + shift) == byte
+        for places in (users, user_ends - 1, *(quotes[1] + shift for shift in (2, 3, 4, -3, -2, -1))):
+            is_good &= at(places) != _SPACE
+        is_good &= (self.method_ends > quotes[0] + 1) & (self.method_ends + 1 < quotes[1] - _PROTOCOL_LENGTH)
+        is_good &= quotes[2] > quotes[1] + 7
+        for closing, opening in zip(quotes[3:-1:2], quotes[4::2], strict=True):
+            is_good &= opening == closing + 2
+        tails = quotes[-1] + 2
+        first = at(tails)
+        is_number = ((first >= ord("0")) & (first <= ord("9"))) | (first == _DASH) | (first == ord("."))
+        is_good &= (self.ends == tails - 1) | ((self.ends > tails) & (at(tails - 1) == _SPACE) & is_number)
+        return is_good
+
+    def _at(self, places: Integers) -> Bytes:
+        return self._bytes[places]
+
+
+def combined(customer_field: str) -> Combined:
+    """See `Combined`."""
+    return Combined(customer_field)

@@ -1,18 +1,50 @@
-"""What web servers write instead of bytes that would end a field or a line."""
+"""Bytes and characters that a text of a log cannot show: how web servers write them, and how they are stored."""
 
 import re
+from functools import lru_cache
 
-# nginx writes \x22, Apache also \".
-_ESCAPE = re.compile(rb'\\(?:x([0-9A-Fa-f]{2})|(["\\]))')
+from request_log.line import Mended
+
+# nginx writes \x22, Apache also \" and \t.
+_ESCAPE = re.compile(rb'\\(?:x([0-9A-Fa-f]{2})|(["\\])|([bnrtv]))')
+_LETTERS = {b"b": b"\b", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v"}
+# Control characters are Unicode's category Cc. A surrogate stands for a byte that is no UTF-8.
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_BAD_BYTE = re.compile("[\ud800-\udfff]")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
+
+
+def text_of(data: bytes) -> str:
+    """The text of bytes. A byte that is no UTF-8 becomes a surrogate, which `printable` writes as `\\xNN`."""
+    return data.decode(errors="surrogateescape")
 
 
 def unescaped(text: str) -> str:
-    """The text as it was before it was logged, if that was text."""
+    """The text as it was before a web server logged it; see `text_of` for bytes that are no UTF-8."""
     if "\\" not in text:
         return text
-    data = _ESCAPE.sub(lambda match: bytes([int(match[1], 16)]) if match[1] else match[2], text.encode())
-    try:
-        found = data.decode()
-    except UnicodeDecodeError:
-        return text
-    return found if found.isprintable() else text
+    return text_of(_ESCAPE.sub(_byte, text.encode(errors="surrogateescape")))
+
+
+@lru_cache(10_000)
+def printable(text: str) -> tuple[str, tuple[Mended, ...]]:
+    """The text as it is stored, with `\\xNN` for control characters and for bytes that are no UTF-8, and what of it was
+    mended so."""
+    if not _UNPRINTABLE.search(text):
+        return text, ()
+    mended = []
+    if _BAD_BYTE.search(text):
+        mended.append(Mended.ENCODING)
+    if _CONTROL.search(text):
+        mended.append(Mended.CONTROL_CHARACTER)
+    return _UNPRINTABLE.sub(_escape, text), tuple(mended)
+
+
+def _byte(escape: "re.Match[bytes]") -> bytes:
+    if escape[1]:
+        return bytes([int(escape[1], 16)])
+    return escape[2] or _LETTERS[escape[3]]
+
+
+def _escape(character: "re.Match[str]") -> str:
+    return "".join(f"\\x{byte:02X}" for byte in character[0].encode(errors="surrogateescape"))

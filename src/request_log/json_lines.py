@@ -1,64 +1,251 @@
 """Logs that have an object in JSON on each line."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal
-from typing import Any
+from functools import lru_cache
+from itertools import compress
+from math import isfinite
+from operator import attrgetter
+from typing import Any, cast
 
-from pydantic_core import from_json
+import msgspec
+import numpy as np
+from msgspec import UNSET, UnsetType
 
-from request_log.line_by_line import FIELDS, Divide, Fields
+from request_log.fields import CACHE_LIMIT
+from request_log.line import MIN_LINE_BYTES
+from request_log.line_by_line import NO_COLUMNS, Columns, DivideChunk, Fields
+from request_log.loose_json import Bare, Value, read_object
+from request_log.requests import Integers
+from request_log.values import request_line
+
+FIELDS = ("time", "customer", "path", "status", "duration", "duration_2", "duration_3", "method", "bytes", "request")
+"""What a member may be. A `request` is a line such as `GET /a HTTP/1.1`, for method and path without a member."""
+DEFAULT_NAMES = {field: field for field in ("time", "customer", "path", "status", "duration", "method", "bytes")}
+"""What members are called that are looked for though nobody has said what they are called."""
+_NUMBER = re.compile(r"(?P<whole>-?(?:0|[1-9][0-9]*))(?P<rest>(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)")
+_UNUSABLE = "?"
+"""Stands for a status, a duration and so on that is an object or true."""
+_OPEN, _CLOSE, _RETURN = b"{}\r"
+_LEAF = int | float | str | list[Any] | dict[str, Any] | None
 
 
-def json_lines(names: Mapping[str, str]) -> Divide:
-    """Divides objects. `names`: what each of `FIELDS` is called; `a.b` is b in the object a, where no member is called
-    so itself."""
-    time_path, customer_path, path_path, status_path, duration_path = [names[field].split(".") for field in FIELDS]
+class JsonLines(DivideChunk):
+    """Divides objects."""
 
-    def divide(line: str) -> Fields | None:
-        try:
-            record = from_json(line, allow_inf_nan=False)
-        except ValueError:
+    def __init__(self, names: Mapping[str, str]) -> None:
+        """`names`: what some of `FIELDS` are called. `a.b` is b in the object a, where no member is called so."""
+        self._paths = {field: name.split(".") for field, name in (DEFAULT_NAMES | dict(names)).items()}
+        self._more_durations = [field for field in ("duration_2", "duration_3") if field in self._paths]
+        self._fast = _fast(self._paths)
+
+    def __call__(self, line: str) -> Fields | None:
+        """See `Divide`."""
+        record = read_object(line)
+        if record is None:
             return None
-        if not isinstance(record, dict):
+        texts = {field: _text(_member(record, path)) for field, path in self._paths.items()}
+        time, customer, path = texts["time"], texts["customer"], texts["path"]
+        if time is None or customer is None or path is None:
             return None
-        time = _text(_member(record, time_path))
-        customer = _text(_member(record, customer_path))
-        path = _text(_member(record, path_path))
-        status = _text(_member(record, status_path))
-        duration = _text(_member(record, duration_path))
-        if time is None or customer is None or path is None or status is None or duration is None:
-            return None
-        return time, customer, path, status, duration
+        method = _usable(texts["method"])
+        if _REQUEST in texts:
+            method, path = _of_request(method, path, texts[_REQUEST])
+        more_durations = tuple(_usable(texts[field]) for field in self._more_durations)
+        status, duration, size = map(_usable, (texts["status"], texts["duration"], texts["bytes"]))
+        return Fields(time, customer, path, status, duration, method, size, more_durations)
 
-    return divide
+    def columns(self, data: bytes, starts: Integers) -> tuple[Columns, Sequence[int] | Integers]:
+        """See `DivideChunk`. Of lines that are JSON."""
+        if self._fast is None:
+            return NO_COLUMNS, ()
+        records, places = self._fast.records(data, starts)
+        if not records:
+            return NO_COLUMNS, ()
+        texts = {field: _texts(self._fast.values(field, records)) for field in self._paths}
+        needed = [texts[field] for field in _NEEDED]
+        if any(None in column for column in needed):
+            is_good = [None not in row for row in zip(*needed, strict=True)]
+            places = places[is_good]
+            texts = {field: list(compress(column, is_good)) for field, column in texts.items()}
+        times, customers, paths = (cast("list[str]", texts[field]) for field in _NEEDED)
+        statuses, durations, methods, sizes, *more_durations = (
+            list(map(_usable, texts[field])) if None in texts[field] else cast("list[str]", texts[field])
+            for field in ("status", "duration", "method", "bytes", *self._more_durations)
+        )
+        if _REQUEST in texts and len(places):
+            pairs = map(_of_request, methods, paths, texts[_REQUEST])
+            methods, paths = map(list, zip(*pairs, strict=True))
+        more = list(zip(*more_durations, strict=True)) if more_durations else ()
+        return Columns(times, customers, paths, statuses, durations, methods, sizes, more), places
 
 
-def _member(record: dict[str, Any], path: list[str]) -> Any:
+class _Fast:
+    """Decodes only those members of objects that are asked for."""
+
+    def __init__(self, paths: Mapping[str, Sequence[str]]) -> None:
+        """`paths`: of each field the names of the objects that the member is in, and its own."""
+        tree: _Tree = {}
+        for path in paths.values():
+            _grow(tree, path)
+        root, attributes = _struct(tree)
+        self._decoder = msgspec.json.Decoder(root)
+        self._values = {field: list(_getters(attributes, path)) for field, path in paths.items()}
+
+    def records(self, data: bytes, starts: Integers) -> tuple[list[Any], Integers]:
+        """The objects of lines, and the places of these lines; lines that are not JSON are left out."""
+        own = np.frombuffer(data, np.uint8)
+        newlines = np.append(starts[1:], len(data)) - 1
+        ends = newlines - (own[newlines - 1] == _RETURN)
+        is_object = (own[starts] == _OPEN) & (own[ends - 1] == _CLOSE) & (newlines - starts + 1 >= MIN_LINE_BYTES)
+        if is_object.all():
+            # No object goes on in a line that begins with another one, so as many objects as lines are one on each.
+            with suppress(*_NOT_JSON):
+                records = self._decoder.decode_lines(data)
+                if len(records) == len(starts):
+                    return records, np.arange(len(starts))
+        records = []
+        places = []
+        begins, stops = starts.tolist(), ends.tolist()
+        for place in np.flatnonzero(is_object).tolist():
+            with suppress(*_NOT_JSON):
+                records.append(self._decoder.decode(data[begins[place] : stops[place]]))
+                places.append(place)
+        return records, np.array(places, np.int64)
+
+    def values(self, field: str, records: list[Any]) -> list[Any]:
+        """A column: the member of each record, UNSET where it has none."""
+        *before, last = self._values[field]
+        values = list(map(last, records))
+        for getter in reversed(before):
+            whole = list(map(getter, records))
+            if whole.count(UNSET) < len(whole):
+                values = [inner if value is UNSET else value for value, inner in zip(whole, values, strict=True)]
+        return values
+
+
+_REQUEST = "request"
+_NEEDED = ("time", "customer", "path")
+_NOT_JSON = (msgspec.DecodeError, RecursionError, ValueError)
+_Tree = dict[str, "_Tree | None"]
+_Attributes = dict[str, "tuple[str, _Attributes]"]
+
+
+def _fast(paths: Mapping[str, Sequence[str]]) -> _Fast | None:
+    """None where a member that is asked for has others inside it that are."""
+    whole = {tuple(path) for path in paths.values()}
+    if any(path[:length] in whole for path in whole for length in range(1, len(path))):
+        return None
+    return _Fast(paths)
+
+
+def _grow(tree: _Tree, path: Sequence[str]) -> None:
+    name, *rest = path
+    tree[".".join(path)] = None
+    if rest:
+        inner = tree.setdefault(name, {})
+        assert inner is not None
+        _grow(inner, rest)
+
+
+def _struct(tree: _Tree) -> tuple[type[msgspec.Struct], _Attributes]:
+    """A type that has these members, and what its attributes are called."""
+    fields: list[tuple[str, Any, Any]] = []
+    attributes: _Attributes = {}
+    for number, (name, inner) in enumerate(tree.items()):
+        attribute = f"member_{number}"
+        if inner is None:
+            fields.append((attribute, _LEAF | UnsetType, UNSET))
+            attributes[name] = attribute, {}
+        else:
+            kind, attributes_of_inner = _struct(inner)
+            fields.append((attribute, kind, kind()))
+            attributes[name] = attribute, attributes_of_inner
+    rename = {attribute: name for name, (attribute, _) in attributes.items()}
+    return msgspec.defstruct("Record", fields, rename=rename, frozen=True, gc=False), attributes
+
+
+def _getters(attributes: _Attributes, path: Sequence[str], prefix: str = "") -> Iterator[Callable[[Any], Any]]:
+    name, *rest = path
+    yield attrgetter(prefix + attributes[".".join(path)][0])
+    if rest:
+        attribute, inner = attributes[name]
+        yield from _getters(inner, rest, f"{prefix}{attribute}.")
+
+
+def _of_request(method: str, path: str, request: str | None) -> tuple[str, str]:
+    its_method, its_path = request_line(request or "")
+    return method or its_method, path or its_path
+
+
+def _usable(text: str | None) -> str:
+    return _UNUSABLE if text is None else text
+
+
+def _member(record: dict[str, Value], path: Sequence[str]) -> Value | None:
     """The member at a path, None where there is none."""
     name, *rest = path
-    if not rest:
-        return record.get(name)
     whole = ".".join(path)
-    if whole in record:
-        return record[whole]
+    if not rest or whole in record:
+        return record.get(whole)
     inner = record.get(name)
     return _member(inner, rest) if isinstance(inner, dict) else None
 
 
+def _texts(values: list[Any]) -> list[str | None]:
+    kinds = set(map(type, values))
+    if kinds == {str}:
+        return values
+    if kinds == {int}:
+        return list(map(str, values))
+    if kinds == {float}:
+        return list(map(_float, values))
+    return [value if type(value) is str else _text(value) for value in values]
+
+
 def _text(value: Any) -> str | None:
     """What a member says; None where it is not something that a field can be."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list) and len(value) == 1:
+    if isinstance(value, list):
         # Headers are logged so, because one may come more than once.
-        (value,) = value
+        value = next((member for member in value if isinstance(member, list) or _text(member) != ""), "")
     match value:
-        case None:
+        case None | msgspec.UNSET:
             return ""
+        case Bare():
+            return _bare(value)
         case str():
             return value
         case bool() | list() | dict():
             return None
         case float():
-            return f"{Decimal(repr(value)):f}"
+            return _float(value)
     return str(value)
+
+
+def _bare(text: str) -> str | None:
+    if text == "null":
+        return ""
+    if text in ("true", "false"):
+        return None
+    match = _NUMBER.fullmatch(text)
+    if match is None:
+        return str(text)
+    if not match["rest"]:
+        return "0" if text == "-0" else str(text)
+    number = float(text)
+    return _float(number) if isfinite(number) else str(text)
+
+
+@lru_cache(CACHE_LIMIT)
+def _float(number: float) -> str:
+    text = repr(number)
+    if "e" in text:
+        return f"{Decimal(text):f}"
+    return text if number else "0.0"
+
+
+def json_lines(names: Mapping[str, str]) -> JsonLines:
+    """See `JsonLines`."""
+    return JsonLines(names)

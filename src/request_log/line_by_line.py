@@ -1,127 +1,240 @@
-"""Reads logs in formats that are not ours, a line at a time: each format says only where in a line its fields are."""
+"""Reads logs in all formats but `simple`: a format says only where in a line its fields are.
 
-import re
-from collections.abc import Callable
-from decimal import Decimal
+Most formats take a line apart at a time. Some can also do so for many lines at once, which costs much less, and leave
+lines that are odd in any way to the other way. What the fields mean is decided here, for all lines of a chunk together.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from operator import attrgetter
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from request_log.fields import INVALID, LATENCIES, STATUSES, Cache, is_customer
-from request_log.line import LAST_SECOND, MAX_LINE_BYTES, MIN_LINE_BYTES, SECONDS_A_DAY, Reason
+from request_log.escapes import printable, text_of
+from request_log.fields import INVALID, Cache, is_customer
+from request_log.line import LAST_SECOND, MAX_LINE_BYTES, MIN_LINE_BYTES, SECONDS_A_DAY, Mended, Reason
 from request_log.moment import MOMENTS
-from request_log.requests import NONE, Parsed, Rejected, Requests, numbered
+from request_log.requests import Integers, MendedLine, Parsed, Rejected, Requests, joined, numbered
+from request_log.values import METHODS, NOT_LOGGED, SIZES, STATUSES, Durations
 
-NOT_LOGGED = "-"
-"""Stands for a field that is empty, as in the common log format: so requests without a customer have this one."""
-# Unicode's category Cc; a newline, too, can be in a field that was written with an escape.
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-# Without any of these in all its bytes, and without others than ASCII, no field of a chunk has a control character.
-_MAY_BE_CONTROL = re.compile(rb"[\x00-\x09\x0b-\x1f\x7f\\]")
-_UNITS = {"s": Decimal(1), "ms": Decimal("1e-3"), "us": Decimal("1e-6"), "ns": Decimal("1e-9")}
-_DURATION = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]+)?)(?P<unit>[mun]?s)?")
-_MICRO = str.maketrans("\u00b5\u03bc", "uu")
+COMMENT = b"#"
+"""Begins a line that is skipped."""
+Flags = NDArray[np.bool_]
+CustomerOf = Callable[[str], str]
+"""Finds the customer in a path; empty where there is none."""
 
 
-FIELDS = ("time", "customer", "path", "status", "duration")
-Fields = tuple[str, str, str, str, str]
-"""These `FIELDS` of a line, each as its text; empty where there is nothing."""
+class Fields(NamedTuple):
+    """What a line says, each as its text; empty where there is nothing. A surrogate in it stands for a byte that is no
+    UTF-8: see `escapes.text_of`."""
+
+    time: str
+    customer: str
+    path: str
+    status: str
+    duration: str = ""
+    method: str = ""
+    size: str = ""
+    """Of the answer, in bytes."""
+    more_durations: tuple[str, ...] = ()
+    """They are added."""
+
+
+@dataclass(slots=True)
+class Columns:
+    """The fields of many lines."""
+
+    times: Sequence[str]
+    customers: Sequence[str]
+    paths: Sequence[str]
+    statuses: Sequence[str]
+    durations: Sequence[str]
+    methods: Sequence[str]
+    sizes: Sequence[str]
+    more_durations: Sequence[tuple[str, ...]] = field(default_factory=tuple)
+    """Empty where no line has any."""
+
+
+NO_COLUMNS = Columns((), (), (), (), (), (), ())
 Divide = Callable[[str], Fields | None]
 """Finds the fields of a line; None where it is not made as the format says."""
-Row = tuple[int, int, str, str, int, str, int, int]
-"""Second, millisecond, customer, path, status, duration (s), latency (ms), offset."""
+
+
+class DivideChunk(ABC):
+    """A `Divide` that can also take many lines apart at once. Both ways find the same."""
+
+    @abstractmethod
+    def __call__(self, line: str) -> Fields | None:
+        """See `Divide`."""
+
+    @abstractmethod
+    def columns(self, data: bytes, starts: Integers) -> tuple[Columns, Sequence[int] | Integers]:
+        """The fields of lines that are made as the format says, and their places among all lines, which ascend. Other
+        lines are left out; so is any line that would need a closer look.
+
+        `data` are whole lines that are not too long, `starts` where each of them begins in it.
+        """
 
 
 class LineByLine:
     """A `Parser`."""
 
-    def __init__(self, divide: Divide, duration_unit: str, customer_in_path: re.Pattern[str] | None) -> None:
-        """`duration_unit`: of durations that do not name theirs. `customer_in_path`: its first group is the customer,
-        instead of the field."""
+    def __init__(self, divide: Divide, duration_unit: str, customer_of: CustomerOf | None) -> None:
+        """`duration_unit`: of durations that do not name theirs. `customer_of`: the customer is in the path."""
         self._divide = divide
-        self._customer_in_path = customer_in_path
-        self._durations = Cache(lambda text: _seconds(text, duration_unit))
+        self._customers = None if customer_of is None else Cache(customer_of)
+        self._durations = Durations(duration_unit)
 
     def __call__(self, data: bytes, offset: int = 0, oldest_day: int = 0, latest_second: int = LAST_SECOND) -> Parsed:
         """See `Parser`."""
-        oldest = oldest_day * SECONDS_A_DAY
-        is_plain = data.isascii() and not _MAY_BE_CONTROL.search(data)
-        rows: list[Row] = []
-        rejected = []
-        for line in data.split(b"\n")[:-1]:
-            found = self._row(line, offset, oldest, latest_second, is_plain)
-            if isinstance(found, Reason):
-                rejected.append(Rejected(offset, found, line))
-            else:
-                rows.append(found)
-            offset += len(line) + 1
-        return Parsed(_columns(rows), rejected)
+        ends = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n"))
+        starts = np.zeros_like(ends)
+        starts[1:] = ends[:-1] + 1
+        in_time = (oldest_day * SECONDS_A_DAY, latest_second)
+        found: list[Parsed] = []
+        left: Iterable[int] = range(len(starts))
+        if isinstance(self._divide, DivideChunk) and data and (ends - starts).max() <= MAX_LINE_BYTES:
+            columns, places = self._divide.columns(data, starts)
+            if len(places):
+                found.append(self._requests(columns, data, starts[places], *in_time))
+                is_left = np.ones(len(starts), bool)
+                is_left[places] = False
+                left = np.flatnonzero(is_left).tolist()
+        found.append(self._one_by_one(data, starts, ends, left, in_time))
+        return _together(found, offset)
 
-    def _row(self, line: bytes, offset: int, oldest: int, latest: int, is_plain: bool) -> Row | Reason:
+    def _one_by_one(
+        self, data: bytes, starts: Integers, ends: Integers, left: Iterable[int], in_time: tuple[int, int]
+    ) -> Parsed:
+        rejected, skipped = [], []
+        places: list[int] = []
+        rows: list[Fields] = []
+        begins, stops = starts.tolist(), ends.tolist()
+        for place in left:
+            line = data[begins[place] : stops[place]]
+            fields = self._fields(line)
+            if isinstance(fields, Fields):
+                places.append(place)
+                rows.append(fields)
+            elif fields is None:
+                skipped.append(begins[place])
+            else:
+                rejected.append(Rejected(begins[place], fields, line))
+        if not rows:
+            return Parsed(Requests(), rejected, skipped)
+        times, customers, paths, statuses, durations, methods, sizes, more = zip(*rows, strict=True)
+        columns = Columns(times, customers, paths, statuses, durations, methods, sizes, more if any(more) else ())
+        parsed = self._requests(columns, data, starts[places], *in_time)
+        return parsed._replace(rejected=rejected + parsed.rejected, skipped=skipped)
+
+    def _fields(self, line: bytes) -> Fields | Reason | None:
+        """None: the line is a comment."""
         if len(line) > MAX_LINE_BYTES:
             return Reason.TOO_LONG
-        try:
-            text = line.decode().removesuffix("\r")
-        except UnicodeDecodeError:
-            return Reason.NOT_UTF8
+        text = text_of(line).removesuffix("\r")
         if not text:
             return Reason.EMPTY
+        if line.startswith(COMMENT):
+            return None
         if len(line) + 1 < MIN_LINE_BYTES:
             return Reason.TOO_SHORT
-        fields = self._divide(text)
-        if fields is None:
-            return Reason.FIELDS
-        time, customer, path, status_text, duration_text = fields
-        if self._customer_in_path is not None:
-            match = self._customer_in_path.search(path)
-            customer = (match[1] or "") if match else ""
-        path, customer = path or NOT_LOGGED, customer or NOT_LOGGED
-        second, millisecond = MOMENTS[time]
-        if second == INVALID:
-            return Reason.TIME
-        if not is_plain and (_CONTROL.search(customer) or _CONTROL.search(path)):
-            return Reason.CONTROL_CHARACTER
-        if not is_customer(customer):
-            return Reason.CUSTOMER
-        status = STATUSES[status_text]
-        if status == INVALID:
-            return Reason.STATUS
-        duration = self._durations[duration_text]
-        latency = LATENCIES[duration] if duration else NONE
-        if latency == INVALID:
-            return Reason.DURATION
-        if second < oldest:
-            return Reason.TOO_OLD
-        if second > latest:
-            return Reason.TOO_NEW
-        return second, millisecond, customer, path, status, duration, latency, offset
+        return self._divide(text) or Reason.FIELDS
+
+    def _requests(self, columns: Columns, data: bytes, offsets: Integers, oldest: int, latest: int) -> Parsed:
+        """What becomes of lines that were taken apart, each beginning at its offset in `data`."""
+        count = len(offsets)
+        seconds, milliseconds = zip(*map(MOMENTS.__getitem__, columns.times), strict=True)
+        if columns.more_durations:
+            every = zip(columns.durations, columns.more_durations, strict=True)
+            found = [self._durations.total((first, *others)) for first, others in every]
+        else:
+            found = list(map(self._durations.__getitem__, columns.durations))
+        durations, latencies, is_odd_duration = zip(*found, strict=True)
+        statuses = np.fromiter(map(STATUSES.__getitem__, columns.statuses), np.int64, count)
+        path_texts, paths, mended = _written(columns.paths)
+        if self._customers is None:
+            names, customers, mended_customers = _written(columns.customers)
+        else:
+            names, customers, mended_customers = _written(list(map(self._customers.__getitem__, path_texts)))
+            customers = customers[paths]
+            mended_customers = {kind: is_mended[paths] for kind, is_mended in mended_customers.items()}
+        for kind, is_mended in mended_customers.items():
+            mended[kind] = is_mended | mended[kind] if kind in mended else is_mended
+        if True in is_odd_duration:
+            mended[Mended.DURATION] = np.array(is_odd_duration)
+        if statuses.min() <= 0:
+            mended[Mended.STATUS] = statuses <= 0
+            statuses = np.abs(statuses)
+        method_texts, methods = numbered(list(map(METHODS.__getitem__, columns.methods)))
+        requests = Requests(
+            names,
+            customers,
+            path_texts,
+            paths,
+            list(durations),
+            statuses,
+            np.array(latencies, np.int64),
+            np.array(seconds, np.int64),
+            np.array(milliseconds, np.int64),
+            offsets,
+            method_texts,
+            methods,
+            np.fromiter(map(SIZES.__getitem__, columns.sizes), np.int64, count),
+        )
+        rejected: list[Rejected] = []
+        is_in_time = oldest <= requests.seconds.min() and requests.seconds.max() <= latest
+        if not is_in_time or not all(map(is_customer, names)):
+            requests, rejected, is_good = _judged(requests, data, oldest, latest)
+            offsets = offsets[is_good]
+            mended = {kind: is_mended[is_good] for kind, is_mended in mended.items()}
+        lines = [
+            MendedLine(offset, kind) for kind, is_mended in mended.items() for offset in offsets[is_mended].tolist()
+        ]
+        return Parsed(requests, rejected, (), lines)
 
 
-def _seconds(text: str, unit: str) -> str:
-    """A duration in seconds, a plain decimal; empty where none was logged, and as it is where it is none."""
-    if text in ("", NOT_LOGGED):
-        return ""
-    match = _DURATION.fullmatch(text.translate(_MICRO))
-    if match is None:
-        return text
-    scale = _UNITS[match["unit"] or unit]
-    return match["number"] if scale == 1 else f"{Decimal(match['number']) * scale:f}"
+def _written(texts: Sequence[str]) -> tuple[list[str], Integers, dict[Mended, Flags]]:
+    """The different texts as they are stored, of each text its place among them, and of which ones what was mended."""
+    found, places = numbered(texts)
+    if "" not in found and "".join(found).isprintable():
+        return found, places, {}
+    written = [printable(text or NOT_LOGGED) for text in found]
+    names, merged = numbered([text for text, _ in written])
+    kinds = {kind for _, kinds in written for kind in kinds}
+    return names, merged[places], {kind: np.array([kind in its for _, its in written])[places] for kind in kinds}
 
 
-def _columns(rows: list[Row]) -> Requests:
-    if not rows:
-        return Requests()
-    seconds, milliseconds, customers, paths, statuses, durations, latencies, offsets = zip(*rows, strict=True)
-    names, places = numbered(customers)
-    path_texts, places_of_paths = numbered(paths)
-    return Requests(
-        names=names,
-        customers=places,
-        path_texts=path_texts,
-        paths=places_of_paths,
-        durations=list(durations),
-        statuses=np.array(statuses, np.int64),
-        latencies=np.array(latencies, np.int64),
-        seconds=np.array(seconds, np.int64),
-        milliseconds=np.array(milliseconds, np.int64),
-        offsets=np.array(offsets, np.int64),
-    )
+def _judged(requests: Requests, data: bytes, oldest: int, latest: int) -> tuple[Requests, list[Rejected], Flags]:
+    """Reject those that are at no time, whose customer is too long, or that are too old or too new. The last element
+    says which are none of that."""
+    seconds = requests.seconds
+    is_too_long = ~np.fromiter(map(is_customer, requests.names), bool, len(requests.names))[requests.customers]
+    reasons = {
+        Reason.TIME: seconds == INVALID,
+        Reason.CUSTOMER: is_too_long,
+        Reason.TOO_OLD: seconds < oldest,
+        Reason.TOO_NEW: seconds > latest,
+    }
+    is_good = np.ones(len(requests), bool)
+    rejected = []
+    for reason, is_so in reasons.items():
+        for offset in requests.offsets[is_so & is_good].tolist():
+            rejected.append(Rejected(offset, reason, data[offset : data.index(b"\n", offset)]))
+        is_good &= ~is_so
+    return requests.select(is_good.tolist()), rejected, is_good
+
+
+def _together(parts: Sequence[Parsed], offset: int) -> Parsed:
+    """What became of the lines of a chunk that begins at `offset` in its file, in the log's order."""
+    requests = joined([part.requests for part in parts if part.requests])
+    offsets = requests.offsets
+    if (offsets[1:] < offsets[:-1]).any():
+        requests = requests.at(np.argsort(offsets))
+    requests = replace(requests, offsets=requests.offsets + offset)
+    rejected = [replace(line, offset=line.offset + offset) for part in parts for line in part.rejected]
+    skipped = [place + offset for part in parts for place in part.skipped]
+    mended = [MendedLine(place + offset, kind) for part in parts for place, kind in part.mended]
+    return Parsed(requests, sorted(rejected, key=attrgetter("offset")), sorted(skipped), sorted(mended))

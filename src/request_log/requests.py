@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from itertools import accumulate, compress, count
+from itertools import accumulate, count
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -89,19 +89,22 @@ class Requests:
 
     def select(self, selectors: Sequence[bool]) -> "Requests":
         """Those requests whose selector is true."""
-        selected = np.array(selectors, bool)
+        return self.at(np.flatnonzero(selectors))
+
+    def at(self, places: Integers) -> "Requests":
+        """The requests at these places, in this order."""
         return replace(
             self,
-            customers=self.customers[selected],
-            paths=self.paths[selected],
-            durations=list(compress(self.durations, selectors)),
-            statuses=self.statuses[selected],
-            latencies=self.latencies[selected],
-            seconds=self.seconds[selected],
-            milliseconds=self.milliseconds[selected],
-            offsets=self.offsets[selected],
-            methods=self.methods[selected],
-            sizes=self.sizes[selected],
+            customers=self.customers[places],
+            paths=self.paths[places],
+            durations=[self.durations[place] for place in places.tolist()] if self.durations else [],
+            statuses=self.statuses[places],
+            latencies=self.latencies[places],
+            seconds=self.seconds[places],
+            milliseconds=self.milliseconds[places],
+            offsets=self.offsets[places],
+            methods=self.methods[places],
+            sizes=self.sizes[places],
         )
 
 

@@ -12,8 +12,8 @@ from log_processor.following.compressed import NoLog, opened
 from log_processor.log_format import LogFormat, Name
 from log_processor.settings import ProcessorSettings
 from request_log.line import MAX_LINE_BYTES
-from request_log.line_by_line import NOT_LOGGED
 from request_log.requests import NONE, Rejected, Requests
+from request_log.values import NOT_LOGGED
 
 _LINES = 1_000
 _MOST_SHOWN = 5

@@ -1,0 +1,113 @@
+"""Reads an object in JSON of which some values are not JSON: `NaN`, `-`, nothing, several numbers, or strings with
+`\\x22`, control characters or bytes that are no UTF-8.
+
+It takes time that is proportional to the line's length.
+"""
+
+import re
+from typing import Final
+
+from request_log.escapes import text_of
+from request_log.scanning import closing_quote
+
+_SPACES = re.compile(r"[ \t\r\n]*")
+_BARE = re.compile(r'[^,"{}\[\]]*')
+_ESCAPES = re.compile(r"(?:\\u[0-9A-Fa-f]{4})+|(?:\\x[0-9A-Fa-f]{2})+|\\.", re.DOTALL)
+_LETTERS: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\", "/": "/"}
+
+
+class Bare(str):
+    """A value without quotation marks, as it is written: a number, true, null, or what is no JSON."""
+
+    __slots__ = ()
+
+
+Value = str | dict[str, "Value"] | list["Value"]
+
+
+def read_object(text: str) -> dict[str, Value] | None:
+    """The members of an object; None where the text is none. Of members of one name the last one counts.
+
+    In an object a value without quotation marks goes on through commas that no member follows.
+    """
+    place = _end_of_spaces(text, 0)
+    if text[place : place + 1] != "{":
+        return None
+    root: dict[str, Value] = {}
+    open_ones: list[dict[str, Value] | list[Value]] = [root]
+    place += 1
+    while open_ones:
+        inner = open_ones[-1]
+        place = _end_of_spaces(text, place)
+        name = ""
+        if text[place : place + 1] == ("}" if isinstance(inner, dict) else "]"):
+            open_ones.pop()
+            place += 1
+        else:
+            if isinstance(inner, dict):
+                end = closing_quote(text, place + 1) if text[place : place + 1] == '"' else -1
+                colon = _end_of_spaces(text, end + 1)
+                if end < 0 or text[colon : colon + 1] != ":":
+                    return None
+                name = _unescaped(text[place + 1 : end])
+                place = _end_of_spaces(text, colon + 1)
+            value: Value
+            match text[place : place + 1]:
+                case "{" | "[" as opening:
+                    value = {} if opening == "{" else []
+                    open_ones.append(value)
+                    place += 1
+                case '"':
+                    end = closing_quote(text, place + 1)
+                    if end < 0:
+                        return None
+                    value = _unescaped(text[place + 1 : end])
+                    place = end + 1
+                case _:
+                    end = _end_of_bare(text, place, isinstance(inner, dict))
+                    value = Bare(text[place:end].rstrip(" \t\r\n"))
+                    place = end
+            if isinstance(inner, dict):
+                inner[name] = value
+            else:
+                inner.append(value)
+            if isinstance(value, dict | list):
+                continue
+        place = _end_of_spaces(text, place)
+        if open_ones and text[place : place + 1] == ",":
+            place += 1
+        elif open_ones and text[place : place + 1] != ("}" if isinstance(open_ones[-1], dict) else "]"):
+            return None
+    return root if place == len(text) else None
+
+
+def _end_of_spaces(text: str, place: int) -> int:
+    match = _SPACES.match(text, place)
+    return match.end() if match else place
+
+
+def _end_of_bare(text: str, place: int, is_member: bool) -> int:
+    while True:
+        match = _BARE.match(text, place)
+        end = match.end() if match else place
+        following = _end_of_spaces(text, end + 1)
+        if not is_member or text[end : end + 1] != "," or text[following : following + 1] in ('"', "}", ",", ""):
+            return end
+        place = following
+
+
+def _unescaped(text: str) -> str:
+    return _ESCAPES.sub(_characters, text) if "\\" in text else text
+
+
+def _characters(escapes: "re.Match[str]") -> str:
+    text = escapes[0]
+    match text[1]:
+        case "u" if len(text) > 2:
+            units = b"".join(int(unit, 16).to_bytes(2, "little") for unit in text.split("\\u")[1:])
+            # A surrogate that is not one of a pair cannot be written in UTF-8: its bytes are no UTF-8.
+            return text_of(units.decode("utf-16-le", "surrogatepass").encode(errors="surrogatepass"))
+        case "x" if len(text) > 2:
+            return text_of(bytes.fromhex(text.replace("\\x", "")))
+        case letter:
+            return _LETTERS.get(letter, text)
