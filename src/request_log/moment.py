@@ -12,15 +12,18 @@ _MONTHS = {
     for number, name in enumerate("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)  # noqa: SIM905
 }
 _CLOCK = r"(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})"
-# ISO 8601 and RFC 3339; also with a space, and with slashes (Go's log).
+# ISO 8601 and RFC 3339; also with a space or a tab (W3C), and with slashes (Go's log).
 _ISO = re.compile(
-    rf"(?P<year>[0-9]{{4}})(?P<dash>[-/])(?P<month>[0-9]{{2}})(?P=dash)(?P<day>[0-9]{{2}})(?:[Tt ]| - ){_CLOCK}"
+    rf"(?P<year>[0-9]{{4}})(?P<dash>[-/])(?P<month>[0-9]{{2}})(?P=dash)(?P<day>[0-9]{{2}})(?:[Tt \t]| - ){_CLOCK}"
 )
 # The common log format's, or with a space (Python's http.server, and what is made of it).
 _COMMON = re.compile(rf"(?P<day>[0-9]{{2}})/(?P<month>{'|'.join(_MONTHS)})/(?P<year>[0-9]{{4}})[: ]{_CLOCK}")
-# What is common to them: the comma is of Python's logging.
+# What is common to them: the comma is of Python's logging. Behind the offset Go writes the zone's abbreviation or the offset
+# again, and Java its name.
 _CALENDAR = re.compile(
-    r"(?P<stamp>.+?:[0-9]{2}:[0-9]{2})(?:[.,](?P<fraction>[0-9]+))? ?(?P<zone>Z|z|UTC|GMT|[+-][0-9]{2}(?::?[0-9]{2})?)?"
+    r"(?P<stamp>[^.,+Zz]{6,18}:[0-9]{2})(?:[.,](?P<fraction>[0-9]+))?"
+    r" ?(?P<zone>Z|z|UTC|GMT|[+-][0-9]{2}(?::?[0-9]{2})?(?: [A-Z]{1,5}| [+-][0-9]{2,4})?)?"
+    r"(?P<name>\[[A-Za-z0-9_+/-]+\])?"
 )
 _UNIX = re.compile(r"(?P<whole>[0-9]{1,20})(?:\.(?P<fraction>[0-9]+))?")
 # Of Unix time in s, ms, us and ns: each begins where the one before is past the last year.
@@ -43,7 +46,8 @@ _NO_MOMENT = Moment(INVALID, NONE)
 def _moment(text: str) -> Moment:
     if match := _CALENDAR.fullmatch(text):
         second, offset = _STAMPS[match["stamp"]], _OFFSETS[match["zone"] or ""]
-        if INVALID in (second, offset):
+        # The name of a zone alone does not say its offset.
+        if INVALID in (second, offset) or (match["name"] and not match["zone"]):
             return _NO_MOMENT
         return _checked(second - offset, _millisecond(match["fraction"]))
     if match := _UNIX.fullmatch(text):
@@ -69,7 +73,7 @@ def _offset(zone: str) -> int:
     """Of a zone from UTC, in seconds; without one the time is UTC."""
     if zone[:1] not in ("+", "-"):
         return 0
-    digits = zone[1:].replace(":", "").ljust(4, "0")
+    digits = zone[1:].partition(" ")[0].replace(":", "").ljust(4, "0")
     seconds = int(digits[:2]) * 3600 + int(digits[2:]) * 60
     if int(digits[2:]) > 59 or seconds > _LONGEST_OFFSET_SECONDS:
         return INVALID

@@ -1,5 +1,6 @@
 """Logs in other formats than ours, in lines as servers and frameworks write them."""
 
+import json
 import re
 from collections.abc import Sequence
 from datetime import datetime, timezone
@@ -463,6 +464,35 @@ def columns_of(found: Requests) -> list[tuple[object, ...]]:
     numbers = (found.statuses, found.latencies, found.seconds, found.milliseconds, found.offsets, found.sizes)
     texts = (found.customer_ids(), found.request_paths(), found.durations, found.request_methods())
     return list(zip(*texts, *(column.tolist() for column in numbers), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("text", "time"),
+    [
+        ("2026-11-25\t12:00:01", "2026-11-25T12:00:01"),
+        ("2026-11-25 12:00:01 +0000 UTC", "2026-11-25T12:00:01"),
+        ("2026-11-25 13:00:01.123456789 +0100 CET", "2026-11-25T12:00:01.123"),
+        ("2026-11-25 15:00:01 +0300 +03", "2026-11-25T12:00:01"),
+        ("2026-11-25T13:00:01.5+01:00[Europe/Berlin]", "2026-11-25T12:00:01.500"),
+        ("2026-11-25T12:00:01Z[UTC]", "2026-11-25T12:00:01"),
+        ("25/Nov/2026:07:00:01 -0500", "2026-11-25T12:00:01"),
+        ("2026/11/25 - 12:00:01", "2026-11-25T12:00:01"),
+        ("2026-11-25 12:00:01,25", "2026-11-25T12:00:01.250"),
+        ("1795608001.5241024", "2026-11-25T12:00:01.524"),
+    ],
+)
+def test_a_time_is_understood_as_programs_write_it(text: str, time: str) -> None:
+    found, rejected, *_ = parser(log_format="json")(json.dumps({"time": text, "path": "/a"}).encode() + b"\n")
+    assert not rejected
+    assert requests_of(found)[0][0] == time
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-11-25T12:00:01[Europe/Berlin]", "2026-11-25 12:00:01 CET", "2026-11-25  12:00:01", "12:00:01", ""]
+)
+def test_a_time_without_a_known_offset_or_a_date_is_none(text: str) -> None:
+    _, rejected, *_ = parser(log_format="json")(json.dumps({"time": text, "path": "/a"}).encode() + b"\n")
+    assert [bad.reason for bad in rejected] == [Reason.TIME]
 
 
 @given(
