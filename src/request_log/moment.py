@@ -18,8 +18,8 @@ _ISO = re.compile(
 )
 # The common log format's, or with a space (Python's http.server, and what is made of it).
 _COMMON = re.compile(rf"(?P<day>[0-9]{{2}})/(?P<month>{'|'.join(_MONTHS)})/(?P<year>[0-9]{{4}})[: ]{_CLOCK}")
-# What is common to them: the comma is of Python's logging. Behind the offset Go writes the zone's abbreviation or the offset
-# again, and Java its name.
+# What is common to them: the comma is of Python's logging. Behind the offset Go writes the zone's abbreviation, or the
+# offset again, and Java the zone's name.
 _CALENDAR = re.compile(
     r"(?P<stamp>[^.,+Zz]{6,18}:[0-9]{2})(?:[.,](?P<fraction>[0-9]+))?"
     r" ?(?P<zone>Z|z|UTC|GMT|[+-][0-9]{2}(?::?[0-9]{2})?(?: [A-Z]{1,5}| [+-][0-9]{2,4})?)?"
