@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from request_log.escapes import unescaped
-from request_log.line_by_line import COMMENT, NO_COLUMNS, Columns, Divide, DivideChunk, Fields, Flags
-from request_log.requests import Integers
+from request_log.line_by_line import COMMENT, NO_COLUMNS, Columns, Divide, DivideChunk, Fields, Flags, Repeated
+from request_log.requests import NONE, Integers
 from request_log.scanning import closing_quote
-from request_log.values import METHODS, NOT_LOGGED, request_line
+from request_log.values import LEAST_STATUS, LONGEST_SIZE, METHODS, NOT_LOGGED, request_line
 
 CUSTOMER_FIELDS = re.compile(r"remote_addr|remote_user|referer|user_agent|extra[1-9][0-9]?")
 """What may name the customer. `extra1` and so on: what is logged behind the user agent in quotation marks."""
@@ -124,10 +124,7 @@ class Combined(DivideChunk):
         # One character a byte: the lines are ASCII.
         text = data.decode("latin-1")
         quotes = found.quotes
-        times = _texts(text, quotes[0] - _STAMP_LENGTH + 1, quotes[0] - 2)
-        statuses = _texts(text, quotes[1] + 2, quotes[1] + 5)
-        sizes = _texts(text, quotes[1] + 6, quotes[2] - 1)
-        methods = _texts(text, quotes[0] + 1, found.method_ends)
+        times = found.times(text)
         paths = _texts(text, found.method_ends + 1, quotes[1] - _PROTOCOL_LENGTH)
         if (quotes[-1] + 1 == found.ends).all():
             durations = [""] * len(places)
@@ -145,18 +142,22 @@ class Combined(DivideChunk):
             customers = _texts(text, found.address_ends + 3, quotes[0] - _STAMP_LENGTH - 1)
         if NOT_LOGGED in customers:
             customers = list(map(_logged, customers))
-        columns = [times, customers, paths, statuses, durations, methods, sizes]
+        methods = _texts(text, quotes[0] + 1, found.method_ends)
+        statuses, sizes = found.statuses, found.sizes
         no_methods = {method for method in set(methods) if METHODS[method] != method}
-        if no_methods or "[" in "".join(times) or " " in "".join(sizes) or " " in "".join(durations):
-            rows = zip(times, sizes, durations, methods, strict=True)
+        if no_methods or " " in "".join(durations) or "[" in "".join(times.texts):
+            # These need a closer look.
+            rows = zip(times.places.tolist(), durations, methods, strict=True)
             is_good = [
-                "[" not in time and " " not in size and " " not in duration and method not in no_methods
-                for time, size, duration, method in rows
+                "[" not in times.texts[time] and " " not in duration and method not in no_methods
+                for time, duration, method in rows
             ]
-            columns = [list(compress(column, is_good)) for column in columns]
-            places = places[is_good]
-        times, customers, paths, statuses, durations, methods, sizes = columns
-        return Columns(times, customers, paths, statuses, durations, methods, sizes), places
+            places, statuses, sizes = places[is_good], statuses[is_good], sizes[is_good]
+            times = times._replace(places=times.places[is_good])
+            customers, paths, durations, methods = (
+                list(compress(column, is_good)) for column in (customers, paths, durations, methods)
+            )
+        return Columns(times, customers, paths, statuses, durations, methods, sizes, are_printable=True), places
 
 
 class _Head(NamedTuple):
@@ -237,44 +238,70 @@ class _Boundaries:
         self.starts = starts
         self.ends = ends
         self.quotes = quotes
-        windows = np.lib.stride_tricks.sliding_window_view(bytes_, _LONGEST_ADDRESS)[starts]
-        self.address_ends = starts + ((windows == _SPACE) | (windows == _COMMA)).argmax(axis=1)
-        windows = np.lib.stride_tricks.sliding_window_view(bytes_, _LONGEST_METHOD)[quotes[0] + 1]
-        self.method_ends = quotes[0] + 1 + (windows == _SPACE).argmax(axis=1)
+        addresses = self._windows(starts, _LONGEST_ADDRESS)
+        self.address_ends = starts + ((addresses == _SPACE) | (addresses == _COMMA)).argmax(axis=1)
+        methods = self._windows(quotes[0] + 1, _LONGEST_METHOD)
+        self.method_ends = quotes[0] + 1 + (methods == _SPACE).argmax(axis=1)
+        self.statuses, self._are_statuses = self._numbers(quotes[1] + 2, quotes[1] + 5, 3)
+        self.sizes, self._are_sizes = self._numbers(quotes[1] + 6, quotes[2] - 1, LONGEST_SIZE)
+        is_none = (quotes[2] == quotes[1] + 8) & (bytes_[quotes[1] + 6] == _DASH)
+        self.sizes[is_none] = NONE
+        self._are_sizes |= is_none
 
     def are_good(self) -> Flags:
         """Of each line, whether it is as it should be between its fields."""
-        quotes, at = self.quotes, self._at
+        quotes = self.quotes
         users = self.address_ends + 3
         user_ends = quotes[0] - _STAMP_LENGTH - 1
-        is_good: Flags = (self.address_ends > self.starts) & (users < user_ends)
-        for places, text in [
+        expected = [
             (self.address_ends, " - "),
             (user_ends, " ["),
             (quotes[0] - 2, "] "),
+            (self.method_ends, " "),
+            (quotes[1] - _PROTOCOL_LENGTH, " HTTP/"),
             (quotes[1] + 1, " "),
             (quotes[1] + 5, " "),
             (quotes[2] - 1, " "),
-            (quotes[1] - _PROTOCOL_LENGTH, " HTTP/"),
-            (self.method_ends, " "),
-            *((ends + 1, " ") for ends in quotes[3:-1:2]),
-        ]:
-            for shift, byte in enumerate(text.encode()):
-                is_good &= at(places + shift) == byte
-        for places in (users, user_ends - 1, *(quotes[1] + shift for shift in (2, 3, 4, -3, -2, -1))):
-            is_good &= at(places) != _SPACE
+            *((closing + 1, " ") for closing in quotes[3:-1:2]),
+        ]
+        places = np.array([begin + shift for begin, text in expected for shift in range(len(text))])
+        bytes_ = np.frombuffer("".join(text for _, text in expected).encode(), np.uint8)
+        is_good: Flags = (self._bytes[places] == bytes_[:, np.newaxis]).all(axis=0)
+        others = np.array([users, user_ends - 1, quotes[1] - 3, quotes[1] - 2, quotes[1] - 1])
+        is_good &= (self._bytes[others] != _SPACE).all(axis=0)
+        is_good &= (self.address_ends > self.starts) & (users < user_ends)
         is_good &= (self.method_ends > quotes[0] + 1) & (self.method_ends + 1 < quotes[1] - _PROTOCOL_LENGTH)
-        is_good &= quotes[2] > quotes[1] + 7
-        for closing, opening in zip(quotes[3:-1:2], quotes[4::2], strict=True):
-            is_good &= opening == closing + 2
+        is_good &= self._are_statuses & (self.statuses >= LEAST_STATUS) & self._are_sizes
+        is_good &= (quotes[4::2] == quotes[3:-1:2] + 2).all(axis=0)
         tails = quotes[-1] + 2
-        first = at(tails)
-        is_number = ((first >= ord("0")) & (first <= ord("9"))) | (first == _DASH) | (first == ord("."))
-        is_good &= (self.ends == tails - 1) | ((self.ends > tails) & (at(tails - 1) == _SPACE) & is_number)
+        has_tail = self.ends != tails - 1
+        if has_tail.any():
+            first = self._bytes[tails]
+            is_number = ((first >= ord("0")) & (first <= ord("9"))) | (first == _DASH) | (first == ord("."))
+            is_good &= ~has_tail | ((self.ends > tails) & (self._bytes[tails - 1] == _SPACE) & is_number)
         return is_good
 
-    def _at(self, places: Integers) -> Bytes:
-        return self._bytes[places]
+    def times(self, text: str) -> Repeated:
+        """The times, each once where lines of the same time follow each other."""
+        length = _STAMP_LENGTH - len("[] ")
+        begins = self.quotes[0] - _STAMP_LENGTH + 1
+        stamps = self._windows(begins, length)
+        is_new = np.ones(len(begins), bool)
+        is_new[1:] = (stamps[1:] != stamps[:-1]).any(axis=1)
+        return Repeated(_texts(text, begins[is_new], begins[is_new] + length), np.cumsum(is_new) - 1)
+
+    def _numbers(self, begins: Integers, ends: Integers, longest: int) -> tuple[Integers, Flags]:
+        """Numbers in decimal digits, and which of them are such."""
+        lengths = ends - begins
+        shifts = np.arange(min(int(lengths.max(initial=1)), longest))
+        digits = self._bytes[ends[:, np.newaxis] - 1 - shifts] - np.uint8(ord("0"))
+        is_before = shifts >= lengths[:, np.newaxis]
+        are_numbers = (lengths > 0) & (lengths <= longest) & ((digits < 10) | is_before).all(axis=1)
+        return np.where(is_before, 0, digits) @ (10**shifts), are_numbers
+
+    def _windows(self, places: Integers, length: int) -> Bytes:
+        """So many bytes from each place on."""
+        return np.lib.stride_tricks.sliding_window_view(self._bytes, length)[places]
 
 
 def combined(customer_field: str) -> Combined:

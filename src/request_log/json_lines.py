@@ -64,22 +64,29 @@ class JsonLines(DivideChunk):
         records, places = self._fast.records(data, starts)
         if not records:
             return NO_COLUMNS, ()
-        texts = {field: _texts(self._fast.values(field, records)) for field in self._paths}
+        values = {field: self._fast.values(field, records) for field in self._paths}
+        numbers = {field: found for field in ("status", "bytes") if (found := _integers(values[field])) is not None}
+        texts = {field: _texts(values[field]) for field in self._paths if field not in numbers}
         needed = [texts[field] for field in _NEEDED]
         if any(None in column for column in needed):
             is_good = [None not in row for row in zip(*needed, strict=True)]
             places = places[is_good]
             texts = {field: list(compress(column, is_good)) for field, column in texts.items()}
+            numbers = {field: column[is_good] for field, column in numbers.items()}
         times, customers, paths = (cast("list[str]", texts[field]) for field in _NEEDED)
-        statuses, durations, methods, sizes, *more_durations = (
-            list(map(_usable, texts[field])) if None in texts[field] else cast("list[str]", texts[field])
-            for field in ("status", "duration", "method", "bytes", *self._more_durations)
-        )
+
+        def usable(field: str) -> list[str]:
+            column = texts.get(field, [])
+            return list(map(_usable, column)) if None in column else cast("list[str]", column)
+
+        statuses, sizes = (numbers.get(field, usable(field)) for field in ("status", "bytes"))
+        durations, methods, *more_durations = map(usable, ("duration", "method", *self._more_durations))
         if _REQUEST in texts and len(places):
             pairs = map(_of_request, methods, paths, texts[_REQUEST])
             methods, paths = map(list, zip(*pairs, strict=True))
         more = list(zip(*more_durations, strict=True)) if more_durations else ()
-        return Columns(times, customers, paths, statuses, durations, methods, sizes, more), places
+        is_plain = data.isascii() and b"\\" not in data and b"\x7f" not in data
+        return Columns(times, customers, paths, statuses, durations, methods, sizes, more, is_plain), places
 
 
 class _Fast:
@@ -192,6 +199,15 @@ def _member(record: dict[str, Value], path: Sequence[str]) -> Value | None:
         return record.get(whole)
     inner = record.get(name)
     return _member(inner, rest) if isinstance(inner, dict) else None
+
+
+def _integers(values: list[Any]) -> Integers | None:
+    """The values where all are integers of 64 bits."""
+    if set(map(type, values)) != {int}:
+        return None
+    with suppress(OverflowError):
+        return np.array(values, np.int64)
+    return None
 
 
 def _texts(values: list[Any]) -> list[str | None]:

@@ -6,7 +6,7 @@ lines that are odd in any way to the other way. What the fields mean is decided 
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -17,8 +17,18 @@ from request_log.escapes import printable, text_of
 from request_log.fields import INVALID, Cache, is_customer
 from request_log.line import LAST_SECOND, MAX_LINE_BYTES, MIN_LINE_BYTES, SECONDS_A_DAY, Mended, Reason
 from request_log.moment import MOMENTS
-from request_log.requests import Integers, MendedLine, Parsed, Rejected, Requests, joined, numbered
-from request_log.values import METHODS, NOT_LOGGED, SIZES, STATUSES, Durations
+from request_log.requests import NONE, Integers, MendedLine, Parsed, Rejected, Requests, joined, numbered
+from request_log.values import (
+    GREATEST_SIZE,
+    GREATEST_STATUS,
+    LEAST_STATUS,
+    METHODS,
+    NO_STATUS,
+    NOT_LOGGED,
+    SIZES,
+    STATUSES,
+    Durations,
+)
 
 COMMENT = b"#"
 """Begins a line that is skipped."""
@@ -43,19 +53,29 @@ class Fields(NamedTuple):
     """They are added."""
 
 
+class Repeated(NamedTuple):
+    """A column in which texts come again."""
+
+    texts: Sequence[str]
+    places: Integers
+    """Of each line's text among them."""
+
+
 @dataclass(slots=True)
 class Columns:
     """The fields of many lines."""
 
-    times: Sequence[str]
+    times: Sequence[str] | Repeated
     customers: Sequence[str]
     paths: Sequence[str]
-    statuses: Sequence[str]
+    statuses: Sequence[str] | Integers
     durations: Sequence[str]
-    methods: Sequence[str]
-    sizes: Sequence[str]
-    more_durations: Sequence[tuple[str, ...]] = field(default_factory=tuple)
+    methods: Sequence[str] | Repeated
+    sizes: Sequence[str] | Integers
+    more_durations: Sequence[tuple[str, ...]] = ()
     """Empty where no line has any."""
+    are_printable: bool = False
+    """Whether customers and paths are known to be as they are stored, or empty."""
 
 
 NO_COLUMNS = Columns((), (), (), (), (), (), ())
@@ -145,20 +165,20 @@ class LineByLine:
 
     def _requests(self, columns: Columns, data: bytes, offsets: Integers, oldest: int, latest: int) -> Parsed:
         """What becomes of lines that were taken apart, each beginning at its offset in `data`."""
-        count = len(offsets)
-        seconds, milliseconds = zip(*map(MOMENTS.__getitem__, columns.times), strict=True)
         if columns.more_durations:
             every = zip(columns.durations, columns.more_durations, strict=True)
             found = [self._durations.total((first, *others)) for first, others in every]
         else:
             found = list(map(self._durations.__getitem__, columns.durations))
         durations, latencies, is_odd_duration = zip(*found, strict=True)
-        statuses = np.fromiter(map(STATUSES.__getitem__, columns.statuses), np.int64, count)
-        path_texts, paths, mended = _written(columns.paths)
+        seconds, milliseconds = _moments(columns.times)
+        statuses = _statuses(columns.statuses)
+        path_texts, paths, mended = _written(columns.paths, columns.are_printable)
         if self._customers is None:
-            names, customers, mended_customers = _written(columns.customers)
+            names, customers, mended_customers = _written(columns.customers, columns.are_printable)
         else:
-            names, customers, mended_customers = _written(list(map(self._customers.__getitem__, path_texts)))
+            of_paths = list(map(self._customers.__getitem__, path_texts))
+            names, customers, mended_customers = _written(of_paths, columns.are_printable)
             customers = customers[paths]
             mended_customers = {kind: is_mended[paths] for kind, is_mended in mended_customers.items()}
         for kind, is_mended in mended_customers.items():
@@ -168,7 +188,7 @@ class LineByLine:
         if statuses.min() <= 0:
             mended[Mended.STATUS] = statuses <= 0
             statuses = np.abs(statuses)
-        method_texts, methods = numbered(list(map(METHODS.__getitem__, columns.methods)))
+        method_texts, methods = _methods(columns.methods)
         requests = Requests(
             names,
             customers,
@@ -177,12 +197,12 @@ class LineByLine:
             list(durations),
             statuses,
             np.array(latencies, np.int64),
-            np.array(seconds, np.int64),
-            np.array(milliseconds, np.int64),
+            seconds,
+            milliseconds,
             offsets,
             method_texts,
             methods,
-            np.fromiter(map(SIZES.__getitem__, columns.sizes), np.int64, count),
+            _sizes(columns.sizes),
         )
         rejected: list[Rejected] = []
         is_in_time = oldest <= requests.seconds.min() and requests.seconds.max() <= latest
@@ -196,10 +216,38 @@ class LineByLine:
         return Parsed(requests, rejected, (), lines)
 
 
-def _written(texts: Sequence[str]) -> tuple[list[str], Integers, dict[Mended, Flags]]:
+def _moments(column: Sequence[str] | Repeated) -> tuple[Integers, Integers]:
+    """Seconds and milliseconds."""
+    texts, places = column if isinstance(column, Repeated) else (column, None)
+    found = np.array(list(map(MOMENTS.__getitem__, texts)), np.int64).T
+    seconds, milliseconds = found if places is None else found[:, places]
+    return np.ascontiguousarray(seconds), np.ascontiguousarray(milliseconds)
+
+
+def _statuses(column: Sequence[str] | Integers) -> Integers:
+    """See `values.STATUSES`."""
+    if isinstance(column, np.ndarray):
+        return np.where((column >= LEAST_STATUS) & (column <= GREATEST_STATUS), column, NO_STATUS)
+    return np.fromiter(map(STATUSES.__getitem__, column), np.int64, len(column))
+
+
+def _sizes(column: Sequence[str] | Integers) -> Integers:
+    if isinstance(column, np.ndarray):
+        return np.where((column >= 0) & (column <= GREATEST_SIZE), column, NONE)
+    return np.fromiter(map(SIZES.__getitem__, column), np.int64, len(column))
+
+
+def _methods(column: Sequence[str] | Repeated) -> tuple[list[str], Integers]:
+    """The different methods, and of each line its place among them."""
+    texts, places = column if isinstance(column, Repeated) else numbered(column)
+    methods, merged = numbered(list(map(METHODS.__getitem__, texts)))
+    return methods, merged[places]
+
+
+def _written(texts: Sequence[str], are_printable: bool) -> tuple[list[str], Integers, dict[Mended, Flags]]:
     """The different texts as they are stored, of each text its place among them, and of which ones what was mended."""
     found, places = numbered(texts)
-    if "" not in found and "".join(found).isprintable():
+    if "" not in found and (are_printable or "".join(found).isprintable()):
         return found, places, {}
     written = [printable(text or NOT_LOGGED) for text in found]
     names, merged = numbered([text for text, _ in written])

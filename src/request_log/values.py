@@ -11,6 +11,9 @@ from request_log.requests import NONE
 NOT_LOGGED = "-"
 """Stands for a field that is empty, as in the common log format: so requests without a customer have this one."""
 NO_STATUS = 0
+LEAST_STATUS, GREATEST_STATUS = 100, 999
+LONGEST_SIZE = 15
+GREATEST_SIZE = 10**LONGEST_SIZE - 1
 # 200.0 is 200.
 _STATUS = re.compile(r"([1-9][0-9]{2})(?:\.0+)?")
 # nginx separates the values of several upstreams so: `, ` between servers, ` : ` between groups of them.
@@ -32,7 +35,6 @@ _SCALES = {
 }
 _MILLISECOND = Decimal("0.001")
 _LONGEST_DURATION = 100
-_LONGEST_SIZE = 15
 _LONGEST_METHOD = 32
 _METHOD = re.compile(r"[A-Za-z!#$%&'*+.^_`|~0-9-]+")
 
@@ -128,7 +130,7 @@ STATUSES = Cache(_status)
 
 
 def _size(text: str) -> int:
-    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _LONGEST_SIZE else NONE
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= LONGEST_SIZE else NONE
 
 
 SIZES = Cache(_size)
