@@ -34,6 +34,8 @@ class Sizes:
     customers_lines: int
     customers: tuple[int, ...]
     customers_rounds: int
+    formats_lines: int
+    """Of a log of which it is measured how fast its format is read."""
 
 
 FULL = Sizes(
@@ -51,6 +53,7 @@ FULL = Sizes(
     customers_lines=1_000_000,
     customers=(10, 1_000, 100_000),
     customers_rounds=3,
+    formats_lines=1_000_000,
 )
 SHORT = Sizes(
     lines=5_000,
@@ -67,6 +70,7 @@ SHORT = Sizes(
     customers_lines=2_000,
     customers=(500,),
     customers_rounds=1,
+    formats_lines=2_000,
 )
 CUSTOMERS = 50
 """Of a log, where nothing else is said."""
