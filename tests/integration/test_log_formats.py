@@ -152,6 +152,36 @@ def test_requests_without_a_duration_come_through_a_crash(pipeline: Pipeline) ->
     assert end.returncode == 0, end.stdout + end.stderr
 
 
+NESTED = r"(?P<time>(\S+ ?)+)+ (?P<path>(\S* ?)*)* (?P<status>(\d+)+)"
+SLOW = {
+    "combined": ({"LOG_FORMAT": "combined"}, b" ["),
+    "json": ({"LOG_FORMAT": "json"}, b'{"a":['),
+    "regex": (
+        {"LOG_FORMAT": "regex", "LOG_PATTERN": NESTED},
+        b"a ",
+    ),
+    "path": ({"LOG_FORMAT": "common", "LOG_CUSTOMER_FROM": "path:^((/a*)*)*b"}, b"/aa"),
+}
+
+
+@on_sqlite
+@pytest.mark.parametrize("name", SLOW)
+def test_no_line_keeps_the_processor_from_ending(pipeline: Pipeline, name: str) -> None:
+    settings, unit = SLOW[name]
+    line_of_units = (unit * 60_000)[:60_000]
+    if name == "path":
+        line_of_units = f'::1 - a [{today():%d/%b/%Y}:00:00:00 +0000] "GET {line_of_units.decode()}" 200 1'.encode()
+    pipeline.append((line_of_units + b"\n") * 300)
+    pipeline.start(**settings)
+    pipeline.until(lambda: "event=following" in pipeline.said(), "it follows the log")
+    assert pipeline.end(seconds=5) == 0
+    pipeline.start(**settings)
+    pipeline.until_stored()
+    (row,) = pipeline.ledger()
+    assert row.read == 300
+    assert (row.stored, sum(row.rejected.values())) == ((300, 0) if name == "path" else (0, 300))
+
+
 @on_sqlite
 def test_check_shows_what_is_understood_and_what_is_not(pipeline: Pipeline, tmp_path: Path) -> None:
     log = tmp_path / "access.log.gz"

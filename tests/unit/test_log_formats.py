@@ -2,13 +2,14 @@
 
 import json
 import re
+import time
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from decimal import Decimal
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -495,6 +496,41 @@ def test_a_time_without_a_known_offset_or_a_date_is_none(text: str) -> None:
     assert [bad.reason for bad in rejected] == [Reason.TIME]
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"log_format": "common"},
+        {"log_format": "combined", "log_customer_from": "extra1"},
+        {"log_format": "common", "log_customer_from": "path:^((/a*)*)*b"},
+        {"log_format": "json"},
+        {"log_format": "json", "log_json_fields": "customer=a.b,request=request"},
+        {"log_format": "regex", "log_pattern": GIN},
+        {"log_format": "regex", "log_pattern": r"(?P<time>(\S+ ?)+)+ (?P<path>(\S* ?)*)* (?P<status>(\d+)+)"},
+    ],
+    ids=lambda settings: " ".join(settings.values())[:30],
+)
+@settings(max_examples=40)
+@given(
+    st.sampled_from(["", "::1 - a", '::1 - a [25/Nov/2026:12:00:01 +0000] "', '{"time":', '{"path":"', "[GIN] "]),
+    st.text(st.sampled_from(list(' "[]{}\\:,-a1/#\u00fc')), min_size=1, max_size=4),
+    st.sampled_from(["", '"', '" 200 1 "-" "-"', "}", '"}', '] "GET / HTTP/1.1" 200 1 "-" "-" 0.1']),
+)
+def test_a_line_costs_no_more_than_a_multiple_of_its_bytes(
+    settings: dict[str, str], beginning: str, unit: str, end: str
+) -> None:
+    parse = parser(**settings)
+
+    def seconds(length: int) -> float:
+        line = (beginning + unit * (length // len(unit)) + end + "\n").encode()
+        parse(line)
+        began = time.process_time()
+        parse(line)
+        return time.process_time() - began
+
+    # What is quadratic takes a second and more at this length.
+    assert seconds(30_000) <= 2.5 * seconds(15_000) + 0.1
+
+
 @given(
     st.datetimes(datetime(1970, 1, 2), datetime(2199, 12, 30)),
     st.integers(-18 * 60, 18 * 60),
@@ -503,16 +539,16 @@ def test_a_time_without_a_known_offset_or_a_date_is_none(text: str) -> None:
     st.booleans(),
 )
 def test_a_time_is_understood_in_every_zone(
-    time: datetime, minutes: int, separator: str, clock: str, colon: bool
+    moment: datetime, minutes: int, separator: str, clock: str, colon: bool
 ) -> None:
-    fraction = f"{separator}{time.microsecond:06d}" if separator else ""
+    fraction = f"{separator}{moment.microsecond:06d}" if separator else ""
     zone = f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02d}{':' if colon else ''}{abs(minutes) % 60:02d}"
-    text = f"{time:%Y-%m-%d}{time.strftime(clock)}{fraction}{zone}"
+    text = f"{moment:%Y-%m-%d}{moment.strftime(clock)}{fraction}{zone}"
     line = f'{{"time":"{text}","status":200}}\n'
     found, rejected, *_ = parser(log_format="json")(line.encode(), 0, 0)
     assert not rejected
-    utc = int(time.replace(microsecond=0, tzinfo=timezone.utc).timestamp()) - 60 * minutes
-    assert (found.seconds[0], found.milliseconds[0]) == (utc, time.microsecond // 1000 if separator else NONE)
+    utc = int(moment.replace(microsecond=0, tzinfo=timezone.utc).timestamp()) - 60 * minutes
+    assert (found.seconds[0], found.milliseconds[0]) == (utc, moment.microsecond // 1000 if separator else NONE)
 
 
 @pytest.mark.parametrize(
