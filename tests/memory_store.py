@@ -100,9 +100,16 @@ class MemoryStore:
     def put_requests(self, writer: str, part: StoredRequests) -> None:
         """A write of requests lands; again it stores the same."""
         requests = part.requests
-        columns = (requests.customer_ids(), requests.request_paths(), requests.durations)
-        numbers = (requests.statuses, requests.seconds, requests.milliseconds, requests.offsets, part.of_file)
-        for customer, path, duration, status, second, millisecond, offset, place in zip(
+        columns = (requests.customer_ids(), requests.request_paths(), requests.durations, requests.request_methods())
+        numbers = (
+            requests.statuses,
+            requests.seconds,
+            requests.milliseconds,
+            requests.sizes,
+            requests.offsets,
+            part.of_file,
+        )
+        for customer, path, duration, method, status, second, millisecond, size, offset, place in zip(
             *columns, *(column.tolist() for column in numbers), strict=True
         ):
             if customer in self.refused:
@@ -114,6 +121,8 @@ class MemoryStore:
                 path,
                 status,
                 float(duration) if duration else None,
+                method or None,
+                None if size == NONE else size,
             )
             cell = (file.base + offset) // MIN_LINE_BYTES
             self.requests[writer, file.lane, cell] = StoredRequest(offset, customer, logged)

@@ -63,6 +63,8 @@ class LoggedRequest(BaseModel):
     path: str = Field(description="As logged.", examples=["/users/123/orders?page=2"])
     status: int = Field(examples=[503])
     duration: float | None = Field(description="Seconds; null: none was logged.", examples=[2.004])
+    method: str | None = Field(description="The HTTP method; null: none was logged.", examples=["GET"])
+    bytes: int | None = Field(description="Of the answer; null: they were not logged.", examples=[512])
 
 
 class LatestRequests(Range, Customer):

@@ -147,6 +147,8 @@ class LatestRequestsQuestion(Question):
                     path=request.path,
                     status=request.status,
                     duration=request.duration,
+                    method=request.method,
+                    bytes=request.bytes,
                 )
                 for request in found
             ],

@@ -257,6 +257,10 @@ class LoggedRequest(NamedTuple):
     status: int
     duration: float | None
     """Seconds; None: none was logged."""
+    method: str | None = None
+    """None: none was logged."""
+    bytes: int | None = None
+    """Of the answer; None: they were not logged."""
 
 
 Outcome = Literal["all", "failed", "successful"]

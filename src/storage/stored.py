@@ -1,19 +1,28 @@
 """Requests as they were before they were stored."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from request_log.requests import NONE, Requests
+from request_log.requests import NONE, Integers, Requests
 
-StoredRow = tuple[int, int, str, str, int, float | None]
-"""Offset (bytes), Unix time (s), customer, path, status, duration (s)."""
+StoredRow = tuple[int, int, str, str, int, float | None, str | None, int | None]
+"""Offset (bytes), Unix time (s), customer, path, status, duration (s), method, bytes of the answer."""
 
 _COLUMNS = np.dtype(
-    [("offset", "i8"), ("second", "i8"), ("customer", "i4"), ("path", "i4"), ("status", "i2"), ("latency", "i4")]
+    [
+        ("offset", "i8"),
+        ("second", "i8"),
+        ("customer", "i4"),
+        ("path", "i4"),
+        ("status", "i2"),
+        ("latency", "i4"),
+        ("method", "i4"),
+        ("size", "i8"),
+    ]
 )
 _REQUESTS_A_PART = 50_000
 
@@ -24,11 +33,12 @@ class Stored:
     def __init__(self) -> None:
         self._customers: dict[str, int] = {}
         self._paths: dict[str, int] = {}
+        self._methods: dict[str, int] = {}
         self._parts: list[NDArray[np.void]] = []
 
     def add(self, rows: Iterable[StoredRow]) -> None:
         """Some more of them."""
-        customers, paths = self._customers, self._paths
+        customers, paths, methods = self._customers, self._paths, self._methods
         numbers = [
             (
                 offset,
@@ -37,8 +47,10 @@ class Stored:
                 paths.setdefault(path, len(paths)),
                 status,
                 milliseconds(duration),
+                methods.setdefault(method or "", len(methods)),
+                NONE if size is None else size,
             )
-            for offset, second, customer, path, status, duration in rows
+            for offset, second, customer, path, status, duration, method, size in rows
         ]
         self._parts.append(np.array(numbers, _COLUMNS))
 
@@ -50,22 +62,32 @@ class Stored:
         rows = np.concatenate(self._parts)
         self._parts.clear()
         rows = rows[rows["offset"].argsort()]
-        customers, paths = list(self._customers), list(self._paths)
+        customers, paths, methods = list(self._customers), list(self._paths), list(self._methods)
         for first in range(0, len(rows), _REQUESTS_A_PART):
             part = rows[first : first + _REQUESTS_A_PART]
-            numbers, places = np.unique(part["customer"], return_inverse=True)
-            path_numbers, places_of_paths = np.unique(part["path"], return_inverse=True)
+            names, places = _appearing(customers, part["customer"])
+            path_texts, places_of_paths = _appearing(paths, part["path"])
+            method_texts, places_of_methods = _appearing(methods, part["method"])
             yield Requests(
-                names=[customers[number] for number in numbers.tolist()],
+                names=names,
                 customers=places,
-                path_texts=[paths[number] for number in path_numbers.tolist()],
+                path_texts=path_texts,
                 paths=places_of_paths,
                 statuses=part["status"].astype(np.int64),
                 latencies=part["latency"].astype(np.int64),
                 seconds=part["second"].copy(),
                 milliseconds=np.full(len(part), NONE),
                 offsets=part["offset"].copy(),
+                method_texts=method_texts,
+                methods=places_of_methods,
+                sizes=part["size"].copy(),
             )
+
+
+def _appearing(texts: Sequence[str], column: NDArray[np.int32]) -> tuple[list[str], Integers]:
+    """The texts whose places are in a column, and the column of their places among these."""
+    numbers, places = np.unique(column, return_inverse=True)
+    return [texts[number] for number in numbers.tolist()], places
 
 
 @lru_cache(100_000)

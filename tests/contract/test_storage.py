@@ -10,12 +10,14 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from itertools import accumulate
 from operator import methodcaller
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from unittest.mock import patch
 
+import numpy as np
 import pytest
 
 from influxd import InfluxServer
@@ -23,7 +25,7 @@ from json_log import PARSE, json_line
 from lines import CUSTOMERS, valid_lines
 from memory_store import MemoryStorage, MemoryStore
 from request_log.line import Reason
-from request_log.requests import Requests
+from request_log.requests import NONE, Requests
 from request_log.simple import parse
 from rollups.counters import encode_counter
 from rollups.counts import DailyKey, DayCounts, Kind, RollupKey, RollupRow, RollupSegmentKey
@@ -772,6 +774,42 @@ def test_a_request_keeps_its_milliseconds_and_lacks_a_duration_that_it_did_not_h
         ],
         key=repr,
     )
+
+
+@pytest.mark.parametrize("present", [("method", "bytes"), ("method",), ("bytes",), ()])
+def test_a_request_keeps_its_method_and_its_bytes(open_storage: OpenStorage, present: tuple[str, ...]) -> None:
+    texts = ["GET", "", "POST", 'an "odd" \\ one\\', "ünï"] if "method" in present else [""]
+    all_sizes = [0, 1, NONE, 1 << 40, 512] if "bytes" in present else [NONE]
+    lines = b"".join(line_of(0, MIDNIGHT + n, "", "0.5") for n in range(40))
+    requests = replace(
+        PARSE(lines)[0],
+        method_texts=texts,
+        methods=np.arange(40) % len(texts),
+        sizes=np.array(all_sizes)[np.arange(40) // 5 % len(all_sizes)],
+    )
+    requests = replace(requests, customers=requests.customers * 0, statuses=200 + requests.seconds % 7)
+    file = FileId("log", 0, 0, 0)
+    writing = open_storage()
+    writing.acquire()
+    # A part without either stands beside it.
+    parts = [
+        StoredRequests([file], requests.offsets * 0, requests),
+        StoredRequests([file], requests.offsets[:0], Requests()),
+    ]
+    assert writing.prepare(parts)() == []
+    writing.flush()
+
+    sizes = requests.sizes.tolist()
+    (back,) = writing.read_requests([Stretch(file, 0, len(lines))], MIDNIGHT, MIDNIGHT + 39)
+    assert (back.request_methods(), back.sizes.tolist()) == (requests.request_methods(), sizes)
+    assert back.statuses.tolist() == requests.statuses.tolist()
+
+    found = ask(open_storage(), lambda asking: asking.requests("cust_0", MIDNIGHT, MIDNIGHT + 40, "all", 100))
+    expected = [
+        (status, method or None, None if size == NONE else size)
+        for status, method, size in zip(requests.statuses.tolist(), requests.request_methods(), sizes, strict=True)
+    ]
+    assert [(one.status, one.method, one.bytes) for one in reversed(found)] == expected
 
 
 def test_requests_of_one_time_are_told_apart_wherever_they_are_in_their_log(open_storage: OpenStorage) -> None:

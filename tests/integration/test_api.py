@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Callable
+from datetime import datetime, timezone
+from datetime import time as clock
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -9,9 +11,11 @@ from urllib.parse import quote
 import pytest
 
 import oracle
+import parsed_log
 from asking import FIGURES, RETENTION_DAYS, ago, answer, line, response, responses, today
 from json_log import PARSE, json_line
 from lines import valid_lines
+from parsed_log import parsed_line
 from stores import Store
 
 NOTHING = dict(zip(FIGURES, [0, 0, 0, None, None, None, None], strict=True))
@@ -283,6 +287,23 @@ def test_what_was_logged_without_durations_counts_and_has_no_latencies(store: St
     (of_b,) = answer(store, "/customers/b/requests")["requests"]
     assert (of_a["time"], of_a["duration"]) == (f"{today()}T12:00:01Z", None)
     assert (of_b["time"], of_b["duration"]) == (f"{today()}T12:00:00.250000Z", 0.5)
+
+
+def test_the_latest_requests_have_the_method_and_the_bytes_that_were_logged(store: Store) -> None:
+    noon = int(datetime.combine(today(), clock(12), timezone.utc).timestamp())
+    logged = [("GET", 512), ("", 0), ("POST", None), ("", None)]
+    lines = [parsed_line(noon + n, "c", method=method, size=size) for n, (method, size) in enumerate(logged)]
+    store.fill(b"".join(lines), parsed_log.parse)
+    found = answer(store, "/customers/c/requests")["requests"]
+    assert [(one["method"], one["bytes"]) for one in reversed(found)] == [
+        ("GET", 512),
+        (None, 0),
+        ("POST", None),
+        (None, None),
+    ]
+    header, *rows = response(store, "/customers/c/requests?format=csv").text.splitlines()
+    assert header == "time,path,status,duration,method,bytes"
+    assert [row.split(",", 3)[3] for row in reversed(rows)] == [",GET,512", ",,0", ",POST,", ",,"]
 
 
 def test_customers_are_listed_with_their_totals_in_pages(listed: Store) -> None:

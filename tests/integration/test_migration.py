@@ -183,6 +183,7 @@ def stored_requests(before: Before, customers: list[str]) -> dict[str, Counter[t
             requests = await storage.requests(customer, 0, 1 << 32, "all", 10_000)
             seconds = [request.second for request in requests]
             assert seconds == sorted(seconds, reverse=True)
+            assert {(request.method, request.bytes) for request in requests} == {(None, None)}
             found[customer] = Counter(
                 (request.second, request.path, request.status, request.duration or 0.0) for request in requests
             )

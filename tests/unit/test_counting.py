@@ -23,14 +23,14 @@ from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
-from json_log import PARSE, json_line
 from log_processor.chunk import Chunk, Part, parse_chunk, stored
 from log_processor.counting.forget import forget
 from log_processor.counting.limits import LIMITS, Limits
 from log_processor.counting.start import start
 from log_processor.retry import until_stored
 from memory_store import MemoryStorage, MemoryStore, Write
-from request_log.line import Reason
+from parsed_log import REJECTED, parse, parsed_line
+from request_log.line import SECONDS_A_DAY, Reason
 from rollups.counts import SUCCESS, Kind, RollupRow
 from rollups.groups import (
     ALL_CUSTOMERS,
@@ -79,14 +79,18 @@ class Line(NamedTuple):
     status: int
     duration: str
     """Seconds; empty where none was logged."""
+    method: str
+    """Empty where none was logged."""
+    size: int | None
+    """Bytes; None where they were not logged."""
 
 
 @cache
 def text_of(line: Line) -> bytes:
     if line.customer is None:
-        return b"this is not a request\n"
-    time = f"2026-11-{23 + line.day} {line.minute // 60:02d}:{line.minute % 60:02d}:35"
-    return json_line(time, line.customer, line.path, line.status, line.duration)
+        return REJECTED
+    second = (FIRST_DAY + line.day) * SECONDS_A_DAY + line.minute * 60 + 35
+    return parsed_line(second, line.customer, line.path, line.status, line.duration, line.method, line.size)
 
 
 Answer = TypeVar("Answer")
@@ -121,8 +125,10 @@ lines = st.builds(
     st.integers(0, 1),
     st.sampled_from([0, 14, 15, 1_439]),
     st.sampled_from(["/a", "/b", "/c"]),
-    st.sampled_from([200, 404]),
+    st.sampled_from([200, 404, 0, 999]),
     st.sampled_from(["0.001", "0.5", ""]),
+    st.sampled_from(["GET", "POST", ""]),
+    st.sampled_from([0, 512, None]),
 )
 actions: st.SearchStrategy[Action] = st.sampled_from(
     ["run", "run", "run", "crash", "pause", "wake", "wake", "wake", "land"]
@@ -238,7 +244,7 @@ def count(storage: MemoryStorage, case: Case, pick: random.Random) -> None:
         counted = len(roll_ups.open.parts)
 
     def take(*parts: Part, text: bytes = b"") -> None:
-        batch = parse_chunk(Chunk(parts, text), PARSE, 0, logs.file, storage.prepare, pick.choice([1, 128 << 10]))
+        batch = parse_chunk(Chunk(parts, text), parse, 0, logs.file, storage.prepare, pick.choice([1, 128 << 10]))
         batch = stored(batch, until_stored(batch.store))
         for part in batch.parts:
             logs.take(part)
@@ -369,7 +375,8 @@ def expected(case: Case, forgotten: int | None = None) -> dict[str, Any]:
         sizes = [len(case.file(str(number), 2 * place)) for place in range(len(files))]
         found["lines"][str(number)] = (sum(sizes), sizes, len(of_log), len(valid), len(of_log) - len(valid), 0)
     for line in requests:
-        found["requests"][line.customer, line.path, line.status, float(line.duration) if line.duration else None] += 1
+        duration = float(line.duration) if line.duration else None
+        found["requests"][line.customer, line.path, line.status, duration, line.method or None, line.size] += 1
         day = FIRST_DAY + line.day
         hour, part = line.minute // 60, line.minute // 15
         for key in (
@@ -512,7 +519,7 @@ def test_without_reading_the_lease_back_or_the_intent_some_are_not(broken: type[
 
 
 SMALL = Case(
-    [[[Line(customer, day, 15, "/a", 200, "0.5") for customer in "ab" for day in (0, 1)]]],
+    [[[Line(customer, day, 15, "/a", 200, "0.5", "GET", 512) for customer in "ab" for day in (0, 1)]]],
     schedule=[],
     limits=LIMITS._replace(slice_seconds=math.inf),
     holds=False,
@@ -562,8 +569,8 @@ def test_a_commit_whose_requests_cannot_all_be_read_back_is_a_gap() -> None:
 def test_what_was_too_old_when_it_was_read_again_is_not_counted_by_a_commit_that_is_done_again() -> None:
     storage = MemoryStorage(MemoryStore())
     token = storage.acquire()
-    lines = b"".join(text_of(Line("cust", day, 15, "/a", 200, "0.5")) for day in (1, 0, 1))
-    requests, *_ = PARSE(lines)
+    lines = b"".join(text_of(Line("cust", day, 15, "/a", 200, "0.5", "GET", 512)) for day in (1, 0, 1))
+    requests, *_ = parse(lines)
     file = FileId("log", 0, lane=0, base=0)
     storage.prepare([StoredRequests([file], np.zeros(3, np.int64), requests)])()
     # The second was stored before a crash, and its day has expired since.

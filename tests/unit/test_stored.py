@@ -16,6 +16,8 @@ def test_they_come_in_the_order_of_the_log_whatever_their_number() -> None:
             f"/{pick.randrange(9)}",
             pick.randrange(100, 600),
             d,
+            pick.choice(["GET", None, "PUT"]),
+            pick.choice([None, 0, 1 << 40]),
         )
         for offset in range(0, 12_000_000, 100)
         for d in [pick.choice([None, 0.0005, 86_400.0])]
@@ -33,9 +35,11 @@ def test_they_come_in_the_order_of_the_log_whatever_their_number() -> None:
             requests.request_paths(),
             requests.statuses,
         )
-        found += list(zip(*columns, requests.latencies.tolist(), strict=True))
+        methods = [method or None for method in requests.request_methods()]
+        sizes = [None if size == NONE else size for size in requests.sizes.tolist()]
+        found += list(zip(*columns, requests.latencies.tolist(), methods, sizes, strict=True))
     milliseconds = {None: NONE, 0.0005: 1, 86_400.0: 86_400_000}
-    assert found == [(*row[:5], milliseconds[row[5]]) for row in rows]
+    assert found == [(*row[:5], milliseconds[row[5]], *row[6:]) for row in rows]
 
 
 def test_there_may_be_none() -> None:

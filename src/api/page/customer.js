@@ -3,7 +3,7 @@
 import { ask } from "./ask.js";
 import { bars, lines, stacked } from "./charts.js";
 import { element, table } from "./elements.js";
-import { count, percent, seconds, time } from "./format.js";
+import { bytes, count, percent, seconds, time } from "./format.js";
 import { range, rangePicker } from "./range.js";
 import { change, state, urlWith } from "./state.js";
 import { tiles } from "./tiles.js";
@@ -95,12 +95,15 @@ function distribution({ bins }) {
 }
 
 function ofLatest({ requests }, status) {
+  const logged = (name) => requests.some((row) => row[name] != null);
   const columns = [
     { title: "Time", value: (row) => time(row.time) },
+    logged("method") && { title: "Method", value: (row) => row.method ?? "–" },
     { title: "Path", value: (row) => element("code", {}, row.path) },
     { title: "Status", number: true, value: ofStatus },
     { title: "Duration", number: true, value: (row) => seconds(row.duration) },
-  ];
+    logged("bytes") && { title: "Size", number: true, value: (row) => (row.bytes == null ? "–" : bytes(row.bytes)) },
+  ].filter(Boolean);
   const choice = ["all", "failed", "successful"].map((value) =>
     element("button", { type: "button", "aria-pressed": String(value === status), onclick: () => change({ status: value }) }, value));
   return card("", element("h2", {}, "Latest requests"), element("div", { class: "choice", role: "group", "aria-label": "Which requests" }, choice),

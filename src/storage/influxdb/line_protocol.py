@@ -2,12 +2,13 @@
 
 import re
 import zlib
+from collections.abc import Iterable
 from urllib.parse import quote
 
 import numpy as np
 
 from request_log.line import MIN_LINE_BYTES, SECONDS_A_DAY
-from request_log.requests import NONE, Integers
+from request_log.requests import NONE, Integers, Requests
 from storage.contract import StoredRequests
 
 NANOSECONDS = 10**9
@@ -86,18 +87,35 @@ def request_lines(batch: StoredRequests, writer_tag: str) -> tuple[bytes, Intege
     rows = zip(
         map(texts.__getitem__, heads.tolist()),
         map(paths.__getitem__, requests.paths.tolist()),
-        map(_STATUS_FIELDS.__getitem__, requests.statuses.tolist()),
+        _behind_paths(requests),
         requests.durations,
         (requests.seconds * NANOSECONDS + times).tolist(),
         strict=True,
     )
     lines = [
-        f"{head}{path}{status},duration={duration} {time}" if duration else f"{head}{path}{status} {time}"
-        for head, path, status, duration, time in rows
+        f"{head}{path}{behind},duration={duration} {time}" if duration else f"{head}{path}{behind} {time}"
+        for head, path, behind, duration, time in rows
     ]
     series_and_time = (np.array(shards, np.int64)[requests.customers] << _BITS_OF_SECONDS) + requests.seconds
     places = np.argsort(series_and_time, kind="stable")
     return "\n".join([lines[place] for place in places.tolist()]).encode(), places
+
+
+def _behind_paths(requests: Requests) -> Iterable[str]:
+    """Of each request the fields behind its path, but for the duration: status; method and bytes where it has them."""
+    if any(requests.method_texts):
+        methods = [f',method="{_escaped(method)}"' if method else "" for method in requests.method_texts]
+        # Status and method, of which each combination is made a text once.
+        found, places = np.unique(requests.statuses * len(methods) + requests.methods, return_inverse=True)
+        pairs = (divmod(number, len(methods)) for number in found.tolist())
+        texts = [f"{_STATUS_FIELDS[status]}{methods[method]}" for status, method in pairs]
+        fields = map(texts.__getitem__, places.tolist())
+    else:
+        fields = map(_STATUS_FIELDS.__getitem__, requests.statuses.tolist())
+    if (requests.sizes == NONE).all():
+        return fields
+    sizes = requests.sizes.tolist()
+    return [f if size == NONE else f"{f},bytes={size}i" for f, size in zip(fields, sizes, strict=True)]
 
 
 def cell_of(time: int, part: str | None, first: int) -> int:

@@ -203,7 +203,7 @@ class InfluxStorage(Storage):
 
     def _read_lane(self, stretches: Sequence[Stretch], oldest: int, newest: int) -> Iterator[Requests]:
         """The requests of stretches of one lane, which are in its order."""
-        query = 'SELECT part, customer_id, request_path, status_code, "duration" FROM api_requests'
+        query = 'SELECT part, customer_id, request_path, status_code, "duration", method, bytes FROM api_requests'
         query += f" WHERE lane = $lane AND writer = $writer AND {_IN_RANGE}"
         parameters = {
             "lane": str(stretches[0].file.lane),
@@ -231,6 +231,8 @@ class InfluxStorage(Storage):
                             row["request_path"],
                             row["status_code"],
                             row["duration"],
+                            row["method"],
+                            row["bytes"],
                         )
                     )
             for of_stretch, some in zip(stored, found, strict=True):
@@ -483,7 +485,7 @@ class InfluxStorage(Storage):
 
     async def requests(self, customer: str, start: int, end: int, outcome: Outcome, limit: int) -> list[LoggedRequest]:
         # Of requests that the schema before stored, the tag is called `bucket`.
-        query = 'SELECT part, request_path, status_code, "duration" FROM api_requests'
+        query = 'SELECT part, request_path, status_code, "duration", method, bytes FROM api_requests'
         query += ' WHERE ("shard" = $shard OR bucket = $shard)'
         query += f" AND customer_id = $customer AND {_IN_RANGE}{OUTCOMES[outcome]} ORDER BY time DESC LIMIT {limit}"
         parameters = {
@@ -632,6 +634,8 @@ def _logged_request(row: Row) -> LoggedRequest:
         row["request_path"],
         row["status_code"],
         None if row["duration"] is None else float(row["duration"]),
+        row["method"],
+        row["bytes"],
     )
 
 

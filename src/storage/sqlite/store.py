@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
-from itertools import groupby, repeat
+from itertools import groupby
 from pathlib import Path
 from sys import intern
 from typing import Any, TypeVar
@@ -173,7 +173,7 @@ class SqliteStorage(Storage):
 
     def _read_stretch(self, stretch: Stretch) -> Iterator[Requests]:
         query = f"""
-SELECT requests.id - first, time, customer_id, request_path, status_code, duration
+SELECT requests.id - first, time, customer_id, request_path, status_code, duration, method, bytes
 FROM (
     SELECT id << {OFFSET_BITS} AS first FROM sources WHERE writer = :writer AND log = :log AND generation = :generation
 ) JOIN requests ON requests.id >= first + :start AND requests.id < first + :end ORDER BY requests.id
@@ -291,9 +291,10 @@ FROM (
         """Store requests."""
         sources = [self._source(connection, file) << OFFSET_BITS for file in batch.files]
         ids = np.array(sources, np.int64)[batch.of_file] + batch.requests.offsets
+        columns = _columns(batch.requests, ids)
         connection.executemany(
-            "INSERT OR REPLACE INTO requests VALUES (?, ?, ?, ?, ?, ?, ?, NULL, NULL)",
-            _request_rows(batch.requests, ids),
+            f"INSERT OR REPLACE INTO requests ({', '.join(columns)}) VALUES ({_marks(columns)})",
+            zip(*columns.values(), strict=True),
         )
         connection.executemany(
             "INSERT INTO zones VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE "
@@ -346,7 +347,7 @@ FROM (
 
     async def requests(self, customer: str, start: int, end: int, outcome: Outcome, limit: int) -> list[LoggedRequest]:
         query = f"""
-SELECT requests.time, millisecond, request_path, status_code, duration FROM zones
+SELECT requests.time, millisecond, request_path, status_code, duration, method, bytes FROM zones
 JOIN requests ON requests.id >= zones.id << {ZONE_BITS} AND requests.id < (zones.id + 1) << {ZONE_BITS}
 WHERE newest >= :start AND oldest < :end
 AND customer_id = :customer AND requests.time >= :start AND requests.time < :end{OUTCOMES[outcome]}
@@ -562,24 +563,28 @@ def _with_texts_once(requests: Requests) -> Requests:
     )
 
 
-def _request_rows(
-    requests: Requests, ids: Integers
-) -> Iterable[tuple[int, int, str, str, int, float | None, int | None]]:
-    """The rows of the table `requests`, but for their last columns."""
-    return zip(
-        ids.tolist(),
-        requests.seconds.tolist(),
-        requests.customer_ids(),
-        requests.request_paths(),
-        requests.statuses.tolist(),
-        map(float, requests.durations)
+def _columns(requests: Requests, ids: Integers) -> dict[str, Iterable[int | float | str | None]]:
+    """The columns of the table `requests`, by their names, but for those in which no request has a value."""
+    columns: dict[str, Iterable[int | float | str | None]] = {
+        "id": ids.tolist(),
+        "time": requests.seconds.tolist(),
+        "customer_id": requests.customer_ids(),
+        "request_path": requests.request_paths(),
+        "status_code": requests.statuses.tolist(),
+        "duration": map(float, requests.durations)
         if all(requests.durations)
-        else (float(duration) if duration else None for duration in requests.durations),
-        repeat(None, len(requests))
-        if (requests.milliseconds == NONE).all()
-        else (None if millisecond == NONE else millisecond for millisecond in requests.milliseconds.tolist()),
-        strict=True,
-    )
+        else [float(duration) if duration else None for duration in requests.durations],
+    }
+    if any(requests.method_texts):
+        methods = [method or None for method in requests.method_texts]
+        columns["method"] = map(methods.__getitem__, requests.methods.tolist())
+    for name, numbers in (("millisecond", requests.milliseconds), ("bytes", requests.sizes)):
+        is_known = numbers != NONE
+        if is_known.all():
+            columns[name] = numbers.tolist()
+        elif is_known.any():
+            columns[name] = [None if number == NONE else number for number in numbers.tolist()]
+    return columns
 
 
 def _zones(requests: Requests, ids: Integers) -> list[tuple[int, int, int]]:
