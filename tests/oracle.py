@@ -16,7 +16,7 @@ EVERYBODY = None
 
 def days_of(log: bytes) -> dict[tuple[str | None, str], Figures]:
     """(customer or EVERYBODY, date) -> figures. Lines without six fields are no requests; give it no other bad ones."""
-    requests: dict[tuple[str | None, str], list[tuple[int, str]]] = defaultdict(list)
+    requests: dict[tuple[str | None, str], list[tuple[int | None, str]]] = defaultdict(list)
     for line in log.decode(errors="surrogateescape").split("\n"):
         fields = line.removesuffix("\r").split(" ")
         if len(fields) == 6:
@@ -28,7 +28,7 @@ def days_of(log: bytes) -> dict[tuple[str | None, str], Figures]:
 
 def roll_ups_of(log: bytes) -> dict[tuple[str, str, str | int], Figures]:
     """(customer, date, hour or endpoint) -> figures; give it paths that are their own templates, few a day."""
-    requests: dict[tuple[str, str, str | int], list[tuple[int, str]]] = defaultdict(list)
+    requests: dict[tuple[str, str, str | int], list[tuple[int | None, str]]] = defaultdict(list)
     for line in log.decode(errors="surrogateescape").split("\n"):
         fields = line.removesuffix("\r").split(" ")
         if len(fields) == 6:
@@ -38,10 +38,10 @@ def roll_ups_of(log: bytes) -> dict[tuple[str, str, str | int], Figures]:
     return {key: figures(of_part) for key, of_part in requests.items()}
 
 
-def figures(requests: Sequence[tuple[int, str]]) -> Figures:
-    """Of requests as (status, duration in seconds, as logged; empty where none was)."""
+def figures(requests: Sequence[tuple[int | None, str]]) -> Figures:
+    """Of requests as (status, None where none was logged; duration in seconds, as logged, empty where none was)."""
     total = len(requests)
-    successful = sum(1 for status, _ in requests if 200 <= status <= 399)
+    successful = sum(1 for status, _ in requests if status is not None and 200 <= status <= 399)
     of_requests = (total, successful, total - successful, float(Fraction(100 * successful, total)))
     latencies = sorted(int((Decimal(d) * 1000).to_integral_value(ROUND_HALF_UP)) for _, d in requests if d)
     timed = len(latencies)

@@ -8,6 +8,7 @@ A line that begins with `#` is skipped; any other one that is no object is rejec
 
 import json
 from collections.abc import Sequence
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ def parsed_line(
     size: int | None = None,
     mended: Sequence[Mended] = (),
 ) -> bytes:
-    """A line of a request. `second`: Unix time; `duration`: seconds, `size`: bytes; "" and None: none is logged."""
+    """A line of a request. `second`: Unix time; `duration`: seconds; `size`: bytes. Not logged: "", None, status 0."""
     request = {"second": second, "customer": customer, "path": path, "status": status, "duration": duration}
     kinds = [kind.value for kind in mended]
     return json.dumps({**request, "method": method, "bytes": size, "mended": kinds}).encode() + b"\n"
@@ -52,6 +53,10 @@ def parse(data: bytes, offset: int = 0, oldest_day: int = 0, latest_second: int 
     return Parsed(_requests(found, offsets), rejected, skipped, mended)
 
 
+def _milliseconds(duration: str) -> int:
+    return int((1000 * Decimal(duration)).to_integral_value(ROUND_HALF_UP))
+
+
 def _requests(found: list[dict[str, Any]], offsets: list[int]) -> Requests:
     names, customers = numbered([one["customer"] for one in found])
     path_texts, paths = numbered([one["path"] for one in found])
@@ -64,7 +69,7 @@ def _requests(found: list[dict[str, Any]], offsets: list[int]) -> Requests:
         paths,
         durations,
         np.array([one["status"] for one in found], np.int64),
-        np.array([round(1000 * float(duration)) if duration else NONE for duration in durations], np.int64),
+        np.array([_milliseconds(duration) if duration else NONE for duration in durations], np.int64),
         np.array([one["second"] for one in found], np.int64),
         np.full(len(found), NONE),
         np.array(offsets, np.int64),

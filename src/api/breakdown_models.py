@@ -61,7 +61,7 @@ class LoggedRequest(BaseModel):
         description="UTC, with milliseconds where they were logged.", examples=["2026-11-24T06:29:58Z"]
     )
     path: str = Field(description="As logged.", examples=["/users/123/orders?page=2"])
-    status: int = Field(examples=[503])
+    status: int | None = Field(description="null: none was logged.", examples=[503])
     duration: float | None = Field(description="Seconds; null: none was logged.", examples=[2.004])
     method: str | None = Field(description="The HTTP method; null: none was logged.", examples=["GET"])
     bytes: int | None = Field(description="Of the answer; null: they were not logged.", examples=[512])

@@ -73,7 +73,7 @@ async def requests(
     format: AnswerFormat,
     customer_id: OneInQuery,
     status: Annotated[
-        Outcome, Query(description="`successful`: a status from 200 to 399; `failed`: any other.")
+        Outcome, Query(description="`successful`: a status from 200 to 399; `failed`: any other, or none.")
     ] = "all",
     limit: Annotated[int, Query(ge=1, le=MAX_REQUESTS, description="How many requests at most.")] = 100,
 ) -> Response:

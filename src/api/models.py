@@ -30,7 +30,7 @@ class Figures(BaseModel):
 
     total_requests: int = Field(examples=[1042])
     successful_requests: int = Field(description="Requests with a status from 200 to 399.", examples=[1021])
-    failed_requests: int = Field(description="All others.", examples=[21])
+    failed_requests: int = Field(description="All others, also those without a status.", examples=[21])
     uptime: float | None = Field(
         description="Percent of the requests that succeeded; null where there are none.", examples=[97.98464491362764]
     )
@@ -131,7 +131,7 @@ class Statistics(Percentiles, Figures, Range, CustomerOrAll):
 class RequestsOfStatus(BaseModel):
     """The requests of one HTTP status."""
 
-    status: int = Field(description="The HTTP status.", examples=[200])
+    status: int | None = Field(description="The HTTP status; null: none was logged.", examples=[200])
     requests: int = Field(examples=[1021])
 
 
@@ -139,7 +139,9 @@ class StatusCodes(Range, CustomerOrAll):
     """How many requests of a customer, or of all together, had which HTTP status."""
 
     ROWS = "status_codes"
-    status_codes: list[RequestsOfStatus] = Field(description="Each status that some request had, ascending.")
+    status_codes: list[RequestsOfStatus] = Field(
+        description="Each status that some request had, ascending; null comes first."
+    )
 
 
 class LatencyBin(BaseModel):

@@ -11,6 +11,9 @@ before there were parts: they are read and no longer written."""
 SUCCESS = range(200, 400)
 """The statuses of requests that succeeded; all others failed."""
 
+NO_STATUS = 0
+"""Stands for the status of a request that was logged without one: it failed."""
+
 NO_COUNTS = "H"
 """The text of a counter without counts, see rollups.counters."""
 

@@ -255,6 +255,7 @@ class LoggedRequest(NamedTuple):
     """Of that second; None: the time was logged without a fraction."""
     path: str
     status: int
+    """NO_STATUS: none was logged."""
     duration: float | None
     """Seconds; None: none was logged."""
     method: str | None = None

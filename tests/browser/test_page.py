@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,10 +15,12 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 import oracle
 from asking import ago, line, today
 from lines import valid_lines
+from parsed_log import parse, parsed_line
 from pipeline import Pipeline
 from running_api import Api, running
-from stores import Store
+from stores import Store, count_lines
 
+NOT_LOGGED = "\u2013"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
@@ -183,6 +186,30 @@ def test_what_a_line_holds_is_only_text(browser: Browser, sqlite: Store, tmp_pat
         expect(page.get_by_role("heading", level=1)).to_have_text(hostile)
         expect(page.locator("code", has_text="onerror")).to_have_count(2)
         assert page.locator("main script, main img").count() == 0
+
+
+def test_a_request_without_a_status_is_shown_as_failed_and_what_was_logged_of_it(
+    browser: Browser, sqlite: Store, tmp_path: Path
+) -> None:
+    now = int(time.time())
+    lines = parsed_line(now, "alpha", "/a", 0, method="GET", size=2_048) + parsed_line(now - 1, "alpha", "/a", 200)
+    storage = sqlite.open()
+    count_lines(storage, lines, parse)
+    storage.close()
+    with showing(browser, sqlite, tmp_path, b"") as shown:
+        page = shown.page
+        shown.open("/?customer=alpha")
+        expect(page.get_by_role("heading", level=1)).to_have_text("alpha")
+        assert (shown.tile("Requests"), shown.tile("Failed")) == ("2", "1")
+        codes = page.locator("table", has=page.get_by_text("Status codes", exact=True)).locator("tbody tr")
+        expect(codes.nth(0).locator("td").first).to_have_text("none")
+        expect(codes.nth(0).locator(".bad")).to_be_visible()
+        expect(codes.nth(1).locator("td").first).to_have_text("200")
+        latest = page.locator("table", has=page.get_by_text("Latest requests", exact=True)).locator("tbody tr")
+        expect(latest.nth(0).locator("td:not(:first-child)")).to_have_text(["GET", "/a", "none", NOT_LOGGED, "2 KiB"])
+        expect(latest.nth(1).locator("td:not(:first-child)")).to_have_text(
+            [NOT_LOGGED, "/a", "200", NOT_LOGGED, NOT_LOGGED]
+        )
 
 
 @pytest.mark.parametrize("name", ["..", ".", "a/../b", "50%&x=1"])

@@ -1,6 +1,8 @@
 """The api's answers, over HTTP, from real stores."""
 
+import random
 import re
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timezone
 from datetime import time as clock
@@ -287,6 +289,43 @@ def test_what_was_logged_without_durations_counts_and_has_no_latencies(store: St
     (of_b,) = answer(store, "/customers/b/requests")["requests"]
     assert (of_a["time"], of_a["duration"]) == (f"{today()}T12:00:01Z", None)
     assert (of_b["time"], of_b["duration"]) == (f"{today()}T12:00:00.250000Z", 0.5)
+
+
+def test_a_request_without_a_status_failed_and_its_status_is_null(store: Store) -> None:
+    pick = random.Random(1)
+    noon = int(datetime.combine(today(), clock(12), timezone.utc).timestamp())
+    statuses = [0, *(pick.choice([0, 100, 199, 200, 399, 400, 599, 600, 999]) for _ in range(60))]
+    durations = [pick.choice(["", "0.001", "0.5"]) for _ in statuses]
+    requests = list(zip(statuses, durations, strict=True))
+    lines = [parsed_line(noon + n, "c", "/a", *request) for n, request in enumerate(requests)]
+    store.fill(b"".join(lines), parsed_log.parse)
+    logged = [status or None for status in statuses]
+    expected = dict(zip(FIGURES, oracle.figures(list(zip(logged, durations, strict=True))), strict=True))
+
+    for url in ("/customers/c/stats", "/customers/stats"):
+        found = answer(store, url)
+        assert found.items() >= expected.items()
+        assert found["daily"] == [{"date": str(today()), **expected}]
+    assert answer(store, "/customers")["customers"] == [{"customer_id": "c", **expected}]
+    assert answer(store, "/customers/c/paths")["paths"] == [{"path": "/a", **expected}]
+    for interval in ("hour", "day"):
+        (point,) = answer(store, f"/customers/c/series?interval={interval}&from={today()}")["points"]
+        assert point.items() >= expected.items()
+
+    counted = Counter(logged)
+    codes = [{"status": status, "requests": counted[status]} for status in sorted(counted, key=lambda one: one or 0)]
+    assert answer(store, "/customers/c/status-codes")["status_codes"] == codes
+    header, without, *_ = response(store, "/customers/c/status-codes?format=csv").text.splitlines()
+    assert (header, without) == ("status,requests", f",{counted[None]}")
+
+    outcomes = {
+        "failed": [status for status in logged if status is None or not 200 <= status < 400],
+        "successful": [status for status in logged if status is not None and 200 <= status < 400],
+        "all": logged,
+    }
+    for outcome, expected_statuses in outcomes.items():
+        latest = answer(store, f"/customers/c/requests?status={outcome}")["requests"]
+        assert [one["status"] for one in reversed(latest)] == expected_statuses
 
 
 def test_the_latest_requests_have_the_method_and_the_bytes_that_were_logged(store: Store) -> None:

@@ -45,7 +45,7 @@ const FIGURES = [
   { title: "p99", number: true, value: (row) => seconds(row.p99_latency) },
 ];
 
-const ofStatus = ({ status }) => element("span", { class: status >= 200 && status < 400 ? "" : "bad" }, String(status));
+const ofStatus = ({ status }) => element("span", { class: status >= 200 && status < 400 ? "" : "bad" }, String(status ?? "none"));
 
 function overTime(points, step) {
   const times = points.map((point) => Date.parse(point.start) / 1000);

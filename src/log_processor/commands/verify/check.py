@@ -200,7 +200,8 @@ def _differences(key: RowKey, counted: Counted, stored: DayCounts) -> Iterator[D
     statuses = counted.statuses.items() ^ stored.statuses.items()
     for status in sorted({status for status, _ in statuses}):
         log, store = counted.statuses.get(status, 0), stored.statuses[status]
-        yield Difference(customer, day, f"requests with status {status}", log, store)
+        which = f"with status {status}" if status else "without a status"
+        yield Difference(customer, day, f"requests {which}", log, store)
     latencies = counted.latencies.items() ^ stored.latencies.items()
     if latencies:
         ms, _ = min(latencies)

@@ -44,7 +44,7 @@ CREATE TABLE counted (
     reason VARCHAR,         -- why these lines are no requests; NULL: they are
     customer VARCHAR,       -- this and the following: of requests
     day INTEGER,            -- UTC, since 1970-01-01
-    status INTEGER,
+    status INTEGER,         -- 0: none was logged
     ms INTEGER,             -- latency, half up
     lines BIGINT
 );
@@ -286,7 +286,7 @@ class Counted:
     figures: tuple[float | None, ...]
     """Total, successful, failed, uptime (%), average, median and p99 latency (s)."""
     statuses: dict[int, int]
-    """HTTP status -> requests."""
+    """HTTP status, 0 where none was logged -> requests."""
     latencies: dict[int, int]
     """Whole milliseconds -> requests."""
 
