@@ -15,6 +15,7 @@ from log_processor.following.compressed import text_of
 from log_processor.following.identity import Hasher, Identity
 from log_processor.progress import Progress
 from request_log import simple
+from request_log.requests import Parser
 from storage.contract import MAIN, FileKey, FileState, Gap, LedgerRow, Position, Storage
 
 RETENTION_DAYS = 45
@@ -80,8 +81,9 @@ class Read:
 class Counting:
     """Counts what it is told, as the processor of a store."""
 
-    def __init__(self, storage: Storage, path: Path, limits: Limits = LIMITS) -> None:
+    def __init__(self, storage: Storage, path: Path, limits: Limits = LIMITS, parse: Parser = simple.parse) -> None:
         """`path`: of the log that is called `log`."""
+        self._parse = parse
         self._storage = storage
         self._path = path
         self.logs, self._counts, self._roll_ups = start(storage, storage.acquire(), "simple", limits)
@@ -117,7 +119,7 @@ class Counting:
             slices -= 1
 
     def _take(self, parts: tuple[Part, ...], lines: bytes) -> None:
-        batch = parse_chunk(Chunk(parts, lines), simple.parse, 0, self.logs.file, self._storage.prepare)
+        batch = parse_chunk(Chunk(parts, lines), self._parse, 0, self.logs.file, self._storage.prepare)
         batch.store()
         self._storage.flush()
         for part in batch.parts:
@@ -130,14 +132,21 @@ def key_of(part: Part) -> FileKey:
     return FileKey(part.log, part.start.generation)
 
 
-def verified(storage: Storage, retention_days: int = RETENTION_DAYS) -> Outcome:
-    """What verify says of a store. It closes the connection."""
+def verified(storage: Storage, retention_days: int = RETENTION_DAYS, parse: Parser | None = None) -> Outcome:
+    """What verify says of a store. It closes the connection. `parse`: of a format that is not our own."""
 
     async def ask() -> Outcome | None:
         try:
             with TemporaryDirectory() as folder:
                 return await check(
-                    storage, MAIN, retention_days, None, Path(folder, "none"), Path(folder), Progress(), SILENT_SECONDS
+                    storage,
+                    MAIN,
+                    retention_days,
+                    parse,
+                    Path(folder, "none"),
+                    Path(folder),
+                    Progress(),
+                    SILENT_SECONDS,
                 )
         finally:
             await storage.aclose()

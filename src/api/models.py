@@ -226,10 +226,20 @@ class LogStatus(BaseModel):
     )
     first: Place = Field(description="Where the store began with it.")
     position: Place = Field(description="Through which it is stored.")
-    lines_read: int = Field(description="From `first` to `position`: stored and rejected ones.", examples=[1045])
+    lines_read: int = Field(
+        description="From `first` to `position`: stored, rejected and skipped ones.", examples=[1049]
+    )
     lines_stored: int = Field(examples=[1042])
     lines_rejected: int = Field(examples=[3])
     rejected: dict[str, int] = Field(description="The rejected lines by reason.", examples=[{"fields": 2, "status": 1}])
+    lines_skipped: int = Field(description="Comments, and lines that say what the next ones mean.", examples=[4])
+    mended: dict[str, int] = Field(
+        description="Of how many of the stored requests something was mended, by what it was: `duration`, it was not "
+        "understood, or out of bounds, and none is stored; `status`, none was logged, or it was in a list; `encoding` "
+        "and `control_character`, bytes of the customer or the path are stored as `\\xNN`. A request may count in "
+        "several of them.",
+        examples=[{"duration": 5}],
+    )
     gaps: list[MissingPart] = Field(description="What of it was lost before it could be read.")
     files: list[FileStatus] = Field(
         description="Its files that are there, or were when they were seen last; at most the last hundred."

@@ -99,6 +99,8 @@ def _log_status(logs: LogsProgress, writer: str, row: LedgerRow, files: Sequence
         lines_stored=row.stored,
         lines_rejected=sum(row.rejected.values()),
         rejected={reason.value: lines for reason, lines in row.rejected.items()},
+        lines_skipped=row.skipped,
+        mended={what.value: requests for what, requests in row.mended.items()},
         gaps=[MissingPart(position=_place(gap.position), reason=gap.reason) for gap in row.gaps],
         files=[
             FileStatus(

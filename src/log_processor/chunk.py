@@ -1,7 +1,6 @@
 """What flows from the source to the log handler: lines of several logs together."""
 
 import hashlib
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
@@ -10,8 +9,8 @@ from types import MappingProxyType
 
 import numpy as np
 
-from request_log.line import LAST_SECOND, Mended, Reason
-from request_log.requests import Integers, Parser, Rejected, Requests, joined
+from request_log.line import LAST_SECOND, Reason
+from request_log.requests import Integers, MendedLine, Parser, Rejected, Requests, joined
 from storage.contract import FileId, FileState, Gap, Position, StoredRequests
 
 # What is kept of a line that is too long.
@@ -110,8 +109,8 @@ class BatchPart:
     """In the file's order."""
     skipped: int = 0
     """Lines that are comments or say what the next ones mean."""
-    mended: Mapping[Mended, int] = field(default_factory=dict)
-    """Of how many requests something was mended, by what it was."""
+    mended: Sequence[MendedLine] = ()
+    """What was mended of the requests, in the file's order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +153,7 @@ def parse_chunk(
     parts_of_pieces: list[Integers] = []
     rejected = [[] if part.overlong is None else [_too_long(part.start, part.overlong)] for part in chunk.parts]
     skipped = [0] * len(chunk.parts)
-    mended: list[Counter[Mended]] = [Counter() for _ in chunk.parts]
+    mended: list[list[MendedLine]] = [[] for _ in chunk.parts]
     known = dict(_known_too_new(chunk, shifts.tolist(), too_new))
 
     def part_of(offsets: Integers) -> Integers:
@@ -166,14 +165,15 @@ def parse_chunk(
             requests, bad, skipped_lines, mended_lines = parse(lines, start, oldest_day, latest_second)
             if known:
                 requests, bad = _reject_too_new(requests, bad, known)
+                mended_lines = _without(mended_lines, bad)
             if bad:
                 for line, part in zip(bad, part_of(np.array([line.offset for line in bad])).tolist(), strict=True):
                     rejected[part].append(replace(line, offset=line.offset + int(shifts[part])))
             for part in part_of(np.array(skipped_lines, np.int64)).tolist():
                 skipped[part] += 1
             mended_parts = part_of(np.array([line.offset for line in mended_lines], np.int64)).tolist()
-            for (_, what), part in zip(mended_lines, mended_parts, strict=True):
-                mended[part][what] += 1
+            for (offset, what), part in zip(mended_lines, mended_parts, strict=True):
+                mended[part].append(MendedLine(offset + int(shifts[part]), what))
             parts = part_of(requests.offsets)
             requests = replace(requests, offsets=requests.offsets + shifts[parts])
             requests_of_pieces.append(requests.to_count())
@@ -242,6 +242,12 @@ def _reject_too_new(
     return left, sorted([*bad, *again], key=attrgetter("offset"))
 
 
+def _without(mended: Sequence[MendedLine], rejected: Iterable[Rejected]) -> Sequence[MendedLine]:
+    """Those of the mended lines that are not rejected."""
+    places = {line.offset for line in rejected}
+    return [line for line in mended if line.offset not in places]
+
+
 def _too_long(start: Position, line: Overlong) -> Rejected:
     return Rejected(start.offset, Reason.TOO_LONG, line.beginning, line.length, line.digest.hexdigest())
 
@@ -286,7 +292,13 @@ def _reject(batch: Batch, places: Sequence[int]) -> Batch:
         batch,
         requests=requests,
         parts=tuple(
-            replace(part, stored=lines, newest=newest, rejected=sorted(bad, key=attrgetter("offset")))
+            replace(
+                part,
+                stored=lines,
+                newest=newest,
+                rejected=sorted(bad, key=attrgetter("offset")),
+                mended=_without(part.mended, bad),
+            )
             for part, lines, newest, bad in zip(batch.parts, *by_part, rejected, strict=True)
         ),
     )

@@ -227,7 +227,7 @@ def _keep(action: Callable[..., None], *arguments: Batch) -> None:
 
 
 def _report(batches: Sequence[Batch]) -> None:
-    """Say what was stored, and the rejected lines with their reasons, up to ten a look."""
+    """Say what became of the lines, and show the rejected ones with their reasons, up to ten a look."""
     parts = [part for batch in batches for part in batch.parts]
     rejected = [(part, line) for part in parts for line in part.rejected]
     for part, line in rejected[:REJECTED_LINES_SHOWN]:
@@ -240,12 +240,15 @@ def _report(batches: Sequence[Batch]) -> None:
             line=line.line[:100].decode(errors="backslashreplace"),
         )
     lines = sum(len(batch.requests) for batch in batches)
-    if lines or rejected:
+    skipped = sum(part.skipped for part in parts)
+    if lines or rejected or skipped:
         last = parts[-1]
         log.info(
             "stored",
             lines=lines,
             rejected=len(rejected),
+            skipped=skipped,
+            mended=sum(len(part.mended) for part in parts),
             batches=len(batches),
             log=last.log,
             generation=last.end.generation,

@@ -18,6 +18,10 @@ _SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 3
 _READ = Counter("log_processor_lines_read", "Lines that were read.", ["log"])
 _STORED = Counter("log_processor_lines_stored", "Requests that were stored.", ["log"])
 _REJECTED = Counter("log_processor_lines_rejected", "Lines that are no requests, by why.", ["log", "reason"])
+_SKIPPED = Counter("log_processor_lines_skipped", "Lines that are comments or say what the next ones mean.", ["log"])
+_MENDED = Counter(
+    "log_processor_requests_mended", "Requests of which something was mended, by what it was.", ["log", "kind"]
+)
 _BATCH_LINES = Histogram(
     "log_processor_batch_lines", "Requests of a batch.", buckets=(1, 10, 100, 500, 1_000, 2_000, 5_000, 20_000, 100_000)
 )
@@ -50,11 +54,14 @@ def serve(host: str, port: int) -> None:
 def count(batch: Batch) -> None:
     """Count a batch that is stored."""
     for part in batch.parts:
-        if part.stored or part.rejected:
-            _READ.labels(part.log).inc(part.stored + len(part.rejected))
+        if part.stored or part.rejected or part.skipped:
+            _READ.labels(part.log).inc(part.stored + len(part.rejected) + part.skipped)
             _STORED.labels(part.log).inc(part.stored)
             for line in part.rejected:
                 _REJECTED.labels(part.log, line.reason.value).inc()
+            _SKIPPED.labels(part.log).inc(part.skipped)
+            for _, what in part.mended:
+                _MENDED.labels(part.log, what.value).inc()
     if batch.requests or any(part.rejected for part in batch.parts):
         _BATCH_LINES.observe(len(batch.requests))
 
@@ -81,5 +88,5 @@ def forget(log: str) -> None:
 def begin(logs: Iterable[str]) -> None:
     """Have the series of these logs begin with 0, so that their first lines are an increase."""
     for log in logs:
-        for counter in (_READ, _STORED):
+        for counter in (_READ, _STORED, _SKIPPED):
             counter.labels(log)

@@ -1,6 +1,6 @@
 """Log lines: one event each, in logfmt or JSON, with the counts that matter.
 
-ts=2026-11-24T06:30:01.482Z level=info service=log_processor event=batch_stored lines=5000 rejected=2
+ts=2026-11-24T06:30:01.482Z level=info service=log_processor event=stored lines=5000 rejected=2
 """
 
 import logging

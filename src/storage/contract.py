@@ -18,7 +18,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, NamedTuple
 
-from request_log.line import Reason
+from request_log.line import Mended, Reason
 from request_log.requests import Integers, Requests
 from rollups.counts import SUCCESS, DailyKey, DayCounts, Kind, PackedCounts, RollupKey, RollupRow, RollupSegmentKey
 
@@ -66,7 +66,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class LedgerRow:
-    """How far a writer is in one log, all its files together: lines read = stored + rejected."""
+    """How far a writer is in one log, all its files together: lines read = stored + rejected + skipped."""
 
     log: str
     path: str
@@ -80,6 +80,10 @@ class LedgerRow:
     read: int = 0
     stored: int = 0
     rejected: Mapping[Reason, int] = field(default_factory=Counter)
+    skipped: int = 0
+    """Lines that are comments or say what the next ones mean."""
+    mended: Mapping[Mended, int] = field(default_factory=Counter)
+    """Of how many of the stored requests something was mended, by what it was."""
     gaps: tuple[Gap, ...] = ()
     newest: int = 0
     """Unix time (s) of the latest request stored; 0 where there is none."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from request_log.line import Reason
+from request_log.line import Mended, Reason
 from storage.contract import FileId, FileRow, Gap, LedgerRow, Position, Sighting, Stretch
 
 
@@ -231,6 +231,8 @@ def encode_log(row: LedgerRow) -> str:
             "read": row.read,
             "stored": row.stored,
             "rejected": row.rejected,
+            "skipped": row.skipped,
+            "mended": row.mended,
             "gaps": [(*gap.position, gap.reason) for gap in row.gaps],
             "newest": row.newest,
             "format": row.format,
@@ -251,6 +253,8 @@ def decode_log(log: str, text: str) -> LedgerRow:
         read=row["read"],
         stored=row["stored"],
         rejected=Counter({Reason(reason): lines for reason, lines in row["rejected"].items()}),
+        skipped=row["skipped"],
+        mended=Counter({Mended(what): requests for what, requests in row["mended"].items()}),
         gaps=tuple(Gap(Position(generation, offset), reason) for generation, offset, reason in row["gaps"]),
         newest=row["newest"],
         format=row["format"],

@@ -24,7 +24,7 @@ from influxd import InfluxServer
 from json_log import PARSE, json_line
 from lines import CUSTOMERS, valid_lines
 from memory_store import MemoryStorage, MemoryStore
-from request_log.line import Reason
+from request_log.line import Mended, Reason
 from request_log.requests import NONE, Requests
 from request_log.simple import parse
 from rollups.counters import encode_counter
@@ -174,6 +174,8 @@ def log_row(log: str = "log", offset: int = 100) -> LedgerRow:
         read=12,
         stored=10,
         rejected=Counter({Reason.FIELDS: 1, Reason.TIME: 1}),
+        skipped=3,
+        mended=Counter({Mended.DURATION: 2}),
         gaps=(Gap(Position(2, 5), 'a "reason"'),),
         newest=1_700_000_000,
     )

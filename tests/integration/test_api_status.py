@@ -13,7 +13,7 @@ import pytest
 from api.app import build_app
 from lines import valid_lines
 from pipeline import Pipeline
-from request_log.line import Reason
+from request_log.line import Mended, Reason
 from storage.contract import Gap, LedgerRow, Position, Sighting, Storage
 from storage.lag import complete_through
 from storage.ledger import Report
@@ -72,9 +72,11 @@ def test_a_log_is_told_in_full(pipeline: Pipeline) -> None:
         "/logs/a.log",
         first=Position(0, 10),
         position=Position(2, 4_000),
-        read=50,
+        read=54,
         stored=47,
         rejected={Reason.FIELDS: 2, Reason.TIME: 1},
+        skipped=4,
+        mended={Mended.DURATION: 5, Mended.STATUS: 1},
         gaps=(Gap(Position(1, 700), "deleted"),),
         newest=NOW,
     )
@@ -93,10 +95,12 @@ def test_a_log_is_told_in_full(pipeline: Pipeline) -> None:
         "path": "/logs/a.log",
         "first": {"generation": 0, "offset": 10},
         "position": {"generation": 2, "offset": 4_000},
-        "lines_read": 50,
+        "lines_read": 54,
         "lines_stored": 47,
         "lines_rejected": 3,
         "rejected": {"fields": 2, "time": 1},
+        "lines_skipped": 4,
+        "mended": {"duration": 5, "status": 1},
         "gaps": [{"position": {"generation": 1, "offset": 700}, "reason": "deleted"}],
         "format": "",
         "files": [],

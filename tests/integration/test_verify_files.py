@@ -5,6 +5,7 @@ import gzip
 import lzma
 import os
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,14 +13,19 @@ from pathlib import Path
 import pytest
 import zstandard
 
+import parsed_log
 from counting_by_hand import Counting, Read, verified
 from lines import valid_lines
 from log_processor.commands.verify.outcome import Outcome
+from parsed_log import parsed_line
+from request_log.line import LAST_SECOND, Mended
+from request_log.requests import Parsed
 from rollups.counters import decode_counter, encode_counter
 from rollups.counts import Kind, RollupKey, RollupSegmentKey
 from rollups.groups import ALL_CUSTOMERS, group_of
 from rollups.rows import encode_rollup
-from storage.contract import Gap, Position
+from storage.contract import Gap, LogKey, Position
+from storage.ledger import decode_log, encode_log
 from stores import Store
 
 COMPRESS: dict[str, Callable[[bytes], bytes]] = {
@@ -322,3 +328,70 @@ def test_requests_that_are_not_rolled_up_yet_are_none_of_roll_ups(sqlite: Store,
         counting.count(Read(write(log, OLD)))
         counting.count(Read(write(log, OLD + NEW), start=len(OLD), begun=0), roll_up=False)
     assert_agrees(verified(sqlite.open()))
+
+
+NOW = int(time.time())
+MIXED = (
+    parsed_log.SKIPPED
+    + parsed_line(NOW - 100_000, "a", "/a", 0, "", "GET", 12, [Mended.STATUS, Mended.DURATION])
+    + parsed_log.REJECTED
+    + parsed_line(NOW, "a", "/a", 999, "0.5", mended=[Mended.DURATION])
+    + parsed_log.SKIPPED
+    + parsed_line(NOW, "b", "/b", 200, "0.25")
+)
+
+
+def count_mixed(store: Store, log: Path) -> None:
+    write(log, MIXED)
+    with Counting(store.open(), log, parse=parsed_log.parse) as counting:
+        counting.count(Read(log))
+
+
+def test_what_was_skipped_and_mended_is_counted_anew(store: Store, log: Path) -> None:
+    count_mixed(store, log)
+    outcome = verified(store.open(), parse=parsed_log.parse)
+    assert_agrees(outcome)
+    counts = "lines 6, requests 3, rejected 1 (fields 1), skipped 2, mended (duration 2, status 1)"
+    assert outcome.text() == f"All agree: {counts}, customers 2, days 2."
+
+
+def test_another_count_of_what_was_skipped_or_mended_is_shown(sqlite: Store, log: Path) -> None:
+    count_mixed(sqlite, log)
+    storage = sqlite.open()
+    storage.acquire()
+    row = decode_log("log", storage.read_logs()[0]["log"])
+    wrong = replace(row, skipped=1, mended=Counter({Mended.DURATION: 3, Mended.ENCODING: 1}))
+    storage.write({LogKey("log"): encode_log(wrong)})
+    storage.close()
+    outcome = verified(sqlite.open(), parse=parsed_log.parse)
+    assert [difference[2:] for difference in outcome.differences] == [
+        ("lines skipped", 2, 1),
+        ("mended: duration", 2, 3),
+        ("mended: status", 1, 0),
+        ("mended: encoding", 0, 1),
+    ]
+    assert outcome.status == 1
+
+
+def test_a_request_without_a_status_is_told_by_that(sqlite: Store, log: Path) -> None:
+    def parse(data: bytes, offset: int = 0, oldest_day: int = 0, latest_second: int = LAST_SECOND) -> Parsed:
+        return parsed_log.parse(data.replace(b'"status": 0', b'"status": 7'), offset)
+
+    count_mixed(sqlite, log)
+    outcome = verified(sqlite.open(), parse=parse)
+    assert outcome.status == 1
+    assert {"requests without a status", "requests with status 7"} <= {one.figure for one in outcome.differences}
+
+
+@pytest.mark.parametrize("lost", [1, 2])
+def test_lines_of_which_the_parser_says_nothing_are_told(sqlite: Store, log: Path, lost: int) -> None:
+    def parse(data: bytes, offset: int = 0, oldest_day: int = 0, latest_second: int = LAST_SECOND) -> Parsed:
+        parsed = parsed_log.parse(data, offset)
+        return parsed._replace(skipped=parsed.skipped[lost:])
+
+    write(log, MIXED)
+    with Counting(sqlite.open(), log, parse=parse) as counting:
+        counting.count(Read(log))
+    outcome = verified(sqlite.open(), parse=parse)
+    assert outcome.status == 1
+    assert f"{lost} lines are not each a request, rejected or skipped." in outcome.text().splitlines()

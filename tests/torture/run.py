@@ -263,7 +263,7 @@ def _compare(victim: Victim, truth: Truth, report: Report) -> None:
     rejected: Counter[str] = Counter()
     for row in rows:
         rejected.update({reason.value: lines for reason, lines in row.rejected.items()})
-        if row.read != row.stored + sum(row.rejected.values()):
+        if row.read != row.stored + sum(row.rejected.values()) + row.skipped:
             differ(f"the ledger is not balanced: {row}")
     ledger = (sum(row.read for row in rows), sum(row.stored for row in rows), rejected)
     if ledger != (truth.read, truth.stored, truth.rejected):

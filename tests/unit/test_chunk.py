@@ -2,16 +2,18 @@
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+import parsed_log
 from chunks import Lines, chunk_of, part_of
 from log_processor.chunk import Batch, Chunk, Overlong, parse_chunk, stored
-from request_log.line import Reason
-from request_log.requests import Rejected, Requests
+from parsed_log import parsed_line
+from request_log.line import Mended, Reason
+from request_log.requests import MendedLine, Rejected, Requests
 from request_log.simple import parse
 from storage.contract import FileId, Position, StoredRequests
 from stores import to_no_store
@@ -186,6 +188,42 @@ def test_a_line_that_was_too_new_is_not_judged_anew() -> None:
         (offsets[19], Reason.TOO_NEW, lines[19]),
     ]
     assert batch.requests.offsets.tolist() == [offsets[place] for place in range(20) if place not in (3, 7, 19)]
+
+
+kinds = st.lists(st.sampled_from(Mended), max_size=2, unique=True)
+whatever_lines = st.lists(
+    st.sampled_from([parsed_log.SKIPPED, parsed_log.REJECTED])
+    | st.builds(lambda second, mended: parsed_line(second, "a", mended=mended), st.integers(0, 99), kinds),
+    max_size=8,
+).map(b"".join)
+
+
+@given(st.lists(st.tuples(files, whatever_lines), max_size=10), st.integers(1, 500), st.data())
+def test_each_part_has_its_skipped_lines_and_what_was_mended_of_its_requests(
+    content: list[tuple[FileId, Lines]], piece_bytes: int, data: st.DataObject
+) -> None:
+    chunk = chunk_of_all(content)
+    batch = parse_chunk(chunk, parsed_log.parse, 0, file_of, to_no_store, piece_bytes)
+    count = len(batch.requests)
+    refused = data.draw(st.sets(st.sampled_from(range(count)))) if count else set()
+    ended = stored(batch, sorted(refused))
+    ends = [0, *accumulate(part.length for part in chunk.parts)]
+    for part, left, (start, end) in zip(batch.parts, ended.parts, pairwise(ends), strict=True):
+        expected = parsed_log.parse(chunk.lines[start:end], part.start.offset)
+        assert (part.skipped, part.mended) == (len(expected.skipped), expected.mended)
+        assert part.stored + len(part.rejected) + part.skipped == chunk.lines.count(b"\n", start, end)
+        # What the store refuses is no request any more.
+        places = {line.offset for line in left.rejected}
+        assert left.skipped == part.skipped
+        assert left.mended == [line for line in part.mended if line.offset not in places]
+
+
+def test_nothing_was_mended_of_a_line_that_was_too_new_before() -> None:
+    lines = parsed_line(50, "a", mended=[Mended.DURATION]) + parsed_line(51, "a", mended=[Mended.STATUS])
+    first = lines.index(b"\n")
+    too_new = {("log", 0): {START: lines[:first]}}
+    batch = parse_chunk(chunk_of(lines, START), parsed_log.parse, 0, file_of, to_no_store, too_new=too_new)
+    assert batch.parts[0].mended == [MendedLine(START + first + 1, Mended.STATUS)]
 
 
 def test_a_line_that_is_too_long_is_its_parts_only_one() -> None:

@@ -29,8 +29,8 @@ from log_processor.counting.limits import LIMITS, Limits
 from log_processor.counting.start import start
 from log_processor.retry import until_stored
 from memory_store import MemoryStorage, MemoryStore, Write
-from parsed_log import REJECTED, parse, parsed_line
-from request_log.line import SECONDS_A_DAY, Reason
+from parsed_log import REJECTED, SKIPPED, parse, parsed_line
+from request_log.line import SECONDS_A_DAY, Mended, Reason
 from rollups.counts import SUCCESS, Kind, RollupRow
 from rollups.groups import (
     ALL_CUSTOMERS,
@@ -68,7 +68,7 @@ OF_ONE_GROUP = [name for name in (f"cust_{number}" for number in range(9_000)) i
 
 
 class Line(NamedTuple):
-    """A line of a log. Without a customer it is no request."""
+    """A line of a log. Without a customer it is no request: rejected, or skipped where its status is 0."""
 
     customer: str | None
     day: int
@@ -83,14 +83,16 @@ class Line(NamedTuple):
     """Empty where none was logged."""
     size: int | None
     """Bytes; None where they were not logged."""
+    mended: tuple[Mended, ...] = ()
 
 
 @cache
 def text_of(line: Line) -> bytes:
     if line.customer is None:
-        return REJECTED
+        return REJECTED if line.status else SKIPPED
     second = (FIRST_DAY + line.day) * SECONDS_A_DAY + line.minute * 60 + 35
-    return parsed_line(second, line.customer, line.path, line.status, line.duration, line.method, line.size)
+    customer, path, status = line.customer, line.path, line.status
+    return parsed_line(second, customer, path, status, line.duration, line.method, line.size, line.mended)
 
 
 Answer = TypeVar("Answer")
@@ -129,6 +131,7 @@ lines = st.builds(
     st.sampled_from(["0.001", "0.5", ""]),
     st.sampled_from(["GET", "POST", ""]),
     st.sampled_from([0, 512, None]),
+    st.sampled_from([(), (), (Mended.DURATION,), (Mended.STATUS, Mended.ENCODING)]),
 )
 actions: st.SearchStrategy[Action] = st.sampled_from(
     ["run", "run", "run", "crash", "pause", "wake", "wake", "wake", "land"]
@@ -373,7 +376,19 @@ def expected(case: Case, forgotten: int | None = None) -> dict[str, Any]:
         of_log = [line for lines in files for line in lines]
         valid = [line for line in of_log if line.customer not in (None, REFUSED)]
         sizes = [len(case.file(str(number), 2 * place)) for place in range(len(files))]
-        found["lines"][str(number)] = (sum(sizes), sizes, len(of_log), len(valid), len(of_log) - len(valid), 0)
+        skipped = sum(1 for line in of_log if line.customer is None and not line.status)
+        rejected = len(of_log) - len(valid) - skipped
+        mended = Counter(what for line in valid for what in line.mended)
+        found["lines"][str(number)] = (
+            sum(sizes),
+            sizes,
+            len(of_log),
+            len(valid),
+            rejected,
+            skipped,
+            mended,
+            0,
+        )
     for line in requests:
         duration = float(line.duration) if line.duration else None
         found["requests"][line.customer, line.path, line.status, duration, line.method or None, line.size] += 1
@@ -413,6 +428,8 @@ def said(store: MemoryStore) -> dict[str, Any]:
                     row.read,
                     row.stored,
                     sum(row.rejected.values()),
+                    row.skipped,
+                    row.mended,
                     len(row.gaps),
                 )
                 for row in logs

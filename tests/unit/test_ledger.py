@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from request_log.line import Reason
+from request_log.line import Mended, Reason
 from storage.contract import FileId, FileRow, Gap, LedgerRow, Position, Sighting, Stretch
 from storage.ledger import (
     Intent,
@@ -67,6 +67,8 @@ logs = st.builds(
     read=numbers,
     stored=numbers,
     rejected=st.dictionaries(st.sampled_from(Reason), st.integers(1, 1 << 40)).map(Counter),
+    skipped=numbers,
+    mended=st.dictionaries(st.sampled_from(Mended), st.integers(1, 1 << 40)).map(Counter),
     gaps=st.lists(st.builds(Gap, positions, texts), max_size=3).map(tuple),
     newest=numbers,
 )
@@ -99,6 +101,8 @@ LOG = LedgerRow(
     read=12,
     stored=10,
     rejected=Counter({Reason.TIME: 2}),
+    skipped=3,
+    mended=Counter({Mended.DURATION: 4}),
     gaps=(Gap(Position(0, 100), "deleted"),),
     newest=1_795_450_536,
 )
@@ -132,7 +136,7 @@ def test_the_text_of_an_intent() -> None:
         "settings": "simple",
         "logs": {
             "api": '{"path":"/logs/api.log","first":[0,0],"position":[1,420],"bytes":520,"read":12,'
-            '"stored":10,"rejected":{"time":2},"gaps":[[0,100,"deleted"]],"newest":1795450536,"format":""}'
+            '"stored":10,"rejected":{"time":2},"skipped":3,"mended":{"duration":4},"gaps":[[0,100,"deleted"]],"newest":1795450536,"format":""}'
         },
         "files": [["api", 0, '[3,0,50,150,150,"closed","/logs/api.log.1","7-100-ab-cd",null,0]']],
         "customers": ["cust_1", "cust_2"],

@@ -1,6 +1,7 @@
 """How far the processor is in each log, and where its files lie."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -8,8 +9,8 @@ from hypothesis import strategies as st
 
 from log_processor.chunk import BatchPart
 from log_processor.counting.logs import GAPS_KEPT, LANE_STEP, Logs
-from request_log.line import Reason
-from request_log.requests import Rejected
+from request_log.line import Mended, Reason
+from request_log.requests import MendedLine, Rejected
 from storage.contract import FileId, FileKey, FileRow, FileState, Gap, LedgerRow, Position, Stretch
 from storage.ledger import RolledUp
 
@@ -24,11 +25,16 @@ def part(
     rejected: int = 0,
     newest: int = 0,
     gaps: tuple[Gap, ...] = (),
+    skipped: int = 0,
+    mended: Sequence[Mended] = (),
 ) -> BatchPart:
     lines = [Rejected(0, Reason.FIELDS, b"")] * rejected
     path = f"/logs/{log}" if state == "live" else f"/logs/{log}.1"
     places = Position(generation, start), Position(generation, end)
-    return BatchPart(log, path, *places, f"at {end}", gaps, state, end, None, 0, 0, stored, newest, lines)
+    mended_lines = [MendedLine(start, what) for what in mended]
+    return BatchPart(
+        log, path, *places, f"at {end}", gaps, state, end, None, 0, 0, stored, newest, lines, skipped, mended_lines
+    )
 
 
 def begin(generation: int, log: str = "log", state: FileState = "live", start: int = 0) -> BatchPart:
@@ -44,12 +50,22 @@ def test_what_is_taken_in_is_added_up() -> None:
     assert not Logs([], [], {}).have_changed
     logs = Logs([], [], {})
     logs.take(begin(0))
-    logs.take(part(0, 0, 100, stored=3, rejected=1, newest=70))
-    logs.take(part(0, 100, 150, stored=2, newest=60))
+    logs.take(part(0, 0, 100, stored=3, rejected=1, newest=70, mended=[Mended.STATUS, Mended.DURATION]))
+    logs.take(part(0, 100, 150, stored=2, newest=60, skipped=4, mended=[Mended.STATUS]))
     assert logs.have_changed
     ((row,), (file,)) = logs.changed()
     assert row == LedgerRow(
-        "log", "/logs/log", Position(0, 0), Position(0, 150), 150, 6, 5, Counter({Reason.FIELDS: 1}), (), 70
+        "log",
+        "/logs/log",
+        Position(0, 0),
+        Position(0, 150),
+        bytes=150,
+        read=10,
+        stored=5,
+        rejected=Counter({Reason.FIELDS: 1}),
+        skipped=4,
+        mended=Counter({Mended.STATUS: 2, Mended.DURATION: 1}),
+        newest=70,
     )
     assert file == FileRow("log", 0, 0, 0, 0, 150, 150, "live", "/logs/log", "at 150")
     assert logs.committed == {}

@@ -85,9 +85,11 @@ class Logs:
             path=part.path if part.state == "live" else log.path,
             position=part.end if moves and part.state != "copy" else log.position,
             bytes=log.bytes + part.end.offset - part.start.offset,
-            read=log.read + part.stored + len(part.rejected),
+            read=log.read + part.stored + len(part.rejected) + part.skipped,
             stored=log.stored + part.stored,
             rejected=Counter(log.rejected) + Counter(line.reason for line in part.rejected),
+            skipped=log.skipped + part.skipped,
+            mended=Counter(log.mended) + Counter(line.what for line in part.mended),
             gaps=(log.gaps + part.gaps)[-GAPS_KEPT:],
             newest=max(log.newest, part.newest),
         )

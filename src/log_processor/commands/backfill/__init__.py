@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import TypeVar
 
@@ -227,12 +228,23 @@ def _is_held(settings: ProcessorSettings) -> bool:
 
 
 def _what_came_of(path: Path, rows: Sequence[LedgerRow]) -> str:
-    read, stored = sum(row.read for row in rows), sum(row.stored for row in rows)
+    read, stored, skipped = (sum(map(attrgetter(name), rows)) for name in ("read", "stored", "skipped"))
     rejected: Counter[str] = Counter()
+    mended: Counter[str] = Counter()
     for row in rows:
         rejected.update({reason.value: lines for reason, lines in row.rejected.items()})
-    reasons = f" ({', '.join(f'{reason} {lines:,}' for reason, lines in sorted(rejected.items()))})" if rejected else ""
-    return f"{path}: {read:,} lines read, {stored:,} stored, {read - stored:,} rejected{reasons}."
+        mended.update({what.value: requests for what, requests in row.mended.items()})
+    counts = [f"{read:,} lines read", f"{stored:,} stored", f"{rejected.total():,} rejected{_by_kind(rejected)}"]
+    if skipped:
+        counts.append(f"{skipped:,} skipped")
+    if mended:
+        counts.append(f"mended{_by_kind(mended)}")
+    return f"{path}: {', '.join(counts)}."
+
+
+def _by_kind(counts: Counter[str]) -> str:
+    """For people, with a space before; empty where there are none."""
+    return f" ({', '.join(f'{kind} {lines:,}' for kind, lines in sorted(counts.items()))})" if counts else ""
 
 
 def _say(text: str) -> None:

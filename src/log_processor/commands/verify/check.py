@@ -16,11 +16,11 @@ from log_processor.commands.verify.accounted import SILENT_SECONDS, accounts_in_
 from log_processor.commands.verify.committed import Committed, later_intents, read_committed, read_rolled_up
 from log_processor.commands.verify.counting import Lines
 from log_processor.commands.verify.outcome import LAST_DAY, Difference, Outcome, date_of
-from log_processor.commands.verify.recount import EVERYBODY, Counted, Recount, RowKey
+from log_processor.commands.verify.recount import EVERYBODY, LOST, SKIPPED, Counted, Recount, RowKey
 from log_processor.commands.verify.roll_ups import RollUps, RollUpsMoved
 from log_processor.dead_letters import kept_lines
 from log_processor.progress import Progress
-from request_log.line import SECONDS_A_DAY, Reason
+from request_log.line import SECONDS_A_DAY, Mended, Reason
 from request_log.requests import Parser
 from rollups.counters import unpack
 from rollups.counts import NO_COUNTS, DailyKey, DayCounts, PackedCounts
@@ -65,6 +65,7 @@ async def check(
         lines.reject(committed, rolled_up, kept_lines(dead_letters, Reason.TOO_NEW))
         outcome = Outcome(
             lines=sum((recount.lines(log) for log in committed.logs), Counter()),
+            mended=sum((recount.mended(log) for log in committed.logs), Counter()),
             customers=len(recount.customers()),
             days=len(recount.days()),
             differences=_ledger_differences(recount, lines, committed),
@@ -104,15 +105,17 @@ def _ledger_differences(recount: Recount, lines: Lines, committed: Committed) ->
         elif removed:
             found.append(Difference(f"(log {log.log})", "", "bytes read", sizes[log.log], log.bytes))
         if not lines.gone[log.log]:
-            found += _row_differences(log, recount.lines(log.log, last_stretch=1))
+            in_files = recount.lines(log.log, last_stretch=1), recount.mended(log.log, last_stretch=1)
+            found += _row_differences(log, *in_files)
     recount.forget_later()
     return found
 
 
-def _row_differences(row: LedgerRow, lines: Counter[str | None]) -> Iterator[Difference]:
+def _row_differences(row: LedgerRow, lines: Counter[str | None], mended: Counter[str]) -> Iterator[Difference]:
     # What is too old by now was rejected, or stored when it was not yet; nothing else was rejected for that.
     too_old = min(lines[Reason.TOO_OLD.value], row.rejected.get(Reason.TOO_OLD, 0))
-    lines[None] += lines[Reason.TOO_OLD.value] - too_old
+    not_yet = lines[Reason.TOO_OLD.value] - too_old
+    lines[None] += not_yet
     lines[Reason.TOO_OLD.value] = too_old
     # And what was too new then is a request, or too old, by now.
     not_any_more = max(0, row.rejected.get(Reason.TOO_NEW, 0) - lines[Reason.TOO_NEW.value])
@@ -120,6 +123,12 @@ def _row_differences(row: LedgerRow, lines: Counter[str | None]) -> Iterator[Dif
     lines[Reason.TOO_NEW.value] += not_any_more
     figures = [("lines read", lines.total(), row.read), ("lines stored", lines[None], row.stored)]
     figures += [(f"rejected: {reason.value}", lines[reason.value], row.rejected.get(reason, 0)) for reason in Reason]
+    figures.append(("lines skipped", lines[SKIPPED], row.skipped))
+    for what in Mended:
+        in_log, in_store = mended[what.value], row.mended.get(what, 0)
+        # What was mended of lines that were judged in another way then is not known.
+        if not in_log - not_any_more <= in_store <= in_log + not_yet:
+            figures.append((f"mended: {what.value}", in_log, in_store))
     for figure in figures:
         if figure[1] != figure[2]:
             yield Difference(f"(log {row.log})", "", *figure)
@@ -178,6 +187,8 @@ async def _account(
             f"Of log {log}, {size:,} bytes that were counted are not in files any more. They could not be checked:"
             " their requests are taken as they are stored."
         )
+    if lost := outcome.lines[LOST]:
+        outcome.unaccounted.append(f"{lost:,} lines are not each a request, rejected or skipped.")
     outcome.unchecked += lines.linked.present.unreadable()
     outcome.notes += accounts.copies
     for row in committed.logs.values():

@@ -1,9 +1,12 @@
 """What a check has found, and how it is told."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import NamedTuple
+
+from log_processor.commands.verify.recount import LOST, SKIPPED
 
 SHOWN = 100
 """Differences, and sentences of a kind, that are told one by one."""
@@ -27,7 +30,9 @@ class Outcome:
     """What was in the log, and where the store is different."""
 
     lines: Counter[str | None]
-    """Those that are committed: requests (None), and the others by reason."""
+    """Those that are committed: requests (None), and the others by reason, SKIPPED and LOST."""
+    mended: Counter[str]
+    """Of how many of these requests something was mended, by what it was."""
     customers: int
     days: int
     """Days that were compared, and have requests in files."""
@@ -48,11 +53,15 @@ class Outcome:
 
     def text(self) -> str:
         """For people, in lines."""
-        rejected = sorted((reason, lines) for reason, lines in self.lines.items() if reason is not None and lines)
-        reasons = ", ".join(f"{reason} {lines:,}" for reason, lines in rejected)
+        rejected = {
+            reason: lines for reason, lines in self.lines.items() if reason not in (None, SKIPPED, LOST) and lines
+        }
+        skipped = self.lines[SKIPPED]
         counts = (
             f"lines {self.lines.total():,}, requests {self.lines[None]:,},"
-            f" rejected {self.lines.total() - self.lines[None]:,}{f' ({reasons})' if reasons else ''},"
+            f" rejected {sum(rejected.values()):,}{_by_kind(rejected)},"
+            f"{f' skipped {skipped:,},' if skipped else ''}"
+            f"{f' mended{_by_kind(self.mended)},' if self.mended else ''}"
             f" customers {self.customers:,}, days {self.days:,}."
         )
         if self.differences:
@@ -74,6 +83,12 @@ class Outcome:
 def date_of(day: int) -> str:
     """A day since 1970-01-01 as `2026-11-23`."""
     return str(_EPOCH + timedelta(days=day))
+
+
+def _by_kind(counts: Mapping[str, int]) -> str:
+    """For people, with a space before; empty where there are none."""
+    listed = ", ".join(f"{kind} {lines:,}" for kind, lines in sorted(counts.items()))
+    return f" ({listed})" if listed else ""
 
 
 def _shown(lines: list[str]) -> list[str]:

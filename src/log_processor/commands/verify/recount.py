@@ -28,6 +28,8 @@ THREADS = 2
 ROWS_APART = 2_000_000
 BLOCKS_BETWEEN_TIDYING = 64
 MEMORY_LIMIT = "1GB"
+SKIPPED, LOST = "skipped", "lost"
+"""Stand for the reason of lines that are comments, and of lines of which a parser says nothing."""
 ROLLED_UP, BEING_ROLLED_UP = -2, -1
 """Stretches, see Recount."""
 # What a path's template is made of: segments, and characters.
@@ -41,7 +43,7 @@ _TABLES = """
 CREATE TABLE counted (
     log VARCHAR,            -- NULL: stored requests, whose lines are in no file
     stretch INTEGER,        -- see Recount
-    reason VARCHAR,         -- why these lines are no requests; NULL: they are
+    reason VARCHAR,         -- why these lines are no requests, or SKIPPED, or LOST; NULL: they are requests
     customer VARCHAR,       -- this and the following: of requests
     day INTEGER,            -- UTC, since 1970-01-01
     status INTEGER,         -- 0: none was logged
@@ -59,6 +61,12 @@ CREATE TABLE divided (
     timed BIGINT,           -- requests that have a latency
     ms HUGEINT,             -- sum of these latencies
     squares HUGEINT         -- sum of their squares
+);
+CREATE TABLE mended (
+    log VARCHAR,
+    stretch INTEGER,
+    kind VARCHAR,           -- what was mended
+    lines BIGINT
 );
 CREATE TABLE wanted (customer VARCHAR, day INTEGER, last_stretch INTEGER);
 """
@@ -204,6 +212,11 @@ HAVING sum(lines) <> 0
 """,
 }
 
+_MEND = """
+INSERT INTO mended SELECT $log, $stretch, kind, $sign * count(*) FROM (SELECT unnest($kinds::VARCHAR[]) AS kind)
+GROUP BY kind
+"""
+
 _WANT = """
 INSERT INTO wanted
 SELECT unnest($customer::VARCHAR[]), unnest($day::INTEGER[]), unnest($last_stretch::INTEGER[])
@@ -343,15 +356,15 @@ class Recount:
         """Count requests of the store, whose lines are in no file any more."""
         with self._database.cursor() as cursor:
             _judge_requests(cursor, requests, ())
-            _count(cursor, None, stretch)
+            _count(cursor, None, stretch, ())
         self._tidy()
 
     def reject(self, log: str, stretch: int, lines: bytes) -> None:
         """Take these lines out of a stretch, where they are requests: they were too new when they were read."""
         with self._database.cursor() as cursor:
-            self._judge(cursor, lines)
+            mended = self._judge(cursor, lines)
             cursor.execute("DELETE FROM judged WHERE reason IS NOT NULL")
-            _count(cursor, log, stretch, sign=-1)
+            _count(cursor, log, stretch, mended, sign=-1)
             query = "INSERT INTO counted (log, stretch, reason, lines)"
             query += " SELECT $log, $stretch, 'too_new', count(*) FROM judged"
             cursor.execute(query, {"log": log, "stretch": stretch})
@@ -363,11 +376,16 @@ class Recount:
 
     def forget_later(self) -> None:
         """Forget all stretches but what is committed."""
-        for table in _PUT_TOGETHER:
+        for table in (*_PUT_TOGETHER, "mended"):
             self.ask(f"DELETE FROM {table} WHERE stretch > 0")
 
+    def mended(self, log: str, last_stretch: int = 0) -> Counter[str]:
+        """Of how many requests of a log, through a stretch, something was mended, by what it was."""
+        query = "SELECT kind, sum(lines)::BIGINT FROM mended WHERE log = $log AND stretch <= $last GROUP BY kind"
+        return Counter(dict(self.ask(query, log=log, last=last_stretch)))
+
     def lines(self, log: str, last_stretch: int = 0) -> Counter[str | None]:
-        """The lines of a log through a stretch: requests (None), and the others by reason."""
+        """The lines of a log through a stretch: requests (None), and the others by reason, SKIPPED and LOST."""
         query = "SELECT reason, sum(lines)::BIGINT FROM counted WHERE log = $log AND stretch <= $last GROUP BY reason"
         return Counter(dict(self.ask(query, log=log, last=last_stretch)))
 
@@ -406,8 +424,8 @@ class Recount:
 
     def _add(self, log: str, stretch: int, lines: bytes) -> None:
         with self._database.cursor() as cursor:
-            self._judge(cursor, lines)
-            _count(cursor, log, stretch)
+            mended = self._judge(cursor, lines)
+            _count(cursor, log, stretch, mended)
 
     def _has_request(self, lines: bytes) -> bool:
         with self._database.cursor() as cursor:
@@ -415,18 +433,23 @@ class Recount:
             found = cursor.execute("SELECT 1 FROM judged WHERE reason IS NULL OR reason = 'too_old' LIMIT 1")
             return bool(found.fetchall())
 
-    def _judge(self, cursor: "duckdb.DuckDBPyConnection", lines: bytes) -> None:
+    def _judge(self, cursor: "duckdb.DuckDBPyConnection", lines: bytes) -> list[str]:
+        """Judge lines; what was mended of them, each time."""
         if self._parse is not None:
-            requests, rejected, *_ = self._parse(lines + b"\n", 0, **self._times)
-            _judge_requests(cursor, requests, [line.reason.value for line in rejected])
-            return
+            parsed = self._parse(lines + b"\n", 0, **self._times)
+            reasons = [line.reason.value for line in parsed.rejected] + [SKIPPED] * len(parsed.skipped)
+            # Each line has to be one of the three.
+            lost = lines.count(b"\n") + 1 - len(parsed.requests) - len(reasons)
+            _judge_requests(cursor, parsed.requests, reasons + [LOST] * abs(lost))
+            return [line.what.value for line in parsed.mended]
         text, bad = _decoded(lines)
         if text is None:
             _judge_requests(cursor, Requests(), bad)
-            return
+            return []
         cursor.execute(_JUDGE_LINES, {"text": text, **self._times})
         if bad:
             cursor.execute("INSERT INTO judged (reason) SELECT unnest($bad::VARCHAR[])", {"bad": bad})
+        return []
 
     def _tidy(self) -> None:
         """Put the blocks' counts together where that makes much fewer rows of them."""
@@ -457,10 +480,14 @@ def _judge_requests(cursor: "duckdb.DuckDBPyConnection", requests: Requests, rea
     cursor.execute(_JUDGE_REQUESTS, parameters)
 
 
-def _count(cursor: "duckdb.DuckDBPyConnection", log: str | None, stretch: int, sign: int = 1) -> None:
-    """Count what was judged; with -1 it is taken out."""
+def _count(
+    cursor: "duckdb.DuckDBPyConnection", log: str | None, stretch: int, mended: Sequence[str], sign: int = 1
+) -> None:
+    """Count what was judged, and what was mended; with -1 it is taken out."""
     cursor.execute(_COUNT, {"log": log, "stretch": stretch, "sign": sign})
     cursor.execute(_DIVIDE, {"stretch": stretch, "sign": sign})
+    if mended:
+        cursor.execute(_MEND, {"log": log, "stretch": stretch, "sign": sign, "kinds": list(mended)})
 
 
 def whole_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
