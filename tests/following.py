@@ -17,6 +17,8 @@ from log_processor.following.collector import Collector
 from log_processor.following.followed_logs import FollowedLogs
 from log_processor.following.log_files import LogFiles
 from log_processor.spool import Spool
+from request_log import simple
+from request_log.framing import PLAIN, Framed, Framing
 from request_log.line import MAX_LINE_BYTES
 from storage.contract import FileKey, FileRow, Gap, LedgerRow
 
@@ -43,6 +45,18 @@ def lines_of(data: bytes, number: int = 0, start: int = 0) -> dict[Place, Line]:
     for line in data.removesuffix(b"\n").split(b"\n") if data else []:
         lines[number, start] = line_of(line)
         start += len(line) + 1
+    return lines
+
+
+def lines_in(data: bytes, framing: Framing, number: int = 0, start: int = 0, context: str = "") -> dict[Place, Line]:
+    """The lines that a framing finds in `data`, as parsers get them; those that are rejected as they lie there."""
+    lines: dict[Place, Line] = {}
+    for content in Framed(framing, lambda _: simple.parse).contents(data, start, context):
+        texts = content.data.split(b"\n")[:-1]
+        lines |= {
+            (number, start + place): line_of(line) for place, line in zip(content.places.tolist(), texts, strict=True)
+        }
+        lines |= {(number, start + line.offset): line_of(line.line) for line in content.rejected}
     return lines
 
 
@@ -160,6 +174,7 @@ class Follower:
         stored: Stored | None = None,
         start: Literal["end", "beginning"] = "beginning",
         scratch: Path | None = None,
+        framing: Framing = PLAIN,
     ) -> None:
         scratch = scratch or path.parent / "spool"
         self.stored = stored or Stored()
@@ -177,7 +192,9 @@ class Follower:
             look_seconds=0,
             clock=time.clock,
             thread=self.thread,
+            framing=framing,
         )
+        self._framing = framing
         self._collector = Collector(self.logs, max_lines=3, max_wait=1, is_begun=lambda key: key in self._rows.files)
         new = self.logs.begin(start)
         for row in new:
@@ -245,7 +262,8 @@ class Follower:
         for chunk in chunks:
             begin = 0
             for part in chunk.parts:
-                lines = lines_of(chunk.lines[begin : begin + part.length], *part.start)
+                data = chunk.lines[begin : begin + part.length]
+                lines = lines_in(data, self._framing, *part.start, part.context)
                 begin += part.length
                 if part.overlong is not None:
                     lines = {part.start: (part.overlong.length, part.overlong.digest.hexdigest())}
@@ -267,6 +285,7 @@ class Follower:
                         stored=len(lines),
                         newest=0,
                         rejected=[],
+                        context=part.context_after,
                     )
                 )
             assert begin == len(chunk.lines)

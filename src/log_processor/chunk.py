@@ -9,8 +9,9 @@ from types import MappingProxyType
 
 import numpy as np
 
+from request_log.framing import Content, Framed, grouped, line_at, shifted
 from request_log.line import LAST_SECOND, Reason
-from request_log.requests import Integers, MendedLine, Parser, Rejected, Requests, joined
+from request_log.requests import Integers, MendedLine, Parsed, Parser, Rejected, Requests, joined
 from storage.contract import FileId, FileState, Gap, Position, StoredRequests
 
 # What is kept of a line that is too long.
@@ -18,6 +19,8 @@ KEPT_BYTES = 1024
 DIGEST_BYTES = 16
 # What becomes of the lines is some ten times as large and should stay in the processor's cache.
 PIECE_BYTES = 128 << 10
+# As many of a part say whether it begins with a byte-order mark.
+FIRST_BYTES = 3
 
 Store = Callable[[], list[int]]
 """Stores requests: which of them the store refuses, by their places."""
@@ -70,6 +73,10 @@ class Part:
     """Of a copy: the number of the file that it is a copy of."""
     gone: int = 0
     """Since which day it is not there, see FileRow."""
+    context: str = ""
+    """What the file says before `start` of what is behind it, see request_log.framing.Framing."""
+    context_after: str = ""
+    """What it says before `end`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +118,8 @@ class BatchPart:
     """Lines that are comments or say what the next ones mean."""
     mended: Sequence[MendedLine] = ()
     """What was mended of the requests, in the file's order."""
+    context: str = ""
+    """What the file says before `end` of what is behind it, see FileRow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +133,8 @@ class Batch:
     due: float
     lines: bytes
     """As long as they are not stored."""
+    in_parts: Mapping[int, bytes]
+    """Those of them that came in parts, by where they begin in `lines`."""
     store: Store
     """Stores the requests; without effect when they are stored."""
 
@@ -154,6 +165,7 @@ def parse_chunk(
     rejected = [[] if part.overlong is None else [_too_long(part.start, part.overlong)] for part in chunk.parts]
     skipped = [0] * len(chunk.parts)
     mended: list[list[MendedLine]] = [[] for _ in chunk.parts]
+    in_parts: dict[int, bytes] = {}
     known = dict(_known_too_new(chunk, shifts.tolist(), too_new))
 
     def part_of(offsets: Integers) -> Integers:
@@ -161,10 +173,11 @@ def parse_chunk(
         return np.searchsorted(begins, offsets, side="right") - 1
 
     def parsed() -> Iterator[StoredRequests]:
-        for start, lines in _pieces(chunk.lines, piece_bytes):
-            requests, bad, skipped_lines, mended_lines = parse(lines, start, oldest_day, latest_second)
+        for requests, bad, skipped_lines, mended_lines in _parsed(
+            chunk, Framed.of(parse), piece_bytes, oldest_day, latest_second, in_parts
+        ):
             if known:
-                requests, bad = _reject_too_new(requests, bad, known)
+                requests, bad = _reject_too_new(requests, bad, known, lambda at: line_at(at, chunk.lines, in_parts))
                 mended_lines = _without(mended_lines, bad)
             if bad:
                 for line, part in zip(bad, part_of(np.array([line.offset for line in bad])).tolist(), strict=True):
@@ -204,18 +217,49 @@ def parse_chunk(
             bad,
             skipped_lines,
             mended_lines,
+            part.context_after,
         )
         for part, lines, newest, bad, skipped_lines, mended_lines in zip(
             chunk.parts, *_requests_by_part(parts, requests, len(chunk.parts)), rejected, skipped, mended, strict=True
         )
     )
-    return Batch(batch_parts, requests, chunk.behind, chunk.due, chunk.lines, store)
+    return Batch(batch_parts, requests, chunk.behind, chunk.due, chunk.lines, in_parts, store)
 
 
 def stored(batch: Batch, refused: Sequence[int]) -> Batch:
     """The batch when its requests are stored, but for those at these places, which the store refuses: they are
     rejected."""
-    return replace(_reject(batch, refused) if refused else batch, lines=b"", store=_nothing_to_store)
+    return replace(_reject(batch, refused) if refused else batch, lines=b"", in_parts={}, store=_nothing_to_store)
+
+
+def _parsed(
+    chunk: Chunk,
+    parse: Framed,
+    piece_bytes: int,
+    oldest_day: int,
+    latest_second: int,
+    in_parts: dict[int, bytes],
+) -> Iterator[Parsed]:
+    """What becomes of the lines, in pieces; offsets are those in the chunk. Lines that came in parts are noted."""
+    begins = [0, *accumulate(part.length for part in chunk.parts)]
+    if all(
+        parse.is_plain(chunk.lines[begin : begin + FIRST_BYTES], part.start.offset)
+        for part, begin in zip(chunk.parts, begins, strict=False)
+    ):
+        for start, lines in _pieces(chunk.lines, piece_bytes):
+            yield parse.parse(lines, start, oldest_day, latest_second)
+        return
+
+    def contents() -> Iterator[Content]:
+        for part, begin in zip(chunk.parts, begins, strict=False):
+            if part.length:
+                lines = chunk.lines[begin : begin + part.length]
+                for content in parse.contents(lines, part.start.offset, part.context):
+                    yield shifted(content, begin)
+
+    for content in grouped(contents(), piece_bytes):
+        in_parts.update(content.in_parts)
+        yield parse.parse_content(content, chunk.lines, oldest_day, latest_second)
 
 
 def _known_too_new(chunk: Chunk, shifts: Sequence[int], too_new: TooNew) -> Iterator[tuple[int, bytes]]:
@@ -224,21 +268,21 @@ def _known_too_new(chunk: Chunk, shifts: Sequence[int], too_new: TooNew) -> Iter
         of_file = too_new.get((part.log, part.start.generation), {})
         if part.start.offset <= next(reversed(of_file), -1):
             for offset, line in of_file.items():
-                is_of_part = part.start.offset <= offset < part.start.offset + part.length
-                # Before the store was emptied another line may have been there.
-                if is_of_part and chunk.lines.startswith(line + b"\n", offset - shift):
+                if part.start.offset <= offset < part.start.offset + part.length:
                     yield offset - shift, line
 
 
 def _reject_too_new(
-    requests: Requests, bad: list[Rejected], too_new: Mapping[int, bytes]
+    requests: Requests, bad: list[Rejected], too_new: Mapping[int, bytes], line_of: Callable[[int], bytes]
 ) -> tuple[Requests, list[Rejected]]:
-    """Reject those of the requests that begin where these lines do."""
+    """Reject those of the requests whose lines are these. `line_of`: the line at an offset."""
     offsets = requests.offsets.tolist()
-    again = [Rejected(offset, Reason.TOO_NEW, too_new[offset]) for offset in offsets if offset in too_new]
-    if not again:
+    # Before the store was emptied another line may have been there.
+    of_again = {offset for offset in offsets if offset in too_new and line_of(offset) == too_new[offset]}
+    if not of_again:
         return requests, bad
-    left = requests.select([offset not in too_new for offset in offsets])
+    again = [Rejected(offset, Reason.TOO_NEW, too_new[offset]) for offset in sorted(of_again)]
+    left = requests.select([offset not in of_again for offset in offsets])
     return left, sorted([*bad, *again], key=attrgetter("offset"))
 
 
@@ -283,7 +327,7 @@ def _reject(batch: Batch, places: Sequence[int]) -> Batch:
         part = int(parts[place])
         offset = int(batch.requests.offsets[place])
         start = begins[part] + offset - batch.parts[part].start.offset
-        rejected[part].append(Rejected(offset, Reason.REFUSED, batch.lines[start : batch.lines.index(b"\n", start)]))
+        rejected[part].append(Rejected(offset, Reason.REFUSED, line_at(start, batch.lines, batch.in_parts)))
     is_left = np.ones(len(batch.requests), bool)
     is_left[list(places)] = False
     requests = batch.requests.select(is_left.tolist())

@@ -7,10 +7,12 @@ from pydantic import ValidationInfo, field_validator
 
 from request_log import simple
 from request_log.access_log import CUSTOMER_FIELDS, combined, common
+from request_log.framing import PLAIN, Framed
 from request_log.json_lines import FIELDS, json_lines
 from request_log.line_by_line import Divide, LineByLine
 from request_log.pattern import NEEDED, Expression, customer_in_path, missing_group, pattern
 from request_log.requests import Parser
+from request_log.wrappers import WRAPPERS
 from service.settings import Settings
 
 _IN_PATH = "path:"
@@ -21,6 +23,8 @@ class LogFormat(Settings):
     """The format of all logs that are followed."""
 
     log_format: Name = "simple"
+    log_wrapper: Literal["", "cri", "docker", "syslog"] = ""
+    """What stands around each line: put there by a container's runtime (CRI, or Docker's json-file), or by syslog."""
     log_pattern: str = ""
     """The regular expression of the format `regex`."""
     log_json_fields: str = ""
@@ -80,8 +84,12 @@ class LogFormat(Settings):
             f"{name.upper()}={shlex.quote(value)}" for name, value in values.items() if value != defaults.get(name)
         )
 
-    def parser(self) -> Parser:
+    def parser(self) -> Framed:
         """What reads lines of this format."""
+        parse = self._parser()
+        return Framed(WRAPPERS[self.log_wrapper] if self.log_wrapper else PLAIN, lambda _: parse)
+
+    def _parser(self) -> Parser:
         if self.log_format == "simple":
             return simple.parse
         in_path = self.log_customer_from.startswith(_IN_PATH)

@@ -59,7 +59,16 @@ def run(settings: ProcessorSettings, only_backfill: bool = False) -> None:
     spool = Spool(settings.backfill_folder)
     spool.say_format(settings.described())
     look_seconds = LOOK_SECONDS[settings.follow]
-    followed = FollowedLogs(files, spool, logs.committed, logs.files, settings.backfill_folder, look_seconds)
+    parser = settings.parser()
+    followed = FollowedLogs(
+        files,
+        spool,
+        logs.committed,
+        logs.files,
+        settings.backfill_folder,
+        look_seconds,
+        framing=parser.framing,
+    )
     max_wait = settings.stream_max_wait_time_in_seconds
     collector = Collector(followed, settings.stream_max_size, max_wait, lambda file: file in logs.files)
     reporter = Reporter(storage, followed.sightings, settings.heartbeat_path, clock.latest_second)
@@ -67,7 +76,7 @@ def run(settings: ProcessorSettings, only_backfill: bool = False) -> None:
     if new:
         for row in new:
             logs.begin(row)
-        for part in parse_chunk(collector.news(), settings.parser(), 0, logs.file, storage.prepare).parts:
+        for part in parse_chunk(collector.news(), parser, 0, logs.file, storage.prepare).parts:
             logs.take(part)
         counts.commit(None, 0, reporter.complete_through, roll_ups.ledger.through, oldest_day())
     followed.say_begun()
@@ -102,7 +111,7 @@ def run(settings: ProcessorSettings, only_backfill: bool = False) -> None:
     log.info("started", store=settings.storage, workers=settings.workers, follow=settings.follow)
     flow = dataflow.build(
         LogSource(partition),
-        settings.parser(),
+        parser,
         oldest_day,
         clock.latest_second,
         dead_letters.too_new,

@@ -1,7 +1,7 @@
 """Old logs that wait for the processor, each a copy of its own that nobody changes.
 
     <folder>/<name>/log     its bytes, not compressed
-    <folder>/<name>/origin  JSON: the file that it is a copy of, or of a part
+    <folder>/<name>/origin  JSON: the file that it is a copy of, or of a part, and what that says before the part
     <folder>/format         the format in which they are read
 
 An entry comes by a rename, so it is there as a whole or not at all, and goes when all of it is stored.
@@ -31,6 +31,8 @@ class Waiting(NamedTuple):
     origin: str
     """The file that it is a copy of, or of a part."""
     size: int
+    context: str
+    """What the file says before the part of which it is a copy, see request_log.framing.Framing."""
 
 
 class Spool:
@@ -67,15 +69,16 @@ class Spool:
         """Whether a log of this name is there."""
         return (self.folder / name).exists()
 
-    def add(self, origin: Path, blocks: Iterable[bytes]) -> str:
-        """Copy a log; its name, which says what is in it."""
+    def add(self, origin: Path, blocks: Iterable[bytes], context: str = "") -> str:
+        """Copy a log; its name, which says what is in it. `context`: see Waiting."""
         with tempfile.TemporaryDirectory(dir=self.folder, prefix=".", ignore_cleanup_errors=True) as copy:
             digest = blake2b(digest_size=_NAME_BYTES)
             with Path(copy, "log").open("wb") as log:
                 for block in blocks:
                     log.write(block)
                     digest.update(block)
-            Path(copy, "origin").write_text(json.dumps({"path": str(origin)}))
+            digest.update(context.encode())
+            Path(copy, "origin").write_text(json.dumps({"path": str(origin), "context": context}))
             name = f"{BACKFILL}{digest.hexdigest()}"
             if not self.is_waiting(name):
                 # Others may read it, who run the processor under another name.
@@ -95,4 +98,4 @@ def _read(entry: Path) -> Waiting | None:
         size = (entry / "log").stat().st_size
     except FileNotFoundError:
         return None
-    return Waiting(entry.name, entry / "log", origin["path"], size)
+    return Waiting(entry.name, entry / "log", origin["path"], size, origin.get("context", ""))

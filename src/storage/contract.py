@@ -129,6 +129,9 @@ class FileRow:
     """The number of the file that a copy has its bytes from."""
     gone: int = 0
     """Since which day (since 1970-01-01) it is not there any more; 0: it is, or was when it was seen last."""
+    context: str = ""
+    """What it says before `offset` of what is behind it: of a W3C log the `#Fields` in force; of a wrapped one the
+    streams of whose line more parts come that are left out."""
 
 
 class FileId(NamedTuple):

@@ -264,7 +264,7 @@ def decode_log(log: str, text: str) -> LedgerRow:
 def encode_file(row: FileRow) -> str:
     """The text of a file's row, without its log and generation."""
     values = [row.lane, row.base, row.start, row.offset, row.size, row.state, row.path, row.identity]
-    return json.dumps([*values, row.copy_of, row.gone], separators=(",", ":"))
+    return json.dumps([*values, row.copy_of, row.gone, row.context], separators=(",", ":"))
 
 
 def decode_file(log: str, generation: int, text: str) -> FileRow:

@@ -116,7 +116,9 @@ INTENT = Intent(
     oldest_day=20_733,
     settings="simple",
     logs=(LOG,),
-    files=(FileRow("api", 0, 3, 0, 50, 150, 150, "closed", "/logs/api.log.1", "7-100-ab-cd"),),
+    files=(
+        FileRow("api", 0, 3, 0, 50, 150, 150, "closed", "/logs/api.log.1", "7-100-ab-cd", None, 0, "#Fields: time"),
+    ),
     customers=("cust_1", "cust_2"),
     days=(20_780,),
     ledger=Ledger(17, 1_795_450_536.5, (1_795_450_000, 1_795_450_536)),
@@ -138,7 +140,7 @@ def test_the_text_of_an_intent() -> None:
             "api": '{"path":"/logs/api.log","first":[0,0],"position":[1,420],"bytes":520,"read":12,'
             '"stored":10,"rejected":{"time":2},"skipped":3,"mended":{"duration":4},"gaps":[[0,100,"deleted"]],"newest":1795450536,"format":""}'
         },
-        "files": [["api", 0, '[3,0,50,150,150,"closed","/logs/api.log.1","7-100-ab-cd",null,0]']],
+        "files": [["api", 0, '[3,0,50,150,150,"closed","/logs/api.log.1","7-100-ab-cd",null,0,"#Fields: time"]']],
         "customers": ["cust_1", "cust_2"],
         "days": [20_780],
         "ledger": "[17, 1795450536.5, [1795450000, 1795450536]]",

@@ -102,6 +102,7 @@ class Logs:
             identity=part.identity,
             copy_of=part.copy_of,
             gone=part.gone,
+            context=part.context,
         )
         self._taken_files[key] = row
         self._note(key, row)
@@ -207,7 +208,7 @@ class Logs:
                 read=log.read - requests,
                 stored=log.stored - requests,
             ),
-            replace(row, offset=start, state="closed", identity=""),
+            replace(row, offset=start, state="closed", identity="", context=""),
         )
 
     def taken_back(self) -> tuple[Stretch, ...]:

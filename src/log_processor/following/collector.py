@@ -6,8 +6,7 @@ The files are the buffer: lines wait in them until they make a chunk, so nothing
 import math
 import time
 from collections.abc import Callable
-
-import numpy as np
+from typing import NamedTuple
 
 from log_processor.chunk import Chunk, Overlong, Part
 from log_processor.following.family import File
@@ -220,6 +219,18 @@ class Collector:
         return sum(self._unread.values()) + self._bytes
 
 
+class _Place(NamedTuple):
+    """Where a part of a file begins."""
+
+    position: Position
+    context: str
+
+    @classmethod
+    def of(cls, file: File) -> "_Place":
+        """Where its next one does."""
+        return cls(file.position, file.context)
+
+
 class _Parts:
     """Parts of a chunk that is being made."""
 
@@ -229,49 +240,43 @@ class _Parts:
 
     def take(self, file: File, reader: Reader, lines: int) -> None:
         """Take the first so many of the lines that wait."""
-        if lines == reader.lines:
-            length = reader.buffer.rfind(b"\n") + 1
-        else:
-            newlines = np.flatnonzero(np.frombuffer(reader.buffer, np.uint8) == ord("\n"))
-            length = int(newlines[lines - 1]) + 1
-        start = file.position
-        self._add(file, start, reader.take(length))
+        start = _Place.of(file)
+        self._add(file, start, reader.take(reader.bytes_of(lines)))
 
     def take_last(self, file: File, reader: Reader) -> None:
-        """Take what waits, and the file's last line, which no newline will end any more."""
-        if reader.lines:
-            self.take(file, reader, reader.lines)
+        """Take what waits, and the file's last line, which no newline and no more of its parts will end any more."""
         self.take_overlong(file, reader, ended=True)
         if reader.buffer:
-            start = file.position
-            self._add(file, start, reader.take(len(reader.buffer)) + b"\n")
+            start = _Place.of(file)
+            data = reader.take(len(reader.buffer))
+            self._add(file, start, data if data.endswith(b"\n") else data + b"\n")
 
     def take_overlong(self, file: File, reader: Reader, ended: bool = False) -> None:
         """Take a line that is too long, if its end has been read. `ended`: or its file has."""
-        start = file.position
+        start = _Place.of(file)
         overlong = reader.take_overlong(ended)
         if overlong is not None:
             self._add(file, start, b"", overlong)
 
     def take_zeros(self, file: File, reader: Reader) -> None:
         """Pass over zeros at the beginning of a line, if they are next."""
-        start = file.position
+        start = _Place.of(file)
         if reader.skip():
             self._add(file, start, b"")
 
     def take_nothing(self, file: File) -> None:
         """Only how the file is."""
-        self._add(file, file.position, b"")
+        self._add(file, _Place.of(file), b"")
 
-    def _add(self, file: File, start: Position, lines: bytes, overlong: Overlong | None = None) -> None:
+    def _add(self, file: File, start: "_Place", lines: bytes, overlong: Overlong | None = None) -> None:
         gaps = tuple(file.gaps)
         file.gaps.clear()
-        file.family.bytes += file.offset - start.offset
+        file.family.bytes += file.offset - start.position.offset
         self.parts.append(
             Part(
                 file.key.log,
                 file.path,
-                start,
+                start.position,
                 file.position,
                 file.identity,
                 len(lines),
@@ -281,6 +286,8 @@ class _Parts:
                 file.size,
                 file.copy_of,
                 file.gone,
+                start.context,
+                file.context,
             )
         )
         self.lines.append(lines)

@@ -20,6 +20,7 @@ from log_processor.following.owners import Owners
 from log_processor.following.present import BytesOfFiles, Candidate, Memory, Unpacking, candidate, end_of_last_line
 from log_processor.following.reader import Reader
 from log_processor.spool import Waiting
+from request_log.framing import PLAIN, Framing
 from request_log.line import SECONDS_A_DAY
 from service.logs import logger
 from storage.contract import FileKey, FileRow, FileState, Gap, LedgerRow, Position, Sighting
@@ -69,6 +70,7 @@ class File:
         """When it was first seen to have no name any more, monotonic seconds."""
         self._offset = row.offset
         self._identity = row.identity
+        self._context = row.context
 
     @property
     def offset(self) -> int:
@@ -79,6 +81,11 @@ class File:
     def identity(self) -> str:
         """Of the file at the offset."""
         return (self.reader.identity if self.reader is not None else "") or self._identity
+
+    @property
+    def context(self) -> str:
+        """What the file says before the offset of what is behind it, see request_log.framing.Framing."""
+        return self.reader.context if self.reader is not None else self._context
 
     @property
     def position(self) -> Position:
@@ -93,7 +100,10 @@ class File:
     def read_from(self, descriptor: int, at: FileAt, is_final: bool) -> None:
         """Read on in the file at this place, from a descriptor of its text."""
         identity = Identity.decode(self.identity)
-        reader = Reader(descriptor, at, self.start, self.offset, identity, is_final, self.family.clock)
+        family = self.family
+        reader = Reader(
+            descriptor, at, self.start, self.offset, identity, is_final, family.clock, family.framing, self.context
+        )
         self.let_go()
         self.reader = self.family.reading[self] = reader
         self.family.news[self] = None
@@ -114,7 +124,7 @@ class File:
     def let_go(self) -> None:
         """Close its descriptor."""
         if self.reader is not None:
-            self._offset, self._identity = self.offset, self.identity
+            self._offset, self._identity, self._context = self.offset, self.identity, self.context
             self.reader.close()
             self.reader = None
             del self.family.reading[self]
@@ -141,12 +151,14 @@ class Family:
         unpacking: Unpacking,
         clock: Clock = SYSTEM,
         handed_in: Callable[[], list[FileRow]] = list,
+        framing: Framing = PLAIN,
     ) -> None:
         """`row`, `files`: what the store has of it. `owners`: which files are whose. `handed_in`: the files that the
-        store has because somebody handed them in."""
+        store has because somebody handed them in. `framing`: how its lines lie in its files."""
         self.name = found.name
         self.path = found.path
         self.clock = clock
+        self.framing = framing
         self._has_path = found.has_path
         self._may_go = found.is_from_glob
         self.bytes = row.bytes if row is not None else 0
@@ -657,10 +669,13 @@ class HandedIn(Family):
         files: Iterable[FileRow],
         unpacking: Unpacking,
         may_be_behind: bool,
+        framing: Framing = PLAIN,
     ) -> None:
-        super().__init__(FoundLog(waiting.name, Path(waiting.origin), True, False), row, files, Owners(), unpacking)
+        found = FoundLog(waiting.name, Path(waiting.origin), True, False)
+        super().__init__(found, row, files, Owners(), unpacking, framing=framing)
         self.may_be_behind = may_be_behind
         self._text = waiting.path
+        self._context = waiting.context
 
     def has_changed(self) -> bool:
         return False
@@ -670,7 +685,7 @@ class HandedIn(Family):
         self.is_dirty = False
         if not self.files:
             found = self._text.stat()
-            row = FileRow(self.name, 0, size=found.st_size, path=str(self.path))
+            row = FileRow(self.name, 0, size=found.st_size, path=str(self.path), context=self._context)
             self.files[0] = File(self, row)
             self.news[self.files[0]] = None
         file = self.files[0]

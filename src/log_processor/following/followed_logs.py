@@ -15,6 +15,7 @@ from log_processor.following.present import Unpacking
 from log_processor.following.reader import Reader
 from log_processor.metrics import forget
 from log_processor.spool import Spool
+from request_log.framing import PLAIN, Framing
 from service.logs import logger
 from storage.contract import BACKFILL, FileKey, FileRow, LedgerRow, Sighting
 
@@ -42,10 +43,11 @@ class FollowedLogs:
         look_seconds: float,
         clock: Clock = SYSTEM,
         thread: Executor | None = None,
+        framing: Framing = PLAIN,
     ) -> None:
         """`ledger`, `rows`: what the store has of these logs, and perhaps of others. `scratch`: a folder for what is
         unpacked. `look_seconds`: all logs are looked at so often, for not all that happens to a log may be told.
-        `thread`: where files are unpacked."""
+        `thread`: where files are unpacked. `framing`: how lines lie in the files."""
         self._log_files = files
         self._spool = spool
         self._ledger = ledger
@@ -56,6 +58,7 @@ class FollowedLogs:
         self._unpacking = Unpacking(scratch, thread)
         self._look_seconds = look_seconds
         self._clock = clock
+        self._framing = framing
         self._owners = Owners()
         self._families: dict[str, Family] = {}
         self._gone: dict[str, Family] = {}
@@ -120,6 +123,7 @@ class FollowedLogs:
                     self._rows.pop(waiting.name, ()),
                     self._unpacking,
                     may_be_behind=not self._at,
+                    framing=self._framing,
                 )
                 self._families[waiting.name] = handed_in
                 self._handed_in.append(handed_in)
@@ -215,6 +219,7 @@ class FollowedLogs:
             self._unpacking,
             self._clock,
             self._rows_of_handed_in,
+            self._framing,
         )
         family.is_dirty = True
         self._families[found.name] = family

@@ -12,6 +12,7 @@ from log_processor.chunk import Overlong
 from log_processor.following.clock import SYSTEM, Clock
 from log_processor.following.identity import HEAD_BYTES, TAIL_BYTES, Hasher, Identity
 from log_processor.following.matching import FileAt
+from request_log.framing import PLAIN, Framing
 from request_log.line import MAX_LINE_BYTES
 
 _BLOCK_BYTES = 1 << 20
@@ -33,10 +34,12 @@ class Reader:
         identity: Identity,
         is_final: bool = False,
         clock: Clock = SYSTEM,
+        framing: Framing = PLAIN,
+        context: str = "",
     ) -> None:
         """`file`: a descriptor of its text, which is the reader's from here on. `at`: where the file itself is.
         `start`, `offset`, `identity`: where reading began, how far it is, and what the file was then. `is_final`:
-        whether it will not grow any more."""
+        whether it will not grow any more. `context`: what the file says before `offset`, where that is known."""
         self._file = file
         self.at = at
         self.offset = offset
@@ -46,7 +49,12 @@ class Reader:
         """Whether the file no longer holds what was read of it."""
         self.buffer = bytearray()
         self.lines = 0
-        """Newlines in the buffer."""
+        """Newlines in the buffer, as far as lines are whole there."""
+        self._whole_bytes = 0
+        """Bytes of the buffer, as far as lines are whole there; kept where lines may come in parts."""
+        self._framing = framing
+        self.context = context or framing.context_at(self.read, offset)
+        """What the file says before the offset of what is behind it, see Framing."""
         self.overlong: Overlong | None = None
         self._seen = os.fstat(file)
         self._zeros_at_end = 0
@@ -90,7 +98,7 @@ class Reader:
         end = self.read_through
         if end - self.offset + self._zeros_at_end >= rest:
             # All is read.
-            return self.buffer.rfind(b"\n") + 1
+            return self.whole_bytes
         return max(0, rest)
 
     @property
@@ -104,9 +112,21 @@ class Reader:
         return not self.has_changed and self._seen.st_size > self.read_through + self._zeros_at_end
 
     @property
+    def whole_bytes(self) -> int:
+        """Bytes of the buffer that are whole lines and may be handed on."""
+        return self._whole_bytes if self._framing.has_parts else self.buffer.rfind(b"\n") + 1
+
+    @property
     def has_half_a_line(self) -> bool:
-        """Whether the file ends, as far as it was read, in a line without a newline."""
-        return self.overlong is not None or len(self.buffer) > self.buffer.rfind(b"\n") + 1
+        """Whether the file ends, as far as it was read, in a line without a newline, or in one whose last part has not
+        come."""
+        return self.overlong is not None or len(self.buffer) > self.whole_bytes
+
+    def bytes_of(self, lines: int) -> int:
+        """In how many bytes of the buffer its first whole lines are, at least so many."""
+        if lines >= self.lines:
+            return self.whole_bytes
+        return self._framing.whole(bytes(self.buffer[: self.whole_bytes]), self.context, lines).length
 
     def read(self, length: int, offset: int) -> bytes:
         """Bytes of the file."""
@@ -146,13 +166,25 @@ class Reader:
         if b"\0" in fresh:
             fresh = self._without_zeros(fresh, found.st_size)
         if not fresh:
+            if len(data) > len(self._last_read) and not self._zeros_at_end:
+                # What comes behind zeros ends no line.
+                self._end_open_lines()
             return False
         self._last_read = (self._last_read + fresh[-TAIL_BYTES:])[-TAIL_BYTES:]
         self.quiet_since = self._clock.monotonic()
-        self.lines += _newlines(fresh)
         self.buffer += fresh
-        if self.overlong is not None or (not self.lines and len(self.buffer) > MAX_LINE_BYTES):
+        if self.overlong is not None:
             self._let_go()
+        if self._framing.has_parts:
+            self._find_whole()
+        else:
+            self.lines += _newlines(fresh)
+        if self.overlong is None and not self.lines and len(self.buffer) > MAX_LINE_BYTES:
+            half_line = self.buffer.rfind(b"\n") + 1
+            if not half_line:
+                self._let_go()
+            elif len(self.buffer) - half_line > MAX_LINE_BYTES:
+                self._end_open_lines()
         return True
 
     def skip(self) -> bool:
@@ -175,7 +207,9 @@ class Reader:
         """Hand on the first `length` bytes of the buffer: the offset moves past them."""
         data = bytes(self.buffer[:length])
         del self.buffer[:length]
-        self.lines -= _newlines(data)
+        self.context = self._framing.after(data, self.context)
+        self.lines = max(0, self.lines - _newlines(data))
+        self._whole_bytes = max(0, self._whole_bytes - length)
         if self._hasher is not None:
             self._hasher.add(data)
         self._move(length, data, data)
@@ -191,13 +225,14 @@ class Reader:
         line, self.overlong = self.overlong, None
         self._move(line.length, line.beginning, line.end)
         self.take(1 if self.lines else 0)
+        self.context = self._framing.after_too_long(self.context)
         return line
 
     def end(self) -> None:
         """Whole lines that were read are all that is handed on. The rest of a half one cannot be had here any more, and
         it could pass for a whole one."""
         self.has_changed = self.is_final = True
-        del self.buffer[self.buffer.rfind(b"\n") + 1 :]
+        del self.buffer[self.whole_bytes :]
         self.overlong = None
 
     def fileno(self) -> int:
@@ -251,6 +286,17 @@ class Reader:
         has_read = self._hasher is None or self._hasher.has_hashed
         sampled = Identity.of_bytes(self.at[1], self._head if has_read else self._seen_head, self._tail)
         return str(self._hasher.identity(sampled) if self._hasher is not None else sampled)
+
+    def _find_whole(self) -> None:
+        """Find out how far lines are whole, where they may come in parts."""
+        data = bytes(self.buffer[: self.buffer.rfind(b"\n") + 1])
+        context = self.context if self.overlong is None else self._framing.after_too_long(self.context)
+        self._whole_bytes, self.lines, _ = self._framing.whole(data, context)
+
+    def _end_open_lines(self) -> None:
+        """Of lines that are open no more parts come that can be put to them."""
+        self._whole_bytes = self.buffer.rfind(b"\n") + 1
+        self.lines = _newlines(bytes(self.buffer))
 
     def _let_go(self) -> None:
         """Do not hold the line that the buffer begins with: it is too long to be a request."""

@@ -1,0 +1,153 @@
+"""Following logs whose lines come in parts: however the file is read, and whenever the reader dies, its lines are those
+of the whole file."""
+
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from following import DAY, QUIET, Follower, Log, Time, lines_in
+from request_log.framing import BYTE_ORDER_MARK, PLAIN, Framing
+from request_log.line import MAX_LINE_BYTES
+from request_log.wrappers import MAX_SPAN_BYTES, WRAPPERS
+from wrapped import CONTAINERS, Part, logs, wrapped
+
+
+def assert_read(log: Log, framing: Framing, follower: Follower, *files: bytes) -> None:
+    """It has the lines of these files, which have their numbers in this order, each under its place."""
+    assert follower.lines == {
+        place: line
+        for number, data in enumerate(files)
+        for place, line in lines_in(data.removesuffix(b"\n") + b"\n", framing, number).items()
+    }
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Log:
+    return Log(tmp_path / "log", Time())
+
+
+def follow(log: Log, framing: Framing, after: Follower | None = None) -> Follower:
+    """Follow the log, in the place of one that has died."""
+    if after is not None:
+        after.close()
+    return Follower(log.path, log.time, after.stored if after is not None else None, framing=framing)
+
+
+@settings(max_examples=30)
+@given(logs(), st.data())
+def test_however_it_is_read_and_whenever_the_reader_dies(log_of: tuple[str, list[Part]], draw: st.DataObject) -> None:
+    wrapper, parts = log_of
+    framing = WRAPPERS[wrapper]
+    with TemporaryDirectory() as folder, ExitStack() as stack:
+        log = Log(Path(folder, "log"), Time())
+        data, _ = wrapped(wrapper, parts)
+        rotated_at = draw.draw(st.integers(0, len(data)))
+        files = [data[:rotated_at], data[rotated_at:]]
+        follower = follow(log, framing)
+        stack.callback(lambda: follower.close())
+        for number, of_file in enumerate(files):
+            if number and files[0]:
+                # Half a line of the file before is waited for.
+                follower.drain()
+                log.shift()
+            while of_file:
+                some = draw.draw(st.integers(1, len(of_file)))
+                log.write(of_file[:some])
+                of_file = of_file[some:]
+                for action in draw.draw(st.lists(st.sampled_from(["step", "commit", "die"]), max_size=5)):
+                    if action == "step":
+                        follower.step()
+                    elif action == "commit":
+                        follower.commit()
+                    else:
+                        follower = follow(log, framing, follower)
+        follower.drain()
+        if log.path.exists():
+            log.shift()
+        follower.pass_time(DAY)
+        assert_read(log, framing, follower, *filter(None, files))
+
+
+@pytest.mark.parametrize("wrapper", CONTAINERS)
+def test_the_read_through_waits_for_the_last_part(log: Log, wrapper: str) -> None:
+    parts: list[Part] = [("stdout", True, b"a"), ("stdout", False, b"b"), ("stderr", True, b"c")]
+    data, places = wrapped(wrapper, [*parts, ("stdout", True, b"d")])
+    log.write(data[: places[3]])
+    follower = follow(log, WRAPPERS[wrapper]).drain()
+    (row,) = follower.stored.files.values()
+    assert row.offset == places[1]
+    assert follower.lines == {(0, 0): b"a"}
+    (sighting,) = follower.logs.sightings()
+    assert sighting.bytes_behind == 0
+    log.write(data[places[3] :])
+    follower.drain()
+    assert follower.lines == {(0, 0): b"a", (0, places[1]): b"bd", (0, places[2]): b"c"}
+
+
+@pytest.mark.parametrize("wrapper", CONTAINERS)
+def test_a_line_of_many_parts_is_rejected_and_not_held(log: Log, wrapper: str) -> None:
+    framing = WRAPPERS[wrapper]
+    data, _ = wrapped(wrapper, [("stdout", False, b"x" * 16_384), ("stderr", True, b"y")] * 100)
+    rest, _ = wrapped(wrapper, [("stdout", True, b"end"), ("stdout", True, b"z")])
+    log.write(data)
+    follower = follow(log, framing)
+    largest = 0
+    for _ in range(100):
+        follower.step(0.01)
+        (file,) = follower.logs.files()
+        assert file.reader is not None
+        largest = max(largest, len(file.reader.buffer))
+    follower.drain()
+    assert largest < MAX_SPAN_BYTES + (2 << 20)
+    (row,) = follower.stored.files.values()
+    assert (row.offset, row.context) == (len(data), "stdout")
+    follower = follow(log, framing, follower)
+    log.write(rest)
+    follower.drain()
+    assert_read(log, framing, follower, data + rest)
+    assert len(follower.lines) == 1 + 100 + 1
+
+
+@pytest.mark.parametrize("wrapper", CONTAINERS)
+def test_where_the_log_is_followed_from_its_end_the_rest_of_a_line_is_none(log: Log, wrapper: str) -> None:
+    data, places = wrapped(wrapper, [("stdout", False, b"a"), ("stdout", True, b"b"), ("stdout", True, b"c")])
+    log.write(data[: places[1]])
+    follower = Follower(log.path, log.time, start="end", framing=WRAPPERS[wrapper]).drain()
+    log.write(data[places[1] :])
+    assert follower.drain().texts == [b"c"]
+
+
+@pytest.mark.parametrize("wrapper", CONTAINERS)
+def test_what_is_open_when_the_file_ends_for_good_is_taken_as_it_is(log: Log, wrapper: str) -> None:
+    data, _ = wrapped(wrapper, [("stdout", True, b"a"), ("stdout", False, b"b"), ("stderr", False, b"c")])
+    log.write(data)
+    follower = follow(log, WRAPPERS[wrapper]).drain()
+    assert follower.texts == [b"a"]
+    log.path.unlink()
+    assert follower.pass_time(QUIET).texts == [b"a", b"b", b"c"]
+
+
+@pytest.mark.parametrize("wrapper", CONTAINERS)
+@pytest.mark.parametrize("between", [b"x" * (MAX_LINE_BYTES + 1) + b"\n", b"\0" * 100])
+def test_what_is_no_line_of_a_container_ends_a_line_that_is_open(log: Log, wrapper: str, between: bytes) -> None:
+    before, _ = wrapped(wrapper, [("stdout", True, b"a"), ("stdout", False, b"b")])
+    behind, _ = wrapped(wrapper, [("stderr", True, b"c"), ("stdout", True, b"d"), ("stdout", True, b"e")])
+    log.write(before)
+    follower = follow(log, WRAPPERS[wrapper]).drain()
+    for place in range(0, len(between), 50_000):
+        log.write(between[place : place + 50_000])
+        follower.drain()
+    log.write(behind)
+    texts = [line for line in follower.drain().texts if isinstance(line, bytes)]
+    assert texts == ([b"a", b"b", b"c", b"e"] if b"\0" in between else [b"a", b"b", b"c", b"d", b"e"])
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_line(log: Log) -> None:
+    log.write(BYTE_ORDER_MARK[:2])
+    follower = follow(log, PLAIN).drain()
+    log.write(BYTE_ORDER_MARK[2:] + b"a\n" + BYTE_ORDER_MARK + b"b\n")
+    assert follower.drain().lines == {(0, 0): b"a", (0, 5): BYTE_ORDER_MARK + b"b"}
