@@ -5,18 +5,18 @@ from typing import Literal
 
 from pydantic import ValidationInfo, field_validator
 
-from request_log import simple
+from request_log import simple, w3c
 from request_log.access_log import CUSTOMER_FIELDS, combined, common
 from request_log.framing import PLAIN, Framed
 from request_log.json_lines import FIELDS, json_lines
-from request_log.line_by_line import Divide, LineByLine
+from request_log.line_by_line import CustomerOf, Divide, LineByLine
 from request_log.pattern import NEEDED, Expression, customer_in_path, missing_group, pattern
 from request_log.requests import Parser
 from request_log.wrappers import WRAPPERS
 from service.settings import Settings
 
 _IN_PATH = "path:"
-Name = Literal["simple", "common", "combined", "json", "regex"]
+Name = Literal["simple", "common", "combined", "json", "regex", "w3c"]
 
 
 class LogFormat(Settings):
@@ -30,10 +30,18 @@ class LogFormat(Settings):
     log_json_fields: str = ""
     """What the fields are called in the format `json`, as `time=ts,customer=user.id`; others are called as here."""
     log_customer_from: str = ""
-    """Where the customer is: a field of the formats `common` and `combined`, or, in all but `simple`, `path:` and a
-    regular expression whose first group it is in the path. Empty: the remote user, or the field or group `customer`."""
+    """Where the customer is: a field of the formats `common` and `combined`, a column of `w3c`, or, in all but
+    `simple`, `path:` and a regular expression whose first group it is in the path. Empty: the remote user, the column
+    `cs-username`, or the field or group `customer`."""
     log_duration_unit: Literal["s", "ms", "us", "ns"] = "s"
     """Of durations that do not name theirs."""
+
+    @field_validator("log_wrapper")
+    @classmethod
+    def _has_no_headers(cls, text: str, info: ValidationInfo) -> str:
+        if text and info.data.get("log_format") == "w3c":
+            raise ValueError("not with LOG_FORMAT=w3c, where files have lines that say what the columns are")
+        return text
 
     @field_validator("log_pattern")
     @classmethod
@@ -62,6 +70,9 @@ class LogFormat(Settings):
                 raise ValueError("the regular expression has no group")
         elif log_format in ("json", "regex"):
             raise ValueError(f"allowed: {_IN_PATH}EXPRESSION; else it is the field or group `customer`")
+        elif log_format == "w3c":
+            if not w3c.COLUMN.fullmatch(text):
+                raise ValueError(f"allowed: {_IN_PATH}EXPRESSION, or a column, as {w3c.CUSTOMER} or cs(Host)")
         elif not CUSTOMER_FIELDS.fullmatch(text) or (log_format == "common" and not text.startswith("remote_")):
             raise ValueError(
                 f"allowed: {_IN_PATH}EXPRESSION, remote_user, remote_addr; with LOG_FORMAT=combined also referer, "
@@ -86,15 +97,24 @@ class LogFormat(Settings):
 
     def parser(self) -> Framed:
         """What reads lines of this format."""
+        if self.log_format == "w3c":
+            customer_of = self._customer_of()
+            column = self.log_customer_from if self.log_customer_from and customer_of is None else w3c.CUSTOMER
+            return Framed(w3c.FRAMING, w3c.w3c(self.log_duration_unit, column, customer_of))
         parse = self._parser()
         return Framed(WRAPPERS[self.log_wrapper] if self.log_wrapper else PLAIN, lambda _: parse)
 
     def _parser(self) -> Parser:
         if self.log_format == "simple":
             return simple.parse
-        in_path = self.log_customer_from.startswith(_IN_PATH)
-        customer_of = customer_in_path(Expression(self.log_customer_from.removeprefix(_IN_PATH))) if in_path else None
-        return LineByLine(self._divide(in_path), self.log_duration_unit, customer_of)
+        customer_of = self._customer_of()
+        return LineByLine(self._divide(customer_of is not None), self.log_duration_unit, customer_of)
+
+    def _customer_of(self) -> CustomerOf | None:
+        """What finds the customer in a path, where it is there."""
+        if not self.log_customer_from.startswith(_IN_PATH):
+            return None
+        return customer_in_path(Expression(self.log_customer_from.removeprefix(_IN_PATH)))
 
     def _divide(self, in_path: bool) -> Divide:
         if self.log_format == "json":
