@@ -255,6 +255,10 @@ class Follower:
         self.time.now += seconds
         return self.drain()
 
+    def lines_of_part(self, data: bytes, number: int, start: int, context: str) -> dict[Place, Line]:
+        """The lines of a part of a file."""
+        return lines_in(data, self._framing, number, start, context)
+
     def close(self) -> None:
         self.logs.close()
 
@@ -263,7 +267,7 @@ class Follower:
             begin = 0
             for part in chunk.parts:
                 data = chunk.lines[begin : begin + part.length]
-                lines = lines_in(data, self._framing, *part.start, part.context)
+                lines = self.lines_of_part(data, *part.start, part.context)
                 begin += part.length
                 if part.overlong is not None:
                     lines = {part.start: (part.overlong.length, part.overlong.digest.hexdigest())}

@@ -18,6 +18,8 @@ from request_log.requests import Integers, Parsed, Parser, Rejected, joined
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 """At a file's beginning it is no part of the first line."""
 
+_BLOCK_BYTES = 1 << 20
+
 Read = Callable[[int, int], bytes]
 """Reads a length from an offset on; fewer bytes only at the file's end."""
 
@@ -61,6 +63,10 @@ class Framing(Protocol):
     def has_parts(self) -> bool:
         """Whether a line may come in parts: else each newline ends one."""
 
+    @property
+    def has_context(self) -> bool:
+        """Whether lines say anything of those behind them."""
+
     def whole(self, data: bytes, context: str, least: int = 0) -> Whole:
         """The last place in `data` at which no line is open, or the first one behind at least so many newlines.
         `data`: whole lines of the file, which begin where no line is open."""
@@ -82,6 +88,7 @@ class Plain:
     """A line of the file is a line of the format."""
 
     has_parts = False
+    has_context = False
 
     def whole(self, data: bytes, context: str, least: int = 0) -> Whole:
         """See Framing."""
@@ -176,6 +183,37 @@ class Framed:
                 for line, place in zip(mended, places_of(line.offset for line in mended), strict=True)
             ],
         )
+
+
+class Contexts:
+    """The contexts of a file, at offsets at which lines begin. Where they ascend, the file is read once."""
+
+    def __init__(self, framing: Framing, read: Read) -> None:
+        self._framing = framing
+        self._read = read
+        self._offset = 0
+        self._context = ""
+
+    def at(self, offset: int) -> str:
+        """The context at an offset."""
+        framing = self._framing
+        if not framing.has_context:
+            return ""
+        if framing.has_parts or offset < self._offset:
+            return framing.context_at(self._read, offset)
+        rest = b""
+        place = self._offset
+        while place < offset and (block := self._read(min(_BLOCK_BYTES, offset - place), place)):
+            place += len(block)
+            lines, newline, rest = (rest + block).rpartition(b"\n")
+            self._context = framing.after(lines + newline, self._context)
+        self._offset = offset
+        return self._context
+
+    def note(self, offset: int, context: str) -> None:
+        """The context at an offset, which somebody has found."""
+        if offset > self._offset:
+            self._offset, self._context = offset, context
 
 
 def line_at(place: int, data: bytes, in_parts: Mapping[int, bytes]) -> bytes:

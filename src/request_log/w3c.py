@@ -38,6 +38,7 @@ class W3C:
     """A `Framing`: the columns of lines follow from a line before them."""
 
     has_parts = False
+    has_context = True
 
     def whole(self, data: bytes, context: str, least: int = 0) -> Whole:
         """See Framing."""

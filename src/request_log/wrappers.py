@@ -128,6 +128,7 @@ class Container:
     """A `Framing`: lines of a container's two streams."""
 
     has_parts = True
+    has_context = True
 
     def __init__(
         self,
@@ -215,6 +216,7 @@ class Syslog:
     """A `Framing`: lines behind a header of syslog, each of them whole."""
 
     has_parts = False
+    has_context = False
 
     def whole(self, data: bytes, context: str, least: int = 0) -> Whole:
         """See Framing."""

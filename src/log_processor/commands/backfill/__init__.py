@@ -33,6 +33,8 @@ from log_processor.progress import Progress
 from log_processor.run import run
 from log_processor.settings import ProcessorSettings
 from log_processor.spool import Spool, Waiting
+from request_log import w3c
+from request_log.framing import Contexts
 from service import logs
 from storage.backend import open_storage
 from storage.contract import BACKFILL, MAIN, FileRow, LedgerRow, Storage, StorageError, StorageHeld, StorageUnavailable
@@ -135,9 +137,11 @@ def _hand_in(settings: ProcessorSettings, spool: Spool, path: Path, anyway: bool
         ledger, rows = _ask(settings, _stored)
         clock = Clock(max((row.newest for row in ledger.values()), default=0), found.st_mtime)
         oldest_day = clock.oldest_day(settings.retention_days)
-        news = news_of(file, waiting, ledger.values(), rows)
+        parse = settings.parser()
+        news = news_of(file, waiting, ledger.values(), rows, parse.framing is w3c.FRAMING)
+        contexts = Contexts(parse.framing, file.read)
         for stretch in news:
-            sampled = sample(file, stretch, settings.parser())
+            sampled = sample(file, stretch, parse)
             if not sampled:
                 raise NoLog(
                     f"{path}: no line {_of(file, stretch)}is understood as {settings.described()}, so nothing is read."
@@ -150,7 +154,7 @@ def _hand_in(settings: ProcessorSettings, spool: Spool, path: Path, anyway: bool
                 )
         count = sum(stretch.end - stretch.start for stretch in news)
         _say(f"{path}: {count:,} bytes are new." if news else f"{path}: nothing is new in it.")
-        return [spool.add(path, file.blocks(stretch)) for stretch in news]
+        return [spool.add(path, file.blocks(stretch), contexts.at(stretch.start)) for stretch in news]
 
 
 def _of(file: HandedIn, stretch: Stretch) -> str:

@@ -44,10 +44,15 @@ class HandedIn(NamedTuple):
 
 
 def news_of(
-    file: HandedIn, waiting: Iterable[BinaryIO], ledger: Iterable[LedgerRow], rows: Sequence[FileRow]
+    file: HandedIn,
+    waiting: Iterable[BinaryIO],
+    ledger: Iterable[LedgerRow],
+    rows: Sequence[FileRow],
+    has_comments: bool = False,
 ) -> list[Stretch]:
     """What is new in a file, in its order. `waiting`: files that the store will have; they were opened before `ledger`
-    and `rows`, which it has, were read."""
+    and `rows`, which it has, were read. `has_comments`: whether lines that begin with # are no requests; files may well
+    have the same ones."""
     with ExitStack() as stack:
         known: list[Known] = [
             ReadFile(row, _beginning(row, rows)) for row in rows if row.state != "copy" and row.start < row.offset
@@ -59,7 +64,8 @@ def news_of(
                 of_log, own = _followed(log, [row for row in rows if row.log == log.log], file, stack)
                 known += of_log
                 found += own
-        found += stretches(known, file.text, file.size)
+        of_known = stretches(known, file.text, file.size)
+        found += [one for one in of_known if not (has_comments and _is_comments(file, one))]
     return [new for between in _between(found, file.size) if (new := _stripped(file, between)) is not None]
 
 
@@ -141,6 +147,11 @@ def _open(path: Path, stack: ExitStack) -> int | None:
 
 def _reader(descriptor: int) -> Read:
     return lambda length, offset: os.pread(descriptor, length, offset)
+
+
+def _is_comments(file: HandedIn, stretch: Stretch) -> bool:
+    lines = file.read(min(_BLOCK_BYTES, stretch.end - stretch.start), stretch.start).split(b"\n")
+    return all(line.startswith(b"#") for line in filter(None, lines))
 
 
 def _between(found: Iterable[Stretch], size: int) -> Iterator[Stretch]:

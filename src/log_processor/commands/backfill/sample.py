@@ -6,14 +6,16 @@ the same time, customer, path, status and duration.
 
 import mmap
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
 from log_processor.commands.backfill.known import Stretch
 from log_processor.commands.backfill.news import HandedIn
-from request_log.line import MAX_LINE_BYTES, SECONDS_A_DAY
-from request_log.requests import NONE, Parser
+from request_log.framing import Contexts, Framed
+from request_log.line import LAST_SECOND, MAX_LINE_BYTES, SECONDS_A_DAY
+from request_log.requests import NONE
 from storage.contract import LoggedRequest, Storage
 
 # Lines that are tried: the first ones, and as many again from all over.
@@ -32,11 +34,28 @@ class Sampled(NamedTuple):
     request: LoggedRequest
 
 
-def sample(file: HandedIn, stretch: Stretch, parse: Parser) -> list[Sampled]:
+def sample(file: HandedIn, stretch: Stretch, parse: Framed) -> list[Sampled]:
     """The requests in up to a thousand lines of a stretch, in its order."""
-    lines = {**_lines(file, stretch.start, stretch.end, _FIRST_LINES), **_spread(file, stretch)}
-    data = b"".join(lines[offset].removesuffix(b"\n") + b"\n" for offset in sorted(lines))
-    requests, *_ = parse(data, 0, 0)
+    found = {**_lines(file, stretch.start, stretch.end, _FIRST_LINES), **_spread(file, stretch)}
+    lines = [(offset, found[offset].removesuffix(b"\n") + b"\n") for offset in sorted(found)]
+    framing = parse.framing
+    if framing.has_parts:
+        # What is behind a part here is not its rest.
+        lines = [(offset, line) for offset, line in lines if framing.whole(line, "").length]
+        of_contexts = {"": lines}
+    else:
+        contexts = Contexts(framing, file.read)
+        of_contexts = {}
+        for offset, line in lines:
+            of_contexts.setdefault(contexts.at(offset), []).append((offset, line))
+    return [one for context, some in of_contexts.items() if some for one in _sampled(some, context, parse)]
+
+
+def _sampled(lines: Sequence[tuple[int, bytes]], context: str, parse: Framed) -> list[Sampled]:
+    data = b"".join(line for _, line in lines)
+    is_beginning = lines[0][0] == 0
+    found = parse.parse(data, 0 if is_beginning else 1, 0, LAST_SECOND, context).requests
+    requests = found if is_beginning else replace(found, offsets=found.offsets - 1)
     columns = zip(
         (data[offset : data.index(b"\n", offset)] for offset in requests.offsets.tolist()),
         requests.customer_ids(),

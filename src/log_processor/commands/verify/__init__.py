@@ -66,7 +66,7 @@ def _failed(reason: str) -> int:
 
 
 async def _verify(storage: Storage, settings: ProcessorSettings) -> int:
-    parse = settings.parser() if settings.log_format != "simple" else None
+    parse = settings.parser()
     with tempfile.TemporaryDirectory(prefix="verify-") as folder:
         try:
             for attempt in range(1, _ATTEMPTS + 1):
@@ -75,10 +75,11 @@ async def _verify(storage: Storage, settings: ProcessorSettings) -> int:
                         storage,
                         MAIN,
                         settings.retention_days,
-                        parse,
+                        parse if settings.log_format != "simple" else None,
                         settings.dead_letters_path,
                         Path(folder),
                         Progress(),
+                        framing=parse.framing,
                     )
                     break
                 except FilesChanged:

@@ -20,8 +20,8 @@ from log_processor.commands.verify.recount import EVERYBODY, LOST, SKIPPED, Coun
 from log_processor.commands.verify.roll_ups import RollUps, RollUpsMoved
 from log_processor.dead_letters import kept_lines
 from log_processor.progress import Progress
+from request_log.framing import PLAIN, Framed, Framing
 from request_log.line import SECONDS_A_DAY, Mended, Reason
-from request_log.requests import Parser
 from rollups.counters import unpack
 from rollups.counts import NO_COUNTS, DailyKey, DayCounts, PackedCounts
 from rollups.figures import Statistics, statistics
@@ -35,15 +35,17 @@ async def check(
     storage: Storage,
     writer: str,
     retention_days: int,
-    parse: Parser | None,
+    parse: Framed | None,
     dead_letters: Path,
     folder: Path,
     progress: Progress,
     silent_seconds: float = SILENT_SECONDS,
+    framing: Framing = PLAIN,
 ) -> Outcome | None:
     """Compare all that can be; None where the store has no ledger. `writer`: whose counts, that of the connection.
     `parse`: of a format that is not our own. `dead_letters`: the file of rejected lines. `folder`: for what does not
-    fit into memory. `silent_seconds`: where a store does not change for so long nobody works."""
+    fit into memory. `silent_seconds`: where a store does not change for so long nobody works. `framing`: how lines of
+    our own format lie in their files."""
     rolled_up = read_rolled_up(storage)
     committed = await read_committed(storage, writer)
     if not committed.logs:
@@ -57,7 +59,7 @@ async def check(
         # A line that was accepted is not too new, whatever the clock says by now.
         newest = max(row.newest for row in committed.logs.values())
         latest_second = Clock(newest, modified=0).latest_second()
-        recount = stack.enter_context(Recount(folder, oldest_day, latest_second, parse))
+        recount = stack.enter_context(Recount(folder, oldest_day, latest_second, parse, framing))
         lines = Lines(storage, recount, committed, stack)
         with progress.of(committed.bytes):
             lines.count(committed, rolled_up, progress.advance)

@@ -12,6 +12,7 @@ from log_processor.commands.verify.outcome import LAST_DAY
 from log_processor.commands.verify.ranges import Ranges
 from log_processor.commands.verify.recount import ROLLED_UP, Recount
 from log_processor.commands.verify.text_file import TextFile
+from request_log.framing import Contexts
 from request_log.line import SECONDS_A_DAY
 from storage.contract import FileKey, Position, Storage, Stretch
 
@@ -28,6 +29,7 @@ class Lines:
         self._storage = storage
         self._recount = recount
         self._counted: dict[TextFile, Ranges] = {}
+        self._contexts: dict[TextFile, Contexts] = {}
         self.gone: Counter[str] = Counter()
         """Log -> its bytes that are counted and in no file any more."""
         self.days: list[int] | None = None
@@ -55,15 +57,18 @@ class Lines:
     ) -> None:
         """Take out of what is committed the lines that were rejected as too new, and are not any more. `too_new`: each
         with its log and its position."""
-        found: dict[tuple[str, int], list[bytes]] = {}
-        for log, (generation, offset), line in too_new:
+        found: dict[tuple[str, int, str], list[bytes]] = {}
+        for log, (generation, offset), line in sorted(too_new):
             key = FileKey(log, generation)
-            if self.linked.file(key) is not None and committed.files[key].start <= offset < committed.offsets[key]:
+            file = self.linked.file(key)
+            if file is not None and committed.files[key].start <= offset < committed.offsets[key]:
                 bounds = rolled_up.bounds(committed.files[key])
                 stretch = next((number for number, bound in enumerate(bounds, ROLLED_UP) if offset < bound), 0)
-                found.setdefault((log, stretch), []).append(line)
-        for (log, stretch), lines in found.items():
-            self._recount.reject(log, stretch, b"\n".join(lines))
+                # A line is whole, whatever is open before it in the file.
+                context = "" if self._recount.framing.has_parts else self._contexts_of(file).at(offset)
+                found.setdefault((log, stretch, context), []).append(line + b"\n")
+        for (log, stretch, context), lines in found.items():
+            self._recount.reject(log, stretch, b"".join(lines), context)
 
     def count_more(self, committed: Committed, stretches: Iterable[Stretch]) -> None:
         """Count what was committed since."""
@@ -104,8 +109,13 @@ class Lines:
                 continue
             whole = self.linked.whole(file)
             for start, end in counted.setdefault(whole, Ranges()).add(part.start, part.end):
-                self._recount.add(part.file.log, number, file.blocks(start, end, report))
+                contexts = self._contexts_of(file)
+                blocks = file.blocks(start, end, report)
+                contexts.note(end, self._recount.add(part.file.log, number, blocks, start, contexts.at(start)))
         return gone
+
+    def _contexts_of(self, file: TextFile) -> Contexts:
+        return self._contexts.setdefault(file, Contexts(self._recount.framing, file.read))
 
     def _count_stored(self, parts: Iterable[tuple[int, Stretch]]) -> None:
         """Count the requests that the store has of these parts, for their lines are in no file."""

@@ -11,12 +11,14 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 from numpy.typing import NDArray
 
-from request_log.requests import Parser, Requests
+from request_log import simple
+from request_log.framing import PLAIN, Framed, Framing
+from request_log.requests import Requests
 
 EVERYBODY = ""
 """Stands for all customers together: a customer has at least one character."""
@@ -304,6 +306,16 @@ class Counted:
     """Whole milliseconds -> requests."""
 
 
+class _Lines(NamedTuple):
+    """Whole lines of a file, each with its newline."""
+
+    data: bytes
+    start: int
+    """Where they begin in the file."""
+    context: str
+    """What that says before them, see request_log.framing.Framing."""
+
+
 class Recount:
     """Lines are counted here as they are read, and the counts asked for. To be closed.
 
@@ -312,9 +324,12 @@ class Recount:
     that has counted.
     """
 
-    def __init__(self, folder: Path, oldest_day: int, latest_second: int, parse: Parser | None) -> None:
+    def __init__(
+        self, folder: Path, oldest_day: int, latest_second: int, parse: Framed | None, framing: Framing = PLAIN
+    ) -> None:
         """`folder`: what does not fit into memory goes here. Lines of days before `oldest_day`, and those after
-        `latest_second` (Unix time), are left out. `parse`: of a format that is not our own."""
+        `latest_second` (Unix time), are left out. `parse`: of a format that is not our own. `framing`: how lines of our
+        own lie in their files."""
         config: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": MEMORY_LIMIT,
             "temp_directory": str(folder),
@@ -323,7 +338,8 @@ class Recount:
         self._database = duckdb.connect(config=config)
         self._database.execute(_TABLES)
         self._times = {"oldest_day": oldest_day, "latest_second": latest_second}
-        self._parse = parse
+        self._is_own = parse is None
+        self._parse = parse or Framed(framing, lambda _: simple.parse)
         self._tidy_rows = dict.fromkeys(_PUT_TOGETHER, 0)
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="recount")
 
@@ -336,10 +352,13 @@ class Recount:
         self._pool.shutdown()
         self._database.close()
 
-    def add(self, log: str, stretch: int, blocks: Iterable[bytes]) -> None:
-        """Count the lines of a part of a log. What comes after the last newline is a line as well."""
+    def add(self, log: str, stretch: int, blocks: Iterable[bytes], start: int = 0, context: str = "") -> str:
+        """Count the lines of a part of a log. What comes after the last newline is a line as well. `start`: where the
+        part begins in its file. `context`: what that says before it, see Framing; the answer is that behind it."""
         pending: set[Future[None]] = set()
-        for number, lines in enumerate(whole_lines(blocks), 1):
+        last = _Lines(b"", start, context)
+        for number, lines in enumerate(self._whole_lines(blocks, start, context), 1):
+            last = lines
             is_time_to_tidy = number % BLOCKS_BETWEEN_TIDYING == 0
             while len(pending) > THREADS or (pending and is_time_to_tidy):
                 done, pending = wait(pending, return_when=FIRST_COMPLETED)
@@ -351,6 +370,7 @@ class Recount:
         for future in pending:
             future.result()
         self._tidy()
+        return self.framing.after(last.data, last.context)
 
     def add_stored(self, stretch: int, requests: Requests) -> None:
         """Count requests of the store, whose lines are in no file any more."""
@@ -359,10 +379,11 @@ class Recount:
             _count(cursor, None, stretch, ())
         self._tidy()
 
-    def reject(self, log: str, stretch: int, lines: bytes) -> None:
-        """Take these lines out of a stretch, where they are requests: they were too new when they were read."""
+    def reject(self, log: str, stretch: int, lines: bytes, context: str = "") -> None:
+        """Take these lines out of a stretch, where they are requests: they were too new when they were read.
+        `context`: of all of them."""
         with self._database.cursor() as cursor:
-            mended = self._judge(cursor, lines)
+            mended = self._judge(cursor, _Lines(lines, 0, context))
             cursor.execute("DELETE FROM judged WHERE reason IS NOT NULL")
             _count(cursor, log, stretch, mended, sign=-1)
             query = "INSERT INTO counted (log, stretch, reason, lines)"
@@ -372,7 +393,12 @@ class Recount:
 
     def has_request(self, blocks: Iterable[bytes]) -> bool:
         """Whether there is any request in a part of a log."""
-        return any(map(self._has_request, whole_lines(blocks)))
+        return any(map(self._has_request, self._whole_lines(blocks, 0, "")))
+
+    @property
+    def framing(self) -> Framing:
+        """How lines lie in their files."""
+        return self._parse.framing
 
     def forget_later(self) -> None:
         """Forget all stretches but what is committed."""
@@ -422,27 +448,44 @@ class Recount:
             cursor.register("columns", columns)
             cursor.execute(query, parameters)
 
-    def _add(self, log: str, stretch: int, lines: bytes) -> None:
+    def _whole_lines(self, blocks: Iterable[bytes], start: int, context: str) -> Iterator["_Lines"]:
+        """The lines of a part of a file, some at a time: where one comes in parts, all of it at once."""
+        rest = b""
+        for block in whole_lines(blocks):
+            data = rest + block + b"\n"
+            length = self.framing.whole(data, context).length if self.framing.has_parts else len(data)
+            if length:
+                yield _Lines(data[:length], start, context)
+                context = self.framing.after(data[:length], context)
+                start += length
+            rest = data[length:]
+        if rest:
+            yield _Lines(rest, start, context)
+
+    def _add(self, log: str, stretch: int, lines: "_Lines") -> None:
         with self._database.cursor() as cursor:
             mended = self._judge(cursor, lines)
             _count(cursor, log, stretch, mended)
 
-    def _has_request(self, lines: bytes) -> bool:
+    def _has_request(self, lines: "_Lines") -> bool:
         with self._database.cursor() as cursor:
             self._judge(cursor, lines)
             found = cursor.execute("SELECT 1 FROM judged WHERE reason IS NULL OR reason = 'too_old' LIMIT 1")
             return bool(found.fetchall())
 
-    def _judge(self, cursor: "duckdb.DuckDBPyConnection", lines: bytes) -> list[str]:
+    def _judge(self, cursor: "duckdb.DuckDBPyConnection", lines: "_Lines") -> list[str]:
         """Judge lines; what was mended of them, each time."""
-        if self._parse is not None:
-            parsed = self._parse(lines + b"\n", 0, **self._times)
+        data, start, context = lines
+        if not self._is_own:
+            parsed = self._parse.parse(data, start, context=context, **self._times)
             reasons = [line.reason.value for line in parsed.rejected] + [SKIPPED] * len(parsed.skipped)
             # Each line has to be one of the three.
-            lost = lines.count(b"\n") + 1 - len(parsed.requests) - len(reasons)
+            lost = self._number_of(lines) - len(parsed.requests) - len(reasons)
             _judge_requests(cursor, parsed.requests, reasons + [LOST] * abs(lost))
             return [line.what.value for line in parsed.mended]
-        text, bad = _decoded(lines)
+        (content,) = self._parse.contents(data, start, context)
+        text, bad = _decoded(content.data[:-1]) if content.data else (None, [])
+        bad += [line.reason.value for line in content.rejected]
         if text is None:
             _judge_requests(cursor, Requests(), bad)
             return []
@@ -450,6 +493,13 @@ class Recount:
         if bad:
             cursor.execute("INSERT INTO judged (reason) SELECT unnest($bad::VARCHAR[])", {"bad": bad})
         return []
+
+    def _number_of(self, lines: "_Lines") -> int:
+        """How many lines of the log these lines of a file are."""
+        if not self.framing.has_parts:
+            return lines.data.count(b"\n")
+        contents = self._parse.contents(*lines)
+        return sum(len(content.places) + len(content.rejected) + len(content.skipped) for content in contents)
 
     def _tidy(self) -> None:
         """Put the blocks' counts together where that makes much fewer rows of them."""

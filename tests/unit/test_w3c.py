@@ -1,0 +1,229 @@
+"""The W3C's extended log format, as CloudFront and IIS write it: its columns may change."""
+
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from following import DAY, Follower, Line, Log, Place, Time
+from log_processor.log_format import LogFormat
+from request_log import w3c
+from request_log.framing import BYTE_ORDER_MARK, Contexts
+from request_log.line import MAX_LINE_BYTES, Reason
+from request_log.requests import Parsed
+
+# https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/standard-logs-reference.html
+CLOUDFRONT = (
+    b"#Version: 1.0\n"
+    b"#Fields: date time x-edge-location sc-bytes c-ip cs-method cs(Host) cs-uri-stem sc-status cs(Referer) "
+    b"cs(User-Agent) cs-uri-query cs(Cookie) x-edge-result-type x-edge-request-id x-host-header cs-protocol cs-bytes "
+    b"time-taken x-forwarded-for ssl-protocol ssl-cipher x-edge-response-result-type cs-protocol-version fle-status "
+    b"fle-encrypted-fields c-port time-to-first-byte x-edge-detailed-result-type sc-content-type sc-content-len "
+    b"sc-range-start sc-range-end\n"
+    b"2019-12-04\t21:02:31\tLAX1\t392\t192.0.2.100\tGET\td111111abcdef8.cloudfront.net\t/index.html\t200\t-\t"
+    b"Mozilla/5.0%20(Windows%20NT%2010.0;%20Win64;%20x64)\t-\t-\tHit\tSOX4xwn4XV6Q4rgb7XiVGOHms_BGlTAC4KyHmureZmBNrjGd"
+    b"RLiNIQ==\td111111abcdef8.cloudfront.net\thttps\t23\t0.001\t-\tTLSv1.2\tECDHE-RSA-AES128-GCM-SHA256\tHit\tHTTP/2.0"
+    b"\t-\t-\t11040\t0.001\tHit\ttext/html\t78\t-\t-\n"
+    b"2019-12-13\t22:36:27\tSEA19-C1\t900\t192.0.2.200\tGET\td111111abcdef8.cloudfront.net\t/favicon%2520.ico\t000\t"
+    b"http://www.example.com/\tMozilla/5.0\tq=a%2526b&c=%C3%BC\t-\tError\t1pkpNfBQ39sYMnjjUQjmH2w1wdJnbHYTbag21o_3OfcQ"
+    b"gPzdL2RSSQ==\twww.example.com\thttp\t675\t0.102\t-\t-\t-\tError\tHTTP/1.1\t-\t-\t25260\t0.102\tOriginDnsError\t"
+    b"text/html\t507\t-\t-\n"
+)
+# https://learn.microsoft.com/en-us/windows/win32/http/w3c-logging: its columns may be chosen.
+IIS = (
+    b"#Software: Microsoft Internet Information Services 10.0\r\n"
+    b"#Version: 1.0\r\n"
+    b"#Date: 2026-11-28 10:00:00\r\n"
+    b"#Fields: date time s-ip cs-method cs-uri-stem cs-uri-query s-port cs-username c-ip cs(User-Agent) cs(Referer) "
+    b"sc-status sc-substatus sc-win32-status time-taken\r\n"
+    b"2026-11-28 10:00:01 10.0.0.1 GET /orders/a%20b a=1 443 acme 192.0.2.7 Mozilla/5.0+(X11) - 200 0 0 15\r\n"
+    b"#Software: Microsoft Internet Information Services 10.0\r\n"
+    b"#Fields: time date sc-status sc-bytes cs-username cs-uri-stem\r\n"
+    b"10:00:02 2026-11-28 500 1234 - /orders\r\n"
+)
+
+
+def parse(data: bytes, **how: str) -> Parsed:
+    return LogFormat.model_validate({"log_format": "w3c", **how}).parser()(data)
+
+
+def found(parsed: Parsed) -> list[tuple[str, str, int, int, str, int]]:
+    """Customer, path, status, latency (ms), method and size of each request."""
+    requests = parsed.requests
+    return list(
+        zip(
+            requests.customer_ids(),
+            requests.request_paths(),
+            requests.statuses.tolist(),
+            requests.latencies.tolist(),
+            requests.request_methods(),
+            requests.sizes.tolist(),
+            strict=True,
+        )
+    )
+
+
+def test_lines_of_cloudfront_as_its_documentation_has_them() -> None:
+    parsed = parse(CLOUDFRONT, log_customer_from="x-host-header")
+    assert found(parsed) == [
+        ("d111111abcdef8.cloudfront.net", "/index.html", 200, 1, "GET", 392),
+        ("www.example.com", "/favicon%20.ico?q=a%26b&c=\u00fc", 0, 102, "GET", 900),
+    ]
+    assert (len(parsed.skipped), parsed.rejected) == (2, [])
+    assert parsed.requests.seconds.tolist() == [1_575_493_351, 1_576_276_587]
+
+
+def test_lines_of_iis_whose_columns_change() -> None:
+    parsed = parse(IIS, log_duration_unit="ms")
+    assert found(parsed) == [
+        ("acme", "/orders/a%20b?a=1", 200, 15, "GET", -1),
+        ("-", "/orders", 500, -1, "", 1234),
+    ]
+    assert len(parsed.skipped) == 6
+    assert parsed.requests.offsets.tolist() == [IIS.index(b"2026-11-28 10:00:01"), IIS.index(b"10:00:02 2026")]
+
+
+def test_the_customer_may_be_in_the_path_or_in_any_column() -> None:
+    assert [row[0] for row in found(parse(IIS, log_customer_from="path:^/([^/?]+)"))] == ["orders", "orders"]
+    assert [row[0] for row in found(parse(IIS, log_customer_from="C-IP"))] == ["192.0.2.7", "-"]
+
+
+FIELDS = b"#Fields: date time cs-username cs-uri-stem sc-status\n"
+LINE = b"2026-11-28 10:00:01 acme /orders 200\n"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        LINE,
+        b"#Version: 1.0\n" + LINE,
+        b"#Fields: time cs-username cs-uri-stem sc-status\n10:00:01 acme /orders 200\n",
+        b"#Fields: date time cs-username sc-status\n2026-11-28 10:00:01 acme 200\n",
+        b"#Fields: date time cs-username cs-uri-stem\n2026-11-28 10:00:01 acme /orders\n",
+        FIELDS + b"2026-11-28 10:00:01 acme /orders 200 5\n",
+        FIELDS + b"2026-11-28 10:00:01 acme /orders\n",
+        FIELDS + b"2026-11-28 10:00:01 acme  200\n",
+        FIELDS + b"2026-11-28\t10:00:01 acme /orders 200\n",
+    ],
+)
+def test_lines_that_are_not_of_the_columns_in_force_are_rejected(data: bytes) -> None:
+    parsed = parse(data)
+    assert not parsed.requests
+    assert [line.reason for line in parsed.rejected] == [Reason.FIELDS]
+
+
+def test_quoted_values() -> None:
+    data = FIELDS + b'2026-11-28 10:00:01 "ac me ""x""" "/orders" 200\n'
+    assert [row[:2] for row in found(parse(data))] == [('ac me "x"', "/orders")]
+
+
+def test_a_byte_order_mark_is_before_the_columns() -> None:
+    assert found(parse(BYTE_ORDER_MARK + FIELDS + LINE)) == found(parse(FIELDS + LINE))
+
+
+def test_a_line_that_is_too_long_says_nothing_of_columns() -> None:
+    parsed = parse(FIELDS + b"#Fields: " + b"x " * (MAX_LINE_BYTES // 2) + b"\n" + LINE)
+    assert (len(parsed.requests), [line.reason for line in parsed.rejected]) == (1, [Reason.TOO_LONG])
+
+
+COLUMNS = ["date", "time", "cs-username", "cs-uri-stem", "sc-status", "x-a"]
+VALUES = {"date": "2026-11-28", "time": "10:00:01", "cs-uri-stem": "/orders", "sc-status": "200", "x-a": "x"}
+
+
+@st.composite
+def files(draw: st.DrawFn) -> bytes:
+    """A file in which columns change. The customer of each line is its number."""
+    data = draw(st.sampled_from([b"", b"#Version: 1.0\n", BYTE_ORDER_MARK + b"#Version: 1.0\n"]))
+    columns = COLUMNS
+    for number in range(draw(st.integers(0, 8))):
+        if draw(st.booleans()):
+            columns = draw(st.permutations(COLUMNS))
+            data += f"#Fields: {' '.join(columns)}\n".encode()
+        data += " ".join({**VALUES, "cs-username": str(number)}[name] for name in columns).encode() + b"\n"
+    return data
+
+
+PARSER = LogFormat(log_format="w3c").parser()
+
+
+def judged(data: bytes, number: int = 0, start: int = 0, context: str = "") -> dict[Place, Line]:
+    """What becomes of each line: whose request it is, or why it is none."""
+    requests, rejected, skipped, _ = PARSER.parse(data, start, 0, 10**10, context)
+    lines: dict[Place, Line] = {(number, place): b"skipped" for place in skipped}
+    lines |= {(number, line.offset): line.reason.value.encode() for line in rejected}
+    for place, customer in zip(requests.offsets.tolist(), requests.customer_ids(), strict=True):
+        lines[number, place] = customer.encode()
+    return lines
+
+
+@given(files(), st.data())
+def test_a_file_may_be_cut_anywhere(data: bytes, draw: st.DataObject) -> None:
+    read = lambda size, at: data[at : at + size]  # noqa: E731
+    contexts = Contexts(w3c.FRAMING, read)
+    lines: dict[Place, Line] = {}
+    start, context = 0, ""
+    while start < len(data):
+        end = data.index(b"\n", draw.draw(st.integers(start, len(data) - 1))) + 1
+        lines |= judged(data[start:end], start=start, context=context)
+        context = w3c.FRAMING.after(data[start:end], context)
+        start = end
+        assert context == w3c.FRAMING.context_at(read, start) == contexts.at(start)
+    assert lines == judged(data)
+
+
+class JudgingFollower(Follower):
+    """Keeps what becomes of the lines."""
+
+    def lines_of_part(self, data: bytes, number: int, start: int, context: str) -> dict[Place, Line]:
+        return judged(data, number, start, context)
+
+
+@settings(max_examples=30)
+@given(st.lists(files().filter(bool), min_size=1, max_size=2, unique=True), st.data())
+def test_however_it_is_read_and_whenever_the_reader_dies(of_files: list[bytes], draw: st.DataObject) -> None:
+    with TemporaryDirectory() as folder, ExitStack() as stack:
+        log = Log(Path(folder, "log"), Time())
+        follower = JudgingFollower(log.path, log.time, framing=w3c.FRAMING)
+        stack.callback(lambda: follower.close())
+        for data in of_files:
+            if log.path.exists():
+                follower.drain()
+                log.shift()
+            while data:
+                some = draw.draw(st.integers(1, len(data)))
+                log.write(data[:some])
+                data = data[some:]
+                for action in draw.draw(st.lists(st.sampled_from(["step", "commit", "die"]), max_size=4)):
+                    if action == "step":
+                        follower.step()
+                    elif action == "commit":
+                        follower.commit()
+                    else:
+                        follower.close()
+                        follower = JudgingFollower(log.path, log.time, follower.stored, framing=w3c.FRAMING)
+        follower.drain()
+        log.shift()
+        follower.pass_time(DAY)
+        assert follower.lines == {
+            place: line for number, data in enumerate(of_files) for place, line in judged(data, number).items()
+        }
+
+
+@pytest.mark.parametrize("is_known", [False, True])
+def test_the_columns_in_force_are_known_in_the_middle_of_a_file(tmp_path: Path, is_known: bool) -> None:
+    log = Log(tmp_path / "log", Time())
+    log.write(FIELDS + LINE)
+    follower = JudgingFollower(log.path, log.time, start="beginning" if is_known else "end", framing=w3c.FRAMING)
+    before = judged(FIELDS + LINE) if is_known else {}
+    follower.drain().close()
+    log.rename("log.1")
+    log.write(LINE, "log.1")
+    log.write(LINE)
+    follower = JudgingFollower(log.path, log.time, follower.stored, framing=w3c.FRAMING).drain()
+    (rotated,) = [row for row in follower.stored.files.values() if row.path.endswith(".1")]
+    assert rotated.context.encode() + b"\n" == FIELDS
+    assert follower.lines == {**before, (0, len(FIELDS + LINE)): b"acme", (1, 0): b"fields"}
+    follower.close()
