@@ -5,6 +5,7 @@ bytes of a file --Framing--> lines as the format has them --Parser--> requests
 A line's offset is that of its first byte in the file, whatever stands before it there.
 """
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
@@ -298,8 +299,17 @@ def _cut(content: Content, size: int) -> Iterator[Content]:
         end = content.data.find(b"\n", start + size) + 1 or len(content.data)
         data = content.data[start:end]
         lines = data.count(b"\n")
-        piece = replace(content, data=data, places=content.places[line : line + lines])
-        yield piece if not start else replace(piece, rejected=[], skipped=[])
+        is_last = end == len(content.data)
+        first = int(content.places[line]) if start else 0
+        behind = int(content.places[line + lines]) if not is_last else sys.maxsize
+        yield Content(
+            data,
+            content.places[line : line + lines],
+            content.context,
+            [one for one in content.rejected if first <= one.offset < behind],
+            [place for place in content.skipped if first <= place < behind],
+            {place: text for place, text in content.in_parts.items() if first <= place < behind},
+        )
         start, line = end, line + lines
 
 

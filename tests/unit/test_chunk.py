@@ -12,11 +12,14 @@ import parsed_log
 from chunks import Lines, chunk_of, part_of
 from log_processor.chunk import Batch, Chunk, Overlong, parse_chunk, stored
 from parsed_log import parsed_line
-from request_log.line import Mended, Reason
+from request_log.framing import Framed
+from request_log.line import LAST_SECOND, Mended, Reason
 from request_log.requests import MendedLine, Rejected, Requests
 from request_log.simple import parse
+from request_log.wrappers import WRAPPERS
 from storage.contract import FileId, Position, StoredRequests
 from stores import to_no_store
+from wrapped import wrapped
 
 START = 1_000
 good = st.builds(
@@ -238,3 +241,51 @@ def test_a_chunk_may_have_no_lines_and_no_parts() -> None:
     assert parse_chunk(Chunk(), parse, 0, file_of, to_no_store).parts == ()
     (part,) = parse_chunk(chunk_of(b"", START), parse, 0, file_of, to_no_store).parts
     assert (part.start, part.end, part.stored, part.newest) == (Position(0, START), Position(0, START), 0, 0)
+
+
+BEFORE, BEHIND = "2026-11-23 16:15:35 acme ", "/orders 200 0.25"
+
+
+@st.composite
+def wrapped_parts(draw: st.DrawFn) -> list[tuple[FileId, Lines]]:
+    """Parts of files whose lines are wrapped as CRI has it, and perhaps come in parts."""
+    texts = st.tuples(st.sampled_from(["stdout", "stderr"]), st.booleans(), st.sampled_from([BEFORE, BEHIND, "x"]))
+    made: list[tuple[FileId, Lines]] = []
+    for file in draw(st.lists(files, max_size=6)):
+        parts = [(stream, is_last, text.encode()) for stream, is_last, text in draw(st.lists(texts, max_size=8))]
+        made.append((file, wrapped("cri", parts)[0] + draw(st.sampled_from([b"", b"bad\n"]))))
+    return made
+
+
+@given(wrapped_parts(), st.integers(1, 1_000))
+def test_wrapped_lines_of_several_logs_are_parsed_together_as_each_by_itself(
+    content: list[tuple[FileId, Lines]], piece_bytes: int
+) -> None:
+    framed = Framed(WRAPPERS["cri"], lambda _: parse)
+    chunk = chunk_of_all(content)
+    batch = parse_chunk(chunk, framed, 0, file_of, to_no_store, piece_bytes)
+    rows: list[Row] = []
+    for (file, lines), part, before in zip(content, batch.parts, chunk.parts, strict=True):
+        assert isinstance(lines, bytes)
+        parsed = framed.parse(lines, before.start.offset, 0, LAST_SECOND)
+        rows += rows_of([file] * len(parsed.requests), parsed.requests)
+        assert seen(part.rejected) == seen(parsed.rejected)
+        assert part.stored == len(parsed.requests)
+    assert batch.requests.offsets.tolist() == [row[1] for row in rows]
+    assert batch.requests.customer_ids() == [row[2] for row in rows]
+
+
+def test_all_parts_of_a_line_tell_which_was_refused_or_too_new() -> None:
+    first = [("stdout", False, BEFORE.encode()), ("stdout", True, BEHIND.encode())]
+    message = ("stderr", True, b"a message")
+    data, places = wrapped("cri", [first[0], message, first[1], *first])
+    framed = Framed(WRAPPERS["cri"], lambda _: parse)
+    lines = data.split(b"\n")
+    both = [lines[0] + b"\n" + lines[2], lines[3] + b"\n" + lines[4]]
+    too_new = {("log", 0): {START + places[3]: both[1]}}
+    batch = parse_chunk(chunk_of(data, START), framed, 0, file_of, to_no_store, too_new=too_new)
+    assert seen(stored(batch, [0]).parts[0].rejected) == [
+        (START, Reason.REFUSED, both[0]),
+        (START + places[1], Reason.FIELDS, lines[1]),
+        (START + places[3], Reason.TOO_NEW, both[1]),
+    ]

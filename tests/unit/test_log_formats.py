@@ -554,7 +554,7 @@ def test_a_time_is_understood_in_every_zone(
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"log_format": "nginx"}, "'simple', 'common', 'combined', 'json' or 'regex'"),
+        ({"log_format": "nginx"}, "'simple', 'common', 'combined', 'json', 'regex' or 'w3c'"),
         ({"log_format": "regex"}, "has no group (?P<time>...)"),
         ({"log_format": "regex", "log_pattern": "(?P<time>"}, "not a regular expression of RE2"),
         ({"log_format": "regex", "log_pattern": "(?P<time>.)(?P<path>.)"}, "has no group (?P<status>...)"),
@@ -565,6 +565,8 @@ def test_a_time_is_understood_in_every_zone(
         ({"log_format": "json", "log_json_fields": "time=a..b"}, "NAME as a or a.b"),
         ({"log_format": "simple", "log_customer_from": "path:(.)"}, "another LOG_FORMAT than simple"),
         ({"log_format": "common", "log_customer_from": "extra1"}, "with LOG_FORMAT=combined also"),
+        ({"log_format": "w3c", "log_customer_from": "a b"}, "or a column, as cs-username"),
+        ({"log_format": "w3c", "log_wrapper": "cri"}, "not with LOG_FORMAT=w3c"),
         ({"log_format": "combined", "log_customer_from": "header"}, "allowed: path:EXPRESSION, remote_user"),
         ({"log_format": "json", "log_customer_from": "tenant"}, "the field or group `customer`"),
         ({"log_format": "json", "log_customer_from": "path:/a"}, "has no group"),
