@@ -1,7 +1,8 @@
 """Settings that say what the lines of the logs look like."""
 
 import shlex
-from typing import Literal
+from collections.abc import Iterator
+from typing import Literal, get_args
 
 from pydantic import ValidationInfo, field_validator
 
@@ -10,13 +11,38 @@ from request_log.access_log import CUSTOMER_FIELDS, combined, common
 from request_log.framing import PLAIN, Framed
 from request_log.json_lines import FIELDS, json_lines
 from request_log.line_by_line import CustomerOf, Divide, LineByLine
+from request_log.one_of import divide_preset
 from request_log.pattern import NEEDED, Expression, customer_in_path, missing_group, pattern
+from request_log.presets import PRESETS, Preset
 from request_log.requests import Parser
 from request_log.wrappers import WRAPPERS
 from service.settings import Settings
 
 _IN_PATH = "path:"
-Name = Literal["simple", "common", "combined", "json", "regex", "w3c"]
+Unit = Literal["s", "ms", "us", "ns"]
+Name = Literal[
+    "simple",
+    "common",
+    "combined",
+    "json",
+    "nginx",
+    "apache",
+    "caddy",
+    "traefik",
+    "envoy",
+    "haproxy",
+    "alb",
+    "gunicorn",
+    "uvicorn",
+    "cloudfront",
+    "iis",
+    "w3c",
+    "regex",
+]
+FORMATS: tuple[Name, ...] = get_args(Name)
+"""In the order in which they are tried where nobody says which it is."""
+WITH_COLUMNS = ("w3c", *(name for name, preset in PRESETS.items() if preset.is_w3c))
+"""Formats whose files have lines that say what the columns of the next ones are."""
 
 
 class LogFormat(Settings):
@@ -30,17 +56,16 @@ class LogFormat(Settings):
     log_json_fields: str = ""
     """What the fields are called in the format `json`, as `time=ts,customer=user.id`; others are called as here."""
     log_customer_from: str = ""
-    """Where the customer is: a field of the formats `common` and `combined`, a column of `w3c`, or, in all but
-    `simple`, `path:` and a regular expression whose first group it is in the path. Empty: the remote user, the column
-    `cs-username`, or the field or group `customer`."""
-    log_duration_unit: Literal["s", "ms", "us", "ns"] = "s"
-    """Of durations that do not name theirs."""
+    """Where the customer is: a field of the format, or, in all but `simple`, `path:` and a regular expression whose
+    first group it is in the path. Empty: where the format has it by default."""
+    log_duration_unit: Literal["", "s", "ms", "us", "ns"] = ""
+    """Of durations that do not name theirs; empty: as the format has it."""
 
     @field_validator("log_wrapper")
     @classmethod
     def _has_no_headers(cls, text: str, info: ValidationInfo) -> str:
-        if text and info.data.get("log_format") == "w3c":
-            raise ValueError("not with LOG_FORMAT=w3c, where files have lines that say what the columns are")
+        if text and (name := info.data.get("log_format")) in WITH_COLUMNS:
+            raise ValueError(f"not with LOG_FORMAT={name}, where files have lines that say what the columns are")
         return text
 
     @field_validator("log_pattern")
@@ -70,9 +95,14 @@ class LogFormat(Settings):
                 raise ValueError("the regular expression has no group")
         elif log_format in ("json", "regex"):
             raise ValueError(f"allowed: {_IN_PATH}EXPRESSION; else it is the field or group `customer`")
-        elif log_format == "w3c":
+        elif log_format in WITH_COLUMNS:
             if not w3c.COLUMN.fullmatch(text):
-                raise ValueError(f"allowed: {_IN_PATH}EXPRESSION, or a column, as {w3c.CUSTOMER} or cs(Host)")
+                default = PRESETS[log_format].customer if log_format in PRESETS else w3c.CUSTOMER
+                raise ValueError(f"allowed: {_IN_PATH}EXPRESSION, or a column, as {default} or cs(Host)")
+        elif (preset := PRESETS.get(log_format or "")) is not None:
+            if not preset.has_customer(text):
+                raise ValueError(f"allowed: {_IN_PATH}EXPRESSION, {', '.join(preset.customers())}")
+            divide_preset(preset, text)
         elif not CUSTOMER_FIELDS.fullmatch(text) or (log_format == "common" and not text.startswith("remote_")):
             raise ValueError(
                 f"allowed: {_IN_PATH}EXPRESSION, remote_user, remote_addr; with LOG_FORMAT=combined also referer, "
@@ -83,32 +113,62 @@ class LogFormat(Settings):
     @field_validator("log_duration_unit")
     @classmethod
     def _is_unit(cls, text: str, info: ValidationInfo) -> str:
-        if text != "s" and info.data.get("log_format") == "simple":
+        if text not in ("", "s") and info.data.get("log_format") == "simple":
             raise ValueError("LOG_FORMAT=simple has seconds")
         return text
 
     def described(self) -> str:
-        """The settings, but for those that are as they are by default."""
-        defaults = {name: field.default for name, field in LogFormat.model_fields.items() if name != "log_format"}
-        values = {name: getattr(self, name) for name in LogFormat.model_fields}
-        return " ".join(
-            f"{name.upper()}={shlex.quote(value)}" for name, value in values.items() if value != defaults.get(name)
-        )
+        """The settings, but for those that are as they are by default, as a shell takes them."""
+        return " ".join(f"{name}={shlex.quote(value)}" for name, value in self.different())
+
+    def different(self) -> Iterator[tuple[str, str]]:
+        """Variables of the environment with their values: the format, and what is not as it is by default."""
+        for name, field in LogFormat.model_fields.items():
+            value = getattr(self, name)
+            if name == "log_format" or value != field.default:
+                yield name.upper(), value
+
+    def duration_unit(self) -> Unit:
+        """Of durations that do not name theirs."""
+        return self.log_duration_unit or (self._preset.duration_unit if self._preset else "s")
 
     def parser(self) -> Framed:
         """What reads lines of this format."""
-        if self.log_format == "w3c":
-            customer_of = self._customer_of()
-            column = self.log_customer_from if self.log_customer_from and customer_of is None else w3c.CUSTOMER
-            return Framed(w3c.FRAMING, w3c.w3c(self.log_duration_unit, column, customer_of))
-        parse = self._parser()
+        customer_of = self._customer_of()
+        if self.log_format in WITH_COLUMNS:
+            default = self._preset.customer if self._preset else w3c.CUSTOMER
+            column = self.log_customer_from if self.log_customer_from and customer_of is None else default
+            return Framed(w3c.FRAMING, w3c.w3c(self.duration_unit(), column, customer_of))
+        divide = self.divide()
+        parse: Parser = simple.parse if divide is None else LineByLine(divide, self.duration_unit(), customer_of)
         return Framed(WRAPPERS[self.log_wrapper] if self.log_wrapper else PLAIN, lambda _: parse)
 
-    def _parser(self) -> Parser:
-        if self.log_format == "simple":
-            return simple.parse
-        customer_of = self._customer_of()
-        return LineByLine(self._divide(customer_of is not None), self.log_duration_unit, customer_of)
+    def lines(self, data: bytes) -> dict[int, bytes]:
+        """The lines of a file that begins with this: where each begins in it -> the line as the format has it."""
+        return {
+            place: line
+            for content in self.parser().contents(data, 0, "")
+            for place, line in zip(content.places.tolist(), content.data.split(b"\n"), strict=False)
+        }
+
+    def divide(self) -> Divide | None:
+        """What finds the fields of a line; None for `simple`, and where a line does not say what its columns are."""
+        if self.log_format == "simple" or self.log_format in WITH_COLUMNS:
+            return None
+        field = "" if self.log_customer_from.startswith(_IN_PATH) else self.log_customer_from
+        if self._preset is not None:
+            return divide_preset(self._preset, field or self._preset.customer)
+        if self.log_format == "json":
+            return json_lines(_json_names(self.log_json_fields))
+        if self.log_format == "regex":
+            return pattern(Expression(self.log_pattern))
+        return (common if self.log_format == "common" else combined)(field or "remote_user")
+
+    def numbered_customers(self) -> list[str]:
+        """Fields that may be the customer of which a line has several: `extra` for `extra1` and so on."""
+        if self._preset is None:
+            return ["extra"] if self.log_format == "combined" else []
+        return [name for name in ("extra", "capture") if f"{name}N" in self._preset.customers()]
 
     def _customer_of(self) -> CustomerOf | None:
         """What finds the customer in a path, where it is there."""
@@ -116,13 +176,9 @@ class LogFormat(Settings):
             return None
         return customer_in_path(Expression(self.log_customer_from.removeprefix(_IN_PATH)))
 
-    def _divide(self, in_path: bool) -> Divide:
-        if self.log_format == "json":
-            return json_lines(_json_names(self.log_json_fields))
-        if self.log_format == "regex":
-            return pattern(Expression(self.log_pattern))
-        customer_field = "remote_user" if in_path or not self.log_customer_from else self.log_customer_from
-        return (common if self.log_format == "common" else combined)(customer_field)
+    @property
+    def _preset(self) -> Preset | None:
+        return PRESETS.get(self.log_format)
 
 
 def _is_for(log_format: str, text: str, info: ValidationInfo) -> bool:
@@ -139,7 +195,8 @@ def _json_names(text: str) -> dict[str, str]:
     names: dict[str, str] = {}
     for part in filter(None, map(str.strip, text.split(","))):
         field, _, name = part.partition("=")
-        if field not in FIELDS or not all(name.split(".")):
-            raise ValueError(f"{part}: allowed is FIELD=NAME, with one of {', '.join(FIELDS)}, and NAME as a or a.b")
+        if field not in FIELDS or not all(name.replace("|", ".").split(".")):
+            allowed = f"FIELD=NAME, with one of {', '.join(FIELDS)}, and NAME as a, a.b or a|b"
+            raise ValueError(f"{part}: allowed is {allowed}")
         names[field] = name
     return names

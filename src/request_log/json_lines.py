@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal
 from functools import lru_cache
-from itertools import compress
+from itertools import chain, compress
 from math import isfinite
 from operator import attrgetter
 from typing import Any, cast
@@ -29,6 +29,9 @@ _NUMBER = re.compile(r"(?P<whole>-?(?:0|[1-9][0-9]*))(?P<rest>(?:\.[0-9]+)?(?:[e
 _UNUSABLE = "?"
 """Stands for a status, a duration and so on that is an object or true."""
 _OPEN, _CLOSE, _RETURN = b"{}\r"
+_Paths = Mapping[str, Sequence[Sequence[str]]]
+_Getters = Sequence[Callable[[Any], Any]]
+_Tree = dict[str, "_Tree | None"]
 _LEAF = int | float | str | list[Any] | dict[str, Any] | None
 
 
@@ -36,8 +39,11 @@ class JsonLines(DivideChunk):
     """Divides objects."""
 
     def __init__(self, names: Mapping[str, str]) -> None:
-        """`names`: what some of `FIELDS` are called. `a.b` is b in the object a, where no member is called so."""
-        self._paths = {field: name.split(".") for field, name in (DEFAULT_NAMES | dict(names)).items()}
+        """`names`: what some of `FIELDS` are called; `a.b` is b in the object a, where no member is called so itself.
+        Of `a|b` the first one counts that is not empty."""
+        self._paths = {
+            field: [one.split(".") for one in name.split("|")] for field, name in (DEFAULT_NAMES | dict(names)).items()
+        }
         self._more_durations = [field for field in ("duration_2", "duration_3") if field in self._paths]
         self._fast = _fast(self._paths)
 
@@ -46,7 +52,9 @@ class JsonLines(DivideChunk):
         record = read_object(line)
         if record is None:
             return None
-        texts = {field: _text(_member(record, path)) for field, path in self._paths.items()}
+        texts = {
+            field: _first([_text(_member(record, path)) for path in paths]) for field, paths in self._paths.items()
+        }
         time, customer, path = texts["time"], texts["customer"], texts["path"]
         if time is None or customer is None or path is None:
             return None
@@ -92,14 +100,17 @@ class JsonLines(DivideChunk):
 class _Fast:
     """Decodes only those members of objects that are asked for."""
 
-    def __init__(self, paths: Mapping[str, Sequence[str]]) -> None:
-        """`paths`: of each field the names of the objects that the member is in, and its own."""
+    def __init__(self, paths: _Paths) -> None:
+        """`paths`: of each field the members that may be it: each the names of the objects that it is in, and its
+        own."""
         tree: _Tree = {}
-        for path in paths.values():
+        for path in chain.from_iterable(paths.values()):
             _grow(tree, path)
         root, attributes = _struct(tree)
         self._decoder = msgspec.json.Decoder(root)
-        self._values = {field: list(_getters(attributes, path)) for field, path in paths.items()}
+        self._getters = {
+            field: [list(_getters(attributes, path)) for path in its_paths] for field, its_paths in paths.items()
+        }
 
     def records(self, data: bytes, starts: Integers) -> tuple[list[Any], Integers]:
         """The objects of lines, and the places of these lines; lines that are not JSON are left out."""
@@ -124,7 +135,13 @@ class _Fast:
 
     def values(self, field: str, records: list[Any]) -> list[Any]:
         """A column: the member of each record, UNSET where it has none."""
-        *before, last = self._values[field]
+        columns = [self._column(getters, records) for getters in self._getters[field]]
+        if len(columns) == 1:
+            return columns[0]
+        return [next((value for value in row if _text(value) != ""), UNSET) for row in zip(*columns, strict=True)]
+
+    def _column(self, getters: _Getters, records: list[Any]) -> list[Any]:
+        *before, last = getters
         values = list(map(last, records))
         for getter in reversed(before):
             whole = list(map(getter, records))
@@ -136,13 +153,12 @@ class _Fast:
 _REQUEST = "request"
 _NEEDED = ("time", "customer", "path")
 _NOT_JSON = (msgspec.DecodeError, RecursionError, ValueError)
-_Tree = dict[str, "_Tree | None"]
 _Attributes = dict[str, "tuple[str, _Attributes]"]
 
 
-def _fast(paths: Mapping[str, Sequence[str]]) -> _Fast | None:
+def _fast(paths: _Paths) -> _Fast | None:
     """None where a member that is asked for has others inside it that are."""
-    whole = {tuple(path) for path in paths.values()}
+    whole = set(map(tuple, chain.from_iterable(paths.values())))
     if any(path[:length] in whole for path in whole for length in range(1, len(path))):
         return None
     return _Fast(paths)
@@ -185,6 +201,11 @@ def _getters(attributes: _Attributes, path: Sequence[str], prefix: str = "") -> 
 def _of_request(method: str, path: str, request: str | None) -> tuple[str, str]:
     its_method, its_path = request_line(request or "")
     return method or its_method, path or its_path
+
+
+def _first(texts: Sequence[str | None]) -> str | None:
+    """The first that is not empty."""
+    return next((text for text in texts if text != ""), "")
 
 
 def _usable(text: str | None) -> str:

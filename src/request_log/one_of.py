@@ -1,0 +1,85 @@
+"""Takes lines apart as a preset says, of whichever shape of the preset each line is."""
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from request_log.access_log import combined, common
+from request_log.json_lines import json_lines
+from request_log.line_by_line import NO_COLUMNS, Columns, Divide, DivideChunk, Fields
+from request_log.pattern import Expression, pattern
+from request_log.presets import Preset, Shape
+from request_log.requests import Integers
+
+_OBJECT = b"{"
+_NO_GROUP = "remote_user"
+_NUMBER_SIGN = re.compile(r"#([0-9A-F]{2})")
+
+
+class OneOf(DivideChunk):
+    """A line that begins with `{` is divided as an object, any other line as text, by the first of these that can."""
+
+    def __init__(self, objects: Sequence[Divide], texts: Sequence[Divide]) -> None:
+        self._objects = objects
+        self._texts = texts
+
+    def __call__(self, line: str) -> Fields | None:
+        """See `Divide`."""
+        divides = self._objects if line.startswith(_OBJECT.decode()) else self._texts
+        found = (divide(line) for divide in divides)
+        return next((fields for fields in found if fields is not None), None)
+
+    def columns(self, data: bytes, starts: Integers) -> tuple[Columns, Sequence[int] | Integers]:
+        """See `DivideChunk`. Lines of a log are mostly of one shape, so one that the first line may have is tried."""
+        is_object = data.startswith(_OBJECT)
+        first, *_ = (self._objects if is_object else self._texts) or (None,)
+        if not isinstance(first, DivideChunk):
+            return NO_COLUMNS, ()
+        columns, places = first.columns(data, starts)
+        begins = np.frombuffer(data, np.uint8)[starts[places]] if len(places) else np.empty(0, np.uint8)
+        is_mixed = ((begins == _OBJECT[0]) != is_object).any()
+        return (NO_COLUMNS, ()) if is_mixed else (columns, places)
+
+
+def divide_preset(preset: Preset, customer: str) -> Divide:
+    """Divides lines of a preset in text or JSON. `customer`: as in LOG_CUSTOMER_FROM. ValueError: its number is so high
+    that no expression can find it."""
+    objects = [_divide(shape, customer) for shape in preset.shapes if shape.parser == "json"]
+    texts = [_divide(shape, customer) for shape in preset.shapes if shape.parser != "json"]
+    return objects[0] if len(objects) == 1 and not texts else OneOf(objects, texts)
+
+
+def _divide(shape: Shape, customer: str) -> Divide:
+    word = shape.customer(customer)
+    match shape.parser:
+        case "json":
+            return json_lines({**shape.members, "customer": word})
+        case "regex":
+            divide = pattern(Expression(shape.expression_for(customer)))
+            return _with_number_signs(divide) if shape.has_number_signs else divide
+        case "common":
+            return common(word) if word else _without_customer(common(_NO_GROUP))
+        case _:
+            return combined(word) if word else _without_customer(combined(_NO_GROUP))
+
+
+def _without_customer(divide: Divide) -> Divide:
+    """These lines do not have the field that the customer is."""
+
+    def divide_without(line: str) -> Fields | None:
+        fields = divide(line)
+        return fields and fields._replace(customer="")
+
+    return divide_without
+
+
+def _with_number_signs(divide: Divide) -> Divide:
+    """HAProxy escapes a byte as `#C3`, a `#` among them, and leaves backslashes as they are."""
+
+    def divide_escaped(line: str) -> Fields | None:
+        if "#" in line or "\\" in line:
+            line = _NUMBER_SIGN.sub(r"\\x\1", line.replace("\\", "\\\\"))
+        return divide(line)
+
+    return divide_escaped

@@ -1,0 +1,369 @@
+"""The formats that servers write, as settings of the parsers: data, of which `LOG_FORMAT` names one entry.
+
+A server writes lines of several shapes. A line that begins with `{` is read by the shapes in JSON, every other line by
+those in text, each by the first shape that it has.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+HEADER = "header:"
+"""Before the name of a header that the server logs by its name."""
+_NUMBERED = re.compile(r"(?P<name>[a-z]+)(?P<number>[1-9][0-9]?)")
+_HEADER = re.compile(rf"{HEADER}[A-Za-z0-9_-]+")
+_GROUP = re.compile(r"\(\?P<([a-z_0-9]+)>")
+_COUNTED = ("extra", "capture")
+"""Fields of which a line has several: `extra1` is the first."""
+_FIELDS = ("time", "customer", "path", "status", "duration", "duration_2", "duration_3", "method", "bytes", "request")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One shape of lines."""
+
+    written_by: str
+    """Which of the server's log configurations."""
+    parser: Literal["common", "combined", "json", "regex", "w3c"]
+    customers: Mapping[str, str] = field(default_factory=dict)
+    """Where customers may be, as `LOG_CUSTOMER_FROM` names it -> the parser's word for it."""
+    members: Mapping[str, str] = field(default_factory=dict)
+    """Of `json`: what the fields are called, as in LOG_JSON_FIELDS. Of `a|b` the first counts that is there."""
+    header: str = ""
+    """Of `json`: what the member with a header is called; `{title}` is `X-Customer`, `{snake}` is `x_customer`."""
+    expression: str = ""
+    """Of `regex`: it has a group of each name in `customers`, and groups of fields."""
+    numbered: str = ""
+    """Of `regex`: what replaces `(?#numbered)` where the customer is the nth of such fields; it has `{before}`, which
+    is n - 1, and the group `customer`."""
+    has_number_signs: bool = False
+    """Of `regex`: bytes are escaped as `#C3`, and a backslash is not escaped."""
+    mark: str = ""
+    """Of `w3c`: a text in such files by which they are told from other W3C logs where nobody says whose they are."""
+
+    def customer(self, name: str) -> str:
+        """The parser's word for this field of LOG_CUSTOMER_FROM; empty where these lines do not have it."""
+        if name.startswith(HEADER) and self.header:
+            words = re.findall("[A-Za-z0-9]+", name.removeprefix(HEADER))
+            return self.header.format(title="-".join(map(str.capitalize, words)), snake="_".join(words).lower())
+        if (match := _NUMBERED.fullmatch(name)) and match["name"] in self.customers:
+            return name
+        return self.customers.get(name, "")
+
+    def expression_for(self, name: str) -> str:
+        """The expression of a shape of `regex`, with the group `customer` where this field is."""
+        match = _NUMBERED.fullmatch(name)
+        is_numbered = match is not None and match["name"] in self.customers
+        numbered = self.numbered.replace("{before}", str(int(match["number"]) - 1)) if match and is_numbered else ""
+
+        def group(found: "re.Match[str]") -> str:
+            if found[1] == self.customers.get(name):
+                return "(?P<customer>"
+            return found[0] if found[1] in _FIELDS else "(?:"
+
+        return _GROUP.sub(group, self.expression.replace("(?#numbered)", numbered))
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A server's format."""
+
+    shapes: tuple[Shape, ...]
+    customer: str
+    """Where the customer is, unless LOG_CUSTOMER_FROM says otherwise."""
+    duration_unit: Literal["s", "ms", "us", "ns"] = "s"
+    """Of durations that do not name theirs."""
+
+    @property
+    def mark(self) -> str:
+        """See `Shape`."""
+        return self.shapes[0].mark
+
+    @property
+    def is_w3c(self) -> bool:
+        """Whether lines say what the columns of the next ones are."""
+        return self.shapes[0].parser == "w3c"
+
+    def customers(self) -> list[str]:
+        """What LOG_CUSTOMER_FROM may be, in words for people; `extra1` and so on are `extraN`."""
+        found: list[str] = []
+        for shape in self.shapes:
+            found += [f"{name}N" if name in _COUNTED else name for name in shape.customers]
+            found += [f"{HEADER}NAME"] if shape.header else []
+        return list(dict.fromkeys(found))
+
+    def has_customer(self, name: str) -> bool:
+        """Whether LOG_CUSTOMER_FROM may be this."""
+        if name.startswith(HEADER) and not _HEADER.fullmatch(name):
+            return False
+        return name not in _COUNTED and any(shape.customer(name) for shape in self.shapes)
+
+
+# What is between quotation marks, with a backslash before one that is part of it; and where nothing is escaped.
+_QUOTED = r'"[^"\\]*(?:\\.[^"\\]*)*"'
+_REQUEST = r'"(?P<request>[^"\\]*(?:\\.[^"\\]*)*)"'
+# A user may hold spaces. Nothing else may: what stands before a line is not a part of it.
+_USER = r"(?P<remote_user>[^ ](?:.*?[^ ])?)"
+_CLIENT = rf"(?P<remote_addr>[^ ,]+) - {_USER} \[(?P<time>[^\]]*)\] "
+_REFERER_AND_AGENT = r'"(?P<referer>[^"\\]*(?:\\.[^"\\]*)*)" "(?P<user_agent>[^"\\]*(?:\\.[^"\\]*)*)"'
+_OF_COMMON = {name: name for name in ("remote_user", "remote_addr")}
+_OF_COMBINED = {name: name for name in ("remote_user", "remote_addr", "referer", "user_agent", "extra")}
+_COMMON = Shape("common, perhaps with the duration behind it", "common", _OF_COMMON)
+_COMBINED = Shape("combined, perhaps with headers and the duration behind it", "combined", _OF_COMBINED)
+
+PRESETS: Mapping[str, Preset] = {
+    # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-access-logs.html
+    "alb": Preset(
+        (
+            Shape(
+                "access logs in S3",
+                "regex",
+                {name: name for name in ("host", "remote_addr", "user_agent")},
+                expression=(
+                    r"(?:https?|h2|grpcs|wss?) (?P<time>[^ ]+) [^ ]+ (?P<remote_addr>[^ ]+?)(?::[0-9]+)? [^ ]+ "
+                    r"(?P<duration>[^ ]+) (?P<duration_2>[^ ]+) (?P<duration_3>[^ ]+) (?P<status>[^ ]+) [^ ]+ [^ ]+ "
+                    r'(?P<bytes>[^ ]+) "(?P<method>[^ ]+) (?:[a-z]+://(?P<host>\[[^\]]*\]|[^/?#: ]*)(?::[0-9]+)?)?'
+                    r'(?P<path>.*?) [^ "]+" "(?P<user_agent>.*?)" [^ "]+ [^ "]+(?: [^ "]+ ".*)?'
+                ),
+            ),
+        ),
+        customer="host",
+    ),
+    # https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/standard-logs-reference.html
+    "cloudfront": Preset(
+        (Shape("standard logs in W3C format", "w3c", mark="x-edge-location"),), customer="x-host-header"
+    ),
+    # https://learn.microsoft.com/windows/win32/http/w3c-logging
+    "iis": Preset((Shape("W3C logging", "w3c", mark="sc-win32-status"),), customer="cs-username", duration_unit="ms"),
+    # https://www.envoyproxy.io/docs/envoy/latest/configuration/observability/access_log/usage
+    "envoy": Preset(
+        (
+            Shape(
+                "Istio's encoding JSON",
+                "json",
+                {
+                    "host": "authority",
+                    "remote_addr": "downstream_remote_address",
+                    "x_forwarded_for": "x_forwarded_for",
+                    "user_agent": "user_agent",
+                },
+                members={
+                    "time": "start_time",
+                    "path": "path",
+                    "status": "response_code",
+                    "duration": "duration",
+                    "method": "method",
+                    "bytes": "bytes_sent",
+                },
+            ),
+            Shape(
+                "the default format string, Envoy's or Istio's, perhaps with fields in quotation marks behind it",
+                "regex",
+                {name: name for name in ("host", "x_forwarded_for", "user_agent", "extra")},
+                expression=(
+                    r'\[(?P<time>[^\]]+)\] "(?P<method>[^ ]+) (?P<path>.*?) [^ "]+" (?P<status>[0-9]+) [^ ]+ '
+                    r'(?:[^ "]+ [^ "]+ "[^"]*" )?[0-9-]+ (?P<bytes>[0-9-]+) (?P<duration>[0-9-]+) [^ ]+ '
+                    r'"(?P<x_forwarded_for>[^"]*)" "(?P<user_agent>.*?)" "[^"]*" "(?P<host>[^"]*)" "[^"]*"'
+                    r"(?#numbered)(?: .*)?"
+                ),
+                numbered=r'(?:(?: "[^"]*"){{before}} "(?P<customer>[^"]*)")?',
+            ),
+        ),
+        customer="host",
+        duration_unit="ms",
+    ),
+    # https://docs.haproxy.org/2.6/configuration.html#8.2.3
+    "haproxy": Preset(
+        (
+            Shape(
+                "option httplog or httpslog, without what syslog writes before it",
+                "regex",
+                {name: name for name in ("capture", "remote_addr", "frontend", "backend")},
+                expression=(
+                    r"(?P<remote_addr>[^ ]+?)(?::[0-9]+)? \[(?P<time>[^\]]+)\] (?P<frontend>[^ ]+?)~? "
+                    r"(?P<backend>[^ /]+)/[^ ]+ [0-9+-]+/[0-9+-]+/[0-9+-]+/[0-9+-]+/\+?(?P<duration>[0-9-]+) "
+                    r"(?P<status>[0-9-]+) \+?(?P<bytes>[0-9]+) [^ ]+ [^ ]+ [^ ]{4} [0-9/+]+ [0-9]+/[0-9]+"
+                    r'(?#numbered)(?: \{[^"}]*\})* "(?P<request>[^"]*)(?:".*)?'
+                ),
+                numbered=r"(?: \{(?:[^|}]*\|){{before}}(?P<customer>[^|}]*)[^}]*\})?",
+                has_number_signs=True,
+            ),
+            Shape(
+                "option httplog clf",
+                "regex",
+                {name: name for name in ("capture", "remote_addr", "frontend", "backend")},
+                expression=(
+                    r"(?P<remote_addr>[^ ,]+) - - \[(?P<time>[^\]]+)\] "
+                    # HAProxy cuts lines that are too long for it: then the rest is missing.
+                    r'"(?P<request>[^"]*)(?:" (?P<status>[0-9-]+) \+?(?P<bytes>[0-9]+) "" "" [0-9]+ [0-9]+ '
+                    r'"(?P<frontend>[^"]*?)~?" "(?P<backend>[^"]*)" "[^"]*" [0-9+-]+ [0-9+-]+ [0-9+-]+ [0-9+-]+ '
+                    r'\+?(?P<duration>[0-9-]+) [^ ]{4} [0-9+ ]+ "[^"]*" "[^"]*"(?#numbered)(?: .*)?)?'
+                ),
+                numbered=r'(?:(?: "[^"]*"){{before}} "(?P<customer>[^"]*)")?',
+                has_number_signs=True,
+            ),
+        ),
+        customer="capture1",
+        duration_unit="ms",
+    ),
+    # https://doc.traefik.io/traefik/reference/install-configuration/observability/logs-and-accesslogs/
+    "traefik": Preset(
+        (
+            Shape(
+                "accessLog.format json",
+                "json",
+                {
+                    "remote_user": "ClientUsername",
+                    "remote_addr": "ClientHost",
+                    "host": "RequestHost",
+                    "router": "RouterName",
+                    "user_agent": "request_User-Agent",
+                    "referer": "request_Referer",
+                },
+                members={
+                    "time": "StartUTC|time",
+                    "path": "RequestPath",
+                    "status": "DownstreamStatus",
+                    "duration": "Duration",
+                    "method": "RequestMethod",
+                    "bytes": "DownstreamContentSize",
+                },
+                header="request_{title}",
+            ),
+            Shape(
+                "accessLog.format common or genericCLF",
+                "regex",
+                {name: name for name in ("remote_user", "remote_addr", "router", "user_agent", "referer")},
+                # X-Forwarded-For stands for the address as the client sent it. Of headers only quotation marks are
+                # escaped, and not a backslash before one.
+                expression=(
+                    rf"(?P<remote_addr>[^ ,]+(?:, ?[^ ,]+)*) - {_USER} \[(?P<time>[^\]]*)\] "
+                    r'"(?P<request>.*?)" (?P<status>[0-9-]+) (?P<bytes>[0-9-]+) "(?P<referer>.*?)" "(?P<user_agent>.*)"'
+                    r'(?: [0-9-]+ "(?P<router>[^"]*)" "[^"]*" (?P<duration>[0-9]+ms))?'
+                ),
+            ),
+        ),
+        customer="remote_user",
+        duration_unit="ns",
+    ),
+    # https://caddyserver.com/docs/caddyfile/directives/log
+    "caddy": Preset(
+        (
+            Shape(
+                "log, in the default format, JSON",
+                "json",
+                {
+                    "remote_user": "user_id",
+                    "remote_addr": "request.client_ip|request.remote_ip",
+                    "host": "request.host",
+                    "user_agent": "request.headers.User-Agent",
+                    "referer": "request.headers.Referer",
+                },
+                members={
+                    "time": "ts",
+                    "path": "request.uri",
+                    "status": "status",
+                    "duration": "duration",
+                    "method": "request.method",
+                    "bytes": "size",
+                },
+                header="request.headers.{title}",
+            ),
+        ),
+        customer="remote_user",
+    ),
+    # https://www.uvicorn.org/settings/#logging
+    "uvicorn": Preset(
+        (
+            Shape(
+                "uvicorn.access, with a log config that puts %(asctime)s first",
+                "regex",
+                {"remote_addr": "remote_addr"},
+                expression=(
+                    r"\[?(?P<time>[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2}(?:[.,][0-9]+)?"
+                    r"(?:Z|[+-][0-9]{2}:?[0-9]{2})?)\]?(?: +(?:\[?[A-Z]{4,8}\]?:?|\[?uvicorn\.access\]?:?|[|:-]))* +"
+                    r'(?P<remote_addr>[^ "]*?)(?::[0-9]+)? - "(?P<request>.*)" (?P<status>[0-9]{3})(?: [^"]*)?'
+                ),
+            ),
+        ),
+        customer="remote_addr",
+    ),
+    # https://nginx.org/en/docs/http/ngx_http_log_module.html
+    "nginx": Preset(
+        (
+            Shape(
+                "log_format in JSON, with escape=json or without, whose members are called as nginx's variables",
+                "json",
+                {
+                    "remote_user": "remote_user",
+                    "remote_addr": "remote_addr",
+                    "host": "host|http_host|server_name",
+                    "x_forwarded_for": "http_x_forwarded_for|x_forwarded_for",
+                    "referer": "http_referer|http_referrer|referer",
+                    "user_agent": "http_user_agent|user_agent",
+                },
+                members={
+                    "time": "time_iso8601|time_local|msec|@timestamp|timestamp|time|ts",
+                    "path": "request_uri|uri|url|path",
+                    "status": "status",
+                    "duration": "request_time|duration|response_time",
+                    "method": "request_method|method",
+                    "bytes": "body_bytes_sent|bytes_sent|bytes|size",
+                    "request": "request",
+                },
+                header="http_{snake}",
+            ),
+            _COMBINED,
+            Shape(
+                "the format of Kubernetes' ingress-nginx",
+                "regex",
+                {**_OF_COMMON, "referer": "referer", "user_agent": "user_agent", "upstream": "upstream"},
+                expression=(
+                    rf"{_CLIENT}{_REQUEST} (?P<status>[^ ]+) (?P<bytes>[^ ]+) {_REFERER_AND_AGENT} "
+                    r"[0-9]+ (?P<duration>[0-9.]+) \[(?P<upstream>[^\]]*)\] \[[^\]]*\] .*"
+                ),
+            ),
+            _COMMON,
+        ),
+        customer="remote_user",
+    ),
+    # https://httpd.apache.org/docs/2.4/mod/mod_log_config.html
+    "apache": Preset(
+        (
+            _COMBINED,
+            Shape(
+                "vhost_combined, Debian's other_vhosts_access.log, perhaps with headers and the duration behind it",
+                "regex",
+                {**_OF_COMBINED, "vhost": "vhost"},
+                expression=(
+                    rf"(?P<vhost>[^ :]+):[0-9]+ {_CLIENT}{_REQUEST} (?P<status>[^ ]+) (?P<bytes>[^ ]+) "
+                    rf"{_REFERER_AND_AGENT}(?#numbered)(?: {_QUOTED})*(?: (?P<duration>[0-9.]+|-))?"
+                ),
+                numbered=rf"(?:(?: {_QUOTED})" + r'{{before}} "(?P<customer>[^"\\]*(?:\\.[^"\\]*)*)")?',
+            ),
+            _COMMON,
+        ),
+        customer="remote_user",
+        duration_unit="us",
+    ),
+    # https://gunicorn.org/reference/settings/#access_log_format
+    "gunicorn": Preset(
+        (
+            _COMBINED,
+            Shape(
+                "the same with a backslash that is not escaped before a quotation mark",
+                "regex",
+                _OF_COMBINED,
+                # Quotation marks are escaped, and backslashes are not: so what is unlike any text is `" "`.
+                expression=(
+                    rf'{_CLIENT}"(?P<request>.*?)" (?P<status>[0-9]+) (?P<bytes>[0-9-]+) "(?P<referer>.*?)" '
+                    r'"(?P<user_agent>.*?)"(?#numbered)(?: ".*?")*?(?: (?P<duration>[0-9.]+|-))?'
+                ),
+                numbered=r'(?:(?: ".*?"){{before}} "(?P<customer>.*?)")?',
+            ),
+            _COMMON,
+        ),
+        customer="remote_user",
+    ),
+}
