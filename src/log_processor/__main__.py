@@ -1,7 +1,7 @@
 """The log processor.
 
 run              follows the logs and stores their requests (the default)
-check FILE       shows what it would understand of a log's first thousand lines
+check FILE       finds out the settings for a log, or tries those that are given, by its first thousand lines
 backfill FILE... reads old logs, compressed ones too, into the store
 verify           checks the store's numbers against the logs' files
 health           says by its exit status whether a processor runs here and moves on
@@ -33,6 +33,10 @@ def main() -> None:
         "--forget", action="store_true", help="take files out of the store again, by their paths or their names in it"
     )
     arguments = parser.parse_args()
+    if arguments.command == "check":
+        from log_processor.commands.check import CheckSettings, check
+
+        sys.exit(check(load(CheckSettings), arguments.file))
     sys.exit(_run(arguments, load(ProcessorSettings)))
 
 
@@ -41,10 +45,6 @@ def _run(arguments: argparse.Namespace, settings: ProcessorSettings) -> int:
     match arguments.command:
         case "health":
             return 0 if is_alive(settings.heartbeat_path) else 1
-        case "check":
-            from log_processor.commands.check import check
-
-            return check(settings, arguments.file)
         case "verify":
             from log_processor.commands.verify import verify
 

@@ -211,7 +211,7 @@ def test_check_says_which_format_would_fit(pipeline: Pipeline, tmp_path: Path) -
     end = pipeline.run("check", str(log), LOG_FORMAT="common")
     assert end.returncode == 1
     assert end.stdout.splitlines()[-1] == "LOG_FORMAT=simple would understand 3 of these lines."
-    end = pipeline.run("check", str(log))
+    end = pipeline.run("check", str(log), LOG_FORMAT="simple")
     assert (end.returncode, end.stdout.splitlines()[0]) == (
         0,
         f"{log}: 3 of 3 lines are understood as LOG_FORMAT=simple.",

@@ -45,7 +45,7 @@ ELSEWHERE = {
         "tests/integration/test_framed_logs.py",
         '{"LOG_FORMAT": "json", "LOG_WRAPPER": wrapper}',
     ),
-    "LOG_FORMAT=combined PYTHONPATH=src .venv/bin/python -m log_processor check /var/log/nginx/access.log": (
+    "PYTHONPATH=src .venv/bin/python -m log_processor check /var/log/nginx/access.log": (
         "tests/integration/test_log_formats.py",
         'pipeline.run("check", str(log)',
     ),

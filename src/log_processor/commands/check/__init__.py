@@ -1,0 +1,91 @@
+"""Tries a log's first lines: finds out which settings read them, or tries those that are given, and says what is
+understood and what would be rejected."""
+
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import Field
+
+from log_processor.clock import Clock
+from log_processor.commands.check import report
+from log_processor.commands.check.finding import Found, find, guessed_unit
+from log_processor.commands.check.sample import LINES, Sample
+from log_processor.following.compressed import NoLog
+from log_processor.log_format import LogFormat
+from request_log.line import Reason
+
+_BY_TIME = (Reason.TOO_OLD, Reason.TOO_NEW)
+
+
+class CheckSettings(LogFormat):
+    """What `check` reads from its environment."""
+
+    retention_days: int = Field(default=45, ge=1, le=3650)
+    """Whole UTC days before today that are kept."""
+
+    def given(self) -> LogFormat | None:
+        """The settings of the format; None where none is given."""
+        return self if self.model_fields_set & LogFormat.model_fields.keys() else None
+
+
+def check(settings: CheckSettings, path: Path) -> int:
+    """Print what is understood of a file's first thousand lines. The exit status: 0 where all of them are."""
+    for stream in (sys.stdout, sys.stderr):
+        # Whatever the terminal's encoding is.
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    try:
+        sample = Sample.of(path)
+        modified = path.stat().st_mtime
+    except NoLog as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 1
+    if not sample.data:
+        print(f"{path} has no lines.", file=sys.stderr)  # noqa: T201
+        return 1
+    given = settings.given()
+    found = find(sample) if given is None else Found(given, guessed_unit(given, sample) is not None)
+    clock = Clock(newest=0, modified=modified)
+    in_time = clock.oldest_day(settings.retention_days), clock.latest_second()
+    lines, is_all = _report(path, sample, given is not None, found, in_time)
+    print("\n".join(lines))  # noqa: T201
+    return 0 if is_all else 1
+
+
+def _report(
+    path: Path, sample: Sample, is_given: bool, found: Found | None, in_time: tuple[int, int]
+) -> tuple[list[str], bool]:
+    """What is printed, and whether every line is understood."""
+    more = [f"These are its first {LINES:,} lines; it has more."] if sample.has_more else []
+    if found is None:
+        count = sample.data.count(b"\n")
+        first = [f"  {report.shown(line)!r}" for line in sample.data.split(b"\n", 5)[:-1][:5]]
+        return [f"{path}: 0 of {count:,} lines are understood in any format.", *more, "They begin so:", *first], False
+    parse = found.settings.parser()
+    parsed = parse(sample.data)
+    count = len(parsed.requests) + len(parsed.rejected)
+    described = found.settings.described()
+    text = [f"{path}: {len(parsed.requests):,} of {count:,} lines are understood as {described}.", *more]
+    if not is_given:
+        text += ["Settings, found out by the lines:", *(f"  {setting}" for setting in _assignments(found))]
+    lines = found.settings.lines(sample.data)
+    text += report.understood(found, parsed, lines)
+    text += report.suspicious(parsed.requests)
+    too_late = [line for line in parse(sample.data, 0, *in_time).rejected if line.reason in _BY_TIME]
+    text += report.rejected([*parsed.rejected, *too_late], lines)
+    if is_given:
+        text += _better(sample, len(parsed.requests))
+    return text, bool(count) and not parsed.rejected
+
+
+def _assignments(found: Found) -> Iterator[str]:
+    for name, value in found.settings.different():
+        yield f"{name}={shlex.quote(value)}"
+
+
+def _better(sample: Sample, understood: int) -> Iterator[str]:
+    """Settings that understand more lines than those that are given."""
+    other = find(sample)
+    if other is not None and (count := len(other.settings.parser()(sample.data).requests)) > understood:
+        yield f"{other.settings.described()} would understand {count:,} of these lines."

@@ -1,0 +1,173 @@
+"""Finds out by a log's lines which settings read them."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from log_processor.commands.check.members import json_fields
+from log_processor.commands.check.sample import Sample
+from log_processor.commands.check.suspicions import what_looks_like
+from log_processor.log_format import FORMATS, WITH_COLUMNS, LogFormat, Name
+from request_log.presets import HEADER, PRESETS
+from request_log.requests import Parsed
+from request_log.values import NOT_LOGGED
+from request_log.wrappers import WRAPPERS
+
+_DEFAULTS = {name: field.default for name, field in LogFormat.model_fields.items()}
+# A word in the name of a header that says whose a request is, and not what.
+_OF_CUSTOMERS = re.compile(r"customer|tenant|account|client|organi[sz]ation|company|partner|api-?key", re.IGNORECASE)
+_MOST_NUMBERED = 9
+# Fewer lines may each be of another customer by chance.
+_MANY = 10
+_MINUTE = 60
+# Of bare durations, of which the one in the middle is hardly so many seconds.
+_LEAST_MS, _LEAST_WHOLE_MS = 10, 2
+# How the name of a member says the unit: durationMs, took_us; Node's loggers have responseTime in ms.
+_NAMES_UNIT = re.compile(r"_([mun])s$|(?<=[a-z])([MUN])s$|(?:_millis|Millis|responseTime)$")
+
+
+@dataclass(frozen=True)
+class Found:
+    """Settings for a log."""
+
+    settings: LogFormat
+    is_unit_guessed: bool
+    """Whether the unit of its durations is not in the lines and not known by the format."""
+
+
+def find(sample: Sample) -> Found | None:
+    """The settings that understand most lines; None where none understands any."""
+    best, score = None, (0, 0)
+    for settings in _candidates(sample):
+        its_score = _score(settings.parser()(sample.data))
+        if its_score > score:
+            best, score = settings, its_score
+    if best is None:
+        return None
+    best = _with_customer(best, sample)
+    unit = guessed_unit(best, sample)
+    if unit is not None and unit != "s":
+        best = _changed(best, log_duration_unit=unit)
+    return Found(best, unit is not None)
+
+
+def guessed_unit(settings: LogFormat, sample: Sample) -> str | None:
+    """The likely unit of durations that do not name theirs; None where the settings or the lines say it."""
+    if settings.log_duration_unit or settings.log_format in ("simple", *PRESETS):
+        return None
+    in_seconds, in_ns = (
+        _changed(settings, log_duration_unit=unit).parser()(sample.data).requests.durations for unit in ("s", "ns")
+    )
+    if in_seconds == in_ns:
+        return None
+    name = dict(part.split("=", 1) for part in filter(None, settings.log_json_fields.split(","))).get("duration", "")
+    if match := _NAMES_UNIT.search(name):
+        return f"{(match[1] or match[2] or 'm').lower()}s"
+    return _unit_of(sorted(Decimal(text).scaleb(9) for text in in_ns if text))
+
+
+def _unit_of(numbers: Sequence[Decimal]) -> str:
+    """The likely unit of bare durations, in ascending order: hardly any request takes a minute."""
+    middle, longest = numbers[len(numbers) // 2], numbers[-1]
+    are_whole = all(number == number.to_integral_value() for number in numbers)
+    if are_whole and (middle >= 1_000_000 or longest >= _MINUTE * 1_000_000):
+        return "ns"
+    if are_whole and (middle >= 1_000 or longest >= _MINUTE * 1_000):
+        return "us"
+    return "ms" if middle >= (_LEAST_WHOLE_MS if are_whole else _LEAST_MS) or longest >= _MINUTE else "s"
+
+
+def _candidates(sample: Sample) -> Iterator[LogFormat]:
+    """In the order in which the first of the best is taken."""
+    for wrapper in ("", *WRAPPERS):
+        for name in FORMATS:
+            can_be_wrapped = not wrapper or name not in WITH_COLUMNS
+            if name != "regex" and can_be_wrapped and _may_be(name, sample.data):
+                yield _settings(log_format=name, log_wrapper=wrapper)
+        as_json = _settings(log_format="json", log_wrapper=wrapper)
+        names = json_fields(line for line in as_json.lines(sample.data).values())
+        if "time" in names:
+            yield _changed(as_json, log_json_fields=_joined(names))
+
+
+def _may_be(name: Name, data: bytes) -> bool:
+    """Whether the lines may be of a server whose lines have a form that others have as well."""
+    mark = PRESETS[name].mark if name in PRESETS else ""
+    return mark.encode() in data
+
+
+def _score(parsed: Parsed) -> tuple[int, int]:
+    """How many requests have a path and a status, and how many requests there are."""
+    requests = parsed.requests
+    with_path = [path != NOT_LOGGED for path in requests.path_texts]
+    good = sum(
+        with_path[path] and status > 0
+        for path, status in zip(requests.paths.tolist(), requests.statuses.tolist(), strict=True)
+    )
+    return good, len(requests)
+
+
+def _with_customer(settings: LogFormat, sample: Sample) -> LogFormat:
+    """The settings, and where the customer is if another field than that by default names more."""
+    best, most = settings, _customers(settings, sample).total()
+    least = 1 if not most else 2
+    for changed in _other_customers(settings, sample):
+        customers = _customers(changed, sample)
+        named = customers.total()
+        is_each_another = named >= _MANY and len(customers) == named
+        if named > most and len(customers) >= least and not is_each_another and what_looks_like(customers) is None:
+            best, most = changed, named
+    return best
+
+
+def _other_customers(settings: LogFormat, sample: Sample) -> Iterator[LogFormat]:
+    if settings.log_format == "json":
+        names = json_fields(settings.lines(sample.data).values())
+        if "customer" in names:
+            its_own = dict(part.split("=", 1) for part in filter(None, settings.log_json_fields.split(",")))
+            yield _changed(settings, log_json_fields=_joined({**its_own, "customer": names["customer"]}))
+    for header in _headers(settings, sample):
+        yield _changed(settings, log_customer_from=HEADER + header)
+    for name in settings.numbered_customers():
+        for number in range(1, _MOST_NUMBERED + 1):
+            yield _changed(settings, log_customer_from=f"{name}{number}")
+
+
+def _headers(settings: LogFormat, sample: Sample) -> Iterator[str]:
+    """The headers that name customers, by their names, those that most lines have first."""
+    templates = (
+        [shape.header for shape in PRESETS[settings.log_format].shapes if shape.header]
+        if (settings.log_format in PRESETS)
+        else []
+    )
+    found: Counter[str] = Counter()
+    for template in templates:
+        before = template.partition("{")[0].rpartition(".")[2]
+        for line in settings.lines(sample.data).values():
+            for name in re.findall(rb'"([A-Za-z0-9_-]+)":', line):
+                text = name.decode()
+                if text.startswith(before) and _OF_CUSTOMERS.search(text):
+                    found[text.removeprefix(before).replace("_", "-").title()] += 1
+    yield from (name for name, _ in found.most_common())
+
+
+def _customers(settings: LogFormat, sample: Sample) -> Counter[str]:
+    """Of the lines that have a customer."""
+    found = Counter(settings.parser()(sample.data).requests.customer_ids())
+    found.pop(NOT_LOGGED, None)
+    return found
+
+
+def _joined(names: dict[str, str]) -> str:
+    return ",".join(f"{field}={name}" for field, name in names.items() if field != name)
+
+
+def _settings(**values: str) -> LogFormat:
+    """Settings of which others than these are as by default, whatever the environment says."""
+    return LogFormat(**{**_DEFAULTS, **values})
+
+
+def _changed(settings: LogFormat, **values: str) -> LogFormat:
+    return _settings(**{**{name: getattr(settings, name) for name in LogFormat.model_fields}, **values})

@@ -1,0 +1,125 @@
+"""Finds out what the members of JSON objects are."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from request_log.fields import INVALID
+from request_log.moment import MOMENTS
+from request_log.values import STATUSES, Durations
+
+_DEPTH = 4
+_NAME = re.compile(r"[^,=|\s]+")
+_PLAIN = re.compile(r"[^a-z0-9]")
+_DURATIONS = Durations("ns")
+# What each field is called by frameworks and servers, in lower case without any other character, the likeliest first.
+_CALLED = {
+    "time": "time timestamp ts timeiso8601 timelocal starttime startutc datetime date requesttime msec t",
+    "customer": (
+        "customer customerid xcustomer xcustomerid tenant tenantid xtenant xtenantid account accountid org orgid "
+        "organization organisation workspace clientid user userid username remoteuser principal"
+    ),
+    "path": "path requesturi uri url requestpath pathname target route endpoint",
+    "request": "request requestline",
+    "status": "status statuscode responsestatus responsecode httpstatus downstreamstatus code",
+    "duration": (
+        "duration durationms durationus durationns durationseconds latency latencyms responsetime responsetimems "
+        "requesttime elapsed elapsedms elapsedtime timetaken took tookms ms"
+    ),
+    "method": "method requestmethod httpmethod verb",
+    "bytes": "bytes bytessent bodybytessent size responsesize contentlength length bodysize",
+}
+_LEAST_VALID = 0.5
+
+
+def _is_time(value: Any) -> bool:
+    return type(value) in (str, int, float) and MOMENTS[str(value)].second != INVALID
+
+
+def _is_status(value: Any) -> bool:
+    return type(value) in (str, int) and STATUSES[str(value)] > 0
+
+
+def _is_path(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith(("/", "http://", "https://"))
+
+
+def _is_request(value: Any) -> bool:
+    return isinstance(value, str) and " /" in value
+
+
+def _is_duration(value: Any) -> bool:
+    return type(value) in (str, int, float) and bool(_DURATIONS[str(value)].seconds)
+
+
+def _is_size(value: Any) -> bool:
+    return type(value) in (str, int) and str(value).isdecimal()
+
+
+def _is_name(value: Any) -> bool:
+    return type(value) in (str, int) and value != ""
+
+
+_CAN_BE: dict[str, Callable[[Any], bool]] = {
+    "time": _is_time,
+    "customer": _is_name,
+    "path": _is_path,
+    "request": _is_request,
+    "status": _is_status,
+    "duration": _is_duration,
+    "method": _is_name,
+    "bytes": _is_size,
+}
+
+
+def json_fields(lines: Iterable[bytes]) -> dict[str, str]:
+    """What the fields are called in lines that are objects: field -> member, as in LOG_JSON_FIELDS. By their names, and
+    by what they hold in at least half of the objects that have them."""
+    there: Counter[str] = Counter()
+    valid: dict[str, Counter[str]] = {field: Counter() for field in _CAN_BE}
+    for line in lines:
+        for name, value in _members(line):
+            there[name] += 1
+            for field, can_be in _CAN_BE.items():
+                valid[field][name] += can_be(value)
+    found: dict[str, str] = {}
+    for field, called in _CALLED.items():
+        ranks = {name: rank for rank, name in enumerate(called.split())}
+        usable = [name for name, count in valid[field].items() if count > _LEAST_VALID * there[name]]
+        ranked = [(ranks[plain], name.count("."), name) for name in usable for plain in _plain(name) if plain in ranks]
+        taken = found.values()
+        best = min((one for one in ranked if one[2] not in taken), default=None)
+        if best is not None:
+            found[field] = best[2]
+    if "path" in found:
+        found.pop("request", None)
+    return found
+
+
+def _plain(name: str) -> Iterator[str]:
+    """A member's name without what stands before its last part, and before the last but one."""
+    parts = name.split(".")
+    yield _PLAIN.sub("", parts[-1].lower())
+    yield _PLAIN.sub("", "".join(parts[-2:]).lower())
+
+
+def _members(line: bytes) -> Iterator[tuple[str, Any]]:
+    if not line.startswith(b"{"):
+        return
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return
+    yield from _leaves(record, "", _DEPTH)
+
+
+def _leaves(record: Any, before: str, depth: int) -> Iterator[tuple[str, Any]]:
+    for name, value in record.items():
+        if not _NAME.fullmatch(name):
+            continue
+        if isinstance(value, dict) and depth > 1:
+            yield from _leaves(value, f"{before}{name}.", depth - 1)
+        else:
+            yield before + name, value[0] if isinstance(value, list) and value else value

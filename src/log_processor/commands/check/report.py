@@ -1,0 +1,119 @@
+"""Says what is understood of a log, and what is not."""
+
+import re
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+
+from log_processor.commands.check.finding import Found
+from log_processor.commands.check.suspicions import suspicions
+from log_processor.log_format import LogFormat
+from request_log.requests import NONE, Parsed, Rejected, Requests
+from request_log.values import NOT_LOGGED
+
+_MOST_SHOWN = 5
+_SHOWN_OF_A_LINE = 200
+_ZONE = re.compile(r"(?:Z|UTC|GMT|[+-][0-9]{2}:?[0-9]{2})(?: UTC|\[[^\]]*\])?$|^[0-9.]+$", re.IGNORECASE)
+
+
+def understood(found: Found, parsed: Parsed, lines: Mapping[int, bytes]) -> Iterator[str]:
+    """Five lines, field by field, and all lines together. `lines`: where each begins -> the line, as the format has
+    it."""
+    requests = parsed.requests
+    if not requests:
+        return
+    yield "Five lines of them:" if len(requests) >= _MOST_SHOWN else "The lines:"
+    count = min(_MOST_SHOWN, len(requests))
+    numbers = {offset: number for number, offset in enumerate(lines, 1)}
+    for place in (row * (len(requests) - 1) // max(1, count - 1) for row in range(count)):
+        offset = int(requests.offsets[place])
+        yield f"  line {numbers[offset]}: {shown(lines[offset])}"
+        yield from (f"    {name:<9} {value}" for name, value in _fields(found, requests, place, lines[offset]))
+    yield "All lines:"
+    yield from _together(requests)
+    for what, mended in Counter(line.what for line in parsed.mended).items():
+        yield f"  mended     {what.value}: {mended:,}"
+    if parsed.skipped:
+        yield f"  skipped    {len(parsed.skipped):,} lines that are comments"
+
+
+def _fields(found: Found, requests: Requests, place: int, line: bytes) -> Iterator[tuple[str, str]]:
+    text = _time_as_logged(found.settings, line)
+    is_zone_guessed = text is not None and not _ZONE.search(text)
+    fraction = requests.milliseconds[place]
+    at = _time(int(requests.seconds[place])) + (f".{fraction:03d}" if fraction != NONE else "")
+    yield "time", f"{at} UTC{' (guessed: the line names no zone)' if is_zone_guessed else ''}"
+    yield "customer", shown(requests.names[requests.customers[place]])
+    if method := requests.method_texts[requests.methods[place]]:
+        yield "method", method
+    yield "path", shown(requests.path_texts[requests.paths[place]])
+    yield "status", str(requests.statuses[place]) if requests.statuses[place] else "none: a failed request"
+    if requests.latencies[place] == NONE:
+        yield "duration", "none"
+    else:
+        unit = found.settings.duration_unit()
+        guess = f" (guessed: the line names no unit, {unit} is likely)" if found.is_unit_guessed else ""
+        yield "duration", f"{requests.durations[place]} s{guess}"
+    if requests.sizes[place] != NONE:
+        yield "bytes", str(requests.sizes[place])
+
+
+def _time_as_logged(settings: LogFormat, line: bytes) -> str | None:
+    """None where the format says what zone its times are in."""
+    divide = settings.divide()
+    fields = divide(line.decode(errors="surrogateescape").removesuffix("\r")) if divide is not None else None
+    return fields.time if fields is not None else None
+
+
+def _together(requests: Requests) -> Iterator[str]:
+    first, last = _time(int(requests.seconds.min())), _time(int(requests.seconds.max()))
+    fraction = ", with fractions of a second" if (requests.milliseconds != NONE).any() else ""
+    yield f"  times      {first} to {last} UTC{fraction}"
+    customers = Counter(requests.customer_ids())
+    yield f"  customers  {len(customers):,}: {_most(customers)}"
+    if customers[NOT_LOGGED]:
+        yield f"             {customers[NOT_LOGGED]:,} lines have none, and count under {NOT_LOGGED}"
+    yield f"  paths      {_most(Counter(requests.to_count().request_paths()))}"
+    yield f"  statuses   {_most(Counter(str(status or 'none') for status in requests.statuses.tolist()))}"
+    timed = sorted(requests.latencies[requests.latencies != NONE].tolist())
+    if timed:
+        yield f"  durations  {timed[0] / 1000} to {timed[-1] / 1000} s, in the middle {timed[len(timed) // 2] / 1000} s"
+    if len(timed) < len(requests):
+        yield f"             {len(requests) - len(timed):,} lines have none"
+
+
+def suspicious(requests: Requests) -> Iterator[str]:
+    """What may be wrong though it was understood."""
+    found = list(suspicions(requests))
+    if found:
+        yield "Suspicious:"
+        yield from (f"  {shown(sentence)}" for sentence in found)
+
+
+def rejected(found: Sequence[Rejected], lines: Mapping[int, bytes]) -> Iterator[str]:
+    """What would be rejected, and why."""
+    numbers = {offset: number for number, offset in enumerate(lines, 1)}
+    for reason, count in Counter(line.reason for line in found).most_common():
+        yield f"Rejected as {reason.value}: {count:,}"
+        for line in islice((line for line in found if line.reason is reason), _MOST_SHOWN):
+            yield f"  line {numbers.get(line.offset, '?')}: {shown(line.line)!r}"
+
+
+def _most(counted: Counter[str]) -> str:
+    shown_ones = ", ".join(f"{shown(name)} ({count:,})" for name, count in counted.most_common(_MOST_SHOWN))
+    return shown_ones + (", ..." if len(counted) > _MOST_SHOWN else "")
+
+
+def _time(second: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(second))
+
+
+def shown(text: str | bytes) -> str:
+    """A text for a terminal: its beginning, with escapes for what does not print."""
+    if isinstance(text, bytes):
+        text = text.decode(errors="backslashreplace")
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape", "surrogatepass").decode()
+        for character in text[:_SHOWN_OF_A_LINE]
+    ) + ("..." if len(text) > _SHOWN_OF_A_LINE else "")

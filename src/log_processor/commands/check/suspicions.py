@@ -1,0 +1,78 @@
+"""What of requests that were understood hints that they were misunderstood."""
+
+import ipaddress
+import re
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator
+
+from request_log.fields import INVALID
+from request_log.moment import MOMENTS
+from request_log.requests import NONE, Requests
+from request_log.values import NOT_LOGGED
+
+_MANY = 10
+# Of the customers: when so many look like something else, they are.
+_MOST = 0.5
+_AGENT = re.compile(r"(?:Mozilla|curl|Wget|python-requests|Go-http-client|okhttp|kube-probe|PostmanRuntime)/")
+_PORT = re.compile(r":[0-9]+$")
+# Smaller numbers are hardly times.
+_NUMBER = re.compile(r"[0-9.]{1,9}")
+# Milliseconds of the latency in the middle.
+_LONG = 60_000
+
+
+def suspicions(requests: Requests) -> Iterator[str]:
+    """Sentences for people."""
+    if not requests:
+        return
+    lines = len(requests)
+    customers = Counter(requests.customer_ids())
+    without = customers.pop(NOT_LOGGED, 0)
+    if not customers:
+        yield f"No line has a customer: all count under {NOT_LOGGED}. LOG_CUSTOMER_FROM says where it is."
+    elif len(customers) == lines >= _MANY:
+        yield "Each line has a customer of its own. Is it the number of a request?"
+    elif len(customers) == 1 and not without and lines >= _MANY:
+        yield f"Every line has the same customer, {next(iter(customers))}."
+    if (found := what_looks_like(customers)) is not None:
+        yield f"Customers look like {found[0]}: {', '.join(found[1][:3])}."
+    timed = sorted(requests.latencies[requests.latencies != NONE].tolist())
+    if not timed:
+        yield "No line has a duration, so there are no latencies."
+    elif timed[len(timed) // 2] >= _LONG:
+        yield f"The latency in the middle is {timed[len(timed) // 2] / 1000:,g} s. LOG_DURATION_UNIT is the unit."
+    if no_status := int((requests.statuses == 0).sum()):
+        yield f"{no_status:,} lines have no status: they are failed requests."
+    if all(requests.path_texts[path] == NOT_LOGGED for path in requests.paths.tolist()):
+        yield "No line has a path."
+
+
+def what_looks_like(customers: Collection[str]) -> tuple[str, list[str]] | None:
+    """What most of these customers look like, if they are not what a customer is called, and those that do."""
+    looks = defaultdict(list)
+    for customer in customers:
+        looks[_look(customer)].append(customer)
+    looks.pop(None, None)
+    look = max(looks, key=lambda look: len(looks[look]), default=None)
+    return (look, looks[look]) if look is not None and len(looks[look]) > _MOST * len(customers) else None
+
+
+def _look(customer: str) -> str | None:
+    if _is_address(customer):
+        return "addresses"
+    if not _NUMBER.fullmatch(customer) and MOMENTS[customer.strip("[]")].second != INVALID:
+        return "times"
+    if _AGENT.match(customer):
+        return "browsers and other programs"
+    return "addresses of pages" if customer.startswith(("http://", "https://")) else None
+
+
+def _is_address(text: str) -> bool:
+    first = text.split(",")[0].strip().strip("[]")
+    for candidate in (first, _PORT.sub("", first).strip("[]")):
+        try:
+            ipaddress.ip_address(candidate)
+        except ValueError:
+            continue
+        return True
+    return False

@@ -1,0 +1,360 @@
+"""What `check` finds out about a log by itself."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from itertools import takewhile
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from log_processor.commands.check.finding import find
+from log_processor.commands.check.members import json_fields
+from log_processor.commands.check.report import shown
+from log_processor.commands.check.sample import LINES, Sample
+from log_processor.commands.check.suspicions import suspicions, what_looks_like
+from log_processor.log_format import LogFormat
+
+DATA = Path(__file__).parents[1] / "data/logs"
+SOURCES = Path(__file__).parents[2] / "src"
+NOW = datetime.now(timezone.utc).strftime("%d/%b/%Y:%H:%M:%S +0000")
+
+
+def check(path: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """As somebody runs it in an environment that has nothing else."""
+    return subprocess.run(
+        [sys.executable, "-m", "log_processor", "check", str(path)],
+        env={"PYTHONPATH": str(SOURCES), **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def pasted(output: str) -> dict[str, str]:
+    """The settings that are printed, as a shell takes them."""
+    _, _, text = output.partition("Settings, found out by the lines:\n")
+    lines = takewhile(re.compile("  LOG_[A-Z_]+=").match, text.splitlines())
+    return dict(part.split("=", 1) for line in lines for part in shlex.split(line))
+
+
+def found(data: bytes) -> str:
+    best = find(Sample(data, False))
+    return best.settings.described() if best is not None else ""
+
+
+def combined(*, customer: str = "-", extras: str = "", user: str = "-", path: str = "/a") -> str:
+    return f'192.0.2.7 - {user} [{NOW}] "GET {path} HTTP/1.1" 200 612 "-" "curl/8.5.0"{extras}\n'.replace("@", customer)
+
+
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        ("alb.log", "LOG_FORMAT=alb"),
+        ("caddy.log", "LOG_FORMAT=caddy LOG_CUSTOMER_FROM=header:X-Customer"),
+        ("cloudfront.log", "LOG_FORMAT=cloudfront"),
+        ("envoy.log", "LOG_FORMAT=envoy"),
+        ("iis.log", "LOG_FORMAT=iis"),
+        ("traefik-common.log", "LOG_FORMAT=traefik"),
+        ("traefik-genericCLF.log", "LOG_FORMAT=combined"),
+        ("traefik-json.log", "LOG_FORMAT=traefik LOG_CUSTOMER_FROM=header:X-Customer"),
+    ],
+)
+def test_the_settings_of_a_servers_log_are_found(file: str, expected: str) -> None:
+    assert found((DATA / file).read_bytes()) == expected
+
+
+def test_of_formats_that_understand_as_much_the_first_is_taken() -> None:
+    assert found(b"2026-11-23 16:15:35 cust_5 /api/v1/resource4 200 0.772\n" * 3) == "LOG_FORMAT=simple"
+    assert found(combined(user="acme").encode() * 3) == "LOG_FORMAT=combined"
+    assert found(f"shop.example.net:443 {combined(user='acme')}".encode()) == "LOG_FORMAT=apache"
+    # Most lines win.
+    mixed = f"shop.example.net:443 {combined()}" + combined() * 2
+    assert found(mixed.encode()) == "LOG_FORMAT=apache"
+
+
+@pytest.mark.parametrize(
+    ("values", "unit"),
+    [
+        (["0.001", "0.250", "1.500"], None),
+        (["1500", "23000", "900"], "us"),
+        (["12", "150", "30"], "ms"),
+        (["0", "0", "1"], None),
+        (["58.33", "12.5", "700.1"], "ms"),
+        (["1500250", "63808", "9000000"], "ns"),
+        (["90", "120", "1002757"], "us"),
+    ],
+)
+def test_a_unit_that_no_line_names_is_guessed_and_marked(values: list[str], unit: str | None, tmp_path: Path) -> None:
+    log = tmp_path / "access.log"
+    log.write_text("".join(combined(user="acme", extras=f" {value}") for value in values))
+    end = check(log)
+    assert pasted(end.stdout).get("LOG_DURATION_UNIT") == unit
+    assert end.stdout.count("(guessed: the line names no unit") == 3
+    log.write_text("".join(combined(user="acme", extras=f" {value}ms") for value in values))
+    assert "names no unit" not in check(log).stdout
+
+
+def test_a_time_without_a_zone_is_marked(tmp_path: Path) -> None:
+    log = tmp_path / "access.log"
+    log.write_text('2026-11-28 10:00:01,123 192.0.2.7:4 - "GET / HTTP/1.1" 200 OK\n')
+    assert "(guessed: the line names no zone)" in check(log).stdout
+    log.write_text('2026-11-28 10:00:01,123+0100 192.0.2.7:4 - "GET / HTTP/1.1" 200 OK\n')
+    assert "names no zone" not in check(log).stdout
+
+
+def test_the_customer_is_looked_for_where_it_is_not_by_default() -> None:
+    lines = [combined(extras=f' "203.0.113.{n % 50}" "{n:032x}" "cust_{n % 3}" 0.1') for n in range(40)]
+    assert found("".join(lines).encode()) == "LOG_FORMAT=combined LOG_CUSTOMER_FROM=extra3"
+    # Who has signed in is the customer, whatever else there is.
+    lines = [combined(user=f"cust_{n % 3}", extras=' "shop.example.net"') for n in range(40)]
+    assert found("".join(lines).encode()) == "LOG_FORMAT=combined"
+    # Some have, but the header is there always.
+    lines = [combined(user="-bob"[n % 9 == 0 :][:1] or "-", extras=f' "cust_{n % 3}"') for n in range(40)]
+    assert found("".join(lines).encode()) == "LOG_FORMAT=combined LOG_CUSTOMER_FROM=extra1"
+
+
+OBJECTS = {
+    "pino-http": (
+        {
+            "level": 30,
+            "time": 1795608001123,
+            "req": {"method": "GET", "url": "/a", "headers": {"x-customer": "acme"}},
+            "res": {"statusCode": 200},
+            "responseTime": 3.5,
+        },
+        "LOG_JSON_FIELDS=customer=req.headers.x-customer,path=req.url,status=res.statusCode,duration=responseTime,"
+        "method=req.method LOG_DURATION_UNIT=ms",
+    ),
+    "Elastic": (
+        {
+            "@timestamp": "2026-11-25T12:00:01.000Z",
+            "url.path": "/a",
+            "user": {"name": "acme"},
+            "http": {"response.status_code": 200},
+            "event.duration": 7000000,
+        },
+        "LOG_JSON_FIELDS=time=@timestamp,customer=user.name,path=url.path,status=http.response.status_code,"
+        "duration=event.duration LOG_DURATION_UNIT=ns",
+    ),
+    "our own names": (
+        {"time": "2026-11-25T12:00:01Z", "customer": "acme", "path": "/a", "status": 200, "duration": 0.5},
+        "",
+    ),
+    "another customer": (
+        {"time": "2026-11-25T12:00:01Z", "tenant": "acme", "path": "/a", "status": 200, "duration_ms": 3},
+        "LOG_JSON_FIELDS=customer=tenant",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+def test_the_members_of_objects_are_found_by_their_names(name: str) -> None:
+    record, expected = OBJECTS[name]
+    assert found((json.dumps(record) + "\n").encode() * 3) == " ".join(filter(None, ["LOG_FORMAT=json", expected]))
+
+
+def test_a_member_that_holds_something_else_is_not_taken() -> None:
+    lines = [
+        json.dumps({"time": "soon", "ts": 1795608001, "status": "ok", "code": 200, "path": 7, "url": "/a"}).encode()
+    ]
+    assert json_fields(lines) == {"time": "ts", "status": "code", "path": "url"}
+
+
+WRAPPERS = {
+    "cri": lambda line: f"2026-11-28T10:00:01.123456789Z stdout F {line}",
+    "docker": lambda line: json.dumps({"log": line, "stream": "stdout", "time": "2026-11-28T10:00:01.1Z"}) + "\n",
+    "syslog": lambda line: f"Nov 28 10:00:01 web1 nginx: {line}",
+    "": lambda line: line,
+}
+LOGS = {
+    "combined": [combined(user=f"cust_{n}", extras=f" 0.{n:03d}") for n in range(5)],
+    "json": [json.dumps(OBJECTS["our own names"][0]) + "\n"] * 5,
+    "pino": [json.dumps(OBJECTS["pino-http"][0]) + "\n"] * 5,
+    **{
+        file.stem: file.read_text().splitlines(keepends=True)[:5]
+        for file in sorted(DATA.glob("*.log"))
+        if file.stem not in ("cloudfront", "iis")
+    },
+}
+
+
+@settings(max_examples=25)
+@given(st.sampled_from(sorted(LOGS)), st.sampled_from(sorted(WRAPPERS)), st.randoms(use_true_random=False), st.data())
+def test_printed_settings_work_when_they_are_pasted(
+    name: str, wrapper: str, random: Random, data: st.DataObject
+) -> None:
+    lines = [WRAPPERS[wrapper](line) for line in LOGS[name]]
+    broken = data.draw(
+        st.lists(st.sampled_from(["", "garbage in a line\n", "\x00\x01\x02\x03 binary \x85\n"]), max_size=2)
+    )
+    random.shuffle(lines)
+    text = "".join([*lines, *broken]).encode()
+    best = find(Sample(text, False))
+    assert best is not None
+    variables: Mapping[str, str] = dict(part.split("=", 1) for part in shlex.split(best.settings.described()))
+    assert variables.get("LOG_WRAPPER", "") == wrapper
+    pasted_settings = LogFormat(**{name.lower(): value for name, value in variables.items()})  # type: ignore[arg-type]
+    assert pasted_settings == best.settings
+    again = pasted_settings.parser()(text)
+    assert len(again.requests) == len(lines)
+    assert all(customer != "-" for customer in again.requests.customer_ids()) or name not in (
+        "combined",
+        "json",
+        "pino",
+    )
+
+
+def test_what_is_printed_is_what_the_processor_reads_with(tmp_path: Path) -> None:
+    log = tmp_path / "it's access.log"
+    log.write_text("".join(combined(extras=f' "cust_{n % 3}" {n * 1000}') for n in range(20)))
+    end = check(log)
+    assert (end.returncode, end.stderr) == (0, "")
+    variables = pasted(end.stdout)
+    assert variables == {"LOG_FORMAT": "combined", "LOG_CUSTOMER_FROM": "extra1", "LOG_DURATION_UNIT": "us"}
+    again = check(log, **variables)
+    assert again.returncode == 0
+    assert again.stdout.splitlines()[0] == end.stdout.splitlines()[0]
+    assert "Settings" not in again.stdout
+
+
+def test_less_than_all_is_said_by_the_exit_status(tmp_path: Path) -> None:
+    log = tmp_path / "access.log"
+    log.write_text(combined(user="acme") * 3 + "garbage\x1b[31m that is no request\n")
+    end = check(log)
+    assert end.returncode == 1
+    assert end.stdout.startswith(f"{log}: 3 of 4 lines are understood as LOG_FORMAT=combined.\n")
+    assert "Rejected as fields: 1\n  line 4: " in end.stdout
+    assert "\x1b" not in end.stdout
+    # Lines that are older than what is kept are understood, and it is said that they would be rejected.
+    log.write_text(combined(user="acme").replace(NOW[7:11], "2001") * 3)
+    end = check(log)
+    assert end.returncode == 0
+    assert "Rejected as too_old: 3" in end.stdout
+
+
+def test_of_a_long_log_the_first_lines_are_read(tmp_path: Path) -> None:
+    log = tmp_path / "access.log"
+    log.write_text(combined(user="acme") * (LINES + 1))
+    end = check(log)
+    assert end.returncode == 0
+    assert f"{log}: 1,000 of 1,000 lines are understood" in end.stdout
+    assert "These are its first 1,000 lines; it has more." in end.stdout
+
+
+@pytest.mark.parametrize("encoding", ["C", "POSIX", "en_US.ISO-8859-1"])
+def test_whatever_a_line_holds_is_shown_in_any_terminal(encoding: str, tmp_path: Path) -> None:
+    log = tmp_path / "access.log"
+    log.write_bytes(
+        combined(user="Müller\u202e\U0001f469", path="/\xfc\x7f").encode() + b"\xff\xfe\x00\x1b]0;title\x07 and so on\n"
+    )
+    end = subprocess.run(
+        [sys.executable, "-m", "log_processor", "check", str(log)],
+        env={"PYTHONPATH": str(SOURCES), "LC_ALL": encoding, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        timeout=60,
+    )
+    assert end.returncode == 1
+    assert end.stderr == b""
+    assert all(0x20 <= byte < 0x7F or byte == ord("\n") for byte in end.stdout)
+
+
+@given(st.binary(max_size=300))
+def test_what_is_shown_prints(data: bytes) -> None:
+    assert shown(data).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "has no lines."),
+        (b"\x7fELF" + bytes(range(256)) * 20, "lines are understood"),
+        (b"\x00" * 300_000, "lines are understood"),
+        (b"x" * 300_000 + b"\n", "0 of 1 lines are understood in any format."),
+        (b"\n\n\n", "0 of 3 lines are understood in any format."),
+        (b"PK\x03\x04 something", "is a zip archive"),
+        (b"\x1f\x8b\x08\x00 not at all", "is no whole compressed file"),
+    ],
+)
+def test_what_is_no_log_is_said_without_a_traceback(content: bytes, said: str, tmp_path: Path) -> None:
+    log = tmp_path / "file"
+    log.write_bytes(content)
+    end = check(log)
+    assert end.returncode == 1
+    assert said in end.stdout + end.stderr
+    assert "Traceback" not in end.stderr
+    assert len(end.stdout) < 5_000
+
+
+def test_a_folder_and_a_missing_file_are_said(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "none"):
+        end = check(path)
+        assert (end.returncode, end.stdout, end.stderr.count("\n")) == (1, "", 1)
+
+
+def test_check_needs_nothing_of_the_processor(tmp_path: Path) -> None:
+    log = tmp_path / "access.log"
+    log.write_text(combined(user="acme"))
+    nowhere = {"STORAGE": "influxdb", "LOG_FILE_PATH": "/nowhere/at/all.log", "DEAD_LETTERS_PATH": "/proc/none/x"}
+    assert check(log, **nowhere).returncode == 0
+    end = check(log, LOG_FORMAT="ncsa")
+    assert end.returncode == 78
+    assert end.stderr.startswith("LOG_FORMAT=ncsa: ")
+
+
+def suspected(lines: str, **settings: str) -> list[str]:
+    return list(suspicions(LogFormat(**settings).parser()(lines.encode()).requests))  # type: ignore[arg-type]
+
+
+def test_what_is_suspicious_is_said() -> None:
+    of_combined = {"log_format": "combined"}
+    assert suspected(combined(user="acme", extras=" 0.1") * 3 + combined(user="b", extras=" 0.1"), **of_combined) == []
+    assert any("No line has a customer" in text for text in suspected(combined(), **of_combined))
+    assert any("no latencies" in text for text in suspected(combined(user="acme"), **of_combined))
+    each = "".join(combined(user=f"request-{n}", extras=" 0.1") for n in range(20))
+    assert suspected(each, **of_combined) == ["Each line has a customer of its own. Is it the number of a request?"]
+    addresses = {**of_combined, "log_customer_from": "remote_addr"}
+    assert any("addresses: 192.0.2.7" in text for text in suspected(combined(extras=" 0.1"), **addresses))
+    agents = {**of_combined, "log_customer_from": "user_agent"}
+    assert any("programs: curl" in text for text in suspected(combined(extras=" 0.1"), **agents))
+    slow = suspected(combined(user="acme", extras=" 1500"), **of_combined)
+    assert any("LOG_DURATION_UNIT" in text for text in slow)
+    none = suspected(combined(user="acme", extras=" 0.1").replace(" 200 ", " - "), **of_combined)
+    assert none == ["1 lines have no status: they are failed requests."]
+
+
+@pytest.mark.parametrize(
+    ("customers", "look"),
+    [
+        (["192.0.2.7", "::1", "[2001:db8::1]:443", "acme"], "addresses"),
+        (["192.0.2.7, 198.51.100.4"], "addresses"),
+        (["2026-11-28T10:00:01Z", "28/Nov/2026:10:00:01 +0000"], "times"),
+        (["1795860001"], "times"),
+        (["Mozilla/5.0 (X11)"], "browsers and other programs"),
+        (["https://a.example/"], "addresses of pages"),
+        (["acme", "42", "123456", "Müller GmbH", "192.0.2.7"], None),
+        ([], None),
+    ],
+)
+def test_what_customers_look_like(customers: list[str], look: str | None) -> None:
+    found_look = what_looks_like(customers)
+    assert (found_look and found_look[0]) == look
+
+
+def test_it_is_quick(tmp_path: Path) -> None:
+    log = tmp_path / "access.log"
+    with log.open("w") as file:
+        file.writelines(combined(user="acme") for _ in range(200_000))
+    before = os.times()
+    assert check(log).returncode == 0
+    after = os.times()
+    # Seconds of CPU, of which starting takes one.
+    assert after.children_user - before.children_user < 10
