@@ -149,21 +149,26 @@ def _decoded(text: str) -> str:
 def _divided(data: bytes, context: str) -> Iterator[tuple[int, int, str]]:
     """Parts of these lines, each with the context of its lines: where it begins and ends. Comments are skipped in any
     context, so those before a `#Fields` line go with what is behind it."""
-    begin = place = 0
+    begin = end = 0
+    has_lines = False
+    place = 0 if data.startswith(_FIELDS) else _next_directive(data, 0)
     while place < len(data):
-        if not data.startswith(_FIELDS, place):
-            place = data.find(b"\n" + _FIELDS, place) + 1 or len(data)
-            continue
-        end = data.index(b"\n", place)
-        found = _directive(data[place:end])
+        has_lines = has_lines or not _are_comments(data[end:place])
+        end = data.index(b"\n", place) + 1
+        found = _directive(data[place : end - 1])
         if found and found != context:
-            if not _are_comments(data[begin:place]):
+            if has_lines:
                 yield begin, place, context
-                begin = place
+                begin, has_lines = place, False
             context = found
-        place = data.find(b"\n" + _FIELDS, end) + 1 or len(data)
+        place = _next_directive(data, end - 1)
     if begin < len(data):
         yield begin, len(data), context
+
+
+def _next_directive(data: bytes, newline: int) -> int:
+    """Where the next `#Fields` line begins behind a place; the end of the data where there is none."""
+    return data.find(b"\n" + _FIELDS, newline) + 1 or len(data)
 
 
 def _are_comments(lines: bytes) -> bool:

@@ -1,8 +1,10 @@
 """The W3C's extended log format, as CloudFront and IIS write it: its columns may change."""
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from time import process_time
 
 import pytest
 from hypothesis import given, settings
@@ -127,6 +129,31 @@ def test_a_byte_order_mark_is_before_the_columns() -> None:
 def test_a_line_that_is_too_long_says_nothing_of_columns() -> None:
     parsed = parse(FIELDS + b"#Fields: " + b"x " * (MAX_LINE_BYTES // 2) + b"\n" + LINE)
     assert (len(parsed.requests), [line.reason for line in parsed.rejected]) == (1, [Reason.TOO_LONG])
+
+
+@given(
+    st.text(st.sampled_from(list('" \t#%\\-a')), min_size=1, max_size=4), st.sampled_from(["", '"', '" /orders 200'])
+)
+def test_a_line_costs_no_more_than_a_multiple_of_its_bytes(unit: str, end: str) -> None:
+    assert_linear(lambda length: FIELDS + (LINE[:20].decode() + unit * (length // len(unit)) + end + "\n").encode())
+
+
+def test_lines_that_say_what_columns_are_cost_no_more_either() -> None:
+    assert_linear(lambda length: b"#Fields: a\n#Fields: b\n" * (length // 10))
+
+
+def assert_linear(data_of: Callable[[int], bytes]) -> None:
+    """Twice the bytes cost twice the time; `data_of` a length."""
+
+    def seconds(length: int) -> float:
+        data = data_of(length)
+        parse(data)
+        began = process_time()
+        parse(data)
+        return process_time() - began
+
+    # What is quadratic takes a second and more at this length.
+    assert seconds(30_000) <= 2.5 * seconds(15_000) + 0.1
 
 
 COLUMNS = ["date", "time", "cs-username", "cs-uri-stem", "sc-status", "x-a"]

@@ -1,6 +1,7 @@
 """What stands around lines: put there by a container's runtime, or by syslog."""
 
 import json
+from time import process_time
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,8 @@ from wrapped import CONTAINERS, logs, wrapped
 
 CRI, DOCKER, SYSLOG = WRAPPERS["cri"], WRAPPERS["docker"], WRAPPERS["syslog"]
 TIME = b"2016-10-06T00:17:09.669794202Z"
+WRAPPED = [TIME + b" stdout F x", rb'{"log":"x\n","stream":"stderr"}', b"Nov 28 10:00:01 web1 nginx: x"]
+"""Whole lines."""
 
 
 def found(data: bytes, framing: Framing, context: str = "") -> list[bytes]:
@@ -214,3 +217,39 @@ class TestByteOrderMark:
     def test_elsewhere_it_is(self) -> None:
         assert found(b"a\n" + BYTE_ORDER_MARK + b"b\n", PLAIN) == [b"a", BYTE_ORDER_MARK + b"b"]
         assert list(lines_in(BYTE_ORDER_MARK + b"b\n", PLAIN, start=9).values()) == [BYTE_ORDER_MARK + b"b"]
+
+
+BEGINNINGS = ["", "<34>1 - ", "<34>1 - a b c d [a ", "Nov 28 10:00:01 ", TIME.decode() + " stdout F:", '{"log":"']
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+@given(
+    st.sampled_from(BEGINNINGS),
+    st.text(st.sampled_from(list('[]" =:a\\<{')), min_size=1, max_size=4),
+    st.sampled_from(["", '"] x', '\n","stream":"stdout"}']),
+)
+def test_a_line_costs_no_more_than_a_multiple_of_its_bytes(wrapper: str, beginning: str, unit: str, end: str) -> None:
+    framing = WRAPPERS[wrapper]
+
+    def seconds(length: int) -> float:
+        data = (beginning + unit * (length // len(unit)) + end).replace("\n", "\\n").encode() + b"\n"
+        began = process_time()
+        list(framing.contents(data, ""))
+        framing.whole(data, "")
+        return process_time() - began
+
+    # What is quadratic takes a second and more at this length.
+    assert seconds(60_000) <= 2.5 * seconds(30_000) + 0.1
+
+
+@given(st.sampled_from([*WRAPPERS, ""]), st.lists(st.binary(max_size=9) | st.sampled_from(WRAPPED)))
+def test_each_line_is_one_thing(wrapper: str, lines: list[bytes]) -> None:
+    """Whatever a file holds: what comes in parts is one line, all else as many as there are newlines."""
+    data = b"".join(line.replace(b"\n", b"") + b"\n" for line in lines)
+    contents = list(Framed(WRAPPERS.get(wrapper, PLAIN), lambda _: pytest.fail("not parsed")).contents(data, 0, ""))
+    for content in contents:
+        assert content.data.count(b"\n") == len(content.places)
+        assert sorted(content.places.tolist()) == content.places.tolist()
+    found = [place for content in contents for place in content.places.tolist()]
+    found += [line.offset for content in contents for line in content.rejected]
+    assert len(set(found)) == len(found) == len(lines)
