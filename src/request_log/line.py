@@ -42,7 +42,7 @@ class Mended(str, Enum):
     """What of a request was not as it should be and was understood all the same, or left out."""
 
     DURATION = "duration"
-    """None of it is known: it was not understood, or is beyond its bounds."""
+    """It was not understood or is beyond its bounds, so none is known; or it was found in a list."""
     STATUS = "status"
     """It has none, or was found in a list."""
     ENCODING = "encoding"
