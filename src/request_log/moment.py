@@ -18,14 +18,16 @@ _ISO = re.compile(
 )
 # The common log format's, or with a space (Python's http.server, and what is made of it).
 _COMMON = re.compile(rf"(?P<day>[0-9]{{2}})/(?P<month>{'|'.join(_MONTHS)})/(?P<year>[0-9]{{4}})[: ]{_CLOCK}")
+_ZONE = re.compile(r"Z|z|UTC|GMT|[+-][0-9]{2}(?::?[0-9]{2})?(?: [A-Z]{1,5}| [+-][0-9]{2,4})?")
 # What is common to them: the comma is of Python's logging. Behind the offset Go writes the zone's abbreviation, or the
 # offset again, and Java the zone's name.
 _CALENDAR = re.compile(
     r"(?P<stamp>[^.,+Zz]{6,18}:[0-9]{2})(?:[.,](?P<fraction>[0-9]+))?"
-    r" ?(?P<zone>Z|z|UTC|GMT|[+-][0-9]{2}(?::?[0-9]{2})?(?: [A-Z]{1,5}| [+-][0-9]{2,4})?)?"
+    rf" ?(?P<zone>{_ZONE.pattern})?"
     r"(?P<name>\[[A-Za-z0-9_+/-]+\])?"
 )
-_UNIX = re.compile(r"(?P<whole>[0-9]{1,20})(?:\.(?P<fraction>[0-9]+))?")
+_LONGEST_UNIX = 20
+_UNIX = re.compile(rf"(?P<whole>[0-9]{{1,{_LONGEST_UNIX}}})(?:\.(?P<fraction>[0-9]+))?")
 # Of Unix time in s, ms, us and ns: each begins where the one before is past the last year.
 _UNIX_UNITS = [(10**11, 1), (10**14, 1_000), (10**17, 1_000_000), (10**20, 1_000_000_000)]
 _LONGEST_OFFSET_SECONDS = 18 * 3600
@@ -44,8 +46,17 @@ _NO_MOMENT = Moment(INVALID, NONE)
 
 
 def _moment(text: str) -> Moment:
+    whole, point, rest = text.partition(".")
+    # Times with a fraction hardly come again, so the usual ones are read without an expression.
+    if point and text.isascii():
+        if whole.isdecimal() and rest.isdecimal() and len(whole) <= _LONGEST_UNIX:
+            return _of_unix(int(whole), rest)
+        length = 1 if rest.endswith("Z") else len("+00:00")
+        second, offset, fraction = _STAMPS[whole], _OFFSETS[rest[-length:]], rest[:-length]
+        if second != INVALID != offset and fraction.isdecimal():
+            return _checked(second - offset, _millisecond(fraction))
     if match := _CALENDAR.fullmatch(text):
-        second, offset = _STAMPS[match["stamp"]], _OFFSETS[match["zone"] or ""]
+        second, offset = _STAMPS[match["stamp"]], _OFFSETS[match["zone"] or "Z"]
         # The name of a zone alone does not say its offset.
         if INVALID in (second, offset) or (match["name"] and not match["zone"]):
             return _NO_MOMENT
@@ -70,8 +81,10 @@ def _stamp(text: str) -> int:
 
 
 def _offset(zone: str) -> int:
-    """Of a zone from UTC, in seconds; without one the time is UTC."""
-    if zone[:1] not in ("+", "-"):
+    """Of a zone from UTC, in seconds; INVALID where it is none."""
+    if not _ZONE.fullmatch(zone):
+        return INVALID
+    if zone[0] not in "+-":
         return 0
     digits = zone[1:].partition(" ")[0].replace(":", "").ljust(4, "0")
     seconds = int(digits[:2]) * 3600 + int(digits[2:]) * 60
