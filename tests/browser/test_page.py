@@ -15,8 +15,9 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 import oracle
 from asking import ago, line, today
 from lines import valid_lines
-from parsed_log import parse, parsed_line
+from parsed_log import REJECTED, SKIPPED, parse, parsed_line
 from pipeline import Pipeline
+from request_log.line import Mended
 from running_api import Api, running
 from stores import Store, count_lines
 
@@ -209,6 +210,19 @@ def test_a_request_without_a_status_is_shown_as_failed_and_what_was_logged_of_it
         expect(latest.nth(0).locator("td:not(:first-child)")).to_have_text(["GET", "/a", "none", NOT_LOGGED, "2 KiB"])
         expect(latest.nth(1).locator("td:not(:first-child)")).to_have_text(
             [NOT_LOGGED, "/a", "200", NOT_LOGGED, NOT_LOGGED]
+        )
+
+
+def test_it_says_what_became_of_all_lines(browser: Browser, sqlite: Store, tmp_path: Path) -> None:
+    request = parsed_line(int(time.time()), "alpha", mended=[Mended.DURATION, Mended.CONTROL_CHARACTER])
+    storage = sqlite.open()
+    count_lines(storage, request * 1_200 + SKIPPED * 3 + REJECTED * 2, parse)
+    storage.close()
+    with showing(browser, sqlite, tmp_path, line(today(), "beta")) as shown:
+        shown.open()
+        expect(shown.page.locator(".lines")).to_contain_text(
+            "Lines read: 1,206, of them 1,201 requests, 2 rejected, 3 skipped. "
+            "Requests of which something was mended: duration 1,200, control character 1,200."
         )
 
 

@@ -12,7 +12,7 @@ let pages = 1;
 
 export async function list() {
   const { search, sort, order } = state();
-  const [all, customers] = await Promise.all([ask("/customers/stats", range()), someCustomers()]);
+  const [all, customers, status] = await Promise.all([ask("/customers/stats", range()), someCustomers(), ask("/status")]);
   const columns = [
     { title: "Customer", sort: "customer_id", value: (row) => element("a", { href: urlWith({ customer: row.customer_id, search: "" }), "data-inside": true }, row.customer_id) },
     { title: "Requests", sort: "total", number: true, value: (row) => count(row.total_requests) },
@@ -32,7 +32,21 @@ export async function list() {
     customers.rows.length
       ? element("section", { class: "card" }, table("Customers", columns, customers.rows, sorting), more)
       : nothing(search, all.total_requests),
+    ofLines(status.logs),
   ];
+}
+
+// What became of all lines that were read, whatever their days.
+function ofLines(logs) {
+  const sum = (name) => logs.reduce((total, log) => total + log[name], 0);
+  if (!sum("lines_read")) return null;
+  const mended = new Map();
+  for (const log of logs) for (const [kind, requests] of Object.entries(log.mended)) mended.set(kind, (mended.get(kind) ?? 0) + requests);
+  const kinds = [...mended].map(([kind, requests]) => `${kind.replace("_", " ")} ${count(requests)}`).join(", ");
+  return element("p", { class: "lines muted" },
+    `Lines read: ${count(sum("lines_read"))}, of them ${count(sum("lines_stored"))} requests, ${count(sum("lines_rejected"))} rejected, ${count(sum("lines_skipped"))} skipped. `,
+    kinds ? `Requests of which something was mended: ${kinds}. ` : null,
+    element("a", { href: "/status" }, "By log"));
 }
 
 async function someCustomers() {
