@@ -1,5 +1,6 @@
 """The second definition of a request and of the figures, in SQL, against the first."""
 
+import random
 from collections import Counter
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -11,9 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import oracle
+import parsed_log
 from lines import valid_lines
-from log_processor.commands.verify.recount import EVERYBODY, LONGEST_LINE, Recount, RowKey, whole_lines
-from request_log.line import LAST_SECOND
+from log_processor.commands.verify.recount import EVERYBODY, LONGEST_LINE, SKIPPED, Recount, RowKey, whole_lines
+from parsed_log import parsed_line
+from request_log.line import LAST_SECOND, Mended
 from request_log.path_template import path_template
 from request_log.simple import parse
 from rollups.groups import escaped
@@ -161,6 +164,35 @@ def test_what_was_too_new_when_it_was_read_is_taken_out(tmp_path: Path) -> None:
         recount.reject("a", 0, too_new + b"\nno request")
         assert recount.lines("a") == {None: 19, "too_new": 1}
         assert recount.ask("SELECT sum(lines) FROM divided WHERE customer IS NULL") == [(19,)]
+
+
+def test_its_figures_of_any_status_and_of_none_are_the_oracles(tmp_path: Path) -> None:
+    pick = random.Random(1)
+    logged = [(pick.choice([None, 100, 199, 200, 399, 400, 999]), pick.choice(["", "0.5", "2"])) for _ in range(500)]
+    lines = b"".join(parsed_line(50, "a", status=status or 0, duration=duration) for status, duration in logged)
+    with Recount(tmp_path, 0, LAST_SECOND, parsed_log.parse) as recount:
+        recount.add("a", 0, [lines])
+        counted = recount.of_day(0)
+    assert counted["a"].figures == counted[EVERYBODY].figures == oracle.figures(logged)
+    assert counted["a"].statuses == Counter(status or 0 for status, _ in logged)
+
+
+def test_what_was_skipped_and_mended_is_counted_by_stretch(tmp_path: Path) -> None:
+    mended = parsed_line(50, "a", mended=[Mended.DURATION, Mended.STATUS])
+    with Recount(tmp_path, 0, LAST_SECOND, parsed_log.parse) as recount:
+        recount.add("a", 0, [mended * 3 + parsed_log.SKIPPED * 2, parsed_log.REJECTED])
+        recount.add("a", 1, [mended, parsed_log.SKIPPED])
+        recount.add("b", 0, [mended])
+        assert recount.lines("a") == {None: 3, SKIPPED: 2, "fields": 1}
+        assert recount.mended("a") == {"duration": 3, "status": 3}
+        assert recount.lines("a", 1)[SKIPPED] == 3
+        assert recount.mended("a", 1) == {"duration": 4, "status": 4}
+        recount.forget_later()
+        assert recount.mended("a", 1) == {"duration": 3, "status": 3}
+        # It was too new, and so no request, when it was read.
+        recount.reject("a", 0, mended.removesuffix(b"\n"))
+        assert recount.mended("a") == {"duration": 2, "status": 2}
+        assert recount.lines("a") == {None: 2, SKIPPED: 2, "fields": 1, "too_new": 1}
 
 
 def test_stored_requests_are_of_no_log(tmp_path: Path) -> None:
