@@ -1,6 +1,7 @@
 """What the processor tells Prometheus. Counters begin with the process; names and units as in
 https://prometheus.io/docs/practices/naming/"""
 
+import collections
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -60,8 +61,8 @@ def count(batch: Batch) -> None:
             for line in part.rejected:
                 _REJECTED.labels(part.log, line.reason.value).inc()
             _SKIPPED.labels(part.log).inc(part.skipped)
-            for _, what in part.mended:
-                _MENDED.labels(part.log, what.value).inc()
+            for what, requests in collections.Counter(line.what for line in part.mended).items():
+                _MENDED.labels(part.log, what.value).inc(requests)
     if batch.requests or any(part.rejected for part in batch.parts):
         _BATCH_LINES.observe(len(batch.requests))
 
