@@ -294,11 +294,15 @@ class Files(RuleBasedStateMachine):
     def put_a_copy_in_its_place(self, data: st.DataObject) -> None:
         name = data.draw(st.sampled_from([*self._rotated_names(), *([LIVE] if LIVE in self.names else [])]))
         node = self.names[name]
-        if not self._has_one_name(name):
-            # Beside a rotated file a copy of it is none once it has more.
+        if name == LIVE and not self._has_one_name(name):
+            # At the log's path a copy of a rotated file is none.
+            return
+        if not (self._has_one_name(name) or node.data.endswith(b"\n")):
+            # Of half a line that two files go on with nobody knows which is right.
             return
         copy = self._copy(node, "copy")
-        copy.offset, copy.is_written = node.offset, node.is_written
+        # Beside its original, which keeps another name, nobody knows what belongs to a copy that goes on.
+        copy.offset, copy.is_written = node.offset, node.is_written and self._has_one_name(name)
         # Of half a line that is ended in two ways nobody knows which is right.
         node.is_written = node.data.endswith(b"\n")
         self._rename("copy", name)
@@ -573,6 +577,8 @@ class Files(RuleBasedStateMachine):
         os.utime(node.file, (self.time.now, self.time.now))
 
     def _looked(self) -> None:
+        if self.follower is None or self.follower.is_undecided:
+            return
         for node in self.nodes:
             node.hazard = 0
 

@@ -173,11 +173,6 @@ class TestSituations:
         family.files[7] = A + B
         assert copies(family.match()) == {8: 7}
 
-    def test_rotated_files_that_begin_alike(self) -> None:
-        """As those of a server that answers the same request again and again, rotated twice within a second."""
-        matching = Family({7: A, 8: A + B, 9: A + C}, {}, {0: (7, A)}).match()
-        assert (found(matching), new(matching)) == ({0: 7}, {8: 0, 9: 0})
-
     def test_files_that_share_less_than_was_read(self) -> None:
         matching = Family({7: HEADER + A, 8: HEADER + C}, {7: LIVE}, {0: (7, HEADER + A)}).match()
         assert new(matching) == {8: 0}

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from following import Follower, Time, line_of
+from following import QUIET, Follower, Time, line_of
+from log_processor.following.present import Unpacking, candidate
 
 LINES = [b"%d is a line" % number for number in range(200)]
 TEXT = b"\n".join(LINES) + b"\n"
@@ -148,3 +149,32 @@ def test_a_rotated_file_that_was_read_may_go_and_give_its_inode_to_another(log: 
     rotated.write_bytes(b"a third\n")
     follower = restart(follower, log).pass_time(10)
     expect(follower, [*LINES, b"another", b"a third"])
+
+
+def test_names_that_are_shifted_before_a_file_is_unpacked(tmp_path: Path) -> None:
+    """By its path it would be another file."""
+    path = tmp_path / "app.log.1.gz"
+    path.write_bytes(gzip.compress(TEXT))
+    one = candidate(path, is_live=False, is_rotated=True)
+    assert one is not None
+    path.rename(tmp_path / "app.log.2.gz")
+    path.write_bytes(gzip.compress(b"another\n"))
+    unpacking = Unpacking(tmp_path / "scratch")
+    with pytest.raises(FileNotFoundError):
+        unpacking.text(one)
+    unpacking.close()
+
+
+def test_another_compressed_file_with_the_inode_and_the_size_of_one_that_was_read(log: Path) -> None:
+    """As the system gives the inode of a deleted file to the next one."""
+    follower = begin(log)
+    packed = compress(log, "app.log.1.gz")
+    follower.pass_time(QUIET)
+    others = [line[::-1] for line in LINES]
+    # Without compression equal lengths give equal sizes.
+    texts = [b"\n".join(lines) + b"\n" for lines in (LINES, others)]
+    packed.write_bytes(gzip.compress(texts[0], 0))
+    follower = restart(follower.pass_time(QUIET), log)
+    follower.pass_time(QUIET)
+    packed.write_bytes(gzip.compress(texts[1], 0))
+    expect(restart(follower, log).pass_time(QUIET), [*LINES, *others])

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from log_processor.following.clock import SYSTEM, Clock
-from log_processor.following.identity import Identity
+from log_processor.following.identity import HEAD_BYTES, Identity
 from log_processor.following.log_files import Folders, FoundLog
 from log_processor.following.matching import FileAt, Known, Matching, New, Present, match
 from log_processor.following.names import dateless, uncompressed
@@ -386,13 +386,13 @@ class Family:
         self._kept.clear()
         for one in [one for one in candidates.values() if one.is_compressed]:
             file = known.get(one.at[1])
-            if file is not None and file.size == one.stamp.size and self._is_settled(file):
+            if file is not None and file.size == one.stamp.size and self._is_settled(file, one):
                 self._claim(one)
                 self._be_at(file, one)
                 self._kept.add(file)
                 del candidates[one.at]
                 continue
-            text = self._unpacking.text(one.path, one.stamp)
+            text = self._unpacking.text(one)
             if isinstance(text, int):
                 one.text = text
                 self._left_out.discard(one.path)
@@ -405,12 +405,13 @@ class Family:
             del candidates[one.at]
         return waits
 
-    def _is_settled(self, file: File) -> bool:
-        """Whether a compressed file need not be opened for as long as it does not change."""
+    def _is_settled(self, file: File, one: Candidate) -> bool:
+        """Whether a compressed file, which has the inode of a known one, is that and need not be unpacked."""
         if file.state == "copy":
             # What it is a copy of may be gone.
             file = self.files.get(file.copy_of, file) if file.copy_of is not None else file
-        return file.reader is not None or file.state in ("closed", "copy")
+        is_done = file.reader is not None or file.state in ("closed", "copy")
+        return is_done and self._memory.begins_as(one, Identity.decode(file.identity))
 
     def _match(self, candidates: dict[FileAt, Candidate], waits: bool) -> Matching:
         # Of what is or was a copy nothing was read, so nothing is known of it.
@@ -575,7 +576,10 @@ class Family:
     def _note(self, one: Candidate, offset: int) -> None:
         """A file of which nothing before the offset is read."""
         self._claim(one)
-        identity = Identity.sampled(one.at[1], 0 if one.is_compressed else offset, one.read)
+        if one.is_compressed:
+            identity = Identity.of_bytes(one.at[1], one.head(HEAD_BYTES), b"")
+        else:
+            identity = Identity.sampled(one.at[1], offset, one.read)
         row = FileRow(
             self.name,
             0,

@@ -116,6 +116,10 @@ class Identity:
             and _hash(read(offset - start, start)) == self.tail
         )
 
+    def begins(self, head: Callable[[int], bytes]) -> bool:
+        """Whether the first bytes of a text are those of this identity. `head`: reads so many of them."""
+        return self.length > 0 and _hash(head(self.length)) == self.head
+
     def agrees_whole(self, start: int, offset: int, read: Read) -> bool:
         """Whether all bytes of a file through the offset are those of this identity, as far as it knows them."""
         if not self.agrees(offset, read):

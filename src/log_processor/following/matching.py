@@ -15,9 +15,8 @@ The rules, in this order:
 4. A file that is not at the log's path is a copy where its bytes are the first of another present file, or of what was
    read of a known one. It is not read, for as long as that is so.
 5. A file that holds all that was read of another one that is there, or all of one of which nothing was read, goes on
-   where the two part. But beside a rotated file, a file at the log's path or with a rotated name is new: rotation made
-   room for it, and equal beginnings are no identity. A file that has lost its name and is still open is there: its
-   writer may go on.
+   where the two part. But at the log's path, beside a rotated file, a file is new: rotation made room for it, and equal
+   beginnings are no identity. A file that has lost its name and is still open is there: its writer may go on.
 6. All other files are new, and read from their beginning.
 
 The same bytes under another inode, with the original gone, may be a copy or may have been written twice: nobody can
@@ -315,9 +314,6 @@ class _Match:
                     # The other one may have grown since its size was seen: then this one is its copy.
                     self.result.waits = True
                     return True
-                # What is not open is compressed, and so it was rotated.
-                if file.is_rotated and (other.is_rotated if other is not None else known.at is None):
-                    continue
                 start = max(known.offset, parting)
                 self.result.new.append(New(file, start, after=known.number))
                 return True

@@ -6,6 +6,7 @@ import stat
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -53,11 +54,12 @@ class Unpacking:
         self._thread = thread or ThreadPoolExecutor(1, thread_name_prefix="unpacking")
         self._texts: dict[Stamp, Future[int | None]] = {}
 
-    def text(self, path: Path, stamp: Stamp) -> "int | Future[int | None] | None":
-        """A descriptor of the text of a file; None where it cannot be unpacked; a future while it is."""
-        if stamp not in self._texts:
-            self._texts[stamp] = self._thread.submit(self._unpack, path)
-        found = self._texts[stamp]
+    def text(self, one: "Candidate") -> "int | Future[int | None] | None":
+        """A descriptor of the text of a file; None where it cannot be unpacked, or changed meanwhile; a future while it
+        is unpacked. OSError where the file is not there any more."""
+        if one.stamp not in self._texts:
+            self._texts[one.stamp] = self._thread.submit(self._unpack, one.path, one.stamp, os.dup(one.open()))
+        found = self._texts[one.stamp]
         return found.result() if found.done() else found
 
     def run(self, files: list[int], find: Callable[..., bool]) -> Future[bool]:
@@ -87,18 +89,20 @@ class Unpacking:
             self.forget(stamp)
         self._thread.shutdown(cancel_futures=True)
 
-    def _unpack(self, path: Path) -> int | None:
+    def _unpack(self, path: Path, stamp: Stamp, descriptor: int) -> int | None:
+        """By its descriptor, for by now another file may have the path. `path`: for people."""
         self._scratch.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=self._scratch) as text:
+        with os.fdopen(descriptor, "rb") as file, tempfile.TemporaryFile(dir=self._scratch) as text:
             try:
-                with path.open("rb") as file, text_of(file) as packed:
-                    while block := packed.read(_COPY_BYTES):
-                        text.write(block)
+                file.seek(0)
+                packed = text_of(file)
+                while block := packed.read(_COPY_BYTES):
+                    text.write(block)
                 text.flush()
             except FAULTS as error:
                 log.debug("not_unpacked", path=str(path), reason=str(error))
                 return None
-            return os.dup(text.fileno())
+            return os.dup(text.fileno()) if Stamp.of(os.fstat(file.fileno())) == stamp else None
 
 
 def _close(done: "Future[int | None]") -> None:
@@ -173,6 +177,16 @@ class Candidate:
         """Bytes of its text."""
         return os.pread(self.text if self.text is not None else self.open(), length, offset)
 
+    def head(self, length: int) -> bytes:
+        """The first bytes of its text, unpacked or not. Those that there are where it is damaged."""
+        with os.fdopen(os.dup(self.open()), "rb") as file:
+            file.seek(0)
+            text, head = text_of(file), b""
+            with suppress(*FAULTS):
+                while len(head) < length and (more := text.read(length - len(head))):
+                    head += more
+            return head
+
     def descriptor(self) -> int:
         """Another descriptor of its text, which the caller closes."""
         return os.dup(self.text if self.text is not None else self.open())
@@ -202,6 +216,7 @@ class Memory:
         self._still: dict[tuple[int, FileAt], tuple[int, Stamp]] = {}
         self._answers: dict[tuple[object, ...], bool | Future[bool]] = {}
         self._kinds: dict[Stamp, Literal["compressed", "text"]] = {}
+        self._heads: dict[tuple[Stamp, Identity], bool] = {}
 
     def kind(self, one: Candidate) -> Literal["compressed", "text"]:
         """What a file is by its first bytes. OSError where it cannot be opened."""
@@ -210,6 +225,14 @@ class Memory:
             is_packed = is_compressed(os.pread(one.open(), MAGIC_BYTES, 0))
             self._kinds[one.stamp] = "compressed" if is_packed else "text"
         return self._kinds[one.stamp]
+
+    def begins_as(self, one: Candidate, identity: Identity) -> bool:
+        """Whether the text of a file begins as that of this identity. OSError where it cannot be opened."""
+        key = one.stamp, identity
+        if key not in self._heads:
+            _bound(self._heads)
+            self._heads[key] = identity.begins(one.head)
+        return self._heads[key]
 
     def is_still(self, known: Known, stamp: Stamp) -> bool:
         """Whether it was seen that this file holds what was read of a known one."""
