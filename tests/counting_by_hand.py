@@ -15,6 +15,7 @@ from log_processor.following.compressed import text_of
 from log_processor.following.identity import Hasher, Identity
 from log_processor.progress import Progress
 from request_log import simple
+from request_log.framing import Framed
 from request_log.requests import Parser
 from storage.contract import MAIN, FileKey, FileState, Gap, LedgerRow, Position, Storage
 
@@ -142,7 +143,7 @@ def verified(storage: Storage, retention_days: int = RETENTION_DAYS, parse: Pars
                     storage,
                     MAIN,
                     retention_days,
-                    parse,
+                    Framed.of(parse) if parse is not None else None,
                     Path(folder, "none"),
                     Path(folder),
                     Progress(),

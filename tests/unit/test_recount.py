@@ -16,6 +16,7 @@ import parsed_log
 from lines import valid_lines
 from log_processor.commands.verify.recount import EVERYBODY, LONGEST_LINE, SKIPPED, Recount, RowKey, whole_lines
 from parsed_log import parsed_line
+from request_log.framing import Framed
 from request_log.line import LAST_SECOND, Mended
 from request_log.path_template import path_template
 from request_log.simple import parse
@@ -170,7 +171,7 @@ def test_its_figures_of_any_status_and_of_none_are_the_oracles(tmp_path: Path) -
     pick = random.Random(1)
     logged = [(pick.choice([None, 100, 199, 200, 399, 400, 999]), pick.choice(["", "0.5", "2"])) for _ in range(500)]
     lines = b"".join(parsed_line(50, "a", status=status or 0, duration=duration) for status, duration in logged)
-    with Recount(tmp_path, 0, LAST_SECOND, parsed_log.parse) as recount:
+    with Recount(tmp_path, 0, LAST_SECOND, Framed.of(parsed_log.parse)) as recount:
         recount.add("a", 0, [lines])
         counted = recount.of_day(0)
     assert counted["a"].figures == counted[EVERYBODY].figures == oracle.figures(logged)
@@ -179,7 +180,7 @@ def test_its_figures_of_any_status_and_of_none_are_the_oracles(tmp_path: Path) -
 
 def test_what_was_skipped_and_mended_is_counted_by_stretch(tmp_path: Path) -> None:
     mended = parsed_line(50, "a", mended=[Mended.DURATION, Mended.STATUS])
-    with Recount(tmp_path, 0, LAST_SECOND, parsed_log.parse) as recount:
+    with Recount(tmp_path, 0, LAST_SECOND, Framed.of(parsed_log.parse)) as recount:
         recount.add("a", 0, [mended * 3 + parsed_log.SKIPPED * 2, parsed_log.REJECTED])
         recount.add("a", 1, [mended, parsed_log.SKIPPED])
         recount.add("b", 0, [mended])
@@ -190,7 +191,7 @@ def test_what_was_skipped_and_mended_is_counted_by_stretch(tmp_path: Path) -> No
         recount.forget_later()
         assert recount.mended("a", 1) == {"duration": 3, "status": 3}
         # It was too new, and so no request, when it was read.
-        recount.reject("a", 0, mended.removesuffix(b"\n"))
+        recount.reject("a", 0, mended)
         assert recount.mended("a") == {"duration": 2, "status": 2}
         assert recount.lines("a") == {None: 2, SKIPPED: 2, "fields": 1, "too_new": 1}
 
