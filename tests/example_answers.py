@@ -13,18 +13,19 @@ from unittest.mock import patch
 import httpx
 
 from asking import response
+from log_processor.log_format import LogFormat
 from storage.contract import Position, Sighting
 from storage.ledger import Report
 from stores import Store, count_lines, sqlite_store, write_report
 
 FILE = Path(__file__).parents[1] / "src/api/examples.json"
 LOG = b"""\
-2026-11-23 07:15:00 cust_1 /api/v1/orders 200 0.048
-2026-11-23 09:41:07 cust_1 /api/v1/orders/1042 404 0.012
-2026-11-23 18:02:44 cust_2 /api/v1/orders 201 0.131
-2026-11-24 06:29:31 cust_1 /api/v1/orders 200 0.0635
-2026-11-24 06:29:58 cust_1 /api/v1/invoices 503 2.004
-2026-11-24 06:30:00 cust_2 /api/v1/orders 200 0.097
+192.0.2.7 - cust_1 [23/Nov/2026:07:15:00 +0000] "GET /api/v1/orders HTTP/1.1" 200 2326 "-" "curl/8.5.0" 0.048
+192.0.2.7 - cust_1 [23/Nov/2026:09:41:07 +0000] "GET /api/v1/orders/1042 HTTP/1.1" 404 153 "-" "curl/8.5.0" 0.012
+192.0.2.9 - cust_2 [23/Nov/2026:18:02:44 +0000] "POST /api/v1/orders HTTP/1.1" 201 87 "-" "curl/8.5.0" 0.131
+192.0.2.7 - cust_1 [24/Nov/2026:06:29:31 +0000] "GET /api/v1/orders HTTP/1.1" 200 2326 "-" "curl/8.5.0" 0.0635
+192.0.2.7 - cust_1 [24/Nov/2026:06:29:58 +0000] "GET /api/v1/invoices HTTP/1.1" 503 197 "-" "curl/8.5.0" 2.004
+192.0.2.9 - cust_2 [24/Nov/2026:06:30:00 +0000] "GET /api/v1/orders HTTP/1.1" 200 2290 "-" "curl/8.5.0" 0.097
 """
 SEEN = 1_795_501_801.482
 """2026-11-24 06:30:01.482"""
@@ -44,7 +45,7 @@ def all_examples() -> dict[str, dict[str, Any]]:
     ):
         with sqlite_store(Path(folder)) as store:
             storage = store.open()
-            count_lines(storage, LOG)
+            count_lines(storage, LOG, LogFormat(log_format="combined").parser())
             write_report(
                 storage, Report(SEEN, 1, SEEN), [Sighting("log", SEEN, Position(0, len(LOG)), len(LOG), 0, len(LOG))]
             )

@@ -17,7 +17,7 @@ from api.models import (
 )
 from api.paging import Place, Ranking
 from api.percentiles import write_percentile
-from rollups.counts import NO_STATUS, PackedCounts
+from rollups.counts import PackedCounts, logged_status
 from rollups.figures import Statistics as StoredStatistics
 from rollups.figures import figures, histogram, percentiles
 from rollups.histogram import Tally, merge, statuses_of, tallies_of
@@ -66,7 +66,7 @@ def status_codes(customer_id: str | None, dates: DateRange, days: Mapping[int, P
         to_date=dates.to_date,
         complete_through=None,
         status_codes=[
-            RequestsOfStatus(status=None if status == NO_STATUS else status, requests=requests)
+            RequestsOfStatus(status=logged_status(status), requests=requests)
             for status, requests in sorted(statuses_of(days.values()).items())
         ],
     )

@@ -7,7 +7,7 @@ from api.dates import DateRange
 from api.questions import Question, Sources, must_be_known, rows_of
 from api.refusals import refusal
 from api.times import SECONDS, TimeRange, from_unix, iso_time
-from rollups.counts import NO_STATUS, Kind
+from rollups.counts import Kind, logged_status
 from rollups.figures import figures
 from rollups.groups import group_of, tallies_of_endpoints, tallies_of_hours
 from rollups.histogram import Tally, tallies_of, tally_of, tally_of_requests
@@ -145,7 +145,7 @@ class LatestRequestsQuestion(Question):
                 LoggedRequest(
                     time=from_unix(request.second, request.millisecond or 0),
                     path=request.path,
-                    status=None if request.status == NO_STATUS else request.status,
+                    status=logged_status(request.status),
                     duration=request.duration,
                     method=request.method,
                     bytes=request.bytes,

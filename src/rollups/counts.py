@@ -4,6 +4,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+from request_log.values import NO_STATUS
+
 Kind = Literal["parts", "endpoints", "endpoint_parts", "hours"]
 """By what a roll-up divides a day: the part of the day (a quarter hour), the endpoint, or both. `hours` are rows of
 before there were parts: they are read and no longer written."""
@@ -11,11 +13,13 @@ before there were parts: they are read and no longer written."""
 SUCCESS = range(200, 400)
 """The statuses of requests that succeeded; all others failed."""
 
-NO_STATUS = 0
-"""Stands for the status of a request that was logged without one: it failed."""
-
 NO_COUNTS = "H"
 """The text of a counter without counts, see rollups.counters."""
+
+
+def logged_status(status: int) -> int | None:
+    """The status of requests as it was logged; None where none was, so that they failed."""
+    return None if status == NO_STATUS else status
 
 
 class DailyKey(NamedTuple):
