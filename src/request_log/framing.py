@@ -75,8 +75,9 @@ class Framing(Protocol):
     def after(self, data: bytes, context: str) -> str:
         """The context behind `data`."""
 
-    def after_too_long(self, context: str) -> str:
-        """The context behind a line of the file that is longer than MAX_LINE_BYTES, which is not held."""
+    def after_hole(self, context: str) -> str:
+        """The context behind zeros, or a line of the file that is longer than MAX_LINE_BYTES, which is not held. They
+        end a line that is open."""
 
     def context_at(self, read: Read, offset: int) -> str:
         """The context at an offset of a file, by what is before it."""
@@ -99,7 +100,7 @@ class Plain:
         """See Framing."""
         return ""
 
-    def after_too_long(self, context: str) -> str:
+    def after_hole(self, context: str) -> str:
         """See Framing."""
         return ""
 

@@ -48,7 +48,7 @@ class W3C:
         """See Framing."""
         return _last_directive(data.removeprefix(BYTE_ORDER_MARK)) or context
 
-    def after_too_long(self, context: str) -> str:
+    def after_hole(self, context: str) -> str:
         """See Framing."""
         return context
 

@@ -90,10 +90,12 @@ class _Joining:
 
     def take(self, line: bytes, place: int) -> _Line | None:
         """Take the file's next line, which begins at a place: the log's line that has begun with it."""
-        if len(line) > MAX_LINE_BYTES:
-            # By parts it is not held, so nothing may depend on what it is.
+        if line.startswith(b"\0") or len(line) > MAX_LINE_BYTES:
+            # Behind a hole nothing goes on. And a line that is too long need not be held: nobody knows what it is.
             self.open.clear()
             self._cut.clear()
+            line = line.lstrip(b"\0")
+        if len(line) > MAX_LINE_BYTES:
             return _Line(place, parts=[line], reason=Reason.TOO_LONG)
         part = self._part_of(line)
         if part is None:
@@ -170,7 +172,7 @@ class Container:
             place += len(line) + 1
         return joining.context
 
-    def after_too_long(self, context: str) -> str:
+    def after_hole(self, context: str) -> str:
         """See Framing."""
         return ""
 
@@ -180,9 +182,9 @@ class Container:
         lines = read(offset - start, start).split(b"\n")[1 if start else 0 : -1]
         is_in_line: dict[bytes, bool] = {}
         for line in lines:
-            if len(line) > MAX_LINE_BYTES:
+            if line.startswith(b"\0") or len(line) > MAX_LINE_BYTES:
                 is_in_line.clear()
-            elif (part := self._part_of(line)) is not None:
+            if len(line) <= MAX_LINE_BYTES and (part := self._part_of(line.lstrip(b"\0"))) is not None:
                 is_in_line[part.stream] = not part.is_last
         return b" ".join(sorted(stream for stream, is_one in is_in_line.items() if is_one)).decode()
 
@@ -226,7 +228,7 @@ class Syslog:
         """See Framing."""
         return ""
 
-    def after_too_long(self, context: str) -> str:
+    def after_hole(self, context: str) -> str:
         """See Framing."""
         return ""
 

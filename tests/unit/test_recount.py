@@ -20,7 +20,9 @@ from request_log.framing import Framed
 from request_log.line import LAST_SECOND, Mended
 from request_log.path_template import path_template
 from request_log.simple import parse
+from request_log.wrappers import WRAPPERS
 from rollups.groups import escaped
+from wrapped import Part, wrapped
 
 names = map("log_{}".format, count())
 GOOD = ["2026-11-23", "16:15:35", "cust_5", "/api/v1/resource4", "200", "0.772"]
@@ -213,3 +215,14 @@ def truth(log: bytes) -> dict[RowKey, oracle.Figures]:
         (customer or EVERYBODY, (date.fromisoformat(day) - date(1970, 1, 1)).days): figures
         for (customer, day), figures in oracle.days_of(log).items()
     }
+
+
+@pytest.mark.parametrize("cut", [0, 40, 70, 100, 150])
+def test_wrapped_lines_are_put_together_but_not_over_a_hole(tmp_path: Path, cut: int) -> None:
+    line = b"2026-11-23 16:15:35 a /x 200 0.100"
+    parts: list[Part] = [("stdout", False, line[:9]), ("stdout", True, line[9:])]
+    joined, places = wrapped("cri", parts)
+    data = joined + joined[: places[1]] + b"\0" * 99 + joined[places[1] :] + b"\0" * 9
+    with Recount(tmp_path, 0, LAST_SECOND, None, WRAPPERS["cri"]) as recount:
+        assert recount.add("a", 0, [data[:cut], data[cut:]]) == ""
+        assert recount.lines("a") == {None: 1, "fields": 1, "time": 1}

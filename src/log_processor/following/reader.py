@@ -53,7 +53,11 @@ class Reader:
         self._whole_bytes = 0
         """Bytes of the buffer, as far as lines are whole there; kept where lines may come in parts."""
         self._framing = framing
-        self.context = context or framing.context_at(self.read, offset)
+        self._ends_open_lines = False
+        """Whether the bytes that are whole end in lines of which no more parts come."""
+        if not context and (offset == start or not framing.has_parts):
+            context = framing.context_at(self.read, offset)
+        self.context = context
         """What the file says before the offset of what is behind it, see Framing."""
         self.overlong: Overlong | None = None
         self._seen = os.fstat(file)
@@ -126,7 +130,8 @@ class Reader:
         """In how many bytes of the buffer its first whole lines are, at least so many."""
         if lines >= self.lines:
             return self.whole_bytes
-        return self._framing.whole(bytes(self.buffer[: self.whole_bytes]), self.context, lines).length
+        whole_bytes = self.whole_bytes
+        return self._framing.whole(bytes(self.buffer[:whole_bytes]), self.context, lines).length or whole_bytes
 
     def read(self, length: int, offset: int) -> bytes:
         """Bytes of the file."""
@@ -196,6 +201,7 @@ class Reader:
             return False
         zeros = end - self.offset
         self.offset = end
+        self.context = self._framing.after_hole(self.context)
         self._head += b"\0" * min(zeros, HEAD_BYTES - len(self._head))
         self._tail = self._last_read = (self._tail + b"\0" * min(zeros, TAIL_BYTES))[-TAIL_BYTES:]
         if self._hasher is not None:
@@ -208,6 +214,9 @@ class Reader:
         data = bytes(self.buffer[:length])
         del self.buffer[:length]
         self.context = self._framing.after(data, self.context)
+        if self._ends_open_lines and length >= self._whole_bytes:
+            self.context = self._framing.after_hole(self.context)
+            self._ends_open_lines = False
         self.lines = max(0, self.lines - _newlines(data))
         self._whole_bytes = max(0, self._whole_bytes - length)
         if self._hasher is not None:
@@ -225,7 +234,7 @@ class Reader:
         line, self.overlong = self.overlong, None
         self._move(line.length, line.beginning, line.end)
         self.take(1 if self.lines else 0)
-        self.context = self._framing.after_too_long(self.context)
+        self.context = self._framing.after_hole(self.context)
         return line
 
     def end(self) -> None:
@@ -290,11 +299,13 @@ class Reader:
     def _find_whole(self) -> None:
         """Find out how far lines are whole, where they may come in parts."""
         data = bytes(self.buffer[: self.buffer.rfind(b"\n") + 1])
-        context = self.context if self.overlong is None else self._framing.after_too_long(self.context)
+        context = self.context if self.overlong is None else self._framing.after_hole(self.context)
         self._whole_bytes, self.lines, _ = self._framing.whole(data, context)
+        self._ends_open_lines = False
 
     def _end_open_lines(self) -> None:
         """Of lines that are open no more parts come that can be put to them."""
+        self._ends_open_lines = self._framing.has_parts
         self._whole_bytes = self.buffer.rfind(b"\n") + 1
         self.lines = _newlines(bytes(self.buffer))
 

@@ -451,7 +451,7 @@ class Recount:
     def _whole_lines(self, blocks: Iterable[bytes], start: int, context: str) -> Iterator["_Lines"]:
         """The lines of a part of a file, some at a time: where one comes in parts, all of it at once."""
         rest = b""
-        for block in whole_lines(blocks):
+        for block in whole_lines(blocks, b"\0" if self.framing.has_parts else b""):
             data = rest + block + b"\n"
             length = self.framing.whole(data, context).length if self.framing.has_parts else len(data)
             if length:
@@ -540,9 +540,9 @@ def _count(
         cursor.execute(_MEND, {"log": log, "stretch": stretch, "sign": sign, "kinds": list(mended)})
 
 
-def whole_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """The same bytes in blocks that end with a line; without its newline, and without zeros at a line's beginning: a
-    hole in the file. Of a line that is too long only so much is held and handed on that it still is."""
+def whole_lines(blocks: Iterable[bytes], hole: bytes = b"") -> Iterator[bytes]:
+    """The same bytes in blocks that end with a line; without its newline, and with `hole` instead of zeros at a line's
+    beginning. Of a line that is too long only so much is held and handed on that it still is."""
     rest = b""
     too_long = False
     for block in blocks:
@@ -553,14 +553,14 @@ def whole_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
             too_long, block = False, block[newline:]
         block = rest + block
         if b"\0" in block:
-            block = _ZEROS.sub(b"", block)
+            block = _ZEROS.sub(hole, block)
         end = block.rfind(b"\n")
         if end >= 0:
             yield block[:end]
         rest = block[end + 1 :]
         if len(rest) > LONGEST_LINE:
             too_long, rest = True, rest[: LONGEST_LINE + 1]
-    if rest:
+    if rest and rest != hole:
         yield rest
 
 
