@@ -9,15 +9,18 @@ in them, and a file may have several. The context of a file is its last such lin
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
+import numpy as np
+
 from request_log.escapes import text_of
 from request_log.framing import BYTE_ORDER_MARK, Content, Read, Whole, starts_of, whole_lines
-from request_log.line import MAX_LINE_BYTES
-from request_log.line_by_line import CustomerOf, Divide, Fields, LineByLine
-from request_log.requests import Parser
+from request_log.line import MAX_LINE_BYTES, MIN_LINE_BYTES
+from request_log.line_by_line import NO_COLUMNS, Columns, CustomerOf, Divide, DivideChunk, Fields, LineByLine
+from request_log.requests import Integers, Parser
 from request_log.values import NOT_LOGGED
 
 COLUMN = re.compile(r"[A-Za-z0-9()._-]+")
@@ -91,39 +94,123 @@ def w3c(
 
 def _divide(context: str, customer_column: str) -> Divide:
     """Divides the lines behind a `#Fields` line."""
-    columns = context.casefold().removeprefix(_FIELDS.decode().casefold()).split()
-    places = {name: place for place, name in reversed(list(enumerate(columns)))}
-    times = next(([places[name] for name in names] for names in _TIMES if places.keys() >= set(names)), None)
+    names = context.casefold().removeprefix(_FIELDS.decode().casefold()).split()
+    places = {name: place for place, name in reversed(list(enumerate(names)))}
+    times = next(([places[name] for name in group] for group in _TIMES if places.keys() >= set(group)), None)
     path = next((places[name] for name in _PATHS if name in places), None)
     status = places.get("sc-status")
     if times is None or path is None or status is None:
         # Before the first such line, or without what a request has.
         return lambda line: None
-    query = places.get("cs-uri-query") if columns[path] == _PATHS[0] else None
-    customer, duration, method, size = map(
-        places.get, (customer_column.casefold(), "time-taken", "cs-method", "sc-bytes")
+    return _Divide(
+        len(names),
+        times,
+        places.get(customer_column.casefold()),
+        path,
+        places.get("cs-uri-query") if names[path] == _PATHS[0] else None,
+        status,
+        places.get("time-taken"),
+        places.get("cs-method"),
+        places.get("sc-bytes"),
+        any(name.startswith(_OF_CLOUDFRONT) for name in names),
     )
-    is_encoded = any(name.startswith(_OF_CLOUDFRONT) for name in columns)
 
-    def divide(line: str) -> Fields | None:
-        values = _values(line, len(columns))
+
+@dataclass(frozen=True, slots=True)
+class _Divide(DivideChunk):
+    """Divides lines of so many columns, by the places of those that matter; None of one that is not there."""
+
+    count: int
+    times: list[int]
+    customer: int | None
+    path: int
+    query: int | None
+    status: int
+    duration: int | None
+    method: int | None
+    size: int | None
+    is_encoded: bool
+    """Whether values are encoded once more than they came: CloudFront does so."""
+
+    def __call__(self, line: str) -> Fields | None:
+        values = _values(line, self.count)
         if values is None:
             return None
 
         def value(place: int | None) -> str:
             return values[place] if place is not None and values[place] != NOT_LOGGED else ""
 
-        target = value(path)
-        if value(query):
-            target += "?" + value(query)
-        who = value(customer)
-        if is_encoded and ("%" in target or "%" in who):
-            # CloudFront encodes each value once more than it came.
-            target, who = _decoded(target), _decoded(who)
-        time = " ".join(value(place) for place in times)
-        return Fields(time, who, target, value(status), value(duration), value(method), value(size))
+        return Fields(
+            " ".join(value(place) for place in self.times),
+            self._decoded(value(self.customer)),
+            self._target(value(self.path), value(self.query)),
+            value(self.status),
+            value(self.duration),
+            value(self.method),
+            value(self.size),
+        )
 
-    return divide
+    def columns(self, data: bytes, starts: Integers) -> tuple[Columns, Sequence[int] | Integers]:
+        """See DivideChunk."""
+        separator = b"\t" if b"\t" in data else b" "
+        places = self._good_lines(data, starts, separator)
+        if not len(places):
+            return NO_COLUMNS, places
+        if len(places) < len(starts):
+            lines = data.split(b"\n")
+            data = b"".join(lines[place] + b"\n" for place in places.tolist())
+        text = text_of(data.replace(b"\r\n", b"\n") if b"\r" in data else data)
+        values = text.replace("\n", separator.decode()).split(separator.decode())
+
+        def column(place: int | None) -> list[str]:
+            if place is None:
+                return [""] * len(places)
+            return ["" if value == NOT_LOGGED else value for value in values[place : -1 : self.count]]
+
+        paths, queries = column(self.path), column(self.query)
+        customers = column(self.customer)
+        if any(queries) or (self.is_encoded and "%" in text):
+            paths = list(map(self._target, paths, queries))
+            customers = list(map(self._decoded, customers))
+        return (
+            Columns(
+                list(map(" ".join, zip(*map(column, self.times), strict=True))),
+                customers,
+                paths,
+                column(self.status),
+                column(self.duration),
+                column(self.method),
+                column(self.size),
+            ),
+            places,
+        )
+
+    def _good_lines(self, data: bytes, starts: Integers, separator: bytes) -> Integers:
+        """The places of lines with the right number of values, none of which is empty or quoted."""
+        characters = np.frombuffer(data, np.uint8)
+        ends = np.flatnonzero((characters == ord(separator)) | (characters == ord("\n")))
+        # Of each value the line, and of each line how many values it has.
+        lines = np.searchsorted(starts, ends, side="right") - 1
+        is_good = np.bincount(lines, minlength=len(starts)) == self.count
+        lengths = np.diff(ends, prepend=-1) - 1
+        is_empty = lengths == 0
+        if b"\r" in data:
+            # It belongs to the newline.
+            is_empty |= (lengths == 1) & (characters[ends] == ord("\n")) & (characters[ends - 1] == ord("\r"))
+        is_good[lines[is_empty]] = False
+        is_good &= characters[starts] != ord(_COMMENT)
+        is_good &= np.diff(starts, append=len(data)) >= MIN_LINE_BYTES
+        if b'"' in data:
+            is_good[np.searchsorted(starts, np.flatnonzero(characters == ord('"')), side="right") - 1] = False
+        return np.flatnonzero(is_good)
+
+    def _target(self, path: str, query: str) -> str:
+        return self._decoded(f"{path}?{query}" if query else path)
+
+    def _decoded(self, text: str) -> str:
+        if not self.is_encoded or "%" not in text:
+            return text
+        return text_of(unquote_to_bytes(text.encode(errors="surrogateescape")))
 
 
 def _values(line: str, columns: int) -> list[str] | None:
@@ -140,10 +227,6 @@ def _values(line: str, columns: int) -> list[str] | None:
 
 def _is_quoted(value: str) -> bool:
     return len(value) > 1 and value[0] == value[-1] == '"'
-
-
-def _decoded(text: str) -> str:
-    return text_of(unquote_to_bytes(text.encode(errors="surrogateescape")))
 
 
 def _divided(data: bytes, context: str) -> Iterator[tuple[int, int, str]]:

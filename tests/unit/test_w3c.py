@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import process_time
@@ -156,6 +157,24 @@ def assert_linear(data_of: Callable[[int], bytes]) -> None:
     assert seconds(30_000) <= 2.5 * seconds(15_000) + 0.1
 
 
+ODD_VALUES = [b"", b"-", b"\r", b'"', b'"a b"', b"%41", b"\xff", b"2026-11-28", b"10:00:01"]
+
+
+@given(
+    st.sampled_from([FIELDS, FIELDS.replace(b"date", b"x-edge-location date")]),
+    st.lists(
+        st.lists(st.sampled_from(ODD_VALUES), max_size=7)
+        | st.sampled_from([LINE[:-1].split(b" "), (b"x " + LINE[:-1] + b"\r").split(b" ")]),
+        max_size=6,
+    ),
+    st.sampled_from([b" ", b"\t"]),
+)
+def test_many_lines_mean_what_each_does(fields: bytes, lines: list[list[bytes]], separator: bytes) -> None:
+    texts = [separator.join(line) + b"\n" for line in lines]
+    expected = [judged(text, context=fields[:-1].decode()).values() for text in texts]
+    assert list(judged(b"".join(texts), context=fields[:-1].decode()).values()) == [*chain(*expected)]
+
+
 COLUMNS = ["date", "time", "cs-username", "cs-uri-stem", "sc-status", "x-a"]
 VALUES = {"date": "2026-11-28", "time": "10:00:01", "cs-uri-stem": "/orders", "sc-status": "200", "x-a": "x"}
 
@@ -183,7 +202,7 @@ def judged(data: bytes, number: int = 0, start: int = 0, context: str = "") -> d
     lines |= {(number, line.offset): line.reason.value.encode() for line in rejected}
     for place, customer in zip(requests.offsets.tolist(), requests.customer_ids(), strict=True):
         lines[number, place] = customer.encode()
-    return lines
+    return dict(sorted(lines.items()))
 
 
 @given(files(), st.data())
