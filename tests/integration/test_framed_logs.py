@@ -60,6 +60,8 @@ def test_a_crash_between_parts_loses_and_doubles_nothing(pipeline: Pipeline, wra
     until(pipeline, 1)
     (row,) = pipeline.files()
     assert row.offset == len(wrapped(wrapper, parts_of("whole"))[0])
+    # What waits for its last part is no fault.
+    verify(pipeline)
     pipeline.end(signal.SIGKILL)
     pipeline.append(wrapped(wrapper, [first[1]])[0])
     pipeline.start()

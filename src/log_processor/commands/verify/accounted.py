@@ -15,6 +15,7 @@ from log_processor.commands.verify.ranges import Ranges
 from log_processor.commands.verify.recount import LONGEST_LINE
 from log_processor.commands.verify.text_file import TextFile
 from log_processor.following.identity import Identity
+from request_log.framing import Framing
 from request_log.line import SECONDS_A_DAY
 from storage.contract import FileKey, FileRow, Position, Storage
 
@@ -55,12 +56,13 @@ class Accounts(NamedTuple):
 
 
 async def accounts_in_the_end(
-    storage: Storage, linked: Linked, committed: Committed, silent_seconds: float
+    storage: Storage, linked: Linked, committed: Committed, silent_seconds: float, framing: Framing
 ) -> tuple[Accounts, Activity]:
-    """What is accounted for when a processor that works has had time to read what is there; and what it does then."""
+    """What is accounted for when a processor that works has had time to read what is there; and what it does then.
+    `framing`: how lines lie in the files."""
     began = moved = time.monotonic()
     before = None
-    while (accounts := accounts_of(linked, committed)).left:
+    while (accounts := accounts_of(linked, committed, framing)).left:
         states = await storage.states()
         now = time.monotonic()
         if states != before:
@@ -77,7 +79,7 @@ async def accounts_in_the_end(
     return accounts, "done"
 
 
-def accounts_of(linked: Linked, committed: Committed) -> Accounts:
+def accounts_of(linked: Linked, committed: Committed, framing: Framing) -> Accounts:
     """What is accounted for by what is committed."""
     read: dict[TextFile, Ranges] = {}
     rows: dict[TextFile, list[FileRow]] = {}
@@ -112,7 +114,7 @@ def accounts_of(linked: Linked, committed: Committed) -> Accounts:
                     accounts.unfollowed.update(dict.fromkeys(logs, end))
             elif not any(_was_changed(row, file, linked, committed) for row in of_beginning):
                 end = min(end, gaps.get(whole, end))
-                end = _end_of_lines(file, start) if end == file.first_size else end
+                end = _end_of_lines(file, start, framing) if end == file.first_size else end
                 if start < end:
                     accounts.left.append(Left(file, start, end))
     return accounts
@@ -161,11 +163,18 @@ def _same_beginning(linked: Linked, read: dict[TextFile, Ranges], file: TextFile
     return None
 
 
-def _end_of_lines(file: TextFile, start: int) -> int:
-    """Where the last line ends that begins after an offset. Half a line is a line when nothing more comes; zeros at the
-    end are none."""
+def _end_of_lines(file: TextFile, start: int, framing: Framing) -> int:
+    """Where the last line ends that begins after an offset. Half a line is a line when nothing more comes, and so is
+    one whose last part has not come; zeros at the end are none."""
     is_final = file.is_compressed or file.modified < time.time() - SECONDS_A_DAY
     end = place = start
+    if framing.has_parts and not is_final:
+        context, rest = framing.context_at(file.read, start), b""
+        for block in file.blocks(start, file.first_size):
+            rest += block
+            length, _, context = framing.whole(rest[: rest.rfind(b"\n") + 1], context)
+            end, rest = end + length, rest[length:]
+        return end
     for block in file.blocks(start, file.first_size):
         through = len(block.rstrip(b"\0")) if is_final else block.rfind(b"\n") + 1
         end = place + through if through else end

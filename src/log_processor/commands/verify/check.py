@@ -20,8 +20,9 @@ from log_processor.commands.verify.recount import EVERYBODY, LOST, SKIPPED, Coun
 from log_processor.commands.verify.roll_ups import RollUps, RollUpsMoved
 from log_processor.dead_letters import kept_lines
 from log_processor.progress import Progress
-from request_log.framing import PLAIN, Framed, Framing
+from request_log.framing import PLAIN, Framing
 from request_log.line import SECONDS_A_DAY, Mended, Reason
+from request_log.requests import Parser
 from rollups.counters import unpack
 from rollups.counts import NO_COUNTS, DailyKey, DayCounts, PackedCounts
 from rollups.figures import Statistics, statistics
@@ -35,7 +36,7 @@ async def check(
     storage: Storage,
     writer: str,
     retention_days: int,
-    parse: Framed | None,
+    parse: Parser | None,
     dead_letters: Path,
     folder: Path,
     progress: Progress,
@@ -88,7 +89,7 @@ async def check(
                 outcome.differences += await roll_ups.differences(oldest_day)
             except RollUpsMoved as reason:
                 outcome.unchecked.append(f"Quarter hours and endpoints could not be checked: {reason}.")
-        await _account(storage, lines, committed, outcome, silent_seconds)
+        await _account(storage, lines, committed, outcome, silent_seconds, recount.framing)
         return outcome
 
 
@@ -175,10 +176,15 @@ async def _confirm(
 
 
 async def _account(
-    storage: Storage, lines: Lines, committed: Committed, outcome: Outcome, silent_seconds: float
+    storage: Storage,
+    lines: Lines,
+    committed: Committed,
+    outcome: Outcome,
+    silent_seconds: float,
+    framing: Framing,
 ) -> None:
     """Say what becomes of all lines that are in files, and of those that are in none."""
-    accounts, activity = await accounts_in_the_end(storage, lines.linked, committed, silent_seconds)
+    accounts, activity = await accounts_in_the_end(storage, lines.linked, committed, silent_seconds, framing)
     if activity == "behind":
         outcome.unread = [f"{left} are not read yet." for left in accounts.left]
     else:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from request_log import simple
 from request_log.framing import PLAIN, Framed, Framing
-from request_log.requests import Requests
+from request_log.requests import Parser, Requests
 
 EVERYBODY = ""
 """Stands for all customers together: a customer has at least one character."""
@@ -325,7 +325,7 @@ class Recount:
     """
 
     def __init__(
-        self, folder: Path, oldest_day: int, latest_second: int, parse: Framed | None, framing: Framing = PLAIN
+        self, folder: Path, oldest_day: int, latest_second: int, parse: Parser | None, framing: Framing = PLAIN
     ) -> None:
         """`folder`: what does not fit into memory goes here. Lines of days before `oldest_day`, and those after
         `latest_second` (Unix time), are left out. `parse`: of a format that is not our own. `framing`: how lines of our
@@ -339,7 +339,7 @@ class Recount:
         self._database.execute(_TABLES)
         self._times = {"oldest_day": oldest_day, "latest_second": latest_second}
         self._is_own = parse is None
-        self._parse = parse or Framed(framing, lambda _: simple.parse)
+        self._parse = Framed.of(parse) if parse is not None else Framed(framing, lambda _: simple.parse)
         self._tidy_rows = dict.fromkeys(_PUT_TOGETHER, 0)
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="recount")
 
