@@ -36,9 +36,10 @@ _SYSLOG = re.compile(
     rb"(?:[A-Z][a-z]{2} [ 0-9][0-9] [0-9]{2}:[0-9]{2}:[0-9]{2}"
     rb"|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:[0-9]{2}))"
     rb" (?:[^ \n]*[^ :\n] )?[^ :\[\n]{1,128}(?:\[[^ \]\n]{0,128}\])?:(?: |(?=\n))"
-    # RFC 5424: a version, then date and time, host, program, process, message and structured data.
+    # RFC 5424: a version, then date and time, host, program, process, message and structured data. rsyslog writes a
+    # second space behind them, of what came to it by RFC 3164.
     rb"|1 (?:-|[0-9]{4}-[0-9]{2}-[0-9]{2}T[^ \n]{1,48}) [^ \n]{1,255} [^ \n]{1,128} [^ \n]{1,128} [^ \n]{1,128} "
-    rb'(?:-|(?:\[[^ ="\]\n]+(?: [^ ="\]\n]+="(?:[^"\\\]\n]|\\[^\n])*")*\])+)(?: (?:\xef\xbb\xbf)?|(?=\n))'
+    rb'(?:-|(?:\[[^ ="\]\n]+(?: [^ ="\]\n]+="(?:[^"\\\]\n]|\\[^\n])*")*\])+)(?: (?:\xef\xbb\xbf)? ?|(?=\n))'
     rb")"
 )
 

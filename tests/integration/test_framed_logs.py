@@ -3,13 +3,20 @@ verify."""
 
 import gzip
 import json
+import os
 import signal
+import socket
+import subprocess
 from collections import Counter
 from pathlib import Path
 
+import httpx
 import pytest
 
+import servers
 from asking import today
+from influxd import free_port
+from log_processor.log_format import LogFormat
 from pipeline import Pipeline
 from request_log.framing import BYTE_ORDER_MARK
 from wrapped import CONTAINERS, Part, wrapped
@@ -144,6 +151,44 @@ def test_the_columns_in_force_outlive_crashes_and_rotation(pipeline: Pipeline, t
     (ledger,) = pipeline.ledger()
     assert (ledger.stored, ledger.skipped, ledger.rejected) == (7, 4, {"fields": 1})
     verify(pipeline)
+
+
+NGINX = """
+{user}
+daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log stderr;
+events {{}}
+http {{
+    {temporary}
+    access_log syslog:server=127.0.0.1:{syslog},tag=nginx combined;
+    access_log syslog:server=127.0.0.1:{syslog},tag=nginx,nohostname combined;
+    server {{ listen 127.0.0.1:{port}; location / {{ return 200; }} }}
+}}
+"""
+
+
+def test_what_nginx_sends_to_syslog_is_understood(tmp_path: Path) -> None:
+    nginx = servers.program("nginx")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as syslog:
+        syslog.bind(("127.0.0.1", 0))
+        syslog.settimeout(20)
+        port = free_port()
+        temporary = " ".join(
+            f"{name}_temp_path {tmp_path}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        )
+        user = "user root;" if os.getuid() == 0 else ""
+        (tmp_path / "nginx.conf").write_text(
+            NGINX.format(user=user, folder=tmp_path, temporary=temporary, syslog=syslog.getsockname()[1], port=port)
+        )
+        server = subprocess.Popen([nginx, "-c", str(tmp_path / "nginx.conf"), "-e", "stderr"])
+        try:
+            with httpx.Client(transport=httpx.HTTPTransport(retries=20)) as client:
+                client.get(f"http://127.0.0.1:{port}/orders", auth=("acme", "")).raise_for_status()
+            lines = b"".join(syslog.recv(1 << 16) + b"\n" for _ in range(2))
+        finally:
+            server.terminate()
+            server.wait(timeout=20)
+    requests, rejected, *_ = LogFormat(log_format="combined", log_wrapper="syslog").parser()(lines)
+    assert (requests.customer_ids(), requests.request_paths(), rejected) == (["acme"] * 2, ["/orders"] * 2, [])
 
 
 @on_sqlite

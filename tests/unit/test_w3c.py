@@ -89,6 +89,19 @@ def test_lines_of_iis_whose_columns_change() -> None:
     assert parsed.requests.offsets.tolist() == [IIS.index(b"2026-11-28 10:00:01"), IIS.index(b"10:00:02 2026")]
 
 
+def test_lines_of_iis_as_its_documentation_has_them() -> None:
+    # https://learn.microsoft.com/en-us/windows/win32/http/w3c-logging
+    parsed = parse(
+        b"#Software: Internet Information Services 6.0\n#Version: 1.0\n#Date: 2001-05-02 17:42:15\n"
+        b"#Fields: date time c-ip cs-username s-ip s-port cs-method cs-uri-stem cs-uri-query sc-status "
+        b"cs(User-Agent)\n"
+        b"2001-05-02 17:42:15 172.22.255.255 - 172.30.255.255 80 GET /images/picture.jpg - 200 "
+        b"Mozilla/4.0+(compatible;MSIE+5.5;+Windows+2000+Server)\n"
+    )
+    assert found(parsed) == [("-", "/images/picture.jpg", 200, -1, "GET", -1)]
+    assert parsed.requests.seconds.tolist() == [988_825_335]
+
+
 def test_the_customer_may_be_in_the_path_or_in_any_column() -> None:
     assert [row[0] for row in found(parse(IIS, log_customer_from="path:^/([^/?]+)"))] == ["orders", "orders"]
     assert [row[0] for row in found(parse(IIS, log_customer_from="C-IP"))] == ["192.0.2.7", "-"]

@@ -104,6 +104,10 @@ class TestSyslog:
             b"<190>Nov 28 10:00:01 web1 nginx: ",
             # rsyslog's default since 8.2308: RSYSLOG_FileFormat.
             b"2026-11-28T10:00:01.123456+01:00 web1 haproxy[4711]: ",
+            # rsyslog 8.2302.0, of what nginx 1.22.1 sent to it: its three templates for files.
+            b"Nov 29 14:49:42 vm nginx: ",
+            b"2026-11-29T14:49:42+00:00 localhost nginx: ",
+            b"<190>1 2026-11-29T14:49:42+00:00 vm nginx - - -  ",
             # RFC 5424, 6.5.
             b"<34>1 2003-10-11T22:14:15.003Z mymachine.example.com su - ID47 - \xef\xbb\xbf",
             b"<165>1 2003-08-24T05:14:15.000003-07:00 192.0.2.1 myproc 8710 - - ",
