@@ -41,10 +41,6 @@ ELSEWHERE = {
         "tests/integration/test_log_formats.py",
         '"LOG_FORMAT": "combined", "LOG_CUSTOMER_FROM": "extra1"',
     ),
-    "LOG_FILES='/var/log/containers/shop-*.log' LOG_WRAPPER=cri LOG_FORMAT=json ./start.sh --no-generator": (
-        "tests/integration/test_framed_logs.py",
-        '{"LOG_FORMAT": "json", "LOG_WRAPPER": wrapper}',
-    ),
     "PYTHONPATH=src .venv/bin/python -m log_processor check /var/log/nginx/access.log": (
         "tests/integration/test_log_formats.py",
         'pipeline.run("check", str(log)',
