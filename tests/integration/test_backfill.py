@@ -296,6 +296,21 @@ def test_a_file_of_another_format_is_refused_and_can_be_read_in_its_own(pipeline
 
 
 @on_sqlite
+def test_lines_of_a_file_of_another_format_are_rejected_beside_one_that_is_understood(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    files = [
+        write(tmp_path / "a", b"shop.example.net and more words than this has\n" * 3),
+        write(tmp_path / "b", LINES),
+    ]
+    end = pipeline.run("backfill", *map(str, files))
+    assert end.returncode == 0
+    assert f"{files[0]}: no line is understood as LOG_FORMAT=simple: its lines are rejected." in end.stdout
+    assert "3 lines read, 0 stored, 3 rejected (fields 3)." in end.stdout
+    assert pipeline.stored() == oracle.days_of(LINES)
+
+
+@on_sqlite
 def test_a_file_is_not_read_in_another_format_than_it_was_tried_in(pipeline: Pipeline, tmp_path: Path) -> None:
     pipeline.append(LINES)
     pipeline.start()

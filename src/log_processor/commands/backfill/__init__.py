@@ -56,11 +56,21 @@ def backfill(settings: ProcessorSettings, paths: list[Path], anyway: bool = Fals
             return 1
         copied: dict[Path, list[str]] = {}
         status = 0
+        not_understood: dict[Path, NotUnderstood] = {}
         for path in dict.fromkeys(path.absolute() for path in paths):
             try:
                 copied[path] = _hand_in(settings, spool, path, anyway)
+            except NotUnderstood as error:
+                not_understood[path] = error
             except NoLog as error:
                 _say(str(error))
+                status = 1
+        for path, reason in not_understood.items():
+            if any(copied.values()):
+                # The format is that of the other files, so these lines are rejected, and counted as such.
+                copied[path] = _hand_in(settings, spool, path, anyway, is_rejected=True)
+            else:
+                _say(f"{reason}, so nothing is read.")
                 status = 1
         _wait_until_stored(settings, spool)
         now, _ = _ask(settings, _stored)
@@ -123,8 +133,15 @@ def _take_back(settings: ProcessorSettings, storage: Storage, counting: Counting
     return 0
 
 
-def _hand_in(settings: ProcessorSettings, spool: Spool, path: Path, anyway: bool) -> list[str]:
-    """Copy what is new in a file; what the copies are called. NoLog where nothing of it is to be read."""
+class NotUnderstood(NoLog):
+    """No line of a file is a request in the format."""
+
+
+def _hand_in(
+    settings: ProcessorSettings, spool: Spool, path: Path, anyway: bool, is_rejected: bool = False
+) -> list[str]:
+    """Copy what is new in a file; what the copies are called. NoLog where nothing of it is to be read. `is_rejected`:
+    also where no line is understood."""
     with ExitStack() as stack:
         stack.enter_context(spool.adding())
         text, found = stack.enter_context(unpacked(path, spool.folder))
@@ -143,9 +160,11 @@ def _hand_in(settings: ProcessorSettings, spool: Spool, path: Path, anyway: bool
         for stretch in news:
             sampled = sample(file, stretch, parse)
             if not sampled:
-                raise NoLog(
-                    f"{path}: no line {_of(file, stretch)}is understood as {settings.described()}, so nothing is read."
-                )
+                reason = f"{path}: no line {_of(file, stretch)}is understood as {settings.described()}"
+                if not is_rejected:
+                    raise NotUnderstood(reason)
+                _say(f"{reason}: its lines are rejected.")
+                continue
             are_known_in = partial(are_known, sampled, oldest_day, waiting=waiting)
             if not anyway and _ask(settings, are_known_in):
                 raise NoLog(
