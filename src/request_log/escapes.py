@@ -1,8 +1,8 @@
 """Bytes and characters that a text of a log cannot show: how web servers write them, and how they are stored."""
 
 import re
-from functools import lru_cache
 
+from request_log.fields import Cache
 from request_log.line import Mended
 
 # nginx writes \x22, Apache also \" and \t.
@@ -26,18 +26,22 @@ def unescaped(text: str) -> str:
     return text_of(_ESCAPE.sub(_byte, text.encode(errors="surrogateescape")))
 
 
-@lru_cache(10_000)
 def printable(text: str) -> tuple[str, tuple[Mended, ...]]:
     """The text as it is stored, with `\\xNN` for control characters and for bytes that are no UTF-8, and what of it was
     mended so."""
-    if not _UNPRINTABLE.search(text):
-        return text, ()
+    return _PRINTABLE[text]
+
+
+def _printable(text: str) -> tuple[str, tuple[Mended, ...]]:
     mended = []
     if _BAD_BYTE.search(text):
         mended.append(Mended.ENCODING)
     if _CONTROL.search(text):
         mended.append(Mended.CONTROL_CHARACTER)
-    return _UNPRINTABLE.sub(_escape, text), tuple(mended)
+    return (_UNPRINTABLE.sub(_escape, text) if mended else text), tuple(mended)
+
+
+_PRINTABLE = Cache(_printable)
 
 
 def _byte(escape: "re.Match[bytes]") -> bytes:

@@ -17,7 +17,7 @@ GROUPS = (*NEEDED, "customer", "duration", "duration_2", "duration_3", "method",
 _REQUEST = "request"
 # Of RE2's instructions: many more could take microseconds a byte.
 _LARGEST_PROGRAM = 2_000
-_COUNTED = re.compile(r"\{([0-9]+)(?:,[0-9]*)?\}")
+_COUNTED = re.compile(r"\{(?:[0-9]+,)?([0-9]+),?\}")
 _MORE_DURATIONS = ("duration_2", "duration_3")
 _MISSING = 0
 
