@@ -1,17 +1,20 @@
 """What a request's path is counted under: without what differs from request to request."""
 
 import re
+from functools import lru_cache
 
 ID = "{id}"
 REST = "…"
 MAX_SEGMENTS = 10
 MAX_LENGTH = 120
 
-# Digits; a UUID; hexadecimal from 16 digits; letters and digits together from 20 (ULID, KSUID, Mongo, Base64 tokens).
+# Beside digits: a UUID; hexadecimal from 16 digits; letters and digits from 20 (ULID, KSUID, Mongo, Base64 tokens).
 _IDENTIFIER = re.compile(
-    r"[0-9]+|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{16,}|(?=[^/]*[0-9])(?=[^/]*[a-z])[0-9a-z_-]{20,}",
+    r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{16,}|(?=[^/]*[0-9])(?=[^/]*[a-z])[0-9a-z_-]{20,}",
     re.ASCII | re.IGNORECASE,
 )
+# Of an identifier that is not digits alone.
+_SHORTEST_ID = 16
 _ENDS_PATH = re.compile(r"[?#]")
 
 
@@ -22,8 +25,27 @@ def path_template(path: str) -> str:
     hexadecimal digits, or 20 or more ASCII letters and digits (with `-` and `_` among them) that has both. What is
     beyond ten segments or 120 characters becomes `…`. The template of a template is itself.
     """
-    segments = _ENDS_PATH.split(path, maxsplit=1)[0].split("/")
-    # The first is what stands before the first slash: mostly nothing.
-    named = [ID if _IDENTIFIER.fullmatch(segment) else segment for segment in segments[: MAX_SEGMENTS + 1]]
-    text = "/".join([*named, REST] if len(segments) > MAX_SEGMENTS + 1 else named)
+    if "?" in path or "#" in path:
+        path = _ENDS_PATH.split(path, maxsplit=1)[0]
+    if len(path) > MAX_LENGTH or path.count("/") > MAX_SEGMENTS:
+        segments = path.split("/")
+        # The first is what stands before the first slash: mostly nothing.
+        named = list(map(_named, segments[: MAX_SEGMENTS + 1]))
+        text = "/".join([*named, REST] if len(segments) > MAX_SEGMENTS + 1 else named)
+    else:
+        # Of paths that differ, most begin alike.
+        beginning, slash, segment = path.rpartition("/")
+        text = _beginning(beginning) + slash + _named(segment)
     return text if len(text) <= MAX_LENGTH else text[: MAX_LENGTH - 1] + REST
+
+
+@lru_cache(10_000)
+def _beginning(path: str) -> str:
+    beginning, slash, segment = path.rpartition("/")
+    return (_beginning(beginning) if beginning else "") + slash + _named(segment)
+
+
+def _named(segment: str) -> str:
+    if segment.isdecimal() and segment.isascii():
+        return ID
+    return ID if len(segment) >= _SHORTEST_ID and _IDENTIFIER.fullmatch(segment) else segment
