@@ -18,7 +18,7 @@ from storage.contract import FileId, FileState, Gap, Position, StoredRequests
 KEPT_BYTES = 1024
 DIGEST_BYTES = 16
 # What becomes of the lines is some ten times as large and should stay in the processor's cache.
-PIECE_BYTES = 128 << 10
+PIECE_BYTES = 256 << 10
 # As many of a part say whether it begins with a byte-order mark.
 FIRST_BYTES = 3
 
