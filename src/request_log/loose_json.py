@@ -12,6 +12,11 @@ from request_log.scanning import closing_quote
 
 _SPACES = re.compile(r"[ \t\r\n]*")
 _BARE = re.compile(r'[^,"{}\[\]]*')
+# A member with a text or a bare value, and what follows it: most are so. Nothing in it can be matched in two ways.
+_MEMBER = re.compile(r'[ \t\r\n]*"([^"\\]*)"[ \t\r\n]*:(?:[ \t\r\n]*"([^"\\]*)"[ \t\r\n]*|([^,"{}\[\]]*))([,}])')
+_WHITE = " \t\r\n"
+_MEMBER_OR_END = ('"', "}", ",", "")
+"""What follows a comma that is not inside a value without quotation marks."""
 _ESCAPES = re.compile(r"(?:\\u[0-9A-Fa-f]{4})+|(?:\\x[0-9A-Fa-f]{2})+|\\.", re.DOTALL)
 _LETTERS: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\", "/": "/"}
 
@@ -38,6 +43,8 @@ def read_object(text: str) -> dict[str, Value] | None:
     place += 1
     while open_ones:
         inner = open_ones[-1]
+        if isinstance(inner, dict):
+            place = _simple_members(text, place, inner)
         place = _end_of_spaces(text, place)
         name = ""
         if text[place : place + 1] == ("}" if isinstance(inner, dict) else "]"):
@@ -65,7 +72,7 @@ def read_object(text: str) -> dict[str, Value] | None:
                     place = end + 1
                 case _:
                     end = _end_of_bare(text, place, isinstance(inner, dict))
-                    value = Bare(text[place:end].rstrip(" \t\r\n"))
+                    value = Bare(text[place:end].rstrip(_WHITE))
                     place = end
             if isinstance(inner, dict):
                 inner[name] = value
@@ -81,6 +88,22 @@ def read_object(text: str) -> dict[str, Value] | None:
     return root if place == len(text) else None
 
 
+def _simple_members(text: str, place: int, members: dict[str, Value]) -> int:
+    """Add members that need no closer look; where the first other one begins, or the object ends."""
+    while match := _MEMBER.match(text, place):
+        name, quoted, bare, end = match.groups()
+        after = match.end()
+        if end == "}":
+            after -= 1
+        elif quoted is None and text[(following := _end_of_spaces(text, after)) : following + 1] not in _MEMBER_OR_END:
+            break
+        members[name] = Bare(bare.strip(_WHITE)) if quoted is None else quoted
+        place = after
+        if end == "}":
+            break
+    return place
+
+
 def _end_of_spaces(text: str, place: int) -> int:
     match = _SPACES.match(text, place)
     return match.end() if match else place
@@ -91,7 +114,7 @@ def _end_of_bare(text: str, place: int, is_member: bool) -> int:
         match = _BARE.match(text, place)
         end = match.end() if match else place
         following = _end_of_spaces(text, end + 1)
-        if not is_member or text[end : end + 1] != "," or text[following : following + 1] in ('"', "}", ",", ""):
+        if not is_member or text[end : end + 1] != "," or text[following : following + 1] in _MEMBER_OR_END:
             return end
         place = following
 
