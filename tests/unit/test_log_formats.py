@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from log_processor.log_format import LogFormat
 from request_log.access_log import combined
 from request_log.json_lines import json_lines
-from request_log.line import Reason
+from request_log.line import Mended, Reason
 from request_log.line_by_line import DivideChunk, LineByLine
 from request_log.requests import NONE, Parser, Requests
 
@@ -247,6 +247,91 @@ def test_a_line_that_is_not_understood_costs_only_itself(log_format: str, line: 
     found, rejected, *_ = parser(log_format=log_format)((good + line + "\n" + good).encode(), 0, 0)
     assert len(found) == 2
     assert [(bad.offset, bad.reason, bad.line) for bad in rejected] == [(len(good), reason, line.encode())]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *[
+            b"NaN",
+            b"-Infinity",
+            b"-",
+            b"",
+            b"0.001, 0.002",
+            b"01",
+            b'"a\tb"',
+            b'"\xff\xfe"',
+            b'"\\ud800"',
+            b'"\\x22\\xC3"',
+            b'"\x00"',
+        ],
+        *[
+            b"[" * 20_000 + b"]" * 20_000,
+            b'{"a":' * 9_000 + b"1" + b"}" * 9_000,
+            b"1" * 50_000,
+            b"1e999",
+            b'{"time":NaN}',
+        ],
+    ],
+    ids=lambda value: repr(value[:12]),
+)
+def test_a_member_that_nobody_asked_for_never_matters(value: bytes) -> None:
+    line = OBJECT.encode()[:-1] + b',"other":' + value + b"}\n"
+    found, rejected, skipped, mended = parser(log_format="json")(line + OBJECT.encode() + b"\n")
+    assert requests_of(found) == [("2026-11-25T12:00:01", "acme", "/", 200, "0.1")] * 2
+    assert (rejected, skipped, mended) == ([], [], [])
+
+
+@pytest.mark.parametrize(
+    ("log_format", "line", "fields", "mended"),
+    [
+        ("combined", COMBINED.replace(" 200 ", " 000 "), ("acme", "/", 0, None), [Mended.STATUS]),
+        ("combined", COMBINED.replace(" 200 ", " - "), ("acme", "/", 0, None), [Mended.STATUS]),
+        ("combined", COMBINED + " 1.2.3", ("acme", "/", 200, None), [Mended.DURATION]),
+        ("combined", COMBINED + " 0.001, 0.002", ("acme", "/", 200, "0.001"), [Mended.DURATION]),
+        ("combined", COMBINED + " -", ("acme", "/", 200, None), []),
+        ("combined", COMBINED.replace("acme", "a\tb"), ("a\\x09b", "/", 200, None), [Mended.CONTROL_CHARACTER]),
+        ("combined", COMBINED.replace("acme", "a\\x09b"), ("a\\x09b", "/", 200, None), [Mended.CONTROL_CHARACTER]),
+        ("combined", COMBINED.replace("acme", "a\udcff"), ("a\\xFF", "/", 200, None), [Mended.ENCODING]),
+        ("combined", COMBINED.replace("curl", "\udcff\t"), ("acme", "/", 200, None), []),
+        ("combined", COMBINED.replace("acme", "John Doe"), ("John Doe", "/", 200, None), []),
+        ("json", OBJECT.replace("200", "null"), ("acme", "/", 0, "0.1"), [Mended.STATUS]),
+        ("json", OBJECT.replace("200", "200.0"), ("acme", "/", 200, "0.1"), []),
+        ("json", OBJECT.replace("200", '"502, 404"'), ("acme", "/", 404, "0.1"), [Mended.STATUS]),
+        ("json", OBJECT.replace("0.1", "-1"), ("acme", "/", 200, None), [Mended.DURATION]),
+        ("json", OBJECT.replace("0.1", "NaN"), ("acme", "/", 200, None), [Mended.DURATION]),
+        ("json", OBJECT.replace("0.1", "true"), ("acme", "/", 200, None), [Mended.DURATION]),
+        ("json", OBJECT.replace("0.1", "1e-05"), ("acme", "/", 200, "0.00001"), []),
+        ("json", OBJECT.replace('"acme"', '["","acme","b"]'), ("acme", "/", 200, "0.1"), []),
+        ("json", OBJECT.replace('"acme"', "[]"), ("-", "/", 200, "0.1"), []),
+        ("json", OBJECT.replace('"acme"', '"a\\u0009b"'), ("a\\x09b", "/", 200, "0.1"), [Mended.CONTROL_CHARACTER]),
+        ("json", OBJECT.replace('"acme"', '"\\ud800"'), ("\\xED\\xA0\\x80", "/", 200, "0.1"), [Mended.ENCODING]),
+        ("json", OBJECT.replace('"/"', '"/\\n"'), ("acme", "/\\x0A", 200, "0.1"), [Mended.CONTROL_CHARACTER]),
+    ],
+)
+def test_no_value_rejects_a_request(
+    log_format: str, line: str, fields: tuple[str, str, int, "str | None"], mended: list[Mended]
+) -> None:
+    parsed = parser(log_format=log_format)(line.encode(errors="surrogateescape") + b"\n")
+    assert not parsed.rejected
+    assert [found[1:] for found in requests_of(parsed.requests)] == [fields]
+    assert [what for _, what in parsed.mended] == mended
+
+
+def test_methods_and_sizes_are_found() -> None:
+    lines = {
+        "common": COMBINED.partition(' "-"')[0].replace(" 200 0", " 200 612"),
+        "combined": COMBINED.replace(" 200 0", " 200 612"),
+        "json": OBJECT.replace("}", ',"method":"GET","bytes":612}'),
+    }
+    for log_format, line in lines.items():
+        found = parser(log_format=log_format)(f"{line}\n".encode()).requests
+        assert (found.request_methods(), found.sizes.tolist()) == (["GET"], [612])
+    expression = r'(?P<time>\S+) (?P<status>\d+) "(?P<request>.*)" (?P<duration>\S+) (?P<duration_2>\S+) (?P<bytes>\d+)'
+    parse = parser(log_format="regex", log_pattern=expression)
+    found = parse(b'1795608001 200 "GET /a HTTP/1.1" 0.25 0.5 612\n').requests
+    assert (found.request_methods(), found.request_paths(), found.sizes.tolist()) == (["GET"], ["/a"], [612])
+    assert found.durations == ["0.75"]
 
 
 def test_days_before_the_oldest_kept_are_rejected() -> None:
