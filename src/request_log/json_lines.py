@@ -32,6 +32,7 @@ _OPEN, _CLOSE, _RETURN = b"{}\r"
 _Paths = Mapping[str, Sequence[Sequence[str]]]
 _Getters = Sequence[Callable[[Any], Any]]
 _Tree = dict[str, "_Tree | None"]
+_NEVER_EMPTY = {int, float}
 _LEAF = int | float | str | list[Any] | dict[str, Any] | None
 
 
@@ -135,9 +136,15 @@ class _Fast:
 
     def values(self, field: str, records: list[Any]) -> list[Any]:
         """A column: the member of each record, UNSET where it has none."""
-        columns = [self._column(getters, records) for getters in self._getters[field]]
-        if len(columns) == 1:
-            return columns[0]
+        columns = []
+        for getters in self._getters[field]:
+            column = self._column(getters, records)
+            if column.count(UNSET) < len(column):
+                columns.append(column)
+                if set(map(type, column)) <= _NEVER_EMPTY or (set(map(type, column)) == {str} and "" not in column):
+                    break
+        if len(columns) < 2:
+            return columns[0] if columns else [UNSET] * len(records)
         return [next((value for value in row if _text(value) != ""), UNSET) for row in zip(*columns, strict=True)]
 
     def _column(self, getters: _Getters, records: list[Any]) -> list[Any]:

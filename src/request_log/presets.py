@@ -315,6 +315,7 @@ PRESETS: Mapping[str, Preset] = {
                 header="http_{snake}",
             ),
             _COMBINED,
+            _COMMON,
             Shape(
                 "the format of Kubernetes' ingress-nginx",
                 "regex",
@@ -324,7 +325,6 @@ PRESETS: Mapping[str, Preset] = {
                     r"[0-9]+ (?P<duration>[0-9.]+) \[(?P<upstream>[^\]]*)\] \[[^\]]*\] .*"
                 ),
             ),
-            _COMMON,
         ),
         customer="remote_user",
     ),
@@ -332,6 +332,7 @@ PRESETS: Mapping[str, Preset] = {
     "apache": Preset(
         (
             _COMBINED,
+            _COMMON,
             Shape(
                 "vhost_combined, Debian's other_vhosts_access.log, perhaps with headers and the duration behind it",
                 "regex",
@@ -342,7 +343,6 @@ PRESETS: Mapping[str, Preset] = {
                 ),
                 numbered=rf"(?:(?: {_QUOTED})" + r'{{before}} "(?P<customer>[^"\\]*(?:\\.[^"\\]*)*)")?',
             ),
-            _COMMON,
         ),
         customer="remote_user",
         duration_unit="us",
@@ -351,8 +351,9 @@ PRESETS: Mapping[str, Preset] = {
     "gunicorn": Preset(
         (
             _COMBINED,
+            _COMMON,
             Shape(
-                "the same with a backslash that is not escaped before a quotation mark",
+                "combined with a backslash that is not escaped before a quotation mark",
                 "regex",
                 _OF_COMBINED,
                 # Quotation marks are escaped, and backslashes are not: so what is unlike any text is `" "`.
@@ -362,7 +363,6 @@ PRESETS: Mapping[str, Preset] = {
                 ),
                 numbered=r'(?:(?: ".*?"){{before}} "(?P<customer>.*?)")?',
             ),
-            _COMMON,
         ),
         customer="remote_user",
     ),

@@ -42,7 +42,7 @@ def check(path: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
 def pasted(output: str) -> dict[str, str]:
     """The settings that are printed, as a shell takes them."""
     _, _, text = output.partition("Settings, found out by the lines:\n")
-    lines = takewhile(re.compile("  LOG_[A-Z_]+=").match, text.splitlines())
+    lines = takewhile(re.compile("LOG_[A-Z_]+=").match, text.splitlines())
     return dict(part.split("=", 1) for line in lines for part in shlex.split(line))
 
 

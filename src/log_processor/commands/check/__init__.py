@@ -61,14 +61,16 @@ def _report(
     if found is None:
         count = sample.data.count(b"\n")
         first = [f"  {report.shown(line)!r}" for line in sample.data.split(b"\n", 5)[:-1][:5]]
-        return [f"{path}: 0 of {count:,} lines are understood in any format.", *more, "They begin so:", *first], False
+        hint = "LOG_FORMAT=regex and LOG_PATTERN read lines that have a time, a path and a status, see docs/logs.md."
+        said = f"{path}: 0 of {count:,} lines are understood in any format."
+        return [said, *more, hint, "The lines begin so:", *first], False
     parse = found.settings.parser()
     parsed = parse(sample.data)
     count = len(parsed.requests) + len(parsed.rejected)
     described = found.settings.described()
     text = [f"{path}: {len(parsed.requests):,} of {count:,} lines are understood as {described}.", *more]
     if not is_given:
-        text += ["Settings, found out by the lines:", *(f"  {setting}" for setting in _assignments(found))]
+        text += ["Settings, found out by the lines:", *_assignments(found)]
     lines = found.settings.lines(sample.data)
     text += report.understood(found, parsed, lines)
     text += report.suspicious(parsed.requests)
