@@ -1,18 +1,20 @@
 """The formats of servers, on lines that they wrote."""
 
+import json
 import re
 from pathlib import Path
 from typing import get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+import servers
 from log_processor.log_format import FORMATS, LogFormat
-from request_log.line import Reason
+from request_log.line_by_line import LineByLine
 from request_log.presets import PRESETS
-from request_log.requests import NONE, Parsed
+from request_log.requests import NONE, Parsed, Requests, joined
 from servers import DOCS, snippets
 
 DATA = Path(__file__).parents[1] / "data/logs"
@@ -240,6 +242,7 @@ def test_uvicorns_lines_without_a_time_are_rejected() -> None:
 
 ALL = b"".join(file.read_bytes() for file in sorted(DATA.glob("*.log"))) + (HAPROXY + COMBINED + "\n").encode()
 LINES = [line for line in ALL.splitlines() if len(line) < 1_000]
+"""Lines of all servers."""
 
 PREFIXES = {
     "CRI": "2026-11-28T10:00:01.123456789Z stdout F ",
@@ -259,7 +262,12 @@ def test_nobody_is_charged_for_what_stands_before_a_line(name: str, prefix: str)
     allowed = PRESETS[name].customers() if name in PRESETS else ["remote_addr"]
     for customer in ["", *(field for field in allowed if field[-1] != "N" and field != "header:NAME")]:
         parse = LogFormat(log_format=name, log_customer_from=customer).parser()  # type: ignore[arg-type]
-        for line in (*LINES, COMBINED.encode(), COMBINED.replace(" - acme", " - John Doe").encode()):
+        for line in (
+            *LINES[::4],
+            HAPROXY.strip().encode(),
+            COMBINED.encode(),
+            COMBINED.replace(" - acme", " - John Doe").encode(),
+        ):
             plain = parse(line + b"\n").requests
             behind = parse(PREFIXES[prefix].encode() + line + b"\n").requests
             # Traefik has the addresses that X-Forwarded-For lists.
@@ -270,25 +278,67 @@ def test_nobody_is_charged_for_what_stands_before_a_line(name: str, prefix: str)
 TEXT_OR_JSON = [name for name, preset in PRESETS.items() if not preset.is_w3c]
 
 
+def columns(requests: Requests) -> list[object]:
+    """All that is said of requests."""
+    return [
+        requests.customer_ids(),
+        requests.request_paths(),
+        requests.request_methods(),
+        requests.durations,
+        *(getattr(requests, name).tolist() for name in ("statuses", "latencies", "seconds", "milliseconds", "sizes")),
+    ]
+
+
+def plainly(log_format: str, customer: str) -> LineByLine:
+    """A parser that takes each line apart by itself."""
+    found = LogFormat(log_format=log_format, log_customer_from=customer)  # type: ignore[arg-type]
+    divide = found.divide()
+    assert divide is not None
+    return LineByLine(lambda line: divide(line), found.duration_unit(), None)
+
+
 @pytest.mark.parametrize("name", TEXT_OR_JSON)
+@settings(max_examples=20)
 @given(st.lists(st.sampled_from(LINES), max_size=12), st.data())
 def test_a_line_means_the_same_whatever_lines_are_beside_it(name: str, lines: list[bytes], data: st.DataObject) -> None:
-    preset = PRESETS[name]
-    known = [customer.replace("N", "1") for customer in preset.customers() if customer != "header:NAME"]
-    customer = data.draw(st.sampled_from(["", "path:^/([^/]+)", *known]))
+    known = [field.replace("N", "1") for field in PRESETS[name].customers() if field != "header:NAME"]
+    customer = data.draw(st.sampled_from(["", *known]))
     together = parsed(b"".join(line + b"\n" for line in lines), name, log_customer_from=customer)
-    alone = [parsed(line + b"\n", name, log_customer_from=customer) for line in lines]
-    assert len(together.requests) + len(together.rejected) + len(together.skipped) == len(lines)
-    assert together.requests.customer_ids() == [one for each in alone for one in each.requests.customer_ids()]
-    assert together.requests.request_paths() == [one for each in alone for one in each.requests.request_paths()]
-    assert together.requests.durations == [one for each in alone for one in each.requests.durations]
+    parse = plainly(name, customer)
+    alone = [parse(line + b"\n") for line in lines]
+    assert columns(together.requests) == columns(joined([each.requests for each in alone]))
     assert [bad.reason for bad in together.rejected] == [bad.reason for each in alone for bad in each.rejected]
-    # Many at once, and one by one.
-    divide = LogFormat(log_format=name, log_customer_from=customer).divide()  # type: ignore[arg-type]
-    assert divide is not None
-    plain = [divide(line.decode(errors="surrogateescape")) for line in lines if not line.startswith(b"#")]
-    fields_rejected = [bad for bad in together.rejected if bad.reason is Reason.FIELDS]
-    assert plain.count(None) == len(fields_rejected)
+    assert len(together.requests) + len(together.rejected) + len(together.skipped) == len(lines)
+
+
+members = sorted({name for member in PRESETS["nginx"].shapes[0].members.values() for name in member.split("|")})
+values = st.sampled_from(
+    [
+        None,
+        "",
+        "-",
+        0,
+        200,
+        0.25,
+        [],
+        ["", "a"],
+        [[]],
+        {"a": 1},
+        True,
+        "404",
+        "GET /a HTTP/1.1",
+        "/b",
+        "2026-11-28T10:00:01Z",
+    ]
+)
+
+
+@given(st.lists(st.dictionaries(st.sampled_from([*members, "remote_user"]), values), max_size=5))
+def test_of_several_members_the_first_that_says_something_counts(records: list[dict[str, object]]) -> None:
+    data = "".join(json.dumps(record).ljust(20) + "\n" for record in records).encode()
+    fast, plain = parsed(data, "nginx"), plainly("nginx", "")(data)
+    assert columns(fast.requests) == columns(plain.requests)
+    assert [(bad.offset, bad.reason) for bad in fast.rejected] == [(bad.offset, bad.reason) for bad in plain.rejected]
 
 
 # --- What the documentation says ---
@@ -341,3 +391,28 @@ def test_every_customer_that_is_allowed_is_taken() -> None:
 @pytest.mark.parametrize("server", ["nginx", "Apache", "Caddy", "Traefik", "Envoy", "HAProxy", "gunicorn", "uvicorn"])
 def test_every_server_has_a_configuration_in_the_documentation(server: str) -> None:
     assert sum(map(len, snippets(server).values())) >= 2
+
+
+@pytest.mark.parametrize(
+    ("server", "file"),
+    [
+        ("ALB", "alb.log"),
+        ("Caddy", "caddy.log"),
+        ("CloudFront", "cloudfront.log"),
+        ("Envoy", "envoy.log"),
+        ("IIS", "iis.log"),
+        ("Traefik", "traefik-json.log"),
+    ],
+)
+def test_the_commands_of_the_documentation_read_what_the_servers_write(server: str, file: str) -> None:
+    settings_of_command = servers.settings(server)
+    assert settings_of_command["log_format"] == server.lower()
+    assert rows((DATA / file).read_bytes(), **settings_of_command)
+
+
+def test_links_of_the_documentation_lead_somewhere() -> None:
+    targets = re.findall(r"\]\(([^)]+)\)", DOCS)
+    headings = {heading.lower().replace(" ", "-") for heading in re.findall(r"^#+ (.*)$", DOCS, re.MULTILINE)}
+    for target in targets:
+        path, _, heading = target.partition("#")
+        assert (Path(servers.__file__).parents[1] / "docs" / path).exists() if path else heading in headings, target
