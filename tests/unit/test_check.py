@@ -58,14 +58,14 @@ def combined(*, customer: str = "-", extras: str = "", user: str = "-", path: st
 @pytest.mark.parametrize(
     ("file", "expected"),
     [
-        ("alb.log", "LOG_FORMAT=alb"),
-        ("caddy.log", "LOG_FORMAT=caddy LOG_CUSTOMER_FROM=header:X-Customer"),
-        ("cloudfront.log", "LOG_FORMAT=cloudfront"),
-        ("envoy.log", "LOG_FORMAT=envoy"),
-        ("iis.log", "LOG_FORMAT=iis"),
-        ("traefik-common.log", "LOG_FORMAT=traefik"),
-        ("traefik-genericCLF.log", "LOG_FORMAT=combined"),
-        ("traefik-json.log", "LOG_FORMAT=traefik LOG_CUSTOMER_FROM=header:X-Customer"),
+        ("alb.txt", "LOG_FORMAT=alb"),
+        ("caddy.txt", "LOG_FORMAT=caddy LOG_CUSTOMER_FROM=header:X-Customer"),
+        ("cloudfront.txt", "LOG_FORMAT=cloudfront"),
+        ("envoy.txt", "LOG_FORMAT=envoy"),
+        ("iis.txt", "LOG_FORMAT=iis"),
+        ("traefik-common.txt", "LOG_FORMAT=traefik"),
+        ("traefik-genericCLF.txt", "LOG_FORMAT=combined"),
+        ("traefik-json.txt", "LOG_FORMAT=traefik LOG_CUSTOMER_FROM=header:X-Customer"),
     ],
 )
 def test_the_settings_of_a_servers_log_are_found(file: str, expected: str) -> None:
@@ -181,7 +181,7 @@ LOGS = {
     "pino": [json.dumps(OBJECTS["pino-http"][0]) + "\n"] * 5,
     **{
         file.stem: file.read_text().splitlines(keepends=True)[:5]
-        for file in sorted(DATA.glob("*.log"))
+        for file in sorted(DATA.glob("*.txt"))
         if file.stem not in ("cloudfront", "iis")
     },
 }

@@ -52,7 +52,7 @@ USER = ("John Doe", "/g")
 
 
 @pytest.mark.parametrize(
-    ("file", "log_format", "encoded"), [("caddy.log", "caddy", False), ("traefik-json.log", "traefik", True)]
+    ("file", "log_format", "encoded"), [("caddy.txt", "caddy", False), ("traefik-json.txt", "traefik", True)]
 )
 def test_objects_that_a_server_wrote_have_the_customers_that_were_sent(
     file: str, log_format: str, encoded: bool
@@ -70,12 +70,12 @@ def test_objects_that_a_server_wrote_have_the_customers_that_were_sent(
 
 def test_the_durations_of_objects_are_in_the_units_of_their_servers() -> None:
     # Caddy checked a password for 0.946 s. Traefik says 63808 ns.
-    caddy = parsed((DATA / "caddy.log").read_bytes(), "caddy").requests
+    caddy = parsed((DATA / "caddy.txt").read_bytes(), "caddy").requests
     assert max(map(float, caddy.durations)) == pytest.approx(0.946, abs=0.001)
-    assert parsed((DATA / "traefik-json.log").read_bytes(), "traefik").requests.durations[0] == "0.000063808"
+    assert parsed((DATA / "traefik-json.txt").read_bytes(), "traefik").requests.durations[0] == "0.000063808"
 
 
-@pytest.mark.parametrize("file", ["traefik-common.log", "traefik-genericCLF.log"])
+@pytest.mark.parametrize("file", ["traefik-common.txt", "traefik-genericCLF.txt"])
 def test_traefiks_text_is_understood(file: str) -> None:
     found = rows((DATA / file).read_bytes(), "traefik")
     paths = [path.replace('/é"\\x', "/%C3%A9%22%5Cx") for _, _, path in SENT]
@@ -93,7 +93,7 @@ def test_traefiks_text_is_understood_whatever_clients_send() -> None:
 
 
 def test_a_load_balancers_lines_are_understood() -> None:
-    data = (DATA / "alb.log").read_bytes()
+    data = (DATA / "alb.txt").read_bytes()
     assert rows(data, "alb") == [
         ("www.example.com", "GET", "/", 200, 1),
         ("www.example.com", "GET", "/", 200, 171),
@@ -120,7 +120,7 @@ def test_a_load_balancers_lines_are_understood() -> None:
 
 
 def test_envoys_lines_are_understood_with_fields_behind_them() -> None:
-    data = (DATA / "envoy.log").read_bytes()
+    data = (DATA / "envoy.txt").read_bytes()
     assert rows(data, "envoy") == [
         ("locations", "POST", "/api/v1/locations", 204, 226),
         ("httpbin:8000", "GET", "/status/418", 418, 4),
@@ -240,7 +240,7 @@ def test_uvicorns_lines_without_a_time_are_rejected() -> None:
     assert parsed(b'INFO:     127.0.0.1:42364 - "GET / HTTP/1.1" 200 OK\n', "uvicorn").rejected
 
 
-ALL = b"".join(file.read_bytes() for file in sorted(DATA.glob("*.log"))) + (HAPROXY + COMBINED + "\n").encode()
+ALL = b"".join(file.read_bytes() for file in sorted(DATA.glob("*.txt"))) + (HAPROXY + COMBINED + "\n").encode()
 LINES = [line for line in ALL.splitlines() if len(line) < 1_000]
 """Lines of all servers."""
 
@@ -396,12 +396,12 @@ def test_every_server_has_a_configuration_in_the_documentation(server: str) -> N
 @pytest.mark.parametrize(
     ("server", "file"),
     [
-        ("ALB", "alb.log"),
-        ("Caddy", "caddy.log"),
-        ("CloudFront", "cloudfront.log"),
-        ("Envoy", "envoy.log"),
-        ("IIS", "iis.log"),
-        ("Traefik", "traefik-json.log"),
+        ("ALB", "alb.txt"),
+        ("Caddy", "caddy.txt"),
+        ("CloudFront", "cloudfront.txt"),
+        ("Envoy", "envoy.txt"),
+        ("IIS", "iis.txt"),
+        ("Traefik", "traefik-json.txt"),
     ],
 )
 def test_the_commands_of_the_documentation_read_what_the_servers_write(server: str, file: str) -> None:
