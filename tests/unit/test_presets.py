@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from pathlib import Path
 from typing import get_args
 
@@ -222,7 +223,7 @@ def test_gunicorns_lines_are_understood_whatever_clients_send() -> None:
 
 
 @pytest.mark.parametrize(
-    "time",
+    "at",
     [
         "2026-11-28T10:00:01+0000",
         "2026-11-28 10:00:01,250",
@@ -230,8 +231,8 @@ def test_gunicorns_lines_are_understood_whatever_clients_send() -> None:
         "2026-11-28T10:00:01.5Z INFO:    ",
     ],
 )
-def test_uvicorns_lines_are_understood_with_other_times_and_levels(time: str) -> None:
-    line = f'{time} 192.0.2.7:48616 - "GET /a"b HTTP/1.1" 404 Not Found\n'
+def test_uvicorns_lines_are_understood_with_other_times_and_levels(at: str) -> None:
+    line = f'{at} 192.0.2.7:48616 - "GET /a"b HTTP/1.1" 404 Not Found\n'
     assert rows(line.encode(), "uvicorn") == [("192.0.2.7", "GET", '/a"b', 404, None)]
     assert rows(line.encode(), "uvicorn", log_customer_from="path:^/(.)")[0][0] == "a"
 
@@ -309,6 +310,64 @@ def test_a_line_means_the_same_whatever_lines_are_beside_it(name: str, lines: li
     assert columns(together.requests) == columns(joined([each.requests for each in alone]))
     assert [bad.reason for bad in together.rejected] == [bad.reason for each in alone for bad in each.rejected]
     assert len(together.requests) + len(together.rejected) + len(together.skipped) == len(lines)
+
+
+odd_bytes = st.lists(st.sampled_from(list(b'"\\{}[],: \r\x00\x85\xff0-/xu#|')), max_size=3).map(bytes)
+cuts = st.lists(st.tuples(st.floats(0, 1), st.integers(0, 3), odd_bytes), max_size=4)
+mangled_lines = st.tuples(st.sampled_from(LINES), cuts).map(lambda drawn: mangled(*drawn))
+
+
+def mangled(line: bytes, cuts: list[tuple[float, int, bytes]]) -> bytes:
+    """A line of which some bytes are replaced by others."""
+    for where, length, others in cuts:
+        place = int(where * len(line))
+        line = line[:place] + others + line[place + length :]
+    return line
+
+
+@pytest.mark.parametrize("name", TEXT_OR_JSON)
+@settings(max_examples=20)
+@given(st.lists(mangled_lines, max_size=5))
+def test_no_line_is_unaccounted_for_whatever_it_holds(name: str, lines: list[bytes]) -> None:
+    data = b"".join(line + b"\n" for line in lines)
+    fast, plain = parsed(data, name), plainly(name, "")(data)
+    found = [fast.requests.offsets.tolist(), [bad.offset for bad in fast.rejected], fast.skipped]
+    assert sorted(offset for offsets in found for offset in offsets) == [
+        sum(len(line) + 1 for line in lines[:place]) for place in range(len(lines))
+    ]
+    assert columns(fast.requests) == columns(plain.requests)
+    assert [(bad.offset, bad.reason) for bad in fast.rejected] == [(bad.offset, bad.reason) for bad in plain.rejected]
+
+
+HEADS = [
+    "",
+    *(line.decode()[:length] for line in (LINES[0], HAPROXY.encode(), COMBINED.encode()) for length in (20, 70)),
+    COMBINED,
+    f"shop:443 {COMBINED}",
+    '[2016-04-15T20:17:00.310Z] "POST /api',
+    '{"time_iso8601":',
+    "2026-11-28T10:00:01Z ",
+]
+
+
+@pytest.mark.parametrize("name", TEXT_OR_JSON)
+@settings(max_examples=15)
+@given(
+    st.sampled_from(HEADS),
+    st.text(st.sampled_from(list(' "[]{}\\:,-a1/#')), min_size=1, max_size=4),
+    st.sampled_from(["", '"', '" 200 1 "-" "-"', "}", '] "GET / HTTP/1.1" 200 1 "-" "-" 0.1']),
+)
+def test_a_line_costs_no_more_than_a_multiple_of_its_bytes(name: str, head: str, unit: str, end: str) -> None:
+    parse = LogFormat(log_format=name).parser()  # type: ignore[arg-type]
+
+    def seconds(length: int) -> float:
+        line = (head + unit * (length // len(unit)) + end + "\n").encode()
+        parse(line)
+        began = time.process_time()
+        parse(line)
+        return time.process_time() - began
+
+    assert seconds(30_000) <= 2.5 * seconds(15_000) + 0.1
 
 
 members = sorted({name for member in PRESETS["nginx"].shapes[0].members.values() for name in member.split("|")})
