@@ -102,7 +102,10 @@ class LogFormat(Settings):
         elif (preset := PRESETS.get(log_format or "")) is not None:
             if not preset.has_customer(text):
                 raise ValueError(f"allowed: {_IN_PATH}EXPRESSION, {', '.join(preset.customers())}")
-            divide_preset(preset, text)
+            try:
+                divide_preset(preset, text)
+            except ValueError:
+                raise ValueError("the number is too high") from None
         elif not CUSTOMER_FIELDS.fullmatch(text) or (log_format == "common" and not text.startswith("remote_")):
             raise ValueError(
                 f"allowed: {_IN_PATH}EXPRESSION, remote_user, remote_addr; with LOG_FORMAT=combined also referer, "

@@ -241,6 +241,26 @@ def test_less_than_all_is_said_by_the_exit_status(tmp_path: Path) -> None:
     assert "Rejected as too_old: 3" in end.stdout
 
 
+def test_a_line_in_parts_that_goes_on_behind_the_sample_is_left_out(tmp_path: Path) -> None:
+    log = tmp_path / "access.log"
+    line = combined(user="acme").strip()
+    part = f"2026-11-28T10:00:01.123456789Z stdout P {line[:50]}\n2026-11-28T10:00:01.223456789Z stdout F {line[50:]}\n"
+    whole = f"2026-11-28T10:00:01.123456789Z stdout F {line}\n"
+    log.write_text(whole * (LINES - 1) + part * 3)
+    end = check(log)
+    assert end.returncode == 0
+    assert f"{log}: 999 of 999 lines are understood as LOG_FORMAT=combined LOG_WRAPPER=cri." in end.stdout
+    log.write_text(whole + part + "garbage\n")
+    end = check(log)
+    assert f"{log}: 2 of 3 lines are understood" in end.stdout
+    assert "  line 4: 'garbage'" in end.stdout
+
+
+def test_a_log_of_something_else_than_requests_is_not_taken_for_one() -> None:
+    line = json.dumps({"time": "2026-11-25T12:00:01Z", "level": "info", "msg": "started", "path": "", "code": "ok"})
+    assert found((line + "\n").encode() * 20) == ""
+
+
 def test_of_a_long_log_the_first_lines_are_read(tmp_path: Path) -> None:
     log = tmp_path / "access.log"
     log.write_text(combined(user="acme") * (LINES + 1))

@@ -163,6 +163,8 @@ def test_haproxys_captured_headers_may_be_the_customer() -> None:
     # With option logasap, and cut because it is too long.
     asap = HAPROXY.replace("109 200 2750", "+109 200 +243").replace(' HTTP/1.1"', "")
     assert rows(asap.encode(), "haproxy") == [("acme", "GET", "/index.html", 200, 109)]
+    behind_syslog = f"Nov 25 12:00:01 web1 haproxy[14389]: {HAPROXY}"
+    assert rows(behind_syslog.encode(), "haproxy", log_wrapper="syslog")[0][0] == "acme"
     # A backslash is itself.
     assert rows(HAPROXY.replace("acme", "a\\x41#23").encode(), "haproxy")[0][0] == "a\\x41#"
 
@@ -433,6 +435,9 @@ def test_the_documentation_says_of_each_preset_what_the_registry_has(name: str) 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_what_may_be_the_customer_is_said(name: str) -> None:
+    if name == "apache":
+        with pytest.raises(ValidationError, match="the number is too high"):
+            LogFormat(log_format=name, log_customer_from="extra99")
     with pytest.raises(ValidationError, match="allowed") as error:
         LogFormat(log_format=name, log_customer_from="nobody here")  # type: ignore[arg-type]
     for customer in PRESETS[name].customers():

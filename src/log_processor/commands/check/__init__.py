@@ -65,17 +65,19 @@ def _report(
         said = f"{path}: 0 of {count:,} lines are understood in any format."
         return [said, *more, hint, "The lines begin so:", *first], False
     parse = found.settings.parser()
-    parsed = parse(sample.data)
+    # The last line may be one of which more parts come.
+    end = parse.framing.whole(sample.data, "").length if sample.has_more else 0
+    data = sample.data[:end] if end else sample.data
+    parsed = parse(data)
     count = len(parsed.requests) + len(parsed.rejected)
     described = found.settings.described()
     text = [f"{path}: {len(parsed.requests):,} of {count:,} lines are understood as {described}.", *more]
     if not is_given:
         text += ["Settings, found out by the lines:", *_assignments(found)]
-    lines = found.settings.lines(sample.data)
-    text += report.understood(found, parsed, lines)
+    text += report.understood(found, parsed, data)
     text += report.suspicious(parsed.requests)
-    too_late = [line for line in parse(sample.data, 0, *in_time).rejected if line.reason in _BY_TIME]
-    text += report.rejected([*parsed.rejected, *too_late], lines)
+    by_time = [line for line in parse(data, 0, *in_time).rejected if line.reason in _BY_TIME]
+    text += report.rejected([*parsed.rejected, *by_time], data)
     if is_given:
         text += _better(sample, len(parsed.requests))
     return text, bool(count) and not parsed.rejected

@@ -38,11 +38,11 @@ class Found:
 
 
 def find(sample: Sample) -> Found | None:
-    """The settings that understand most lines; None where none understands any."""
+    """The settings that understand most lines; None where by none any line has a path and a status."""
     best, score = None, (0, 0)
     for settings in _candidates(sample):
         its_score = _score(settings.parser()(sample.data))
-        if its_score > score:
+        if its_score[0] and its_score > score:
             best, score = settings, its_score
     if best is None:
         return None

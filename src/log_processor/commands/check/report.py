@@ -3,7 +3,7 @@
 import re
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from log_processor.commands.check.finding import Found
@@ -17,18 +17,17 @@ _SHOWN_OF_A_LINE = 200
 _ZONE = re.compile(r"(?:Z|UTC|GMT|[+-][0-9]{2}:?[0-9]{2})(?: UTC|\[[^\]]*\])?$|^[0-9.]+$", re.IGNORECASE)
 
 
-def understood(found: Found, parsed: Parsed, lines: Mapping[int, bytes]) -> Iterator[str]:
-    """Five lines, field by field, and all lines together. `lines`: where each begins -> the line, as the format has
-    it."""
+def understood(found: Found, parsed: Parsed, data: bytes) -> Iterator[str]:
+    """Five lines, field by field, and all lines together. `data`: the lines."""
     requests = parsed.requests
     if not requests:
         return
     yield "Five lines of them:" if len(requests) >= _MOST_SHOWN else "The lines:"
     count = min(_MOST_SHOWN, len(requests))
-    numbers = {offset: number for number, offset in enumerate(lines, 1)}
+    lines = found.settings.lines(data)
     for place in (row * (len(requests) - 1) // max(1, count - 1) for row in range(count)):
         offset = int(requests.offsets[place])
-        yield f"  line {numbers[offset]}: {shown(lines[offset])}"
+        yield f"  line {_number(data, offset)}: {shown(lines[offset])}"
         yield from (f"    {name:<9} {value}" for name, value in _fields(found, requests, place, lines[offset]))
     yield "All lines:"
     yield from _together(requests)
@@ -91,13 +90,17 @@ def suspicious(requests: Requests) -> Iterator[str]:
         yield from (f"  {shown(sentence)}" for sentence in found)
 
 
-def rejected(found: Sequence[Rejected], lines: Mapping[int, bytes]) -> Iterator[str]:
-    """What would be rejected, and why."""
-    numbers = {offset: number for number, offset in enumerate(lines, 1)}
+def rejected(found: Sequence[Rejected], data: bytes) -> Iterator[str]:
+    """What of these lines would be rejected, and why."""
     for reason, count in Counter(line.reason for line in found).most_common():
         yield f"Rejected as {reason.value}: {count:,}"
         for line in islice((line for line in found if line.reason is reason), _MOST_SHOWN):
-            yield f"  line {numbers.get(line.offset, '?')}: {shown(line.line)!r}"
+            yield f"  line {_number(data, line.offset)}: {shown(line.line)!r}"
+
+
+def _number(data: bytes, offset: int) -> int:
+    """Of the line that begins at an offset, from 1."""
+    return data.count(b"\n", 0, offset) + 1
 
 
 def _most(counted: Counter[str]) -> str:
