@@ -365,6 +365,17 @@ class TestInItsPlace:
         assert_read(follower.drain(), A, B, C)
 
 
+    def test_a_copy_was_put_in_its_place_twice(self, log: Log, follow: Follow) -> None:
+        """Of the second file nothing was read."""
+        follower = following(log, follow)
+        log.rename("log.1")
+        log.put_a_copy_in_its_place("log.1")
+        follower.drain()
+        log.put_a_copy_in_its_place("log.1")
+        log.write(B, "log.1")
+        assert_read(follower.drain(), A, B)
+
+
 class TestCompressed:
     @pytest.mark.parametrize("removes", [True, False])
     @pytest.mark.parametrize("is_followed", [True, False])

@@ -299,7 +299,10 @@ class _Match:
             if file.is_live and (other is None or other.is_rotated or other.is_live):
                 continue
             shares: bool | None = False
-            if known.offset:
+            if other is not None and 0 < known.offset == known.start:
+                # What is before was read of yet another one.
+                shares = file.size >= known.offset and self._evidence.parting(file, other) >= known.offset
+            elif known.offset:
                 shares = file.size >= known.offset and self._evidence.holds(known, file)
             elif other is not None:
                 shares = file.size >= other.size and self._evidence.begins(other, file, None)
