@@ -15,6 +15,7 @@ import oracle
 import parsed_log
 from lines import valid_lines
 from log_processor.commands.verify.recount import EVERYBODY, LONGEST_LINE, SKIPPED, Recount, RowKey, whole_lines
+from log_processor.log_format import LogFormat
 from parsed_log import parsed_line
 from request_log.framing import Framed
 from request_log.line import LAST_SECOND, Mended
@@ -226,3 +227,14 @@ def test_wrapped_lines_are_put_together_but_not_over_a_hole(tmp_path: Path, cut:
     with Recount(tmp_path, 0, LAST_SECOND, None, WRAPPERS["cri"]) as recount:
         assert recount.add("a", 0, [data[:cut], data[cut:]]) == ""
         assert recount.lines("a") == {None: 1, "fields": 1, "time": 1}
+
+
+def test_lines_that_were_too_new_are_judged_by_the_columns_that_were_in_force(tmp_path: Path) -> None:
+    fields = b"#Fields: date time cs-username cs-uri-stem sc-status"
+    line = b"2026-11-23 16:15:35 acme /orders 200"
+    with Recount(tmp_path, 0, LAST_SECOND, LogFormat(log_format="w3c").parser()) as recount:
+        assert recount.add("a", 0, [fields + b"\n" + line + b"\n", line]).encode() == fields
+        assert recount.add("a", 0, [line], 500, fields.decode()).encode() == fields
+        assert recount.lines("a") == {None: 3, SKIPPED: 1}
+        recount.reject("a", 0, line, fields.decode())
+        assert recount.lines("a") == {None: 2, SKIPPED: 1, "too_new": 1}

@@ -66,9 +66,9 @@ class Lines:
                 stretch = next((number for number, bound in enumerate(bounds, ROLLED_UP) if offset < bound), 0)
                 # A line is whole, whatever is open before it in the file.
                 context = "" if self._recount.framing.has_parts else self._contexts_of(file).at(offset)
-                found.setdefault((log, stretch, context), []).append(line + b"\n")
+                found.setdefault((log, stretch, context), []).append(line)
         for (log, stretch, context), lines in found.items():
-            self._recount.reject(log, stretch, b"".join(lines), context)
+            self._recount.reject(log, stretch, b"\n".join(lines), context)
 
     def count_more(self, committed: Committed, stretches: Iterable[Stretch]) -> None:
         """Count what was committed since."""

@@ -383,7 +383,7 @@ class Recount:
         """Take these lines out of a stretch, where they are requests: they were too new when they were read.
         `context`: of all of them."""
         with self._database.cursor() as cursor:
-            mended = self._judge(cursor, _Lines(lines, 0, context))
+            mended = self._judge(cursor, _Lines(lines + b"\n", 0, context))
             cursor.execute("DELETE FROM judged WHERE reason IS NOT NULL")
             _count(cursor, log, stretch, mended, sign=-1)
             query = "INSERT INTO counted (log, stretch, reason, lines)"
