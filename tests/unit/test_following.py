@@ -364,7 +364,6 @@ class TestInItsPlace:
         log.write(C, "old/log-20261128")
         assert_read(follower.drain(), A, B, C)
 
-
     def test_a_copy_was_put_in_its_place_twice(self, log: Log, follow: Follow) -> None:
         """Of the second file nothing was read."""
         follower = following(log, follow)
