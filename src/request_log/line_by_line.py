@@ -219,9 +219,8 @@ class LineByLine:
 def _moments(column: Sequence[str] | Repeated) -> tuple[Integers, Integers]:
     """Seconds and milliseconds."""
     texts, places = column if isinstance(column, Repeated) else (column, None)
-    found = np.array(list(map(MOMENTS.__getitem__, texts)), np.int64).T
-    seconds, milliseconds = found if places is None else found[:, places]
-    return np.ascontiguousarray(seconds), np.ascontiguousarray(milliseconds)
+    seconds, milliseconds = (np.array(part, np.int64) for part in zip(*map(MOMENTS.__getitem__, texts), strict=True))
+    return (seconds, milliseconds) if places is None else (seconds[places], milliseconds[places])
 
 
 def _statuses(column: Sequence[str] | Integers) -> Integers:
