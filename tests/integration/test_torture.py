@@ -8,6 +8,9 @@ from torture.run import torture
 from torture.scheme import drawn
 from torture.victim import influxdb_victim, sqlite_victim
 
+# It waits long for what may be stuck.
+pytestmark = pytest.mark.timeout(900)
+
 KILLS = 3
 RATE = 2_000
 

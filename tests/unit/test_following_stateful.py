@@ -297,8 +297,8 @@ class Files(RuleBasedStateMachine):
         if name == LIVE and not self._has_one_name(name):
             # At the log's path a copy of a rotated file is none.
             return
-        if not (self._has_one_name(name) or node.data.endswith(b"\n")):
-            # Of half a line that two files go on with nobody knows which is right.
+        if name != LIVE and not node.data.endswith(b"\n"):
+            # Half a line counts when its file is deleted: what a copy goes on with is another one then.
             return
         copy = self._copy(node, "copy")
         # Beside its original, which keeps another name, nobody knows what belongs to a copy that goes on.
