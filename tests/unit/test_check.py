@@ -151,7 +151,11 @@ OBJECTS = {
     ),
     "another customer": (
         {"time": "2026-11-25T12:00:01Z", "tenant": "acme", "path": "/a", "status": 200, "duration_ms": 3},
-        "LOG_JSON_FIELDS=customer=tenant",
+        "LOG_JSON_FIELDS=duration=duration_ms,customer=tenant LOG_DURATION_UNIT=ms",
+    ),
+    "no other names but those that no line needs": (
+        {"time": "2026-11-25T12:00:01Z", "path": "/a", "status": 200, "took": 0.5, "verb": "GET", "size": 3},
+        "LOG_JSON_FIELDS=duration=took,method=verb,bytes=size",
     ),
 }
 
@@ -272,7 +276,7 @@ def test_of_a_long_log_the_first_lines_are_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("encoding", ["C", "POSIX", "en_US.ISO-8859-1"])
 def test_whatever_a_line_holds_is_shown_in_any_terminal(encoding: str, tmp_path: Path) -> None:
-    log = tmp_path / "access.log"
+    log = tmp_path / "access\x1b[31m\udcff.log"
     log.write_bytes(
         combined(user="Müller\u202e\U0001f469", path="/\xfc\x7f").encode() + b"\xff\xfe\x00\x1b]0;title\x07 and so on\n"
     )
@@ -285,6 +289,11 @@ def test_whatever_a_line_holds_is_shown_in_any_terminal(encoding: str, tmp_path:
     assert end.returncode == 1
     assert end.stderr == b""
     assert all(0x20 <= byte < 0x7F or byte == ord("\n") for byte in end.stdout)
+
+
+def test_a_member_whose_name_a_terminal_obeys_is_not_taken() -> None:
+    line = json.dumps({"\x1b]0;\x07time": 1795608001, "ts": 1795608001, "status\u202e": 200, "code": 200}).encode()
+    assert json_fields([line]) == {"time": "ts", "status": "code"}
 
 
 @given(st.binary(max_size=300))

@@ -26,6 +26,7 @@ from log_processor.clock import Clock
 from log_processor.commands.backfill.known import Stretch
 from log_processor.commands.backfill.news import HandedIn, news_of
 from log_processor.commands.backfill.sample import are_known, sample
+from log_processor.commands.saying import say
 from log_processor.counting.forget import forget
 from log_processor.counting.start import Counting, start
 from log_processor.following.compressed import NoLog, unpacked
@@ -52,7 +53,7 @@ def backfill(settings: ProcessorSettings, paths: list[Path], anyway: bool = Fals
     try:
         spool = Spool(settings.backfill_folder)
         if _is_held(settings) and spool.format() != settings.described():
-            _say(f"The processor that runs reads {spool.format()}, and not {settings.described()}: stop it before.")
+            say(f"The processor that runs reads {spool.format()}, and not {settings.described()}: stop it before.")
             return 1
         copied: dict[Path, list[str]] = {}
         status = 0
@@ -63,27 +64,27 @@ def backfill(settings: ProcessorSettings, paths: list[Path], anyway: bool = Fals
             except NotUnderstood as error:
                 not_understood[path] = error
             except NoLog as error:
-                _say(str(error))
+                say(str(error))
                 status = 1
         for path, reason in not_understood.items():
             if any(copied.values()):
                 # The format is that of the other files, so these lines are rejected, and counted as such.
                 copied[path] = _hand_in(settings, spool, path, anyway, is_rejected=True)
             else:
-                _say(f"{reason}, so nothing is read.")
+                say(f"{reason}, so nothing is read.")
                 status = 1
         _wait_until_stored(settings, spool)
         now, _ = _ask(settings, _stored)
         for path, names in copied.items():
             if names:
-                _say(_what_came_of(path, [now[name] for name in names]))
+                say(_what_came_of(path, [now[name] for name in names]))
         return status
     except StorageError as error:
-        _say(str(error))
+        say(str(error))
     except OSError as error:
-        _say(f"{error.filename} cannot be used: {error.strerror}.")
+        say(f"{error.filename} cannot be used: {error.strerror}.")
     except KeyboardInterrupt:
-        _say("Stopped. What was copied is read by the next processor, or backfill, that runs.")
+        say("Stopped. What was copied is read by the next processor, or backfill, that runs.")
     return 1
 
 
@@ -100,10 +101,10 @@ def take_back(settings: ProcessorSettings, files: list[str]) -> int:
         finally:
             counting.counts.close()
     except StorageHeld:
-        _say("A processor runs, and nothing is taken back beside it: stop it before.")
+        say("A processor runs, and nothing is taken back beside it: stop it before.")
         return 1
     except StorageError as error:
-        _say(str(error))
+        say(str(error))
         return 1
     finally:
         storage.close()
@@ -118,18 +119,18 @@ def _take_back(settings: ProcessorSettings, storage: Storage, counting: Counting
         row for row in rows.values() if row.log.startswith(BACKFILL) and row.path == str(Path(file).absolute())
     ]
     if not found:
-        _say(f"{file} is no file that was backfilled, and no name of one; /status lists both.")
+        say(f"{file} is no file that was backfilled, and no name of one; /status lists both.")
         return 1
     clock = Clock(max(row.newest for row in rows.values()), 0)
     for row in found:
         if Spool(settings.backfill_folder).is_waiting(row.log):
-            _say(f"{row.path}: {row.log} is still to be read: let a processor, or backfill, do that before.")
+            say(f"{row.path}: {row.log} is still to be read: let a processor, or backfill, do that before.")
             return 1
         progress = Progress()
         with progress.of(row.bytes):
             oldest_day = clock.oldest_day(settings.retention_days)
             requests = forget(storage, *counting, row.log, oldest_day, progress.advance)
-        _say(f"{row.path}: {requests:,} requests of {row.log} were taken back.")
+        say(f"{row.path}: {requests:,} requests of {row.log} were taken back.")
     return 0
 
 
@@ -163,7 +164,7 @@ def _hand_in(
                 reason = f"{path}: no line {_of(file, stretch)}is understood as {settings.described()}"
                 if not is_rejected:
                     raise NotUnderstood(reason)
-                _say(f"{reason}: its lines are rejected.")
+                say(f"{reason}: its lines are rejected.")
                 continue
             are_known_in = partial(are_known, sampled, oldest_day, waiting=waiting)
             if not anyway and _ask(settings, are_known_in):
@@ -172,7 +173,7 @@ def _hand_in(
                     "`backfill --anyway` reads it."
                 )
         count = sum(stretch.end - stretch.start for stretch in news)
-        _say(f"{path}: {count:,} bytes are new." if news else f"{path}: nothing is new in it.")
+        say(f"{path}: {count:,} bytes are new." if news else f"{path}: nothing is new in it.")
         return [spool.add(path, file.blocks(stretch), contexts.at(stretch.start)) for stretch in news]
 
 
@@ -268,7 +269,3 @@ def _what_came_of(path: Path, rows: Sequence[LedgerRow]) -> str:
 def _by_kind(counts: Counter[str]) -> str:
     """For people, with a space before; empty where there are none."""
     return f" ({', '.join(f'{kind} {lines:,}' for kind, lines in sorted(counts.items()))})" if counts else ""
-
-
-def _say(text: str) -> None:
-    print(text)  # noqa: T201

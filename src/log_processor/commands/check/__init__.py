@@ -2,7 +2,6 @@
 understood and what would be rejected."""
 
 import shlex
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from log_processor.clock import Clock
 from log_processor.commands.check import report
 from log_processor.commands.check.finding import Found, find, guessed_unit
 from log_processor.commands.check.sample import LINES, Sample
+from log_processor.commands.saying import say, say_error
 from log_processor.following.compressed import NoLog
 from log_processor.log_format import LogFormat
 from request_log.line import Reason
@@ -32,24 +32,21 @@ class CheckSettings(LogFormat):
 
 def check(settings: CheckSettings, path: Path) -> int:
     """Print what is understood of a file's first thousand lines. The exit status: 0 where all of them are."""
-    for stream in (sys.stdout, sys.stderr):
-        # Whatever the terminal's encoding is.
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
         sample = Sample.of(path)
         modified = path.stat().st_mtime
     except NoLog as error:
-        print(error, file=sys.stderr)  # noqa: T201
+        say_error(str(error))
         return 1
     if not sample.data:
-        print(f"{path} has no lines.", file=sys.stderr)  # noqa: T201
+        say_error(f"{path} has no lines.")
         return 1
     given = settings.given()
     found = find(sample) if given is None else Found(given, guessed_unit(given, sample) is not None)
     clock = Clock(newest=0, modified=modified)
     in_time = clock.oldest_day(settings.retention_days), clock.latest_second()
     lines, is_all = _report(path, sample, given is not None, found, in_time)
-    print("\n".join(lines))  # noqa: T201
+    say("\n".join(lines))
     return 0 if is_all else 1
 
 

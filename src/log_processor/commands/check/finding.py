@@ -19,6 +19,7 @@ _DEFAULTS = {name: field.default for name, field in LogFormat.model_fields.items
 # A word in the name of a header that says whose a request is, and not what.
 _OF_CUSTOMERS = re.compile(r"customer|tenant|account|client|organi[sz]ation|company|partner|api-?key", re.IGNORECASE)
 _MOST_NUMBERED = 9
+_OPTIONAL = ("duration", "method", "bytes")
 # Fewer lines may each be of another customer by chance.
 _MANY = 10
 _MINUTE = 60
@@ -46,7 +47,7 @@ def find(sample: Sample) -> Found | None:
             best, score = settings, its_score
     if best is None:
         return None
-    best = _with_customer(best, sample)
+    best = _with_customer(_with_members(best, sample), sample)
     unit = guessed_unit(best, sample)
     if unit is not None and unit != "s":
         best = _changed(best, log_duration_unit=unit)
@@ -62,8 +63,7 @@ def guessed_unit(settings: LogFormat, sample: Sample) -> str | None:
     )
     if in_seconds == in_ns:
         return None
-    name = dict(part.split("=", 1) for part in filter(None, settings.log_json_fields.split(","))).get("duration", "")
-    if match := _NAMES_UNIT.search(name):
+    if match := _NAMES_UNIT.search(_json_names(settings).get("duration", "")):
         return f"{(match[1] or match[2] or 'm').lower()}s"
     return _unit_of(sorted(Decimal(text).scaleb(9) for text in in_ns if text))
 
@@ -109,6 +109,20 @@ def _score(parsed: Parsed) -> tuple[int, int]:
     return good, len(requests)
 
 
+def _with_members(settings: LogFormat, sample: Sample) -> LogFormat:
+    """The settings with the members that a line is understood without: a log may use the default names for others."""
+    if settings.log_format != "json":
+        return settings
+    names = json_fields(settings.lines(sample.data).values())
+    optional = {field: names[field] for field in _OPTIONAL if field in names}
+    return _changed(settings, log_json_fields=_joined({**_json_names(settings), **optional}))
+
+
+def _json_names(settings: LogFormat) -> dict[str, str]:
+    """LOG_JSON_FIELDS: field -> member."""
+    return dict(part.split("=", 1) for part in filter(None, settings.log_json_fields.split(",")))
+
+
 def _with_customer(settings: LogFormat, sample: Sample) -> LogFormat:
     """The settings, and where the customer is if another field than that by default names more."""
     best, most = settings, _customers(settings, sample).total()
@@ -126,8 +140,8 @@ def _other_customers(settings: LogFormat, sample: Sample) -> Iterator[LogFormat]
     if settings.log_format == "json":
         names = json_fields(settings.lines(sample.data).values())
         if "customer" in names:
-            its_own = dict(part.split("=", 1) for part in filter(None, settings.log_json_fields.split(",")))
-            yield _changed(settings, log_json_fields=_joined({**its_own, "customer": names["customer"]}))
+            its_own = {**_json_names(settings), "customer": names["customer"]}
+            yield _changed(settings, log_json_fields=_joined(its_own))
     for header in _headers(settings, sample):
         yield _changed(settings, log_customer_from=HEADER + header)
     for name in settings.numbered_customers():

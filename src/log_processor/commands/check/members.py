@@ -117,7 +117,7 @@ def _members(line: bytes) -> Iterator[tuple[str, Any]]:
 
 def _leaves(record: Any, before: str, depth: int) -> Iterator[tuple[str, Any]]:
     for name, value in record.items():
-        if not _NAME.fullmatch(name):
+        if not (_NAME.fullmatch(name) and name.isprintable()):
             continue
         if isinstance(value, dict) and depth > 1:
             yield from _leaves(value, f"{before}{name}.", depth - 1)

@@ -8,6 +8,7 @@ from itertools import islice
 
 from log_processor.commands.check.finding import Found
 from log_processor.commands.check.suspicions import suspicions
+from log_processor.commands.saying import escaped
 from log_processor.log_format import LogFormat
 from request_log.requests import NONE, Parsed, Rejected, Requests
 from request_log.values import NOT_LOGGED
@@ -116,7 +117,4 @@ def shown(text: str | bytes) -> str:
     """A text for a terminal: its beginning, with escapes for what does not print."""
     if isinstance(text, bytes):
         text = text.decode(errors="backslashreplace")
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape", "surrogatepass").decode()
-        for character in text[:_SHOWN_OF_A_LINE]
-    ) + ("..." if len(text) > _SHOWN_OF_A_LINE else "")
+    return escaped(text[:_SHOWN_OF_A_LINE]) + ("..." if len(text) > _SHOWN_OF_A_LINE else "")

@@ -26,10 +26,10 @@ accounted  finds bytes that nobody accounts for
 
 import asyncio
 import signal
-import sys
 import tempfile
 from pathlib import Path
 
+from log_processor.commands.saying import say, say_error
 from log_processor.commands.verify.check import check
 from log_processor.commands.verify.text_file import FilesChanged, Unreadable
 from log_processor.progress import Progress
@@ -61,7 +61,7 @@ def verify(settings: ProcessorSettings) -> int:
 
 
 def _failed(reason: str) -> int:
-    print(reason, file=sys.stderr)  # noqa: T201
+    say_error(reason)
     return 1
 
 
@@ -89,7 +89,7 @@ async def _verify(storage: Storage, settings: ProcessorSettings) -> int:
         finally:
             await storage.aclose()
     if outcome is None:
-        print("Nothing could be checked: the store has no ledger, for no log was ever followed.")  # noqa: T201
+        say("Nothing could be checked: the store has no ledger, for no log was ever followed.")
         return 1
-    print(outcome.text())  # noqa: T201
+    say(outcome.text())
     return outcome.status
