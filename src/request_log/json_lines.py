@@ -59,12 +59,18 @@ class JsonLines(DivideChunk):
         time, customer, path = texts["time"], texts["customer"], texts["path"]
         if time is None or customer is None or path is None:
             return None
+        if not (path or texts["status"] or texts.get(_REQUEST)) and not self._is_of_request(record):
+            return None
         method = _usable(texts["method"])
         if _REQUEST in texts:
             method, path = _of_request(method, path, texts[_REQUEST])
         more_durations = tuple(_usable(texts[field]) for field in self._more_durations)
         status, duration, size = map(_usable, (texts["status"], texts["duration"], texts["bytes"]))
         return Fields(time, customer, path, status, duration, method, size, more_durations)
+
+    def _is_of_request(self, record: dict[str, Value]) -> bool:
+        """Whether a member is there, if only empty, that a program's other messages do not have."""
+        return any(_member(record, path) is not None for field in _OF_REQUEST for path in self._paths.get(field, ()))
 
     def columns(self, data: bytes, starts: Integers) -> tuple[Columns, Sequence[int] | Integers]:
         """See `DivideChunk`. Of lines that are JSON."""
@@ -77,8 +83,13 @@ class JsonLines(DivideChunk):
         numbers = {field: found for field in ("status", "bytes") if (found := _integers(values[field])) is not None}
         texts = {field: _texts(values[field]) for field in self._paths if field not in numbers}
         needed = [texts[field] for field in _NEEDED]
-        if any(None in column for column in needed):
+        may_be_other = "status" in texts and "" in texts["path"]
+        if may_be_other or any(None in column for column in needed):
             is_good = [None not in row for row in zip(*needed, strict=True)]
+            if may_be_other:
+                # Whether an empty member is there is for a closer look.
+                of_request = zip(*(texts[field] for field in _OF_REQUEST if field in texts), strict=True)
+                is_good = [good and any(row) for good, row in zip(is_good, of_request, strict=True)]
             places = places[is_good]
             texts = {field: list(compress(column, is_good)) for field, column in texts.items()}
             numbers = {field: column[is_good] for field, column in numbers.items()}
@@ -159,6 +170,7 @@ class _Fast:
 
 _REQUEST = "request"
 _NEEDED = ("time", "customer", "path")
+_OF_REQUEST = ("path", _REQUEST, "status")
 _NOT_JSON = (msgspec.DecodeError, RecursionError, ValueError)
 _Attributes = dict[str, "tuple[str, _Attributes]"]
 

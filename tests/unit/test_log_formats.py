@@ -249,6 +249,18 @@ def test_a_line_that_is_not_understood_costs_only_itself(log_format: str, line: 
     assert [(bad.offset, bad.reason, bad.line) for bad in rejected] == [(len(good), reason, line.encode())]
 
 
+def test_a_message_of_a_program_is_no_failed_request() -> None:
+    message = b'{"level":"info","time":"2026-11-25T12:00:01Z","customer":"acme","msg":"listening"}\n'
+    none_logged = b'{"time":"2026-11-25T12:00:01Z","customer":"acme","status":%s,"msg":"x"}\n'
+    for parse in (parser(log_format="json"), parser(log_format="json", log_json_fields="request=r")):
+        found, rejected, *_ = parse(message + OBJECT.encode() + b"\n" + message)
+        assert len(found) == 1
+        assert [line.reason for line in rejected] == [Reason.FIELDS] * 2
+        found, rejected, *_ = parse(b"".join(none_logged % value for value in (b"200", b"null", b'""', b"0", b"[]")))
+        assert found.statuses.tolist() == [200, 0, 0, 0, 0]
+        assert not rejected
+
+
 @pytest.mark.parametrize(
     "value",
     [
@@ -514,7 +526,7 @@ json_objects = st.builds(
     lambda first, others, ending: (
         "{" + ",".join(f'"{name}":{value}' for name, value in (first | others).items()) + "}" + ending
     ),
-    st.one_of(whole_members, st.just({})),
+    st.one_of(whole_members, st.just({"time": '"2026-11-25T12:00:01Z"'}), st.just({})),
     members,
     st.sampled_from(["", "", "", "\r", " ", '{"a":1}', ","]),
 ).map(lambda line: line.encode().replace(b"\n", b""))
