@@ -236,10 +236,11 @@ PRESETS: Mapping[str, Preset] = {
                 "regex",
                 {name: name for name in ("remote_user", "remote_addr", "router", "user_agent", "referer")},
                 # X-Forwarded-For stands for the address as the client sent it. Of headers only quotation marks are
-                # escaped, and not a backslash before one.
+                # escaped, and not a backslash before one. So what has others is not of Traefik.
                 expression=(
                     rf"(?P<remote_addr>[^ ,]+(?:, ?[^ ,]+)*) - {_USER} \[(?P<time>[^\]]*)\] "
-                    r'"(?P<request>.*?)" (?P<status>[0-9-]+) (?P<bytes>[0-9-]+) "(?P<referer>.*?)" "(?P<user_agent>.*)"'
+                    r'"(?P<request>.*?)" (?P<status>[0-9-]+) (?P<bytes>[0-9-]+) '
+                    r'"(?P<referer>(?:[^"]|\\")*)" "(?P<user_agent>(?:[^"]|\\")*)"'
                     r'(?: [0-9-]+ "(?P<router>[^"]*)" "[^"]*" (?P<duration>[0-9]+ms))?'
                 ),
             ),

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 import servers
 from log_processor.log_format import FORMATS, LogFormat
+from request_log.line import Reason
 from request_log.line_by_line import LineByLine
 from request_log.presets import PRESETS
 from request_log.requests import NONE, Parsed, Requests, joined
@@ -91,6 +92,12 @@ def test_traefiks_text_is_understood_whatever_clients_send() -> None:
         for referer in ("-", 'a\\" \\"b', "c:\\"):
             for agent in ("-", 'x\\" 200 2 \\"', "ends in \\", "\\\\"):
                 assert rows(line.format(address, referer, agent).encode(), "traefik") == [("acme", "GET", "/a", 200, 2)]
+
+
+@pytest.mark.parametrize("tail", [' "acme"', ' "acme" 0.004', ' "acme" rt=0.004 urt="0.001, 0.002"', ' "a" "b" "c"'])
+def test_a_line_of_another_server_is_not_taken_for_traefiks(tail: str) -> None:
+    line = f'192.0.2.7 - bob [28/Nov/2026:10:00:01 +0000] "GET /a HTTP/1.1" 200 2 "-" "curl/8"{tail}\n'
+    assert [bad.reason for bad in parsed(line.encode(), "traefik").rejected] == [Reason.FIELDS]
 
 
 def test_a_load_balancers_lines_are_understood() -> None:
