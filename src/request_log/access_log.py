@@ -23,8 +23,10 @@ _EXTRA = "extra"
 _QUOTED = {"referer": 0, "user_agent": 1}
 """Places among the texts in quotation marks behind the size of the answer."""
 _TIME_ENDS = '] "'
-# What may stand for a duration: `0.004`, `-`, `12.5 ms`, `0.001, 0.002 : 0.003`.
-_DURATION = re.compile(r'[-.0-9][^ "]*(?: [mnu\u00b5\u03bc]?s|(?:(?<=,)| :) [-.0-9][^ "]*)*')
+# What may stand for a duration: `0.004`, `-`, `12.5 ms`, `0.001, 0.002 : 0.003`, or several of these.
+_DURATION = re.compile(r'[-.0-9][^ "]*(?: (?:[mnu\u00b5\u03bc]?s|(?:: )?[-.0-9][^ "]*))*')
+# Of several durations, as of `$request_time $upstream_response_time`: they become a list.
+_BETWEEN_DURATIONS = re.compile(r"(?<![,:]) (?=[-.0-9])")
 _QUOTE, _SPACE, _COMMA, _DASH, _NEWLINE, _RETURN, _BACKSLASH = b'" ,-\n\r\\'
 _QUOTE_TEXT = '"'
 _DELETE = 0x7F
@@ -55,6 +57,7 @@ def common(customer_field: str) -> Divide:
             return None
         customer = head.address if is_address else head.user
         method, path = request_line(line[head.quote + 1 : end])
+        duration = _BETWEEN_DURATIONS.sub(", ", duration)
         return Fields(head.time, _logged(customer), unescaped(path), answer[0], duration, method, answer[1])
 
     return divide
@@ -199,7 +202,7 @@ def _tail(line: str, quote: int) -> tuple[list[str], str] | None:
             is_framed = between.startswith(" ") and (quote < 0 or between.endswith(" "))
             if duration or match is None or not is_framed or len(quoted) < 2:
                 return None
-            duration = match[0]
+            duration = _BETWEEN_DURATIONS.sub(", ", match[0])
         if quote < 0:
             break
     return (quoted, duration) if len(quoted) >= 2 else None

@@ -208,7 +208,7 @@ OBJECT = '{"time":"2026-11-25T12:00:01Z","customer":"acme","path":"/","status":2
         ("combined", "", Reason.EMPTY),
         ("combined", "\r", Reason.EMPTY),
         ("combined", COMBINED.replace('"-" ', ""), Reason.FIELDS),
-        ("combined", COMBINED + " 0.1 0.2", Reason.FIELDS),
+        ("combined", COMBINED + " 0.1 x", Reason.FIELDS),
         ("combined", COMBINED + " text", Reason.FIELDS),
         ("combined", COMBINED.replace("Nov", "Nox"), Reason.TIME),
         ("combined", COMBINED.replace("25/Nov", "31/Nov"), Reason.TIME),
@@ -301,6 +301,18 @@ def test_a_member_that_nobody_asked_for_never_matters(value: bytes) -> None:
         ("combined", COMBINED.replace(" 200 ", " - "), ("acme", "/", 0, None), [Mended.STATUS]),
         ("combined", COMBINED + " 1.2.3", ("acme", "/", 200, None), [Mended.DURATION]),
         ("combined", COMBINED + " 0.001, 0.002", ("acme", "/", 200, "0.001"), [Mended.DURATION]),
+        *(
+            ("combined", COMBINED + tail, ("acme", "/", 200, duration), [Mended.DURATION])
+            for tail, duration in {
+                " 0.004 0.001": "0.004",
+                " 0.004 0.001, 0.002 : -": "0.004",
+                " 0.004 -": "0.004",
+                " - 0.003": "0.003",
+                " 0.004 0.001 .": "0.004",
+                " 12.5 ms 3 ms": "0.0125",
+                ' 0.004 0.001 "acme" "x"': "0.004",
+            }.items()
+        ),
         ("combined", COMBINED + " -", ("acme", "/", 200, None), []),
         ("combined", COMBINED.replace("acme", "a\tb"), ("a\\x09b", "/", 200, None), [Mended.CONTROL_CHARACTER]),
         ("combined", COMBINED.replace("acme", "a\\x09b"), ("a\\x09b", "/", 200, None), [Mended.CONTROL_CHARACTER]),
