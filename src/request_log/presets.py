@@ -100,8 +100,9 @@ class Preset:
         return name not in _COUNTED and any(shape.customer(name) for shape in self.shapes)
 
 
-# What is between quotation marks, with a backslash before one that is part of it; and where nothing is escaped.
+# What is between quotation marks, with a backslash before one that is part of it; and where no backslash has one.
 _QUOTED = r'"[^"\\]*(?:\\.[^"\\]*)*"'
+_UNTIL_MARK = r'(?:[^"]|\\")*?'
 _REQUEST = r'"(?P<request>[^"\\]*(?:\\.[^"\\]*)*)"'
 # A user may hold spaces. Nothing else may: what stands before a line is not a part of it.
 _USER = r"(?P<remote_user>[^ ](?:.*?[^ ])?)"
@@ -240,7 +241,7 @@ PRESETS: Mapping[str, Preset] = {
                 expression=(
                     rf"(?P<remote_addr>[^ ,]+(?:, ?[^ ,]+)*) - {_USER} \[(?P<time>[^\]]*)\] "
                     r'"(?P<request>.*?)" (?P<status>[0-9-]+) (?P<bytes>[0-9-]+) '
-                    r'"(?P<referer>(?:[^"]|\\")*)" "(?P<user_agent>(?:[^"]|\\")*)"'
+                    rf'"(?P<referer>{_UNTIL_MARK})" "(?P<user_agent>{_UNTIL_MARK})"'
                     r'(?: [0-9-]+ "(?P<router>[^"]*)" "[^"]*" (?P<duration>[0-9]+ms))?'
                 ),
             ),
@@ -357,12 +358,12 @@ PRESETS: Mapping[str, Preset] = {
                 "combined with a backslash that is not escaped before a quotation mark",
                 "regex",
                 _OF_COMBINED,
-                # Quotation marks are escaped, and backslashes are not: so what is unlike any text is `" "`.
+                # Quotation marks are escaped, and backslashes are not: a text ends at the first that may be its end.
                 expression=(
-                    rf'{_CLIENT}"(?P<request>.*?)" (?P<status>[0-9]+) (?P<bytes>[0-9-]+) "(?P<referer>.*?)" '
-                    r'"(?P<user_agent>.*?)"(?#numbered)(?: ".*?")*?(?: (?P<duration>[0-9.]+|-))?'
+                    rf'{_CLIENT}"(?P<request>.*?)" (?P<status>[0-9]+) (?P<bytes>[0-9-]+) "(?P<referer>{_UNTIL_MARK})" '
+                    rf'"(?P<user_agent>{_UNTIL_MARK})"(?#numbered)(?: "{_UNTIL_MARK}")*?(?: (?P<duration>[0-9.]+|-))?'
                 ),
-                numbered=r'(?:(?: ".*?"){{before}} "(?P<customer>.*?)")?',
+                numbered=rf'(?:(?: "{_UNTIL_MARK}"){{{{before}}}} "(?P<customer>{_UNTIL_MARK})")?',
             ),
         ),
         customer="remote_user",

@@ -94,10 +94,11 @@ def test_traefiks_text_is_understood_whatever_clients_send() -> None:
                 assert rows(line.format(address, referer, agent).encode(), "traefik") == [("acme", "GET", "/a", 200, 2)]
 
 
-@pytest.mark.parametrize("tail", [' "acme"', ' "acme" 0.004', ' "acme" rt=0.004 urt="0.001, 0.002"', ' "a" "b" "c"'])
-def test_a_line_of_another_server_is_not_taken_for_traefiks(tail: str) -> None:
+@pytest.mark.parametrize("log_format", ["traefik", "gunicorn", "nginx", "apache"])
+@pytest.mark.parametrize("tail", [' rt=0.004 urt="0.001, 0.002"', ' "acme" rt=0.004 urt="0.1"', ' ""a" "b"', '"'])
+def test_what_a_server_would_not_write_is_no_part_of_a_text(tail: str, log_format: str) -> None:
     line = f'192.0.2.7 - bob [28/Nov/2026:10:00:01 +0000] "GET /a HTTP/1.1" 200 2 "-" "curl/8"{tail}\n'
-    assert [bad.reason for bad in parsed(line.encode(), "traefik").rejected] == [Reason.FIELDS]
+    assert [bad.reason for bad in parsed(line.encode(), log_format).rejected] == [Reason.FIELDS]
 
 
 def test_a_load_balancers_lines_are_understood() -> None:
