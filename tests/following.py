@@ -143,7 +143,10 @@ class Later(Executor):
     def __call__(self) -> None:
         for future, work in self.waiting:
             if future.set_running_or_notify_cancel():
-                future.set_result(work())
+                try:
+                    future.set_result(work())
+                except OSError as error:
+                    future.set_exception(error)
         self.waiting.clear()
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:

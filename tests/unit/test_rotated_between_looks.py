@@ -178,3 +178,63 @@ def test_another_compressed_file_with_the_inode_and_the_size_of_one_that_was_rea
     follower.pass_time(QUIET)
     packed.write_bytes(gzip.compress(texts[1], 0))
     expect(restart(follower, log).pass_time(QUIET), [*LINES, *others])
+
+
+@pytest.mark.parametrize("has_read", [False, True])
+def test_another_file_with_the_inode_of_a_compressed_one_whose_text_is_being_read(log: Path, has_read: bool) -> None:
+    lines = [b"%d %s" % (number, b"x" * 1000) for number in range(3000)]
+    packed = log.with_name("app.log.1.gz")
+    follower = Follower(log, Time()).drain()
+    packed.write_bytes(gzip.compress(b"\n".join(lines) + b"\n"))
+    while not (follower.lines if has_read else follower.stored.files):
+        follower.step(seconds=0.1)
+        follower.commit()
+    assert len(follower.lines) < len(lines)
+    # As the system gives the inode of a deleted file to the next one. What is read is a file of its own, the text.
+    packed.write_bytes(b"another\n")
+    packed.rename(log.with_name("app.log.2"))
+    expect(follower.drain(), [*lines, b"another"])
+
+
+def test_a_file_is_known_whose_inode_an_earlier_one_has_had(log: Path) -> None:
+    """As the system gives it again. Else it would be read twice where it is moved to the folder of another log."""
+    log.write_bytes(TEXT)
+    follower = Follower(log, Time()).drain()
+    log.write_bytes(b"another\n" + TEXT)
+    one = candidate(log, is_live=False, is_rotated=True)
+    assert one is not None
+    follower = restart(follower.drain(), log)
+    (family,) = follower.logs._families.values()
+    assert family.knows(one)
+    one.close()
+    follower.close()
+
+
+def test_a_compressed_file_for_whose_text_there_is_no_room_at_first(log: Path) -> None:
+    follower = Follower(log, Time()).drain()
+    # No folder can be made there.
+    scratch = log.with_name("spool")
+    scratch.write_bytes(b"")
+    log.with_name("app.log.1.gz").write_bytes(gzip.compress(TEXT))
+    log.write_bytes(b"another\n")
+    for _ in range(20):
+        follower.step()
+        follower.commit()
+    assert list(follower.lines.values()) == [b"another"]
+    scratch.unlink()
+    expect(follower.pass_time(QUIET), [*LINES, b"another"])
+
+
+def test_texts_of_files_that_change_after_they_were_unpacked_are_let_go(log: Path) -> None:
+    """As gzip sets a file's time last."""
+    follower = Follower(log, Time()).drain()
+    packed = log.with_name("app.log.1.gz")
+    packed.write_bytes(gzip.compress(TEXT))
+    is_open = len(list(Path("/proc/self/fd").iterdir()))
+    for second in range(20):
+        follower.thread()
+        os.utime(packed, (second, second))
+        follower.time.now += 1
+        follower.look()
+    assert len(list(Path("/proc/self/fd").iterdir())) < is_open + 5
+    expect(follower.drain(), LINES)

@@ -17,7 +17,15 @@ from log_processor.following.log_files import Folders, FoundLog
 from log_processor.following.matching import FileAt, Known, Matching, New, Present, match
 from log_processor.following.names import dateless, uncompressed
 from log_processor.following.owners import Owners
-from log_processor.following.present import BytesOfFiles, Candidate, Memory, Unpacking, candidate, end_of_last_line
+from log_processor.following.present import (
+    BytesOfFiles,
+    Candidate,
+    Memory,
+    Stamp,
+    Unpacking,
+    candidate,
+    end_of_last_line,
+)
 from log_processor.following.reader import Reader
 from log_processor.spool import Waiting
 from request_log.framing import PLAIN, Framing
@@ -187,6 +195,8 @@ class Family:
         """Whether the last look has found nothing of it."""
         self._kept: set[File] = set()
         """Compressed files that the last look has found unchanged."""
+        self._unpacked: set[Stamp] = set()
+        """Compressed files that were to be unpacked in the last look."""
         self._waits_since: float | None = None
         self._missing_since: float | None = None
         self._next_tending = 0.0
@@ -233,9 +243,11 @@ class Family:
         """Whether a file is one of this log's by its inode and its bytes."""
         for file in self.files.values():
             identity = Identity.decode(file.identity)
+            # Several may have had the inode, one after the other.
             if identity.inode == one.at[1] and file.offset <= one.stamp.size:
                 try:
-                    return identity.agrees(file.offset, one.read)
+                    if identity.agrees(file.offset, one.read):
+                        return True
                 except OSError:
                     return False
         return False
@@ -383,6 +395,7 @@ class Family:
         unpacked are left in the candidates."""
         known = {Identity.decode(file.identity).inode: file for file in self.files.values()}
         waits = False
+        asked = set()
         self._kept.clear()
         for one in [one for one in candidates.values() if one.is_compressed]:
             file = known.get(one.at[1])
@@ -392,7 +405,16 @@ class Family:
                 self._kept.add(file)
                 del candidates[one.at]
                 continue
-            text = self._unpacking.text(one)
+            asked.add(one.stamp)
+            try:
+                text = self._unpacking.text(one)
+            except OSError as error:
+                if error.errno in (errno.ENOENT, errno.ESTALE):
+                    raise
+                self._leave_out(one.path, f"it cannot be unpacked for now: {error.strerror}")
+                waits = True
+                del candidates[one.at]
+                continue
             if isinstance(text, int):
                 one.text = text
                 self._left_out.discard(one.path)
@@ -403,6 +425,10 @@ class Family:
                 # One that cannot be unpacked may be in the making.
                 waits = True
             del candidates[one.at]
+        # Some were only seen while they were in the making.
+        for stamp in self._unpacked - asked:
+            self._unpacking.forget(stamp)
+        self._unpacked = asked
         return waits
 
     def _is_settled(self, file: File, one: Candidate) -> bool:
@@ -434,7 +460,7 @@ class Family:
                     file.start,
                     file.offset,
                     file.state == "closed" or (reader is not None and reader.is_final and reader.has_changed),
-                    reader.at if reader is not None else None,
+                    reader.at if reader is not None and not reader.is_of_text else None,
                     reader is not None and reader.has_changed,
                     file in self._kept or (reader is not None and reader.is_final and not reader.has_changed),
                 )

@@ -177,7 +177,7 @@ class _Match:
         elif is_still:
             self._find(known, file)
             self._changed.pop(file.at, None)
-        elif file.at not in self._changed or self._changed[file.at].is_closed:
+        elif not known.is_there and (file.at not in self._changed or self._changed[file.at].is_closed):
             self._changed[file.at] = known
 
     def _match_content(self, files: list[Known]) -> None:

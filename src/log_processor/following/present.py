@@ -4,11 +4,11 @@ import errno
 import os
 import stat
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, BinaryIO, Literal, NamedTuple
 
 from log_processor.following.clock import Clock
 from log_processor.following.compressed import FAULTS, MAGIC_BYTES, is_compressed, text_of
@@ -56,11 +56,16 @@ class Unpacking:
 
     def text(self, one: "Candidate") -> "int | Future[int | None] | None":
         """A descriptor of the text of a file; None where it cannot be unpacked, or changed meanwhile; a future while it
-        is unpacked. OSError where the file is not there any more."""
+        is unpacked. OSError where the file is not there any more, or where there is no room for its text: the next call
+        tries again."""
         if one.stamp not in self._texts:
             self._texts[one.stamp] = self._thread.submit(self._unpack, one.path, one.stamp, os.dup(one.open()))
         found = self._texts[one.stamp]
-        return found.result() if found.done() else found
+        if not found.done():
+            return found
+        if found.exception() is not None:
+            del self._texts[one.stamp]
+        return found.result()
 
     def run(self, files: list[int], find: Callable[..., bool]) -> Future[bool]:
         """Find something out about files, whose descriptors are closed then."""
@@ -91,22 +96,31 @@ class Unpacking:
 
     def _unpack(self, path: Path, stamp: Stamp, descriptor: int) -> int | None:
         """By its descriptor, for by now another file may have the path. `path`: for people."""
-        self._scratch.mkdir(parents=True, exist_ok=True)
-        with os.fdopen(descriptor, "rb") as file, tempfile.TemporaryFile(dir=self._scratch) as text:
-            try:
-                file.seek(0)
-                packed = text_of(file)
-                while block := packed.read(_COPY_BYTES):
+        with os.fdopen(descriptor, "rb") as file:
+            self._scratch.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self._scratch, buffering=0) as text:
+                blocks = _blocks(file)
+                while True:
+                    try:
+                        block = next(blocks, b"")
+                    except FAULTS as error:
+                        log.debug("not_unpacked", path=str(path), reason=str(error))
+                        return None
+                    if not block:
+                        return os.dup(text.fileno()) if Stamp.of(os.fstat(file.fileno())) == stamp else None
                     text.write(block)
-                text.flush()
-            except FAULTS as error:
-                log.debug("not_unpacked", path=str(path), reason=str(error))
-                return None
-            return os.dup(text.fileno()) if Stamp.of(os.fstat(file.fileno())) == stamp else None
+
+
+def _blocks(file: BinaryIO) -> Iterator[bytes]:
+    """The text of a file, some at a time. One of FAULTS where it is damaged."""
+    file.seek(0)
+    text = text_of(file)
+    while block := text.read(_COPY_BYTES):
+        yield block
 
 
 def _close(done: "Future[int | None]") -> None:
-    file = done.result() if not done.cancelled() else None
+    file = done.result() if not done.cancelled() and done.exception() is None else None
     if file is not None:
         os.close(file)
 

@@ -96,6 +96,13 @@ class Reader:
         return os.fstat(self._file).st_nlink == 0
 
     @property
+    def is_of_text(self) -> bool:
+        """Whether it reads the text of a compressed file, which itself is not open: the system may give its inode to
+        another file."""
+        found = os.fstat(self._file)
+        return (found.st_dev, found.st_ino) != self.at
+
+    @property
     def bytes_behind(self) -> int:
         """How many bytes were not handed on, but for a line or zeros that the file ends in: they may go on."""
         rest = self.size - self.offset
