@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from following import QUIET, Follower, Time, line_of
+from log_processor.following import log_files
 from log_processor.following.present import Unpacking, candidate
 
 LINES = [b"%d is a line" % number for number in range(200)]
 TEXT = b"\n".join(LINES) + b"\n"
+OTHER_TEXT = b"".join(line[::-1] + b"\n" for line in LINES)
 
 
 @pytest.fixture
@@ -238,3 +240,35 @@ def test_texts_of_files_that_change_after_they_were_unpacked_are_let_go(log: Pat
         follower.look()
     assert len(list(Path("/proc/self/fd").iterdir())) < is_open + 5
     expect(follower.drain(), LINES)
+
+
+def test_a_file_of_a_log_with_the_inode_of_a_file_that_was_another_logs(tmp_path: Path) -> None:
+    """As the system gives it again. The other log is looked at later, and knows only then that its file is gone."""
+    for name, text in (("a.log", b""), ("z.log", TEXT), ("z.log.1", OTHER_TEXT)):
+        (tmp_path / name).write_bytes(text)
+    follower = Follower(tmp_path / "*.log", Time(), start="end").drain()
+    rotated = tmp_path / "z.log.1"
+    rotated.write_bytes(b"another\n")
+    rotated.rename(tmp_path / "a.log.1")
+    expect(follower.drain(), [b"another"])
+
+
+def test_names_that_are_shifted_after_they_were_listed_at_the_first_start(
+    log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is there then is not read, whatever it is called in that moment."""
+    log.write_bytes(TEXT)
+    rotated = log.with_name("app.log.1")
+    rotated.write_bytes(OTHER_TEXT)
+
+    def names_in(folder: Path) -> list[str]:
+        names = sorted(path.name for path in folder.iterdir())
+        if rotated.exists() and log.exists():
+            rotated.rename(log.with_name("app.log.2"))
+            log.rename(rotated)
+        return names
+
+    monkeypatch.setattr(log_files, "names_in", names_in)
+    follower = Follower(log, Time(), start="end").drain()
+    log.write_bytes(b"another\n")
+    expect(follower.drain(), [b"another"])

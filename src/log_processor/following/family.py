@@ -44,6 +44,8 @@ HALF_LINE_SECONDS = SECONDS_A_DAY
 # A compressed file that cannot be unpacked may be in the making for so long (s) after it was written last.
 HALF_WRITTEN_SECONDS = 60.0
 
+_MOST_LOOKS_AT_BEGIN = 20
+
 CUT = "its end was cut off or changed after it was read"
 TRUNCATED = "the file was truncated, and no copy holds all that was read of it"
 DELETED = "the file was deleted, or cannot be read any more, before all of it was read"
@@ -252,6 +254,10 @@ class Family:
                     return False
         return False
 
+    def has_open(self, at: FileAt) -> bool:
+        """Whether the file at this place is open: its inode is its own then."""
+        return any(reader.at == at and not reader.is_of_text for reader in self.reading.values())
+
     def look_also_at(self, path: Path) -> None:
         """A file of this log was found there."""
         self._also.add(path)
@@ -261,7 +267,7 @@ class Family:
 
     def begin(self, start: Start, folders: Folders) -> LedgerRow:
         """The row of a log that the store does not know. Its files are noted, as `start` says."""
-        candidates = self._candidates(folders) if start != "whole" else {}
+        candidates = self._candidates_at_rest(folders) if start != "whole" else {}
         for one in candidates.values():
             through = self._handed_in_through(one) if one.is_live else 0
             is_read = start == "beginning" and one.is_live
@@ -363,6 +369,18 @@ class Family:
                 else:
                     one.close()
         return found
+
+    def _candidates_at_rest(self, folders: Folders) -> dict[FileAt, Candidate]:
+        """The same, none missing: what is renamed between the listing of its folder and the look at its old name is
+        not found there."""
+        candidates = self._candidates(folders)
+        for _ in range(_MOST_LOOKS_AT_BEGIN):
+            before, candidates = candidates, self._candidates(Folders())
+            for one in before.values():
+                one.close()
+            if before.keys() == candidates.keys():
+                break
+        return candidates
 
     def _may_be_read(self, one: Candidate) -> bool:
         """Whether it can be read. What cannot is left out, and that is said once."""
@@ -686,7 +704,7 @@ class Family:
             file.close()
 
     def _claim(self, one: Candidate) -> None:
-        self._owners.claim(self, one.at)
+        self._owners.claim(self, one)
 
 
 class HandedIn(Family):

@@ -1,6 +1,7 @@
 """Which log each file is of, where several find it: by links, by other spellings, or after it was moved."""
 
 from collections import defaultdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from log_processor.following.matching import FileAt
@@ -15,7 +16,9 @@ class Owners:
 
     def __init__(self) -> None:
         self._owners: dict[FileAt, Family] = {}
-        """Of the files that are there."""
+        """Of the files that were there when their logs were looked at."""
+        self._paths: dict[FileAt, Path] = {}
+        """Where they were."""
         self._files: defaultdict[Family, set[FileAt]] = defaultdict(set)
         """The same, by their logs."""
         self._known: defaultdict[int, dict[Family, None]] = defaultdict(dict)
@@ -25,15 +28,19 @@ class Owners:
         """A log has a file with this inode."""
         self._known[inode][family] = None
 
-    def claim(self, family: "Family", at: FileAt) -> None:
+    def claim(self, family: "Family", one: Candidate) -> None:
         """A file is of a log."""
-        self._owners[at] = family
-        self._files[family].add(at)
-        self.know(family, at[1])
+        self._owners[one.at] = family
+        self._paths[one.at] = one.path
+        self._files[family].add(one.at)
+        self.know(family, one.at[1])
 
     def is_of_another(self, family: "Family", one: Candidate) -> bool:
         """Whether a file that a log has found is of another one. That one is told where the file is."""
         owner = self._owners.get(one.at)
+        if owner is not None and owner is not family and not self._is_there_still(owner, one):
+            # The system has given its inode to this one.
+            owner = None
         if owner is None:
             for other in self._known.get(one.at[1], {}):
                 if other is not family and other.knows(one):
@@ -46,5 +53,15 @@ class Owners:
         """Of a log's files these are there."""
         for at in self._files[family] - there:
             if self._owners.get(at) is family:
-                del self._owners[at]
+                del self._owners[at], self._paths[at]
         self._files[family] &= there
+
+    def _is_there_still(self, owner: "Family", one: Candidate) -> bool:
+        """Whether the file with this inode that was of a log is."""
+        if owner.has_open(one.at):
+            return True
+        try:
+            found = self._paths[one.at].stat()
+        except OSError:
+            return False
+        return (found.st_dev, found.st_ino) == one.at
