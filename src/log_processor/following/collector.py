@@ -74,7 +74,7 @@ class Collector:
         at_once = _Parts()
         self._tell_news(at_once)
         self._resume_begun()
-        self._read_in_turn(at_once)
+        is_stopped = self._read_in_turn(at_once)
         chunks = [self._chunk(at_once)] if at_once.parts else []
         if self._lines and self._due is None:
             self._due = now + self._max_wait
@@ -82,6 +82,9 @@ class Collector:
             while self._lines >= self._max_lines:
                 chunks.append(self._take(self._max_lines))
             self._due = now + self._max_wait if self._lines else None
+        if is_stopped:
+            # Zeros are passed over once all before them is handed on.
+            self._due = now
         if self._in_backlog and not self._unread and not self.has_more:
             # Its last lines have waited in the files.
             self._due = now
@@ -133,8 +136,9 @@ class Collector:
         self._unbegun.pop(file, None)
         self._note_waiting(file)
 
-    def _read_in_turn(self, at_once: "_Parts") -> None:
-        """Read a share of each file until as many lines wait as may. What cannot wait goes to `at_once`."""
+    def _read_in_turn(self, at_once: "_Parts") -> bool:
+        """Read a share of each file until as many lines wait as may. What cannot wait goes to `at_once`. Whether lines
+        wait in a file of which no more can be read before they are handed on."""
         to_read = self._logs.to_read
         left = READ_BYTES
         later = []
@@ -153,8 +157,10 @@ class Collector:
                 to_read[file] = None
             elif more:
                 later.append(file)
-        self.has_more = bool(to_read)
+        is_stopped = any(file in self._waiting for file in later)
+        self.has_more = bool(to_read) or is_stopped
         to_read.update(dict.fromkeys(later))
+        return is_stopped
 
     def _read(self, file: File, reader: Reader, limit: int, at_once: "_Parts") -> bool:
         """Read up to `limit` bytes of a file; whether there is more."""
