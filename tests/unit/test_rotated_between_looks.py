@@ -12,7 +12,8 @@ from log_processor.following.present import Unpacking, candidate
 
 LINES = [b"%d is a line" % number for number in range(200)]
 TEXT = b"\n".join(LINES) + b"\n"
-OTHER_TEXT = b"".join(line[::-1] + b"\n" for line in LINES)
+OTHERS = [line[::-1] for line in LINES]
+OTHER_TEXT = b"\n".join(OTHERS) + b"\n"
 
 
 @pytest.fixture
@@ -167,19 +168,20 @@ def test_names_that_are_shifted_before_a_file_is_unpacked(tmp_path: Path) -> Non
     unpacking.close()
 
 
-def test_another_compressed_file_with_the_inode_and_the_size_of_one_that_was_read(log: Path) -> None:
+@pytest.mark.parametrize("header", [[], [b"#" * 1500]], ids=["no header", "header"])
+def test_another_compressed_file_with_the_inode_and_the_size_of_one_that_was_read(
+    log: Path, header: list[bytes]
+) -> None:
     """As the system gives the inode of a deleted file to the next one."""
-    follower = begin(log)
-    packed = compress(log, "app.log.1.gz")
-    follower.pass_time(QUIET)
-    others = [line[::-1] for line in LINES]
+    texts = [b"".join(line + b"\n" for line in [*header, *lines]) for lines in (LINES, OTHERS)]
+    follower = Follower(log, Time()).drain()
+    packed = log.with_name("app.log.1.gz")
     # Without compression equal lengths give equal sizes.
-    texts = [b"\n".join(lines) + b"\n" for lines in (LINES, others)]
     packed.write_bytes(gzip.compress(texts[0], 0))
     follower = restart(follower.pass_time(QUIET), log)
     follower.pass_time(QUIET)
     packed.write_bytes(gzip.compress(texts[1], 0))
-    expect(restart(follower, log).pass_time(QUIET), [*LINES, *others])
+    expect(restart(follower, log).pass_time(QUIET), [*header, *LINES, *header, *OTHERS])
 
 
 @pytest.mark.parametrize("has_read", [False, True])
@@ -272,3 +274,17 @@ def test_names_that_are_shifted_after_they_were_listed_at_the_first_start(
     follower = Follower(log, Time(), start="end").drain()
     log.write_bytes(b"another\n")
     expect(follower.drain(), [b"another"])
+
+
+def test_a_log_with_the_header_and_the_inode_of_its_oldest_file(log: Path) -> None:
+    """Rotation deletes the oldest file, and the system gives its inode to the next one."""
+    header = b"#Fields: date time cs-uri-stem sc-status\n"
+    log.write_bytes(header + TEXT)
+    follower = Follower(log, Time()).drain()
+    oldest = log.rename(log.with_name("app.log.1"))
+    log.write_bytes(header + b"of the second file\n")
+    follower.pass_time(QUIET)
+    log.rename(log.with_name("app.log.2"))
+    oldest.write_bytes(header + OTHER_TEXT)
+    oldest.rename(log)
+    expect(follower.pass_time(QUIET), [header[:-1]] * 3 + [*LINES, b"of the second file", *OTHERS])

@@ -455,7 +455,7 @@ class Family:
             # What it is a copy of may be gone.
             file = self.files.get(file.copy_of, file) if file.copy_of is not None else file
         is_done = file.reader is not None or file.state in ("closed", "copy")
-        return is_done and self._memory.begins_as(one, Identity.decode(file.identity))
+        return is_done and self._memory.begins_as(one, Identity.decode(file.identity), file.start)
 
     def _match(self, candidates: dict[FileAt, Candidate], waits: bool) -> Matching:
         # Of what is or was a copy nothing was read, so nothing is known of it.
@@ -481,6 +481,7 @@ class Family:
                     reader.at if reader is not None and not reader.is_of_text else None,
                     reader is not None and reader.has_changed,
                     file in self._kept or (reader is not None and reader.is_final and not reader.has_changed),
+                    bool(file.gone),
                 )
             )
         evidence = BytesOfFiles(

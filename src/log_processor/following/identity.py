@@ -116,9 +116,15 @@ class Identity:
             and _hash(read(offset - start, start)) == self.tail
         )
 
-    def begins(self, head: Callable[[int], bytes]) -> bool:
-        """Whether the first bytes of a text are those of this identity. `head`: reads so many of them."""
-        return self.length > 0 and _hash(head(self.length)) == self.head
+    def begins(self, start: int, head: bytes) -> bool:
+        """Whether the first bytes of a text are those of this identity, of a file that was read from `start` on, as far
+        as it knows them."""
+        if not self.length or _hash(head[: self.length]) != self.head:
+            return False
+        size = len(head)
+        return not any(mark.offset <= size for mark in self.marks) or self.begins_with(
+            start, size, lambda length, offset: head[offset : offset + length]
+        )
 
     def agrees_whole(self, start: int, offset: int, read: Read) -> bool:
         """Whether all bytes of a file through the offset are those of this identity, as far as it knows them."""

@@ -11,7 +11,8 @@ The rules, in this order:
    that was read of it: a copy that was put in its place, a copy that was made before the log was emptied, or what
    became of it by compression.
 3. Where a file changed in its place, what it still has of what was read is not read again. What follows has a new
-   number. All of it is new where rule 2 has found the old content elsewhere.
+   number. All of it is new where rule 2 has found the old content elsewhere. A compressed file does not change in its
+   place, nor does one that is gone, nor one that was rotated and closed at the log's path: another file has its inode.
 4. A file that is not at the log's path is a copy where its bytes are the first of another present file, or of what was
    read of a known one. It is not read, for as long as that is so.
 5. A file that holds all that was read of another one that is there, or all of one of which nothing was read, goes on
@@ -43,6 +44,7 @@ class Present(NamedTuple):
     """Whether its name is one that rotation gives."""
     is_nameless: bool = False
     """Whether it has no name any more, and is only open."""
+    is_compressed: bool = False
 
 
 class Known(NamedTuple):
@@ -60,6 +62,8 @@ class Known(NamedTuple):
     """Whether it was seen to hold no longer what was read of it."""
     is_there: bool = False
     """Whether it need not be looked for: it is open and read to its end, or compressed and unchanged."""
+    is_gone: bool = False
+    """Whether it was seen not to be there any more."""
 
 
 class Evidence(Protocol):
@@ -177,8 +181,17 @@ class _Match:
         elif is_still:
             self._find(known, file)
             self._changed.pop(file.at, None)
-        elif not known.is_there and (file.at not in self._changed or self._changed[file.at].is_closed):
+        elif not self._has_its_inode(known, file) and (
+            file.at not in self._changed or self._changed[file.at].is_closed
+        ):
             self._changed[file.at] = known
+
+    @staticmethod
+    def _has_its_inode(known: Known, file: Present) -> bool:
+        """Whether a file that does not hold what was read of a known one has been given its inode: it did not change in
+        its place then. Nobody changes a compressed file, and what was rotated does not come back to the log's path."""
+        is_back = known.is_closed and known.at is None and file.is_live
+        return known.is_there or known.is_gone or file.is_compressed or is_back
 
     def _match_content(self, files: list[Known]) -> None:
         for known in files:

@@ -23,6 +23,8 @@ _LARGE_BYTES = 32 << 20
 _MOST_ANSWERS = 10_000
 _SETTLED_SECONDS = 0.1
 _FIRST_BYTES = 4096
+# So much of the text of a compressed file tells whether it is one that was read before: two may have the same header.
+_MOST_OF_HEAD_BYTES = 64 << 10
 
 log = logger(__name__)
 
@@ -185,7 +187,7 @@ class Candidate:
 
     def present(self) -> Present:
         """For matching."""
-        return Present(self.at, self.size, self.is_live, self.is_rotated, self.is_nameless)
+        return Present(self.at, self.size, self.is_live, self.is_rotated, self.is_nameless, self.text is not None)
 
     def read(self, length: int, offset: int) -> bytes:
         """Bytes of its text."""
@@ -234,19 +236,27 @@ class Memory:
 
     def kind(self, one: Candidate) -> Literal["compressed", "text"]:
         """What a file is by its first bytes. OSError where it cannot be opened."""
-        if one.stamp not in self._kinds:
+        if one.stamp in self._kinds:
+            return self._kinds[one.stamp]
+        kind: Literal["compressed", "text"]
+        kind = "compressed" if is_compressed(os.pread(one.open(), MAGIC_BYTES, 0)) else "text"
+        if one.stamp.is_settled(self._clock.unix()):
             _bound(self._kinds)
-            is_packed = is_compressed(os.pread(one.open(), MAGIC_BYTES, 0))
-            self._kinds[one.stamp] = "compressed" if is_packed else "text"
-        return self._kinds[one.stamp]
+            self._kinds[one.stamp] = kind
+        return kind
 
-    def begins_as(self, one: Candidate, identity: Identity) -> bool:
-        """Whether the text of a file begins as that of this identity. OSError where it cannot be opened."""
+    def begins_as(self, one: Candidate, identity: Identity, start: int) -> bool:
+        """Whether the text of a file begins as that of this identity, of a file that was read from `start` on. OSError
+        where it cannot be opened."""
         key = one.stamp, identity
-        if key not in self._heads:
+        if key in self._heads:
+            return self._heads[key]
+        head = one.head(_MOST_OF_HEAD_BYTES)
+        begins = identity.begins(start, head)
+        if one.stamp.is_settled(self._clock.unix()):
             _bound(self._heads)
-            self._heads[key] = identity.begins(one.head)
-        return self._heads[key]
+            self._heads[key] = begins
+        return begins
 
     def is_still(self, known: Known, stamp: Stamp) -> bool:
         """Whether it was seen that this file holds what was read of a known one."""
