@@ -197,6 +197,8 @@ class Family:
         """Whether the last look has found nothing of it."""
         self._kept: set[File] = set()
         """Compressed files that the last look has found unchanged."""
+        self._matched: set[Stamp] = set()
+        """Compressed files of which it was found out what they are."""
         self._unpacked: set[Stamp] = set()
         """Compressed files that were to be unpacked in the last look."""
         self._waits_since: float | None = None
@@ -415,7 +417,9 @@ class Family:
         waits = False
         asked = set()
         self._kept.clear()
-        for one in [one for one in candidates.values() if one.is_compressed]:
+        packed = [one for one in candidates.values() if one.is_compressed]
+        self._matched &= {one.stamp for one in packed}
+        for one in packed:
             file = known.get(one.at[1])
             if file is not None and file.size == one.stamp.size and self._is_settled(file, one):
                 self._claim(one)
@@ -455,7 +459,9 @@ class Family:
             # What it is a copy of may be gone.
             file = self.files.get(file.copy_of, file) if file.copy_of is not None else file
         is_done = file.reader is not None or file.state in ("closed", "copy")
-        return is_done and self._memory.begins_as(one, Identity.decode(file.identity), file.start)
+        return is_done and (
+            one.stamp in self._matched or self._memory.begins_as(one, Identity.decode(file.identity), file.start)
+        )
 
     def _match(self, candidates: dict[FileAt, Candidate], waits: bool) -> Matching:
         # Of what is or was a copy nothing was read, so nothing is known of it.
@@ -530,6 +536,8 @@ class Family:
             for one in candidates.values():
                 if one.is_compressed:
                     self._unpacking.forget(one.stamp)
+                    if one.stamp.is_settled(self.clock.unix()):
+                        self._matched.add(one.stamp)
             self._note_gone({*numbers.values(), *(file.key.generation for file in copies | self._kept)})
 
     def _note_gone(self, there: set[int]) -> None:
