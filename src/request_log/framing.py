@@ -15,6 +15,7 @@ import numpy as np
 
 from request_log.line import LAST_SECOND, MAX_LINE_BYTES
 from request_log.requests import Integers, Parsed, Parser, Rejected, joined
+from request_log.scanning import starts_of
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 """At a file's beginning it is no part of the first line."""
@@ -221,14 +222,6 @@ class Contexts:
 def line_at(place: int, data: bytes, in_parts: Mapping[int, bytes]) -> bytes:
     """The bytes of the line that begins at a place, without its newline. `in_parts`: see Content."""
     return in_parts.get(place) or data[place : data.index(b"\n", place)]
-
-
-def starts_of(data: bytes) -> Integers:
-    """Where in `data` each line begins."""
-    ends = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n"))
-    starts = np.zeros_like(ends)
-    starts[1:] = ends[:-1] + 1
-    return starts
 
 
 def whole_lines(data: bytes, context: str, least: int) -> Whole:

@@ -18,6 +18,7 @@ from request_log.fields import INVALID, Cache, is_customer
 from request_log.line import LAST_SECOND, MAX_LINE_BYTES, MIN_LINE_BYTES, SECONDS_A_DAY, Mended, Reason
 from request_log.moment import MOMENTS
 from request_log.requests import NONE, Integers, MendedLine, Parsed, Rejected, Requests, joined, numbered
+from request_log.scanning import is_any_too_long, starts_of
 from request_log.values import (
     GREATEST_SIZE,
     GREATEST_STATUS,
@@ -110,29 +111,26 @@ class LineByLine:
 
     def __call__(self, data: bytes, offset: int = 0, oldest_day: int = 0, latest_second: int = LAST_SECOND) -> Parsed:
         """See `Parser`."""
-        ends = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n"))
-        starts = np.zeros_like(ends)
-        starts[1:] = ends[:-1] + 1
+        starts = starts_of(data)
         in_time = (oldest_day * SECONDS_A_DAY, latest_second)
         found: list[Parsed] = []
         left: Iterable[int] = range(len(starts))
-        if isinstance(self._divide, DivideChunk) and data and (ends - starts).max() <= MAX_LINE_BYTES:
+        if isinstance(self._divide, DivideChunk) and data and not is_any_too_long(data, starts):
             columns, places = self._divide.columns(data, starts)
             if len(places):
                 found.append(self._requests(columns, data, starts[places], *in_time))
                 is_left = np.ones(len(starts), bool)
                 is_left[places] = False
                 left = np.flatnonzero(is_left).tolist()
-        found.append(self._one_by_one(data, starts, ends, left, in_time))
+        found.append(self._one_by_one(data, starts, left, in_time))
         return _together(found, offset)
 
-    def _one_by_one(
-        self, data: bytes, starts: Integers, ends: Integers, left: Iterable[int], in_time: tuple[int, int]
-    ) -> Parsed:
+    def _one_by_one(self, data: bytes, starts: Integers, left: Iterable[int], in_time: tuple[int, int]) -> Parsed:
         rejected, skipped = [], []
         places: list[int] = []
         rows: list[Fields] = []
-        begins, stops = starts.tolist(), ends.tolist()
+        begins = starts.tolist()
+        stops = [begin - 1 for begin in (*begins[1:], len(data))]
         for place in left:
             line = data[begins[place] : stops[place]]
             fields = self._fields(line)

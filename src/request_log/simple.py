@@ -15,6 +15,7 @@ import numpy as np
 from request_log.fields import CONTROL, INVALID, LATENCIES, STATUSES, day_of, is_customer
 from request_log.line import LAST_SECOND, MAX_LINE_BYTES, SECONDS_A_DAY, Reason
 from request_log.requests import NONE, Integers, Parsed, Rejected, Requests, numbered
+from request_log.scanning import is_any_too_long, starts_of
 
 FIELDS = 6
 _ENDS = np.frombuffer(b"     \n", np.uint8)
@@ -28,17 +29,17 @@ def parse(data: bytes, offset: int = 0, oldest_day: int = 0, latest_second: int 
     `offset` is where `data` begins in its file, in bytes. Lines of days before `oldest_day` (days since 1970-01-01)
     are rejected: they are beyond what is kept. So are lines after `latest_second` (Unix time).
     """
-    starts = _starts(data)
+    starts = starts_of(data)
     offsets = starts + offset
     fields = _fields(data, len(starts))
     rejected: list[Rejected] = []
-    if fields is None or np.diff(starts, append=len(data)).max(initial=0) > MAX_LINE_BYTES + 1:
+    if fields is None or is_any_too_long(data, starts):
         lines = _lines(data)
         reasons = [_reason_of_shape(line) for line in lines]
         rejected = _rejected(lines, offsets, reasons)
         good = [reason is None for reason in reasons]
         data = b"".join(line + b"\n" for line in compress(lines, good))
-        starts, offsets = _starts(data), offsets[good]
+        starts, offsets = starts_of(data), offsets[good]
         fields = _fields(data, len(starts))
     if fields is None or not len(starts):
         return Parsed(Requests(), rejected)
@@ -72,14 +73,6 @@ def parse(data: bytes, offset: int = 0, oldest_day: int = 0, latest_second: int 
 
 def _lines(data: bytes) -> list[bytes]:
     return data.split(b"\n")[:-1]
-
-
-def _starts(data: bytes) -> Integers:
-    """Where in `data` each line begins."""
-    ends = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n"))
-    starts = np.zeros_like(ends)
-    starts[1:] = ends[:-1] + 1
-    return starts
 
 
 def _seconds(data: bytes, starts: Integers) -> Integers:

@@ -9,16 +9,17 @@ among each other. The line stands where its first part does.
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 from pydantic_core import from_json
 
-from request_log.framing import Content, Framing, Read, Whole, starts_of, whole_lines
+from request_log.framing import Content, Framing, Plain, Read, Whole, whole_lines
 from request_log.line import MAX_LINE_BYTES, Reason
-from request_log.requests import Integers, Rejected
+from request_log.requests import Rejected
+from request_log.scanning import is_any_too_long, starts_of
 
 MAX_SPAN_BYTES = 4 * MAX_LINE_BYTES
 """Of the file, from a line's first part to its last. What comes among the parts waits for the last one, in memory; so a
@@ -89,7 +90,16 @@ class _Joining:
         """The streams of whose line more parts come that are not taken."""
         return b" ".join(sorted(self._cut | self.open.keys())).decode()
 
-    def take(self, line: bytes, place: int) -> _Line | None:
+    def take_all(self, data: bytes) -> Iterator[tuple[_Line | None, int]]:
+        """Take the file's next lines: after each of them the log's line that has begun with it, and the place behind
+        it in `data`."""
+        place = 0
+        for line in data.split(b"\n")[:-1]:
+            begun = self._take(line, place)
+            place += len(line) + 1
+            yield begun, place
+
+    def _take(self, line: bytes, place: int) -> _Line | None:
         """Take the file's next line, which begins at a place: the log's line that has begun with it."""
         if line.startswith(b"\0") or len(line) > MAX_LINE_BYTES:
             # Behind a hole nothing goes on. And a line that is too long need not be held: nobody knows what it is.
@@ -152,10 +162,7 @@ class Container:
             return whole_lines(data, "", least)
         joining = _Joining(context, self._part_of)
         found = Whole(0, 0, context)
-        place = 0
-        for number, line in enumerate(data.split(b"\n")[:-1], 1):
-            joining.take(line, place)
-            place += len(line) + 1
+        for number, (_, place) in enumerate(joining.take_all(data), 1):
             if not joining.open:
                 found = Whole(place, number, joining.context)
                 if 0 < least <= number:
@@ -167,10 +174,8 @@ class Container:
         if not context and not self._may_have_parts(data):
             return ""
         joining = _Joining(context, self._part_of)
-        place = 0
-        for line in data.split(b"\n")[:-1]:
-            joining.take(line, place)
-            place += len(line) + 1
+        for _ in joining.take_all(data):
+            pass
         return joining.context
 
     def after_hole(self, context: str) -> str:
@@ -192,18 +197,12 @@ class Container:
     def contents(self, data: bytes, context: str) -> Iterable[Content]:
         """See Framing."""
         starts = starts_of(data)
-        if not context and not _is_any_too_long(data, starts):
+        if not context and not is_any_too_long(data, starts):
             texts = self._texts_of(data)
             if texts is not None:
                 return (Content(texts, starts),)
         joining = _Joining(context, self._part_of)
-        lines: list[_Line] = []
-        place = 0
-        for line in data.split(b"\n")[:-1]:
-            begun = joining.take(line, place)
-            if begun is not None:
-                lines.append(begun)
-            place += len(line) + 1
+        lines = [begun for begun, _ in joining.take_all(data) if begun is not None]
         good = [line for line in lines if line.reason is None]
         return (
             Content(
@@ -215,33 +214,14 @@ class Container:
         )
 
 
-class Syslog:
+class Syslog(Plain):
     """A `Framing`: lines behind a header of syslog, each of them whole."""
-
-    has_parts = False
-    has_context = False
-
-    def whole(self, data: bytes, context: str, least: int = 0) -> Whole:
-        """See Framing."""
-        return whole_lines(data, context, least)
-
-    def after(self, data: bytes, context: str) -> str:
-        """See Framing."""
-        return ""
-
-    def after_hole(self, context: str) -> str:
-        """See Framing."""
-        return ""
-
-    def context_at(self, read: Read, offset: int) -> str:
-        """See Framing."""
-        return ""
 
     def contents(self, data: bytes, context: str) -> Iterable[Content]:
         """See Framing."""
         starts = starts_of(data)
         texts, found = _SYSLOG.subn(b"\n", b"\n" + data)
-        if found == len(starts) and not _is_any_too_long(data, starts):
+        if found == len(starts) and not is_any_too_long(data, starts):
             return (Content(texts[1:], starts),)
         good: list[tuple[bytes, int]] = []
         rejected = []
@@ -254,10 +234,6 @@ class Syslog:
                 rejected.append(Rejected(place, reason, line))
         places = np.array([place for _, place in good], np.int64)
         return (Content(b"".join(line + b"\n" for line, _ in good), places, rejected=rejected),)
-
-
-def _is_any_too_long(data: bytes, starts: Integers) -> bool:
-    return int(np.diff(starts, append=len(data)).max(initial=0)) > MAX_LINE_BYTES + 1
 
 
 def _cri_part(line: bytes) -> _Part | None:
