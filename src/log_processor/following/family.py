@@ -6,7 +6,7 @@ does what follows: a new file gets a number, a moved one is read on, one that is
 
 import errno
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -43,6 +43,8 @@ ROTATED_QUIET_SECONDS = 60.0
 HALF_LINE_SECONDS = SECONDS_A_DAY
 # A compressed file that cannot be unpacked may be in the making for so long (s) after it was written last.
 HALF_WRITTEN_SECONDS = 60.0
+# So much of the text of a compressed file tells whether it is one that was read before: two may have the same header.
+MOST_OF_HEAD_BYTES = 64 << 10
 
 _MOST_LOOKS_AT_BEGIN = 20
 
@@ -283,13 +285,15 @@ class Family:
         self.is_dirty = False
         candidates = self._candidates(folders)
         found = list(candidates.values())
+        identities = {number: Identity.decode(file.identity) for number, file in self.files.items()}
         try:
-            waits = self._unpack(candidates)
-            matching = self._match(candidates, waits)
+            waits = self._unpack(candidates, identities)
+            matching = self._match(candidates, identities, waits)
             for present in self._to_be_opened(matching):
                 candidates[present.at].open()
             # Otherwise the files were rotated meanwhile.
-            self.is_dirty = not (all(one.is_as_it_was() for one in found) and self._are_still(matching, candidates))
+            are_there = all(one.is_as_it_was() for one in found)
+            self.is_dirty = not (are_there and self._are_still(matching, candidates, identities))
             if self.is_dirty:
                 return
             self._apply(matching, candidates)
@@ -410,10 +414,10 @@ class Family:
                 "file_not_read", log=self.name, path=os.fsencode(path).decode(errors="backslashreplace"), reason=reason
             )
 
-    def _unpack(self, candidates: dict[FileAt, Candidate]) -> bool:
+    def _unpack(self, candidates: dict[FileAt, Candidate], identities: Mapping[int, Identity]) -> bool:
         """Have compressed files unpacked that are not known; whether that is still under way. Only those that are
         unpacked are left in the candidates."""
-        known = {Identity.decode(file.identity).inode: file for file in self.files.values()}
+        known = {identities[number].inode: file for number, file in self.files.items()}
         waits = False
         asked = set()
         self._kept.clear()
@@ -421,7 +425,7 @@ class Family:
         self._matched &= {one.stamp for one in packed}
         for one in packed:
             file = known.get(one.at[1])
-            if file is not None and file.size == one.stamp.size and self._is_settled(file, one):
+            if file is not None and file.size == one.stamp.size and self._is_settled(file, one, identities):
                 self._claim(one)
                 self._be_at(file, one)
                 self._kept.add(file)
@@ -453,26 +457,34 @@ class Family:
         self._unpacked = asked
         return waits
 
-    def _is_settled(self, file: File, one: Candidate) -> bool:
+    def _is_settled(self, file: File, one: Candidate, identities: Mapping[int, Identity]) -> bool:
         """Whether a compressed file, which has the inode of a known one, is that and need not be unpacked."""
         if file.state == "copy":
             # What it is a copy of may be gone.
             file = self.files.get(file.copy_of, file) if file.copy_of is not None else file
         is_done = file.reader is not None or file.state in ("closed", "copy")
-        return is_done and (
-            one.stamp in self._matched or self._memory.begins_as(one, Identity.decode(file.identity), file.start)
-        )
+        if not is_done or one.stamp in self._matched:
+            return is_done
+        begins = identities[file.key.generation].begins(file.start, one.head(MOST_OF_HEAD_BYTES))
+        if begins:
+            self._note_matched(one)
+        return begins
 
-    def _match(self, candidates: dict[FileAt, Candidate], waits: bool) -> Matching:
+    def _note_matched(self, one: Candidate) -> None:
+        """Which file a compressed one is need not be found out again, as long as it does not change."""
+        if one.stamp.is_settled(self.clock.unix()):
+            self._matched.add(one.stamp)
+
+    def _match(self, candidates: dict[FileAt, Candidate], identities: Mapping[int, Identity], waits: bool) -> Matching:
         # Of what is or was a copy nothing was read, so nothing is known of it.
         files = [file for file in self.files.values() if file.copy_of is None]
         least: dict[int, int] = {}
         known = []
         for file in files:
             reader = file.reader
-            identity = Identity.decode(file.identity)
             number = file.key.generation
-            seen = self._sizes.get(identity.inode, file.offset)
+            inode = identities[number].inode
+            seen = self._sizes.get(inode, file.offset)
             if reader is not None and reader.has_changed:
                 seen = min(reader.least, reader.size)
             if seen < file.offset or file.least is not None:
@@ -480,7 +492,7 @@ class Family:
             known.append(
                 Known(
                     number,
-                    identity.inode,
+                    inode,
                     file.start,
                     file.offset,
                     file.state == "closed" or (reader is not None and reader.is_final and reader.has_changed),
@@ -490,12 +502,7 @@ class Family:
                     bool(file.gone),
                 )
             )
-        evidence = BytesOfFiles(
-            candidates,
-            {number: Identity.decode(file.identity) for number, file in self.files.items()},
-            least,
-            self._memory,
-        )
+        evidence = BytesOfFiles(candidates, identities, least, self._memory)
         now = self.clock.monotonic()
         is_late = self._waits_since is not None and now - self._waits_since >= GRACE_SECONDS and not waits
         matching = match(known, [one.present() for one in candidates.values()], evidence, is_late, waits)
@@ -509,10 +516,12 @@ class Family:
             if present.is_live or present.size > self.files[number].offset:
                 yield present
 
-    def _are_still(self, matching: Matching, candidates: dict[FileAt, Candidate]) -> bool:
+    def _are_still(
+        self, matching: Matching, candidates: dict[FileAt, Candidate], identities: Mapping[int, Identity]
+    ) -> bool:
         """Whether none of the known files was emptied while they were looked at, and has grown again since."""
         for number, present in matching.found.items():
-            one, identity = candidates[present.at], Identity.decode(self.files[number].identity)
+            one, identity = candidates[present.at], identities[number]
             if not one.is_unchanged() and identity.length and not identity.agrees(self.files[number].offset, one.read):
                 return False
         return True
@@ -536,8 +545,7 @@ class Family:
             for one in candidates.values():
                 if one.is_compressed:
                     self._unpacking.forget(one.stamp)
-                    if one.stamp.is_settled(self.clock.unix()):
-                        self._matched.add(one.stamp)
+                    self._note_matched(one)
             self._note_gone({*numbers.values(), *(file.key.generation for file in copies | self._kept)})
 
     def _note_gone(self, there: set[int]) -> None:

@@ -4,7 +4,7 @@ import errno
 import os
 import stat
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -23,8 +23,6 @@ _LARGE_BYTES = 32 << 20
 _MOST_ANSWERS = 10_000
 _SETTLED_SECONDS = 0.1
 _FIRST_BYTES = 4096
-# So much of the text of a compressed file tells whether it is one that was read before: two may have the same header.
-_MOST_OF_HEAD_BYTES = 64 << 10
 
 log = logger(__name__)
 
@@ -232,7 +230,6 @@ class Memory:
         self._still: dict[tuple[int, FileAt], tuple[int, Stamp]] = {}
         self._answers: dict[tuple[object, ...], bool | Future[bool]] = {}
         self._kinds: dict[Stamp, Literal["compressed", "text"]] = {}
-        self._heads: dict[tuple[Stamp, Identity], bool] = {}
 
     def kind(self, one: Candidate) -> Literal["compressed", "text"]:
         """What a file is by its first bytes. OSError where it cannot be opened."""
@@ -244,19 +241,6 @@ class Memory:
             _bound(self._kinds)
             self._kinds[one.stamp] = kind
         return kind
-
-    def begins_as(self, one: Candidate, identity: Identity, start: int) -> bool:
-        """Whether the text of a file begins as that of this identity, of a file that was read from `start` on. OSError
-        where it cannot be opened."""
-        key = one.stamp, identity
-        if key in self._heads:
-            return self._heads[key]
-        head = one.head(_MOST_OF_HEAD_BYTES)
-        begins = identity.begins(start, head)
-        if one.stamp.is_settled(self._clock.unix()):
-            _bound(self._heads)
-            self._heads[key] = begins
-        return begins
 
     def is_still(self, known: Known, stamp: Stamp) -> bool:
         """Whether it was seen that this file holds what was read of a known one."""
@@ -298,7 +282,7 @@ class BytesOfFiles:
     def __init__(
         self,
         candidates: dict[FileAt, Candidate],
-        identities: dict[int, Identity],
+        identities: Mapping[int, Identity],
         least: dict[int, int],
         memory: Memory,
     ) -> None:
