@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from hypothesis import strategies as st
+
 from log_processor.chunk import DIGEST_BYTES, BatchPart, Chunk
 from log_processor.counting.logs import Logs
 from log_processor.following.clock import Clock
@@ -197,6 +199,7 @@ class Follower:
             thread=self.thread,
             framing=framing,
         )
+        self._path = path
         self._framing = framing
         self._collector = Collector(self.logs, max_lines=3, max_wait=1, is_begun=lambda key: key in self._rows.files)
         new = self.logs.begin(start)
@@ -248,6 +251,11 @@ class Follower:
         self.stored = Stored(dict(self._rows.committed), dict(self._rows.files), self.lines)
         self._lines = {}
 
+    def successor(self) -> "Follower":
+        """One that takes its place when it has died."""
+        self.close()
+        return type(self)(self._path, self.time, self.stored, framing=self._framing)
+
     def drain(self) -> "Follower":
         """Step and commit until nothing more comes."""
         idle = 0
@@ -281,23 +289,22 @@ class Follower:
                     lines = {part.start: (part.overlong.length, part.overlong.digest.hexdigest())}
                 assert not lines.keys() & self.lines.keys(), "handed on twice"
                 self._lines |= lines
-                self._rows.take(
-                    BatchPart(
-                        part.log,
-                        part.path,
-                        part.start,
-                        part.end,
-                        part.identity,
-                        part.gaps,
-                        part.state,
-                        part.size,
-                        part.copy_of,
-                        part.gone,
-                        part.length,
-                        stored=len(lines),
-                        newest=0,
-                        rejected=[],
-                        context=part.context_after,
-                    )
-                )
+                self._rows.take(BatchPart.of(part, stored=len(lines), newest=0, rejected=[]))
             assert begin == len(chunk.lines)
+
+
+def write_and_follow(draw: st.DataObject, log: Log, follower: Follower, data: bytes) -> Follower:
+    """Write these bytes in pieces of any length. After each the follower does this and that, or dies and another one
+    takes its place: the last one."""
+    while data:
+        some = draw.draw(st.integers(1, len(data)))
+        log.write(data[:some])
+        data = data[some:]
+        for action in draw.draw(st.lists(st.sampled_from(["step", "commit", "die"]), max_size=5)):
+            if action == "step":
+                follower.step()
+            elif action == "commit":
+                follower.commit()
+            else:
+                follower = follower.successor()
+    return follower

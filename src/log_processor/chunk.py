@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import accumulate
+from itertools import accumulate, starmap
 from operator import attrgetter
 from types import MappingProxyType
 
@@ -121,6 +121,37 @@ class BatchPart:
     context: str = ""
     """What the file says before `end` of what is behind it, see FileRow."""
 
+    @classmethod
+    def of(
+        cls,
+        part: Part,
+        stored: int,
+        newest: int,
+        rejected: list[Rejected],
+        skipped: int = 0,
+        mended: Sequence[MendedLine] = (),
+    ) -> "BatchPart":
+        """What became of a part."""
+        return cls(
+            part.log,
+            part.path,
+            part.start,
+            part.end,
+            part.identity,
+            part.gaps,
+            part.state,
+            part.size,
+            part.copy_of,
+            part.gone,
+            part.length,
+            stored,
+            newest,
+            rejected,
+            skipped,
+            mended,
+            part.context_after,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
@@ -199,30 +230,8 @@ def parse_chunk(
     store = prepare(parsed())
     requests = joined(requests_of_pieces)
     parts = np.concatenate([np.empty(0, np.int64), *parts_of_pieces])
-    batch_parts = tuple(
-        BatchPart(
-            part.log,
-            part.path,
-            part.start,
-            part.end,
-            part.identity,
-            part.gaps,
-            part.state,
-            part.size,
-            part.copy_of,
-            part.gone,
-            part.length,
-            lines,
-            newest,
-            bad,
-            skipped_lines,
-            mended_lines,
-            part.context_after,
-        )
-        for part, lines, newest, bad, skipped_lines, mended_lines in zip(
-            chunk.parts, *_requests_by_part(parts, requests, len(chunk.parts)), rejected, skipped, mended, strict=True
-        )
-    )
+    by_part = _requests_by_part(parts, requests, len(chunk.parts))
+    batch_parts = tuple(starmap(BatchPart.of, zip(chunk.parts, *by_part, rejected, skipped, mended, strict=True)))
     return Batch(batch_parts, requests, chunk.behind, chunk.due, chunk.lines, in_parts, store)
 
 

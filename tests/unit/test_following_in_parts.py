@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from following import DAY, QUIET, Follower, Log, Time, lines_in
+from following import DAY, QUIET, Follower, Log, Time, lines_in, write_and_follow
 from request_log.framing import BYTE_ORDER_MARK, PLAIN, Framing
 from request_log.line import MAX_LINE_BYTES
 from request_log.wrappers import MAX_SPAN_BYTES, WRAPPERS
@@ -30,13 +30,6 @@ def log(tmp_path: Path) -> Log:
     return Log(tmp_path / "log", Time())
 
 
-def follow(log: Log, framing: Framing, after: Follower | None = None) -> Follower:
-    """Follow the log, in the place of one that has died."""
-    if after is not None:
-        after.close()
-    return Follower(log.path, log.time, after.stored if after is not None else None, framing=framing)
-
-
 @settings(max_examples=30)
 @given(logs(), st.data())
 def test_however_it_is_read_and_whenever_the_reader_dies(log_of: tuple[str, list[Part]], draw: st.DataObject) -> None:
@@ -47,24 +40,14 @@ def test_however_it_is_read_and_whenever_the_reader_dies(log_of: tuple[str, list
         data, _ = wrapped(wrapper, parts)
         rotated_at = draw.draw(st.integers(0, len(data)))
         files = [data[:rotated_at], data[rotated_at:]]
-        follower = follow(log, framing)
+        follower = Follower(log.path, log.time, framing=framing)
         stack.callback(lambda: follower.close())
         for number, of_file in enumerate(files):
             if number and files[0]:
                 # Half a line of the file before is waited for.
                 follower.drain()
                 log.shift()
-            while of_file:
-                some = draw.draw(st.integers(1, len(of_file)))
-                log.write(of_file[:some])
-                of_file = of_file[some:]
-                for action in draw.draw(st.lists(st.sampled_from(["step", "commit", "die"]), max_size=5)):
-                    if action == "step":
-                        follower.step()
-                    elif action == "commit":
-                        follower.commit()
-                    else:
-                        follower = follow(log, framing, follower)
+            follower = write_and_follow(draw, log, follower, of_file)
         follower.drain()
         if log.path.exists():
             log.shift()
@@ -77,7 +60,7 @@ def test_the_read_through_waits_for_the_last_part(log: Log, wrapper: str) -> Non
     parts: list[Part] = [("stdout", True, b"a"), ("stdout", False, b"b"), ("stderr", True, b"c")]
     data, places = wrapped(wrapper, [*parts, ("stdout", True, b"d")])
     log.write(data[: places[3]])
-    follower = follow(log, WRAPPERS[wrapper]).drain()
+    follower = Follower(log.path, log.time, framing=WRAPPERS[wrapper]).drain()
     (row,) = follower.stored.files.values()
     assert row.offset == places[1]
     assert follower.lines == {(0, 0): b"a"}
@@ -94,7 +77,7 @@ def test_a_line_of_many_parts_is_rejected_and_not_held(log: Log, wrapper: str) -
     data, _ = wrapped(wrapper, [("stdout", False, b"x" * 16_384), ("stderr", True, b"y")] * 100)
     rest, _ = wrapped(wrapper, [("stdout", True, b"end"), ("stdout", True, b"z")])
     log.write(data)
-    follower = follow(log, framing)
+    follower = Follower(log.path, log.time, framing=framing)
     largest = 0
     for _ in range(100):
         follower.step(0.01)
@@ -105,7 +88,7 @@ def test_a_line_of_many_parts_is_rejected_and_not_held(log: Log, wrapper: str) -
     assert largest < MAX_SPAN_BYTES + (2 << 20)
     (row,) = follower.stored.files.values()
     assert (row.offset, row.context) == (len(data), "stdout")
-    follower = follow(log, framing, follower)
+    follower = follower.successor()
     log.write(rest)
     follower.drain()
     assert_read(log, framing, follower, data + rest)
@@ -125,7 +108,7 @@ def test_where_the_log_is_followed_from_its_end_the_rest_of_a_line_is_none(log: 
 def test_what_is_open_when_the_file_ends_for_good_is_taken_as_it_is(log: Log, wrapper: str) -> None:
     data, _ = wrapped(wrapper, [("stdout", True, b"a"), ("stdout", False, b"b"), ("stderr", False, b"c")])
     log.write(data)
-    follower = follow(log, WRAPPERS[wrapper]).drain()
+    follower = Follower(log.path, log.time, framing=WRAPPERS[wrapper]).drain()
     assert follower.texts == [b"a"]
     log.path.unlink()
     assert follower.pass_time(QUIET).texts == [b"a", b"b", b"c"]
@@ -137,7 +120,7 @@ def test_what_is_no_line_of_a_container_ends_a_line_that_is_open(log: Log, wrapp
     before, _ = wrapped(wrapper, [("stdout", True, b"a"), ("stdout", False, b"b")])
     behind, _ = wrapped(wrapper, [("stderr", True, b"c"), ("stdout", True, b"d"), ("stdout", True, b"e")])
     log.write(before)
-    follower = follow(log, WRAPPERS[wrapper]).drain()
+    follower = Follower(log.path, log.time, framing=WRAPPERS[wrapper]).drain()
     for place in range(0, len(between), 50_000):
         log.write(between[place : place + 50_000])
         follower.drain()
@@ -151,6 +134,6 @@ def test_what_is_no_line_of_a_container_ends_a_line_that_is_open(log: Log, wrapp
 
 def test_a_byte_order_mark_is_no_part_of_the_first_line(log: Log) -> None:
     log.write(BYTE_ORDER_MARK[:2])
-    follower = follow(log, PLAIN).drain()
+    follower = Follower(log.path, log.time, framing=PLAIN).drain()
     log.write(BYTE_ORDER_MARK[2:] + b"a\n" + BYTE_ORDER_MARK + b"b\n")
     assert follower.drain().lines == {(0, 0): b"a", (0, 5): BYTE_ORDER_MARK + b"b"}

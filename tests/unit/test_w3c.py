@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from following import DAY, Follower, Line, Log, Place, Time
+from following import DAY, Follower, Line, Log, Place, Time, write_and_follow
 from log_processor.log_format import LogFormat
 from request_log import w3c
 from request_log.framing import BYTE_ORDER_MARK, Contexts
@@ -251,18 +251,7 @@ def test_however_it_is_read_and_whenever_the_reader_dies(of_files: list[bytes], 
             if log.path.exists():
                 follower.drain()
                 log.shift()
-            while data:
-                some = draw.draw(st.integers(1, len(data)))
-                log.write(data[:some])
-                data = data[some:]
-                for action in draw.draw(st.lists(st.sampled_from(["step", "commit", "die"]), max_size=4)):
-                    if action == "step":
-                        follower.step()
-                    elif action == "commit":
-                        follower.commit()
-                    else:
-                        follower.close()
-                        follower = JudgingFollower(log.path, log.time, follower.stored, framing=w3c.FRAMING)
+            follower = write_and_follow(draw, log, follower, data)
         follower.drain()
         log.shift()
         follower.pass_time(DAY)
