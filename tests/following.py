@@ -244,6 +244,10 @@ class Follower:
         self.look()
         self._keep(self._collector.collect(self.time.now))
 
+    def hand_on(self) -> None:
+        """Collect what was read already, without reading."""
+        self._keep(self._collector.flush())
+
     def commit(self) -> None:
         """What was handed on is in the store."""
         rows, files = self._rows.changed()

@@ -324,6 +324,11 @@ class Files(RuleBasedStateMachine):
 
     @precondition(lambda self: self.follower)
     @rule()
+    def hand_on(self) -> None:
+        self.follower.hand_on()
+
+    @precondition(lambda self: self.follower)
+    @rule()
     def commit(self) -> None:
         self.follower.commit()
 
@@ -535,8 +540,13 @@ class Files(RuleBasedStateMachine):
             return
         self.versions.append([*node.lines()])
         lost = {line.key for line in node.lines()}
-        if self.follower is not None and any(
-            reader.at[1] == node.inode for one in self.follower.logs.files() if (reader := one.reader) is not None
+        # One that was emptied first is no file any more.
+        if (
+            node.pieces
+            and self.follower is not None
+            and any(
+                reader.at[1] == node.inode for one in self.follower.logs.files() if (reader := one.reader) is not None
+            )
         ):
             node.written = self.time.now
             self.orphans.append(node)

@@ -288,3 +288,54 @@ def test_a_log_with_the_header_and_the_inode_of_its_oldest_file(log: Path) -> No
     oldest.write_bytes(header + OTHER_TEXT)
     oldest.rename(log)
     expect(follower.pass_time(QUIET), [header[:-1]] * 3 + [*LINES, b"of the second file", *OTHERS])
+
+
+def test_lines_behind_a_hole_that_were_read_before_the_log_was_copied_and_emptied(log: Path) -> None:
+    follower = Follower(log, Time())
+    log.write_bytes(b"\0" * 5000 + b"one\ntwo\n")
+    follower.step()
+    follower.commit()
+    # The zeros are passed over; the lines wait in memory.
+    follower.step()
+    follower.step()
+    assert not follower.lines
+    size = log.stat().st_size
+    log.with_name("app.log.1").write_bytes(log.read_bytes())
+    log.write_bytes(b"\0" * size + b"three\n")
+    follower.time.now += 1
+    follower.look()
+    follower.hand_on()
+    expect(follower.drain(), [b"one", b"two", b"three"])
+
+
+def test_lines_that_were_read_before_the_log_was_copied_and_written_over(log: Path) -> None:
+    follower = begin(log)
+    follower.step()
+    with log.open("r+b") as file:
+        log.with_name("app.log.1").write_bytes(log.read_bytes())
+        file.write(OTHER_TEXT)
+    follower.look()
+    follower.hand_on()
+    expect(follower.drain(), [*LINES, *OTHERS])
+
+
+@pytest.mark.parametrize("is_read", [False, True])
+def test_a_log_that_is_copied_and_emptied_after_its_folder_was_listed(
+    log: Path, monkeypatch: pytest.MonkeyPatch, is_read: bool
+) -> None:
+    follower = begin(log)
+    if is_read:
+        follower.drain()
+    copy = log.with_name("app.log.1")
+
+    def names_in(folder: Path) -> list[str]:
+        names = sorted(path.name for path in folder.iterdir())
+        if not copy.exists():
+            copy.write_bytes(log.read_bytes())
+            log.write_bytes(b"another\n")
+        return names
+
+    monkeypatch.setattr(log_files, "names_in", names_in)
+    for family in follower.logs._families.values():
+        family.is_dirty = True
+    expect(follower.drain(), [*LINES, b"another"])

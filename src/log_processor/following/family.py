@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from log_processor.following.clock import SYSTEM, Clock
-from log_processor.following.identity import HEAD_BYTES, Identity
+from log_processor.following.identity import HEAD_BYTES, Identity, Samples, has_all
 from log_processor.following.log_files import Folders, FoundLog
 from log_processor.following.matching import FileAt, Known, Matching, New, Present, match
 from log_processor.following.names import dateless, uncompressed
@@ -203,6 +203,8 @@ class Family:
         """Compressed files of which it was found out what they are."""
         self._unpacked: set[Stamp] = set()
         """Compressed files that were to be unpacked in the last look."""
+        self._seem_lost: set[int | None] = set()
+        """Files of which the last look has found neither the content nor a copy."""
         self._waits_since: float | None = None
         self._missing_since: float | None = None
         self._next_tending = 0.0
@@ -294,7 +296,7 @@ class Family:
             # Otherwise the files were rotated meanwhile.
             are_there = all(one.is_as_it_was() for one in found)
             self.is_dirty = not (are_there and self._are_still(matching, candidates, identities))
-            if self.is_dirty:
+            if self.is_dirty or self._may_have_copies(matching):
                 return
             self._apply(matching, candidates)
         except OSError as error:
@@ -479,10 +481,12 @@ class Family:
         # Of what is or was a copy nothing was read, so nothing is known of it.
         files = [file for file in self.files.values() if file.copy_of is None]
         least: dict[int, int] = {}
+        ahead: dict[int, Samples] = {}
         known = []
         for file in files:
             reader = file.reader
             number = file.key.generation
+            ahead[number] = reader.ahead if reader is not None else ()
             inode = identities[number].inode
             seen = self._sizes.get(inode, file.offset)
             if reader is not None and reader.has_changed:
@@ -502,12 +506,10 @@ class Family:
                     bool(file.gone),
                 )
             )
-        evidence = BytesOfFiles(candidates, identities, least, self._memory)
+        evidence = BytesOfFiles(candidates, identities, ahead, least, self._memory)
         now = self.clock.monotonic()
         is_late = self._waits_since is not None and now - self._waits_since >= GRACE_SECONDS and not waits
-        matching = match(known, [one.present() for one in candidates.values()], evidence, is_late, waits)
-        self._waits_since = (self._waits_since or now) if matching.waits else None
-        return matching
+        return match(known, [one.present() for one in candidates.values()], evidence, is_late, waits)
 
     def _to_be_opened(self, matching: Matching) -> Iterator[Present]:
         """What `_apply` reads: it is open then, whatever becomes of its name."""
@@ -521,12 +523,25 @@ class Family:
     ) -> bool:
         """Whether none of the known files was emptied while they were looked at, and has grown again since."""
         for number, present in matching.found.items():
-            one, identity = candidates[present.at], identities[number]
-            if not one.is_unchanged() and identity.length and not identity.agrees(self.files[number].offset, one.read):
+            one, identity, file = candidates[present.at], identities[number], self.files[number]
+            if one.is_unchanged():
+                continue
+            if identity.length and not identity.agrees(file.offset, one.read):
+                return False
+            if file.reader is not None and file.reader.at == one.at and not has_all(file.reader.ahead, one.read):
                 return False
         return True
 
+    def _may_have_copies(self, matching: Matching) -> bool:
+        """Whether files seem lost for the first time. Their copies may have been made since the folders were listed:
+        the next look lists them again."""
+        before = self._seem_lost
+        self._seem_lost = {new.instead_of for new in matching.new} - matching.found.keys() - {None}
+        self.is_dirty = not self._seem_lost <= before
+        return self.is_dirty
+
     def _apply(self, matching: Matching, candidates: dict[FileAt, Candidate]) -> None:
+        self._waits_since = (self._waits_since or self.clock.monotonic()) if matching.waits else None
         numbers = {present.at: number for number, present in matching.found.items()}
         for number, present in matching.found.items():
             self._go_on(self.files[number], candidates[present.at])
@@ -709,7 +724,8 @@ class Family:
         quiet = now - reader.quiet_since
         if reader.is_deleted:
             if min(quiet, now - (file.nameless_since or now)) >= DELETED_QUIET_SECONDS:
-                if file.size_elsewhere == reader.size:
+                if reader.size in (file.size_elsewhere, *self._sizes_of_copies(file)):
+                    # Its last line is the other one's.
                     reader.end()
                 reader.is_final = True
                 self.news[file] = None
@@ -719,6 +735,10 @@ class Family:
                 self.news[file] = None
         elif file.state == "open" and quiet >= ROTATED_QUIET_SECONDS:
             file.close()
+
+    def _sizes_of_copies(self, file: File) -> Iterator[int]:
+        number = file.key.generation
+        return (other.size for other in self.files.values() if (other.state, other.copy_of) == ("copy", number))
 
     def _claim(self, one: Candidate) -> None:
         self._owners.claim(self, one)

@@ -8,7 +8,7 @@ not.
 Zeros are left out: a hole in a file says nothing about what the file is.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 
@@ -27,6 +27,8 @@ _MARK_CHARACTERS = 8
 
 Read = Callable[[int, int], bytes]
 """Reads a length from an offset on; fewer bytes only at the file's end."""
+Samples = Sequence[tuple[int, bytes]]
+"""Bytes of a file, each with their offset."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +146,9 @@ class Identity:
         of lines that were read, or where reading began, or the ends of the file.
         """
         hasher = Hasher(start)
+        if self.whole and not self.block.length and not self.block.before:
+            # Nothing but zeros was read.
+            return start, start
         same = start
         for mark in self.marks:
             if mark.offset > size:
@@ -256,6 +261,11 @@ def first_mark(line: bytes) -> str:
     hasher = Hasher(0)
     hasher._add(line)
     return hasher.digest()[:_MARK_CHARACTERS]
+
+
+def has_all(samples: Samples, read: Read) -> bool:
+    """Whether a file has these bytes where they were."""
+    return all(read(len(data), offset) == data for offset, data in samples)
 
 
 def blocks(read: Read, start: int, end: int) -> Iterator[bytes]:

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, Literal, NamedTuple
 
 from log_processor.following.clock import Clock
 from log_processor.following.compressed import FAULTS, MAGIC_BYTES, is_compressed, text_of
-from log_processor.following.identity import Identity, Read, blocks
+from log_processor.following.identity import Identity, Read, Samples, blocks, has_all
 from log_processor.following.matching import FileAt, Known, Present
 from service.logs import logger
 
@@ -283,13 +283,15 @@ class BytesOfFiles:
         self,
         candidates: dict[FileAt, Candidate],
         identities: Mapping[int, Identity],
+        ahead: Mapping[int, Samples],
         least: dict[int, int],
         memory: Memory,
     ) -> None:
-        """`identities`, `least`: by the numbers of known files. The latter are the fewest bytes that were seen of those
-        that changed in their place."""
+        """By the numbers of known files: their identities, what was read ahead of their offsets, and the fewest bytes
+        that were seen of those that changed in their place."""
         self._candidates = candidates
         self._identities = identities
+        self._ahead = ahead
         self._least = least
         self._memory = memory
 
@@ -300,6 +302,7 @@ class BytesOfFiles:
         identity = self._identities[known.number]
         # Nothing is known of a file of which nothing was read; it is read from the same offset either way.
         agrees = not identity.length or identity.agrees(known.offset, file.read)
+        agrees = agrees and has_all(self._ahead[known.number], file.read)
         if agrees:
             self._memory.note_still(known, file.stamp)
         return agrees
@@ -307,6 +310,10 @@ class BytesOfFiles:
     def holds(self, known: Known, present: Present) -> bool | None:
         file = self._candidates[present.at]
         identity = self._identities[known.number]
+        if not identity.length:
+            # It is known by what waits in memory.
+            ahead = self._ahead[known.number]
+            return bool(ahead) and has_all(ahead, file.read)
         if not identity.agrees(known.offset, file.read):
             return False
         return self._memory.answer(

@@ -10,7 +10,7 @@ import numpy as np
 
 from log_processor.chunk import Overlong
 from log_processor.following.clock import SYSTEM, Clock
-from log_processor.following.identity import HEAD_BYTES, TAIL_BYTES, Hasher, Identity
+from log_processor.following.identity import HEAD_BYTES, TAIL_BYTES, Hasher, Identity, Samples
 from log_processor.following.matching import FileAt
 from request_log.framing import PLAIN, Framing
 from request_log.line import MAX_LINE_BYTES
@@ -116,6 +116,15 @@ class Reader:
     def read_through(self) -> int:
         """The offset of the first byte of the file that was not read."""
         return self.offset + len(self.buffer) + (self.overlong.length if self.overlong else 0)
+
+    @property
+    def ahead(self) -> Samples:
+        """Of what was read and not handed on: its first bytes and its last."""
+        end = self.read_through
+        if end == self.offset or (self.has_changed and self.is_final):
+            return ()
+        first = bytes(self.buffer[:HEAD_BYTES])
+        return (end - len(self.buffer), first), (end - len(self._last_read), self._last_read)
 
     @property
     def has_more(self) -> bool:
