@@ -52,7 +52,7 @@ from storage.contract import (
     WriterState,
 )
 from storage.ledger import decode_file, decode_log, decode_sighting
-from storage.stored import Stored
+from storage.read_back import Stored
 
 INTENTS_KEPT = 1_000
 

@@ -20,7 +20,7 @@ from api.questions import Question, Sources
 from api.recent_changes import RecentChanges
 from api.sharing import Built, SharedQuestion
 from api.status import LogsProgress
-from storage.changes import changes, places
+from storage.change_feed import changes, places
 from storage.contract import FileRow, Storage, StorageUnavailable
 
 _BYTES_BUILT = 32 << 20

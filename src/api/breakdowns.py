@@ -13,7 +13,7 @@ from rollups.groups import group_of, tallies_of_endpoints, tallies_of_hours
 from rollups.histogram import Tally, tallies_of, tally_of, tally_of_requests
 from storage import contract
 from storage.contract import Outcome, Storage
-from storage.stored import milliseconds
+from storage.read_back import milliseconds
 
 MOST_REQUESTS = 200_000
 """So many are read at most for a series of minutes."""

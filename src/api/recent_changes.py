@@ -4,7 +4,7 @@ from collections import deque
 from itertools import takewhile
 from typing import NamedTuple
 
-from storage.changes import Changes, Marks
+from storage.change_feed import Changes, Marks
 
 _LOOKS_KEPT = 1_000
 

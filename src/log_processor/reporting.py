@@ -11,8 +11,8 @@ from log_processor.retry import until_stored
 from request_log.line import LAST_SECOND
 from service.logs import logger
 from storage.contract import Key, LedgerRow, ObservedKey, Sighting, StateKey, Storage
-from storage.lag import complete_through
 from storage.ledger import Report, encode_report, encode_sighting
+from storage.observed import complete_through
 
 REPORT_SECONDS = 1.0
 LATE_SECONDS = 15.0

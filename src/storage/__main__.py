@@ -6,7 +6,7 @@ import sys
 from service.logs import configure
 from service.settings import load
 from storage.contract import StorageError
-from storage.setup import SetupSettings, set_up
+from storage.influxdb.setup import SetupSettings, set_up
 
 
 def main() -> None:

@@ -24,8 +24,8 @@ from storage.contract import (
     StateKey,
     StorageRefused,
 )
-from storage.lag import complete_through
 from storage.ledger import Ledger, RolledUp, encode_file, encode_ledger, encode_log, encode_rolled_up, encode_sighting
+from storage.observed import complete_through
 
 VERSION = 4
 BEFORE = (2, 3)

@@ -63,7 +63,6 @@ from storage.contract import (
     StoredRequests,
     Stretch,
 )
-from storage.holder import Holder
 from storage.influxdb import InfluxStorage
 from storage.influxdb.client import Client
 from storage.influxdb.lease import Lease
@@ -87,6 +86,7 @@ from storage.ledger import (
     encode_rolled_up,
     encode_sighting,
 )
+from storage.owner import Holder
 from storage.sqlite import SqliteStorage
 from stores import count_lines, influxdb_store, read_daily, sqlite_store, write_daily
 

@@ -15,8 +15,8 @@ from lines import valid_lines
 from pipeline import Pipeline
 from request_log.line import Mended, Reason
 from storage.contract import Gap, LedgerRow, Position, Sighting, Storage
-from storage.lag import complete_through
 from storage.ledger import Report
+from storage.observed import complete_through
 from stores import Store, commit_daily, write_report
 
 NOW = 1_795_000_000

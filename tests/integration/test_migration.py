@@ -32,7 +32,7 @@ from storage.influxdb.line_protocol import AFTER_ALL_LINES, DAY
 from storage.influxdb.store import COUNTS
 from storage.ledger import decode_ledger
 from storage.sqlite import SqliteStorage
-from storage.sqlite.lock import Lock
+from storage.sqlite.lease import Lock
 from storage_command import assert_failed, run
 
 DATA = Path(__file__).parents[1] / "data" / "schema_4"

@@ -19,8 +19,8 @@ from rollups.rows import encode_daily
 from service.settings import EXIT_CONFIG
 from storage.contract import StorageUnavailable
 from storage.influxdb.client import Client
+from storage.influxdb.setup import wait_until_it_answers
 from storage.influxdb.store import COUNTS, SCHEMA, InfluxStorage
-from storage.setup import wait_until_it_answers
 from storage_command import assert_failed, run
 
 SERVICES = ("log_processor", "api")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from log_processor.counting.buffer import Buffer
+from log_processor.counting.backlog import Buffer
 from parsed_log import parse, parsed_line
 from request_log import simple
 from request_log.requests import NONE, Requests

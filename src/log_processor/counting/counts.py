@@ -9,7 +9,7 @@ from itertools import islice
 
 import numpy as np
 
-from log_processor.counting.buffer import Buffer, span
+from log_processor.counting.backlog import Buffer, span
 from log_processor.counting.commit import commit
 from log_processor.counting.limits import Limits
 from log_processor.counting.logs import Logs

@@ -15,7 +15,7 @@ from functools import partial
 
 from log_processor.counting.counts import Counts
 from log_processor.counting.logs import Logs
-from log_processor.counting.roll_ups import RollUps
+from log_processor.counting.rollups import RollUps
 from log_processor.retry import until_stored
 from storage.contract import RolledUpKey, Storage
 from storage.ledger import encode_rolled_up

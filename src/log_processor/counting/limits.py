@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from rollups.roll_up import MOST_CHARACTERS
+from rollups.delta import MOST_CHARACTERS
 
 
 class Limits(NamedTuple):

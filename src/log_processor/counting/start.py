@@ -6,7 +6,7 @@ from typing import NamedTuple
 from log_processor.counting.counts import Counts
 from log_processor.counting.limits import LIMITS, Limits
 from log_processor.counting.logs import Logs, read_logs
-from log_processor.counting.roll_ups import RollUps
+from log_processor.counting.rollups import RollUps
 from log_processor.retry import until_stored
 from storage.contract import Storage
 from storage.ledger import Intent, decode_intent, decode_ledger, decode_roll_up_intent, decode_roll_up_ledger

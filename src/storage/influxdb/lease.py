@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from storage.contract import StorageHeld, StorageRefused, StorageUnavailable
-from storage.holder import Holder
 from storage.influxdb.client import Client, Row
 from storage.influxdb.line_protocol import AFTER_ALL_LINES, string_field, tag
+from storage.owner import Holder
 
 # Slots go by tenths of a second since 2026-01-01, a thousand in each: a day's nanoseconds are enough for 270 years.
 _SLOTS_BEGIN = 1_767_225_600

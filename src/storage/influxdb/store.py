@@ -62,9 +62,9 @@ from storage.influxdb.line_protocol import (
     string_field,
     tag,
 )
-from storage.influxdb.rows import MEASUREMENTS, Place, Places, predicate, row_line
+from storage.influxdb.places import MEASUREMENTS, Place, Places, predicate, row_line
 from storage.ledger import decode_file, decode_intent, decode_log, decode_sighting
-from storage.stored import Stored, StoredRow
+from storage.read_back import Stored, StoredRow
 
 SCHEMA = 6
 """Changes with what is stored, see docs/design.md: a store of another schema is refused."""

@@ -50,10 +50,10 @@ from storage.contract import (
     WriterState,
 )
 from storage.ledger import decode_file, decode_log, decode_sighting
-from storage.sqlite.lock import Lock
-from storage.sqlite.migrations import bring_up_from_4
+from storage.read_back import Stored
+from storage.sqlite.lease import Lock
+from storage.sqlite.migration import bring_up_from_4
 from storage.sqlite.schema import OFFSET_BITS, SCHEMA, TABLES, VERSION, ZONE_BITS
-from storage.stored import Stored
 
 log = logger(__name__)
 

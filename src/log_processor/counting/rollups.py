@@ -10,7 +10,7 @@ from functools import partial
 from itertools import islice
 
 from log_processor.counting import pace
-from log_processor.counting.buffer import Buffer, is_full
+from log_processor.counting.backlog import Buffer, is_full
 from log_processor.counting.counts import Counts
 from log_processor.counting.limits import Limits
 from log_processor.counting.logs import Logs
@@ -18,8 +18,8 @@ from log_processor.counting.rows import RollupRows
 from log_processor.metrics import WRITE_SECONDS
 from log_processor.retry import until_stored
 from rollups.counts import RollupKey, RollupRow, RollupSegmentKey
+from rollups.delta import Delta, Requests
 from rollups.groups import ALL_CUSTOMERS
-from rollups.roll_up import Delta, Requests
 from rollups.rows import encode_rollup
 from storage.contract import Key, RolledUpKey, Rows, StateKey, Storage, Stretch
 from storage.ledger import (

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 import oracle
 import parsed_log
-from log_processor.counting.buffer import Buffer
+from log_processor.counting.backlog import Buffer
 from parsed_log import parsed_line
 from request_log import simple
 from rollups.counts import Kind, RollupKey, RollupRow
+from rollups.delta import MOST_CHARACTERS, Delta
 from rollups.figures import figures
 from rollups.groups import (
     ALL_CUSTOMERS,
@@ -28,7 +29,6 @@ from rollups.groups import (
     tallies_of_hours,
 )
 from rollups.histogram import Tally
-from rollups.roll_up import MOST_CHARACTERS, Delta
 from rollups.rows import encode_rollup
 
 OF_ONE_GROUP = [name for name in (f"cust_{n}" for n in range(30_000)) if group_of(name) == 7]

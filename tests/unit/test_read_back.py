@@ -3,7 +3,7 @@
 import random
 
 from request_log.requests import NONE
-from storage.stored import Stored
+from storage.read_back import Stored
 
 
 def test_they_come_in_the_order_of_the_log_whatever_their_number() -> None:

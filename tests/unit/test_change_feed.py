@@ -1,6 +1,6 @@
 """What the intents of commits tell."""
 
-from storage.changes import Changes, Mark, Marks, changes
+from storage.change_feed import Changes, Mark, Marks, changes
 from storage.contract import StoredIntent
 from storage.ledger import Intent, encode_intent
 

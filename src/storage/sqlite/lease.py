@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from storage.contract import MAIN, StorageHeld
-from storage.holder import Holder
+from storage.owner import Holder
 
 
 class Lock:
