@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.fresh_stores import FreshStore, fresh_store
 from bench.processes import Service
 from bench.run import Run
-from storage.contract import Position
+from storage.logs import Position
 
 LOOK_SECONDS = 0.05
 LINES_A_SECOND_AT_LEAST = 2_000

@@ -1,7 +1,7 @@
 """Chunks of a test's own."""
 
 from log_processor.chunk import Chunk, Overlong, Part
-from storage.contract import Position
+from storage.logs import Position
 
 Lines = bytes | Overlong
 """Whole lines, or one that is too long."""

@@ -17,7 +17,9 @@ from log_processor.progress import Progress
 from request_log import simple
 from request_log.framing import Framed
 from request_log.requests import Parser
-from storage.contract import MAIN, FileKey, FileState, Gap, LedgerRow, Position, Storage
+from storage.contract import MAIN, Storage
+from storage.keys import FileKey
+from storage.logs import FileState, Gap, LedgerRow, Position
 
 RETENTION_DAYS = 45
 SILENT_SECONDS = 0.3

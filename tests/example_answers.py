@@ -14,8 +14,9 @@ import httpx
 
 from asking import response
 from log_processor.log_format import LogFormat
-from storage.contract import Position, Sighting
 from storage.ledger import Report
+from storage.logs import Position
+from storage.observed import Sighting
 from stores import Store, count_lines, sqlite_store, write_report
 
 FILE = Path(__file__).parents[1] / "src/api/examples.json"

@@ -22,7 +22,8 @@ from log_processor.spool import Spool
 from request_log import simple
 from request_log.framing import PLAIN, Framed, Framing
 from request_log.line import MAX_LINE_BYTES
-from storage.contract import FileKey, FileRow, Gap, LedgerRow
+from storage.keys import FileKey
+from storage.logs import FileRow, Gap, LedgerRow
 
 STEP_SECONDS = 0.4
 # Longer than a copy is waited for, than a quiet file is read on, and than half a line is waited on.

@@ -25,34 +25,14 @@ from rollups.counts import (
     RollupSegmentKey,
 )
 from rollups.rows import added_up, decode_daily, decode_rollup
-from storage.contract import (
-    LATEST_INTENTS,
-    MAIN,
-    FileId,
-    FileKey,
-    FileRow,
-    IntentKey,
-    Key,
-    LedgerRow,
-    LoggedRequest,
-    LogKey,
-    ObservedKey,
-    Outcome,
-    RolledUpKey,
-    Rows,
-    Sighting,
-    StateKey,
-    StateName,
-    Storage,
-    StorageHeld,
-    StorageUnavailable,
-    StoredIntent,
-    StoredRequests,
-    Stretch,
-    WriterState,
-)
-from storage.ledger import decode_file, decode_log, decode_sighting
+from storage.contract import LATEST_INTENTS, MAIN, Storage
+from storage.errors import StorageHeld, StorageUnavailable
+from storage.keys import FileKey, IntentKey, Key, LogKey, ObservedKey, RolledUpKey, Rows, StateKey, StateName
+from storage.ledger import StoredIntent, WriterState
+from storage.logs import FileRow, LedgerRow, decode_file, decode_log
+from storage.observed import Sighting, decode_sighting
 from storage.read_back import Stored
+from storage.requests import FileId, LoggedRequest, Outcome, StoredRequests, Stretch
 
 INTENTS_KEPT = 1_000
 

@@ -15,8 +15,9 @@ from rollups.counts import Kind, RollupRow
 from rollups.figures import figures, statistics
 from rollups.groups import group_of, tallies_of_endpoints, tallies_of_hours
 from rollups.histogram import Tally
-from storage.contract import MAIN, FileRow, LedgerRow, Storage
+from storage.contract import MAIN, Storage
 from storage.ledger import decode_ledger, decode_roll_up_ledger, is_rolled_up
+from storage.logs import FileRow, LedgerRow
 from until import WAIT_SECONDS, wait_until
 
 SOURCES = Path(__file__).parents[1] / "src"

@@ -14,29 +14,13 @@ from request_log.requests import Parser
 from rollups.counters import pack, unpack
 from rollups.counts import DailyKey, DayCounts
 from rollups.rows import encode_daily
-from storage.contract import (
-    MAIN,
-    IntentKey,
-    LedgerRow,
-    LogKey,
-    ObservedKey,
-    Position,
-    Sighting,
-    StateKey,
-    Storage,
-    StoredRequests,
-)
+from storage.contract import MAIN, Storage
 from storage.influxdb import InfluxStorage
-from storage.ledger import (
-    Intent,
-    Ledger,
-    Report,
-    encode_intent,
-    encode_ledger,
-    encode_log,
-    encode_report,
-    encode_sighting,
-)
+from storage.keys import IntentKey, LogKey, ObservedKey, StateKey
+from storage.ledger import Intent, Ledger, Report, encode_intent, encode_ledger, encode_report
+from storage.logs import LedgerRow, Position, encode_log
+from storage.observed import Sighting, encode_sighting
+from storage.requests import StoredRequests
 from storage.sqlite import SqliteStorage
 
 

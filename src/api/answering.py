@@ -21,7 +21,9 @@ from api.recent_changes import RecentChanges
 from api.sharing import Built, SharedQuestion
 from api.status import LogsProgress
 from storage.change_feed import changes, places
-from storage.contract import FileRow, Storage, StorageUnavailable
+from storage.contract import Storage
+from storage.errors import StorageUnavailable
+from storage.logs import FileRow
 
 _BYTES_BUILT = 32 << 20
 _BUILDING_SECONDS = 30.0

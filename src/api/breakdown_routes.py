@@ -10,7 +10,7 @@ from api.customer_routes import about_customer
 from api.parameters import AnswerFormat, Dates, OneInQuery, Respond
 from api.question_router import question_router
 from api.times import Interval, IsoTime, TimeRange, time_range
-from storage.contract import Outcome
+from storage.requests import Outcome
 
 MAX_PATHS = 500
 MAX_REQUESTS = 1_000

@@ -11,9 +11,10 @@ from rollups.counts import Kind, logged_status
 from rollups.figures import figures
 from rollups.groups import group_of, tallies_of_endpoints, tallies_of_hours
 from rollups.histogram import Tally, tallies_of, tally_of, tally_of_requests
-from storage import contract
-from storage.contract import Outcome, Storage
+from storage import requests
+from storage.contract import Storage
 from storage.read_back import milliseconds
+from storage.requests import Outcome
 
 MOST_REQUESTS = 200_000
 """So many are read at most for a series of minutes."""
@@ -126,7 +127,7 @@ class LatestRequestsQuestion(Question):
 
     async def answer(self, sources: Sources) -> LatestRequests:
         rows = await rows_of(sources.storage, self.customer_id, self.dates.days)
-        found: list[contract.LoggedRequest] = []
+        found: list[requests.LoggedRequest] = []
         for day in sorted(rows, reverse=True):
             for start, end in await self._where(sources.storage, day, self._wanted(tally_of(rows[day]))):
                 found += await sources.storage.requests(

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from api.metrics import STORE_ERRORS
 from api.request_id import HEADER
 from service.logs import logger
-from storage.contract import StorageRefused, StorageUnavailable
+from storage.errors import StorageRefused, StorageUnavailable
 
 RETRY_AFTER_SECONDS = 5
 

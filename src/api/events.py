@@ -17,7 +17,7 @@ from api.answering import Answers
 from api.models import Problem
 from api.progress import Progress
 from api.status import LogsProgress, clock_faults
-from storage.contract import StorageError
+from storage.errors import StorageError
 
 MOST_LISTENERS = 100
 LOOK_SECONDS = 0.5

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from api.answering import Answers
 from api.dates import utc_today
 from api.questions import Question
-from storage.contract import StorageError
+from storage.errors import StorageError
 
 _REQUESTS_KNOWN = 10_000
 _CHARACTERS_KNOWN = 300

@@ -6,7 +6,8 @@ from typing import Annotated, Any, ClassVar, get_args
 
 from pydantic import BaseModel, Field
 
-from storage.contract import MAIN, FileState
+from storage.contract import MAIN
+from storage.logs import FileState
 
 
 class Listing(BaseModel):

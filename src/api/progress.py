@@ -7,11 +7,11 @@ from hashlib import blake2b
 
 from pydantic_core import to_json
 
-from storage.contract import WriterState
 from storage.ledger import (
     Ledger,
     Report,
     RollUpLedger,
+    WriterState,
     decode_ledger,
     decode_report,
     decode_roll_up_ledger,

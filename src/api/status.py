@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from api.models import FileStatus, LogStatus, MissingPart, Place, Seen, StoreStatus
 from api.progress import Progress, WriterProgress, utc
-from storage.contract import FileRow, LedgerRow, Position, Sighting
-from storage.observed import SAME_REPORT_SECONDS, bytes_behind, log_complete_through
+from storage.logs import FileRow, LedgerRow, Position
+from storage.observed import SAME_REPORT_SECONDS, Sighting, bytes_behind, log_complete_through
 
 # Clocks of two machines that are kept right are closer together than this; a log's times are whole seconds.
 CLOCKS_AGREE_SECONDS = 2.0

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta, timezone
 from api.answering import Answers
 from api.dates import date_range
 from service.logs import logger
-from storage.contract import StorageError
+from storage.errors import StorageError
 
 BEFORE_MIDNIGHT = timedelta(minutes=5)
 LOOK_SECONDS = 10.0

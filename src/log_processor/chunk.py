@@ -12,7 +12,8 @@ import numpy as np
 from request_log.framing import Content, Framed, grouped, line_at, shifted
 from request_log.line import LAST_SECOND, Reason
 from request_log.requests import Integers, MendedLine, Parsed, Parser, Rejected, Requests, joined
-from storage.contract import FileId, FileState, Gap, Position, StoredRequests
+from storage.logs import FileState, Gap, Position
+from storage.requests import FileId, StoredRequests
 
 # What is kept of a line that is too long.
 KEPT_BYTES = 1024

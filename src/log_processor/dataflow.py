@@ -10,7 +10,7 @@ from log_processor.chunk import Batch, Prepare, TooNew, parse_chunk
 from log_processor.log_handler import LogHandler
 from log_processor.source import LogSource
 from request_log.requests import Parser
-from storage.contract import FileId
+from storage.requests import FileId
 
 
 def build(

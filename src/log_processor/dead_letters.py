@@ -26,7 +26,8 @@ from typing import Any, BinaryIO, NamedTuple
 from log_processor.chunk import DIGEST_BYTES, KEPT_BYTES, Batch, TooNew
 from request_log.line import MAX_LINE_BYTES, Reason
 from request_log.requests import Rejected
-from storage.contract import FileKey, FileRow, Position
+from storage.keys import FileKey
+from storage.logs import FileRow, Position
 
 FILES_KEPT = 5
 

@@ -1,6 +1,6 @@
 """For how long each log has had lines that are not counted, by what was observed of it."""
 
-from storage.contract import LedgerRow
+from storage.logs import LedgerRow
 
 
 class Lag:

@@ -24,7 +24,8 @@ from log_processor.memory import give_back
 from log_processor.reporting import Reporter
 from log_processor.retry import until_stored
 from service.logs import logger
-from storage.contract import FileKey, Storage
+from storage.contract import Storage
+from storage.keys import FileKey
 
 REJECTED_LINES_SHOWN = 10
 # Seconds for the roll-ups at the end, when a signal gives a few; what is left is read back by the next start.

@@ -11,8 +11,8 @@ from prometheus_client import Counter, Gauge, Histogram, start_http_server
 from log_processor.chunk import Batch
 from log_processor.lag import Lag
 from service.settings import EXIT_CONFIG
-from storage.contract import LedgerRow, Sighting
-from storage.observed import bytes_behind
+from storage.logs import LedgerRow
+from storage.observed import Sighting, bytes_behind
 
 _SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 

@@ -10,9 +10,11 @@ from log_processor.metrics import show_lag
 from log_processor.retry import until_stored
 from request_log.line import LAST_SECOND
 from service.logs import logger
-from storage.contract import Key, LedgerRow, ObservedKey, Sighting, StateKey, Storage
-from storage.ledger import Report, encode_report, encode_sighting
-from storage.observed import complete_through
+from storage.contract import Storage
+from storage.keys import Key, ObservedKey, StateKey
+from storage.ledger import Report, encode_report
+from storage.logs import LedgerRow
+from storage.observed import Sighting, complete_through, encode_sighting
 
 REPORT_SECONDS = 1.0
 LATE_SECONDS = 15.0

@@ -8,7 +8,7 @@ from typing import TypeVar
 from log_processor.ending import leave
 from log_processor.metrics import RETRIES, STORE_AWAY
 from service.logs import logger
-from storage.contract import StorageHeld, StorageRefused, StorageUnavailable
+from storage.errors import StorageHeld, StorageRefused, StorageUnavailable
 
 FIRST_DELAY_SECONDS = 0.1
 LONGEST_DELAY_SECONDS = 5.0

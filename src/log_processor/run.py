@@ -25,8 +25,9 @@ from log_processor.source import LogPartition, LogSource
 from log_processor.spool import Spool
 from service.logs import logger
 from storage.backend import open_storage
-from storage.contract import BACKFILL, StorageUnavailable
+from storage.errors import StorageUnavailable
 from storage.ledger import decode_report
+from storage.logs import BACKFILL
 
 # Bytewax measures its epochs by the wall clock, so nothing here depends on when they end. Each end wakes all workers.
 EPOCH = timedelta(days=1)

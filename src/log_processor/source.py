@@ -15,7 +15,7 @@ from log_processor.chunk import Chunk
 from log_processor.following.collector import Collector
 from log_processor.following.followed_logs import FollowedLogs
 from log_processor.following.waiting import Waiter
-from storage.contract import FileKey
+from storage.keys import FileKey
 
 # A chunk without lines, by which the sink comes to its work, is sent no sooner than this after the one before.
 BETWEEN_EMPTY_CHUNKS_SECONDS = 0.05

@@ -17,7 +17,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
-from storage.contract import BACKFILL
+from storage.logs import BACKFILL
 
 _NAME_BYTES = 8
 

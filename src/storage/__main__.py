@@ -5,7 +5,7 @@ import sys
 
 from service.logs import configure
 from service.settings import load
-from storage.contract import StorageError
+from storage.errors import StorageError
 from storage.influxdb.setup import SetupSettings, set_up
 
 

@@ -10,8 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from storage.contract import StoredIntent
-from storage.ledger import decode_intent
+from storage.ledger import StoredIntent, decode_intent
 
 
 class Mark(NamedTuple):

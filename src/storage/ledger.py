@@ -2,13 +2,12 @@
 same in both backends."""
 
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
 
-from request_log.line import Mended, Reason
-from storage.contract import FileId, FileRow, Gap, LedgerRow, Position, Sighting, Stretch
+from storage.logs import FileRow, LedgerRow, decode_file, decode_log, encode_file, encode_log
+from storage.requests import FileId, Stretch
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +107,30 @@ class Report:
     """As in a ledger."""
     latest_second: int = 0
     """No later request is stored (Unix time, s). A start that reads lines again accepts those through it."""
+
+
+class StoredIntent(NamedTuple):
+    """An intent as a reader of changes finds it."""
+
+    writer: str
+    place: int
+    """Ascending in the order in which a writer's intents count: of two of a number the later one does."""
+    number: int
+    row: str
+
+
+class WriterState(NamedTuple):
+    """The rows of a writer that each answer looks at, as text; "" where there is none."""
+
+    writer: str
+    counts: str
+    rollups: str
+    report: str
+
+    @classmethod
+    def of(cls, writer: str, rows: Mapping[str, str]) -> "WriterState":
+        """`rows`: those of the writer, by the name in their StateKey."""
+        return cls(writer, rows.get("counts", ""), rows.get("rollups", ""), rows.get("report", ""))
 
 
 def is_rolled_up(counts: Ledger, roll_ups: RollUpLedger) -> bool:
@@ -220,58 +243,6 @@ def _stretches(rows: Sequence[Any]) -> tuple[Stretch, ...]:
     return tuple(Stretch(FileId(*file), start, end) for file, start, end in rows)
 
 
-def encode_log(row: LedgerRow) -> str:
-    """The text of a log's row, without its name."""
-    return json.dumps(
-        {
-            "path": row.path,
-            "first": row.first,
-            "position": row.position,
-            "bytes": row.bytes,
-            "read": row.read,
-            "stored": row.stored,
-            "rejected": row.rejected,
-            "skipped": row.skipped,
-            "mended": row.mended,
-            "gaps": [(*gap.position, gap.reason) for gap in row.gaps],
-            "newest": row.newest,
-            "format": row.format,
-        },
-        separators=(",", ":"),
-    )
-
-
-def decode_log(log: str, text: str) -> LedgerRow:
-    """The reverse of `encode_log`."""
-    row = json.loads(text)
-    return LedgerRow(
-        log=log,
-        path=row["path"],
-        first=Position(*row["first"]),
-        position=Position(*row["position"]),
-        bytes=row["bytes"],
-        read=row["read"],
-        stored=row["stored"],
-        rejected=Counter({Reason(reason): lines for reason, lines in row["rejected"].items()}),
-        skipped=row["skipped"],
-        mended=Counter({Mended(what): requests for what, requests in row["mended"].items()}),
-        gaps=tuple(Gap(Position(generation, offset), reason) for generation, offset, reason in row["gaps"]),
-        newest=row["newest"],
-        format=row["format"],
-    )
-
-
-def encode_file(row: FileRow) -> str:
-    """The text of a file's row, without its log and generation."""
-    values = [row.lane, row.base, row.start, row.offset, row.size, row.state, row.path, row.identity]
-    return json.dumps([*values, row.copy_of, row.gone, row.context], separators=(",", ":"))
-
-
-def decode_file(log: str, generation: int, text: str) -> FileRow:
-    """The reverse of `encode_file`."""
-    return FileRow(log, generation, *json.loads(text))
-
-
 def encode_rolled_up(rolled_up: RolledUp) -> str:
     """The text of a RolledUpKey's row."""
     return json.dumps([rolled_up.files, *map(list, rolled_up.offsets.items())], separators=(",", ":"))
@@ -283,17 +254,6 @@ def decode_rolled_up(text: str) -> RolledUp:
     return RolledUp(files, dict(offsets))
 
 
-def encode_sighting(row: Sighting) -> str:
-    """The text of a sighting, without its log's name."""
-    return json.dumps([row.time, row.position, row.size, row.bytes_behind, row.bytes])
-
-
-def decode_sighting(log: str, text: str) -> Sighting:
-    """The reverse of `encode_sighting`."""
-    time, position, size, bytes_behind, read = json.loads(text)
-    return Sighting(log, time, Position(*position), size, bytes_behind, read)
-
-
 def encode_report(report: Report) -> str:
     """The text of a report."""
     return json.dumps([report.time, report.number, report.complete_through, report.latest_second])
@@ -302,8 +262,3 @@ def encode_report(report: Report) -> str:
 def decode_report(text: str) -> Report | None:
     """The reverse of `encode_report`; None of an empty text."""
     return Report(*json.loads(text)) if text else None
-
-
-def with_gap(row: LedgerRow, reason: str) -> LedgerRow:
-    """The log's row with a gap at its position."""
-    return replace(row, gaps=(*row.gaps, Gap(row.position, reason)))

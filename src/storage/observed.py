@@ -1,11 +1,41 @@
-"""How far the store is behind the logs."""
+"""Where the processor last saw the end of a log, and how far the store is behind that."""
 
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from storage.contract import BACKFILL, LedgerRow, Sighting
+from storage.logs import BACKFILL, LedgerRow, Position
 
 # A processor reports on all logs that it follows within this time (s): an older sighting is of one that it does not.
 SAME_REPORT_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A log's file as the processor last saw it."""
+
+    log: str
+    time: float
+    """Unix time, s."""
+    position: Position
+    """Through which the file at the log's path was read; the ledger may be a little behind."""
+    size: int
+    """Bytes of that file."""
+    bytes_behind: int
+    """Bytes of all its files that were not read, without a line that is still being written."""
+    bytes: int
+    """Bytes that were read of all its files; see LedgerRow."""
+
+
+def encode_sighting(row: Sighting) -> str:
+    """The text of a sighting, without its log's name."""
+    return json.dumps([row.time, row.position, row.size, row.bytes_behind, row.bytes])
+
+
+def decode_sighting(log: str, text: str) -> Sighting:
+    """The reverse of `encode_sighting`."""
+    time, position, size, bytes_behind, read = json.loads(text)
+    return Sighting(log, time, Position(*position), size, bytes_behind, read)
 
 
 def bytes_behind(row: LedgerRow, seen: Sighting) -> int:

@@ -9,23 +9,11 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from request_log.line import Reason
-from storage.contract import (
-    BACKFILL,
-    FileKey,
-    FileRow,
-    Gap,
-    Key,
-    LedgerRow,
-    LogKey,
-    ObservedKey,
-    Position,
-    RolledUpKey,
-    Sighting,
-    StateKey,
-    StorageRefused,
-)
-from storage.ledger import Ledger, RolledUp, encode_file, encode_ledger, encode_log, encode_rolled_up, encode_sighting
-from storage.observed import complete_through
+from storage.errors import StorageRefused
+from storage.keys import FileKey, Key, LogKey, ObservedKey, RolledUpKey, StateKey
+from storage.ledger import Ledger, RolledUp, encode_ledger, encode_rolled_up
+from storage.logs import BACKFILL, FileRow, Gap, LedgerRow, Position, encode_file, encode_log
+from storage.observed import Sighting, complete_through, encode_sighting
 
 VERSION = 4
 BEFORE = (2, 3)

@@ -3,8 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 
-from storage.contract import StoredIntent
-from storage.ledger import decode_intent
+from storage.ledger import StoredIntent, decode_intent
 from stores import Store, commit_daily
 
 

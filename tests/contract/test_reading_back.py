@@ -8,7 +8,7 @@ import pytest
 
 from lines import valid_lines
 from request_log import simple
-from storage.contract import FileId, StoredRequests, Stretch
+from storage.requests import FileId, StoredRequests, Stretch
 from stores import Store
 
 FILE = FileId("log", 0, 0, 0)

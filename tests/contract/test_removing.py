@@ -11,22 +11,12 @@ from request_log.line import SECONDS_A_DAY
 from rollups.counters import pack
 from rollups.counts import DailyKey, DayCounts
 from rollups.rows import encode_daily
-from storage.contract import (
-    BACKFILL,
-    FileId,
-    FileKey,
-    FileRow,
-    LedgerRow,
-    LogKey,
-    ObservedKey,
-    Position,
-    RolledUpKey,
-    Sighting,
-    Storage,
-    StoredRequests,
-    Stretch,
-)
-from storage.ledger import RolledUp, encode_file, encode_log, encode_rolled_up, encode_sighting
+from storage.contract import Storage
+from storage.keys import FileKey, LogKey, ObservedKey, RolledUpKey
+from storage.ledger import RolledUp, encode_rolled_up
+from storage.logs import BACKFILL, FileRow, LedgerRow, Position, encode_file, encode_log
+from storage.observed import Sighting, encode_sighting
+from storage.requests import FileId, StoredRequests, Stretch
 from stores import Store
 
 WRONG = f"{BACKFILL}wrong"

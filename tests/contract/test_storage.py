@@ -41,52 +41,31 @@ from rollups.groups import (
     tallies_of_hours,
 )
 from rollups.rows import encode_rollup
-from storage.contract import (
-    MAIN,
-    FileId,
-    FileKey,
-    FileRow,
-    Gap,
-    IntentKey,
-    Key,
-    LedgerRow,
-    LoggedRequest,
-    LogKey,
-    ObservedKey,
-    Position,
-    RolledUpKey,
-    Sighting,
-    StateKey,
-    Storage,
-    StorageHeld,
-    StorageRefused,
-    StoredRequests,
-    Stretch,
-)
+from storage.contract import MAIN, Storage
+from storage.errors import StorageHeld, StorageRefused
 from storage.influxdb import InfluxStorage
 from storage.influxdb.client import Client
 from storage.influxdb.lease import Lease
 from storage.influxdb.store import COUNTS
+from storage.keys import FileKey, IntentKey, Key, LogKey, ObservedKey, RolledUpKey, StateKey
 from storage.ledger import (
     Intent,
     Ledger,
     RolledUp,
     RollUpLedger,
-    decode_file,
     decode_intent,
     decode_ledger,
-    decode_log,
     decode_roll_up_ledger,
     decode_rolled_up,
-    encode_file,
     encode_intent,
     encode_ledger,
-    encode_log,
     encode_roll_up_ledger,
     encode_rolled_up,
-    encode_sighting,
 )
+from storage.logs import FileRow, Gap, LedgerRow, Position, decode_file, decode_log, encode_file, encode_log
+from storage.observed import Sighting, encode_sighting
 from storage.owner import Holder
+from storage.requests import FileId, LoggedRequest, StoredRequests, Stretch
 from storage.sqlite import SqliteStorage
 from stores import count_lines, influxdb_store, read_daily, sqlite_store, write_daily
 

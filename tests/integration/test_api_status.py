@@ -14,9 +14,10 @@ from api.app import build_app
 from lines import valid_lines
 from pipeline import Pipeline
 from request_log.line import Mended, Reason
-from storage.contract import Gap, LedgerRow, Position, Sighting, Storage
+from storage.contract import Storage
 from storage.ledger import Report
-from storage.observed import complete_through
+from storage.logs import Gap, LedgerRow, Position
+from storage.observed import Sighting, complete_through
 from stores import Store, commit_daily, write_report
 
 NOW = 1_795_000_000

@@ -24,8 +24,8 @@ from log_processor.reporting import Reporter
 from pipeline import Pipeline
 from request_log.line import Reason
 from request_log.simple import parse
-from storage.contract import LedgerRow, LogKey, Position, Rows
-from storage.ledger import decode_log
+from storage.keys import LogKey, Rows
+from storage.logs import LedgerRow, Position, decode_log
 from storage.sqlite import SqliteStorage
 
 on_sqlite = pytest.mark.parametrize("store", ["sqlite"], indirect=True)

@@ -14,8 +14,9 @@ from lines import valid_lines
 from pipeline import Pipeline
 from rollups.counts import DailyKey
 from rollups.rows import encode_daily
-from storage.contract import Key, LogKey, Position, StateKey
 from storage.influxdb import InfluxStorage
+from storage.keys import Key, LogKey, StateKey
+from storage.logs import Position
 
 on_sqlite = pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 on_influxdb = pytest.mark.parametrize("store", ["influxdb"], indirect=True)

@@ -11,7 +11,7 @@ import pytest
 import oracle
 from lines import valid_lines
 from pipeline import Pipeline
-from storage.contract import Position
+from storage.logs import Position
 
 pytestmark = [
     pytest.mark.parametrize("store", ["sqlite"], indirect=True),

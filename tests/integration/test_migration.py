@@ -25,12 +25,13 @@ from influxd import InfluxServer
 from lines import valid_lines
 from pipeline import Pipeline
 from request_log.line import Reason
-from storage.contract import MAIN, Position, Storage
+from storage.contract import MAIN, Storage
 from storage.influxdb import InfluxStorage
 from storage.influxdb.client import BadRequest, Client
 from storage.influxdb.line_protocol import AFTER_ALL_LINES, DAY
 from storage.influxdb.store import COUNTS
 from storage.ledger import decode_ledger
+from storage.logs import Position
 from storage.sqlite import SqliteStorage
 from storage.sqlite.lease import Lock
 from storage_command import assert_failed, run

@@ -14,8 +14,9 @@ from lines import valid_lines
 from pipeline import Pipeline
 from request_log.line import SECONDS_A_DAY
 from rollups.counts import DailyKey
-from storage.contract import StateKey, StorageHeld
+from storage.errors import StorageHeld
 from storage.influxdb import InfluxStorage
+from storage.keys import StateKey
 
 on_influxdb = pytest.mark.parametrize("store", ["influxdb"], indirect=True)
 

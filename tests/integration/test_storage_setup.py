@@ -17,7 +17,7 @@ from influxd import InfluxServer, free_port
 from rollups.counts import NO_COUNTS, DailyKey, PackedCounts
 from rollups.rows import encode_daily
 from service.settings import EXIT_CONFIG
-from storage.contract import StorageUnavailable
+from storage.errors import StorageUnavailable
 from storage.influxdb.client import Client
 from storage.influxdb.setup import wait_until_it_answers
 from storage.influxdb.store import COUNTS, SCHEMA, InfluxStorage

@@ -16,8 +16,10 @@ from pipeline import Pipeline
 from rollups.counters import pack, unpack
 from rollups.counts import DailyKey
 from rollups.rows import encode_daily
-from storage.contract import LedgerRow, LogKey, StateKey, Storage
-from storage.ledger import decode_intent, decode_ledger, encode_ledger, encode_log
+from storage.contract import Storage
+from storage.keys import LogKey, StateKey
+from storage.ledger import decode_intent, decode_ledger, encode_ledger
+from storage.logs import LedgerRow, encode_log
 from stores import Store
 
 NOT_READ = " are not accounted for, and no processor runs that would read them."

@@ -24,8 +24,8 @@ from rollups.counters import decode_counter, encode_counter
 from rollups.counts import Kind, RollupKey, RollupSegmentKey
 from rollups.groups import ALL_CUSTOMERS, group_of
 from rollups.rows import encode_rollup
-from storage.contract import Gap, LogKey, Position
-from storage.ledger import decode_log, encode_log
+from storage.keys import LogKey
+from storage.logs import Gap, Position, decode_log, encode_log
 from stores import Store
 
 COMPRESS: dict[str, Callable[[bytes], bytes]] = {

@@ -22,7 +22,9 @@ from request_log.line import SECONDS_A_DAY
 from rollups.counters import pack, unpack
 from rollups.counts import DailyKey, DayCounts, PackedCounts, RollupRow
 from rollups.rows import encode_daily
-from storage.contract import FileKey, FileRow, LedgerRow, Rows, StoredIntent, WriterState
+from storage.keys import FileKey, Rows
+from storage.ledger import StoredIntent, WriterState
+from storage.logs import FileRow, LedgerRow
 from storage.sqlite import SqliteStorage
 from stores import Store, sqlite_store
 

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import oracle
 from log_processor.following.identity import Identity
-from storage.contract import FileKey, LedgerRow
+from storage.keys import FileKey
+from storage.logs import LedgerRow
 from torture.asked_api import asked_api
 from torture.log import Stored, TortureLog
 from torture.scheme import Scheme

@@ -16,8 +16,11 @@ from faulty_proxy import Decision, Fault, FaultyProxy, Request, faulty_proxy
 from influxd import InfluxServer
 from log_processor.following.identity import Identity
 from pipeline import Pipeline
-from storage.contract import FileKey, FileRow, LedgerRow, Storage, StorageUnavailable
-from storage.ledger import decode_file, decode_ledger, decode_log
+from storage.contract import Storage
+from storage.errors import StorageUnavailable
+from storage.keys import FileKey
+from storage.ledger import decode_ledger
+from storage.logs import FileRow, LedgerRow, decode_file, decode_log
 from stores import Store, influxdb_store, sqlite_store
 from torture.log import Stored
 from torture.truth import DeadLetter

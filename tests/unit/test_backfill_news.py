@@ -12,7 +12,7 @@ from lines import valid_lines
 from log_processor.commands.backfill.known import Stretch
 from log_processor.commands.backfill.news import HandedIn, news_of
 from log_processor.following.identity import Hasher, Identity, Read
-from storage.contract import FileRow, FileState, LedgerRow, Position
+from storage.logs import FileRow, FileState, LedgerRow, Position
 
 ELSEWHERE = (0, 0)
 """No file is there."""

@@ -1,8 +1,7 @@
 """What the intents of commits tell."""
 
 from storage.change_feed import Changes, Mark, Marks, changes
-from storage.contract import StoredIntent
-from storage.ledger import Intent, encode_intent
+from storage.ledger import Intent, StoredIntent, encode_intent
 
 
 def intent(

@@ -17,7 +17,8 @@ from request_log.line import LAST_SECOND, Mended, Reason
 from request_log.requests import MendedLine, Rejected, Requests
 from request_log.simple import parse
 from request_log.wrappers import WRAPPERS
-from storage.contract import FileId, Position, StoredRequests
+from storage.logs import Position
+from storage.requests import FileId, StoredRequests
 from stores import to_no_store
 from wrapped import wrapped
 

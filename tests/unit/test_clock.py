@@ -10,7 +10,7 @@ from log_processor.clock import Clock
 from log_processor.lag import Lag
 from log_processor.reporting import LATE_SECONDS, is_alive
 from request_log.line import SECONDS_A_DAY
-from storage.contract import LedgerRow, Position
+from storage.logs import LedgerRow, Position
 
 HOUR, DAY, YEAR = 3_600, SECONDS_A_DAY, 365 * SECONDS_A_DAY
 NOW = 20_000 * DAY + 10 * HOUR

@@ -13,7 +13,8 @@ from log_processor.following.followed_logs import FollowedLogs
 from log_processor.following.log_files import LogFiles
 from log_processor.spool import Spool
 from request_log.line import MAX_LINE_BYTES
-from storage.contract import FileKey, Position
+from storage.keys import FileKey
+from storage.logs import Position
 
 WAIT_SECONDS = 10
 MAX_LINES = 1_000

@@ -42,22 +42,12 @@ from rollups.groups import (
     tallies_of_hours,
 )
 from rollups.histogram import Tally
-from storage.contract import (
-    MAIN,
-    FileId,
-    FileKey,
-    FileRow,
-    FileState,
-    IntentKey,
-    LedgerRow,
-    Position,
-    StateName,
-    Storage,
-    StorageUnavailable,
-    StoredRequests,
-    Stretch,
-)
+from storage.contract import MAIN, Storage
+from storage.errors import StorageUnavailable
+from storage.keys import FileKey, IntentKey, StateName
 from storage.ledger import Intent, Ledger, decode_ledger, decode_roll_up_ledger, encode_intent, is_rolled_up
+from storage.logs import FileRow, FileState, LedgerRow, Position
+from storage.requests import FileId, StoredRequests, Stretch
 
 FIRST_DAY = 20_780
 """2026-11-23, in days since 1970-01-01."""

@@ -13,7 +13,10 @@ from chunks import chunk_of
 from log_processor.chunk import Batch, Chunk, Overlong, parse_chunk
 from log_processor.dead_letters import DeadLetters
 from request_log.simple import parse
-from storage.contract import FileId, FileKey, FileRow, StorageHeld
+from storage.errors import StorageHeld
+from storage.keys import FileKey
+from storage.logs import FileRow
+from storage.requests import FileId
 from stores import to_no_store
 
 MAX_BYTES = 1_024

@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from request_log.line import Mended, Reason
-from storage.contract import FileId, FileRow, Gap, LedgerRow, Position, Sighting, Stretch
 from storage.ledger import (
     Intent,
     Ledger,
@@ -16,27 +15,23 @@ from storage.ledger import (
     RolledUp,
     RollUpIntent,
     RollUpLedger,
-    decode_file,
     decode_intent,
     decode_ledger,
-    decode_log,
     decode_report,
     decode_roll_up_intent,
     decode_roll_up_ledger,
     decode_rolled_up,
-    decode_sighting,
-    encode_file,
     encode_intent,
     encode_ledger,
-    encode_log,
     encode_report,
     encode_roll_up_intent,
     encode_roll_up_ledger,
     encode_rolled_up,
-    encode_sighting,
     is_rolled_up,
-    with_gap,
 )
+from storage.logs import FileRow, Gap, LedgerRow, Position, decode_file, decode_log, encode_file, encode_log, with_gap
+from storage.observed import Sighting, decode_sighting, encode_sighting
+from storage.requests import FileId, Stretch
 
 numbers = st.integers(0, 1 << 60)
 seconds = st.floats(0, 1e10)

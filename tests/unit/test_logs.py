@@ -11,8 +11,10 @@ from log_processor.chunk import BatchPart
 from log_processor.counting.logs import GAPS_KEPT, LANE_STEP, Logs
 from request_log.line import Mended, Reason
 from request_log.requests import MendedLine, Rejected
-from storage.contract import FileId, FileKey, FileRow, FileState, Gap, LedgerRow, Position, Stretch
+from storage.keys import FileKey
 from storage.ledger import RolledUp
+from storage.logs import FileRow, FileState, Gap, LedgerRow, Position
+from storage.requests import FileId, Stretch
 
 
 def part(

@@ -10,7 +10,7 @@ from log_processor import metrics
 from log_processor.chunk import parse_chunk
 from parsed_log import parsed_line
 from request_log.line import Mended
-from storage.contract import FileId
+from storage.requests import FileId
 from stores import to_no_store
 
 

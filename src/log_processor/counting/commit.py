@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from functools import partial
 
 from log_processor.retry import until_stored
-from storage.contract import Rows, Storage
+from storage.contract import Storage
+from storage.keys import Rows
 
 
 def commit(storage: Storage, intent: Rows, rows: Iterator[tuple[Rows, ...]], ledger: Rows) -> None:

@@ -21,16 +21,11 @@ from rollups.counts import DailyKey, PackedCounts
 from rollups.daily import Addition, add, additions, take_back
 from rollups.rows import encode_daily
 from service.logs import logger
-from storage.contract import FileKey, FileRow, IntentKey, Key, LedgerRow, LogKey, Rows, StateKey, Storage, Stretch
-from storage.ledger import (
-    Intent,
-    Ledger,
-    encode_file,
-    encode_intent,
-    encode_ledger,
-    encode_log,
-    with_gap,
-)
+from storage.contract import Storage
+from storage.keys import FileKey, IntentKey, Key, LogKey, Rows, StateKey
+from storage.ledger import Intent, Ledger, encode_intent, encode_ledger
+from storage.logs import FileRow, LedgerRow, encode_file, encode_log, with_gap
+from storage.requests import Stretch
 
 # Characters of the customers that an intent names. To read more of them anew takes a reader as long as to read all.
 _NAMES_IN_INTENT = 32_000

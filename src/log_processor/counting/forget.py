@@ -17,7 +17,8 @@ from log_processor.counting.counts import Counts
 from log_processor.counting.logs import Logs
 from log_processor.counting.rollups import RollUps
 from log_processor.retry import until_stored
-from storage.contract import RolledUpKey, Storage
+from storage.contract import Storage
+from storage.keys import RolledUpKey
 from storage.ledger import encode_rolled_up
 
 # Bytes of a log whose requests are held in memory at once: a million or two.

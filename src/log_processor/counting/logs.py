@@ -6,8 +6,11 @@ from dataclasses import replace
 
 from log_processor.chunk import BatchPart
 from log_processor.retry import until_stored
-from storage.contract import BACKFILL, FileId, FileKey, FileRow, LedgerRow, Position, Storage, Stretch
-from storage.ledger import RolledUp, decode_file, decode_log, decode_rolled_up
+from storage.contract import Storage
+from storage.keys import FileKey
+from storage.ledger import RolledUp, decode_rolled_up
+from storage.logs import BACKFILL, FileRow, LedgerRow, Position, decode_file, decode_log
+from storage.requests import FileId, Stretch
 
 GAPS_KEPT = 100
 # Files begin at a multiple of it in their lane (bytes): requests are told apart to so many bytes.

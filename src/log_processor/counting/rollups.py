@@ -21,7 +21,8 @@ from rollups.counts import RollupKey, RollupRow, RollupSegmentKey
 from rollups.delta import Delta, Requests
 from rollups.groups import ALL_CUSTOMERS
 from rollups.rows import encode_rollup
-from storage.contract import Key, RolledUpKey, Rows, StateKey, Storage, Stretch
+from storage.contract import Storage
+from storage.keys import Key, RolledUpKey, Rows, StateKey
 from storage.ledger import (
     RollUpIntent,
     RollUpLedger,
@@ -30,6 +31,7 @@ from storage.ledger import (
     encode_rolled_up,
     is_rolled_up,
 )
+from storage.requests import Stretch
 
 
 class RollUps:

@@ -13,7 +13,8 @@ from log_processor.following.family import File
 from log_processor.following.followed_logs import FollowedLogs
 from log_processor.following.reader import Reader
 from service.logs import logger
-from storage.contract import FileKey, Position
+from storage.keys import FileKey
+from storage.logs import Position
 
 # Of all logs together not much more than this is read ahead. Of each in its turn at least a share is read.
 READ_BYTES = 2 << 20

@@ -31,7 +31,9 @@ from log_processor.spool import Waiting
 from request_log.framing import PLAIN, Framing
 from request_log.line import SECONDS_A_DAY
 from service.logs import logger
-from storage.contract import FileKey, FileRow, FileState, Gap, LedgerRow, Position, Sighting
+from storage.keys import FileKey
+from storage.logs import FileRow, FileState, Gap, LedgerRow, Position
+from storage.observed import Sighting
 
 # A copy, or the next name of a file, is waited for so long (s) before the file is called lost.
 GRACE_SECONDS = 2.0

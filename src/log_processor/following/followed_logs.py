@@ -17,7 +17,9 @@ from log_processor.metrics import forget
 from log_processor.spool import Spool
 from request_log.framing import PLAIN, Framing
 from service.logs import logger
-from storage.contract import BACKFILL, FileKey, FileRow, LedgerRow, Sighting
+from storage.keys import FileKey
+from storage.logs import BACKFILL, FileRow, LedgerRow
+from storage.observed import Sighting
 
 # New logs are looked for so often (s); less often where that takes more than this share of the time.
 DISCOVER_SECONDS = 0.5

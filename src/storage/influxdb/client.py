@@ -13,7 +13,7 @@ from influxdb_client.client.influxdb_client import InfluxDBClient
 from influxdb_client.client.write_api import SYNCHRONOUS
 from influxdb_client.rest import ApiException
 
-from storage.contract import StorageError, StorageRefused, StorageUnavailable
+from storage.errors import StorageError, StorageRefused, StorageUnavailable
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession

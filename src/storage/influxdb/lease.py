@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from storage.contract import StorageHeld, StorageRefused, StorageUnavailable
+from storage.errors import StorageHeld, StorageRefused, StorageUnavailable
 from storage.influxdb.client import Client, Row
 from storage.influxdb.line_protocol import AFTER_ALL_LINES, string_field, tag
 from storage.owner import Holder

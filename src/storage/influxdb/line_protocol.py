@@ -9,7 +9,7 @@ import numpy as np
 
 from request_log.line import MIN_LINE_BYTES, SECONDS_A_DAY
 from request_log.requests import NONE, Integers, Requests
-from storage.contract import StoredRequests
+from storage.requests import StoredRequests
 
 NANOSECONDS = 10**9
 DAY = SECONDS_A_DAY * NANOSECONDS

@@ -20,11 +20,13 @@ from rollups.counts import DailyKey, PackedCounts, RollupRow, RollupSegmentKey
 from rollups.rows import encode_daily, encode_rollup
 from service.logs import logger
 from storage import schema_4
-from storage.contract import MAIN, Key, Position
+from storage.contract import MAIN
 from storage.influxdb.client import Client, Row
 from storage.influxdb.lease import Lease
 from storage.influxdb.line_protocol import AFTER_ALL_LINES, DAY, string_field
 from storage.influxdb.places import Places, predicate, row_line
+from storage.keys import Key
+from storage.logs import Position
 from storage.owner import Holder
 
 log = logger(__name__)

@@ -13,8 +13,8 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 from rollups.counts import DailyKey, RollupSegmentKey
-from storage.contract import FileKey, IntentKey, Key, LogKey, ObservedKey, RolledUpKey, StateKey
 from storage.influxdb.line_protocol import AFTER_ALL_LINES, DAY, string_field, tag
+from storage.keys import FileKey, IntentKey, Key, LogKey, ObservedKey, RolledUpKey, StateKey
 
 MEASUREMENTS: dict[type[Key], str] = {
     LogKey: "logs",

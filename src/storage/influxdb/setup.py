@@ -25,7 +25,7 @@ from request_log.line import SECONDS_A_DAY
 from service.logs import Level, LineFormat, logger
 from service.settings import ProjectPath, load
 from storage.backend import open_storage
-from storage.contract import StorageRefused, StorageUnavailable
+from storage.errors import StorageRefused, StorageUnavailable
 from storage.influxdb.store import COUNTS, InfluxStorage
 from storage.settings import StorageSettings, StoreLocation
 

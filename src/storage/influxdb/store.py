@@ -23,31 +23,8 @@ from rollups.counts import NO_COUNTS, DailyKey, DayCounts, Kind, PackedCounts, R
 from rollups.groups import ALL_CUSTOMERS
 from rollups.rows import added_up, decode_daily, decode_rollup
 from storage import schema_4
-from storage.contract import (
-    LATEST_INTENTS,
-    MAIN,
-    OUTCOMES,
-    FileId,
-    FileKey,
-    FileRow,
-    IntentKey,
-    Key,
-    LedgerRow,
-    LoggedRequest,
-    LogKey,
-    ObservedKey,
-    Outcome,
-    RolledUpKey,
-    Rows,
-    Sighting,
-    StateName,
-    Storage,
-    StorageRefused,
-    StoredIntent,
-    StoredRequests,
-    Stretch,
-    WriterState,
-)
+from storage.contract import LATEST_INTENTS, MAIN, Storage
+from storage.errors import StorageRefused
 from storage.influxdb import migration
 from storage.influxdb.client import BadRequest, Client, Row
 from storage.influxdb.lease import Lease
@@ -63,8 +40,12 @@ from storage.influxdb.line_protocol import (
     tag,
 )
 from storage.influxdb.places import MEASUREMENTS, Place, Places, predicate, row_line
-from storage.ledger import decode_file, decode_intent, decode_log, decode_sighting
+from storage.keys import FileKey, IntentKey, Key, LogKey, ObservedKey, RolledUpKey, Rows, StateName
+from storage.ledger import StoredIntent, WriterState, decode_intent
+from storage.logs import FileRow, LedgerRow, decode_file, decode_log
+from storage.observed import Sighting, decode_sighting
 from storage.read_back import Stored, StoredRow
+from storage.requests import OUTCOMES, FileId, LoggedRequest, Outcome, StoredRequests, Stretch
 
 SCHEMA = 6
 """Changes with what is stored, see docs/design.md: a store of another schema is refused."""

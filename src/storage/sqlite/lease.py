@@ -4,7 +4,8 @@ import fcntl
 import os
 from pathlib import Path
 
-from storage.contract import MAIN, StorageHeld
+from storage.contract import MAIN
+from storage.errors import StorageHeld
 from storage.owner import Holder
 
 

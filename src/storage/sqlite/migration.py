@@ -5,7 +5,8 @@ import sqlite3
 from rollups.counts import PackedCounts, RollupRow
 from rollups.rows import encode_daily, encode_rollup
 from storage import schema_4
-from storage.contract import Key, Position
+from storage.keys import Key
+from storage.logs import Position
 from storage.sqlite.schema import MAIN_WRITER, SCHEMA, TABLES, VERSION
 
 _COPY = f"""

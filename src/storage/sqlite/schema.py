@@ -1,15 +1,7 @@
 """The tables."""
 
 from rollups.counts import DailyKey, RollupSegmentKey
-from storage.contract import (
-    FileKey,
-    IntentKey,
-    Key,
-    LogKey,
-    ObservedKey,
-    RolledUpKey,
-    StateKey,
-)
+from storage.keys import FileKey, IntentKey, Key, LogKey, ObservedKey, RolledUpKey, StateKey
 
 VERSION = 6
 """Changes with the schema: a store of another one is refused, but for the one before, which setup brings up."""

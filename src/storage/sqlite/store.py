@@ -24,33 +24,14 @@ from rollups.counts import NO_COUNTS, DailyKey, DayCounts, Kind, PackedCounts, R
 from rollups.rows import added_up, decode_daily, decode_rollup, encode_daily
 from service.logs import logger
 from storage import schema_4
-from storage.contract import (
-    LATEST_INTENTS,
-    MAIN,
-    OUTCOMES,
-    FileId,
-    FileKey,
-    FileRow,
-    Key,
-    LedgerRow,
-    LoggedRequest,
-    LogKey,
-    ObservedKey,
-    Outcome,
-    RolledUpKey,
-    Rows,
-    Sighting,
-    StateName,
-    Storage,
-    StorageRefused,
-    StorageUnavailable,
-    StoredIntent,
-    StoredRequests,
-    Stretch,
-    WriterState,
-)
-from storage.ledger import decode_file, decode_log, decode_sighting
+from storage.contract import LATEST_INTENTS, MAIN, Storage
+from storage.errors import StorageRefused, StorageUnavailable
+from storage.keys import FileKey, Key, LogKey, ObservedKey, RolledUpKey, Rows, StateName
+from storage.ledger import StoredIntent, WriterState
+from storage.logs import FileRow, LedgerRow, decode_file, decode_log
+from storage.observed import Sighting, decode_sighting
 from storage.read_back import Stored
+from storage.requests import OUTCOMES, FileId, LoggedRequest, Outcome, StoredRequests, Stretch
 from storage.sqlite.lease import Lock
 from storage.sqlite.migration import bring_up_from_4
 from storage.sqlite.schema import OFFSET_BITS, SCHEMA, TABLES, VERSION, ZONE_BITS

@@ -38,7 +38,9 @@ from request_log import w3c
 from request_log.framing import Contexts
 from service import logs
 from storage.backend import open_storage
-from storage.contract import BACKFILL, MAIN, FileRow, LedgerRow, Storage, StorageError, StorageHeld, StorageUnavailable
+from storage.contract import MAIN, Storage
+from storage.errors import StorageError, StorageHeld, StorageUnavailable
+from storage.logs import BACKFILL, FileRow, LedgerRow
 
 _LOOK_SECONDS = 0.2
 # Longer than a processor that works may be without a commit.

@@ -7,7 +7,7 @@ from typing import BinaryIO, NamedTuple, Protocol
 
 from log_processor.following.identity import Hasher, Identity, Read, blocks, first_mark
 from request_log.line import MAX_LINE_BYTES
-from storage.contract import FileRow
+from storage.logs import FileRow
 
 # So many equal bytes are no chance. Fewer count only where a file is expected: at the beginning of the text, or behind
 # another one that is known.

@@ -15,7 +15,7 @@ from log_processor.commands.backfill.known import Known, ReadFile, Stretch, Unre
 from log_processor.following.compressed import MAGIC_BYTES, is_compressed
 from log_processor.following.identity import Identity, Read
 from log_processor.following.names import is_of
-from storage.contract import BACKFILL, FileRow, LedgerRow
+from storage.logs import BACKFILL, FileRow, LedgerRow
 
 _BLOCK_BYTES = 64 << 10
 

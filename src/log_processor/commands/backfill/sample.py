@@ -16,7 +16,8 @@ from log_processor.commands.backfill.news import HandedIn
 from request_log.framing import Contexts, Framed
 from request_log.line import LAST_SECOND, MAX_LINE_BYTES, SECONDS_A_DAY
 from request_log.requests import NONE
-from storage.contract import LoggedRequest, Storage
+from storage.contract import Storage
+from storage.requests import LoggedRequest
 
 # Lines that are tried: the first ones, and as many again from all over.
 _FIRST_LINES = 500

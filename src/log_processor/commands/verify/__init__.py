@@ -35,7 +35,8 @@ from log_processor.commands.verify.text_file import FilesChanged, Unreadable
 from log_processor.progress import Progress
 from log_processor.settings import ProcessorSettings
 from storage.backend import open_storage
-from storage.contract import MAIN, Storage, StorageError
+from storage.contract import MAIN, Storage
+from storage.errors import StorageError
 
 _ATTEMPTS = 3
 _INTERRUPTED = 128 + signal.SIGINT

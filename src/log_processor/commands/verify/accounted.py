@@ -17,7 +17,9 @@ from log_processor.commands.verify.text_file import TextFile
 from log_processor.following.identity import Identity
 from request_log.framing import Framing
 from request_log.line import SECONDS_A_DAY
-from storage.contract import FileKey, FileRow, Position, Storage
+from storage.contract import Storage
+from storage.keys import FileKey
+from storage.logs import FileRow, Position
 
 SILENT_SECONDS = 3.0
 """Where a store does not change for so long nobody works: a processor says that it does each second."""

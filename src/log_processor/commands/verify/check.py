@@ -26,7 +26,8 @@ from request_log.requests import Parser
 from rollups.counters import unpack
 from rollups.counts import NO_COUNTS, DailyKey, DayCounts, PackedCounts
 from rollups.figures import Statistics, statistics
-from storage.contract import LedgerRow, Storage
+from storage.contract import Storage
+from storage.logs import LedgerRow
 
 _NOTHING = Counted((0, 0, 0, None, None, None, None), {}, {})
 _ROWS_AT_ONCE = 50_000

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from log_processor.commands.verify.text_file import FilesChanged
-from storage.contract import FileId, FileKey, FileRow, LedgerRow, Storage, Stretch
+from storage.contract import Storage
+from storage.keys import FileKey
 from storage.ledger import (
     Intent,
     Ledger,
@@ -20,6 +21,8 @@ from storage.ledger import (
     decode_roll_up_ledger,
     decode_rolled_up,
 )
+from storage.logs import FileRow, LedgerRow
+from storage.requests import FileId, Stretch
 
 _TAKEN_OUT = "A file is being taken out of the store."
 

@@ -14,7 +14,10 @@ from log_processor.commands.verify.recount import ROLLED_UP, Recount
 from log_processor.commands.verify.text_file import TextFile
 from request_log.framing import Contexts
 from request_log.line import SECONDS_A_DAY
-from storage.contract import FileKey, Position, Storage, Stretch
+from storage.contract import Storage
+from storage.keys import FileKey
+from storage.logs import Position
+from storage.requests import Stretch
 
 # Bytes of logs of which the stored requests are read at once: some ten million requests.
 _BYTES_AT_ONCE = 1 << 30

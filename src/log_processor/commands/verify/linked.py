@@ -10,7 +10,8 @@ from log_processor.commands.verify.present import Present
 from log_processor.commands.verify.ranges import Ranges
 from log_processor.commands.verify.text_file import FilesChanged, TextFile
 from log_processor.following.identity import Identity
-from storage.contract import FileKey, FileRow, LedgerRow
+from storage.keys import FileKey
+from storage.logs import FileRow, LedgerRow
 
 
 class Linked:

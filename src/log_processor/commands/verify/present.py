@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from log_processor.commands.verify.text_file import FilesChanged, Inode, TextFile, Unreadable
 from log_processor.following.names import dateless, is_of, uncompressed
-from storage.contract import BACKFILL, FileRow, LedgerRow
+from storage.logs import BACKFILL, FileRow, LedgerRow
 
 _LOOKS = 10
 _BETWEEN_LOOKS_SECONDS = 0.05

@@ -22,7 +22,8 @@ from log_processor.commands.verify.recount import BEING_ROLLED_UP, ROLLED_UP, Re
 from rollups.counters import Integers, counter_arrays
 from rollups.counts import Kind, RollupRow
 from rollups.groups import ALL_CUSTOMERS, ALL_OF_HOUR, EVERYBODY, OTHER, decode_names, group_of
-from storage.contract import FileKey, Storage
+from storage.contract import Storage
+from storage.keys import FileKey
 
 _UNITS_AT_ONCE = 64
 _CELLS_AT_ONCE = 500_000
