@@ -5,8 +5,9 @@ import sys
 
 from service.logs import configure
 from service.settings import load
+from storage.backend import set_up
 from storage.errors import StorageError
-from storage.influxdb.setup import SetupSettings, set_up
+from storage.settings import SetupSettings
 
 
 def main() -> None:

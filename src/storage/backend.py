@@ -1,15 +1,20 @@
-"""Opens the store that the settings name."""
+"""The store that the settings name: opens it, and makes what it needs."""
 
+from service.logs import logger
+from service.settings import load
 from storage.contract import Storage
-from storage.settings import StorageSettings
+from storage.settings import SetupSettings, StorageSettings
 from storage.sqlite import SqliteStorage
+
+log = logger(__name__)
+
+# InfluxDB's modules are imported where they are used: their client takes 25 MB.
 
 
 def open_storage(settings: StorageSettings) -> Storage:
     """A connection to the store. What is wrong with it is raised by its methods, not here."""
     if settings.storage == "sqlite":
         return SqliteStorage(settings.sqlite_path)
-    # Here, for its client takes 25 MB.
     from storage.influxdb import InfluxStorage
 
     return InfluxStorage(
@@ -19,3 +24,14 @@ def open_storage(settings: StorageSettings) -> Storage:
         settings.influxdb_token,
         settings.influxdb_timeout_seconds,
     )
+
+
+def set_up(settings: SetupSettings) -> None:
+    """Make what the store needs before its first use. Raises StorageUnavailable or StorageRefused."""
+    if settings.storage == "influxdb":
+        from storage.influxdb import setup
+
+        setup.set_up(settings)
+    else:
+        open_storage(load(StorageSettings)).set_up()
+        log.info("set_up", storage="sqlite", path=str(settings.sqlite_path))

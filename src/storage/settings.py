@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from service.logs import Level, LineFormat
 from service.settings import ProjectPath, Settings
 
 
@@ -41,4 +42,22 @@ class StorageSettings(StoreLocation):
                 raise ValueError(f"INFLUXDB_TOKEN_FILE={path} cannot be read: {error.strerror}") from None
         if info.data.get("storage") == "influxdb" and not token:
             raise ValueError("STORAGE=influxdb needs INFLUXDB_TOKEN or INFLUXDB_TOKEN_FILE")
+        return token
+
+
+class SetupSettings(StoreLocation):
+    """Settings of `python -m storage setup`."""
+
+    docker_influxdb_init_admin_token: str = Field(default="", validate_default=True, repr=False)
+    """The token that the InfluxDB image gives its first user, who may do everything."""
+    tokens_path: ProjectPath = Field(default=Path("secrets"), validate_default=True)
+    """The folder for the services' tokens, each in a folder of its own: log_processor/token and api/token."""
+    logging_level: Level = "INFO"
+    logging_format: LineFormat = "logfmt"
+
+    @field_validator("docker_influxdb_init_admin_token")
+    @classmethod
+    def _needed_for_influxdb(cls, token: str, info: ValidationInfo) -> str:
+        if info.data.get("storage") == "influxdb" and not token:
+            raise ValueError("STORAGE=influxdb needs the admin token to set it up")
         return token

@@ -14,7 +14,7 @@ from api.settings import ApiSettings
 from log_generator.settings import GeneratorSettings
 from log_processor.settings import ProcessorSettings
 from service.settings import EXIT_CONFIG, PROJECT_ROOT, Settings, load
-from storage.influxdb.setup import SetupSettings
+from storage.settings import SetupSettings
 
 SERVICES: dict[str, type[Settings]] = {
     "log_generator": GeneratorSettings,

@@ -1,6 +1,6 @@
-"""Makes what the store needs before its first use; again, it does no harm.
+"""Makes what an InfluxDB needs before its first use; again, it does no harm.
 
-For InfluxDB that is a bucket for requests and one for counts, and a token of both for each service, so that none runs
+That is a bucket for requests and one for counts, and a token of both for each service, so that none runs
 on the admin token. InfluxDB keeps only hashes of tokens: one is known when it is made and never again, so a file with a
 token that works is kept. A store of the schema before is brought up.
 """
@@ -19,15 +19,12 @@ from influxdb_client import Authorization, Bucket, BucketRetentionRules, Organiz
 from influxdb_client.client.influxdb_client import InfluxDBClient
 from influxdb_client.client.write_api import SYNCHRONOUS
 from influxdb_client.rest import ApiException
-from pydantic import Field, ValidationInfo, field_validator
 
 from request_log.line import SECONDS_A_DAY
-from service.logs import Level, LineFormat, logger
-from service.settings import ProjectPath, load
-from storage.backend import open_storage
+from service.logs import logger
 from storage.errors import StorageRefused, StorageUnavailable
 from storage.influxdb.store import COUNTS, InfluxStorage
-from storage.settings import StorageSettings, StoreLocation
+from storage.settings import SetupSettings
 
 log = logger(__name__)
 
@@ -49,34 +46,8 @@ _ROWS_TIMEOUT_SECONDS = 600.0
 Item = TypeVar("Item")
 
 
-class SetupSettings(StoreLocation):
-    """Settings of `python -m storage setup`."""
-
-    docker_influxdb_init_admin_token: str = Field(default="", validate_default=True, repr=False)
-    """The token that the InfluxDB image gives its first user, who may do everything."""
-    tokens_path: ProjectPath = Field(default=Path("secrets"), validate_default=True)
-    """The folder for the services' tokens, each in a folder of its own: log_processor/token and api/token."""
-    logging_level: Level = "INFO"
-    logging_format: LineFormat = "logfmt"
-
-    @field_validator("docker_influxdb_init_admin_token")
-    @classmethod
-    def _needed_for_influxdb(cls, token: str, info: ValidationInfo) -> str:
-        if info.data.get("storage") == "influxdb" and not token:
-            raise ValueError("STORAGE=influxdb needs the admin token to set it up")
-        return token
-
-
 def set_up(settings: SetupSettings) -> None:
-    """Make what the store needs. Raises StorageUnavailable or StorageRefused."""
-    if settings.storage == "influxdb":
-        _set_up_influxdb(settings)
-    else:
-        open_storage(load(StorageSettings)).set_up()
-        log.info("set_up", storage="sqlite", path=str(settings.sqlite_path))
-
-
-def _set_up_influxdb(settings: SetupSettings) -> None:
+    """Make the buckets, the tokens and the schema. Raises StorageUnavailable or StorageRefused."""
     with _errors(settings), _connect(settings, settings.docker_influxdb_init_admin_token) as admin:
         wait_until_it_answers(admin)
         organization = _find_organization(admin, settings)
