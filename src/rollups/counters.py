@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rollups.counts import NO_COUNTS, DayCounts, PackedCounts
-from rollups.grouping import counts_of, sums_of
+from rollups.group_by import counts_of, sums_of
 
 Integers = NDArray[np.int64]
 

@@ -11,7 +11,7 @@ from request_log.requests import NONE
 from rollups.columns import RequestColumns, joined
 from rollups.counters import Integers, add_to_counter, encode_counters, take_from_counter
 from rollups.counts import DailyKey, PackedCounts
-from rollups.grouping import counts_of, sums_of
+from rollups.group_by import counts_of, sums_of
 
 # Rows that are encoded at once.
 _ROWS_AT_ONCE = 1_000

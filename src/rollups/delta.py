@@ -12,7 +12,7 @@ from request_log.requests import NONE
 from rollups.columns import PARTS_A_DAY, PARTS_AN_HOUR, Column, RequestColumns, joined_and_freed
 from rollups.counters import Integers, add_to_counter, count_in, encode_counter
 from rollups.counts import NO_COUNTS, Kind, RollupKey, RollupRow
-from rollups.grouping import appearing
+from rollups.group_by import appearing
 from rollups.groups import (
     ALL_CUSTOMERS,
     ALL_OF_HOUR,

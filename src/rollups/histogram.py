@@ -10,7 +10,7 @@ import numpy as np
 from request_log.requests import NONE
 from rollups.counters import Integers, counter_arrays, counters_arrays, decode_counter, encode_arrays, encode_counter
 from rollups.counts import SUCCESS, DayCounts, PackedCounts
-from rollups.grouping import sums_of
+from rollups.group_by import sums_of
 
 _NO_LATENCIES = np.empty(0, np.int64)
 

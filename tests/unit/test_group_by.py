@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollups.grouping import appearing, counts_of, sums_of
+from rollups.group_by import appearing, counts_of, sums_of
 
 # Close together, apart, and beyond 32 bits.
 numbers = st.one_of(*(st.lists(st.integers(0, largest)) for largest in (9, 86_400_000, 1 << 61)))
