@@ -16,7 +16,7 @@ from asking import response
 from log_processor.log_format import LogFormat
 from storage.ledger import Report
 from storage.logs import Position
-from storage.observed import Sighting
+from storage.observed import ObservedEnd
 from stores import Store, count_lines, sqlite_store, write_report
 
 FILE = Path(__file__).parents[1] / "src/api/examples.json"
@@ -48,7 +48,7 @@ def all_examples() -> dict[str, dict[str, Any]]:
             storage = store.open()
             count_lines(storage, LOG, LogFormat(log_format="combined").parser())
             write_report(
-                storage, Report(SEEN, 1, SEEN), [Sighting("log", SEEN, Position(0, len(LOG)), len(LOG), 0, len(LOG))]
+                storage, Report(SEEN, 1, SEEN), [ObservedEnd("log", SEEN, Position(0, len(LOG)), len(LOG), 0, len(LOG))]
             )
             found = {name: _examples(store, url, kinds) for name, (url, kinds) in _questions(store).items()}
             found |= {status: _examples(store, url, ["application/json"]) for status, url in REFUSED.items()}

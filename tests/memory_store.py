@@ -16,23 +16,23 @@ from rollups.counters import unpack
 from rollups.counts import (
     NO_COUNTS,
     SUCCESS,
+    DailyAggregate,
     DailyKey,
     DayCounts,
     Kind,
-    PackedCounts,
     RollupKey,
     RollupRow,
     RollupSegmentKey,
 )
 from rollups.rows import added_up, decode_daily, decode_rollup
 from storage.contract import LATEST_INTENTS, MAIN, Storage
-from storage.errors import StorageHeld, StorageUnavailable
+from storage.errors import LeaseHeld, StorageUnavailable
 from storage.keys import FileKey, IntentKey, Key, LogKey, ObservedKey, RolledUpKey, Rows, StateKey, StateName
 from storage.ledger import StoredIntent, WriterState
 from storage.logs import FileRow, LedgerRow, decode_file, decode_log
-from storage.observed import Sighting, decode_sighting
-from storage.read_back import Stored
-from storage.requests import FileId, LoggedRequest, Outcome, StoredRequests, Stretch
+from storage.observed import ObservedEnd, decode_observed_end
+from storage.read_back import ReadBack
+from storage.requests import FileId, LoggedRequest, OffsetRange, Outcome, StoredRequests
 
 INTENTS_KEPT = 1_000
 
@@ -150,7 +150,7 @@ class MemoryStorage(Storage):
     def check_lease(self) -> None:
         self._turn()
         if self._claims[-1] is not self:
-            raise StorageHeld("Another one has taken over.")
+            raise LeaseHeld("Another one has taken over.")
 
     def close(self) -> None:
         """Nothing is kept open."""
@@ -176,15 +176,15 @@ class MemoryStorage(Storage):
         self._send(self._held)
         self._held = []
 
-    def read_requests(self, stretches: Sequence[Stretch], oldest: int, newest: int) -> Iterator[Requests]:
-        for stretch in stretches:
-            yield from self._read_stretch(stretch, oldest, newest)
+    def read_requests(self, ranges: Sequence[OffsetRange], oldest: int, newest: int) -> Iterator[Requests]:
+        for offset_range in ranges:
+            yield from self._read_range(offset_range, oldest, newest)
 
-    def _read_stretch(self, stretch: Stretch, oldest: int, newest: int) -> Iterator[Requests]:
+    def _read_range(self, offset_range: OffsetRange, oldest: int, newest: int) -> Iterator[Requests]:
         self._turn()
-        file = stretch.file
-        first, end = ((file.base + offset) // MIN_LINE_BYTES for offset in (stretch.start, stretch.end))
-        stored = Stored()
+        file = offset_range.file
+        first, end = ((file.base + offset) // MIN_LINE_BYTES for offset in (offset_range.start, offset_range.end))
+        stored = ReadBack()
         stored.add(
             (found.offset, found.logged.second, found.customer, *found.logged[2:])
             for (writer, lane, cell), found in self._store.requests.items()
@@ -196,7 +196,7 @@ class MemoryStorage(Storage):
 
     # Rows
 
-    def read_daily(self, keys: Collection[DailyKey]) -> dict[DailyKey, PackedCounts]:
+    def read_daily(self, keys: Collection[DailyKey]) -> dict[DailyKey, DailyAggregate]:
         self._turn()
         rows = self._rows(DailyKey)
         return {key: decode_daily(rows[key]) for key in keys if key in rows}
@@ -296,7 +296,7 @@ class MemoryStorage(Storage):
         slot = len(self._claims)
         self._turn()
         if self._claims[slot - 2] is not self:
-            raise StorageHeld("Another one has taken over.")
+            raise LeaseHeld("Another one has taken over.")
         return slot
 
     def _rows(self, kind: type[AnyKey]) -> dict[AnyKey, str]:
@@ -311,7 +311,7 @@ class MemoryStorage(Storage):
     async def days(self, customer: str | None, first: int, last: int) -> dict[int, DayCounts]:
         return {day: unpack(row) for day, row in (await self.packed_days(customer, first, last)).items()}
 
-    async def packed_days(self, customer: str | None, first: int, last: int) -> dict[int, PackedCounts]:
+    async def packed_days(self, customer: str | None, first: int, last: int) -> dict[int, DailyAggregate]:
         return self._daily(first, last).get(customer, {})
 
     async def rollups(self, group: int, kinds: Collection[Kind], first: int, last: int) -> dict[int, list[RollupRow]]:
@@ -347,7 +347,7 @@ class MemoryStorage(Storage):
 
     async def packed_customers(
         self, customers: Sequence[str], first: int, last: int
-    ) -> dict[str, dict[int, PackedCounts]]:
+    ) -> dict[str, dict[int, DailyAggregate]]:
         daily = self._daily(first, last)
         return {customer: daily[customer] for customer in customers if customer in daily}
 
@@ -375,9 +375,9 @@ class MemoryStorage(Storage):
         rows = [(writer, key.log, row) for writer, key, row in self._store.rows_of(LogKey)]
         return [(writer, decode_log(log, row)) for writer, log, row in sorted(rows)]
 
-    async def sightings(self) -> list[tuple[str, Sighting]]:
+    async def observed_ends(self) -> list[tuple[str, ObservedEnd]]:
         rows = [(writer, key.log, row) for writer, key, row in self._store.rows_of(ObservedKey)]
-        return [(writer, decode_sighting(log, row)) for writer, log, row in sorted(rows)]
+        return [(writer, decode_observed_end(log, row)) for writer, log, row in sorted(rows)]
 
     async def files(self) -> list[tuple[str, FileRow]]:
         rows = [(writer, *key, row) for writer, key, row in self._store.rows_of(FileKey)]
@@ -386,8 +386,8 @@ class MemoryStorage(Storage):
     async def aclose(self) -> None:
         """Nothing is kept open."""
 
-    def _daily(self, first: int, last: int) -> dict[str | None, dict[int, PackedCounts]]:
-        found: dict[str | None, dict[int, list[PackedCounts]]] = {}
+    def _daily(self, first: int, last: int) -> dict[str | None, dict[int, DailyAggregate]]:
+        found: dict[str | None, dict[int, list[DailyAggregate]]] = {}
         for _, key, row in self._store.rows_of(DailyKey):
             if first <= key.day <= last:
                 found.setdefault(key.customer, {}).setdefault(key.day, []).append(decode_daily(row))

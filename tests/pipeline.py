@@ -13,17 +13,17 @@ from typing import Any
 import oracle
 from rollups.counts import Kind, RollupRow
 from rollups.figures import figures, statistics
-from rollups.groups import group_of, tallies_of_endpoints, tallies_of_hours
-from rollups.histogram import Tally
+from rollups.groups import group_of, histograms_of_endpoints, histograms_of_hours
+from rollups.histogram import Histogram
 from storage.contract import MAIN, Storage
-from storage.ledger import decode_ledger, decode_roll_up_ledger, is_rolled_up
+from storage.ledger import decode_ledger, decode_rollup_ledger, is_rolled_up
 from storage.logs import FileRow, LedgerRow
 from until import WAIT_SECONDS, wait_until
 
 SOURCES = Path(__file__).parents[1] / "src"
-TALLIES: dict[tuple[Kind, ...], Callable[[list[RollupRow], str], Mapping[Any, Tally]]] = {
-    ("parts", "hours"): tallies_of_hours,
-    ("endpoints",): tallies_of_endpoints,
+TALLIES: dict[tuple[Kind, ...], Callable[[list[RollupRow], str], Mapping[Any, Histogram]]] = {
+    ("parts", "hours"): histograms_of_hours,
+    ("endpoints",): histograms_of_endpoints,
 }
 FIRST_DAY, LAST_DAY = 0, 100_000
 # A command reads all that is stored, while other tests have the cores.
@@ -200,7 +200,7 @@ class Pipeline:
             storage = self.open_storage()
             try:
                 (state,) = await storage.states()
-                return is_rolled_up(decode_ledger(state.counts), decode_roll_up_ledger(state.rollups))
+                return is_rolled_up(decode_ledger(state.counts), decode_rollup_ledger(state.rollups))
             finally:
                 await storage.aclose()
                 storage.close()
@@ -214,11 +214,11 @@ class Pipeline:
             storage = self.open_storage()
             try:
                 return {
-                    (name, (date(1970, 1, 1) + timedelta(days=day)).isoformat(), part): figures(tally)
+                    (name, (date(1970, 1, 1) + timedelta(days=day)).isoformat(), part): figures(histogram)
                     for name in await storage.customer_names()
-                    for kinds, tallies in TALLIES.items()
+                    for kinds, histograms in TALLIES.items()
                     for day, rows in (await storage.rollups(group_of(name), kinds, FIRST_DAY, LAST_DAY)).items()
-                    for part, tally in tallies(rows, name).items()
+                    for part, histogram in histograms(rows, name).items()
                 }
             finally:
                 await storage.aclose()

@@ -19,7 +19,7 @@ from storage.influxdb import InfluxStorage
 from storage.keys import IntentKey, LogKey, ObservedKey, StateKey
 from storage.ledger import Intent, Ledger, Report, encode_intent, encode_ledger, encode_report
 from storage.logs import LedgerRow, Position, encode_log
-from storage.observed import Sighting, encode_sighting
+from storage.observed import ObservedEnd, encode_observed_end
 from storage.requests import StoredRequests
 from storage.sqlite import SqliteStorage
 
@@ -83,10 +83,10 @@ def commit_daily(
     storage.write({StateKey("counts"): encode_ledger(ledger)})
 
 
-def write_report(storage: Storage, report: Report, sightings: Iterable[Sighting] = ()) -> None:
+def write_report(storage: Storage, report: Report, sightings: Iterable[ObservedEnd] = ()) -> None:
     """What a processor says once a second."""
     storage.write(
-        {ObservedKey(sighting.log): encode_sighting(sighting) for sighting in sightings},
+        {ObservedKey(sighting.log): encode_observed_end(sighting) for sighting in sightings},
         {StateKey("report"): encode_report(report)},
     )
 

@@ -20,7 +20,7 @@ from api.questions import Question, Sources
 from api.recent_changes import RecentChanges
 from api.sharing import Built, SharedQuestion
 from api.status import LogsProgress
-from storage.change_feed import changes, places
+from storage.change_feed import intents_since, invalidations
 from storage.contract import Storage
 from storage.errors import StorageUnavailable
 from storage.logs import FileRow
@@ -121,15 +121,15 @@ class Answers:
             if progress.ledger_hash != self._ledger_hash:
                 marks = self._recent.marks
                 # Asked after the ledgers: those of their commits are among these.
-                intents = await self._sources.storage.intents(places(marks, progress.commits))
-                self._recent.note(changes(intents, marks, progress.commits))
+                intents = await self._sources.storage.intents(intents_since(marks, progress.commits))
+                self._recent.note(invalidations(intents, marks, progress.commits))
                 self._ledger_hash = progress.ledger_hash
         return progress
 
     async def _look_at_logs(self) -> LogsProgress:
         storage = self._sources.storage
         progress = await self.progress()
-        return LogsProgress(progress, await storage.sightings(), await storage.logs())
+        return LogsProgress(progress, await storage.observed_ends(), await storage.logs())
 
     async def _build(self, question: Question) -> _Named:
         with STORE_SECONDS.labels("answer").time():

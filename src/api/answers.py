@@ -17,10 +17,10 @@ from api.models import (
 )
 from api.paging import Place, Ranking
 from api.percentiles import write_percentile
-from rollups.counts import PackedCounts, logged_status
+from rollups.counts import DailyAggregate, logged_status
 from rollups.figures import Statistics as StoredStatistics
-from rollups.figures import figures, histogram, percentiles
-from rollups.histogram import Tally, merge, statuses_of, tallies_of
+from rollups.figures import figures, latency_bins, percentiles
+from rollups.histogram import Histogram, histograms_of, merge, statuses_of
 
 
 def range_statistics(customer_id: str | None, dates: DateRange, counts: RangeCounts) -> Statistics:
@@ -29,11 +29,11 @@ def range_statistics(customer_id: str | None, dates: DateRange, counts: RangeCou
 
 
 def with_percentiles(
-    customer_id: str | None, dates: DateRange, days: Mapping[int, PackedCounts], asked: Sequence[int]
+    customer_id: str | None, dates: DateRange, days: Mapping[int, DailyAggregate], asked: Sequence[int]
 ) -> Statistics:
     """The same, with these percentiles (thousandths)."""
     in_order = dict(sorted(days.items()))
-    tallies = list(tallies_of(in_order.values()).each())
+    tallies = list(histograms_of(in_order.values()).each())
     daily = [
         DayStatistics(date=to_date(day), **_figures(tally, asked)) for day, tally in zip(in_order, tallies, strict=True)
     ]
@@ -53,12 +53,12 @@ def _statistics(
     )
 
 
-def _figures(tally: Tally, asked: Sequence[int]) -> dict[str, Any]:
+def _figures(tally: Histogram, asked: Sequence[int]) -> dict[str, Any]:
     names = map(write_percentile, asked)
     return {**figures(tally)._asdict(), "percentiles": dict(zip(names, percentiles(tally, asked), strict=True))}
 
 
-def status_codes(customer_id: str | None, dates: DateRange, days: Mapping[int, PackedCounts]) -> StatusCodes:
+def status_codes(customer_id: str | None, dates: DateRange, days: Mapping[int, DailyAggregate]) -> StatusCodes:
     """The requests of each HTTP status over the range."""
     return StatusCodes(
         customer_id=customer_id,
@@ -72,9 +72,9 @@ def status_codes(customer_id: str | None, dates: DateRange, days: Mapping[int, P
     )
 
 
-def latencies(customer_id: str | None, dates: DateRange, days: Mapping[int, PackedCounts]) -> Latencies:
+def latencies(customer_id: str | None, dates: DateRange, days: Mapping[int, DailyAggregate]) -> Latencies:
     """The distribution of the latencies over the range."""
-    tally = merge(list(tallies_of(days.values()).each()))
+    tally = merge(list(histograms_of(days.values()).each()))
     return Latencies(
         customer_id=customer_id,
         from_date=dates.from_date,
@@ -83,7 +83,7 @@ def latencies(customer_id: str | None, dates: DateRange, days: Mapping[int, Pack
         total=tally.timed,
         bins=[
             LatencyBin(from_latency=first / 1000, to_latency=end / 1000, requests=requests)
-            for first, end, requests in histogram(tally)
+            for first, end, requests in latency_bins(tally)
         ],
     )
 

@@ -9,8 +9,8 @@ from api.refusals import refusal
 from api.times import SECONDS, TimeRange, from_unix, iso_time
 from rollups.counts import Kind, logged_status
 from rollups.figures import figures
-from rollups.groups import group_of, tallies_of_endpoints, tallies_of_hours
-from rollups.histogram import Tally, tallies_of, tally_of, tally_of_requests
+from rollups.groups import group_of, histograms_of_endpoints, histograms_of_hours
+from rollups.histogram import Histogram, histogram_of, histogram_of_requests, histograms_of
 from storage import requests
 from storage.contract import Storage
 from storage.read_back import milliseconds
@@ -50,7 +50,7 @@ class SeriesQuestion(Question):
             ],
         )
 
-    async def _tallies(self, storage: Storage) -> dict[int, Tally]:
+    async def _tallies(self, storage: Storage) -> dict[int, Histogram]:
         """By the Unix time (s) at which the interval begins; also some before and after the range."""
         days = self.times.days
         if not days:
@@ -59,16 +59,16 @@ class SeriesQuestion(Question):
             return await self._minutes(storage)
         if self.times.interval == "day":
             rows = await storage.packed_days(self.customer_id, days[0], days[-1])
-            tallies = tallies_of(rows.values()).each()
+            tallies = histograms_of(rows.values()).each()
             return {day * SECONDS["day"]: tally for day, tally in zip(rows, tallies, strict=True)}
         roll_ups = await storage.rollups(group_of(self.customer_id), _BY_TIME, days[0], days[-1])
         return {
             day * SECONDS["day"] + hour * SECONDS["hour"]: tally
             for day, segments in roll_ups.items()
-            for hour, tally in tallies_of_hours(segments, self.customer_id).items()
+            for hour, tally in histograms_of_hours(segments, self.customer_id).items()
         }
 
-    async def _minutes(self, storage: Storage) -> dict[int, Tally]:
+    async def _minutes(self, storage: Storage) -> dict[int, Histogram]:
         """From the requests themselves: as many rows as there are minutes and latencies would hardly be fewer."""
         times = self.times
         requests = await storage.requests(self.customer_id, times.start, times.end, "all", MOST_REQUESTS + 1)
@@ -83,7 +83,7 @@ class SeriesQuestion(Question):
         for request in requests:
             minute = request.second // SECONDS["minute"] * SECONDS["minute"]
             minutes.setdefault(minute, []).append((request.status, milliseconds(request.duration)))
-        return {minute: tally_of_requests(of_minute) for minute, of_minute in minutes.items()}
+        return {minute: histogram_of_requests(of_minute) for minute, of_minute in minutes.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class PathsQuestion(Question):
         days = self.dates.days
         group = group_of(self.customer_id)
         rows = await sources.storage.rollups(group, ["endpoints"], days[0], days[-1]) if days else {}
-        found = tallies_of_endpoints((row for of_day in rows.values() for row in of_day), self.customer_id)
+        found = histograms_of_endpoints((row for of_day in rows.values() for row in of_day), self.customer_id)
         if not found:
             await must_be_known(sources.storage, self.customer_id)
         most = sorted(found.items(), key=lambda item: (-item[1].total, item[0]))
@@ -129,7 +129,7 @@ class LatestRequestsQuestion(Question):
         rows = await rows_of(sources.storage, self.customer_id, self.dates.days)
         found: list[requests.LoggedRequest] = []
         for day in sorted(rows, reverse=True):
-            for start, end in await self._where(sources.storage, day, self._wanted(tally_of(rows[day]))):
+            for start, end in await self._where(sources.storage, day, self._wanted(histogram_of(rows[day]))):
                 found += await sources.storage.requests(
                     self.customer_id, start, end, self.outcome, self.limit - len(found)
                 )
@@ -164,13 +164,13 @@ class LatestRequestsQuestion(Question):
         roll_ups = await storage.rollups(group_of(self.customer_id), _BY_TIME, day, day)
         hours = {
             hour: self._wanted(tally)
-            for hour, tally in tallies_of_hours(roll_ups.get(day, []), self.customer_id).items()
+            for hour, tally in histograms_of_hours(roll_ups.get(day, []), self.customer_id).items()
         }
         if sum(hours.values()) < wanted:
             return [(start, start + SECONDS["day"])]
         begins = [start + hour * SECONDS["hour"] for hour in sorted(hours, reverse=True) if hours[hour]]
         return [(begin, begin + SECONDS["hour"]) for begin in begins]
 
-    def _wanted(self, tally: Tally) -> int:
+    def _wanted(self, tally: Histogram) -> int:
         failed = tally.total - tally.successful
         return {"all": tally.total, "failed": failed, "successful": tally.successful}[self.outcome]

@@ -11,9 +11,9 @@ from api.listed_rows import ListedRows
 from api.models import DayStatistics
 from api.recent_changes import RecentChanges, likely_to_change
 from api.sharing import SharedQuestion
-from rollups.counts import PackedCounts
+from rollups.counts import DailyAggregate
 from rollups.figures import figures_of_each
-from rollups.histogram import Tally, merge, merge_for_good, tallies_of
+from rollups.histogram import Histogram, histograms_of, merge, merge_for_good
 from storage.contract import Storage
 
 # Some hundred kilobytes each at most.
@@ -22,8 +22,8 @@ _CUSTOMERS_AT_ONCE = 200
 
 _NOTHING = merge([])
 
-_CountsOfDay = tuple[Tally, DayStatistics]
-_RowsOfCustomers = dict[str | None, dict[int, PackedCounts]]
+_CountsOfDay = tuple[Histogram, DayStatistics]
+_RowsOfCustomers = dict[str | None, dict[int, DailyAggregate]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +32,12 @@ class RangeCounts:
 
     daily: Mapping[int, DayStatistics] = field(default_factory=dict)
     """Each day that has requests, in order."""
-    apart: Mapping[int, Tally] = field(default_factory=dict)
+    apart: Mapping[int, Histogram] = field(default_factory=dict)
     """The counts of the days that are likely to change next; those without requests included."""
-    rest: Tally = _NOTHING
+    rest: Histogram = _NOTHING
     """The counts of all other days together."""
 
-    def together(self) -> Tally:
+    def together(self) -> Histogram:
         """The counts of all days."""
         return merge([self.rest, *self.apart.values()])
 
@@ -149,7 +149,7 @@ class _Range:
         changed = changed.intersection(self.days)
         return changed if changed <= self.counts.apart.keys() else None
 
-    def set(self, look: int, rows: Mapping[int, PackedCounts]) -> None:
+    def set(self, look: int, rows: Mapping[int, DailyAggregate]) -> None:
         """All its counts, read after this look."""
         if look <= self.look:
             return
@@ -176,8 +176,8 @@ class _Range:
         self.counts = RangeCounts(daily, apart, kept.rest)
 
 
-def _counts_of(rows: Collection[tuple[int, PackedCounts]]) -> Iterator[_CountsOfDay]:
+def _counts_of(rows: Collection[tuple[int, DailyAggregate]]) -> Iterator[_CountsOfDay]:
     """The counts of each of these rows, which come with their days; together, as that takes a fraction of the time."""
-    tallies = tallies_of([row for _, row in rows])
+    tallies = histograms_of([row for _, row in rows])
     for (day, _), tally, figures in zip(rows, tallies.each(), figures_of_each(tallies), strict=True):
         yield tally, DayStatistics(date=to_date(day), **figures._asdict())

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from api.listed_rows import ListedRows
 from api.recent_changes import RecentChanges, likely_to_change
 from api.sharing import SharedQuestion
-from rollups.counts import PackedCounts
+from rollups.counts import DailyAggregate
 from rollups.figures import Statistics, figures_of_each
 from rollups.histogram import merge_each, pack_each
 from storage.contract import Storage
@@ -21,7 +21,7 @@ _CUSTOMERS_AGAIN_AT_ONCE = 100
 _CHARACTERS_OF_RESTS = 32 << 20
 
 _Figures = Mapping[str, Statistics]
-_Rows = Mapping[str, Mapping[int, PackedCounts]]
+_Rows = Mapping[str, Mapping[int, DailyAggregate]]
 
 
 class CustomerFigures:
@@ -58,7 +58,7 @@ class _Range:
         self._look = -1
         """The number of the look after which the counts were read."""
         self._figures: _Figures = {}
-        self._rests: dict[str, list[PackedCounts]] = {}
+        self._rests: dict[str, list[DailyAggregate]] = {}
         """The counts of all days that are not likely to change, in one row or none, of as many customers as there is
         room for."""
         self._characters = 0
@@ -108,7 +108,7 @@ class _Range:
         """The rows of these customers, so many at a time; the next ones are asked for while these are worked on."""
         parts = [customers[first : first + at_once] for first in range(0, len(customers), at_once)]
 
-        def ask(part: Sequence[str]) -> "asyncio.Task[dict[str, dict[int, PackedCounts]]]":
+        def ask(part: Sequence[str]) -> "asyncio.Task[dict[str, dict[int, DailyAggregate]]]":
             return asyncio.create_task(self._storage.packed_customers(part, days[0], days[-1]))
 
         coming = deque(map(ask, parts[:1]))
@@ -122,7 +122,7 @@ class _Range:
                 task.cancel()
 
 
-def _rests_and_figures_of(rows: _Rows, apart: range) -> tuple[dict[str, list[PackedCounts]], _Figures]:
+def _rests_and_figures_of(rows: _Rows, apart: range) -> tuple[dict[str, list[DailyAggregate]], _Figures]:
     """`apart`: the days that are not in the rests."""
     others = {customer: [row for day, row in days.items() if day not in apart] for customer, days in rows.items()}
     together = pack_each(merge_each([of_it for of_it in others.values() if of_it]))
@@ -131,11 +131,11 @@ def _rests_and_figures_of(rows: _Rows, apart: range) -> tuple[dict[str, list[Pac
     return rests, _figures_of({customer: [*rest, *last[customer]] for customer, rest in rests.items()})
 
 
-def _figures_of(groups: Mapping[str, Sequence[PackedCounts]]) -> _Figures:
+def _figures_of(groups: Mapping[str, Sequence[DailyAggregate]]) -> _Figures:
     """The figures of those that have any rows."""
     some = {customer: rows for customer, rows in groups.items() if rows}
     return dict(zip(some, figures_of_each(merge_each(list(some.values()))), strict=True)) if some else {}
 
 
-def _characters(rest: Sequence[PackedCounts]) -> int:
+def _characters(rest: Sequence[DailyAggregate]) -> int:
     return sum(len(row.latencies) for row in rest)

@@ -4,7 +4,7 @@ that a first question about one need not ask the store for rows, too."""
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from rollups.counts import PackedCounts
+from rollups.counts import DailyAggregate
 
 _BYTES_KEPT = 32 << 20
 # Beside its texts, most of them for Python's objects.
@@ -16,7 +16,7 @@ class _Listed(NamedTuple):
     """That were read."""
     look: int
     """The number of the look after which they were."""
-    rows: Mapping[int, PackedCounts]
+    rows: Mapping[int, DailyAggregate]
     size: int
     """In bytes, about."""
 
@@ -28,7 +28,7 @@ class ListedRows:
         self._listed: dict[str, _Listed] = {}
         self._bytes = 0
 
-    def keep(self, days: range, look: int, rows: Mapping[str, Mapping[int, PackedCounts]]) -> None:
+    def keep(self, days: range, look: int, rows: Mapping[str, Mapping[int, DailyAggregate]]) -> None:
         """Keep all rows of these customers over these days, unless those over more days are kept. `look`: the number of
         the latest look before they were read."""
         for customer, of_days in rows.items():
@@ -45,7 +45,7 @@ class ListedRows:
                 self._listed[customer] = _Listed(days, look, of_days, size)
                 self._bytes += size
 
-    def of(self, customer: str | None, days: range) -> tuple[int, dict[int, PackedCounts]] | None:
+    def of(self, customer: str | None, days: range) -> tuple[int, dict[int, DailyAggregate]] | None:
         """The number of that look, and the customer's rows over these days; None where they are not kept."""
         listed = self._listed.get(customer) if customer is not None else None
         if listed is None or not _covers(listed.days, days):

@@ -10,11 +10,11 @@ from pydantic_core import to_json
 from storage.ledger import (
     Ledger,
     Report,
-    RollUpLedger,
+    RollupLedger,
     WriterState,
     decode_ledger,
     decode_report,
-    decode_roll_up_ledger,
+    decode_rollup_ledger,
     is_rolled_up,
 )
 
@@ -27,13 +27,13 @@ class WriterProgress:
     """How far a writer is."""
 
     counts: Ledger
-    roll_ups: RollUpLedger
+    roll_ups: RollupLedger
     report: Report | None
 
     @classmethod
     def of(cls, state: WriterState) -> "WriterProgress":
         """As it is stored."""
-        return cls(decode_ledger(state.counts), decode_roll_up_ledger(state.rollups), decode_report(state.report))
+        return cls(decode_ledger(state.counts), decode_rollup_ledger(state.rollups), decode_report(state.report))
 
     @property
     def complete_through(self) -> float | None:
@@ -47,9 +47,9 @@ class WriterProgress:
     def rolled_up_through(self) -> float | None:
         """The same of the roll-ups."""
         complete_through = self.complete_through
-        if complete_through is None or self.counts.unrolled is None or is_rolled_up(self.counts, self.roll_ups):
+        if complete_through is None or self.counts.rollup_backlog is None or is_rolled_up(self.counts, self.roll_ups):
             return complete_through
-        return min(complete_through, self.counts.unrolled[0])
+        return min(complete_through, self.counts.rollup_backlog[0])
 
     @property
     def is_at_rest(self) -> bool:

@@ -16,7 +16,7 @@ from api.formats import Format
 from api.models import CustomerList, Latencies, Listing, Statistics, StatusCodes
 from api.paging import Place, Ranking
 from api.recent_changes import RecentChanges
-from rollups.counts import PackedCounts
+from rollups.counts import DailyAggregate
 from storage.contract import Storage
 
 
@@ -26,7 +26,7 @@ async def must_be_known(storage: Storage, customer_id: str | None) -> None:
         raise HTTPException(404, f"Customer {customer_id} is unknown: no request of it is stored")
 
 
-async def rows_of(storage: Storage, customer_id: str | None, days: range) -> dict[int, PackedCounts]:
+async def rows_of(storage: Storage, customer_id: str | None, days: range) -> dict[int, DailyAggregate]:
     """The counts of a customer, or of all together, by day. HTTPException 404 where the customer is unknown."""
     rows = await storage.packed_days(customer_id, days[0], days[-1]) if days else {}
     if not rows:
@@ -72,7 +72,7 @@ class _DaysQuestion(Question):
     def version(self, recent: RecentChanges, ledger_hash: bytes) -> Hashable:
         return recent.latest(self.customer_id)
 
-    async def _rows(self, sources: Sources) -> dict[int, PackedCounts]:
+    async def _rows(self, sources: Sources) -> dict[int, DailyAggregate]:
         return await rows_of(sources.storage, self.customer_id, self.dates.days)
 
 

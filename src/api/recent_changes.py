@@ -4,7 +4,7 @@ from collections import deque
 from itertools import takewhile
 from typing import NamedTuple
 
-from storage.change_feed import Changes, Marks
+from storage.change_feed import Cursors, Invalidations
 
 _LOOKS_KEPT = 1_000
 
@@ -26,7 +26,7 @@ class RecentChanges:
     found changes of it. Looks are numbered, those that found none alike."""
 
     def __init__(self) -> None:
-        self.marks: Marks | None = None
+        self.marks: Cursors | None = None
         """After which commits the next look begins; None before the first one."""
         self.number = 0
         """Of the latest look that found changes."""
@@ -36,9 +36,9 @@ class RecentChanges:
         self._looks: deque[_Look] = deque(maxlen=_LOOKS_KEPT)
         """Those since then, as many as are kept, the latest first."""
 
-    def note(self, changes: Changes) -> None:
+    def note(self, changes: Invalidations) -> None:
         """What a look has found."""
-        self.marks = changes.marks
+        self.marks = changes.cursors
         if changes.customers is None:
             self.number += 1
             self.of_all = self.number

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from api.models import FileStatus, LogStatus, MissingPart, Place, Seen, StoreStatus
 from api.progress import Progress, WriterProgress, utc
 from storage.logs import FileRow, LedgerRow, Position
-from storage.observed import SAME_REPORT_SECONDS, Sighting, bytes_behind, log_complete_through
+from storage.observed import SAME_REPORT_SECONDS, ObservedEnd, bytes_behind, log_complete_through
 
 # Clocks of two machines that are kept right are closer together than this; a log's times are whole seconds.
 CLOCKS_AGREE_SECONDS = 2.0
@@ -19,7 +19,7 @@ class LogsProgress:
     def __init__(
         self,
         progress: Progress,
-        sightings: Sequence[tuple[str, Sighting]],
+        sightings: Sequence[tuple[str, ObservedEnd]],
         logs: Sequence[tuple[str, LedgerRow]],
     ) -> None:
         """`sightings`, `logs`: each with its writer. Each was read after the one before it: so no log is told to be
@@ -121,7 +121,7 @@ def _log_status(logs: LogsProgress, writer: str, row: LedgerRow, files: Sequence
     )
 
 
-def _seen(seen: Sighting, of_writer: WriterProgress | None, now: float) -> Seen:
+def _seen(seen: ObservedEnd, of_writer: WriterProgress | None, now: float) -> Seen:
     """`of_writer`: None where its latest report is not about this log."""
     time = seen.time
     if of_writer is not None and of_writer.report is not None:

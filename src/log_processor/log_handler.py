@@ -17,7 +17,7 @@ from log_processor.chunk import Batch, BatchPart, stored
 from log_processor.counting import pace
 from log_processor.counting.counts import Counts
 from log_processor.counting.logs import Logs
-from log_processor.counting.rollups import RollUps
+from log_processor.counting.rollups import Rollups
 from log_processor.dead_letters import DeadLetters
 from log_processor.ending import leave
 from log_processor.memory import give_back
@@ -44,7 +44,7 @@ class LogHandler:
         storage: Storage,
         logs: Logs,
         counts: Counts,
-        roll_ups: RollUps,
+        roll_ups: Rollups,
         dead_letters: DeadLetters,
         reporter: Reporter,
         oldest_day: Callable[[], int],

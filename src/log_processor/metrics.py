@@ -12,7 +12,7 @@ from log_processor.chunk import Batch
 from log_processor.lag import Lag
 from service.settings import EXIT_CONFIG
 from storage.logs import LedgerRow
-from storage.observed import Sighting, bytes_behind
+from storage.observed import ObservedEnd, bytes_behind
 
 _SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 
@@ -67,7 +67,7 @@ def count(batch: Batch) -> None:
         _BATCH_LINES.observe(len(batch.requests))
 
 
-def show_lag(sightings: Sequence[Sighting], committed: Mapping[str, LedgerRow], lag: Lag) -> None:
+def show_lag(sightings: Sequence[ObservedEnd], committed: Mapping[str, LedgerRow], lag: Lag) -> None:
     """Show how far the store is behind the logs as they were just seen."""
     wall, monotonic = time.time(), time.monotonic()
     for seen in sightings:

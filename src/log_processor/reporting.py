@@ -14,7 +14,7 @@ from storage.contract import Storage
 from storage.keys import Key, ObservedKey, StateKey
 from storage.ledger import Report, encode_report
 from storage.logs import LedgerRow
-from storage.observed import Sighting, complete_through, encode_sighting
+from storage.observed import ObservedEnd, complete_through, encode_observed_end
 
 REPORT_SECONDS = 1.0
 LATE_SECONDS = 15.0
@@ -30,7 +30,7 @@ class Reporter:
     def __init__(
         self,
         storage: Storage,
-        sightings: Callable[[], Sequence[Sighting]],
+        sightings: Callable[[], Sequence[ObservedEnd]],
         heartbeat: Path,
         latest_second: Callable[[], int] = lambda: LAST_SECOND,
     ) -> None:
@@ -38,8 +38,8 @@ class Reporter:
         self._storage = storage
         self._sightings = sightings
         self._heartbeat = heartbeat
-        self._seen: dict[str, Sighting] = {}
-        self._reported: dict[str, Sighting] = {}
+        self._seen: dict[str, ObservedEnd] = {}
+        self._reported: dict[str, ObservedEnd] = {}
         self._latest_second = latest_second
         self._lag = Lag()
         self._next = 0.0
@@ -64,7 +64,7 @@ class Reporter:
         through = self.complete_through(list(committed.values()))
         report = Report(time.time(), number, through, self._latest_second())
         news = [sighting for sighting in sightings if self._is_news(sighting)]
-        rows: dict[Key, str] = {ObservedKey(sighting.log): encode_sighting(sighting) for sighting in news}
+        rows: dict[Key, str] = {ObservedKey(sighting.log): encode_observed_end(sighting) for sighting in news}
         until_stored(self._storage.check_lease)
         # Keys of two kinds may be equal: a log may be called as the report is.
         until_stored(partial(self._storage.write, rows, {StateKey("report"): encode_report(report)}))
@@ -74,7 +74,7 @@ class Reporter:
         self._beat()
         self._next = time.monotonic() + REPORT_SECONDS
 
-    def _is_news(self, sighting: Sighting) -> bool:
+    def _is_news(self, sighting: ObservedEnd) -> bool:
         reported = self._reported.get(sighting.log)
         return (
             reported is None

@@ -8,7 +8,7 @@ from typing import TypeVar
 from log_processor.ending import leave
 from log_processor.metrics import RETRIES, STORE_AWAY
 from service.logs import logger
-from storage.errors import StorageHeld, StorageRefused, StorageUnavailable
+from storage.errors import LeaseHeld, StorageRefused, StorageUnavailable
 
 FIRST_DELAY_SECONDS = 0.1
 LONGEST_DELAY_SECONDS = 5.0
@@ -29,7 +29,7 @@ def until_stored(action: Callable[[], Result]) -> Result:
             result = action()
             STORE_AWAY.set(0)
             return result
-        except (StorageRefused, StorageHeld) as error:
+        except (StorageRefused, LeaseHeld) as error:
             log.error("store_refused", reason=str(error))
             leave(1)
         except StorageUnavailable as error:

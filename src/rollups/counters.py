@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from rollups.counts import NO_COUNTS, DayCounts, PackedCounts
+from rollups.counts import NO_COUNTS, DailyAggregate, DayCounts
 from rollups.group_by import counts_of, sums_of
 
 Integers = NDArray[np.int64]
@@ -166,11 +166,11 @@ def _added(values: Integers, counts: Integers, more_values: Integers, more_count
     return encode_arrays(*sums_of(np.concatenate((values, more_values)), np.concatenate((counts, more_counts))))
 
 
-def pack(counts: DayCounts, commit: int = 0) -> PackedCounts:
+def pack(counts: DayCounts, commit: int = 0) -> DailyAggregate:
     """A daily row as it is stored."""
-    return PackedCounts(encode_counter(counts.statuses), encode_counter(counts.latencies), commit)
+    return DailyAggregate(encode_counter(counts.statuses), encode_counter(counts.latencies), commit)
 
 
-def unpack(packed: PackedCounts) -> DayCounts:
+def unpack(packed: DailyAggregate) -> DayCounts:
     """The reverse of `pack`."""
     return DayCounts(decode_counter(packed.statuses), decode_counter(packed.latencies))

@@ -47,7 +47,7 @@ class RollupSegmentKey(NamedTuple):
     """The row's number, from 0."""
 
 
-class PackedCounts(NamedTuple):
+class DailyAggregate(NamedTuple):
     """A daily row as it is stored. Its counters are text, see rollups.counters."""
 
     statuses: str

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from request_log.requests import NONE
 from rollups.columns import RequestColumns, joined
 from rollups.counters import Integers, add_to_counter, encode_counters, take_from_counter
-from rollups.counts import DailyKey, PackedCounts
+from rollups.counts import DailyAggregate, DailyKey
 from rollups.group_by import counts_of, sums_of
 
 # Rows that are encoded at once.
@@ -19,7 +19,7 @@ LINES_AT_ONCE = 250_000
 """Requests that are sorted at once: sorting takes several times their memory."""
 
 
-class Addition(NamedTuple):
+class DailyDelta(NamedTuple):
     """What is to be added to a row, as the texts of its counters."""
 
     key: DailyKey
@@ -27,10 +27,10 @@ class Addition(NamedTuple):
     latencies: str
 
 
-def additions(
+def daily_deltas(
     parts: Sequence[RequestColumns], names: Sequence[str], lines_at_once: int = LINES_AT_ONCE
-) -> Iterator[Addition]:
-    """One addition for each daily row: first the days of all customers together, then those of each customer.
+) -> Iterator[DailyDelta]:
+    """One delta for each daily row: first the days of all customers together, then those of each customer.
 
     `names`: the customers, by their numbers in the columns.
     """
@@ -39,32 +39,32 @@ def additions(
     first = min(int(part.days.min()) for part in parts)
     span = max(int(part.days.max()) for part in parts) - first + 1
     for day, *counts in _counted([(part.days - first, part.statuses, part.latencies) for part in parts]):
-        yield Addition(DailyKey(None, first + day), *counts)
+        yield DailyDelta(DailyKey(None, first + day), *counts)
     lines = sum(part.lines for part in parts)
     for some in _divided(parts, -(-lines // lines_at_once)):
         rows = some.customers * np.int64(span) + (some.days - first)
         for row, *counts in _counted([(rows, some.statuses, some.latencies)]):
             number, day = divmod(row, span)
-            yield Addition(DailyKey(names[number], first + day), *counts)
+            yield DailyDelta(DailyKey(names[number], first + day), *counts)
 
 
-def add(addition: Addition, row: PackedCounts, commit: int) -> PackedCounts:
-    """The row with the addition; unchanged where this commit has counted in it already."""
+def add(delta: DailyDelta, row: DailyAggregate, commit: int) -> DailyAggregate:
+    """The row with the delta; unchanged where this commit has counted in it already."""
     if row.commit >= commit:
         return row
     # Most rows of few requests have the same statuses: one text in memory serves them all.
-    statuses = intern(add_to_counter(row.statuses, addition.statuses))
-    return PackedCounts(statuses, add_to_counter(row.latencies, addition.latencies), commit)
+    statuses = intern(add_to_counter(row.statuses, delta.statuses))
+    return DailyAggregate(statuses, add_to_counter(row.latencies, delta.latencies), commit)
 
 
-def take_back(addition: Addition, row: PackedCounts, commit: int) -> PackedCounts:
-    """The row without an addition that it has; unchanged where this commit has taken it back already. ValueError where
+def take_back(delta: DailyDelta, row: DailyAggregate, commit: int) -> DailyAggregate:
+    """The row without an delta that it has; unchanged where this commit has taken it back already. ValueError where
     the row has not all of it."""
     if row.commit >= commit:
         return row
-    return PackedCounts(
-        take_from_counter(row.statuses, addition.statuses),
-        take_from_counter(row.latencies, addition.latencies),
+    return DailyAggregate(
+        take_from_counter(row.statuses, delta.statuses),
+        take_from_counter(row.latencies, delta.latencies),
         commit,
     )
 

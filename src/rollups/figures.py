@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from rollups.counters import Integers
 from rollups.counts import DayCounts
-from rollups.histogram import Tallies, Tally, segment_sums, tally
+from rollups.histogram import Histogram, Histograms, histogram_of_counts, segment_sums
 
 P99 = 99
 BIN_EDGES = np.array(
@@ -41,50 +41,52 @@ NOTHING = Statistics(0, 0, 0, None, None, None, None)
 
 def statistics(counts: DayCounts) -> Statistics:
     """The figures of these counts. Exact at the resolution of the counts, a millisecond."""
-    return figures(tally(counts))
+    return figures(histogram_of_counts(counts))
 
 
-def figures(tally: Tally) -> Statistics:
-    """The figures of a tally."""
-    if not tally.total:
+def figures(histogram: Histogram) -> Statistics:
+    """The figures of a histogram."""
+    if not histogram.total:
         return NOTHING
-    timed = tally.timed
-    ranked = _at(tally.latencies, tally.counts, np.array(_ranks(timed)))
-    return _figures(tally.total, tally.successful, timed, int(tally.latencies.dot(tally.counts)), *ranked.tolist())
+    timed = histogram.timed
+    ranked = _at(histogram.latencies, histogram.counts, np.array(_ranks(timed)))
+    return _figures(
+        histogram.total, histogram.successful, timed, int(histogram.latencies.dot(histogram.counts)), *ranked.tolist()
+    )
 
 
-def percentiles(tally: Tally, asked: Sequence[int]) -> list[float | None]:
+def percentiles(histogram: Histogram, asked: Sequence[int]) -> list[float | None]:
     """The latencies (s) at these percentiles, which are given in thousandths (99900: the 99.9th); None where there are
     none. The nearest rank, as for `p99_latency`."""
-    timed = tally.timed
+    timed = histogram.timed
     if not timed:
         return [None] * len(asked)
     # Negated, for `//` rounds down, and the rank is rounded up.
     ranks = [-(-percentile * timed // 100_000) for percentile in asked]
-    found: list[int] = tally.latencies[tally.counts.cumsum().searchsorted(ranks)].tolist()
+    found: list[int] = histogram.latencies[histogram.counts.cumsum().searchsorted(ranks)].tolist()
     return [milliseconds / 1000 for milliseconds in found]
 
 
-def histogram(tally: Tally) -> list[tuple[int, int, int]]:
+def latency_bins(histogram: Histogram) -> list[tuple[int, int, int]]:
     """The requests in each bin of latencies, from the first to the last bin that has any: from (ms, inclusive),
     to (ms, exclusive), requests."""
-    if not tally.timed:
+    if not histogram.timed:
         return []
-    of_latency = BIN_EDGES.searchsorted(tally.latencies, side="right") - 1
+    of_latency = BIN_EDGES.searchsorted(histogram.latencies, side="right") - 1
     requests = np.zeros(len(BIN_EDGES) - 1, np.int64)
-    np.add.at(requests, of_latency, tally.counts)
+    np.add.at(requests, of_latency, histogram.counts)
     edges = BIN_EDGES.tolist()
     bins = list(zip(edges[:-1], edges[1:], requests.tolist(), strict=True))
     # Latencies are ascending.
     return bins[of_latency[0] : of_latency[-1] + 1]
 
 
-def figures_of_each(tallies: Tallies) -> list[Statistics]:
-    """The figures of each of several tallies, which all have requests."""
-    timed = segment_sums(tallies.counts, tallies.sizes)
-    milliseconds = segment_sums(tallies.latencies * tallies.counts, tallies.sizes)
-    ranked = _at(tallies.latencies, tallies.counts, np.stack(_ranks(timed)) + (timed.cumsum() - timed))
-    columns = (tallies.totals, tallies.successful, timed, milliseconds, *ranked)
+def figures_of_each(histograms: Histograms) -> list[Statistics]:
+    """The figures of each of several histograms, which all have requests."""
+    timed = segment_sums(histograms.counts, histograms.sizes)
+    milliseconds = segment_sums(histograms.latencies * histograms.counts, histograms.sizes)
+    ranked = _at(histograms.latencies, histograms.counts, np.stack(_ranks(timed)) + (timed.cumsum() - timed))
+    columns = (histograms.totals, histograms.successful, timed, milliseconds, *ranked)
     return list(map(_figures, *(column.tolist() for column in columns)))
 
 

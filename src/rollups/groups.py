@@ -24,7 +24,7 @@ import numpy as np
 from rollups.columns import PARTS_AN_HOUR, Column
 from rollups.counters import Integers, counter_arrays
 from rollups.counts import NO_COUNTS, Kind, RollupRow
-from rollups.histogram import Tally, merge, net, tally_of_arrays
+from rollups.histogram import Histogram, histogram_of_arrays, merge, net
 
 GROUPS = 2048
 ALL_CUSTOMERS = GROUPS
@@ -82,41 +82,43 @@ def decode_names(text: str) -> dict[str, list[str]]:
     return names
 
 
-def tallies_of_hours(rows: Iterable[RollupRow], customer: str) -> dict[int, Tally]:
-    """The tally of each hour of a customer's day (0 to 23) that has requests; of rows by part, and by hour."""
+def histograms_of_hours(rows: Iterable[RollupRow], customer: str) -> dict[int, Histogram]:
+    """The histogram of each hour of a customer's day (0 to 23) that has requests; of rows by part, and by hour."""
     return _merged(
-        (part if row.kind == "hours" else part // PARTS_AN_HOUR, tally)
+        (part if row.kind == "hours" else part // PARTS_AN_HOUR, histogram)
         for row in rows
-        for _, part, tally in _tallies(row, customer)
+        for _, part, histogram in _histograms(row, customer)
     )
 
 
-def tallies_of_endpoints(rows: Iterable[RollupRow], customer: str) -> dict[str, Tally]:
-    """The tally of each endpoint of a customer; the rows may be of several days."""
-    return _merged((endpoints[part], tally) for row in rows for endpoints, part, tally in _tallies(row, customer))
-
-
-def tallies_of_endpoint_parts(rows: Iterable[RollupRow]) -> dict[tuple[str, int], Tally]:
-    """The tally of each endpoint and part of the day of all customers together, of one day."""
+def histograms_of_endpoints(rows: Iterable[RollupRow], customer: str) -> dict[str, Histogram]:
+    """The histogram of each endpoint of a customer; the rows may be of several days."""
     return _merged(
-        ((endpoints[together >> PART_BITS], together & ((1 << PART_BITS) - 1)), tally)
-        for row in rows
-        for endpoints, together, tally in _tallies(row, EVERYBODY)
+        (endpoints[part], histogram) for row in rows for endpoints, part, histogram in _histograms(row, customer)
     )
 
 
-def _merged(tallies: Iterable[tuple[Part, Tally]]) -> dict[Part, Tally]:
-    parts: dict[Part, list[Tally]] = {}
-    for part, tally in tallies:
-        parts.setdefault(part, []).append(tally)
+def histograms_of_endpoint_parts(rows: Iterable[RollupRow]) -> dict[tuple[str, int], Histogram]:
+    """The histogram of each endpoint and part of the day of all customers together, of one day."""
+    return _merged(
+        ((endpoints[together >> PART_BITS], together & ((1 << PART_BITS) - 1)), histogram)
+        for row in rows
+        for endpoints, together, histogram in _histograms(row, EVERYBODY)
+    )
+
+
+def _merged(histograms: Iterable[tuple[Part, Histogram]]) -> dict[Part, Histogram]:
+    parts: dict[Part, list[Histogram]] = {}
+    for part, histogram in histograms:
+        parts.setdefault(part, []).append(histogram)
     merged = {
         part: merge(found) if min(one.total for one in found) > 0 else net(found) for part, found in parts.items()
     }
-    return {part: tally for part, tally in merged.items() if tally.total}
+    return {part: histogram for part, histogram in merged.items() if histogram.total}
 
 
-def _tallies(row: RollupRow, customer: str) -> Iterator[tuple[list[str], int, Tally]]:
-    """The customer's endpoints, each part of it in a row, and its tally; that of what was taken back is negative."""
+def _histograms(row: RollupRow, customer: str) -> Iterator[tuple[list[str], int, Histogram]]:
+    """The customer's endpoints, each of its parts, and its histogram. That of what was taken back is negative."""
     names = decode_names(row.names)
     if customer not in names:
         return
@@ -131,7 +133,7 @@ def _tallies(row: RollupRow, customer: str) -> Iterator[tuple[list[str], int, Ta
         for part, (statuses, requests) in _parts(row.kind, of_statuses, place, STATUS_BITS).items():
             counted = dict(zip(statuses.tolist(), (sign * requests).tolist(), strict=True))
             values, counts = latencies.get(part, _NO_LATENCIES)
-            yield names[customer], part, tally_of_arrays(counted, values, sign * counts)
+            yield names[customer], part, histogram_of_arrays(counted, values, sign * counts)
 
 
 def _parts(kind: Kind, text: str, place: int, bits: int) -> dict[int, tuple[Integers, Integers]]:

@@ -9,14 +9,14 @@ import numpy as np
 
 from request_log.requests import NONE
 from rollups.counters import Integers, counter_arrays, counters_arrays, decode_counter, encode_arrays, encode_counter
-from rollups.counts import SUCCESS, DayCounts, PackedCounts
+from rollups.counts import SUCCESS, DailyAggregate, DayCounts
 from rollups.group_by import sums_of
 
 _NO_LATENCIES = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class Histogram:
     """How many requests there are, how many of them succeeded, and how many took how long: a request that was logged
     without a duration has no latency."""
 
@@ -32,50 +32,50 @@ class Tally:
         """How many requests have a latency."""
         return int(self.counts.sum())
 
-    def copy(self) -> "Tally":
+    def copy(self) -> "Histogram":
         """The same, to be kept: one of several holds the memory of all of them."""
-        return Tally(self.total, self.successful, self.latencies.copy(), self.counts.copy())
+        return Histogram(self.total, self.successful, self.latencies.copy(), self.counts.copy())
 
 
 @dataclass(frozen=True, slots=True)
-class Tallies:
-    """Several tallies, one after the other: for very many of them, as what is done for each is little."""
+class Histograms:
+    """Several histograms, one after the other: for very many of them, as what is done for each is little."""
 
     totals: Integers
-    """An element a tally, as the next two."""
+    """An element a histogram, as the next two."""
     successful: Integers
     sizes: Integers
     """How many latencies and counts are its."""
     latencies: Integers
     counts: Integers
 
-    def each(self) -> Iterator[Tally]:
+    def each(self) -> Iterator[Histogram]:
         """One by one."""
         ends = self.sizes.cumsum()
         numbers = (self.totals, self.successful, ends - self.sizes, ends)
         for total, successful, start, end in zip(*(column.tolist() for column in numbers), strict=True):
-            yield Tally(total, successful, self.latencies[start:end], self.counts[start:end])
+            yield Histogram(total, successful, self.latencies[start:end], self.counts[start:end])
 
 
-def tally_of(packed: PackedCounts) -> Tally:
-    """The tally of a stored row."""
-    return tally_of_arrays(decode_counter(packed.statuses), *counter_arrays(packed.latencies))
+def histogram_of(packed: DailyAggregate) -> Histogram:
+    """The histogram of a stored row."""
+    return histogram_of_arrays(decode_counter(packed.statuses), *counter_arrays(packed.latencies))
 
 
-def tally_of_arrays(statuses: Mapping[int, int], latencies: Integers, counts: Integers) -> Tally:
-    """The tally of requests by HTTP status, and by latency in whole milliseconds, ascending."""
+def histogram_of_arrays(statuses: Mapping[int, int], latencies: Integers, counts: Integers) -> Histogram:
+    """The histogram of requests by HTTP status, and by latency in whole milliseconds, ascending."""
     successful = sum(count for status, count in statuses.items() if status in SUCCESS)
-    return Tally(sum(statuses.values()), successful, latencies, counts)
+    return Histogram(sum(statuses.values()), successful, latencies, counts)
 
 
-def tally_of_requests(requests: Sequence[tuple[int, int]]) -> Tally:
-    """The tally of requests of which each has an HTTP status and whole milliseconds, or NONE."""
+def histogram_of_requests(requests: Sequence[tuple[int, int]]) -> Histogram:
+    """The histogram of requests of which each has an HTTP status and whole milliseconds, or NONE."""
     statuses = Counter(status for status, _ in requests)
     timed = np.array([latency for _, latency in requests if latency != NONE], np.int64)
-    return tally_of_arrays(statuses, *np.unique(timed, return_counts=True))
+    return histogram_of_arrays(statuses, *np.unique(timed, return_counts=True))
 
 
-def statuses_of(rows: Iterable[PackedCounts]) -> Counter[int]:
+def statuses_of(rows: Iterable[DailyAggregate]) -> Counter[int]:
     """HTTP status -> requests, of all these stored rows together."""
     statuses: Counter[int] = Counter()
     for row in rows:
@@ -83,57 +83,57 @@ def statuses_of(rows: Iterable[PackedCounts]) -> Counter[int]:
     return statuses
 
 
-def tally(counts: DayCounts) -> Tally:
-    """The tally of counts that are unpacked already."""
+def histogram_of_counts(counts: DayCounts) -> Histogram:
+    """The histogram of counts that are unpacked already."""
     latencies = sorted(counts.latencies)
     requests = list(map(counts.latencies.__getitem__, latencies))
-    return tally_of_arrays(counts.statuses, np.array(latencies, np.int64), np.array(requests, np.int64))
+    return histogram_of_arrays(counts.statuses, np.array(latencies, np.int64), np.array(requests, np.int64))
 
 
-def merge(tallies: Sequence[Tally]) -> Tally:
-    """The tally of all of them together."""
-    total, successful, latencies, counts = _joined(tallies)
+def merge(histograms: Sequence[Histogram]) -> Histogram:
+    """The histogram of all of them together."""
+    total, successful, latencies, counts = _joined(histograms)
     order = latencies.argsort(kind="stable")
-    return Tally(total, successful, latencies[order], counts[order])
+    return Histogram(total, successful, latencies[order], counts[order])
 
 
-def merge_for_good(tallies: Sequence[Tally]) -> Tally:
+def merge_for_good(histograms: Sequence[Histogram]) -> Histogram:
     """The same with each latency once: for what is merged with others again."""
-    total, successful, latencies, counts = _joined(tallies)
-    return Tally(total, successful, *sums_of(latencies, counts))
+    total, successful, latencies, counts = _joined(histograms)
+    return Histogram(total, successful, *sums_of(latencies, counts))
 
 
-def net(tallies: Sequence[Tally]) -> Tally:
-    """The tally of all of them together, of which some are negative: what was taken back."""
-    total, successful, latencies, counts = _joined(tallies)
+def net(histograms: Sequence[Histogram]) -> Histogram:
+    """The histogram of all of them together, of which some are negative: what was taken back."""
+    total, successful, latencies, counts = _joined(histograms)
     latencies, counts = sums_of(latencies, counts)
-    return Tally(total, successful, latencies[counts > 0], counts[counts > 0])
+    return Histogram(total, successful, latencies[counts > 0], counts[counts > 0])
 
 
-def _joined(tallies: Sequence[Tally]) -> tuple[int, int, Integers, Integers]:
-    latencies = np.concatenate([_NO_LATENCIES, *(one.latencies for one in tallies)])
-    counts = np.concatenate([_NO_LATENCIES, *(one.counts for one in tallies)])
-    return sum(one.total for one in tallies), sum(one.successful for one in tallies), latencies, counts
+def _joined(histograms: Sequence[Histogram]) -> tuple[int, int, Integers, Integers]:
+    latencies = np.concatenate([_NO_LATENCIES, *(one.latencies for one in histograms)])
+    counts = np.concatenate([_NO_LATENCIES, *(one.counts for one in histograms)])
+    return sum(one.total for one in histograms), sum(one.successful for one in histograms), latencies, counts
 
 
-def tallies_of(rows: Collection[PackedCounts]) -> Tallies:
-    """The tally of each of these stored rows."""
+def histograms_of(rows: Collection[DailyAggregate]) -> Histograms:
+    """The histogram of each of these stored rows."""
     statuses, requests, sizes = counters_arrays([row.statuses for row in rows])
     is_success = (statuses >= SUCCESS.start) & (statuses < SUCCESS.stop)
     totals, successful = segment_sums(requests, sizes), segment_sums(np.where(is_success, requests, 0), sizes)
     latencies, counts, sizes = counters_arrays([row.latencies for row in rows])
-    return Tallies(totals, successful, sizes, latencies, counts)
+    return Histograms(totals, successful, sizes, latencies, counts)
 
 
-def merge_each(groups: Sequence[Sequence[PackedCounts]]) -> Tallies:
-    """The tally of each group of stored rows; each latency comes once in it."""
-    found = tallies_of([row for rows in groups for row in rows])
+def merge_each(groups: Sequence[Sequence[DailyAggregate]]) -> Histograms:
+    """The histogram of each group of stored rows; each latency comes once in it."""
+    found = histograms_of([row for rows in groups for row in rows])
     sizes = np.array([len(rows) for rows in groups], np.int64)
     of_group = np.arange(len(groups)).repeat(segment_sums(found.sizes, sizes))
     # Groups and latencies in one integer.
     a_group = int(found.latencies.max(initial=0)) + 1
     together, counts = sums_of(of_group * a_group + found.latencies, found.counts)
-    return Tallies(
+    return Histograms(
         segment_sums(found.totals, sizes),
         segment_sums(found.successful, sizes),
         np.bincount(together // a_group, minlength=len(groups)),
@@ -142,11 +142,11 @@ def merge_each(groups: Sequence[Sequence[PackedCounts]]) -> Tallies:
     )
 
 
-def pack_each(tallies: Tallies) -> Iterator[PackedCounts]:
+def pack_each(histograms: Histograms) -> Iterator[DailyAggregate]:
     """Each of them as a row of counts. Of the statuses it has only whether they are those of success."""
-    for one in tallies.each():
+    for one in histograms.each():
         statuses = {SUCCESS.start: one.successful, SUCCESS.stop: one.total - one.successful}
-        yield PackedCounts(encode_counter(statuses), encode_arrays(one.latencies, one.counts))
+        yield DailyAggregate(encode_counter(statuses), encode_arrays(one.latencies, one.counts))
 
 
 def segment_sums(values: Integers, sizes: Integers) -> Integers:

@@ -9,22 +9,22 @@ from collections.abc import Iterable, Sequence
 from functools import reduce
 
 from rollups.counters import add_to_counter
-from rollups.counts import NO_COUNTS, Kind, PackedCounts, RollupRow
+from rollups.counts import NO_COUNTS, DailyAggregate, Kind, RollupRow
 
 _STATUS, _LATENCY, _NAMES, _LEFT = "status", "latency", "names", "left"
 _LESS = "less_"
 """Before the names of the counters that hold what was taken back."""
 
 
-def encode_daily(row: PackedCounts) -> str:
+def encode_daily(row: DailyAggregate) -> str:
     """The text of a daily row."""
     return f"{row.commit} {_STATUS}={row.statuses} {_LATENCY}={row.latencies}"
 
 
-def decode_daily(text: str) -> PackedCounts:
+def decode_daily(text: str) -> DailyAggregate:
     """The reverse of `encode_daily`."""
     commit, values = _decode(text)
-    return PackedCounts(values.get(_STATUS, NO_COUNTS), values.get(_LATENCY, NO_COUNTS), commit)
+    return DailyAggregate(values.get(_STATUS, NO_COUNTS), values.get(_LATENCY, NO_COUNTS), commit)
 
 
 def encode_rollup(row: RollupRow) -> str:
@@ -51,13 +51,13 @@ def decode_rollup(kind: Kind, segment: int, text: str) -> RollupRow:
     )
 
 
-def added_up(rows: Sequence[PackedCounts]) -> PackedCounts:
+def added_up(rows: Sequence[DailyAggregate]) -> DailyAggregate:
     """The sum of the rows that several writers have of one key. A single row is passed on as it is."""
     return reduce(_sum, rows)
 
 
-def _sum(row: PackedCounts, other: PackedCounts) -> PackedCounts:
-    return PackedCounts(add_to_counter(row.statuses, other.statuses), add_to_counter(row.latencies, other.latencies))
+def _sum(row: DailyAggregate, other: DailyAggregate) -> DailyAggregate:
+    return DailyAggregate(add_to_counter(row.statuses, other.statuses), add_to_counter(row.latencies, other.latencies))
 
 
 def _decode(text: str) -> tuple[int, dict[str, str]]:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from storage.ledger import StoredIntent, decode_intent
 
 
-class Mark(NamedTuple):
+class Cursor(NamedTuple):
     """How far a reader has seen a writer's commits."""
 
     number: int
@@ -25,17 +25,17 @@ class Mark(NamedTuple):
     number."""
 
 
-Marks = Mapping[str, Mark]
+Cursors = Mapping[str, Cursor]
 """By writer."""
 
-_BEFORE_ALL = Mark(0, 0, 0)
+_BEFORE_ALL = Cursor(0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
+class Invalidations:
     """What commits after a mark have changed."""
 
-    marks: Marks
+    cursors: Cursors
     customers: frozenset[str] | None
     """Whose counts they may have changed, beside those of all together; None: it cannot be told, so it may be
     anyone's."""
@@ -43,12 +43,12 @@ class Changes:
     """Of which days (since 1970-01-01) they may have changed these customers' counts, and those of all together."""
 
 
-def changes(intents: Sequence[StoredIntent], since: Marks | None, through: Mapping[str, int]) -> Changes:
-    """The changes since the marks, through the commit of each writer that its ledger has.
+def invalidations(intents: Sequence[StoredIntent], since: Cursors | None, through: Mapping[str, int]) -> Invalidations:
+    """The changes since the cursors, through the commit of each writer that its ledger has.
 
     `intents`: those of each writer from its mark on, in the order of their places. `since` None: nothing was seen.
     """
-    marks: dict[str, Mark] = {}
+    cursors: dict[str, Cursor] = {}
     customers: set[str] = set()
     days: set[int] = set()
     is_known = since is not None and since.keys() <= through.keys()
@@ -56,9 +56,9 @@ def changes(intents: Sequence[StoredIntent], since: Marks | None, through: Mappi
         own = [one for one in intents if one.writer == writer]
         # Of two of a number the later one is done.
         last = {one.number: one for one in own}
-        marks[writer] = _mark(number, last)
+        cursors[writer] = _cursor(number, last)
         before = (since or {}).get(writer, _BEFORE_ALL)
-        is_seen = not before.number or (before.number in last and _mark(before.number, last) == before)
+        is_seen = not before.number or (before.number in last and _cursor(before.number, last) == before)
         is_known = is_known and is_seen and before.number <= number
         is_known = is_known and last.keys() >= {*range(before.number + 1, number + 1)}
         for one in own if is_known else ():
@@ -67,17 +67,17 @@ def changes(intents: Sequence[StoredIntent], since: Marks | None, through: Mappi
                 is_known = is_known and intent.customers is not None
                 customers.update(intent.customers or ())
                 days.update(intent.days)
-    return Changes(marks, frozenset(customers), frozenset(days)) if is_known else Changes(marks, None)
+    return Invalidations(cursors, frozenset(customers), frozenset(days)) if is_known else Invalidations(cursors, None)
 
 
-def places(marks: Marks | None, writers: Iterable[str]) -> dict[str, int | None]:
+def intents_since(cursors: Cursors | None, writers: Iterable[str]) -> dict[str, int | None]:
     """From where on the intents of these writers are to be read, see Storage.intents."""
-    known = marks or {}
+    known = cursors or {}
     return {writer: (known[writer].place or None) if writer in known else None for writer in writers}
 
 
-def _mark(number: int, found: Mapping[int, StoredIntent]) -> Mark:
+def _cursor(number: int, found: Mapping[int, StoredIntent]) -> Cursor:
     """The mark of a commit, by the intents that were found; one that is never seen again where its own was not."""
     if number not in found:
-        return Mark(number, 0, 0)
-    return Mark(number, found[number].place, decode_intent(found[number].row).token)
+        return Cursor(number, 0, 0)
+    return Cursor(number, found[number].place, decode_intent(found[number].row).token)

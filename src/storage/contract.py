@@ -11,12 +11,12 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from typing import ClassVar
 
 from request_log.requests import Requests
-from rollups.counts import DailyKey, DayCounts, Kind, PackedCounts, RollupKey, RollupRow
+from rollups.counts import DailyAggregate, DailyKey, DayCounts, Kind, RollupKey, RollupRow
 from storage.keys import FileKey, Rows, StateName
 from storage.ledger import StoredIntent, WriterState
 from storage.logs import FileRow, LedgerRow
-from storage.observed import Sighting
-from storage.requests import FileId, LoggedRequest, Outcome, StoredRequests, Stretch
+from storage.observed import ObservedEnd
+from storage.requests import FileId, LoggedRequest, OffsetRange, Outcome, StoredRequests
 
 MAIN = "main"
 """The writer of a store that has one."""
@@ -49,12 +49,12 @@ class Storage(ABC):
         """Take the writer's lease: its token, higher than those before.
 
         From here on a write that an earlier process left under way can no longer put an old row over a new one.
-        StorageHeld where another process has the lease; that of a dead one is taken over within seconds.
+        LeaseHeld where another process has the lease; that of a dead one is taken over within seconds.
         """
 
     @abstractmethod
     def check_lease(self) -> None:
-        """StorageHeld where another process has taken the lease, StorageRefused where the store was emptied or put back
+        """LeaseHeld where another process has taken the lease, StorageRefused where the store was emptied or put back
         since it was taken."""
 
     @abstractmethod
@@ -74,8 +74,8 @@ class Storage(ABC):
         """Store the requests that are held in memory. It may run in a thread while other methods are called."""
 
     @abstractmethod
-    def read_requests(self, stretches: Sequence[Stretch], oldest: int, newest: int) -> Iterator[Requests]:
-        """The stored requests of these stretches, some at a time, those of a file in its order; those of the seconds
+    def read_requests(self, ranges: Sequence[OffsetRange], oldest: int, newest: int) -> Iterator[Requests]:
+        """The stored requests of these ranges, some at a time, those of a file in its order; those of the seconds
         from `oldest` to `newest` (Unix time, inclusive), at least.
 
         An offset may be up to 15 bytes further into its line than where that begins.
@@ -84,7 +84,7 @@ class Storage(ABC):
     # Rows of this writer.
 
     @abstractmethod
-    def read_daily(self, keys: Collection[DailyKey]) -> dict[DailyKey, PackedCounts]:
+    def read_daily(self, keys: Collection[DailyKey]) -> dict[DailyKey, DailyAggregate]:
         """Those of these rows that are there."""
 
     @abstractmethod
@@ -140,7 +140,7 @@ class Storage(ABC):
         """The counts of a customer, or of all together (None), of each day in the range that has any."""
 
     @abstractmethod
-    async def packed_days(self, customer: str | None, first: int, last: int) -> dict[int, PackedCounts]:
+    async def packed_days(self, customer: str | None, first: int, last: int) -> dict[int, DailyAggregate]:
         """The same, as it is stored."""
 
     @abstractmethod
@@ -167,7 +167,7 @@ class Storage(ABC):
     @abstractmethod
     async def packed_customers(
         self, customers: Sequence[str], first: int, last: int
-    ) -> dict[str, dict[int, PackedCounts]]:
+    ) -> dict[str, dict[int, DailyAggregate]]:
         """The counts of some hundred customers at most, of all their days in the range. Those without are left out."""
 
     @abstractmethod
@@ -184,7 +184,7 @@ class Storage(ABC):
         """How far each writer is in each of its logs, in the order of their names; the writer first."""
 
     @abstractmethod
-    async def sightings(self) -> list[tuple[str, Sighting]]:
+    async def observed_ends(self) -> list[tuple[str, ObservedEnd]]:
         """The latest sighting of each log, with its writer."""
 
     @abstractmethod

@@ -3,7 +3,7 @@
 StorageError
  |- StorageUnavailable    it may work later: try again
  |- StorageRefused        it will never work like this: wrong token, missing bucket, conflicting types
- |- StorageHeld           another process has this writer's lease
+ |- LeaseHeld           another process has this writer's lease
 """
 
 
@@ -19,5 +19,5 @@ class StorageRefused(StorageError):
     """The store answered that it will not do this: trying again cannot help."""
 
 
-class StorageHeld(StorageError):
+class LeaseHeld(StorageError):
     """Another process has the lease of this writer: two would overwrite each other's counts."""

@@ -26,7 +26,7 @@ class RolledUpKey(NamedTuple):
 
 
 class ObservedKey(NamedTuple):
-    """Where the processor last saw the end of a log: a Sighting."""
+    """Where the processor last saw the end of a log: a ObservedEnd."""
 
     log: str
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from storage.logs import FileRow, LedgerRow, decode_file, decode_log, encode_file, encode_log
-from storage.requests import FileId, Stretch
+from storage.requests import FileId, OffsetRange
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +18,12 @@ class Ledger:
     """Of the last commit."""
     complete_through: float | None = None
     """All requests that were logged before this time (Unix, s) are counted, as far as the processor could see."""
-    unrolled: tuple[int, int] | None = None
+    rollup_backlog: tuple[int, int] | None = None
     """Unix times (s) of the earliest and the latest request that the roll-ups may lack."""
 
 
 @dataclass(frozen=True, slots=True)
-class RollUpLedger:
+class RollupLedger:
     """The commit point of a writer's roll-ups."""
 
     number: int = 0
@@ -39,7 +39,7 @@ class Intent:
     number: int
     token: int
     """Of the lease under which it was written."""
-    stretches: tuple[Stretch, ...]
+    ranges: tuple[OffsetRange, ...]
     """The requests that it counts."""
     oldest: int
     """Unix times (s) of the earliest and the latest of them."""
@@ -79,14 +79,14 @@ class RolledUp:
 
 
 @dataclass(frozen=True, slots=True)
-class RollUpIntent:
+class RollupIntent:
     """What a commit of roll-ups is about to do."""
 
     number: int
     token: int
     through: int
     """The commit of counts through which the roll-ups have all after it."""
-    stretches: tuple[Stretch, ...]
+    ranges: tuple[OffsetRange, ...]
     oldest: int
     newest: int
     positions: Mapping[str, RolledUp]
@@ -133,14 +133,14 @@ class WriterState(NamedTuple):
         return cls(writer, rows.get("counts", ""), rows.get("rollups", ""), rows.get("report", ""))
 
 
-def is_rolled_up(counts: Ledger, roll_ups: RollUpLedger) -> bool:
+def is_rolled_up(counts: Ledger, roll_ups: RollupLedger) -> bool:
     """Whether the roll-ups have all requests that are counted."""
-    return counts.unrolled is None or roll_ups.through >= counts.number
+    return counts.rollup_backlog is None or roll_ups.through >= counts.number
 
 
 def encode_ledger(ledger: Ledger) -> str:
     """The text of a ledger's row."""
-    return json.dumps([ledger.number, ledger.complete_through, ledger.unrolled])
+    return json.dumps([ledger.number, ledger.complete_through, ledger.rollup_backlog])
 
 
 def decode_ledger(text: str) -> Ledger:
@@ -149,18 +149,18 @@ def decode_ledger(text: str) -> Ledger:
 
 
 def _ledger(row: Any) -> Ledger:
-    number, complete_through, unrolled = row
-    return Ledger(number, complete_through, (unrolled[0], unrolled[1]) if unrolled else None)
+    number, complete_through, rollup_backlog = row
+    return Ledger(number, complete_through, (rollup_backlog[0], rollup_backlog[1]) if rollup_backlog else None)
 
 
-def encode_roll_up_ledger(ledger: RollUpLedger) -> str:
+def encode_rollup_ledger(ledger: RollupLedger) -> str:
     """The text of the roll-ups' ledger."""
     return json.dumps([ledger.number, ledger.through])
 
 
-def decode_roll_up_ledger(text: str) -> RollUpLedger:
-    """The reverse of `encode_roll_up_ledger`; an empty text is the ledger before the first commit."""
-    return RollUpLedger(*json.loads(text)) if text else RollUpLedger()
+def decode_rollup_ledger(text: str) -> RollupLedger:
+    """The reverse of `encode_rollup_ledger`; an empty text is the ledger before the first commit."""
+    return RollupLedger(*json.loads(text)) if text else RollupLedger()
 
 
 def encode_intent(intent: Intent) -> str:
@@ -169,7 +169,7 @@ def encode_intent(intent: Intent) -> str:
         {
             "number": intent.number,
             "token": intent.token,
-            "stretches": intent.stretches,
+            "ranges": intent.ranges,
             "oldest": intent.oldest,
             "newest": intent.newest,
             "stored": intent.stored,
@@ -192,7 +192,7 @@ def decode_intent(text: str) -> Intent:
     return Intent(
         number=row["number"],
         token=row["token"],
-        stretches=_stretches(row["stretches"]),
+        ranges=_ranges(row["ranges"]),
         oldest=row["oldest"],
         newest=row["newest"],
         stored=row["stored"],
@@ -207,14 +207,14 @@ def decode_intent(text: str) -> Intent:
     )
 
 
-def encode_roll_up_intent(intent: RollUpIntent) -> str:
+def encode_rollup_intent(intent: RollupIntent) -> str:
     """The text of an intent of roll-ups."""
     return json.dumps(
         {
             "number": intent.number,
             "token": intent.token,
             "through": intent.through,
-            "stretches": intent.stretches,
+            "ranges": intent.ranges,
             "oldest": intent.oldest,
             "newest": intent.newest,
             "positions": {log: encode_rolled_up(rolled_up) for log, rolled_up in intent.positions.items()},
@@ -224,14 +224,14 @@ def encode_roll_up_intent(intent: RollUpIntent) -> str:
     )
 
 
-def decode_roll_up_intent(text: str) -> RollUpIntent:
-    """The reverse of `encode_roll_up_intent`."""
+def decode_rollup_intent(text: str) -> RollupIntent:
+    """The reverse of `encode_rollup_intent`."""
     row = json.loads(text)
-    return RollUpIntent(
+    return RollupIntent(
         number=row["number"],
         token=row["token"],
         through=row["through"],
-        stretches=_stretches(row["stretches"]),
+        ranges=_ranges(row["ranges"]),
         oldest=row["oldest"],
         newest=row["newest"],
         positions={log: decode_rolled_up(text) for log, text in row["positions"].items()},
@@ -239,8 +239,8 @@ def decode_roll_up_intent(text: str) -> RollUpIntent:
     )
 
 
-def _stretches(rows: Sequence[Any]) -> tuple[Stretch, ...]:
-    return tuple(Stretch(FileId(*file), start, end) for file, start, end in rows)
+def _ranges(rows: Sequence[Any]) -> tuple[OffsetRange, ...]:
+    return tuple(OffsetRange(FileId(*file), start, end) for file, start, end in rows)
 
 
 def encode_rolled_up(rolled_up: RolledUp) -> str:

@@ -11,7 +11,7 @@ SAME_REPORT_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
+class ObservedEnd:
     """A log's file as the processor last saw it."""
 
     log: str
@@ -27,23 +27,23 @@ class Sighting:
     """Bytes that were read of all its files; see LedgerRow."""
 
 
-def encode_sighting(row: Sighting) -> str:
+def encode_observed_end(row: ObservedEnd) -> str:
     """The text of a sighting, without its log's name."""
     return json.dumps([row.time, row.position, row.size, row.bytes_behind, row.bytes])
 
 
-def decode_sighting(log: str, text: str) -> Sighting:
-    """The reverse of `encode_sighting`."""
+def decode_observed_end(log: str, text: str) -> ObservedEnd:
+    """The reverse of `encode_observed_end`."""
     time, position, size, bytes_behind, read = json.loads(text)
-    return Sighting(log, time, Position(*position), size, bytes_behind, read)
+    return ObservedEnd(log, time, Position(*position), size, bytes_behind, read)
 
 
-def bytes_behind(row: LedgerRow, seen: Sighting) -> int:
+def bytes_behind(row: LedgerRow, seen: ObservedEnd) -> int:
     """Bytes that the log's files had when they were seen and that are not stored now."""
     return max(0, seen.bytes + seen.bytes_behind - row.bytes)
 
 
-def log_complete_through(row: LedgerRow, seen: Sighting | None) -> float | None:
+def log_complete_through(row: LedgerRow, seen: ObservedEnd | None) -> float | None:
     """Unix time (s): when the log was seen, if all that it had then is stored; else that of the newest stored request,
     which tells nothing where it was in the future then."""
     if seen is None:
@@ -53,7 +53,7 @@ def log_complete_through(row: LedgerRow, seen: Sighting | None) -> float | None:
     return row.newest if 0 < row.newest <= seen.time else None
 
 
-def complete_through(rows: Sequence[LedgerRow], sightings: Mapping[str, Sighting]) -> float | None:
+def complete_through(rows: Sequence[LedgerRow], sightings: Mapping[str, ObservedEnd]) -> float | None:
     """Unix time (s), of several logs the least; of those that were seen lately, for the others are no longer followed,
     and of those that were not seen yet, but for logs that may have been read between two reports."""
     latest = max((sighting.time for sighting in sightings.values()), default=0.0)

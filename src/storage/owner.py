@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
-class Holder:
+class LeaseOwner:
     """A process, by its host, its number, and when it started (clock ticks since the host's start)."""
 
     host: str
@@ -15,11 +15,11 @@ class Holder:
     started: int
 
     @classmethod
-    def this_process(cls) -> "Holder":
+    def this_process(cls) -> "LeaseOwner":
         return cls(socket.gethostname(), os.getpid(), _started(os.getpid()) or 0)
 
     @classmethod
-    def decode(cls, text: str) -> "Holder":
+    def decode(cls, text: str) -> "LeaseOwner":
         """The reverse of `str()`."""
         host, process, started = text.rsplit(" ", 2)
         return cls(host, int(process), int(started))

@@ -27,7 +27,7 @@ _COLUMNS = np.dtype(
 _REQUESTS_A_PART = 50_000
 
 
-class Stored:
+class ReadBack:
     """Requests of one file of a log as they are read back, in whatever order; there may be a million."""
 
     def __init__(self) -> None:

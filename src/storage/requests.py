@@ -17,7 +17,7 @@ class FileId(NamedTuple):
     base: int
 
 
-class Stretch(NamedTuple):
+class OffsetRange(NamedTuple):
     """Requests of one file: those whose lines begin from `start` until before `end`, in bytes."""
 
     file: FileId

@@ -13,7 +13,7 @@ from storage.errors import StorageRefused
 from storage.keys import FileKey, Key, LogKey, ObservedKey, RolledUpKey, StateKey
 from storage.ledger import Ledger, RolledUp, encode_ledger, encode_rolled_up
 from storage.logs import BACKFILL, FileRow, Gap, LedgerRow, Position, encode_file, encode_log
-from storage.observed import Sighting, complete_through, encode_sighting
+from storage.observed import ObservedEnd, complete_through, encode_observed_end
 
 VERSION = 4
 BEFORE = (2, 3)
@@ -122,14 +122,14 @@ def rows_of_logs(logs: Iterable[Log], ended: Iterable[EndedFile], sightings: Seq
         generation, offset = row.position
         rows.append((RolledUpKey(row.log), encode_rolled_up(RolledUp(generation + 1, {generation: offset}))))
     seen = {seen.log: _sighting(seen, logs_after[seen.log]) for seen in sightings if seen.log in logs_after}
-    rows += [(ObservedKey(log), encode_sighting(sighting)) for log, sighting in seen.items()]
+    rows += [(ObservedKey(log), encode_observed_end(sighting)) for log, sighting in seen.items()]
     ledger = Ledger(0, complete_through(list(logs_after.values()), seen))
     return [*rows, (StateKey("counts"), encode_ledger(ledger))]
 
 
-def _sighting(seen: Seen, row: LedgerRow) -> Sighting:
+def _sighting(seen: Seen, row: LedgerRow) -> ObservedEnd:
     unstored = seen.position.offset - row.position.offset if seen.position.generation == row.position.generation else 0
-    return Sighting(seen.log, seen.time, seen.position, seen.size, seen.bytes_behind, row.bytes + unstored)
+    return ObservedEnd(seen.log, seen.time, seen.position, seen.size, seen.bytes_behind, row.bytes + unstored)
 
 
 def _identity(fingerprint: str) -> str:

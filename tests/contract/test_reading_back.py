@@ -8,7 +8,7 @@ import pytest
 
 from lines import valid_lines
 from request_log import simple
-from storage.requests import FileId, StoredRequests, Stretch
+from storage.requests import FileId, OffsetRange, StoredRequests
 from stores import Store
 
 FILE = FileId("log", 0, 0, 0)
@@ -26,9 +26,9 @@ def test_a_stretch_ends_before_the_line_that_begins_at_its_end(store: Store, bas
     begins = [*requests.offsets.tolist(), len(lines)]
     now = int(time.time())
     for first, (start, end) in enumerate(pairwise(begins)):
-        (found,) = storage.read_requests([Stretch(file, start, end)], 0, now)
+        (found,) = storage.read_requests([OffsetRange(file, start, end)], 0, now)
         assert found.seconds.tolist() == requests.seconds[first : first + 1].tolist()
-    found_in_all = [len(found) for found in storage.read_requests([Stretch(file, 0, len(lines))], 0, now)]
+    found_in_all = [len(found) for found in storage.read_requests([OffsetRange(file, 0, len(lines))], 0, now)]
     assert found_in_all == [60]
 
 
@@ -38,13 +38,13 @@ def test_stretches_of_several_files_are_read_and_no_request_between_them(store: 
     storage = store.open()
     storage.acquire()
     expected: list[int] = []
-    stretches = []
+    ranges = []
     for file, lines in zip(files, parts, strict=True):
         requests, *_ = simple.parse(lines, 0, 0)
         storage.prepare([StoredRequests([file], np.zeros(len(requests), np.int64), requests)])()
         begins = requests.offsets.tolist()
-        stretches += [Stretch(file, begins[2], begins[7]), Stretch(file, begins[11], begins[15])]
+        ranges += [OffsetRange(file, begins[2], begins[7]), OffsetRange(file, begins[11], begins[15])]
         expected += [*requests.seconds[2:7].tolist(), *requests.seconds[11:15].tolist()]
     storage.flush()
-    found = storage.read_requests(stretches, min(expected), max(expected))
+    found = storage.read_requests(ranges, min(expected), max(expected))
     assert [second for requests in found for second in requests.seconds.tolist()] == expected

@@ -15,8 +15,8 @@ from storage.contract import Storage
 from storage.keys import FileKey, LogKey, ObservedKey, RolledUpKey
 from storage.ledger import RolledUp, encode_rolled_up
 from storage.logs import BACKFILL, FileRow, LedgerRow, Position, encode_file, encode_log
-from storage.observed import Sighting, encode_sighting
-from storage.requests import FileId, StoredRequests, Stretch
+from storage.observed import ObservedEnd, encode_observed_end
+from storage.requests import FileId, OffsetRange, StoredRequests
 from stores import Store
 
 WRONG = f"{BACKFILL}wrong"
@@ -34,7 +34,7 @@ def store_log(storage: Storage, log: str, lane: int, lines: bytes) -> FileId:
     storage.write(
         {FileKey(log, 0): encode_file(FileRow(log, 0, lane, offset=len(lines)))},
         {RolledUpKey(log): encode_rolled_up(RolledUp(1))},
-        {ObservedKey(log): encode_sighting(Sighting(log, 0.0, place, 0, 0, 0))},
+        {ObservedKey(log): encode_observed_end(ObservedEnd(log, 0.0, place, 0, 0, 0))},
         {LogKey(log): encode_log(row)},
     )
     return file
@@ -42,8 +42,8 @@ def store_log(storage: Storage, log: str, lane: int, lines: bytes) -> FileId:
 
 def requests_of(storage: Storage, file: FileId) -> int:
     """How many requests of a file are stored."""
-    stretch = Stretch(file, 0, 1 << 30)
-    return sum(map(len, storage.read_requests([stretch], (TODAY - 5) * SECONDS_A_DAY, (TODAY + 1) * SECONDS_A_DAY)))
+    whole = OffsetRange(file, 0, 1 << 30)
+    return sum(map(len, storage.read_requests([whole], (TODAY - 5) * SECONDS_A_DAY, (TODAY + 1) * SECONDS_A_DAY)))
 
 
 def test_the_requests_and_rows_of_a_log_are_removed_and_no_others(store: Store) -> None:
@@ -63,7 +63,7 @@ def test_the_requests_and_rows_of_a_log_are_removed_and_no_others(store: Store) 
 
     async def seen() -> set[str]:
         try:
-            return {sighting.log for _, sighting in await storage.sightings()}
+            return {sighting.log for _, sighting in await storage.observed_ends()}
         finally:
             await storage.aclose()
 

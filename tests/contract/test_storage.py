@@ -36,13 +36,13 @@ from rollups.groups import (
     EVERYBODY,
     encode_names,
     group_of,
-    tallies_of_endpoint_parts,
-    tallies_of_endpoints,
-    tallies_of_hours,
+    histograms_of_endpoint_parts,
+    histograms_of_endpoints,
+    histograms_of_hours,
 )
 from rollups.rows import encode_rollup
 from storage.contract import MAIN, Storage
-from storage.errors import StorageHeld, StorageRefused
+from storage.errors import LeaseHeld, StorageRefused
 from storage.influxdb import InfluxStorage
 from storage.influxdb.client import Client
 from storage.influxdb.lease import Lease
@@ -52,20 +52,20 @@ from storage.ledger import (
     Intent,
     Ledger,
     RolledUp,
-    RollUpLedger,
+    RollupLedger,
     decode_intent,
     decode_ledger,
-    decode_roll_up_ledger,
     decode_rolled_up,
+    decode_rollup_ledger,
     encode_intent,
     encode_ledger,
-    encode_roll_up_ledger,
     encode_rolled_up,
+    encode_rollup_ledger,
 )
 from storage.logs import FileRow, Gap, LedgerRow, Position, decode_file, decode_log, encode_file, encode_log
-from storage.observed import Sighting, encode_sighting
-from storage.owner import Holder
-from storage.requests import FileId, LoggedRequest, StoredRequests, Stretch
+from storage.observed import ObservedEnd, encode_observed_end
+from storage.owner import LeaseOwner
+from storage.requests import FileId, LoggedRequest, OffsetRange, StoredRequests
 from storage.sqlite import SqliteStorage
 from stores import count_lines, influxdb_store, read_daily, sqlite_store, write_daily
 
@@ -168,7 +168,7 @@ def test_an_empty_store_knows_nothing(open_storage: OpenStorage) -> None:
         assert await storage.states() == []
         assert await storage.logs() == []
         assert await storage.files() == []
-        assert await storage.sightings() == []
+        assert await storage.observed_ends() == []
         assert await storage.intents({MAIN: 0}) == []
         assert await storage.days(None, 0, TODAY) == {}
         assert await storage.days("nobody", 0, TODAY) == {}
@@ -302,12 +302,12 @@ def test_rows_of_logs_come_back(open_storage: OpenStorage) -> None:
         for generation in (0, 12)
     ]
     through = {log: RolledUp(2, {1: offset}) for offset, log in enumerate(ODD_LOGS)}
-    sightings = [Sighting(log, 1_700_000_000.25, Position(1, 2), 30, 40, 50) for log in ODD_LOGS]
+    sightings = [ObservedEnd(log, 1_700_000_000.25, Position(1, 2), 30, 40, 50) for log in ODD_LOGS]
     of_files: dict[Key, str] = {FileKey(row.log, row.generation): encode_file(row) for row in files}
     writing.write(
         {LogKey(row.log): encode_log(row) for row in logs} | of_files,
         {RolledUpKey(log): encode_rolled_up(row) for log, row in through.items()},
-        {ObservedKey(row.log): encode_sighting(row) for row in sightings},
+        {ObservedKey(row.log): encode_observed_end(row) for row in sightings},
         {StateKey("report"): "[1]", StateKey("rollups_intent"): "[2]"},
     )
     writing.close()
@@ -324,7 +324,7 @@ def test_rows_of_logs_come_back(open_storage: OpenStorage) -> None:
 
     async def look(storage: Storage) -> None:
         assert await storage.logs() == [(MAIN, row) for row in sorted(logs, key=lambda row: row.log)]
-        assert await storage.sightings() == [(MAIN, row) for row in sorted(sightings, key=lambda row: row.log)]
+        assert await storage.observed_ends() == [(MAIN, row) for row in sorted(sightings, key=lambda row: row.log)]
         assert await storage.files() == [
             (MAIN, row) for row in sorted(files, key=lambda row: (row.log, row.generation))
         ]
@@ -352,7 +352,7 @@ def test_requests_can_be_stored_twice(open_storage: OpenStorage) -> None:
     file = FileId("log", 0, 0, 0)
     for _ in range(2):
         assert store(writing, file, lines) == []
-    (found,) = writing.read_requests([Stretch(file, 0, len(lines))], MIDNIGHT, MIDNIGHT + 2)
+    (found,) = writing.read_requests([OffsetRange(file, 0, len(lines))], MIDNIGHT, MIDNIGHT + 2)
     assert len(found) == 10
 
 
@@ -360,10 +360,10 @@ def test_sightings_are_replaced(open_storage: OpenStorage) -> None:
     writing = open_storage()
     writing.acquire()
     for age in (5.5, 0.25):
-        rows = [Sighting(log, 1_700_000_000 - age, Position(1, 2), 30, 40, 50) for log in ("a", "b c")]
-        writing.write({ObservedKey(row.log): encode_sighting(row) for row in rows})
+        rows = [ObservedEnd(log, 1_700_000_000 - age, Position(1, 2), 30, 40, 50) for log in ("a", "b c")]
+        writing.write({ObservedKey(row.log): encode_observed_end(row) for row in rows})
         writing.compact()
-    assert ask(open_storage(), lambda storage: storage.sightings()) == [(MAIN, row) for row in rows]
+    assert ask(open_storage(), lambda storage: storage.observed_ends()) == [(MAIN, row) for row in rows]
 
 
 def test_rows_that_were_replaced_are_removed_in_time(influxdb_bucket: tuple[InfluxServer, str]) -> None:
@@ -496,7 +496,7 @@ def test_who_claims_after_a_successor_ends_and_does_not_disturb_it(influxdb_buck
     paused = Lease(client, counts_bucket, MAIN)
     paused.wait()
     paused.begin()
-    with patch.object(Holder, "this_process", return_value=Holder("elsewhere", 1, 1)):
+    with patch.object(LeaseOwner, "this_process", return_value=LeaseOwner("elsewhere", 1, 1)):
         successor = Lease(client, counts_bucket, MAIN)
 
     def take_over() -> None:
@@ -506,7 +506,7 @@ def test_who_claims_after_a_successor_ends_and_does_not_disturb_it(influxdb_buck
 
     client.takes_over = take_over
     paused.slot = None
-    with pytest.raises(StorageHeld, match="process 1 on elsewhere"), paused.writing():
+    with pytest.raises(LeaseHeld, match="process 1 on elsewhere"), paused.writing():
         pytest.fail("it would hide the rows of its successor")
     successor.check()
     for lease in (paused, successor):
@@ -705,12 +705,12 @@ def test_the_stored_requests_of_a_stretch_are_read_back(open_storage: OpenStorag
     for first, last in ((0, 100), (3, 98), (50, 51), (40, 60), (99, 100), (50, 50), *((0, n) for n in range(1, 40))):
         expected = rows_of(PARSE(whole, 0, 0)[0])[first:last]
         for file in files:
-            stretch = Stretch(file, offsets[first], offsets[last])
-            found = [row for part in writing.read_requests([stretch], MIDNIGHT, MIDNIGHT + 59) for row in rows_of(part)]
+            wanted = OffsetRange(file, offsets[first], offsets[last])
+            found = [row for part in writing.read_requests([wanted], MIDNIGHT, MIDNIGHT + 59) for row in rows_of(part)]
             assert [row[:-1] for row in found] == [row[:-1] for row in expected]
             assert all(true <= offset < true + 16 for (*_, offset), (*_, true) in zip(found, expected, strict=True))
     # At least those of the seconds that are asked for.
-    some = list(writing.read_requests([Stretch(files[0], 0, len(whole))], MIDNIGHT + 10, MIDNIGHT + 19))
+    some = list(writing.read_requests([OffsetRange(files[0], 0, len(whole))], MIDNIGHT + 10, MIDNIGHT + 19))
     seconds = Counter(second for part in some for second in part.seconds.tolist())
     assert all(seconds[MIDNIGHT + second] == (2 if second < 40 else 1) for second in range(10, 20))
 
@@ -781,7 +781,7 @@ def test_a_request_keeps_its_method_and_its_bytes(open_storage: OpenStorage, pre
     writing.flush()
 
     sizes = requests.sizes.tolist()
-    (back,) = writing.read_requests([Stretch(file, 0, len(lines))], MIDNIGHT, MIDNIGHT + 39)
+    (back,) = writing.read_requests([OffsetRange(file, 0, len(lines))], MIDNIGHT, MIDNIGHT + 39)
     assert (back.request_methods(), back.sizes.tolist()) == (requests.request_methods(), sizes)
     assert back.statuses.tolist() == requests.statuses.tolist()
 
@@ -802,7 +802,7 @@ def test_requests_of_one_time_are_told_apart_wherever_they_are_in_their_log(open
     lines = line_of(0, MIDNIGHT, ".123", "0.25") + line_of(0, MIDNIGHT, "", "0.25")
     for offset in offsets:
         store(storage, file, lines, offset)
-    (found,) = storage.read_requests([Stretch(file, 0, 16 * 10**9)], MIDNIGHT, MIDNIGHT)
+    (found,) = storage.read_requests([OffsetRange(file, 0, 16 * 10**9)], MIDNIGHT, MIDNIGHT)
     length = len(line_of(0, MIDNIGHT, ".123", "0.25"))
     true = [start for offset in offsets for start in (offset, offset + length)]
     assert len(found) == len(true)
@@ -818,7 +818,7 @@ def test_requests_at_one_place_of_several_files_are_told_apart(open_storage: Ope
         for file in files:
             store(storage, file, line, 100)
         for file in files:
-            (found,) = storage.read_requests([Stretch(file, 0, 1_000)], MIDNIGHT, MIDNIGHT)
+            (found,) = storage.read_requests([OffsetRange(file, 0, 1_000)], MIDNIGHT, MIDNIGHT)
             assert len(found) == 1
     found_all = ask(open_storage(), lambda asking: asking.requests("cust_0", MIDNIGHT, MIDNIGHT + 1, "all", 100))
     assert found_all == [LoggedRequest(MIDNIGHT, 500, "/0", 200, 0.25)] * 6
@@ -843,7 +843,7 @@ def test_what_has_expired_is_removed(open_storage: OpenStorage) -> None:
         assert len(await asking.requests("cust_0", 0, MIDNIGHT + 1, "all", 10)) == 2
 
     ask(open_storage(), look)
-    (found,) = storage.read_requests([Stretch(file, 0, len(b"".join(lines)))], 0, MIDNIGHT)
+    (found,) = storage.read_requests([OffsetRange(file, 0, len(b"".join(lines)))], 0, MIDNIGHT)
     assert len(found) == 2
 
 
@@ -860,9 +860,9 @@ def test_the_rows_of_two_writers_are_apart(open_storage: OpenStorage) -> None:
                 FileKey("log", number): encode_file(FileRow("log", number, 0, 0)),
             },
             {RolledUpKey("log"): encode_rolled_up(RolledUp(number))},
-            {ObservedKey("log"): encode_sighting(Sighting("log", 0.5, Position(0, number), 0, 0, 0))},
+            {ObservedKey("log"): encode_observed_end(ObservedEnd("log", 0.5, Position(0, number), 0, 0, 0))},
             {StateKey("counts"): encode_ledger(Ledger(number)), StateKey("report"): str(number)},
-            {StateKey("rollups"): encode_roll_up_ledger(RollUpLedger(number))},
+            {StateKey("rollups"): encode_rollup_ledger(RollupLedger(number))},
             {IntentKey(1): intent_of(1, token, writer)},
         )
         storage.compact()
@@ -889,9 +889,9 @@ def test_the_rows_of_two_writers_are_apart(open_storage: OpenStorage) -> None:
             (MAIN, 1, "1"),
             ("second", 2, "2"),
         ]
-        assert [decode_roll_up_ledger(state.rollups).number for state in states] == [1, 2]
+        assert [decode_rollup_ledger(state.rollups).number for state in states] == [1, 2]
         assert await storage.logs() == [(MAIN, log_row("log", 1)), ("second", log_row("log", 2))]
-        assert [(writer, seen.position.offset) for writer, seen in await storage.sightings()] == [
+        assert [(writer, seen.position.offset) for writer, seen in await storage.observed_ends()] == [
             (MAIN, 1),
             ("second", 2),
         ]
@@ -932,11 +932,13 @@ def test_what_two_writers_count_adds_up_to_what_one_does(new_store: Callable[[],
         for name in names:
             found[f"whether {name} is known"] = await storage.knows(name)
             for day, rows in (await storage.rollups(group_of(name), ["parts"], 0, TODAY)).items():
-                tallies = tallies_of_hours(rows, name)
-                found[f"hours of {name} {day}"] = {hour: figures(tally) for hour, tally in tallies.items()}
+                histograms = histograms_of_hours(rows, name)
+                found[f"hours of {name} {day}"] = {hour: figures(histogram) for hour, histogram in histograms.items()}
             for day, rows in (await storage.rollups(group_of(name), ["endpoints"], 0, TODAY)).items():
-                of_endpoints = tallies_of_endpoints(rows, name)
-                found[f"endpoints of {name} {day}"] = {part: figures(tally) for part, tally in of_endpoints.items()}
+                of_endpoints = histograms_of_endpoints(rows, name)
+                found[f"endpoints of {name} {day}"] = {
+                    part: figures(histogram) for part, histogram in of_endpoints.items()
+                }
             for outcome in ("all", "failed"):
                 requests = await storage.requests(name, 0, MIDNIGHT + 86_400, outcome, 1_000)
                 found[f"requests of {name} {outcome}"] = sorted(requests, key=repr)
@@ -944,12 +946,12 @@ def test_what_two_writers_count_adds_up_to_what_one_does(new_store: Callable[[],
                     (request.second for request in requests), reverse=True
                 )
         for day, rows in (await storage.rollups(ALL_CUSTOMERS, ["parts"], 0, TODAY)).items():
-            tallies = tallies_of_hours(rows, EVERYBODY)
-            found[f"hours {day}"] = {hour: figures(tally) for hour, tally in tallies.items()}
+            histograms = histograms_of_hours(rows, EVERYBODY)
+            found[f"hours {day}"] = {hour: figures(histogram) for hour, histogram in histograms.items()}
         for hour in range(24):
             for day, rows in (await storage.rollups(ALL_OF_HOUR + hour, ["endpoint_parts"], 0, TODAY)).items():
-                of_both = tallies_of_endpoint_parts(rows)
-                found[f"parts {day} {hour}"] = {part: figures(tally) for part, tally in of_both.items()}
+                of_both = histograms_of_endpoint_parts(rows)
+                found[f"parts {day} {hour}"] = {part: figures(histogram) for part, histogram in of_both.items()}
         return found
 
     found, expected = ask(apart(), everything), ask(together(), everything)

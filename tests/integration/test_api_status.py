@@ -17,7 +17,7 @@ from request_log.line import Mended, Reason
 from storage.contract import Storage
 from storage.ledger import Report
 from storage.logs import Gap, LedgerRow, Position
-from storage.observed import Sighting, complete_through
+from storage.observed import ObservedEnd, complete_through
 from stores import Store, commit_daily, write_report
 
 NOW = 1_795_000_000
@@ -39,7 +39,7 @@ def get(open_storage: Callable[[], Storage], *urls: str) -> list[Any]:
     return asyncio.run(ask())
 
 
-def fill(pipeline: Pipeline, logs: Sequence[LedgerRow], sightings: Sequence[Sighting]) -> None:
+def fill(pipeline: Pipeline, logs: Sequence[LedgerRow], sightings: Sequence[ObservedEnd]) -> None:
     """What a processor stores that commits once and then, where it has seen any of the logs, reports once."""
     storage = pipeline.open_storage()
     commit_daily(storage, {}, 1, storage.acquire(), logs)
@@ -59,8 +59,8 @@ def read_through(position: Position) -> int:
     return 100 * position.generation + position.offset
 
 
-def seen(position: Position, size: int, behind: int, age: float = 0.0, log: str = "log") -> Sighting:
-    return Sighting(log, NOW - age, position, size, behind, read_through(position))
+def seen(position: Position, size: int, behind: int, age: float = 0.0, log: str = "log") -> ObservedEnd:
+    return ObservedEnd(log, NOW - age, position, size, behind, read_through(position))
 
 
 def unix(text: str | None) -> float | None:
@@ -82,7 +82,7 @@ def test_a_log_is_told_in_full(pipeline: Pipeline) -> None:
         newest=NOW,
     )
     now = time.time()
-    fill(pipeline, [ledger], [Sighting("a log", now - 60, Position(2, 4_000), 4_000, 0, 0)])
+    fill(pipeline, [ledger], [ObservedEnd("a log", now - 60, Position(2, 4_000), 4_000, 0, 0)])
     (status,) = get(pipeline.open_storage, "/status")
     (log,) = status["logs"]
     sight = log.pop("seen")
@@ -133,7 +133,7 @@ def test_a_log_is_told_in_full(pipeline: Pipeline) -> None:
     ],
 )
 def test_how_far_it_is(
-    pipeline: Pipeline, ledger: LedgerRow, sighting: Sighting, bytes_behind: int, complete: float | None
+    pipeline: Pipeline, ledger: LedgerRow, sighting: ObservedEnd, bytes_behind: int, complete: float | None
 ) -> None:
     fill(pipeline, [ledger], [sighting])
     status, *answers = get(pipeline.open_storage, "/status", "/customers/stats", "/customers")
@@ -179,11 +179,11 @@ def test_a_log_in_which_nothing_happens_is_as_fresh_as_the_report(pipeline: Pipe
         storage,
         Report(now, 1, now - 0.1),
         [
-            Sighting("changing", now - 0.1, Position(0, 100), 100, 0, 100),
+            ObservedEnd("changing", now - 0.1, Position(0, 100), 100, 0, 100),
             # It is not followed any more.
-            Sighting("gone", now - 40, Position(0, 100), 100, 0, 100),
+            ObservedEnd("gone", now - 40, Position(0, 100), 100, 0, 100),
             # That it has not changed since is not stored again each time.
-            Sighting("quiet", now - 9, Position(0, 100), 100, 0, 100),
+            ObservedEnd("quiet", now - 9, Position(0, 100), 100, 0, 100),
         ],
     )
     storage.close()
@@ -203,8 +203,8 @@ def test_a_log_that_was_seen_before_the_clock_was_set_back_is_not_in_the_report(
     rows = [row(Position(0, 100), int(now) + 3_000, log) for log in ("followed", "gone")]
     commit_daily(storage, {}, 1, storage.acquire(), rows)
     sightings = [
-        Sighting("followed", now, Position(0, 100), 100, 0, 100),
-        Sighting("gone", now + 3_600, Position(0, 100), 100, 0, 100),
+        ObservedEnd("followed", now, Position(0, 100), 100, 0, 100),
+        ObservedEnd("gone", now + 3_600, Position(0, 100), 100, 0, 100),
     ]
     write_report(storage, Report(now, 1, now), sightings)
     storage.close()

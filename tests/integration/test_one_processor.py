@@ -14,7 +14,7 @@ from lines import valid_lines
 from pipeline import Pipeline
 from request_log.line import SECONDS_A_DAY
 from rollups.counts import DailyKey
-from storage.errors import StorageHeld
+from storage.errors import LeaseHeld
 from storage.influxdb import InfluxStorage
 from storage.keys import StateKey
 
@@ -90,7 +90,7 @@ def test_one_that_has_much_to_do_is_not_taken_over(pipeline: Pipeline) -> None:
     assert isinstance(busy, InfluxStorage)
     busy._lease._holder = "another-host 1 1"
     busy.acquire()
-    with pytest.raises(StorageHeld, match="is written by process 1 on another-host"):
+    with pytest.raises(LeaseHeld, match="is written by process 1 on another-host"):
         next_one.acquire()
 
 
@@ -104,11 +104,11 @@ def test_one_that_is_taken_over_while_it_cannot_write_does_not_take_the_store_ba
     next_one._lease.begin()
     # As after a write that failed.
     stalled._lease.slot = None
-    with pytest.raises(StorageHeld, match="process 1 on another-host has taken over"):
+    with pytest.raises(LeaseHeld, match="process 1 on another-host has taken over"):
         stalled.write({StateKey("report"): ""})
     stalled.close()
     # It is not released: its holder still says that it is alive.
-    with pytest.raises(StorageHeld):
+    with pytest.raises(LeaseHeld):
         pipeline.open_storage().acquire()
 
 

@@ -14,7 +14,7 @@ import pytest
 from influxdb_client.client.influxdb_client import InfluxDBClient
 
 from influxd import InfluxServer, free_port
-from rollups.counts import NO_COUNTS, DailyKey, PackedCounts
+from rollups.counts import NO_COUNTS, DailyAggregate, DailyKey
 from rollups.rows import encode_daily
 from service.settings import EXIT_CONFIG
 from storage.errors import StorageUnavailable
@@ -227,7 +227,7 @@ def test_the_services_can_use_what_was_set_up(influxd: InfluxServer, bucket: str
     token = read(tokens)
     writing = InfluxStorage(influxd.url, influxd.org, bucket, token["log_processor"])
     writing.acquire()
-    writing.write({DailyKey("a", int(time.time()) // DAY): encode_daily(PackedCounts(NO_COUNTS, NO_COUNTS))})
+    writing.write({DailyKey("a", int(time.time()) // DAY): encode_daily(DailyAggregate(NO_COUNTS, NO_COUNTS))})
     writing.close()
 
     async def ask_api() -> list[str]:

@@ -20,7 +20,7 @@ from log_processor.commands.verify.text_file import FilesChanged
 from log_processor.counting.limits import Limits
 from request_log.line import SECONDS_A_DAY
 from rollups.counters import pack, unpack
-from rollups.counts import DailyKey, DayCounts, PackedCounts, RollupRow
+from rollups.counts import DailyAggregate, DailyKey, DayCounts, RollupRow
 from rollups.rows import encode_daily
 from storage.keys import FileKey, Rows
 from storage.ledger import StoredIntent, WriterState
@@ -87,7 +87,7 @@ class WatchedStorage(SqliteStorage):
         self._happen("customers")
         return await super().customers(first, last)
 
-    def read_daily(self, keys: Any) -> dict[DailyKey, PackedCounts]:
+    def read_daily(self, keys: Any) -> dict[DailyKey, DailyAggregate]:
         self._happen("read_daily")
         return super().read_daily(keys)
 

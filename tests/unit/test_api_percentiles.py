@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from api.percentiles import read_percentiles, write_percentile
 from rollups.counts import DayCounts
-from rollups.figures import BIN_EDGES, figures, histogram, percentiles
-from rollups.histogram import tally
+from rollups.figures import BIN_EDGES, figures, latency_bins, percentiles
+from rollups.histogram import histogram_of_counts
 
 LATENCIES = st.dictionaries(st.integers(0, 86_400_000), st.integers(1, 10**9), min_size=1, max_size=30)
 DECIMALS = st.decimals(Decimal("0.001"), 100, places=3)
@@ -22,7 +22,7 @@ DECIMALS = st.decimals(Decimal("0.001"), 100, places=3)
 
 @given(LATENCIES, st.lists(DECIMALS, min_size=1, max_size=20))
 def test_a_percentile_is_the_nearest_rank(latencies: dict[int, int], asked: list[Decimal]) -> None:
-    counts = tally(DayCounts(Counter({200: sum(latencies.values())}), Counter(latencies)))
+    counts = histogram_of_counts(DayCounts(Counter({200: sum(latencies.values())}), Counter(latencies)))
     read = read_percentiles(",".join(map(str, asked)))
     found = dict(zip(map(write_percentile, read), percentiles(counts, read), strict=True))
     assert found == {f"{one.normalize():f}": nearest_rank(latencies, Fraction(one)) for one in asked}
@@ -41,13 +41,13 @@ def nearest_rank(latencies: dict[int, int], percentile: Fraction) -> float:
 
 def test_a_rank_is_not_rounded_where_a_float_would_be() -> None:
     assert ceil(7 / 100 * 100) == 8
-    counts = tally(DayCounts(Counter({200: 100}), Counter({1: 7, 2: 93})))
+    counts = histogram_of_counts(DayCounts(Counter({200: 100}), Counter({1: 7, 2: 93})))
     assert percentiles(counts, read_percentiles("7,7.001")) == [0.001, 0.002]
 
 
 def test_without_requests_there_is_no_latency() -> None:
-    assert percentiles(tally(DayCounts()), [50_000, 99_900]) == [None, None]
-    assert histogram(tally(DayCounts())) == []
+    assert percentiles(histogram_of_counts(DayCounts()), [50_000, 99_900]) == [None, None]
+    assert latency_bins(histogram_of_counts(DayCounts())) == []
 
 
 def test_percentiles_are_named_once_ascending_and_without_zeros_at_the_end() -> None:
@@ -89,7 +89,7 @@ def test_what_is_no_percentile_is_told(text: str, message: str) -> None:
 
 @given(LATENCIES)
 def test_every_request_is_in_the_bin_of_its_latency(latencies: dict[int, int]) -> None:
-    bins = histogram(tally(DayCounts(Counter({200: sum(latencies.values())}), Counter(latencies))))
+    bins = latency_bins(histogram_of_counts(DayCounts(Counter({200: sum(latencies.values())}), Counter(latencies))))
     assert bins == [
         (first, end, sum(count for latency, count in latencies.items() if first <= latency < end))
         for first, end, _ in bins

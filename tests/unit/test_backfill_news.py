@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lines import valid_lines
-from log_processor.commands.backfill.known import Stretch
+from log_processor.commands.backfill.known import OffsetRange
 from log_processor.commands.backfill.news import HandedIn, news_of
 from log_processor.following.identity import Hasher, Identity, Read
 from storage.logs import FileRow, FileState, LedgerRow, Position
@@ -225,4 +225,4 @@ def test_a_large_file_is_gone_through_in_little_time() -> None:
     text = lines(50_000, 5)
     rows = [row(lines(20, seed), generation=seed) for seed in range(100, 300)]
     assert news(text, *rows) == [text]
-    assert news_of(HandedIn(io.BytesIO(text), len(text), ELSEWHERE), [], [], rows) == [Stretch(0, len(text))]
+    assert news_of(HandedIn(io.BytesIO(text), len(text), ELSEWHERE), [], [], rows) == [OffsetRange(0, len(text))]

@@ -1,6 +1,6 @@
 """What the intents of commits tell."""
 
-from storage.change_feed import Changes, Mark, Marks, changes
+from storage.change_feed import Cursor, Cursors, Invalidations, invalidations
 from storage.ledger import Intent, StoredIntent, encode_intent
 
 
@@ -18,58 +18,66 @@ def intent(
     return StoredIntent(writer, place or number * 10, number, row)
 
 
-def main(number: int, place: int, token: int = 7) -> Marks:
-    return {"main": Mark(number, place, token)}
+def main(number: int, place: int, token: int = 7) -> Cursors:
+    return {"main": Cursor(number, place, token)}
 
 
 def test_a_first_look_knows_nothing_and_marks_the_latest_commit() -> None:
     intents = [intent(1, "a"), intent(2, "b"), intent(3, "c")]
     # The third one is not committed yet.
-    assert changes(intents, None, {"main": 2}) == Changes(main(2, 20), None)
-    assert changes([], None, {}) == Changes({}, None)
+    assert invalidations(intents, None, {"main": 2}) == Invalidations(main(2, 20), None)
+    assert invalidations([], None, {}) == Invalidations({}, None)
 
 
 def test_the_changes_are_those_of_all_commits_since_the_mark() -> None:
     intents = [intent(2, "z", range(1)), intent(3, "ab", range(5, 7)), intent(4, "bc", range(6, 8)), intent(5, "y")]
-    found = changes(intents, main(2, 20), {"main": 4})
-    assert found == Changes(main(4, 40), frozenset("abc"), frozenset({5, 6, 7}))
-    assert changes(intents[2:], found.marks, {"main": 4}) == Changes(main(4, 40), frozenset(), frozenset())
+    found = invalidations(intents, main(2, 20), {"main": 4})
+    assert found == Invalidations(main(4, 40), frozenset("abc"), frozenset({5, 6, 7}))
+    assert invalidations(intents[2:], found.cursors, {"main": 4}) == Invalidations(
+        main(4, 40), frozenset(), frozenset()
+    )
 
 
 def test_of_an_intent_that_was_written_twice_both_count_and_the_later_one_is_marked() -> None:
     intents = [intent(1, "z"), intent(2, "a", range(1)), intent(2, "b", range(2), place=21, token=8)]
-    assert changes(intents, main(1, 10), {"main": 2}) == Changes(main(2, 21, 8), frozenset("ab"), frozenset({0, 1}))
+    assert invalidations(intents, main(1, 10), {"main": 2}) == Invalidations(
+        main(2, 21, 8), frozenset("ab"), frozenset({0, 1})
+    )
 
 
 def test_a_missing_intent_hides_no_change() -> None:
-    assert changes([intent(1), intent(3, "a")], main(1, 10), {"main": 3}).customers is None
+    assert invalidations([intent(1), intent(3, "a")], main(1, 10), {"main": 3}).customers is None
     # That of the mark.
-    assert changes([intent(2, "a")], main(1, 10), {"main": 2}).customers is None
+    assert invalidations([intent(2, "a")], main(1, 10), {"main": 2}).customers is None
     # That of the last commit: the next look does not know where to begin.
-    found = changes([intent(1)], main(1, 10), {"main": 2})
+    found = invalidations([intent(1)], main(1, 10), {"main": 2})
     assert found.customers is None
-    assert changes([intent(1), intent(2), intent(3, "a")], found.marks, {"main": 3}) == Changes(main(3, 30), None)
+    assert invalidations([intent(1), intent(2), intent(3, "a")], found.cursors, {"main": 3}) == Invalidations(
+        main(3, 30), None
+    )
 
 
 def test_an_intent_of_too_many_customers_may_have_changed_anyone() -> None:
-    assert changes([intent(1), intent(2, None, range(1))], main(1, 10), {"main": 2}) == Changes(main(2, 20), None)
+    assert invalidations([intent(1), intent(2, None, range(1))], main(1, 10), {"main": 2}) == Invalidations(
+        main(2, 20), None
+    )
 
 
 def test_a_store_that_was_put_back_hides_no_change() -> None:
     again = [intent(1), intent(2, "a", token=8), intent(3, "b", token=8)]
     for number in (1, 2, 3):
-        assert changes(again, main(2, 20), {"main": number}).customers is None
-    assert changes([], main(2, 20), {}).customers is None
+        assert invalidations(again, main(2, 20), {"main": number}).customers is None
+    assert invalidations([], main(2, 20), {}).customers is None
 
 
 def test_each_writer_is_followed_by_itself() -> None:
     mine = [intent(4), intent(5, "a", range(1))]
     others = [intent(1, "b", range(3, 4), writer="web"), intent(2, "c", range(4, 5), writer="web")]
-    found = changes([*mine, *others], main(4, 40), {"main": 5, "web": 2})
-    assert found.marks == {"main": Mark(5, 50, 7), "web": Mark(2, 20, 7)}
+    found = invalidations([*mine, *others], main(4, 40), {"main": 5, "web": 2})
+    assert found.cursors == {"main": Cursor(5, 50, 7), "web": Cursor(2, 20, 7)}
     # The other one is new, and all its commits are there.
     assert found.customers == frozenset("abc")
     assert found.days == {0, 3, 4}
-    assert changes([*mine, others[1]], main(4, 40), {"main": 5, "web": 2}).customers is None
+    assert invalidations([*mine, others[1]], main(4, 40), {"main": 5, "web": 2}).customers is None
     # One that is gone has taken its counts along.
-    assert changes(mine, {**main(4, 40), "web": Mark(2, 20, 7)}, {"main": 5}).customers is None
+    assert invalidations(mine, {**main(4, 40), "web": Cursor(2, 20, 7)}, {"main": 5}).customers is None

@@ -37,17 +37,17 @@ from rollups.groups import (
     ALL_OF_HOUR,
     EVERYBODY,
     group_of,
-    tallies_of_endpoint_parts,
-    tallies_of_endpoints,
-    tallies_of_hours,
+    histograms_of_endpoint_parts,
+    histograms_of_endpoints,
+    histograms_of_hours,
 )
-from rollups.histogram import Tally
+from rollups.histogram import Histogram
 from storage.contract import MAIN, Storage
 from storage.errors import StorageUnavailable
 from storage.keys import FileKey, IntentKey, StateName
-from storage.ledger import Intent, Ledger, decode_ledger, decode_roll_up_ledger, encode_intent, is_rolled_up
+from storage.ledger import Intent, Ledger, decode_ledger, decode_rollup_ledger, encode_intent, is_rolled_up
 from storage.logs import FileRow, FileState, LedgerRow, Position
-from storage.requests import FileId, StoredRequests, Stretch
+from storage.requests import FileId, OffsetRange, StoredRequests
 
 FIRST_DAY = 20_780
 """2026-11-23, in days since 1970-01-01."""
@@ -431,30 +431,30 @@ def said(store: MemoryStore) -> dict[str, Any]:
             for day, row in (await storage.days(name, 0, 99_999)).items():
                 total, successful = row.statuses.total(), row.statuses[200]
                 found[str(("daily", name, day))] = (total, successful, row.latencies)
-        tallies: list[tuple[str, Kind, Callable[[list[RollupRow], str], Any]]] = [
-            ("hour", "parts", tallies_of_hours),
-            ("endpoint", "endpoints", tallies_of_endpoints),
-            ("endpoint and part", "endpoint_parts", lambda rows, _: tallies_of_endpoint_parts(rows)),
+        histograms: list[tuple[str, Kind, Callable[[list[RollupRow], str], Any]]] = [
+            ("hour", "parts", histograms_of_hours),
+            ("endpoint", "endpoints", histograms_of_endpoints),
+            ("endpoint and part", "endpoint_parts", lambda rows, _: histograms_of_endpoint_parts(rows)),
         ]
-        for what, kind, tallies_of in tallies:
+        for what, kind, histograms_of in histograms:
             for name in [*names, EVERYBODY]:
                 of_all = [ALL_OF_HOUR + hour for hour in range(24)] if kind == "endpoint_parts" else [ALL_CUSTOMERS]
                 for group in of_all if name == EVERYBODY else [group_of(name)]:
                     for day, rows in (await storage.rollups(group, [kind], 0, 99_999)).items():
-                        for key, tally in tallies_of(rows, name).items():
-                            found[str((what, name, day, key))] = counted(tally)
+                        for key, histogram in histograms_of(rows, name).items():
+                            found[str((what, name, day, key))] = counted(histogram)
         (state,) = await storage.states()
-        assert is_rolled_up(decode_ledger(state.counts), decode_roll_up_ledger(state.rollups))
+        assert is_rolled_up(decode_ledger(state.counts), decode_rollup_ledger(state.rollups))
         return found
 
     return ask(store, look)
 
 
-def counted(tally: Tally) -> Counted:
+def counted(histogram: Histogram) -> Counted:
     latencies: Counter[int] = Counter()
-    for latency, requests in zip(tally.latencies.tolist(), tally.counts.tolist(), strict=True):
+    for latency, requests in zip(histogram.latencies.tolist(), histogram.counts.tolist(), strict=True):
         latencies[latency] += requests
-    return tally.total, tally.successful, latencies
+    return histogram.total, histogram.successful, latencies
 
 
 @given(cases)
@@ -586,7 +586,7 @@ def test_what_was_too_old_when_it_was_read_again_is_not_counted_by_a_commit_that
     intent = Intent(
         number=1,
         token=token,
-        stretches=(Stretch(file, 0, len(lines)),),
+        ranges=(OffsetRange(file, 0, len(lines)),),
         oldest=oldest,
         newest=newest,
         stored=2,
@@ -613,4 +613,4 @@ def test_what_expired_before_it_was_rolled_up_does_not_hold_the_roll_ups_up() ->
             MemoryStorage(store).remove_expired(FIRST_DAY + 2)
             second.run(TO_THE_END)
             (state,) = ask(store, lambda storage: storage.states())
-            assert is_rolled_up(decode_ledger(state.counts), decode_roll_up_ledger(state.rollups)), crashed_after
+            assert is_rolled_up(decode_ledger(state.counts), decode_rollup_ledger(state.rollups)), crashed_after

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from log_processor.counting.backlog import Buffer
+from log_processor.counting.buffer import Buffer
 from parsed_log import parse, parsed_line
 from request_log import simple
 from request_log.requests import NONE, Requests
 from rollups import daily
 from rollups.counters import unpack
-from rollups.counts import NO_COUNTS, DailyKey, PackedCounts
-from rollups.daily import Addition
+from rollups.counts import NO_COUNTS, DailyAggregate, DailyKey
+from rollups.daily import DailyDelta
 from rollups.rows import decode_daily, encode_daily
 
 
@@ -24,7 +24,7 @@ def second_of(date: str) -> int:
     return int(datetime.fromisoformat(f"{date}T16:15:35+00:00").timestamp())
 
 
-EMPTY = PackedCounts(NO_COUNTS, NO_COUNTS)
+EMPTY = DailyAggregate(NO_COUNTS, NO_COUNTS)
 customers = st.sampled_from(["a", "b", "ü", "c" * 256])
 dates = st.sampled_from(["1970-01-01", "2026-11-23", "2026-11-24", "2199-12-31"])
 lines = st.builds(
@@ -68,12 +68,12 @@ def one_by_one(content: list[bytes]) -> Counters:
     return rows
 
 
-def add(buffer: Buffer, rows: dict[DailyKey, PackedCounts], commit: int) -> None:
-    for addition in daily.additions(buffer.parts, buffer.customers()):
-        rows[addition.key] = daily.add(addition, rows.get(addition.key, EMPTY), commit)
+def add(buffer: Buffer, rows: dict[DailyKey, DailyAggregate], commit: int) -> None:
+    for delta in daily.daily_deltas(buffer.parts, buffer.customers()):
+        rows[delta.key] = daily.add(delta, rows.get(delta.key, EMPTY), commit)
 
 
-def counters(rows: dict[DailyKey, PackedCounts]) -> Counters:
+def counters(rows: dict[DailyKey, DailyAggregate]) -> Counters:
     return {key: (counts.statuses, counts.latencies) for key, row in rows.items() for counts in [unpack(row)]}
 
 
@@ -85,9 +85,9 @@ def test_a_row_an_addition_and_the_row_after_it() -> None:
     )
     buffer = Buffer()
     buffer.take(requests)
-    of_all, of_customer = daily.additions(buffer.parts, buffer.customers())
+    of_all, of_customer = daily.daily_deltas(buffer.parts, buffer.customers())
     # 200 twice and 404 once; 20 ms once and 772 ms twice.
-    assert of_customer == Addition(DailyKey("cust_1", 20_780), "HyACUAQIAAQA=", "HFAAEAwEAAgA=")
+    assert of_customer == DailyDelta(DailyKey("cust_1", 20_780), "HyACUAQIAAQA=", "HFAAEAwEAAgA=")
     assert of_all == of_customer._replace(key=DailyKey(None, 20_780))
     # 200 once; 20 ms once.
     row = decode_daily("16 status=HyAABAA== latency=HFAABAA==")
@@ -102,10 +102,10 @@ def test_a_row_an_addition_and_the_row_after_it() -> None:
 @given(content=contents, cuts=st.lists(st.integers(0, 100)))
 def test_lines_are_counted_as_one_by_one(at_once: int, content: list[bytes], cuts: list[int]) -> None:
     buffer = buffer_of(content, cuts)
-    rows: dict[DailyKey, PackedCounts] = {}
-    for addition in daily.additions(buffer.parts, buffer.customers(), at_once):
-        assert addition.key not in rows
-        rows[addition.key] = daily.add(addition, EMPTY, 3)
+    rows: dict[DailyKey, DailyAggregate] = {}
+    for delta in daily.daily_deltas(buffer.parts, buffer.customers(), at_once):
+        assert delta.key not in rows
+        rows[delta.key] = daily.add(delta, EMPTY, 3)
     assert counters(rows) == one_by_one(content)
     assert {row.commit for row in rows.values()} == {3}
 
@@ -113,7 +113,7 @@ def test_lines_are_counted_as_one_by_one(at_once: int, content: list[bytes], cut
 @given(contents)
 def test_all_customers_together_come_first(content: list[bytes]) -> None:
     buffer = buffer_of(content, [])
-    keys = [addition.key for addition in daily.additions(buffer.parts, buffer.customers(), 7)]
+    keys = [delta.key for delta in daily.daily_deltas(buffer.parts, buffer.customers(), 7)]
     of_all = [key for key in keys if key.customer is None]
     assert keys[: len(of_all)] == of_all
     assert {key.day for key in keys} == {key.day for key in of_all}
@@ -123,7 +123,7 @@ def test_all_customers_together_come_first(content: list[bytes]) -> None:
 def test_what_a_row_has_already_is_not_added_again(
     data: st.DataObject, before: list[bytes], content: list[bytes], cuts: list[int]
 ) -> None:
-    rows: dict[DailyKey, PackedCounts] = {}
+    rows: dict[DailyKey, DailyAggregate] = {}
     add(buffer_of(before, cuts), rows, 1)
     whole = dict(rows)
     add(buffer_of(content, cuts), whole, 2)
@@ -135,4 +135,4 @@ def test_what_a_row_has_already_is_not_added_again(
 
 
 def test_nothing_is_added_where_there_are_no_requests() -> None:
-    assert list(daily.additions([], [])) == []
+    assert list(daily.daily_deltas([], [])) == []

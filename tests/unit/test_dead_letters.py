@@ -13,7 +13,7 @@ from chunks import chunk_of
 from log_processor.chunk import Batch, Chunk, Overlong, parse_chunk
 from log_processor.dead_letters import DeadLetters
 from request_log.simple import parse
-from storage.errors import StorageHeld
+from storage.errors import LeaseHeld
 from storage.keys import FileKey
 from storage.logs import FileRow
 from storage.requests import FileId
@@ -210,12 +210,12 @@ def test_a_file_that_was_taken_away_is_made_again(open_letters: OpenLetters, pat
 
 def test_one_that_has_lost_the_lease_writes_nothing_more(open_letters: OpenLetters, path: Path) -> None:
     def is_held() -> None:
-        raise StorageHeld("taken over")
+        raise LeaseHeld("taken over")
 
     predecessor = open_letters(check_lease=is_held)
     predecessor.write(batch(b"first"))
     successor = open_letters(row(offset=0))
-    with pytest.raises(StorageHeld):
+    with pytest.raises(LeaseHeld):
         predecessor.write(batch(b"second", offset=6))
     successor.write(batch(b"first", b"second"))
     assert [entry["line"] for entry in entries(path)] == ["first", "second"]

@@ -10,7 +10,7 @@ import oracle
 from rollups.counters import pack
 from rollups.counts import DayCounts
 from rollups.figures import figures, figures_of_each, statistics
-from rollups.histogram import merge, merge_each, pack_each, tallies_of, tally_of
+from rollups.histogram import histogram_of, histograms_of, merge, merge_each, pack_each
 
 latencies = st.one_of(st.none(), st.integers(0, 86_400_000))
 requests = st.lists(st.tuples(st.just(0) | st.integers(100, 999), latencies), min_size=1, max_size=400)
@@ -40,16 +40,16 @@ def test_without_requests_there_is_nothing_to_divide() -> None:
 def test_days_add_up_as_they_are_stored(days: list[list[tuple[int, int | None]]]) -> None:
     rows = [counts_of(day) for day in days]
     stored = [pack(row) for row in rows]
-    assert [figures(tally_of(row)) for row in stored] == [statistics(row) for row in rows]
-    assert [figures(one) for one in tallies_of(stored).each()] == figures_of_each(tallies_of(stored))
-    assert figures_of_each(tallies_of(stored)) == [statistics(row) for row in rows]
-    together = merge([tally_of(row) for row in stored])
+    assert [figures(histogram_of(row)) for row in stored] == [statistics(row) for row in rows]
+    assert [figures(one) for one in histograms_of(stored).each()] == figures_of_each(histograms_of(stored))
+    assert figures_of_each(histograms_of(stored)) == [statistics(row) for row in rows]
+    together = merge([histogram_of(row) for row in stored])
     assert figures(together) == statistics(counts_of([request for day in days for request in day]))
 
 
 def test_one_of_several_that_is_kept_does_not_hold_the_memory_of_all() -> None:
     row = pack(counts_of([(200, ms) for ms in range(1_000)]))
-    one = next(tallies_of([row, row]).each()).copy()
+    one = next(histograms_of([row, row]).each()).copy()
     assert one.latencies.base is None
     assert one.counts.base is None
 
@@ -57,7 +57,7 @@ def test_one_of_several_that_is_kept_does_not_hold_the_memory_of_all() -> None:
 @given(st.lists(st.lists(requests, min_size=1, max_size=3), min_size=1, max_size=4))
 def test_many_are_figured_at_once_as_one_by_one(customers: list[list[list[tuple[int, int | None]]]]) -> None:
     rows = [[pack(counts_of(day)) for day in days] for days in customers]
-    one_by_one = [figures(merge([tally_of(row) for row in days])) for days in rows]
+    one_by_one = [figures(merge([histogram_of(row) for row in days])) for days in rows]
     assert figures_of_each(merge_each(rows)) == one_by_one
     # Some of the rows in one, together with the others.
     first = pack_each(merge_each([days[:-1] for days in rows]))
@@ -66,7 +66,7 @@ def test_many_are_figured_at_once_as_one_by_one(customers: list[list[list[tuple[
 
 def test_very_many_latencies_are_figured_as_well() -> None:
     row = DayCounts(Counter({200: 3_000, 500: 3_000}), Counter({28_800 * n: 2 for n in range(3_000)}))
-    assert figures_of_each(merge_each([[pack(row)]])) == [figures(tally_of(pack(row)))]
-    assert figures(tally_of(pack(row))) == oracle.figures(
+    assert figures_of_each(merge_each([[pack(row)]])) == [figures(histogram_of(pack(row)))]
+    assert figures(histogram_of(pack(row))) == oracle.figures(
         [(status, f"{28_800 * n // 1000}.{28_800 * n % 1000:03d}") for status in (200, 500) for n in range(3_000)]
     )

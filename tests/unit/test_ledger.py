@@ -13,25 +13,25 @@ from storage.ledger import (
     Ledger,
     Report,
     RolledUp,
-    RollUpIntent,
-    RollUpLedger,
+    RollupIntent,
+    RollupLedger,
     decode_intent,
     decode_ledger,
     decode_report,
-    decode_roll_up_intent,
-    decode_roll_up_ledger,
     decode_rolled_up,
+    decode_rollup_intent,
+    decode_rollup_ledger,
     encode_intent,
     encode_ledger,
     encode_report,
-    encode_roll_up_intent,
-    encode_roll_up_ledger,
     encode_rolled_up,
+    encode_rollup_intent,
+    encode_rollup_ledger,
     is_rolled_up,
 )
 from storage.logs import FileRow, Gap, LedgerRow, Position, decode_file, decode_log, encode_file, encode_log, with_gap
-from storage.observed import Sighting, decode_sighting, encode_sighting
-from storage.requests import FileId, Stretch
+from storage.observed import ObservedEnd, decode_observed_end, encode_observed_end
+from storage.requests import FileId, OffsetRange
 
 numbers = st.integers(0, 1 << 60)
 seconds = st.floats(0, 1e10)
@@ -39,8 +39,8 @@ texts = st.text(max_size=20)
 positions = st.builds(Position, numbers, numbers)
 spans = st.none() | st.tuples(numbers, numbers)
 ledgers = st.builds(Ledger, numbers, st.none() | seconds, spans)
-stretches = st.lists(
-    st.builds(Stretch, st.builds(FileId, texts, numbers, numbers, numbers), numbers, numbers), max_size=3
+ranges = st.lists(
+    st.builds(OffsetRange, st.builds(FileId, texts, numbers, numbers, numbers), numbers, numbers), max_size=3
 ).map(tuple)
 files = st.builds(
     FileRow,
@@ -71,7 +71,7 @@ intents = st.builds(
     Intent,
     number=numbers,
     token=numbers,
-    stretches=stretches,
+    ranges=ranges,
     oldest=numbers,
     newest=numbers,
     stored=numbers,
@@ -84,7 +84,7 @@ intents = st.builds(
     ledger=ledgers,
 )
 roll_up_intents = st.builds(
-    RollUpIntent, numbers, numbers, numbers, stretches, numbers, numbers, st.dictionaries(texts, rolled_up, max_size=3)
+    RollupIntent, numbers, numbers, numbers, ranges, numbers, numbers, st.dictionaries(texts, rolled_up, max_size=3)
 )
 
 LOG = LedgerRow(
@@ -104,7 +104,7 @@ LOG = LedgerRow(
 INTENT = Intent(
     number=17,
     token=1_234_000,
-    stretches=(Stretch(FileId("api", 1, lane=3, base=160), 42, 420),),
+    ranges=(OffsetRange(FileId("api", 1, lane=3, base=160), 42, 420),),
     oldest=1_795_450_535,
     newest=1_795_450_536,
     stored=9,
@@ -125,7 +125,7 @@ def test_the_text_of_an_intent() -> None:
     assert json.loads(text) == {
         "number": 17,
         "token": 1_234_000,
-        "stretches": [[["api", 1, 3, 160], 42, 420]],
+        "ranges": [[["api", 1, 3, 160], 42, 420]],
         "oldest": 1_795_450_535,
         "newest": 1_795_450_536,
         "stored": 9,
@@ -145,19 +145,19 @@ def test_the_text_of_an_intent() -> None:
 
 
 def test_the_text_of_an_intent_of_roll_ups() -> None:
-    intent = RollUpIntent(4, 1_234_000, 17, INTENT.stretches, 5, 6, {"api": RolledUp(2, {1: 420})})
+    intent = RollupIntent(4, 1_234_000, 17, INTENT.ranges, 5, 6, {"api": RolledUp(2, {1: 420})})
     text = (
-        '{"number":4,"token":1234000,"through":17,"stretches":[[["api",1,3,160],42,420]],"oldest":5,"newest":6,'
+        '{"number":4,"token":1234000,"through":17,"ranges":[[["api",1,3,160],42,420]],"oldest":5,"newest":6,'
         '"positions":{"api":"[2,[1,420]]"},"weight":1}'
     )
-    assert encode_roll_up_intent(intent) == text
-    assert decode_roll_up_intent(text) == intent
+    assert encode_rollup_intent(intent) == text
+    assert decode_rollup_intent(text) == intent
 
 
 def test_the_texts_of_ledgers_and_reports() -> None:
     assert encode_ledger(Ledger(17, 1.5, (5, 6))) == "[17, 1.5, [5, 6]]"
     assert encode_ledger(Ledger(17)) == "[17, null, null]"
-    assert encode_roll_up_ledger(RollUpLedger(4, 17)) == "[4, 17]"
+    assert encode_rollup_ledger(RollupLedger(4, 17)) == "[4, 17]"
     text = "[1795450537.25, 17, 1795450536.5, 1795536937]"
     assert encode_report(Report(1_795_450_537.25, 17, 1_795_450_536.5, 1_795_536_937)) == text
     # As it was before it had the latest second.
@@ -167,7 +167,7 @@ def test_the_texts_of_ledgers_and_reports() -> None:
 
 def test_an_empty_text_is_what_is_there_before_the_first_commit() -> None:
     assert decode_ledger("") == Ledger()
-    assert decode_roll_up_ledger("") == RollUpLedger()
+    assert decode_rollup_ledger("") == RollupLedger()
     assert decode_report("") is None
 
 
@@ -177,8 +177,8 @@ def test_an_intent_comes_back(intent: Intent) -> None:
 
 
 @given(roll_up_intents)
-def test_an_intent_of_roll_ups_comes_back(intent: RollUpIntent) -> None:
-    assert decode_roll_up_intent(encode_roll_up_intent(intent)) == intent
+def test_an_intent_of_roll_ups_comes_back(intent: RollupIntent) -> None:
+    assert decode_rollup_intent(encode_rollup_intent(intent)) == intent
 
 
 @given(logs, files, ledgers, positions, rolled_up, numbers, seconds)
@@ -188,10 +188,10 @@ def test_rows_come_back(
     assert decode_log(log.log, encode_log(log)) == log
     assert decode_file(file.log, file.generation, encode_file(file)) == file
     assert decode_ledger(encode_ledger(ledger)) == ledger
-    assert decode_roll_up_ledger(encode_roll_up_ledger(RollUpLedger(number, number))) == RollUpLedger(number, number)
+    assert decode_rollup_ledger(encode_rollup_ledger(RollupLedger(number, number))) == RollupLedger(number, number)
     assert decode_rolled_up(encode_rolled_up(through)) == through
-    sighting = Sighting("log", time, position, number, number, number)
-    assert decode_sighting("log", encode_sighting(sighting)) == sighting
+    sighting = ObservedEnd("log", time, position, number, number, number)
+    assert decode_observed_end("log", encode_observed_end(sighting)) == sighting
     report = Report(time, number, None)
     assert decode_report(encode_report(report)) == report
 
@@ -199,14 +199,14 @@ def test_rows_come_back(
 @pytest.mark.parametrize(
     ("counts", "roll_ups", "expected"),
     [
-        (Ledger(), RollUpLedger(), True),
-        (Ledger(17, None, (5, 6)), RollUpLedger(4, 17), True),
-        (Ledger(17, None, (5, 6)), RollUpLedger(4, 16), False),
+        (Ledger(), RollupLedger(), True),
+        (Ledger(17, None, (5, 6)), RollupLedger(4, 17), True),
+        (Ledger(17, None, (5, 6)), RollupLedger(4, 16), False),
         # The commits since had no requests.
-        (Ledger(17, None, None), RollUpLedger(4, 12), True),
+        (Ledger(17, None, None), RollupLedger(4, 12), True),
     ],
 )
-def test_whether_all_is_rolled_up(counts: Ledger, roll_ups: RollUpLedger, expected: bool) -> None:
+def test_whether_all_is_rolled_up(counts: Ledger, roll_ups: RollupLedger, expected: bool) -> None:
     assert is_rolled_up(counts, roll_ups) == expected
 
 

@@ -4,13 +4,13 @@ import pytest
 
 from api import listed_rows as listed_rows_module
 from api.listed_rows import ListedRows
-from rollups.counts import PackedCounts
+from rollups.counts import DailyAggregate
 
 DAYS = range(10, 20)
 
 
-def row(characters: int) -> PackedCounts:
-    return PackedCounts("", "x" * characters)
+def row(characters: int) -> DailyAggregate:
+    return DailyAggregate("", "x" * characters)
 
 
 def test_rows_of_fewer_days_do_not_replace_those_of_more() -> None:

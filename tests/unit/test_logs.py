@@ -14,7 +14,7 @@ from request_log.requests import MendedLine, Rejected
 from storage.keys import FileKey
 from storage.ledger import RolledUp
 from storage.logs import FileRow, FileState, Gap, LedgerRow, Position
-from storage.requests import FileId, Stretch
+from storage.requests import FileId, OffsetRange
 
 
 def part(
@@ -179,14 +179,14 @@ def test_the_requests_of_a_commit_are_stretches_of_files() -> None:
     logs.take(begin(2, state="open"))
     logs.take(part(2, 0, 50, state="open"))
     first, last = FileId("log", 0, 0, 0), FileId("log", 2, 2, 0)
-    assert sorted(logs.uncommitted()) == [Stretch(first, 100, 150), Stretch(last, 0, 50)]
+    assert sorted(logs.uncommitted()) == [OffsetRange(first, 100, 150), OffsetRange(last, 0, 50)]
     commit(logs)
     assert logs.uncommitted() == ()
-    assert logs.not_rolled_up() == (Stretch(first, 0, 150), Stretch(last, 0, 50))
+    assert logs.not_rolled_up() == (OffsetRange(first, 0, 150), OffsetRange(last, 0, 50))
     assert logs.rolled_up_after() == {"log": RolledUp(3, {1: 0, 2: 50})}
     assert not logs.is_rolled_up("log")
     logs.roll_up({"log": RolledUp(1, {0: 120})})
-    assert logs.not_rolled_up() == (Stretch(first, 120, 150), Stretch(last, 0, 50))
+    assert logs.not_rolled_up() == (OffsetRange(first, 120, 150), OffsetRange(last, 0, 50))
     logs.roll_up({"log": RolledUp(3, {1: 0, 2: 50})})
     assert logs.is_rolled_up("log")
     assert logs.not_rolled_up() == ()
@@ -196,9 +196,9 @@ def test_a_log_that_is_followed_from_its_end_has_no_earlier_requests() -> None:
     logs = Logs([], [], {})
     logs.take(begin(0, start=5_000))
     logs.take(part(0, 5_000, 5_100, stored=1))
-    assert logs.uncommitted() == (Stretch(FileId("log", 0, 0, 0), 5_000, 5_100),)
+    assert logs.uncommitted() == (OffsetRange(FileId("log", 0, 0, 0), 5_000, 5_100),)
     commit(logs)
-    assert logs.not_rolled_up() == (Stretch(FileId("log", 0, 0, 0), 5_000, 5_100),)
+    assert logs.not_rolled_up() == (OffsetRange(FileId("log", 0, 0, 0), 5_000, 5_100),)
     ((row,), _) = (tuple(logs.committed.values()), None)
     assert (row.first, row.bytes) == (Position(0, 5_000), 100)
 
@@ -215,8 +215,11 @@ def test_the_rows_of_a_commit_that_is_done_again_are_those_of_its_intent() -> No
     assert logs.committed == {"log": later}
     assert not logs.have_changed
     logs.take(part(1, 30, 60))
-    assert logs.uncommitted() == (Stretch(FileId("log", 1, 0, 128), 30, 60),)
-    assert logs.not_rolled_up() == (Stretch(FileId("log", 0, 0, 0), 0, 120), Stretch(FileId("log", 1, 0, 128), 0, 30))
+    assert logs.uncommitted() == (OffsetRange(FileId("log", 1, 0, 128), 30, 60),)
+    assert logs.not_rolled_up() == (
+        OffsetRange(FileId("log", 0, 0, 0), 0, 120),
+        OffsetRange(FileId("log", 1, 0, 128), 0, 30),
+    )
 
 
 def test_files_that_are_gone_for_long_are_expired_but_for_the_last_one() -> None:

@@ -65,4 +65,4 @@ def test_a_slice_takes_a_twentieth_of_the_time(took: float, expected: float) -> 
     ("took", "expected"), [(0.0, 2.0), (0.1, 2.0), (0.2, 3.8), (1.0, 19.0), (2.0, 30.0), (60.0, 30.0)]
 )
 def test_how_long_to_wait_after_rolling_up(took: float, expected: float) -> None:
-    assert pace.pause_between_roll_ups(took) == pytest.approx(expected)
+    assert pace.pause_between_rollups(took) == pytest.approx(expected)

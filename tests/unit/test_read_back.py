@@ -3,7 +3,7 @@
 import random
 
 from request_log.requests import NONE
-from storage.read_back import Stored
+from storage.read_back import ReadBack
 
 
 def test_they_come_in_the_order_of_the_log_whatever_their_number() -> None:
@@ -23,7 +23,7 @@ def test_they_come_in_the_order_of_the_log_whatever_their_number() -> None:
         for d in [pick.choice([None, 0.0005, 86_400.0])]
     ]
     shuffled = pick.sample(rows, len(rows))
-    stored = Stored()
+    stored = ReadBack()
     for first in range(0, len(rows), 7_000):
         stored.add(shuffled[first : first + 7_000])
     found = []
@@ -43,4 +43,4 @@ def test_they_come_in_the_order_of_the_log_whatever_their_number() -> None:
 
 
 def test_there_may_be_none() -> None:
-    assert list(Stored().in_order()) == []
+    assert list(ReadBack().in_order()) == []

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import oracle
 import parsed_log
-from log_processor.counting.backlog import Buffer
+from log_processor.counting.buffer import Buffer
 from parsed_log import parsed_line
 from request_log import simple
 from rollups.counts import Kind, RollupKey, RollupRow
@@ -24,11 +24,11 @@ from rollups.groups import (
     decode_names,
     empty,
     group_of,
-    tallies_of_endpoint_parts,
-    tallies_of_endpoints,
-    tallies_of_hours,
+    histograms_of_endpoint_parts,
+    histograms_of_endpoints,
+    histograms_of_hours,
 )
-from rollups.histogram import Tally
+from rollups.histogram import Histogram
 from rollups.rows import encode_rollup
 
 OF_ONE_GROUP = [name for name in (f"cust_{n}" for n in range(30_000)) if group_of(name) == 7]
@@ -75,23 +75,31 @@ def add(
 
 def figures_of(rows: Rows) -> dict[tuple[str, int, int | str | tuple[str, int]], object]:
     """Of each customer, and of all together, each day and each part."""
-    found: dict[tuple[str, int, int | str | tuple[str, int]], Tally] = {}
+    found: dict[tuple[str, int, int | str | tuple[str, int]], Histogram] = {}
     for key, segments in rows.items():
         for name in {name for row in segments for name in decode_names(row.names)}:
             if key.kind == "parts":
-                found |= {(name, key.day, part): tally for part, tally in tallies_of_hours(segments, name).items()}
+                found |= {
+                    (name, key.day, part): histogram for part, histogram in histograms_of_hours(segments, name).items()
+                }
             elif key.kind == "endpoints":
-                found |= {(name, key.day, part): tally for part, tally in tallies_of_endpoints(segments, name).items()}
+                found |= {
+                    (name, key.day, part): histogram
+                    for part, histogram in histograms_of_endpoints(segments, name).items()
+                }
             else:
-                found |= {(name, key.day, part): tally for part, tally in tallies_of_endpoint_parts(segments).items()}
-    return {key: figures(tally) for key, tally in found.items()}
+                found |= {
+                    (name, key.day, part): histogram
+                    for part, histogram in histograms_of_endpoint_parts(segments).items()
+                }
+    return {key: figures(histogram) for key, histogram in found.items()}
 
 
 def requests_of(rows: Rows, kind: Kind, name: str) -> dict[int | str, int]:
     """How many requests each part of a customer has, of all days."""
     segments = [row for key, found in rows.items() if key.kind == kind and key.group < ALL_CUSTOMERS for row in found]
-    tallies = tallies_of_hours(segments, name) if kind == "parts" else tallies_of_endpoints(segments, name)
-    return {part: tally.total for part, tally in tallies.items()}
+    histograms = histograms_of_hours(segments, name) if kind == "parts" else histograms_of_endpoints(segments, name)
+    return {part: histogram.total for part, histogram in histograms.items()}
 
 
 def test_a_row_an_addition_and_the_row_after_it() -> None:
@@ -114,8 +122,8 @@ def test_a_row_an_addition_and_the_row_after_it() -> None:
     )
     # All customers together have the same in groups of their own, and the hour by endpoint and part.
     assert {key.group for key in rows} == {group_of("a"), ALL_CUSTOMERS, ALL_OF_HOUR}
-    of_hour = tallies_of_endpoint_parts(rows[RollupKey(ALL_OF_HOUR, FIRST_DAY, "endpoint_parts")])
-    assert {key: tally.total for key, tally in of_hour.items()} == {("/x", 1): 2, ("/y", 2): 1}
+    of_hour = histograms_of_endpoint_parts(rows[RollupKey(ALL_OF_HOUR, FIRST_DAY, "endpoint_parts")])
+    assert {key: histogram.total for key, histogram in of_hour.items()} == {("/x", 1): 2, ("/y", 2): 1}
 
 
 def test_figures_are_those_of_each_hour_and_endpoint() -> None:
@@ -227,12 +235,12 @@ def test_customers_that_share_a_row_have_a_hundred_endpoints_each() -> None:
     add(rows, 2, content[300:])
     (row,) = rows[RollupKey(7, FIRST_DAY, "endpoints")]
     for place, name in enumerate(OF_ONE_GROUP):
-        tallies = tallies_of_endpoints([row], name)
-        assert {part: (tally.total, {*tally.latencies.tolist()}) for part, tally in tallies.items()} == {
+        histograms = histograms_of_endpoints([row], name)
+        assert {part: (histogram.total, {*histogram.latencies.tolist()}) for part, histogram in histograms.items()} == {
             **{f"/p{n:c}": (1, {place * 100}) for n in range(0x4E00, 0x4E00 + MOST_ENDPOINTS)},
             OTHER: (5, {place * 100}),
         }
-    assert tallies_of_endpoints([row], "cust_of_another_group") == {}
+    assert histograms_of_endpoints([row], "cust_of_another_group") == {}
 
 
 def test_names_that_leave_no_room_for_counts_are_left_behind() -> None:

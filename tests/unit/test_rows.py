@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollups.counters import encode_counter, unpack
-from rollups.counts import NO_COUNTS, PackedCounts, RollupRow
+from rollups.counts import NO_COUNTS, DailyAggregate, RollupRow
 from rollups.rows import added_up, decode_daily, decode_rollup, encode_daily, encode_rollup
 
 counters = st.dictionaries(st.integers(0, 1 << 40), st.integers(1, 1 << 40), max_size=80).map(encode_counter)
-daily_rows = st.builds(PackedCounts, counters, counters, st.integers(0, 1 << 60))
+daily_rows = st.builds(DailyAggregate, counters, counters, st.integers(0, 1 << 60))
 
 # In base64, numbers of 2 bytes, little-endian: 200 and 404, then 2 and 1.
 STATUSES = "HyACUAQIAAQA="
@@ -22,7 +22,7 @@ ROLLUP = f'17 names={{"cust_1":["/api","/b"]}} status={STATUSES} latency={LATENC
 
 
 def test_the_text_of_a_daily_row() -> None:
-    row = PackedCounts(STATUSES, LATENCIES, 17)
+    row = DailyAggregate(STATUSES, LATENCIES, 17)
     assert encode_daily(row) == DAILY
     assert decode_daily(DAILY) == row
     counts = unpack(row)
@@ -47,23 +47,23 @@ def test_a_name_that_is_not_known_is_ignored(text: str) -> None:
 
 
 def test_a_name_that_is_missing_was_not_counted() -> None:
-    assert decode_daily(f"17 status={STATUSES}") == PackedCounts(STATUSES, NO_COUNTS, 17)
-    assert decode_daily("17") == PackedCounts(NO_COUNTS, NO_COUNTS, 17)
+    assert decode_daily(f"17 status={STATUSES}") == DailyAggregate(STATUSES, NO_COUNTS, 17)
+    assert decode_daily("17") == DailyAggregate(NO_COUNTS, NO_COUNTS, 17)
     assert decode_rollup("parts", 0, "17 names={}") == RollupRow("parts", 0, "{}", NO_COUNTS, NO_COUNTS, 17)
 
 
 @given(daily_rows)
-def test_a_daily_row_comes_back(row: PackedCounts) -> None:
+def test_a_daily_row_comes_back(row: DailyAggregate) -> None:
     assert decode_daily(encode_daily(row)) == row
 
 
 @given(st.lists(daily_rows, min_size=1, max_size=4))
-def test_rows_of_several_writers_add_up(rows: list[PackedCounts]) -> None:
+def test_rows_of_several_writers_add_up(rows: list[DailyAggregate]) -> None:
     counts = unpack(added_up(rows))
     assert counts.statuses == sum((unpack(row).statuses for row in rows), Counter[int]())
     assert counts.latencies == sum((unpack(row).latencies for row in rows), Counter[int]())
 
 
 def test_a_single_row_is_passed_on_as_it_is() -> None:
-    row = PackedCounts("not even a counter", "", 17)
+    row = DailyAggregate("not even a counter", "", 17)
     assert added_up([row]) is row

@@ -5,7 +5,7 @@ commit    the order of a commit
 logs      how far we are in each log
 buffer    requests that are stored and not rolled up yet
 counts    commits of daily rows
-roll_ups  commits of roll-ups
+rollups  commits of roll-ups
 rows      rows in memory
 forget    how a log is taken back
 pace      when to commit

@@ -9,7 +9,7 @@ from itertools import islice
 
 import numpy as np
 
-from log_processor.counting.backlog import Buffer, span
+from log_processor.counting.buffer import Buffer, span
 from log_processor.counting.commit import commit
 from log_processor.counting.limits import Limits
 from log_processor.counting.logs import Logs
@@ -17,15 +17,15 @@ from log_processor.counting.rows import DailyRows
 from log_processor.retry import until_stored
 from request_log.line import SECONDS_A_DAY
 from rollups.columns import RequestColumns
-from rollups.counts import DailyKey, PackedCounts
-from rollups.daily import Addition, add, additions, take_back
+from rollups.counts import DailyAggregate, DailyKey
+from rollups.daily import DailyDelta, add, daily_deltas, take_back
 from rollups.rows import encode_daily
 from service.logs import logger
 from storage.contract import Storage
 from storage.keys import FileKey, IntentKey, Key, LogKey, Rows, StateKey
 from storage.ledger import Intent, Ledger, encode_intent, encode_ledger
 from storage.logs import FileRow, LedgerRow, encode_file, encode_log, with_gap
-from storage.requests import Stretch
+from storage.requests import OffsetRange
 
 # Characters of the customers that an intent names. To read more of them anew takes a reader as long as to read all.
 _NAMES_IN_INTENT = 32_000
@@ -55,7 +55,7 @@ class Counts:
 
         def read() -> Buffer:
             found = Buffer()
-            for requests in self._storage.read_requests(intent.stretches, intent.oldest, intent.newest):
+            for requests in self._storage.read_requests(intent.ranges, intent.oldest, intent.newest):
                 # A line may have been stored, read again after a crash, and been too old by then.
                 is_counted = np.isin(requests.days, intent.days)
                 found.take(requests.select(is_counted.tolist()).to_count())
@@ -66,7 +66,7 @@ class Counts:
         if buffer.lines != intent.stored:
             log.error("partly_counted", commit=intent.number, requests=intent.stored, read_back=buffer.lines)
             # What was taken back of expired days may be gone.
-            logs = {stretch.file.log for stretch in intent.stretches} if intent.weight > 0 else set()
+            logs = {offset_range.file.log for offset_range in intent.ranges} if intent.weight > 0 else set()
             intent = replace(
                 intent,
                 logs=tuple(with_gap(row, _PARTLY_COUNTED) if row.log in logs else row for row in intent.logs),
@@ -94,13 +94,13 @@ class Counts:
         in_buffer = buffer.seconds if buffer is not None else None
         oldest, newest = in_buffer or (0, 0)
         # What is in the buffer is not rolled up, whatever else is.
-        unrolled = span(in_buffer, self.ledger.unrolled if self.ledger.number > rolled_up_through else None)
+        rollup_backlog = span(in_buffer, self.ledger.rollup_backlog if self.ledger.number > rolled_up_through else None)
         number = self.ledger.number + 1
         customers, days = _changed(parts, names)
         intent = Intent(
             number=number,
             token=self._token,
-            stretches=self._logs.uncommitted(),
+            ranges=self._logs.uncommitted(),
             oldest=oldest,
             newest=newest,
             stored=sum(part.lines for part in parts),
@@ -110,26 +110,26 @@ class Counts:
             files=files,
             customers=customers,
             days=days,
-            ledger=Ledger(number, complete_through(list(after.values())), unrolled),
+            ledger=Ledger(number, complete_through(list(after.values())), rollup_backlog),
         )
         self._commit(intent, parts, names)
 
     def take_back(self, key: FileKey, start: int, oldest_day: int) -> int:
         """Take back what was counted of a closed file from an offset on; how many requests. The roll-ups have all that
         is counted. Of days before `oldest_day` (since 1970-01-01), which have expired, nothing is."""
-        stretch = Stretch(self._logs.file(*key), start, self._logs.files[key].offset)
+        offset_range = OffsetRange(self._logs.file(*key), start, self._logs.files[key].offset)
         newest = self._logs.committed[key.log].newest
 
         def read() -> Buffer:
             found = Buffer()
-            for requests in self._storage.read_requests([stretch], oldest_day * SECONDS_A_DAY, newest):
+            for requests in self._storage.read_requests([offset_range], oldest_day * SECONDS_A_DAY, newest):
                 found.take(requests.select((requests.days >= oldest_day).tolist()).to_count())
             return found
 
         buffer = until_stored(read)
         log, file = self._logs.without(key, start, buffer.lines)
         self._commit_taking_back(
-            buffer, (stretch,), (log,), (file,), _changed(buffer.parts, buffer.customers()), oldest_day
+            buffer, (offset_range,), (log,), (file,), _changed(buffer.parts, buffer.customers()), oldest_day
         )
         return buffer.lines
 
@@ -140,7 +140,7 @@ class Counts:
     def _commit_taking_back(
         self,
         buffer: Buffer,
-        stretches: tuple[Stretch, ...],
+        ranges: tuple[OffsetRange, ...],
         logs: tuple[LedgerRow, ...],
         files: tuple[FileRow, ...],
         changed: tuple[tuple[str, ...] | None, tuple[int, ...]],
@@ -153,7 +153,7 @@ class Counts:
         intent = Intent(
             number=number,
             token=self._token,
-            stretches=stretches,
+            ranges=ranges,
             oldest=oldest,
             newest=newest,
             stored=buffer.lines,
@@ -195,14 +195,14 @@ class Counts:
         """The rows of a commit. All but the last of them are written in a thread, while the next ones are made."""
         of_logs: dict[Key, str] = {LogKey(row.log): encode_log(row) for row in intent.logs}
         of_logs |= {FileKey(row.log, row.generation): encode_file(row) for row in intent.files}
-        found = additions(parts, names)
+        found = daily_deltas(parts, names)
         groups: tuple[Rows, ...] = ()
         while some := list(islice(found, self._limits.daily_rows_at_once)):
-            before = self._rows.of([addition.key for addition in some])
+            before = self._rows.of([delta.key for delta in some])
             change = add if intent.weight > 0 else _take_back
             changed = {
-                addition.key: change(addition, row, intent.number)
-                for addition, row in zip(some, before, strict=True)
+                delta.key: change(delta, row, intent.number)
+                for delta, row in zip(some, before, strict=True)
                 if row.commit < intent.number
             }
             self._rows.hold(changed)
@@ -225,15 +225,15 @@ class Counts:
             self._writing = None
 
 
-def _take_back(addition: Addition, row: PackedCounts, commit: int) -> PackedCounts:
+def _take_back(delta: DailyDelta, row: DailyAggregate, commit: int) -> DailyAggregate:
     try:
-        return take_back(addition, row, commit)
+        return take_back(delta, row, commit)
     except ValueError as error:
-        log.error("not_taken_back", customer=addition.key.customer, day=addition.key.day, reason=str(error))
+        log.error("not_taken_back", customer=delta.key.customer, day=delta.key.day, reason=str(error))
         return row._replace(commit=commit)
 
 
-def _encoded(rows: dict[DailyKey, PackedCounts]) -> Rows:
+def _encoded(rows: dict[DailyKey, DailyAggregate]) -> Rows:
     return {key: encode_daily(row) for key, row in rows.items()}
 
 

@@ -15,7 +15,7 @@ from functools import partial
 
 from log_processor.counting.counts import Counts
 from log_processor.counting.logs import Logs
-from log_processor.counting.rollups import RollUps
+from log_processor.counting.rollups import Rollups
 from log_processor.retry import until_stored
 from storage.contract import Storage
 from storage.keys import RolledUpKey
@@ -29,7 +29,7 @@ def forget(
     storage: Storage,
     logs: Logs,
     counts: Counts,
-    roll_ups: RollUps,
+    rollups: Rollups,
     log: str,
     oldest_day: int,
     advance: Callable[[int], None] = lambda count: None,
@@ -37,7 +37,7 @@ def forget(
 ) -> int:
     """Take a log out of the store; how many requests were taken back. `oldest_day`: the first that is kept (days since
     1970-01-01); `advance` is told of the bytes that were taken back."""
-    roll_ups.finish(math.inf)
+    rollups.finish(math.inf)
     keys = sorted(key for key in logs.files if key.log == log)
     if keys:
         rolled_up = logs.with_offsets(log)
@@ -48,9 +48,9 @@ def forget(
         while (row := logs.files[key]).offset > row.start:
             start = max(row.start, row.offset - step_bytes)
             requests += counts.take_back(key, start, oldest_day)
-            roll_ups.take_back()
+            rollups.take_back()
             advance(row.offset - start)
-    roll_ups.finish(math.inf)
+    rollups.finish(math.inf)
     files = [logs.file(*key) for key in keys]
     # What comes now is not found out later: a successor may have read the same log again.
     until_stored(storage.check_lease)

@@ -10,7 +10,7 @@ from storage.contract import Storage
 from storage.keys import FileKey
 from storage.ledger import RolledUp, decode_rolled_up
 from storage.logs import BACKFILL, FileRow, LedgerRow, Position, decode_file, decode_log
-from storage.requests import FileId, Stretch
+from storage.requests import FileId, OffsetRange
 
 GAPS_KEPT = 100
 # Files begin at a multiple of it in their lane (bytes): requests are told apart to so many bytes.
@@ -117,13 +117,13 @@ class Logs:
         rows = tuple(self._taken[log] for log in self._changed)
         return rows, tuple(self._taken_files[key] for key in self._changed_files)
 
-    def uncommitted(self) -> tuple[Stretch, ...]:
+    def uncommitted(self) -> tuple[OffsetRange, ...]:
         """The requests that the next commit counts."""
         found = []
         for key in self._changed_files:
             row = self._taken_files[key]
             before = self.files.get(key)
-            found += self._stretch(key, before.offset if before is not None else row.start, row.offset)
+            found += self._offset_range(key, before.offset if before is not None else row.start, row.offset)
         return tuple(found)
 
     def commit(self, rows: Iterable[LedgerRow], files: Iterable[FileRow]) -> None:
@@ -141,12 +141,12 @@ class Logs:
         self._changed.clear()
         self._changed_files.clear()
 
-    def not_rolled_up(self) -> tuple[Stretch, ...]:
+    def not_rolled_up(self) -> tuple[OffsetRange, ...]:
         """The committed requests that the roll-ups lack."""
         found = []
         for key in sorted(self._behind):
             row = self.files[key]
-            found += self._stretch(key, self._rolled_up_through(row), row.offset)
+            found += self._offset_range(key, self._rolled_up_through(row), row.offset)
         return tuple(found)
 
     def rolled_up_after(self) -> dict[str, RolledUp]:
@@ -214,12 +214,12 @@ class Logs:
             replace(row, offset=start, state="closed", identity="", context=""),
         )
 
-    def taken_back(self) -> tuple[Stretch, ...]:
+    def taken_back(self) -> tuple[OffsetRange, ...]:
         """The requests that the roll-ups have and that were taken back."""
         found = []
         for key in sorted(self._ahead):
             row = self.files[key]
-            found += self._stretch(key, row.offset, self._rolled_up_through(row))
+            found += self._offset_range(key, row.offset, self._rolled_up_through(row))
         return tuple(found)
 
     def after_taking_back(self) -> dict[str, RolledUp]:
@@ -238,8 +238,8 @@ class Logs:
     def _rolled_up_through(self, row: FileRow) -> int:
         return self.rolled_up.get(row.log, RolledUp()).through(row)
 
-    def _stretch(self, key: FileKey, start: int, end: int) -> list[Stretch]:
-        return [Stretch(self.file(*key), start, end)] if start < end else []
+    def _offset_range(self, key: FileKey, start: int, end: int) -> list[OffsetRange]:
+        return [OffsetRange(self.file(*key), start, end)] if start < end else []
 
     def _is_live(self, log: LedgerRow) -> bool:
         row = self._taken_files.get(FileKey(log.log, log.position.generation))

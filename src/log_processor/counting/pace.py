@@ -14,9 +14,9 @@ LONGEST_PAUSE_BEHIND_SECONDS = 30.0
 # The counts of a batch that is full before its wait is over come when that is: this much later at most.
 LONGEST_WAIT_SECONDS = 1.0
 # Rolling up takes a twentieth of the time: slice by slice while lines come, and as a whole.
-ROLL_UP_PAUSE_FACTOR = 19
-SHORTEST_ROLL_UP_PAUSE_SECONDS = 2.0
-LONGEST_ROLL_UP_PAUSE_SECONDS = 30.0
+ROLLUP_PAUSE_FACTOR = 19
+SHORTEST_ROLLUP_PAUSE_SECONDS = 2.0
+LONGEST_ROLLUP_PAUSE_SECONDS = 30.0
 
 
 class Since(NamedTuple):
@@ -43,10 +43,10 @@ def is_commit_due(now: float, since: Since, behind: bool, due: float) -> bool:
 
 def pause_between_slices(took: float) -> float:
     """How long to wait after a slice of rolling up that took so long."""
-    return ROLL_UP_PAUSE_FACTOR * took
+    return ROLLUP_PAUSE_FACTOR * took
 
 
-def pause_between_roll_ups(took: float) -> float:
+def pause_between_rollups(took: float) -> float:
     """How long to wait after a commit of roll-ups that took so long in all: rows grow with the day, and each time all
     that changed are written anew."""
-    return min(max(SHORTEST_ROLL_UP_PAUSE_SECONDS, ROLL_UP_PAUSE_FACTOR * took), LONGEST_ROLL_UP_PAUSE_SECONDS)
+    return min(max(SHORTEST_ROLLUP_PAUSE_SECONDS, ROLLUP_PAUSE_FACTOR * took), LONGEST_ROLLUP_PAUSE_SECONDS)

@@ -10,7 +10,7 @@ from functools import partial
 from itertools import islice
 
 from log_processor.counting import pace
-from log_processor.counting.backlog import Buffer, is_full
+from log_processor.counting.buffer import Buffer, is_full
 from log_processor.counting.counts import Counts
 from log_processor.counting.limits import Limits
 from log_processor.counting.logs import Logs
@@ -24,21 +24,21 @@ from rollups.rows import encode_rollup
 from storage.contract import Storage
 from storage.keys import Key, RolledUpKey, Rows, StateKey
 from storage.ledger import (
-    RollUpIntent,
-    RollUpLedger,
-    encode_roll_up_intent,
-    encode_roll_up_ledger,
+    RollupIntent,
+    RollupLedger,
     encode_rolled_up,
+    encode_rollup_intent,
+    encode_rollup_ledger,
     is_rolled_up,
 )
-from storage.requests import Stretch
+from storage.requests import OffsetRange
 
 
-class RollUps:
+class Rollups:
     """Takes in what is counted. What was taken in before a commit of counts is rolled up after it, slice by slice."""
 
     def __init__(
-        self, storage: Storage, logs: Logs, counts: Counts, ledger: RollUpLedger, token: int, limits: Limits
+        self, storage: Storage, logs: Logs, counts: Counts, ledger: RollupLedger, token: int, limits: Limits
     ) -> None:
         """`token`: of the lease."""
         self._storage = storage
@@ -57,25 +57,25 @@ class RollUps:
         """Seconds, for the commit that was last begun."""
         self._next_slice = self._next_begin = 0.0
 
-    def do_again(self, intent: RollUpIntent) -> None:
+    def do_again(self, intent: RollupIntent) -> None:
         """Do exactly the commit that was broken off, or one as a whole: its requests are in the store. Before all other
         commits."""
-        self._begin(intent, self._read_back(intent.stretches, intent.oldest, intent.newest))
+        self._begin(intent, self._read_back(intent.ranges, intent.oldest, intent.newest))
         for _ in self._slices:
             pass
 
     def take_back(self) -> None:
         """Take back what the roll-ups have and was taken back from the counts."""
-        unrolled = self._counts.ledger.unrolled or (0, 0)
-        if stretches := self._logs.taken_back():
-            intent = RollUpIntent(
+        rollup_backlog = self._counts.ledger.rollup_backlog or (0, 0)
+        if ranges := self._logs.taken_back():
+            intent = RollupIntent(
                 number=self.ledger.number + 1,
                 token=self._token,
                 # They may lack something else.
                 through=self.ledger.through,
-                stretches=stretches,
-                oldest=unrolled[0],
-                newest=unrolled[1],
+                ranges=ranges,
+                oldest=rollup_backlog[0],
+                newest=rollup_backlog[1],
                 positions=self._logs.after_taking_back(),
                 weight=-1,
             )
@@ -84,9 +84,9 @@ class RollUps:
     def take_from_store(self) -> None:
         """Take in what the roll-ups lack of what is counted."""
         self.take_back()
-        unrolled = self._counts.ledger.unrolled
-        if (stretches := self._logs.not_rolled_up()) and unrolled is not None:
-            self.open = self._read_back(stretches, *unrolled)
+        rollup_backlog = self._counts.ledger.rollup_backlog
+        if (ranges := self._logs.not_rolled_up()) and rollup_backlog is not None:
+            self.open = self._read_back(ranges, *rollup_backlog)
 
     @property
     def is_full(self) -> bool:
@@ -131,42 +131,42 @@ class RollUps:
                 WRITE_SECONDS.labels("roll_ups").observe(took)
                 self._took += took
                 self._next_slice = now + pace.pause_between_slices(took)
-                self._next_begin = now + pace.pause_between_roll_ups(self._took)
+                self._next_begin = now + pace.pause_between_rollups(self._took)
             if now >= deadline:
                 return
 
     def _begin_next(self) -> None:
         buffer, self.open = self.open, Buffer()
         oldest, newest = buffer.seconds or (0, 0)
-        intent = RollUpIntent(
+        intent = RollupIntent(
             number=self.ledger.number + 1,
             token=self._token,
             through=self._counts.ledger.number,
-            stretches=self._logs.not_rolled_up(),
+            ranges=self._logs.not_rolled_up(),
             oldest=oldest,
             newest=newest,
             positions=self._logs.rolled_up_after(),
         )
         self._begin(intent, buffer)
 
-    def _begin(self, intent: RollUpIntent, buffer: Buffer) -> None:
+    def _begin(self, intent: RollupIntent, buffer: Buffer) -> None:
         self._closed = buffer
         self._took = 0.0
         self._slices = self._commit(intent, buffer)
 
-    def _commit(self, intent: RollUpIntent, buffer: Buffer) -> Iterator[float]:
+    def _commit(self, intent: RollupIntent, buffer: Buffer) -> Iterator[float]:
         """A commit in the order of log_processor.counting.commit, with pauses between its slices: the seconds that each
         took."""
         began = time.monotonic()
-        until_stored(partial(self._storage.write, {StateKey("rollups_intent"): encode_roll_up_intent(intent)}))
+        until_stored(partial(self._storage.write, {StateKey("rollups_intent"): encode_rollup_intent(intent)}))
         until_stored(self._storage.check_lease)
         delta = Delta(buffer.customers(), buffer.endpoints(), self._limits.row_characters, intent.weight)
         requests = delta.divided(buffer.parts) if buffer.lines else iter(())
         while self._slice(delta, requests, intent.number, began + self._limits.slice_seconds):
             yield time.monotonic() - began
             began = time.monotonic()
-        self.ledger = RollUpLedger(intent.number, intent.through)
-        ledger: dict[Key, str] = {StateKey("rollups"): encode_roll_up_ledger(self.ledger)}
+        self.ledger = RollupLedger(intent.number, intent.through)
+        ledger: dict[Key, str] = {StateKey("rollups"): encode_rollup_ledger(self.ledger)}
         positions: dict[Key, str] = {RolledUpKey(log): encode_rolled_up(at) for log, at in intent.positions.items()}
         until_stored(partial(self._storage.write, positions, ledger))
         self._logs.roll_up(intent.positions)
@@ -200,10 +200,10 @@ class RollUps:
         if rows:
             until_stored(partial(self._storage.write, _encoded(of_all), _encoded(others)))
 
-    def _read_back(self, stretches: Sequence[Stretch], oldest: int, newest: int) -> Buffer:
+    def _read_back(self, ranges: Sequence[OffsetRange], oldest: int, newest: int) -> Buffer:
         def read() -> Buffer:
             buffer = Buffer()
-            for requests in self._storage.read_requests(stretches, oldest, newest):
+            for requests in self._storage.read_requests(ranges, oldest, newest):
                 buffer.take(requests.to_count())
             return buffer
 

@@ -6,13 +6,13 @@ from operator import attrgetter
 
 from log_processor.counting.limits import Limits
 from log_processor.retry import until_stored
-from rollups.counts import NO_COUNTS, DailyKey, PackedCounts, RollupKey, RollupRow
+from rollups.counts import NO_COUNTS, DailyAggregate, DailyKey, RollupKey, RollupRow
 from rollups.groups import empty
 from storage.contract import Storage
 
 # Daily rows are read back in parts of so many, for a question that fails is asked again from its beginning.
 _ROWS_A_READ = 1_000
-_NOTHING = PackedCounts(NO_COUNTS, NO_COUNTS)
+_NOTHING = DailyAggregate(NO_COUNTS, NO_COUNTS)
 
 
 class DailyRows:
@@ -23,12 +23,12 @@ class DailyRows:
         self._storage = storage
         self._limits = limits
         self._before_reading = before_reading
-        self._rows: dict[DailyKey, PackedCounts] = {}
+        self._rows: dict[DailyKey, DailyAggregate] = {}
         self._characters = 0
         self._whole_days: set[int] = set()
         """Days of which every row is in memory: the store had none when they were first counted."""
 
-    def of(self, keys: Sequence[DailyKey]) -> list[PackedCounts]:
+    def of(self, keys: Sequence[DailyKey]) -> list[DailyAggregate]:
         """The row of each key; one without counts where there is none."""
         missing = [key for key in keys if key not in self._rows]
         of_all = [key for key in missing if key.customer is None]
@@ -39,7 +39,7 @@ class DailyRows:
         self._read(sorted(stored, key=attrgetter("day")))
         return [self._rows.get(key, _NOTHING) for key in keys]
 
-    def hold(self, rows: Mapping[DailyKey, PackedCounts]) -> None:
+    def hold(self, rows: Mapping[DailyKey, DailyAggregate]) -> None:
         """Keep rows, in the place of those that are held."""
         for key, row in rows.items():
             held = self._rows.get(key)
@@ -92,5 +92,5 @@ class RollupRows:
             self._characters = 0
 
 
-def _characters(key: DailyKey, row: PackedCounts) -> int:
+def _characters(key: DailyKey, row: DailyAggregate) -> int:
     return len(key.customer or "") + len(row.statuses) + len(row.latencies)

@@ -6,10 +6,10 @@ from typing import NamedTuple
 from log_processor.counting.counts import Counts
 from log_processor.counting.limits import LIMITS, Limits
 from log_processor.counting.logs import Logs, read_logs
-from log_processor.counting.rollups import RollUps
+from log_processor.counting.rollups import Rollups
 from log_processor.retry import until_stored
 from storage.contract import Storage
-from storage.ledger import Intent, decode_intent, decode_ledger, decode_roll_up_intent, decode_roll_up_ledger
+from storage.ledger import Intent, decode_intent, decode_ledger, decode_rollup_intent, decode_rollup_ledger
 
 
 class Counting(NamedTuple):
@@ -17,7 +17,7 @@ class Counting(NamedTuple):
 
     logs: Logs
     counts: Counts
-    roll_ups: RollUps
+    rollups: Rollups
 
 
 def start(storage: Storage, token: int, settings: str, limits: Limits = LIMITS) -> Counting:
@@ -26,7 +26,7 @@ def start(storage: Storage, token: int, settings: str, limits: Limits = LIMITS) 
     # read before the intents and these before the rows of the logs: a commit either is in the ledger, and all its rows
     # are there, or it is done again, which gives the logs the rows of its intent.
     ledger = decode_ledger(until_stored(partial(storage.read_state, "counts")))
-    roll_up_ledger = decode_roll_up_ledger(until_stored(partial(storage.read_state, "rollups")))
+    roll_up_ledger = decode_rollup_ledger(until_stored(partial(storage.read_state, "rollups")))
     broken_off: list[Intent] = []
     # More than one where the store was put back to an older ledger.
     while intent := until_stored(partial(storage.read_intent, ledger.number + len(broken_off) + 1)):
@@ -39,10 +39,10 @@ def start(storage: Storage, token: int, settings: str, limits: Limits = LIMITS) 
     counts = Counts(storage, logs, ledger, token, settings, limits)
     for of_commit in broken_off:
         counts.do_again(of_commit)
-    roll_ups = RollUps(storage, logs, counts, roll_up_ledger, token, limits)
+    rollups = Rollups(storage, logs, counts, roll_up_ledger, token, limits)
     if roll_up_intent:
-        of_roll_up = decode_roll_up_intent(roll_up_intent)
+        of_roll_up = decode_rollup_intent(roll_up_intent)
         if of_roll_up.number == roll_up_ledger.number + 1:
-            roll_ups.do_again(of_roll_up)
-    roll_ups.take_from_store()
-    return Counting(logs, counts, roll_ups)
+            rollups.do_again(of_roll_up)
+    rollups.take_from_store()
+    return Counting(logs, counts, rollups)

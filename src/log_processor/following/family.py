@@ -33,7 +33,7 @@ from request_log.line import SECONDS_A_DAY
 from service.logs import logger
 from storage.keys import FileKey
 from storage.logs import FileRow, FileState, Gap, LedgerRow, Position
-from storage.observed import Sighting
+from storage.observed import ObservedEnd
 
 # A copy, or the next name of a file, is waited for so long (s) before the file is called lost.
 GRACE_SECONDS = 2.0
@@ -240,14 +240,14 @@ class Family:
             return found.st_size > 0
         return (found.st_dev, found.st_ino) != reader.at
 
-    def sighting(self, now: float) -> Sighting:
+    def sighting(self, now: float) -> ObservedEnd:
         """The log as it is `now` (Unix time, s)."""
         live = self.live or max(self.files.values(), key=lambda file: (file.state == "live", file.key), default=None)
         behind = sum(reader.bytes_behind for reader in self.reading.values())
         if live is None:
-            return Sighting(self.name, now, Position(0, 0), 0, behind, self.bytes)
+            return ObservedEnd(self.name, now, Position(0, 0), 0, behind, self.bytes)
         size = live.reader.size if live.reader is not None else live.size
-        return Sighting(self.name, now, live.position, size, behind, self.bytes)
+        return ObservedEnd(self.name, now, live.position, size, behind, self.bytes)
 
     def knows(self, one: Candidate) -> bool:
         """Whether a file is one of this log's by its inode and its bytes."""

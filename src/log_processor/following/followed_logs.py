@@ -19,7 +19,7 @@ from request_log.framing import PLAIN, Framing
 from service.logs import logger
 from storage.keys import FileKey
 from storage.logs import BACKFILL, FileRow, LedgerRow
-from storage.observed import Sighting
+from storage.observed import ObservedEnd
 
 # New logs are looked for so often (s); less often where that takes more than this share of the time.
 DISCOVER_SECONDS = 0.5
@@ -201,7 +201,7 @@ class FollowedLogs:
         """In how many seconds all logs are to be looked at."""
         return max(0.0, self._next_look - self._clock.monotonic())
 
-    def sightings(self) -> list[Sighting]:
+    def sightings(self) -> list[ObservedEnd]:
         """Each log as it is now."""
         now = self._clock.unix()
         return [family.sighting(now) for family in self._families.values()]

@@ -12,10 +12,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from storage.errors import StorageHeld, StorageRefused, StorageUnavailable
+from storage.errors import LeaseHeld, StorageRefused, StorageUnavailable
 from storage.influxdb.client import Client, Row
 from storage.influxdb.line_protocol import AFTER_ALL_LINES, string_field, tag
-from storage.owner import Holder
+from storage.owner import LeaseOwner
 
 # Slots go by tenths of a second since 2026-01-01, a thousand in each: a day's nanoseconds are enough for 270 years.
 _SLOTS_BEGIN = 1_767_225_600
@@ -42,22 +42,22 @@ class Lease:
         """The one to write at; None where it must be a new one."""
         self._claimed = NO_SLOT
         """The latest slot that this process has claimed."""
-        self._holder = str(Holder.this_process())
+        self._holder = str(LeaseOwner.this_process())
         self._beating: threading.Thread | None = None
         self._released = threading.Event()
 
     def wait(self) -> None:
-        """Wait until no other process is alive that has it; StorageHeld where one is. Then `begin`."""
+        """Wait until no other process is alive that has it; LeaseHeld where one is. Then `begin`."""
         rows = self._leases()
         if not rows:
             return
         first_beat, _, text = rows[0].partition(" ")
-        holder = Holder.decode(text)
+        holder = LeaseOwner.decode(text)
         deadline = time.monotonic() + _SILENT_SECONDS
         beat = first_beat
         while beat != _RELEASED and text != self._holder and not holder.is_certainly_dead():
             if beat != first_beat:
-                raise StorageHeld(f"This store is written by {holder.named()}: only one can.")
+                raise LeaseHeld(f"This store is written by {holder.named()}: only one can.")
             if time.monotonic() >= deadline:
                 return
             time.sleep(_LOOK_SECONDS)
@@ -73,7 +73,7 @@ class Lease:
         return slot
 
     def check(self) -> int:
-        """The latest slot, which is ours. StorageHeld where another process has taken over, StorageRefused where the
+        """The latest slot, which is ours. LeaseHeld where another process has taken over, StorageRefused where the
         store no longer has our claim."""
         slot, holder = self._latest_claim()
         if slot < self._claimed:
@@ -153,8 +153,8 @@ class Lease:
         query = f"SELECT slot, holder FROM tokens WHERE writer = $writer ORDER BY time DESC LIMIT {most}"
         return [(int(row["slot"]), row["holder"]) for row in self._ask(query)]
 
-    def _taken_over(self, holder: str) -> StorageHeld:
-        return StorageHeld(f"{Holder.decode(holder).named()} has taken over writing to this store.")
+    def _taken_over(self, holder: str) -> LeaseHeld:
+        return LeaseHeld(f"{LeaseOwner.decode(holder).named()} has taken over writing to this store.")
 
     def _ask(self, query: str, **parameters: int) -> list[Row]:
         return self._client.ask(self._bucket, query, {"writer": self._tag, **parameters})
@@ -168,6 +168,6 @@ class Lease:
             except StorageUnavailable:
                 # Whoever writes finds the same, and says so. The store may be back at the next heartbeat.
                 continue
-            except (StorageHeld, StorageRefused):
+            except (LeaseHeld, StorageRefused):
                 # The next check finds the same, and ends the program.
                 return

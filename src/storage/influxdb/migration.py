@@ -16,7 +16,7 @@ import json
 from collections.abc import Iterable, Iterator
 from urllib.parse import unquote
 
-from rollups.counts import DailyKey, PackedCounts, RollupRow, RollupSegmentKey
+from rollups.counts import DailyAggregate, DailyKey, RollupRow, RollupSegmentKey
 from rollups.rows import encode_daily, encode_rollup
 from service.logs import logger
 from storage import schema_4
@@ -27,7 +27,7 @@ from storage.influxdb.line_protocol import AFTER_ALL_LINES, DAY, string_field
 from storage.influxdb.places import Places, predicate, row_line
 from storage.keys import Key
 from storage.logs import Position
-from storage.owner import Holder
+from storage.owner import LeaseOwner
 
 log = logger(__name__)
 
@@ -56,10 +56,10 @@ def copy_rows(client: Client, bucket: str, counts: str, places: Places, oldest_d
     """Copy the rows of days from `oldest_day` on to the bucket `counts`. From here on no processor of the schema before
     can start.
 
-    StorageRefused where the last one was not stopped cleanly, StorageHeld where another setup is at work.
+    StorageRefused where the last one was not stopped cleanly, LeaseHeld where another setup is at work.
     """
     rows = _rows_of_logs(client, bucket)
-    holder = string_field(str(Holder.this_process()))
+    holder = string_field(str(LeaseOwner.this_process()))
     claim = f"slots slot={_LAST_SLOT}i,holder={holder} {AFTER_ALL_LINES + _LAST_SLOT}"
     client.write(bucket, claim.encode())
     lease = Lease(client, counts, MAIN)
@@ -144,7 +144,7 @@ def _rows_of_day(client: Client, bucket: str, day: int) -> Iterator[tuple[Key, s
 
 def _daily_row(row: Row) -> str:
     statuses, latencies, _ = row["row"].split(" ", 2)
-    return encode_daily(PackedCounts(statuses, latencies))
+    return encode_daily(DailyAggregate(statuses, latencies))
 
 
 def _latest(client: Client, bucket: str, measurement: str, day: int) -> Iterator[Row]:

@@ -19,7 +19,7 @@ import numpy as np
 
 from request_log.requests import Integers, Requests
 from rollups.counters import unpack
-from rollups.counts import NO_COUNTS, DailyKey, DayCounts, Kind, PackedCounts, RollupKey, RollupRow, RollupSegmentKey
+from rollups.counts import NO_COUNTS, DailyAggregate, DailyKey, DayCounts, Kind, RollupKey, RollupRow, RollupSegmentKey
 from rollups.groups import ALL_CUSTOMERS
 from rollups.rows import added_up, decode_daily, decode_rollup
 from storage import schema_4
@@ -43,11 +43,11 @@ from storage.influxdb.places import MEASUREMENTS, Place, Places, predicate, row_
 from storage.keys import FileKey, IntentKey, Key, LogKey, ObservedKey, RolledUpKey, Rows, StateName
 from storage.ledger import StoredIntent, WriterState, decode_intent
 from storage.logs import FileRow, LedgerRow, decode_file, decode_log
-from storage.observed import Sighting, decode_sighting
-from storage.read_back import Stored, StoredRow
-from storage.requests import OUTCOMES, FileId, LoggedRequest, Outcome, StoredRequests, Stretch
+from storage.observed import ObservedEnd, decode_observed_end
+from storage.read_back import ReadBack, StoredRow
+from storage.requests import OUTCOMES, FileId, LoggedRequest, OffsetRange, Outcome, StoredRequests
 
-SCHEMA = 6
+SCHEMA = 7
 """Changes with what is stored, see docs/design.md: a store of another schema is refused."""
 COUNTS = "_counts"
 """Ends the name of the bucket of rows, which is that of the requests else."""
@@ -177,36 +177,36 @@ class InfluxStorage(Storage):
     def flush(self) -> None:
         """None are held."""
 
-    def read_requests(self, stretches: Sequence[Stretch], oldest: int, newest: int) -> Iterator[Requests]:
-        for _, of_lane in groupby(sorted(stretches, key=_place), key=lambda stretch: stretch.file.lane):
+    def read_requests(self, ranges: Sequence[OffsetRange], oldest: int, newest: int) -> Iterator[Requests]:
+        for _, of_lane in groupby(sorted(ranges, key=_place), key=lambda offset_range: offset_range.file.lane):
             # One question for all of them: each goes through all requests of the lane in this time.
             yield from self._read_lane(list(of_lane), oldest, newest)
 
-    def _read_lane(self, stretches: Sequence[Stretch], oldest: int, newest: int) -> Iterator[Requests]:
-        """The requests of stretches of one lane, which are in its order."""
+    def _read_lane(self, ranges: Sequence[OffsetRange], oldest: int, newest: int) -> Iterator[Requests]:
+        """The requests of ranges of one lane, which are in its order."""
         query = 'SELECT part, customer_id, request_path, status_code, "duration", method, bytes FROM api_requests'
         query += f" WHERE lane = $lane AND writer = $writer AND {_IN_RANGE}"
         parameters = {
-            "lane": str(stretches[0].file.lane),
+            "lane": str(ranges[0].file.lane),
             "writer": "" if self._writer == MAIN else tag(self._writer),
             "start": oldest * NANOSECONDS,
             "end": (newest + 1) * NANOSECONDS,
         }
-        # The line that begins at the end is no longer of a stretch, and in its cell no line before it begins.
+        # The line that begins at the end is no longer of a offset_range, and in its cell no line before it begins.
         cells = [
-            range((file.base + start) // CELL_BYTES, (file.base + end) // CELL_BYTES) for file, start, end in stretches
+            range((file.base + start) // CELL_BYTES, (file.base + end) // CELL_BYTES) for file, start, end in ranges
         ]
-        starts = [of_stretch.start for of_stretch in cells]
-        stored = [Stored() for _ in stretches]
+        starts = [of_range.start for of_range in cells]
+        stored = [ReadBack() for _ in ranges]
         for rows in self._client.ask_in_parts(self._bucket, query, parameters):
-            found: list[list[StoredRow]] = [[] for _ in stretches]
+            found: list[list[StoredRow]] = [[] for _ in ranges]
             for row in rows:
                 cell = cell_of(row["time"], row["part"], starts[0])
                 place = bisect_right(starts, cell) - 1
                 if cell in cells[place]:
                     found[place].append(
                         (
-                            cell * CELL_BYTES + CELL_BYTES - 1 - stretches[place].file.base,
+                            cell * CELL_BYTES + CELL_BYTES - 1 - ranges[place].file.base,
                             row["time"] // NANOSECONDS,
                             row["customer_id"],
                             row["request_path"],
@@ -216,16 +216,16 @@ class InfluxStorage(Storage):
                             row["bytes"],
                         )
                     )
-            for of_stretch, some in zip(stored, found, strict=True):
-                of_stretch.add(some)
-        for of_stretch in stored:
-            yield from of_stretch.in_order()
+            for of_range, some in zip(stored, found, strict=True):
+                of_range.add(some)
+        for of_range in stored:
+            yield from of_range.in_order()
 
     # Rows
 
-    def read_daily(self, keys: Collection[DailyKey]) -> dict[DailyKey, PackedCounts]:
+    def read_daily(self, keys: Collection[DailyKey]) -> dict[DailyKey, DailyAggregate]:
         places = self._places()
-        found: dict[DailyKey, PackedCounts] = {}
+        found: dict[DailyKey, DailyAggregate] = {}
         for day in {key.day for key in keys if key.customer is None}:
             query = f"SELECT row FROM daily_all WHERE writer = $writer AND {_IN_RANGE}"
             for row in self._ask(query, **_range(day, day)):
@@ -443,7 +443,7 @@ class InfluxStorage(Storage):
     async def days(self, customer: str | None, first: int, last: int) -> dict[int, DayCounts]:
         return {day: unpack(row) for day, row in (await self.packed_days(customer, first, last)).items()}
 
-    async def packed_days(self, customer: str | None, first: int, last: int) -> dict[int, PackedCounts]:
+    async def packed_days(self, customer: str | None, first: int, last: int) -> dict[int, DailyAggregate]:
         if customer is None:
             rows = await self._ask_async(
                 f"SELECT row FROM daily_all WHERE {_IN_RANGE} GROUP BY writer", **_range(first, last)
@@ -495,7 +495,7 @@ class InfluxStorage(Storage):
 
     async def packed_customers(
         self, customers: Sequence[str], first: int, last: int
-    ) -> dict[str, dict[int, PackedCounts]]:
+    ) -> dict[str, dict[int, DailyAggregate]]:
         if len(customers) * _ROWS_A_NAME < self._customers:
             tags = {await self._customer_tag(customer): customer for customer in customers}
             query, parameters = _rows_of("daily", "customer", tags, first, last)
@@ -507,7 +507,7 @@ class InfluxStorage(Storage):
         self._customers = len(everyone)
         return {customer: everyone[customer] for customer in customers if customer in everyone}
 
-    async def _all_customers(self, first: int, last: int) -> dict[str, dict[int, PackedCounts]]:
+    async def _all_customers(self, first: int, last: int) -> dict[str, dict[int, DailyAggregate]]:
         query = f'SELECT "name", row FROM daily WHERE {_IN_RANGE} GROUP BY customer, writer'
         found: dict[str, list[Row]] = {}
         for row in await self._ask_async(query, **_range(first, last)):
@@ -535,9 +535,9 @@ class InfluxStorage(Storage):
         rows = await self._of_writers("logs", "log")
         return [(writer, decode_log(log, row)) for (writer, log), row in sorted(rows.items())]
 
-    async def sightings(self) -> list[tuple[str, Sighting]]:
+    async def observed_ends(self) -> list[tuple[str, ObservedEnd]]:
         rows = await self._of_writers("observed", "log")
-        return [(writer, decode_sighting(log, row)) for (writer, log), row in sorted(rows.items())]
+        return [(writer, decode_observed_end(log, row)) for (writer, log), row in sorted(rows.items())]
 
     async def files(self) -> list[tuple[str, FileRow]]:
         rows = await self._of_writers("files", "log", "generation")
@@ -566,19 +566,19 @@ class InfluxStorage(Storage):
         return self._known_places.customer_tag(customer)
 
 
-def _place(stretch: Stretch) -> tuple[int, int]:
+def _place(offset_range: OffsetRange) -> tuple[int, int]:
     """Its lane, and where it begins in that."""
-    return stretch.file.lane, stretch.file.base + stretch.start
+    return offset_range.file.lane, offset_range.file.base + offset_range.start
 
 
 _STORE = "SELECT schema, secret FROM store"
 
 
-def _by_day(rows: Iterable[Row]) -> dict[int, PackedCounts]:
+def _by_day(rows: Iterable[Row]) -> dict[int, DailyAggregate]:
     """The rows of one customer, of all writers added up. Those of a writer come in the order of time: the highest slot
     of a day is the last."""
     of_writers: dict[tuple[int, str], str] = {(row["time"] // DAY, row["writer"]): row["row"] for row in rows}
-    found: dict[int, list[PackedCounts]] = {}
+    found: dict[int, list[DailyAggregate]] = {}
     for (day, _), row in of_writers.items():
         found.setdefault(day, []).append(decode_daily(row))
     return {day: added_up(of_day) for day, of_day in found.items()}

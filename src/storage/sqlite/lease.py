@@ -5,8 +5,8 @@ import os
 from pathlib import Path
 
 from storage.contract import MAIN
-from storage.errors import StorageHeld
-from storage.owner import Holder
+from storage.errors import LeaseHeld
+from storage.owner import LeaseOwner
 
 
 class Lock:
@@ -18,7 +18,7 @@ class Lock:
         self._file: int | None = None
 
     def take(self) -> None:
-        """Hold it. StorageHeld where another process does: the file says which."""
+        """Hold it. LeaseHeld where another process does: the file says which."""
         if self._file is not None:
             return
         path = self._path.resolve()
@@ -28,11 +28,11 @@ class Lock:
         except BlockingIOError:
             # It writes its name a moment after it has the lock.
             name = os.read(lock, 1_000).decode()
-            holder = Holder.decode(name).named() if name else "another process"
+            holder = LeaseOwner.decode(name).named() if name else "another process"
             os.close(lock)
-            raise StorageHeld(f"The store {self._path} is written by {holder}: only one can.") from None
+            raise LeaseHeld(f"The store {self._path} is written by {holder}: only one can.") from None
         os.truncate(lock, 0)
-        os.write(lock, str(Holder.this_process()).encode())
+        os.write(lock, str(LeaseOwner.this_process()).encode())
         self._file = lock
 
     def release(self) -> None:

@@ -2,7 +2,7 @@
 
 import sqlite3
 
-from rollups.counts import PackedCounts, RollupRow
+from rollups.counts import DailyAggregate, RollupRow
 from rollups.rows import encode_daily, encode_rollup
 from storage import schema_4
 from storage.keys import Key
@@ -74,7 +74,7 @@ def _rows_of_logs(connection: sqlite3.Connection, store: str) -> list[tuple[Key,
 
 
 def _daily_row(statuses: str, latencies: str) -> str:
-    return encode_daily(PackedCounts(statuses, latencies))
+    return encode_daily(DailyAggregate(statuses, latencies))
 
 
 def _rollup_row(names: str, statuses: str, latencies: str) -> str:

@@ -3,7 +3,7 @@
 from rollups.counts import DailyKey, RollupSegmentKey
 from storage.keys import FileKey, IntentKey, Key, LogKey, ObservedKey, RolledUpKey, StateKey
 
-VERSION = 6
+VERSION = 7
 """Changes with the schema: a store of another one is refused, but for the one before, which setup brings up."""
 MAIN_WRITER = 0
 ZONE_BITS = 18

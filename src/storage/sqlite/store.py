@@ -20,7 +20,7 @@ import numpy as np
 from request_log.line import SECONDS_A_DAY
 from request_log.requests import NONE, Integers, Requests
 from rollups.counters import unpack
-from rollups.counts import NO_COUNTS, DailyKey, DayCounts, Kind, PackedCounts, RollupKey, RollupRow
+from rollups.counts import NO_COUNTS, DailyAggregate, DailyKey, DayCounts, Kind, RollupKey, RollupRow
 from rollups.rows import added_up, decode_daily, decode_rollup, encode_daily
 from service.logs import logger
 from storage import schema_4
@@ -29,9 +29,9 @@ from storage.errors import StorageRefused, StorageUnavailable
 from storage.keys import FileKey, Key, LogKey, ObservedKey, RolledUpKey, Rows, StateName
 from storage.ledger import StoredIntent, WriterState
 from storage.logs import FileRow, LedgerRow, decode_file, decode_log
-from storage.observed import Sighting, decode_sighting
-from storage.read_back import Stored
-from storage.requests import OUTCOMES, FileId, LoggedRequest, Outcome, StoredRequests, Stretch
+from storage.observed import ObservedEnd, decode_observed_end
+from storage.read_back import ReadBack
+from storage.requests import OUTCOMES, FileId, LoggedRequest, OffsetRange, Outcome, StoredRequests
 from storage.sqlite.lease import Lock
 from storage.sqlite.migration import bring_up_from_4
 from storage.sqlite.schema import OFFSET_BITS, SCHEMA, TABLES, VERSION, ZONE_BITS
@@ -148,20 +148,20 @@ class SqliteStorage(Storage):
             raise
         del self._held[: len(held)]
 
-    def read_requests(self, stretches: Sequence[Stretch], oldest: int, newest: int) -> Iterator[Requests]:
-        for stretch in stretches:
-            yield from self._read_stretch(stretch)
+    def read_requests(self, ranges: Sequence[OffsetRange], oldest: int, newest: int) -> Iterator[Requests]:
+        for offset_range in ranges:
+            yield from self._read_range(offset_range)
 
-    def _read_stretch(self, stretch: Stretch) -> Iterator[Requests]:
+    def _read_range(self, offset_range: OffsetRange) -> Iterator[Requests]:
         query = f"""
 SELECT requests.id - first, time, customer_id, request_path, status_code, duration, method, bytes
 FROM (
     SELECT id << {OFFSET_BITS} AS first FROM sources WHERE writer = :writer AND log = :log AND generation = :generation
 ) JOIN requests ON requests.id >= first + :start AND requests.id < first + :end ORDER BY requests.id
 """
-        file, start, end = stretch
+        file, start, end = offset_range
         values = {"writer": self._writer_id, "log": file.log, "generation": file.generation, "start": start, "end": end}
-        stored = Stored()
+        stored = ReadBack()
         with self._errors(), self._transaction() as connection:
             cursor = connection.execute(query, values)
             while rows := cursor.fetchmany(_ROWS_A_READ):
@@ -170,7 +170,7 @@ FROM (
 
     # Rows
 
-    def read_daily(self, keys: Collection[DailyKey]) -> dict[DailyKey, PackedCounts]:
+    def read_daily(self, keys: Collection[DailyKey]) -> dict[DailyKey, DailyAggregate]:
         query = "SELECT row FROM daily WHERE customer = ? AND day = ? AND writer = ?"
         found = {}
         with self._errors(), self._transaction() as connection:
@@ -219,7 +219,7 @@ FROM (
         for source in sources:
             self._remove_requests(source << OFFSET_BITS, (source + 1) << OFFSET_BITS)
         statement = "DELETE FROM daily WHERE writer = ? AND substr(row, instr(row, ' ')) = ?"
-        nothing = encode_daily(PackedCounts(NO_COUNTS, NO_COUNTS)).removeprefix("0")
+        nothing = encode_daily(DailyAggregate(NO_COUNTS, NO_COUNTS)).removeprefix("0")
         with self._errors(), self._transaction() as connection:
             connection.execute(statement, (self._writer_id, nothing))
 
@@ -313,7 +313,7 @@ FROM (
     async def days(self, customer: str | None, first: int, last: int) -> dict[int, DayCounts]:
         return {day: unpack(row) for day, row in (await self.packed_days(customer, first, last)).items()}
 
-    async def packed_days(self, customer: str | None, first: int, last: int) -> dict[int, PackedCounts]:
+    async def packed_days(self, customer: str | None, first: int, last: int) -> dict[int, DailyAggregate]:
         query = "SELECT day, row FROM daily WHERE customer = ? AND day BETWEEN ? AND ?"
         return _by_day(await self._rows(query, customer or _ALL, first, last))
 
@@ -353,7 +353,7 @@ ORDER BY requests.time DESC, millisecond DESC, requests.id & {(1 << OFFSET_BITS)
 
     async def packed_customers(
         self, customers: Sequence[str], first: int, last: int
-    ) -> dict[str, dict[int, PackedCounts]]:
+    ) -> dict[str, dict[int, DailyAggregate]]:
         query = f"SELECT customer, day, row FROM daily WHERE customer IN ({_marks(customers)}) AND day BETWEEN ? AND ?"
         rows = await self._rows(f"{query} ORDER BY customer", *customers, first, last)
         return {
@@ -383,9 +383,9 @@ ORDER BY requests.time DESC, millisecond DESC, requests.id & {(1 << OFFSET_BITS)
         rows = await self._rows(f"SELECT name, log, row FROM logs {_BY_WRITER}")
         return [(writer, decode_log(log, row)) for writer, log, row in rows]
 
-    async def sightings(self) -> list[tuple[str, Sighting]]:
+    async def observed_ends(self) -> list[tuple[str, ObservedEnd]]:
         rows = await self._rows(f"SELECT name, log, row FROM observed {_BY_WRITER}")
-        return [(writer, decode_sighting(log, row)) for writer, log, row in rows]
+        return [(writer, decode_observed_end(log, row)) for writer, log, row in rows]
 
     async def files(self) -> list[tuple[str, FileRow]]:
         rows = await self._rows(f"SELECT name, log, generation, row FROM files {_BY_WRITER}, generation")
@@ -527,9 +527,9 @@ def _marks(values: Collection[str]) -> str:
     return ", ".join("?" * len(values))
 
 
-def _by_day(rows: Iterable[tuple[int, str]]) -> dict[int, PackedCounts]:
+def _by_day(rows: Iterable[tuple[int, str]]) -> dict[int, DailyAggregate]:
     """The rows of one customer, of all writers added up."""
-    found: dict[int, list[PackedCounts]] = {}
+    found: dict[int, list[DailyAggregate]] = {}
     for day, row in rows:
         found.setdefault(day, []).append(decode_daily(row))
     return {day: added_up(of_day) for day, of_day in found.items()}

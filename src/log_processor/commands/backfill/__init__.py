@@ -23,7 +23,7 @@ from typing import TypeVar
 
 from log_processor import log_handler
 from log_processor.clock import Clock
-from log_processor.commands.backfill.known import Stretch
+from log_processor.commands.backfill.known import OffsetRange
 from log_processor.commands.backfill.news import HandedIn, news_of
 from log_processor.commands.backfill.sample import are_known, sample
 from log_processor.commands.saying import say
@@ -39,7 +39,7 @@ from request_log.framing import Contexts
 from service import logs
 from storage.backend import open_storage
 from storage.contract import MAIN, Storage
-from storage.errors import StorageError, StorageHeld, StorageUnavailable
+from storage.errors import LeaseHeld, StorageError, StorageUnavailable
 from storage.logs import BACKFILL, FileRow, LedgerRow
 
 _LOOK_SECONDS = 0.2
@@ -102,7 +102,7 @@ def take_back(settings: ProcessorSettings, files: list[str]) -> int:
             status = max(_take_back(settings, storage, counting, file) for file in files)
         finally:
             counting.counts.close()
-    except StorageHeld:
+    except LeaseHeld:
         say("A processor runs, and nothing is taken back beside it: stop it before.")
         return 1
     except StorageError as error:
@@ -179,7 +179,7 @@ def _hand_in(
         return [spool.add(path, file.blocks(stretch), contexts.at(stretch.start)) for stretch in news]
 
 
-def _of(file: HandedIn, stretch: Stretch) -> str:
+def _of(file: HandedIn, stretch: OffsetRange) -> str:
     """Which lines are spoken of, with a space behind."""
     return f"from byte {stretch.start:,} to {stretch.end:,} " if stretch != (0, file.size) else ""
 
@@ -246,7 +246,7 @@ def _is_held(settings: ProcessorSettings) -> bool:
     storage = open_storage(settings)
     try:
         storage.acquire()
-    except StorageHeld:
+    except LeaseHeld:
         return True
     finally:
         storage.close()

@@ -18,7 +18,7 @@ FirstLine = tuple[int, str]
 """Length and digest of a first line."""
 
 
-class Stretch(NamedTuple):
+class OffsetRange(NamedTuple):
     """Bytes of a text: from `start` until before `end`."""
 
     start: int
@@ -132,7 +132,7 @@ class UnreadFile:
         return self.identity is None or self.identity.agrees(self.start, _shifted(read, place))
 
 
-def stretches(known: Iterable[Known], text: BinaryIO, size: int) -> list[Stretch]:
+def stretches(known: Iterable[Known], text: BinaryIO, size: int) -> list[OffsetRange]:
     """Where known bytes are in a text of `size` bytes, in its order. It is gone through line by line: each line may be
     the first one of what is known."""
     return _Search(known, text, size).found
@@ -155,7 +155,7 @@ class _Search:
         self._lengths = {length for length, _ in self._by_first_line}
         self._expected = {0}
         """Where a file may begin: at the text's beginning, and where another one ends."""
-        self.found: list[Stretch] = []
+        self.found: list[OffsetRange] = []
         place = 0
         while place < size:
             place = self._next(place)
@@ -186,11 +186,11 @@ class _Search:
             found += self._may_be_cut
         return found
 
-    def _longest(self, place: int, candidates: Iterable[Known]) -> Stretch | None:
+    def _longest(self, place: int, candidates: Iterable[Known]) -> OffsetRange | None:
         found = [stretch for one in candidates if (stretch := self._stretch(place, one)) is not None]
         return max(found, key=lambda stretch: (stretch.end, -stretch.start), default=None)
 
-    def _stretch(self, place: int, one: Known) -> Stretch | None:
+    def _stretch(self, place: int, one: Known) -> OffsetRange | None:
         """What is at a place, and before it."""
         length = one.length_at(self._read, place, self._size)
         if not length:
@@ -202,8 +202,8 @@ class _Search:
             end += 1
         file = place - one.start
         if file in self._expected and one.begins_at(self._read, file):
-            return Stretch(file + one.begin, end)
-        return Stretch(place, end) if length >= ENOUGH_BYTES else None
+            return OffsetRange(file + one.begin, end)
+        return OffsetRange(place, end) if length >= ENOUGH_BYTES else None
 
     def _read(self, length: int, offset: int) -> bytes:
         self._text.seek(offset)

@@ -11,7 +11,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from log_processor.commands.backfill.known import Known, ReadFile, Stretch, UnreadFile, stretches
+from log_processor.commands.backfill.known import Known, OffsetRange, ReadFile, UnreadFile, stretches
 from log_processor.following.compressed import MAGIC_BYTES, is_compressed
 from log_processor.following.identity import Identity, Read
 from log_processor.following.names import is_of
@@ -34,7 +34,7 @@ class HandedIn(NamedTuple):
         self.text.seek(offset)
         return self.text.read(length)
 
-    def blocks(self, stretch: Stretch) -> Iterator[bytes]:
+    def blocks(self, stretch: OffsetRange) -> Iterator[bytes]:
         """The bytes of a stretch, some at a time."""
         self.text.seek(stretch.start)
         left = stretch.end - stretch.start
@@ -49,7 +49,7 @@ def news_of(
     ledger: Iterable[LedgerRow],
     rows: Sequence[FileRow],
     has_comments: bool = False,
-) -> list[Stretch]:
+) -> list[OffsetRange]:
     """What is new in a file, in its order. `waiting`: files that the store will have; they were opened before `ledger`
     and `rows`, which it has, were read. `has_comments`: whether lines that begin with # are no requests; files may well
     have the same ones."""
@@ -57,7 +57,7 @@ def news_of(
         known: list[Known] = [
             ReadFile(row, _beginning(row, rows)) for row in rows if row.state != "copy" and row.start < row.offset
         ]
-        found: list[Stretch] = []
+        found: list[OffsetRange] = []
         known += [UnreadFile(_reader(one.fileno()), 0, os.fstat(one.fileno()).st_size, 0) for one in waiting]
         for log in ledger:
             if not log.log.startswith(BACKFILL):
@@ -71,10 +71,10 @@ def news_of(
 
 def _followed(
     log: LedgerRow, rows: Sequence[FileRow], own: HandedIn, stack: ExitStack
-) -> tuple[list[UnreadFile], list[Stretch]]:
+) -> tuple[list[UnreadFile], list[OffsetRange]]:
     """What the processor still has to read of the files of a log, and, where `own` is one of them, of that."""
     unread: list[UnreadFile] = []
-    of_own: list[Stretch] = []
+    of_own: list[OffsetRange] = []
     for path in _files_of(log, rows):
         with ExitStack() as opened:
             descriptor = _open(path, opened)
@@ -91,7 +91,7 @@ def _followed(
             if is_own:
                 # A compressed file that was there at the first start is closed, and nothing of it is read.
                 if row is None or row.offset or row.state in ("live", "open"):
-                    of_own.append(Stretch(begin, own.size))
+                    of_own.append(OffsetRange(begin, own.size))
             elif start < found.st_size:
                 identity = Identity.decode(row.identity) if row is not None and start else None
                 unread.append(UnreadFile(read, start, found.st_size, begin, identity))
@@ -149,27 +149,27 @@ def _reader(descriptor: int) -> Read:
     return lambda length, offset: os.pread(descriptor, length, offset)
 
 
-def _is_comments(file: HandedIn, stretch: Stretch) -> bool:
+def _is_comments(file: HandedIn, stretch: OffsetRange) -> bool:
     lines = file.read(min(_BLOCK_BYTES, stretch.end - stretch.start), stretch.start).split(b"\n")
     return all(line.startswith(b"#") for line in filter(None, lines))
 
 
-def _between(found: Iterable[Stretch], size: int) -> Iterator[Stretch]:
+def _between(found: Iterable[OffsetRange], size: int) -> Iterator[OffsetRange]:
     """What none of these stretches has."""
     place = 0
     for start, end in sorted(found):
         if start > place:
-            yield Stretch(place, start)
+            yield OffsetRange(place, start)
         place = max(place, end)
     if place < size:
-        yield Stretch(place, size)
+        yield OffsetRange(place, size)
 
 
-def _stripped(file: HandedIn, stretch: Stretch) -> Stretch | None:
+def _stripped(file: HandedIn, stretch: OffsetRange) -> OffsetRange | None:
     """Without zeros at its end; None where it has nothing but zeros and empty lines."""
     start, end = stretch
     if not any(block.strip(b"\0\r\n") for block in file.blocks(stretch)):
         return None
     while not (block := file.read(min(_BLOCK_BYTES, end - start), max(start, end - _BLOCK_BYTES)).rstrip(b"\0")):
         end = max(start, end - _BLOCK_BYTES)
-    return Stretch(start, max(start, end - _BLOCK_BYTES) + len(block))
+    return OffsetRange(start, max(start, end - _BLOCK_BYTES) + len(block))

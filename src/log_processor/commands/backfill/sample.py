@@ -11,7 +11,7 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from log_processor.commands.backfill.known import Stretch
+from log_processor.commands.backfill.known import OffsetRange
 from log_processor.commands.backfill.news import HandedIn
 from request_log.framing import Contexts, Framed
 from request_log.line import LAST_SECOND, MAX_LINE_BYTES, SECONDS_A_DAY
@@ -35,7 +35,7 @@ class Sampled(NamedTuple):
     request: LoggedRequest
 
 
-def sample(file: HandedIn, stretch: Stretch, parse: Framed) -> list[Sampled]:
+def sample(file: HandedIn, stretch: OffsetRange, parse: Framed) -> list[Sampled]:
     """The requests in up to a thousand lines of a stretch, in its order."""
     found = {**_lines(file, stretch.start, stretch.end, _FIRST_LINES), **_spread(file, stretch)}
     lines = [(offset, found[offset].removesuffix(b"\n") + b"\n") for offset in sorted(found)]
@@ -114,7 +114,7 @@ def _lines(file: HandedIn, start: int, end: int, most: int) -> dict[int, bytes]:
     return found
 
 
-def _spread(file: HandedIn, stretch: Stretch) -> dict[int, bytes]:
+def _spread(file: HandedIn, stretch: OffsetRange) -> dict[int, bytes]:
     """Offset -> line, from all over the stretch."""
     found: dict[int, bytes] = {}
     for offset in np.linspace(*stretch, _SPREAD_LINES, endpoint=False).astype(int).tolist():

@@ -72,7 +72,7 @@ async def accounts_in_the_end(
         if now > moved + silent_seconds:
             return accounts, "silent"
         if now > began + _WAIT_SECONDS:
-            behind = {row.log for writer, row in await storage.sightings() if row.bytes_behind}
+            behind = {row.log for writer, row in await storage.observed_ends() if row.bytes_behind}
             logs = [linked.present.logs[left.file] for left in accounts.left]
             return accounts, "behind" if all(of_file & behind for of_file in logs) else "done"
         await asyncio.sleep(_BETWEEN_LOOKS_SECONDS)

@@ -24,7 +24,7 @@ from request_log.framing import PLAIN, Framing
 from request_log.line import SECONDS_A_DAY, Mended, Reason
 from request_log.requests import Parser
 from rollups.counters import unpack
-from rollups.counts import NO_COUNTS, DailyKey, DayCounts, PackedCounts
+from rollups.counts import NO_COUNTS, DailyAggregate, DailyKey, DayCounts
 from rollups.figures import Statistics, statistics
 from storage.contract import Storage
 from storage.logs import LedgerRow
@@ -165,9 +165,9 @@ async def _confirm(
 ) -> list[Difference]:
     """Where suspected rows really are not what the log says."""
     found = storage.read_daily([_daily_key(key) for key in suspects])
-    stored = {key: found.get(_daily_key(key), PackedCounts(NO_COUNTS, NO_COUNTS)) for key in suspects}
+    stored = {key: found.get(_daily_key(key), DailyAggregate(NO_COUNTS, NO_COUNTS)) for key in suspects}
     intents = await later_intents(storage, committed, max(row.commit for row in stored.values()))
-    lines.count_later((number, stretch) for number, intent in enumerate(intents, 1) for stretch in intent.stretches)
+    lines.count_later((number, stretch) for number, intent in enumerate(intents, 1) for stretch in intent.ranges)
     counted = recount.of_rows((*key, max(0, row.commit - committed.number)) for key, row in stored.items())
     return [
         difference

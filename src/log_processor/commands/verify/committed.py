@@ -14,15 +14,15 @@ from storage.ledger import (
     Intent,
     Ledger,
     RolledUp,
-    RollUpIntent,
+    RollupIntent,
     decode_intent,
     decode_ledger,
-    decode_roll_up_intent,
-    decode_roll_up_ledger,
     decode_rolled_up,
+    decode_rollup_intent,
+    decode_rollup_ledger,
 )
 from storage.logs import FileRow, LedgerRow
-from storage.requests import FileId, Stretch
+from storage.requests import FileId, OffsetRange
 
 _TAKEN_OUT = "A file is being taken out of the store."
 
@@ -53,7 +53,7 @@ class Committed(NamedTuple):
         """Bytes of logs that are counted by it."""
         return sum(end - start for _, start, end in self.stretches({}))
 
-    def stretches(self, after: Mapping[FileKey, int]) -> Iterator[Stretch]:
+    def stretches(self, after: Mapping[FileKey, int]) -> Iterator[OffsetRange]:
         """What is counted of the files after these offsets, or after their starts."""
         for key, offset in self.offsets.items():
             yield stretch_of(self.files[key], after.get(key, self.files[key].start), offset)
@@ -62,7 +62,7 @@ class Committed(NamedTuple):
         """The row of a file."""
         return self.files[FileKey(file.log, file.generation)]
 
-    def later(self) -> Iterator[Stretch]:
+    def later(self) -> Iterator[OffsetRange]:
         """What is counted by later commits, as far as the rows say."""
         for key, offset in self.offsets.items():
             yield stretch_of(self.files[key], offset, self.files[key].offset)
@@ -80,7 +80,7 @@ class RollUpCommits(NamedTuple):
     @classmethod
     def read(cls, storage: Storage) -> "RollUpCommits":
         """Those of the connection's writer."""
-        ledger = decode_roll_up_ledger(storage.read_state("rollups"))
+        ledger = decode_rollup_ledger(storage.read_state("rollups"))
         intent = _roll_up_intent(storage)
         if intent is None or intent.number <= ledger.number:
             return cls(ledger.number, ledger.through, ledger.number, ledger.through)
@@ -118,20 +118,20 @@ def read_rolled_up(storage: Storage) -> RolledUpTo:
             raise FilesChanged(_TAKEN_OUT)
         if RollUpCommits.read(storage) == commits:
             logs = {log: decode_rolled_up(row) for log, row in rows.items()}
-            stretches = intent.stretches if intent is not None else ()
+            stretches = intent.ranges if intent is not None else ()
             begun = {FileKey(file.log, file.generation): end for file, _, end in stretches}
             return RolledUpTo(commits, logs, begun)
 
 
-def _roll_up_intent(storage: Storage) -> RollUpIntent | None:
+def _roll_up_intent(storage: Storage) -> RollupIntent | None:
     """The latest intent of roll-ups."""
     text = storage.read_state("rollups_intent")
-    return decode_roll_up_intent(text) if text else None
+    return decode_rollup_intent(text) if text else None
 
 
-def stretch_of(row: FileRow, start: int, end: int) -> Stretch:
+def stretch_of(row: FileRow, start: int, end: int) -> OffsetRange:
     """A part of a file."""
-    return Stretch(FileId(row.log, row.generation, row.lane, row.base), start, end)
+    return OffsetRange(FileId(row.log, row.generation, row.lane, row.base), start, end)
 
 
 async def read_committed(storage: Storage, writer: str, before: Committed | None = None) -> Committed:
@@ -146,7 +146,7 @@ async def read_committed(storage: Storage, writer: str, before: Committed | None
     for intent in _without_holes(intents, ledger.number, max(intents, default=ledger.number)):
         logs.update({row.log: row for row in intent.logs})
         files.update({FileKey(row.log, row.generation): row for row in intent.files})
-        for file, start, _ in intent.stretches:
+        for file, start, _ in intent.ranges:
             starts.setdefault(FileKey(file.log, file.generation), start)
     return Committed(
         writer,

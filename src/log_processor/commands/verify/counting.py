@@ -17,7 +17,7 @@ from request_log.line import SECONDS_A_DAY
 from storage.contract import Storage
 from storage.keys import FileKey
 from storage.logs import Position
-from storage.requests import Stretch
+from storage.requests import OffsetRange
 
 # Bytes of logs of which the stored requests are read at once: some ten million requests.
 _BYTES_AT_ONCE = 1 << 30
@@ -40,13 +40,13 @@ class Lines:
 
     def count(self, committed: Committed, rolled_up: RolledUpTo, report: Callable[[int], None]) -> None:
         """Count all that is committed. `report` is told of each step's bytes."""
-        parts: list[tuple[int, Stretch]] = []
+        parts: list[tuple[int, OffsetRange]] = []
         for file, start, end in committed.stretches({}):
             for stretch, bound in enumerate(rolled_up.bounds(committed.row(file)), ROLLED_UP):
                 middle = min(end, max(start, bound))
-                parts.append((stretch, Stretch(file, start, middle)))
+                parts.append((stretch, OffsetRange(file, start, middle)))
                 start = middle
-            parts.append((0, Stretch(file, start, end)))
+            parts.append((0, OffsetRange(file, start, end)))
         gone = self._count_files(parts, self._counted, report)
         if gone:
             for _, (file, start, end) in gone:
@@ -73,7 +73,7 @@ class Lines:
         for (log, stretch, context), lines in found.items():
             self._recount.reject(log, stretch, b"\n".join(lines), context)
 
-    def count_more(self, committed: Committed, stretches: Iterable[Stretch]) -> None:
+    def count_more(self, committed: Committed, stretches: Iterable[OffsetRange]) -> None:
         """Count what was committed since."""
         self.linked.look(committed.logs.values(), committed.files)
         self._count_stored(self._count_files([(0, stretch) for stretch in stretches], self._counted))
@@ -86,7 +86,7 @@ class Lines:
         self.count_more(committed, committed.stretches(before.offsets))
         return committed
 
-    def count_later(self, parts: Iterable[tuple[int, Stretch]]) -> None:
+    def count_later(self, parts: Iterable[tuple[int, OffsetRange]]) -> None:
         """Count what later commits have counted, each as a stretch of its own, see Recount.forget_later."""
         counted = {file: ranges.copy() for file, ranges in self._counted.items()}
         self._count_stored(self._count_files(parts, counted))
@@ -97,10 +97,10 @@ class Lines:
 
     def _count_files(
         self,
-        parts: Iterable[tuple[int, Stretch]],
+        parts: Iterable[tuple[int, OffsetRange]],
         counted: dict[TextFile, Ranges],
         report: Callable[[int], None] = lambda _: None,
-    ) -> list[tuple[int, Stretch]]:
+    ) -> list[tuple[int, OffsetRange]]:
         """Count the lines that are in files; the parts that are in none."""
         gone = []
         for number, part in parts:
@@ -120,9 +120,9 @@ class Lines:
     def _contexts_of(self, file: TextFile) -> Contexts:
         return self._contexts.setdefault(file, Contexts(self._recount.framing, file.read))
 
-    def _count_stored(self, parts: Iterable[tuple[int, Stretch]]) -> None:
+    def _count_stored(self, parts: Iterable[tuple[int, OffsetRange]]) -> None:
         """Count the requests that the store has of these parts, for their lines are in no file."""
-        by_number: dict[int, list[list[Stretch]]] = {}
+        by_number: dict[int, list[list[OffsetRange]]] = {}
         size = 0
         for number, part in parts:
             size += part.end - part.start

@@ -252,12 +252,12 @@ class RollUps:
             self._committed = await self._lines.catch_up(self._committed)
             self._is_caught_up, self._counted_through = True, self._committed.number
         if through < self._committed.number:
-            return 0 if is_ended and self._committed.ledger.unrolled is None else None
+            return 0 if is_ended and self._committed.ledger.rollup_backlog is None else None
         if is_ended:
             await self._advance(through)
         elif through > self._counted_through:
             intents = await later_intents(self._storage, self._committed, through)
-            parts = [(number, stretch) for number, intent in enumerate(intents, 1) for stretch in intent.stretches]
+            parts = [(number, stretch) for number, intent in enumerate(intents, 1) for stretch in intent.ranges]
             self._lines.count_later(part for part in parts if part[0] > self._counted_through - self._committed.number)
             self._counted_through = through
         return through - self._committed.number
@@ -275,7 +275,7 @@ class RollUps:
         self._committed = self._committed._replace(ledger=intents[-1].ledger, files=files, offsets=offsets)
         self._recount.forget_later()
         self._counted_through = number
-        self._lines.count_more(self._committed, [stretch for intent in intents for stretch in intent.stretches])
+        self._lines.count_more(self._committed, [stretch for intent in intents for stretch in intent.ranges])
 
     async def _read(self, some: Sequence[_Unit], oldest_day: int, commits: RollUpCommits) -> bool:
         """Read the roll-ups of some customers. Whether all are as a commit has left them: it may add several rows."""
