@@ -12,13 +12,11 @@ from typing import Any, NamedTuple, TypeVar
 
 from request_log.line import MIN_LINE_BYTES, SECONDS_A_DAY
 from request_log.requests import NONE, Requests
-from rollups.counters import unpack
 from rollups.counts import (
     NO_COUNTS,
     SUCCESS,
     DailyAggregate,
     DailyKey,
-    DayCounts,
     Kind,
     RollupKey,
     RollupRow,
@@ -308,10 +306,7 @@ class MemoryStorage(Storage):
     async def ping(self) -> None:
         """It is always there."""
 
-    async def days(self, customer: str | None, first: int, last: int) -> dict[int, DayCounts]:
-        return {day: unpack(row) for day, row in (await self.packed_days(customer, first, last)).items()}
-
-    async def packed_days(self, customer: str | None, first: int, last: int) -> dict[int, DailyAggregate]:
+    async def days(self, customer: str | None, first: int, last: int) -> dict[int, DailyAggregate]:
         return self._daily(first, last).get(customer, {})
 
     async def rollups(self, group: int, kinds: Collection[Kind], first: int, last: int) -> dict[int, list[RollupRow]]:
@@ -334,22 +329,17 @@ class MemoryStorage(Storage):
     async def knows(self, customer: str) -> bool:
         return customer in self._daily(0, sys.maxsize)
 
-    async def customers(self, first: int, last: int) -> dict[str, DayCounts]:
-        totals: dict[str, DayCounts] = {}
-        for customer, days in self._daily(first, last).items():
-            if customer is not None:
-                for row in days.values():
-                    totals.setdefault(customer, DayCounts()).add(unpack(row))
-        return totals
-
     async def customer_names(self) -> list[str]:
         return [customer for customer in self._daily(0, sys.maxsize) if customer is not None]
 
-    async def packed_customers(
-        self, customers: Sequence[str], first: int, last: int
+    async def customers(
+        self, customers: Sequence[str] | None, first: int, last: int
     ) -> dict[str, dict[int, DailyAggregate]]:
-        daily = self._daily(first, last)
-        return {customer: daily[customer] for customer in customers if customer in daily}
+        return {
+            customer: days
+            for customer, days in self._daily(first, last).items()
+            if customer is not None and (customers is None or customer in customers)
+        }
 
     async def states(self) -> list[WriterState]:
         found: dict[str, dict[StateName, str]] = {}

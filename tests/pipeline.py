@@ -18,6 +18,7 @@ from rollups.histogram import Histogram
 from storage.contract import MAIN, Storage
 from storage.ledger import decode_ledger, decode_rollup_ledger, is_rolled_up
 from storage.logs import FileRow, LedgerRow
+from stores import days_of
 from until import WAIT_SECONDS, wait_until
 
 SOURCES = Path(__file__).parents[1] / "src"
@@ -232,11 +233,11 @@ class Pipeline:
         async def ask() -> dict[tuple[str | None, str], oracle.Figures]:
             storage = self.open_storage()
             try:
-                names = [*await storage.customers(FIRST_DAY, LAST_DAY), None]
+                names = [*await storage.customers(None, FIRST_DAY, LAST_DAY), None]
                 return {
                     (name, (date(1970, 1, 1) + timedelta(days=day)).isoformat()): statistics(counts)
                     for name in names
-                    for day, counts in (await storage.days(name, FIRST_DAY, LAST_DAY)).items()
+                    for day, counts in (await days_of(storage, name, FIRST_DAY, LAST_DAY)).items()
                 }
             finally:
                 await storage.aclose()

@@ -101,6 +101,11 @@ def read_daily(storage: Storage, keys: Collection[DailyKey]) -> dict[DailyKey, D
     return {key: unpack(row) for key, row in storage.read_daily(keys).items()}
 
 
+async def days_of(storage: Storage, customer: str | None, first: int, last: int) -> dict[int, DayCounts]:
+    """`Storage.days`, unpacked."""
+    return {day: unpack(row) for day, row in (await storage.days(customer, first, last)).items()}
+
+
 def to_no_store(parts: Iterable[StoredRequests]) -> Callable[[], list[int]]:
     """`Storage.prepare` for who only wants to see what is read."""
     for _ in parts:

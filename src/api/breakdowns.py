@@ -58,7 +58,7 @@ class SeriesQuestion(Question):
         if self.times.interval == "minute":
             return await self._minutes(storage)
         if self.times.interval == "day":
-            rows = await storage.packed_days(self.customer_id, days[0], days[-1])
+            rows = await storage.days(self.customer_id, days[0], days[-1])
             tallies = histograms_of(rows.values()).each()
             return {day * SECONDS["day"]: tally for day, tally in zip(rows, tallies, strict=True)}
         roll_ups = await storage.rollups(group_of(self.customer_id), _BY_TIME, days[0], days[-1])

@@ -93,7 +93,7 @@ class CustomerDays:
     async def _read_all(self, one: "_Range") -> None:
         # Taken before the counts are read, which may be further than this look, but not behind it.
         look = self._recent.number
-        one.set(look, await self._storage.packed_days(one.customer, one.days[0], one.days[-1]))
+        one.set(look, await self._storage.days(one.customer, one.days[0], one.days[-1]))
 
     async def _read_again(self) -> None:
         """Read changed days, in one question of all who wait, and of others that were asked for since the commit
@@ -121,11 +121,11 @@ class CustomerDays:
     async def _rows(self, customers: Collection[str | None], first: int, last: int) -> _RowsOfCustomers:
         found: _RowsOfCustomers = {}
         if None in customers:
-            found[None] = await self._storage.packed_days(None, first, last)
+            found[None] = await self._storage.days(None, first, last)
         names = [customer for customer in customers if customer is not None]
         for start in range(0, len(names), _CUSTOMERS_AT_ONCE):
             part = names[start : start + _CUSTOMERS_AT_ONCE]
-            found.update(await self._storage.packed_customers(part, first, last))
+            found.update(await self._storage.customers(part, first, last))
         return found
 
 

@@ -109,7 +109,7 @@ class _Range:
         parts = [customers[first : first + at_once] for first in range(0, len(customers), at_once)]
 
         def ask(part: Sequence[str]) -> "asyncio.Task[dict[str, dict[int, DailyAggregate]]]":
-            return asyncio.create_task(self._storage.packed_customers(part, days[0], days[-1]))
+            return asyncio.create_task(self._storage.customers(part, days[0], days[-1]))
 
         coming = deque(map(ask, parts[:1]))
         try:

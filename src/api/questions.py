@@ -28,7 +28,7 @@ async def must_be_known(storage: Storage, customer_id: str | None) -> None:
 
 async def rows_of(storage: Storage, customer_id: str | None, days: range) -> dict[int, DailyAggregate]:
     """The counts of a customer, or of all together, by day. HTTPException 404 where the customer is unknown."""
-    rows = await storage.packed_days(customer_id, days[0], days[-1]) if days else {}
+    rows = await storage.days(customer_id, days[0], days[-1]) if days else {}
     if not rows:
         await must_be_known(storage, customer_id)
     return rows

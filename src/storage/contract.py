@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from typing import ClassVar
 
 from request_log.requests import Requests
-from rollups.counts import DailyAggregate, DailyKey, DayCounts, Kind, RollupKey, RollupRow
+from rollups.counts import DailyAggregate, DailyKey, Kind, RollupKey, RollupRow
 from storage.keys import FileKey, Rows, StateName
 from storage.ledger import StoredIntent, WriterState
 from storage.logs import FileRow, LedgerRow
@@ -136,12 +136,8 @@ class Storage(ABC):
         """Return when the store answers."""
 
     @abstractmethod
-    async def days(self, customer: str | None, first: int, last: int) -> dict[int, DayCounts]:
+    async def days(self, customer: str | None, first: int, last: int) -> dict[int, DailyAggregate]:
         """The counts of a customer, or of all together (None), of each day in the range that has any."""
-
-    @abstractmethod
-    async def packed_days(self, customer: str | None, first: int, last: int) -> dict[int, DailyAggregate]:
-        """The same, as it is stored."""
 
     @abstractmethod
     async def rollups(self, group: int, kinds: Collection[Kind], first: int, last: int) -> dict[int, list[RollupRow]]:
@@ -157,18 +153,15 @@ class Storage(ABC):
         """Whether there are requests of this customer on any day."""
 
     @abstractmethod
-    async def customers(self, first: int, last: int) -> dict[str, DayCounts]:
-        """The counts of every customer over the range. Customers without requests in it are left out."""
-
-    @abstractmethod
     async def customer_names(self) -> list[str]:
         """All customers that have counts."""
 
     @abstractmethod
-    async def packed_customers(
-        self, customers: Sequence[str], first: int, last: int
+    async def customers(
+        self, customers: Sequence[str] | None, first: int, last: int
     ) -> dict[str, dict[int, DailyAggregate]]:
-        """The counts of some hundred customers at most, of all their days in the range. Those without are left out."""
+        """The counts of some hundred customers at most, or of all (None), of each day in the range that has any.
+        Customers without requests in the range are left out."""
 
     @abstractmethod
     async def states(self) -> list[WriterState]:

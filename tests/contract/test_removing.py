@@ -17,7 +17,7 @@ from storage.ledger import RolledUp, encode_rolled_up
 from storage.logs import BACKFILL, FileRow, LedgerRow, Position, encode_file, encode_log
 from storage.observed import ObservedEnd, encode_observed_end
 from storage.requests import FileId, OffsetRange, StoredRequests
-from stores import Store
+from stores import Store, days_of
 
 WRONG = f"{BACKFILL}wrong"
 TODAY = int(time.time()) // SECONDS_A_DAY
@@ -85,8 +85,8 @@ def test_customers_without_requests_are_removed(store: Store) -> None:
     storage.remove_requests(WRONG, [])
 
     async def ask() -> None:
-        assert sorted(await storage.customers(TODAY - 1, TODAY)) == ["right"]
-        assert await storage.days("right", TODAY - 1, TODAY) == {TODAY - 1: DayCounts({200: 1}, {5: 1})}
+        assert sorted(await storage.customers(None, TODAY - 1, TODAY)) == ["right"]
+        assert await days_of(storage, "right", TODAY - 1, TODAY) == {TODAY - 1: DayCounts({200: 1}, {5: 1})}
         assert not await storage.knows("wrong")
         assert await storage.customer_names() == ["right"]
         await storage.aclose()

@@ -67,7 +67,7 @@ from storage.observed import ObservedEnd, encode_observed_end
 from storage.owner import LeaseOwner
 from storage.requests import FileId, LoggedRequest, OffsetRange, StoredRequests
 from storage.sqlite import SqliteStorage
-from stores import count_lines, influxdb_store, read_daily, sqlite_store, write_daily
+from stores import count_lines, days_of, influxdb_store, read_daily, sqlite_store, write_daily
 
 TODAY = int(time.time()) // 86_400
 MIDNIGHT = TODAY * 86_400
@@ -172,9 +172,9 @@ def test_an_empty_store_knows_nothing(open_storage: OpenStorage) -> None:
         assert await storage.intents({MAIN: 0}) == []
         assert await storage.days(None, 0, TODAY) == {}
         assert await storage.days("nobody", 0, TODAY) == {}
-        assert await storage.customers(0, TODAY) == {}
+        assert await storage.customers(None, 0, TODAY) == {}
         assert await storage.customer_names() == []
-        assert await storage.packed_customers(["nobody"], 0, TODAY) == {}
+        assert await storage.customers(["nobody"], 0, TODAY) == {}
         assert await storage.rollups(7, ["parts", "endpoints"], 0, TODAY) == {}
         assert await storage.requests("nobody", 0, MIDNIGHT, "all", 10) == []
         assert not await storage.knows("nobody")
@@ -228,11 +228,11 @@ def test_counts_come_back_as_they_went_in(open_storage: OpenStorage, customer: s
     assert {row.commit for row in writing.read_daily(list(rows)).values()} == {17}
 
     async def look(storage: Storage) -> None:
-        assert await storage.days(customer, TODAY - 5, TODAY) == {TODAY - 1: yesterday, TODAY: today}
-        assert await storage.days(customer, TODAY, TODAY) == {TODAY: today}
+        assert await days_of(storage, customer, TODAY - 5, TODAY) == {TODAY - 1: yesterday, TODAY: today}
+        assert await days_of(storage, customer, TODAY, TODAY) == {TODAY: today}
         assert await storage.knows(customer)
-        total = (await storage.customers(TODAY - 5, TODAY))[customer]
-        assert total == counts({200: 4, 500: 2}, {5: 3, 0: 1, 86_400_000: 2})
+        of_all = await storage.customers(None, TODAY - 5, TODAY)
+        assert of_all == {customer: await storage.days(customer, TODAY - 5, TODAY)}
 
     ask(open_storage(), look)
 
@@ -257,8 +257,8 @@ def test_a_later_row_replaces_an_earlier_one_also_after_a_restart(open_storage: 
         reading.close()
 
     async def look(storage: Storage) -> None:
-        assert (await storage.days("customer", TODAY, TODAY))[TODAY].statuses == {200: 300}
-        assert (await storage.customers(TODAY, TODAY))["customer"].statuses == {200: 300}
+        assert (await days_of(storage, "customer", TODAY, TODAY))[TODAY].statuses == {200: 300}
+        assert (await storage.customers(None, TODAY, TODAY)).keys() == {"customer"}
         assert [decode_ledger(state.counts).number for state in await storage.states()] == [301]
         assert await storage.logs() == [(MAIN, log_row(offset=300))]
 
@@ -273,8 +273,8 @@ def test_all_customers_together_have_rows_of_their_own(open_storage: OpenStorage
     assert read_daily(writing, [key, DailyKey(None, TODAY - 1)]) == {key: row}
 
     async def look(storage: Storage) -> None:
-        assert await storage.days(None, TODAY, TODAY) == {TODAY: row}
-        assert await storage.customers(TODAY, TODAY) == {}
+        assert await days_of(storage, None, TODAY, TODAY) == {TODAY: row}
+        assert await storage.customers(None, TODAY, TODAY) == {}
         assert await storage.customer_names() == []
 
     ask(open_storage(), look)
@@ -402,7 +402,7 @@ def test_a_row_is_never_read_half_old_and_half_new(open_storage: OpenStorage) ->
 
     async def look(storage: Storage) -> None:
         while not done.is_set():
-            for row in (await storage.days("customer", TODAY, TODAY)).values():
+            for row in (await days_of(storage, "customer", TODAY, TODAY)).values():
                 assert row.statuses[200] == row.latencies[1]
 
     thread = threading.Thread(target=overwrite)
@@ -523,14 +523,14 @@ def test_some_customers_are_asked_for_at_once(open_storage: OpenStorage) -> None
 
     async def look(storage: Storage) -> None:
         assert sorted(await storage.customer_names()) == sorted(ODD_CUSTOMERS)
-        found = await storage.packed_customers([*ODD_CUSTOMERS[2:], "nobody"], TODAY - 5, TODAY)
+        found = await storage.customers([*ODD_CUSTOMERS[2:], "nobody"], TODAY - 5, TODAY)
         assert found.keys() == set(ODD_CUSTOMERS[2:])
         for customer, of_customer in found.items():
-            assert of_customer == await storage.packed_days(customer, TODAY - 5, TODAY)
+            assert of_customer == await storage.days(customer, TODAY - 5, TODAY)
             assert len(of_customer) == 2
         for customer in ODD_CUSTOMERS:
-            days = await storage.packed_days(customer, TODAY - 5, TODAY)
-            assert await storage.packed_customers([customer], TODAY - 5, TODAY) == {customer: days}
+            days = await storage.days(customer, TODAY - 5, TODAY)
+            assert await storage.customers([customer], TODAY - 5, TODAY) == {customer: days}
 
     ask(open_storage(), look)
 
@@ -881,7 +881,7 @@ def test_the_rows_of_two_writers_are_apart(open_storage: OpenStorage) -> None:
         storage.close()
 
     async def look(storage: Storage) -> None:
-        assert await storage.days("a", TODAY, TODAY) == {TODAY: counts({200: 3}, {1: 1, 2: 1})}
+        assert await days_of(storage, "a", TODAY, TODAY) == {TODAY: counts({200: 3}, {1: 1, 2: 1})}
         rows = (await storage.rollups(7, ["parts"], TODAY, TODAY))[TODAY]
         assert sorted(rows) == [segment_of("parts", number, number) for number in (1, 2)]
         states = await storage.states()
@@ -921,14 +921,13 @@ def test_what_two_writers_count_adds_up_to_what_one_does(new_store: Callable[[],
     async def everything(storage: Storage) -> dict[str, Any]:
         found: dict[str, Any] = {"names": sorted(await storage.customer_names())}
         for name in [*names, None]:
-            days = await storage.packed_days(name, 0, TODAY)
-            found[f"packed days of {name}"] = {day: (row.statuses, row.latencies) for day, row in days.items()}
-            found[f"days of {name}"] = await storage.days(name, 0, TODAY)
-        found["customers"] = await storage.customers(0, TODAY)
-        at_once = await storage.packed_customers(sorted(names), 0, TODAY)
-        found["at once"] = {
-            name: {day: (row.statuses, row.latencies) for day, row in days.items()} for name, days in at_once.items()
-        }
+            days = await storage.days(name, 0, TODAY)
+            found[f"days of {name}"] = {day: row._replace(commit=0) for day, row in days.items()}
+        for what, asked in (("all", None), ("some", sorted(names)[1:])):
+            customers = await storage.customers(asked, 0, TODAY)
+            found[f"{what} customers"] = {
+                name: {day: row._replace(commit=0) for day, row in days.items()} for name, days in customers.items()
+            }
         for name in names:
             found[f"whether {name} is known"] = await storage.knows(name)
             for day, rows in (await storage.rollups(group_of(name), ["parts"], 0, TODAY)).items():

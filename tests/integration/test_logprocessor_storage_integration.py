@@ -26,6 +26,7 @@ from rollups.figures import statistics
 from storage.contract import Storage
 from storage.influxdb import InfluxStorage
 from storage.sqlite import SqliteStorage
+from stores import days_of
 
 
 class TestCustomerStatsIntegration(unittest.TestCase):
@@ -70,7 +71,7 @@ class TestCustomerStatsIntegration(unittest.TestCase):
 
     async def daily(self) -> dict[str | None, dict[str, oracle.Figures]]:
         """Customer, or None for all, -> date -> figures, as the store has them."""
-        stored = {customer: await self.storage.days(customer, 0, 100_000) for customer in [*CUSTOMERS, None]}
+        stored = {customer: await days_of(self.storage, customer, 0, 100_000) for customer in [*CUSTOMERS, None]}
         # One connection serves one event loop, so all is asked in one.
         await self.storage.aclose()
         return {

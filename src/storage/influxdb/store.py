@@ -18,8 +18,7 @@ from urllib.parse import unquote
 import numpy as np
 
 from request_log.requests import Integers, Requests
-from rollups.counters import unpack
-from rollups.counts import NO_COUNTS, DailyAggregate, DailyKey, DayCounts, Kind, RollupKey, RollupRow, RollupSegmentKey
+from rollups.counts import NO_COUNTS, DailyAggregate, DailyKey, Kind, RollupKey, RollupRow, RollupSegmentKey
 from rollups.groups import ALL_CUSTOMERS
 from rollups.rows import added_up, decode_daily, decode_rollup
 from storage import schema_4
@@ -440,10 +439,7 @@ class InfluxStorage(Storage):
     async def ping(self) -> None:
         await self._ask_async("SELECT slot FROM tokens LIMIT 1")
 
-    async def days(self, customer: str | None, first: int, last: int) -> dict[int, DayCounts]:
-        return {day: unpack(row) for day, row in (await self.packed_days(customer, first, last)).items()}
-
-    async def packed_days(self, customer: str | None, first: int, last: int) -> dict[int, DailyAggregate]:
+    async def days(self, customer: str | None, first: int, last: int) -> dict[int, DailyAggregate]:
         if customer is None:
             rows = await self._ask_async(
                 f"SELECT row FROM daily_all WHERE {_IN_RANGE} GROUP BY writer", **_range(first, last)
@@ -481,21 +477,16 @@ class InfluxStorage(Storage):
         query = "SELECT row FROM daily WHERE customer = $customer LIMIT 1"
         return bool(await self._ask_async(query, customer=await self._customer_tag(customer)))
 
-    async def customers(self, first: int, last: int) -> dict[str, DayCounts]:
-        totals: dict[str, DayCounts] = {}
-        for customer, days in (await self._all_customers(first, last)).items():
-            for row in days.values():
-                totals.setdefault(customer, DayCounts()).add(unpack(row))
-        return totals
-
     async def customer_names(self) -> list[str]:
         rows = await self._ask_async('SELECT last("name") FROM daily GROUP BY customer')
         self._customers = len(rows)
         return [row["last"] for row in rows]
 
-    async def packed_customers(
-        self, customers: Sequence[str], first: int, last: int
+    async def customers(
+        self, customers: Sequence[str] | None, first: int, last: int
     ) -> dict[str, dict[int, DailyAggregate]]:
+        if customers is None:
+            return await self._all_customers(first, last)
         if len(customers) * _ROWS_A_NAME < self._customers:
             tags = {await self._customer_tag(customer): customer for customer in customers}
             query, parameters = _rows_of("daily", "customer", tags, first, last)

@@ -19,8 +19,7 @@ import numpy as np
 
 from request_log.line import SECONDS_A_DAY
 from request_log.requests import NONE, Integers, Requests
-from rollups.counters import unpack
-from rollups.counts import NO_COUNTS, DailyAggregate, DailyKey, DayCounts, Kind, RollupKey, RollupRow
+from rollups.counts import NO_COUNTS, DailyAggregate, DailyKey, Kind, RollupKey, RollupRow
 from rollups.rows import added_up, decode_daily, decode_rollup, encode_daily
 from service.logs import logger
 from storage import schema_4
@@ -310,10 +309,7 @@ FROM (
     async def ping(self) -> None:
         await self._ask(lambda connection: connection.execute("SELECT 1 FROM state LIMIT 1").fetchone())
 
-    async def days(self, customer: str | None, first: int, last: int) -> dict[int, DayCounts]:
-        return {day: unpack(row) for day, row in (await self.packed_days(customer, first, last)).items()}
-
-    async def packed_days(self, customer: str | None, first: int, last: int) -> dict[int, DailyAggregate]:
+    async def days(self, customer: str | None, first: int, last: int) -> dict[int, DailyAggregate]:
         query = "SELECT day, row FROM daily WHERE customer = ? AND day BETWEEN ? AND ?"
         return _by_day(await self._rows(query, customer or _ALL, first, last))
 
@@ -341,21 +337,15 @@ ORDER BY requests.time DESC, millisecond DESC, requests.id & {(1 << OFFSET_BITS)
     async def knows(self, customer: str) -> bool:
         return bool(await self._rows("SELECT 1 FROM daily WHERE customer = ? LIMIT 1", customer))
 
-    async def customers(self, first: int, last: int) -> dict[str, DayCounts]:
-        totals: dict[str, DayCounts] = {}
-        query = "SELECT customer, row FROM daily WHERE customer > '' AND day BETWEEN ? AND ?"
-        for customer, row in await self._rows(query, first, last):
-            totals.setdefault(customer, DayCounts()).add(unpack(decode_daily(row)))
-        return totals
-
     async def customer_names(self) -> list[str]:
         return [name for (name,) in await self._rows("SELECT DISTINCT customer FROM daily WHERE customer > ''")]
 
-    async def packed_customers(
-        self, customers: Sequence[str], first: int, last: int
+    async def customers(
+        self, customers: Sequence[str] | None, first: int, last: int
     ) -> dict[str, dict[int, DailyAggregate]]:
-        query = f"SELECT customer, day, row FROM daily WHERE customer IN ({_marks(customers)}) AND day BETWEEN ? AND ?"
-        rows = await self._rows(f"{query} ORDER BY customer", *customers, first, last)
+        of_these = "customer > ''" if customers is None else f"customer IN ({_marks(customers)})"
+        query = f"SELECT customer, day, row FROM daily WHERE {of_these} AND day BETWEEN ? AND ? ORDER BY customer"
+        rows = await self._rows(query, *(customers or ()), first, last)
         return {
             customer: _by_day((day, row) for _, day, row in of_customer)
             for customer, of_customer in groupby(rows, key=lambda row: row[0])

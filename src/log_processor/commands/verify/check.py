@@ -149,7 +149,7 @@ async def _suspects(
         if not lines.is_compared(day):
             continue
         counted = recount.of_day(day)
-        stored = await storage.customers(day, day)
+        stored = {customer: days[day] for customer, days in (await storage.customers(None, day, day)).items()}
         if day in everybody:
             stored[EVERYBODY] = everybody[day]
         suspects += [
@@ -206,8 +206,9 @@ async def _account(
         outcome.notes.append(f"Of log {log}, {size:,} bytes were there before it was followed.")
 
 
-def _is_different(counted: Counted | None, stored: DayCounts | None) -> bool:
-    return next(_differences(("", 0), counted or _NOTHING, stored or DayCounts()), None) is not None
+def _is_different(counted: Counted | None, stored: DailyAggregate | None) -> bool:
+    counts = unpack(stored) if stored is not None else DayCounts()
+    return next(_differences(("", 0), counted or _NOTHING, counts), None) is not None
 
 
 def _differences(key: RowKey, counted: Counted, stored: DayCounts) -> Iterator[Difference]:
