@@ -1,31 +1,60 @@
-"""`python -m storage setup`: makes what the store needs before its first use."""
+"""`python -m storage`: makes what the store needs before its first use, and copies and restores a SQLite store."""
 
 import argparse
 import sys
+from datetime import datetime, timezone
+from pathlib import Path
 
-from service.logs import configure
+from service.logs import configure, logger
 from service.settings import load
 from storage.backend import set_up
 from storage.errors import StorageError
-from storage.settings import SetupSettings
+from storage.settings import BackupSettings, SetupSettings
+from storage.sqlite.backup import back_up, restore
+
+log = logger(__name__)
 
 
 def main() -> None:
-    """Run the command. Ends with status 1 and a sentence on standard error when it fails."""
+    """Run a command. Ends with status 1 and a sentence on standard error when it fails."""
     parser = argparse.ArgumentParser(prog="python -m storage", description="The store of the request statistics.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    about = "make what the store needs before its first use; again, it does no harm"
-    commands.add_parser("setup", help=about, description=f"{about[0].upper()}{about[1:]}.")
-    parser.parse_args()
-
-    settings = load(SetupSettings)
-    configure("setup", settings.logging_level, settings.logging_format)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
+    for name, about in (
+        ("setup", "make what the store needs before its first use; again, it does no harm"),
+        ("backup", "copy the SQLite store to a new file, also while a processor runs"),
+        ("restore", "put such a copy in the place of the SQLite store; the processor has to be stopped"),
+    ):
+        command = commands.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}.")
+        if name != "setup":
+            command.add_argument("file", type=Path, metavar="FILE", help="the copy")
+    arguments = parser.parse_args()
     try:
-        set_up(settings)
+        if arguments.command == "setup":
+            _set_up()
+        else:
+            _copy(arguments.command, arguments.file)
     except StorageError as error:
         sys.exit(str(error))
     except OSError as error:
         sys.exit(f"{error.filename} cannot be used: {error.strerror}.")
+
+
+def _set_up() -> None:
+    settings = load(SetupSettings)
+    configure("setup", settings.logging_level, settings.logging_format)
+    set_up(settings)
+
+
+def _copy(command: str, copy: Path) -> None:
+    settings = load(BackupSettings)
+    configure("storage", settings.logging_level, settings.logging_format)
+    store = settings.sqlite_path
+    if command == "backup":
+        log.info("backed_up", path=str(store), copy=str(copy), bytes=back_up(store, copy))
+        return
+    replaced = store.with_name(f"{store.name}.replaced-{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}")
+    was_there = restore(copy, store, replaced)
+    log.info("restored", path=str(store), copy=str(copy), replaced=str(replaced) if was_there else None)
 
 
 if __name__ == "__main__":

@@ -45,15 +45,31 @@ class StorageSettings(StoreLocation):
         return token
 
 
-class SetupSettings(StoreLocation):
+class CommandSettings(StoreLocation):
+    """Settings of `python -m storage`."""
+
+    logging_level: Level = "INFO"
+    logging_format: LineFormat = "logfmt"
+
+
+class BackupSettings(CommandSettings):
+    """Settings of `python -m storage backup` and `restore`."""
+
+    @field_validator("storage")
+    @classmethod
+    def _is_a_file(cls, storage: str) -> str:
+        if storage != "sqlite":
+            raise ValueError("only a SQLite store is copied by this command: InfluxDB has `influx backup`")
+        return storage
+
+
+class SetupSettings(CommandSettings):
     """Settings of `python -m storage setup`."""
 
     docker_influxdb_init_admin_token: str = Field(default="", validate_default=True, repr=False)
     """The token that the InfluxDB image gives its first user, who may do everything."""
     tokens_path: ProjectPath = Field(default=Path("secrets"), validate_default=True)
     """The folder for the services' tokens, each in a folder of its own: log_processor/token and api/token."""
-    logging_level: Level = "INFO"
-    logging_format: LineFormat = "logfmt"
 
     @field_validator("docker_influxdb_init_admin_token")
     @classmethod

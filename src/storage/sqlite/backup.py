@@ -1,0 +1,107 @@
+"""Copies a store while it is written, and puts such a copy in its place."""
+
+import os
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from pathlib import Path
+
+from storage.errors import StorageRefused
+from storage.sqlite.lease import Lock
+from storage.sqlite.schema import VERSION
+
+# Beside the file itself SQLite keeps what was committed last, and an index of it.
+_PARTS = ("", "-wal", "-shm")
+
+
+def back_up(store: Path, copy: Path) -> int:
+    """Copy a store to a file that is not there yet; the bytes of the copy. A processor may go on writing: the copy is
+    the store after one of its transactions.
+
+    StorageRefused where there is no store of this version, or where the copy is there already.
+    """
+    _refuse_unless_store(store)
+    if copy.exists():
+        raise StorageRefused(f"{copy} exists, and is not overwritten.")
+    with _new_file_at(copy) as new:
+        _copy(store, new)
+    return copy.stat().st_size
+
+
+def restore(copy: Path, store: Path, replaced: Path) -> bool:
+    """Put a copy in a store's place; whether there was one, which is moved to `replaced` then.
+
+    The processor reads its logs on from where it was when the copy was made. StorageRefused where the copy is no store
+    of this version or is damaged, where `replaced` is there already, or where a processor runs.
+    """
+    _refuse_unless_store(copy)
+    with ExitStack() as held, _new_file_at(store, may_replace=True) as new:
+        for writer in _writers(copy) | (_writers(store) if store.exists() else set()):
+            lock = Lock(store, writer)
+            lock.take()
+            held.callback(lock.release)
+        _copy(copy, new)
+        with closing(sqlite3.connect(new)) as connection:
+            (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+            connection.execute("PRAGMA journal_mode=WAL")
+        if found != "ok":
+            raise StorageRefused(f"{copy} is damaged: {' '.join(found.split())}.")
+        is_there = store.exists()
+        if is_there:
+            _move(store, replaced)
+    return is_there
+
+
+def _move(store: Path, to: Path) -> None:
+    if to.exists():
+        raise StorageRefused(f"{to} exists, and is not overwritten.")
+    for part in _PARTS:
+        with suppress(FileNotFoundError):
+            Path(f"{store}{part}").rename(f"{to}{part}")
+
+
+@contextmanager
+def _new_file_at(path: Path, may_replace: bool = False) -> Iterator[Path]:
+    """A file for its owner alone, which is at the path when all went well, and nowhere otherwise."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    new = Path(name)
+    try:
+        yield new
+        os.fsync(descriptor)
+        if may_replace:
+            new.rename(path)
+        else:
+            os.link(new, path)
+    finally:
+        os.close(descriptor)
+        new.unlink(missing_ok=True)
+
+
+def _copy(store: Path, new: Path) -> None:
+    with closing(_connect(store)) as source, closing(sqlite3.connect(new)) as target:
+        source.backup(target)
+        # A copy is one file.
+        target.execute("PRAGMA journal_mode=DELETE")
+
+
+def _writers(store: Path) -> set[str]:
+    with closing(_connect(store)) as connection:
+        return {name for (name,) in connection.execute("SELECT name FROM writers")}
+
+
+def _refuse_unless_store(path: Path) -> None:
+    if not path.is_file():
+        raise StorageRefused(f"There is no store at {path}.")
+    try:
+        with closing(_connect(path)) as connection:
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+    except sqlite3.DatabaseError as error:
+        raise StorageRefused(f"{path} is no store: {error}.") from None
+    if version != VERSION:
+        raise StorageRefused(f"{path} has schema {version}; this version backs up and restores schema {VERSION}.")
+
+
+def _connect(store: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{store.absolute().as_uri()}?mode=ro", uri=True)
