@@ -14,8 +14,8 @@ from log_processor.counting.start import start
 from log_processor.following.compressed import text_of
 from log_processor.following.identity import Hasher, Identity
 from log_processor.progress import Progress
-from request_log import simple
-from request_log.framing import Framed
+from request_log.formats import simple
+from request_log.framing.framing import Framed
 from request_log.requests import Parser
 from storage.contract import MAIN, Storage
 from storage.keys import FileKey

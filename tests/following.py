@@ -19,8 +19,8 @@ from log_processor.following.collector import Collector
 from log_processor.following.followed_logs import FollowedLogs
 from log_processor.following.log_files import LogFiles
 from log_processor.spool import Spool
-from request_log import simple
-from request_log.framing import PLAIN, Framed, Framing
+from request_log.formats import simple
+from request_log.framing.framing import PLAIN, Framed, Framing
 from request_log.line import MAX_LINE_BYTES
 from storage.keys import FileKey
 from storage.logs import FileRow, Gap, LedgerRow

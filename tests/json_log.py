@@ -2,8 +2,8 @@
 
 import json
 
-from request_log.json_lines import json_lines
-from request_log.line_by_line import LineByLine
+from request_log.formats.json_lines import json_lines
+from request_log.formats.line_by_line import LineByLine
 
 PARSE = LineByLine(json_lines({}), "s", None)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from influxd import InfluxServer
 from log_processor.chunk import Chunk, Part, parse_chunk
 from log_processor.counting.start import start
-from request_log import simple
+from request_log.formats import simple
 from request_log.requests import Parser
 from rollups.counters import pack, unpack
 from rollups.counts import DailyKey, DayCounts

@@ -6,16 +6,16 @@ from typing import Literal, get_args
 
 from pydantic import ValidationInfo, field_validator
 
-from request_log import simple, w3c
-from request_log.access_log import CUSTOMER_FIELDS, combined, common
-from request_log.framing import PLAIN, Framed
-from request_log.json_lines import FIELDS, json_lines
-from request_log.line_by_line import CustomerOf, Divide, LineByLine
-from request_log.one_of import divide_preset
-from request_log.pattern import NEEDED, Expression, customer_in_path, missing_group, pattern
-from request_log.presets import PRESETS, Preset
+from request_log.formats import simple, w3c
+from request_log.formats.access_log import CUSTOMER_FIELDS, combined, common
+from request_log.formats.json_lines import FIELDS, json_lines
+from request_log.formats.line_by_line import CustomerOf, Divide, LineByLine
+from request_log.formats.one_of import divide_preset
+from request_log.formats.pattern import NEEDED, Expression, customer_in_path, missing_group, pattern
+from request_log.formats.presets import PRESETS, Preset
+from request_log.framing.framing import PLAIN, Framed
+from request_log.framing.wrappers import WRAPPERS
 from request_log.requests import Parser
-from request_log.wrappers import WRAPPERS
 from service.settings import Settings
 
 _IN_PATH = "path:"

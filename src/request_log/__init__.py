@@ -1,1 +1,5 @@
-"""The access log's line: what a valid one is, how it is read and how it is written. Imports nothing of ours."""
+"""The request log: which lines it has, and which requests they are. Reads and writes no files, and imports nothing of
+ours.
+
+bytes of a file --framing/--> lines --formats/--> fields of each line --fields/--> requests.Requests
+"""

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from request_log.values import NO_STATUS
+from request_log.fields.values import NO_STATUS
 
 Kind = Literal["parts", "endpoints", "endpoint_parts", "hours"]
 """By what a roll-up divides a day: the part of the day (a quarter hour), the endpoint, or both. `hours` are rows of

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lines import valid_lines
-from request_log import simple
+from request_log.formats import simple
 from storage.requests import FileId, OffsetRange, StoredRequests
 from stores import Store
 

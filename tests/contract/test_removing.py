@@ -6,7 +6,7 @@ import time
 import numpy as np
 
 from lines import valid_lines
-from request_log import simple
+from request_log.formats import simple
 from request_log.line import SECONDS_A_DAY
 from rollups.counters import pack
 from rollups.counts import DailyKey, DayCounts

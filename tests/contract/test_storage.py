@@ -24,9 +24,9 @@ from influxd import InfluxServer
 from json_log import PARSE, json_line
 from lines import CUSTOMERS, valid_lines
 from memory_store import MemoryStorage, MemoryStore
+from request_log.formats.simple import parse
 from request_log.line import Mended, Reason
 from request_log.requests import NONE, Requests
-from request_log.simple import parse
 from rollups.counters import encode_counter
 from rollups.counts import DailyKey, DayCounts, Kind, RollupKey, RollupRow, RollupSegmentKey
 from rollups.figures import figures

@@ -22,8 +22,8 @@ from log_processor.dead_letters import DeadLetters
 from log_processor.log_handler import LogHandler
 from log_processor.reporting import Reporter
 from pipeline import Pipeline
+from request_log.formats.simple import parse
 from request_log.line import Reason
-from request_log.simple import parse
 from storage.keys import LogKey, Rows
 from storage.logs import LedgerRow, Position, decode_log
 from storage.sqlite import SqliteStorage

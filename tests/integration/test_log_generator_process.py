@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from log_generator.log_file import CUT_OFF
+from request_log.formats.simple import parse
 from request_log.line import Reason
 from request_log.requests import Requests
-from request_log.simple import parse
 from service.settings import EXIT_CONFIG, PROJECT_ROOT
 from until import WAIT_SECONDS, wait_until
 

@@ -21,7 +21,7 @@ from log_processor.counting.start import start
 from log_processor.dead_letters import DeadLetters
 from log_processor.log_handler import LogHandler
 from log_processor.reporting import Reporter
-from request_log.simple import parse
+from request_log.formats.simple import parse
 from rollups.figures import statistics
 from storage.contract import Storage
 from storage.influxdb import InfluxStorage

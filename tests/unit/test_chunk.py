@@ -12,11 +12,11 @@ import parsed_log
 from chunks import Lines, chunk_of, part_of
 from log_processor.chunk import Batch, Chunk, Overlong, parse_chunk, stored
 from parsed_log import parsed_line
-from request_log.framing import Framed
+from request_log.formats.simple import parse
+from request_log.framing.framing import Framed
+from request_log.framing.wrappers import WRAPPERS
 from request_log.line import LAST_SECOND, Mended, Reason
 from request_log.requests import MendedLine, Rejected, Requests
-from request_log.simple import parse
-from request_log.wrappers import WRAPPERS
 from storage.logs import Position
 from storage.requests import FileId, StoredRequests
 from stores import to_no_store

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from log_processor.counting.buffer import Buffer
 from parsed_log import parse, parsed_line
-from request_log import simple
+from request_log.formats import simple
 from request_log.requests import NONE, Requests
 from rollups import daily
 from rollups.counters import unpack

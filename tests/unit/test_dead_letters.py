@@ -12,7 +12,7 @@ import pytest
 from chunks import chunk_of
 from log_processor.chunk import Batch, Chunk, Overlong, parse_chunk
 from log_processor.dead_letters import DeadLetters
-from request_log.simple import parse
+from request_log.formats.simple import parse
 from storage.errors import LeaseHeld
 from storage.keys import FileKey
 from storage.logs import FileRow

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from log_processor.log_format import LogFormat
-from request_log.access_log import combined
-from request_log.json_lines import json_lines
+from request_log.formats.access_log import combined
+from request_log.formats.json_lines import json_lines
+from request_log.formats.line_by_line import DivideChunk, LineByLine
 from request_log.line import Mended, Reason
-from request_log.line_by_line import DivideChunk, LineByLine
 from request_log.requests import NONE, Parser, Requests
 
 Request = tuple[str, str, str, int, "str | None"]

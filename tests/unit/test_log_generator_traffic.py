@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from log_generator.traffic import FAILED, PATHS, SUCCEEDED, Traffic
+from request_log.formats.simple import parse
 from request_log.line import SECONDS_A_DAY
 from request_log.requests import Requests
-from request_log.simple import parse
 
 NOW = 1_790_000_000.9
 

@@ -13,9 +13,9 @@ from pydantic import ValidationError
 
 import servers
 from log_processor.log_format import FORMATS, LogFormat
+from request_log.formats.line_by_line import LineByLine
+from request_log.formats.presets import PRESETS
 from request_log.line import Reason
-from request_log.line_by_line import LineByLine
-from request_log.presets import PRESETS
 from request_log.requests import NONE, Parsed, Requests, joined
 from servers import DOCS, snippets
 

@@ -17,11 +17,11 @@ from lines import valid_lines
 from log_processor.commands.verify.recount import EVERYBODY, LONGEST_LINE, SKIPPED, Recount, RowKey, whole_lines
 from log_processor.log_format import LogFormat
 from parsed_log import parsed_line
-from request_log.framing import Framed
+from request_log.formats.simple import parse
+from request_log.framing.framing import Framed
+from request_log.framing.wrappers import WRAPPERS
 from request_log.line import LAST_SECOND, Mended
 from request_log.path_template import path_template
-from request_log.simple import parse
-from request_log.wrappers import WRAPPERS
 from rollups.groups import escaped
 from wrapped import Part, wrapped
 

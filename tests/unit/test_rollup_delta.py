@@ -11,7 +11,7 @@ import oracle
 import parsed_log
 from log_processor.counting.buffer import Buffer
 from parsed_log import parsed_line
-from request_log import simple
+from request_log.formats import simple
 from rollups.counts import Kind, RollupKey, RollupRow
 from rollups.delta import MOST_CHARACTERS, Delta
 from rollups.figures import figures

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from request_log.formats.simple import parse
 from request_log.line import Reason, format_lines
-from request_log.simple import parse
 
 GOOD = b"2026-11-23 16:15:35 cust_5 /api/v1/resource4 200 0.772\n"
 DAY = 20_780

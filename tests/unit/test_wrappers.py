@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from following import lines_in
-from request_log.framing import BYTE_ORDER_MARK, PLAIN, Framed, Framing
+from request_log.framing.framing import BYTE_ORDER_MARK, PLAIN, Framed, Framing
+from request_log.framing.wrappers import MAX_SPAN_BYTES, WRAPPERS
 from request_log.line import MAX_LINE_BYTES, Reason
-from request_log.wrappers import MAX_SPAN_BYTES, WRAPPERS
 from wrapped import CONTAINERS, logs, wrapped
 
 CRI, DOCKER, SYSLOG = WRAPPERS["cri"], WRAPPERS["docker"], WRAPPERS["syslog"]

@@ -34,8 +34,8 @@ from log_processor.progress import Progress
 from log_processor.run import run
 from log_processor.settings import ProcessorSettings
 from log_processor.spool import Spool, Waiting
-from request_log import w3c
-from request_log.framing import Contexts
+from request_log.formats import w3c
+from request_log.framing.framing import Contexts
 from service import logs
 from storage.backend import open_storage
 from storage.contract import MAIN, Storage

@@ -10,10 +10,10 @@ from log_processor.commands.check.members import json_fields
 from log_processor.commands.check.sample import Sample
 from log_processor.commands.check.suspicions import what_looks_like
 from log_processor.log_format import FORMATS, WITH_COLUMNS, LogFormat, Name
-from request_log.presets import HEADER, PRESETS
+from request_log.fields.values import NOT_LOGGED
+from request_log.formats.presets import HEADER, PRESETS
+from request_log.framing.wrappers import WRAPPERS
 from request_log.requests import Parsed
-from request_log.values import NOT_LOGGED
-from request_log.wrappers import WRAPPERS
 
 _DEFAULTS = {name: field.default for name, field in LogFormat.model_fields.items()}
 # A word in the name of a header that says whose a request is, and not what.

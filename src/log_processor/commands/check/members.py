@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from request_log.fields import INVALID
-from request_log.moment import MOMENTS
-from request_log.values import STATUSES, Durations
+from request_log.cache import INVALID
+from request_log.fields.timestamp import MOMENTS
+from request_log.fields.values import STATUSES, Durations
 
 _DEPTH = 4
 _NAME = re.compile(r"[^,=|\s]+")

@@ -10,8 +10,8 @@ from log_processor.commands.check.finding import Found
 from log_processor.commands.check.suspicions import suspicions
 from log_processor.commands.saying import escaped
 from log_processor.log_format import LogFormat
+from request_log.fields.values import NOT_LOGGED
 from request_log.requests import NONE, Parsed, Rejected, Requests
-from request_log.values import NOT_LOGGED
 
 _MOST_SHOWN = 5
 _SHOWN_OF_A_LINE = 200

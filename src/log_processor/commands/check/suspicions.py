@@ -5,10 +5,10 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator
 
-from request_log.fields import INVALID
-from request_log.moment import MOMENTS
+from request_log.cache import INVALID
+from request_log.fields.timestamp import MOMENTS
+from request_log.fields.values import NOT_LOGGED
 from request_log.requests import NONE, Requests
-from request_log.values import NOT_LOGGED
 
 _MANY = 10
 # Of the customers: when so many look like something else, they are.

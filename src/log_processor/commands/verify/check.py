@@ -20,7 +20,7 @@ from log_processor.commands.verify.recount import EVERYBODY, LOST, SKIPPED, Coun
 from log_processor.commands.verify.roll_ups import RollUps, RollUpsMoved
 from log_processor.dead_letters import kept_lines
 from log_processor.progress import Progress
-from request_log.framing import PLAIN, Framing
+from request_log.framing.framing import PLAIN, Framing
 from request_log.line import SECONDS_A_DAY, Mended, Reason
 from request_log.requests import Parser
 from rollups.counters import unpack

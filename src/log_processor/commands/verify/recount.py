@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import duckdb
 from numpy.typing import NDArray
 
-from request_log import simple
-from request_log.framing import PLAIN, Framed, Framing
+from request_log.formats import simple
+from request_log.framing.framing import PLAIN, Framed, Framing
 from request_log.requests import Parser, Requests
 
 EVERYBODY = ""
@@ -313,7 +313,7 @@ class _Lines(NamedTuple):
     start: int
     """Where they begin in the file."""
     context: str
-    """What that says before them, see request_log.framing.Framing."""
+    """What that says before them, see request_log.framing.framing.Framing."""
 
 
 class Recount:

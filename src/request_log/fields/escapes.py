@@ -2,7 +2,7 @@
 
 import re
 
-from request_log.fields import Cache
+from request_log.cache import Cache
 from request_log.line import Mended
 
 # nginx writes \x22, Apache also \" and \t.

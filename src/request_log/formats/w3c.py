@@ -16,13 +16,13 @@ from urllib.parse import unquote_to_bytes
 
 import numpy as np
 
-from request_log.escapes import text_of
-from request_log.framing import BYTE_ORDER_MARK, Content, Read, Whole, whole_lines
+from request_log.fields.escapes import text_of
+from request_log.fields.values import NOT_LOGGED
+from request_log.formats.line_by_line import NO_COLUMNS, Columns, CustomerOf, Divide, DivideChunk, Fields, LineByLine
+from request_log.framing.framing import BYTE_ORDER_MARK, Content, Read, Whole, whole_lines
+from request_log.framing.scanning import starts_of
 from request_log.line import MAX_LINE_BYTES, MIN_LINE_BYTES
-from request_log.line_by_line import NO_COLUMNS, Columns, CustomerOf, Divide, DivideChunk, Fields, LineByLine
 from request_log.requests import Integers, Parser
-from request_log.scanning import starts_of
-from request_log.values import NOT_LOGGED
 
 COLUMN = re.compile(r"[A-Za-z0-9()._-]+")
 """What a column may be called."""

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from request_log.access_log import combined, common
-from request_log.json_lines import json_lines
-from request_log.line_by_line import NO_COLUMNS, Columns, Divide, DivideChunk, Fields
-from request_log.pattern import Expression, pattern
-from request_log.presets import Preset, Shape
+from request_log.formats.access_log import combined, common
+from request_log.formats.json_lines import json_lines
+from request_log.formats.line_by_line import NO_COLUMNS, Columns, Divide, DivideChunk, Fields
+from request_log.formats.pattern import Expression, pattern
+from request_log.formats.presets import Preset, Shape
 from request_log.requests import Integers
 
 _OBJECT = b"{"

@@ -4,7 +4,7 @@ import re
 from decimal import ROUND_HALF_UP, Decimal
 from typing import NamedTuple
 
-from request_log.fields import Cache
+from request_log.cache import Cache
 from request_log.line import MAX_DURATION_SECONDS
 from request_log.requests import NONE
 

@@ -13,9 +13,9 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from request_log.framing.scanning import starts_of
 from request_log.line import LAST_SECOND, MAX_LINE_BYTES
 from request_log.requests import Integers, Parsed, Parser, Rejected, joined
-from request_log.scanning import starts_of
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 """At a file's beginning it is no part of the first line."""

@@ -14,12 +14,12 @@ import msgspec
 import numpy as np
 from msgspec import UNSET, UnsetType
 
-from request_log.fields import CACHE_LIMIT
+from request_log.cache import CACHE_LIMIT
+from request_log.fields.values import request_line
+from request_log.formats.line_by_line import NO_COLUMNS, Columns, DivideChunk, Fields
+from request_log.formats.loose_json import Bare, Value, read_object
 from request_log.line import MIN_LINE_BYTES
-from request_log.line_by_line import NO_COLUMNS, Columns, DivideChunk, Fields
-from request_log.loose_json import Bare, Value, read_object
 from request_log.requests import Integers
-from request_log.values import request_line
 
 FIELDS = ("time", "customer", "path", "status", "duration", "duration_2", "duration_3", "method", "bytes", "request")
 """What a member may be. A `request` is a line such as `GET /a HTTP/1.1`, for method and path without a member."""

@@ -7,9 +7,9 @@ import re
 
 import re2
 
-from request_log.escapes import unescaped
-from request_log.line_by_line import CustomerOf, Divide, Fields
-from request_log.values import request_line
+from request_log.fields.escapes import unescaped
+from request_log.fields.values import request_line
+from request_log.formats.line_by_line import CustomerOf, Divide, Fields
 
 NEEDED = ("time", "path", "status")
 GROUPS = (*NEEDED, "customer", "duration", "duration_2", "duration_3", "method", "bytes", "request")

@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-from request_log.fields import INVALID, Cache, day_of
+from request_log.cache import INVALID, Cache, day_of
 from request_log.line import FIRST_YEAR, LAST_YEAR, SECONDS_A_DAY
 from request_log.requests import NONE
 

@@ -12,10 +12,10 @@ from operator import attrgetter
 
 import numpy as np
 
-from request_log.fields import CONTROL, INVALID, LATENCIES, STATUSES, day_of, is_customer
+from request_log.cache import CONTROL, INVALID, LATENCIES, STATUSES, day_of, is_customer
+from request_log.framing.scanning import is_any_too_long, starts_of
 from request_log.line import LAST_SECOND, MAX_LINE_BYTES, SECONDS_A_DAY, Reason
 from request_log.requests import NONE, Integers, Parsed, Rejected, Requests, numbered
-from request_log.scanning import is_any_too_long, starts_of
 
 FIELDS = 6
 _ENDS = np.frombuffer(b"     \n", np.uint8)

@@ -16,10 +16,10 @@ from typing import NamedTuple
 import numpy as np
 from pydantic_core import from_json
 
-from request_log.framing import Content, Framing, Plain, Read, Whole, whole_lines
+from request_log.framing.framing import Content, Framing, Plain, Read, Whole, whole_lines
+from request_log.framing.scanning import is_any_too_long, starts_of
 from request_log.line import MAX_LINE_BYTES, Reason
 from request_log.requests import Rejected
-from request_log.scanning import is_any_too_long, starts_of
 
 MAX_SPAN_BYTES = 4 * MAX_LINE_BYTES
 """Of the file, from a line's first part to its last. What comes among the parts waits for the last one, in memory; so a

@@ -13,13 +13,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from request_log.escapes import printable, text_of
-from request_log.fields import INVALID, Cache, is_customer
-from request_log.line import LAST_SECOND, MAX_LINE_BYTES, MIN_LINE_BYTES, SECONDS_A_DAY, Mended, Reason
-from request_log.moment import MOMENTS
-from request_log.requests import NONE, Integers, MendedLine, Parsed, Rejected, Requests, joined, numbered
-from request_log.scanning import is_any_too_long, starts_of
-from request_log.values import (
+from request_log.cache import INVALID, Cache, is_customer
+from request_log.fields.escapes import printable, text_of
+from request_log.fields.timestamp import MOMENTS
+from request_log.fields.values import (
     GREATEST_SIZE,
     GREATEST_STATUS,
     LEAST_STATUS,
@@ -30,6 +27,9 @@ from request_log.values import (
     STATUSES,
     Durations,
 )
+from request_log.framing.scanning import is_any_too_long, starts_of
+from request_log.line import LAST_SECOND, MAX_LINE_BYTES, MIN_LINE_BYTES, SECONDS_A_DAY, Mended, Reason
+from request_log.requests import NONE, Integers, MendedLine, Parsed, Rejected, Requests, joined, numbered
 
 COMMENT = b"#"
 """Begins a line that is skipped."""
