@@ -1,6 +1,6 @@
 """Chunks of a test's own."""
 
-from log_processor.chunk import Chunk, Overlong, Part
+from log_processor.parsing.chunk import Chunk, Overlong, Part
 from storage.logs import Position
 
 Lines = bytes | Overlong

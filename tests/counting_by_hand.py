@@ -6,14 +6,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from log_processor.chunk import Chunk, Part, parse_chunk
+from log_processor.commands.progress_bar import Progress
 from log_processor.commands.verify.check import check
 from log_processor.commands.verify.outcome import Outcome
 from log_processor.counting.limits import LIMITS, Limits
 from log_processor.counting.start import start
 from log_processor.following.compressed import text_of
 from log_processor.following.identity import Hasher, Identity
-from log_processor.progress import Progress
+from log_processor.parsing.chunk import Chunk, Part, parse_chunk
 from request_log.formats import simple
 from request_log.framing.framing import Framed
 from request_log.requests import Parser

@@ -11,7 +11,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from log_processor.reporting import is_alive
+from log_processor.process.reporter import is_alive
 from log_processor.settings import ProcessorSettings
 from service import logs
 from service.settings import load

@@ -6,9 +6,9 @@ import bytewax.operators as op
 from bytewax.dataflow import Dataflow
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
-from log_processor.chunk import Batch, Prepare, TooNew, parse_chunk
-from log_processor.log_handler import LogHandler
+from log_processor.parsing.chunk import Batch, Prepare, TooNew, parse_chunk
 from log_processor.source import LogSource
+from log_processor.storing.log_handler import LogHandler
 from request_log.requests import Parser
 from storage.requests import FileId
 

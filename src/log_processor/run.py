@@ -6,23 +6,24 @@ from functools import partial
 
 from bytewax._bytewax import cli_main
 
-from log_processor import dataflow, metrics
-from log_processor.chunk import parse_chunk
-from log_processor.clock import Clock
+from log_processor import dataflow
 from log_processor.counting.start import start
-from log_processor.dead_letters import DeadLetters
-from log_processor.ending import stop_on_signals
 from log_processor.following.collector import Collector
 from log_processor.following.followed_logs import FollowedLogs
 from log_processor.following.log_files import LogFiles
 from log_processor.following.waiting import LONGEST_WAIT_SECONDS, LOOK_SECONDS, waiter
-from log_processor.idle_workers import do_not_oversleep, let_threads_oversleep
-from log_processor.log_handler import LogHandler
-from log_processor.reporting import Reporter
-from log_processor.retry import until_stored
+from log_processor.parsing.chunk import parse_chunk
+from log_processor.process import metrics
+from log_processor.process.idle_workers import do_not_oversleep, let_threads_oversleep
+from log_processor.process.reporter import Reporter
+from log_processor.process.retry import until_stored
+from log_processor.process.shutdown import stop_on_signals
+from log_processor.process.time_bounds import Clock
 from log_processor.settings import ProcessorSettings
 from log_processor.source import LogPartition, LogSource
 from log_processor.spool import Spool
+from log_processor.storing.dead_letters import DeadLetters
+from log_processor.storing.log_handler import LogHandler
 from service.logs import logger
 from storage.backend import open_storage
 from storage.errors import StorageUnavailable

@@ -11,10 +11,10 @@ from typing import Protocol
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
-from log_processor.chunk import Chunk
 from log_processor.following.collector import Collector
 from log_processor.following.followed_logs import FollowedLogs
 from log_processor.following.waiting import Waiter
+from log_processor.parsing.chunk import Chunk
 from storage.keys import FileKey
 
 # A chunk without lines, by which the sink comes to its work, is sent no sooner than this after the one before.

@@ -16,11 +16,11 @@ import pytest
 import oracle
 from chunks import chunk_of
 from lines import valid_lines
-from log_processor.chunk import parse_chunk
 from log_processor.counting.start import start
-from log_processor.dead_letters import DeadLetters
-from log_processor.log_handler import LogHandler
-from log_processor.reporting import Reporter
+from log_processor.parsing.chunk import parse_chunk
+from log_processor.process.reporter import Reporter
+from log_processor.storing.dead_letters import DeadLetters
+from log_processor.storing.log_handler import LogHandler
 from pipeline import Pipeline
 from request_log.formats.simple import parse
 from request_log.line import Reason

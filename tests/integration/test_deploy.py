@@ -12,7 +12,7 @@ import yaml
 from prometheus_client import generate_latest
 
 import api.metrics
-import log_processor.metrics  # noqa: F401
+import log_processor.process.metrics  # noqa: F401
 from asking import line, today
 from influxd import InfluxServer
 from stores import influxdb_store

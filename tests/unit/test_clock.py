@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from log_processor.clock import Clock
-from log_processor.lag import Lag
-from log_processor.reporting import LATE_SECONDS, is_alive
+from log_processor.process.lag import Lag
+from log_processor.process.reporter import LATE_SECONDS, is_alive
+from log_processor.process.time_bounds import Clock
 from request_log.line import SECONDS_A_DAY
 from storage.logs import LedgerRow, Position
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from log_processor.chunk import Chunk
 from log_processor.following.collector import BEHIND_BYTES, READ_BYTES, SHARE_BYTES, Collector
 from log_processor.following.followed_logs import FollowedLogs
 from log_processor.following.log_files import LogFiles
+from log_processor.parsing.chunk import Chunk
 from log_processor.spool import Spool
 from request_log.line import MAX_LINE_BYTES
 from storage.keys import FileKey

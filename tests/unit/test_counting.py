@@ -23,11 +23,11 @@ from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
-from log_processor.chunk import Chunk, Part, parse_chunk, stored
 from log_processor.counting.forget import forget
 from log_processor.counting.limits import LIMITS, Limits
 from log_processor.counting.start import start
-from log_processor.retry import until_stored
+from log_processor.parsing.chunk import Chunk, Part, parse_chunk, stored
+from log_processor.process.retry import until_stored
 from memory_store import MemoryStorage, MemoryStore, Write
 from parsed_log import REJECTED, SKIPPED, parse, parsed_line
 from request_log.line import SECONDS_A_DAY, Mended, Reason
@@ -295,7 +295,7 @@ def count(storage: MemoryStorage, case: Case, pick: random.Random) -> None:
 @contextmanager
 def leaving() -> Iterator[None]:
     """What would end the process ends the processor, and nobody waits for the store."""
-    with patch("log_processor.retry.leave", side_effect=Ended), patch("log_processor.retry.time.sleep"):
+    with patch("log_processor.process.retry.leave", side_effect=Ended), patch("log_processor.process.retry.time.sleep"):
         yield
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from chunks import chunk_of
-from log_processor.chunk import Batch, Chunk, Overlong, parse_chunk
-from log_processor.dead_letters import DeadLetters
+from log_processor.parsing.chunk import Batch, Chunk, Overlong, parse_chunk
+from log_processor.storing.dead_letters import DeadLetters
 from request_log.formats.simple import parse
 from storage.errors import LeaseHeld
 from storage.keys import FileKey

@@ -13,7 +13,7 @@ or the process finds out and writes no row.
 from collections.abc import Iterator
 from functools import partial
 
-from log_processor.retry import until_stored
+from log_processor.process.retry import until_stored
 from storage.contract import Storage
 from storage.keys import Rows
 

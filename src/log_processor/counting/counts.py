@@ -14,7 +14,7 @@ from log_processor.counting.commit import commit
 from log_processor.counting.limits import Limits
 from log_processor.counting.logs import Logs
 from log_processor.counting.rows import DailyRows
-from log_processor.retry import until_stored
+from log_processor.process.retry import until_stored
 from request_log.line import SECONDS_A_DAY
 from rollups.columns import RequestColumns
 from rollups.counts import DailyAggregate, DailyKey

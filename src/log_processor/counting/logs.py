@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from log_processor.chunk import BatchPart
-from log_processor.retry import until_stored
+from log_processor.parsing.chunk import BatchPart
+from log_processor.process.retry import until_stored
 from storage.contract import Storage
 from storage.keys import FileKey
 from storage.ledger import RolledUp, decode_rolled_up

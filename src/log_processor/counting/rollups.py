@@ -15,8 +15,8 @@ from log_processor.counting.counts import Counts
 from log_processor.counting.limits import Limits
 from log_processor.counting.logs import Logs
 from log_processor.counting.rows import RollupRows
-from log_processor.metrics import WRITE_SECONDS
-from log_processor.retry import until_stored
+from log_processor.process.metrics import WRITE_SECONDS
+from log_processor.process.retry import until_stored
 from rollups.counts import RollupKey, RollupRow, RollupSegmentKey
 from rollups.delta import Delta, Requests
 from rollups.groups import ALL_CUSTOMERS

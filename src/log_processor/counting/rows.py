@@ -5,7 +5,7 @@ from functools import partial
 from operator import attrgetter
 
 from log_processor.counting.limits import Limits
-from log_processor.retry import until_stored
+from log_processor.process.retry import until_stored
 from rollups.counts import NO_COUNTS, DailyAggregate, DailyKey, RollupKey, RollupRow
 from rollups.groups import empty
 from storage.contract import Storage

@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from log_processor.chunk import Chunk, Overlong, Part
 from log_processor.following.family import File
 from log_processor.following.followed_logs import FollowedLogs
 from log_processor.following.reader import Reader
+from log_processor.parsing.chunk import Chunk, Overlong, Part
 from service.logs import logger
 from storage.keys import FileKey
 from storage.logs import Position

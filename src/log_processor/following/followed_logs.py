@@ -13,7 +13,7 @@ from log_processor.following.names import base_of
 from log_processor.following.owners import Owners
 from log_processor.following.present import Unpacking
 from log_processor.following.reader import Reader
-from log_processor.metrics import forget
+from log_processor.process.metrics import forget
 from log_processor.spool import Spool
 from request_log.framing.framing import PLAIN, Framing
 from service.logs import logger

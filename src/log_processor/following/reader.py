@@ -8,10 +8,10 @@ import os
 
 import numpy as np
 
-from log_processor.chunk import Overlong
 from log_processor.following.clock import SYSTEM, Clock
 from log_processor.following.identity import HEAD_BYTES, TAIL_BYTES, Hasher, Identity, Samples
 from log_processor.following.matching import FileAt
+from log_processor.parsing.chunk import Overlong
 from request_log.framing.framing import PLAIN, Framing
 from request_log.line import MAX_LINE_BYTES
 

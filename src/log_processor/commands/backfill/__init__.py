@@ -21,19 +21,19 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TypeVar
 
-from log_processor import log_handler
-from log_processor.clock import Clock
 from log_processor.commands.backfill.known import OffsetRange
 from log_processor.commands.backfill.news import HandedIn, news_of
 from log_processor.commands.backfill.sample import are_known, sample
+from log_processor.commands.progress_bar import Progress
 from log_processor.commands.saying import say
 from log_processor.counting.forget import forget
 from log_processor.counting.start import Counting, start
 from log_processor.following.compressed import NoLog, unpacked
-from log_processor.progress import Progress
+from log_processor.process.time_bounds import Clock
 from log_processor.run import run
 from log_processor.settings import ProcessorSettings
 from log_processor.spool import Spool, Waiting
+from log_processor.storing import log_handler
 from request_log.formats import w3c
 from request_log.framing.framing import Contexts
 from service import logs

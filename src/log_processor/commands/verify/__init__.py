@@ -29,10 +29,10 @@ import signal
 import tempfile
 from pathlib import Path
 
+from log_processor.commands.progress_bar import Progress
 from log_processor.commands.saying import say, say_error
 from log_processor.commands.verify.check import check
 from log_processor.commands.verify.text_file import FilesChanged, Unreadable
-from log_processor.progress import Progress
 from log_processor.settings import ProcessorSettings
 from storage.backend import open_storage
 from storage.contract import MAIN, Storage

@@ -11,15 +11,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from log_processor.clock import Clock
+from log_processor.commands.progress_bar import Progress
 from log_processor.commands.verify.accounted import SILENT_SECONDS, accounts_in_the_end
 from log_processor.commands.verify.committed import Committed, later_intents, read_committed, read_rolled_up
 from log_processor.commands.verify.counting import Lines
 from log_processor.commands.verify.outcome import LAST_DAY, Difference, Outcome, date_of
 from log_processor.commands.verify.recount import EVERYBODY, LOST, SKIPPED, Counted, Recount, RowKey
 from log_processor.commands.verify.roll_ups import RollUps, RollUpsMoved
-from log_processor.dead_letters import kept_lines
-from log_processor.progress import Progress
+from log_processor.process.time_bounds import Clock
+from log_processor.storing.dead_letters import kept_lines
 from request_log.framing.framing import PLAIN, Framing
 from request_log.line import SECONDS_A_DAY, Mended, Reason
 from request_log.requests import Parser

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from log_processor.lag import Lag
-from log_processor.metrics import show_lag
-from log_processor.retry import until_stored
+from log_processor.process.lag import Lag
+from log_processor.process.metrics import show_lag
+from log_processor.process.retry import until_stored
 from request_log.line import LAST_SECOND
 from service.logs import logger
 from storage.contract import Storage

@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from log_processor.ending import leave
-from log_processor.metrics import RETRIES, STORE_AWAY
+from log_processor.process.metrics import RETRIES, STORE_AWAY
+from log_processor.process.shutdown import leave
 from service.logs import logger
 from storage.errors import LeaseHeld, StorageRefused, StorageUnavailable
 

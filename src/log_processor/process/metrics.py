@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from prometheus_client import Counter, Gauge, Histogram, start_http_server
 
-from log_processor.chunk import Batch
-from log_processor.lag import Lag
+from log_processor.parsing.chunk import Batch
+from log_processor.process.lag import Lag
 from service.settings import EXIT_CONFIG
 from storage.logs import LedgerRow
 from storage.observed import ObservedEnd, bytes_behind
