@@ -15,7 +15,7 @@ from log_processor.following.compressed import text_of
 from log_processor.following.identity import Hasher, Identity
 from log_processor.parsing.chunk import Chunk, Part, parse_chunk
 from request_log.formats import simple
-from request_log.framing.framing import Framed
+from request_log.framing.framed import Framed
 from request_log.requests import Parser
 from storage.contract import MAIN, Storage
 from storage.keys import FileKey

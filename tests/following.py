@@ -20,7 +20,8 @@ from log_processor.following.log_files import LogFiles
 from log_processor.parsing.chunk import DIGEST_BYTES, BatchPart, Chunk
 from log_processor.spool import Spool
 from request_log.formats import simple
-from request_log.framing.framing import PLAIN, Framed, Framing
+from request_log.framing.framed import Framed
+from request_log.framing.protocol import PLAIN, Framing
 from request_log.line import MAX_LINE_BYTES
 from storage.keys import FileKey
 from storage.logs import FileRow, Gap, LedgerRow

@@ -13,7 +13,8 @@ from request_log.formats.line_by_line import CustomerOf, Divide, LineByLine
 from request_log.formats.one_of import divide_preset
 from request_log.formats.pattern import NEEDED, Expression, customer_in_path, missing_group, pattern
 from request_log.formats.presets import PRESETS, Preset
-from request_log.framing.framing import PLAIN, Framed
+from request_log.framing.framed import Framed
+from request_log.framing.protocol import PLAIN
 from request_log.framing.wrappers import WRAPPERS
 from request_log.requests import Parser
 from service.settings import Settings

@@ -32,7 +32,7 @@ class Waiting(NamedTuple):
     """The file that it is a copy of, or of a part."""
     size: int
     context: str
-    """What the file says before the part of which it is a copy, see request_log.framing.framing.Framing."""
+    """What the file says before the part of which it is a copy, see request_log.framing.protocol.Framing."""
 
 
 class Spool:

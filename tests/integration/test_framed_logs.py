@@ -18,7 +18,7 @@ from asking import today
 from influxd import free_port
 from log_processor.log_format import LogFormat
 from pipeline import Pipeline
-from request_log.framing.framing import BYTE_ORDER_MARK
+from request_log.framing.framed import BYTE_ORDER_MARK
 from wrapped import CONTAINERS, Part, wrapped
 
 on_sqlite = pytest.mark.parametrize("store", ["sqlite"], indirect=True)

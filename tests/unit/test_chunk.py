@@ -13,7 +13,7 @@ from chunks import Lines, chunk_of, part_of
 from log_processor.parsing.chunk import Batch, Chunk, Overlong, parse_chunk, stored
 from parsed_log import parsed_line
 from request_log.formats.simple import parse
-from request_log.framing.framing import Framed
+from request_log.framing.framed import Framed
 from request_log.framing.wrappers import WRAPPERS
 from request_log.line import LAST_SECOND, Mended, Reason
 from request_log.requests import MendedLine, Rejected, Requests

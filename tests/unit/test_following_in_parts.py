@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from following import DAY, QUIET, Follower, Log, Time, lines_in, write_and_follow
-from request_log.framing.framing import BYTE_ORDER_MARK, PLAIN, Framing
+from request_log.framing.framed import BYTE_ORDER_MARK
+from request_log.framing.protocol import PLAIN, Framing
 from request_log.framing.wrappers import MAX_SPAN_BYTES, WRAPPERS
 from request_log.line import MAX_LINE_BYTES
 from wrapped import CONTAINERS, Part, logs, wrapped

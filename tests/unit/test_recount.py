@@ -18,7 +18,7 @@ from log_processor.commands.verify.recount import EVERYBODY, LONGEST_LINE, SKIPP
 from log_processor.log_format import LogFormat
 from parsed_log import parsed_line
 from request_log.formats.simple import parse
-from request_log.framing.framing import Framed
+from request_log.framing.framed import Framed
 from request_log.framing.wrappers import WRAPPERS
 from request_log.line import LAST_SECOND, Mended
 from request_log.path_template import path_template

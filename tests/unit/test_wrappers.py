@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from following import lines_in
-from request_log.framing.framing import BYTE_ORDER_MARK, PLAIN, Framed, Framing
+from request_log.framing.framed import BYTE_ORDER_MARK, Framed
+from request_log.framing.protocol import PLAIN, Framing
 from request_log.framing.wrappers import MAX_SPAN_BYTES, WRAPPERS
 from request_log.line import MAX_LINE_BYTES, Reason
 from wrapped import CONTAINERS, logs, wrapped

@@ -28,7 +28,7 @@ from log_processor.following.present import (
 )
 from log_processor.following.reader import Reader
 from log_processor.spool import Waiting
-from request_log.framing.framing import PLAIN, Framing
+from request_log.framing.protocol import PLAIN, Framing
 from request_log.line import SECONDS_A_DAY
 from service.logs import logger
 from storage.keys import FileKey
@@ -98,7 +98,7 @@ class File:
 
     @property
     def context(self) -> str:
-        """What the file says before the offset of what is behind it, see request_log.framing.framing.Framing."""
+        """What the file says before the offset of what is behind it, see request_log.framing.protocol.Framing."""
         return self.reader.context if self.reader is not None else self._context
 
     @property

@@ -15,7 +15,7 @@ from log_processor.following.present import Unpacking
 from log_processor.following.reader import Reader
 from log_processor.process.metrics import forget
 from log_processor.spool import Spool
-from request_log.framing.framing import PLAIN, Framing
+from request_log.framing.protocol import PLAIN, Framing
 from service.logs import logger
 from storage.keys import FileKey
 from storage.logs import BACKFILL, FileRow, LedgerRow

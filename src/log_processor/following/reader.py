@@ -12,7 +12,7 @@ from log_processor.following.clock import SYSTEM, Clock
 from log_processor.following.identity import HEAD_BYTES, TAIL_BYTES, Hasher, Identity, Samples
 from log_processor.following.matching import FileAt
 from log_processor.parsing.chunk import Overlong
-from request_log.framing.framing import PLAIN, Framing
+from request_log.framing.protocol import PLAIN, Framing
 from request_log.line import MAX_LINE_BYTES
 
 _BLOCK_BYTES = 1 << 20

@@ -9,7 +9,8 @@ from types import MappingProxyType
 
 import numpy as np
 
-from request_log.framing.framing import Content, Framed, grouped, line_at, shifted
+from request_log.framing.content import Content, grouped, line_at, shifted
+from request_log.framing.framed import Framed
 from request_log.line import LAST_SECOND, Reason
 from request_log.requests import Integers, MendedLine, Parsed, Parser, Rejected, Requests, joined
 from storage.logs import FileState, Gap, Position
@@ -75,7 +76,7 @@ class Part:
     gone: int = 0
     """Since which day it is not there, see FileRow."""
     context: str = ""
-    """What the file says before `start` of what is behind it, see request_log.framing.framing.Framing."""
+    """What the file says before `start` of what is behind it, see request_log.framing.protocol.Framing."""
     context_after: str = ""
     """What it says before `end`."""
 

@@ -19,7 +19,9 @@ import numpy as np
 from request_log.fields.escapes import text_of
 from request_log.fields.values import NOT_LOGGED
 from request_log.formats.line_by_line import NO_COLUMNS, Columns, CustomerOf, Divide, DivideChunk, Fields, LineByLine
-from request_log.framing.framing import BYTE_ORDER_MARK, Content, Read, Whole, whole_lines
+from request_log.framing.content import Content
+from request_log.framing.framed import BYTE_ORDER_MARK
+from request_log.framing.protocol import Read, Whole, whole_lines
 from request_log.framing.scanning import starts_of
 from request_log.line import MAX_LINE_BYTES, MIN_LINE_BYTES
 from request_log.requests import Integers, Parser

@@ -16,7 +16,8 @@ from typing import NamedTuple
 import numpy as np
 from pydantic_core import from_json
 
-from request_log.framing.framing import Content, Framing, Plain, Read, Whole, whole_lines
+from request_log.framing.content import Content
+from request_log.framing.protocol import Framing, Plain, Read, Whole, whole_lines
 from request_log.framing.scanning import is_any_too_long, starts_of
 from request_log.line import MAX_LINE_BYTES, Reason
 from request_log.requests import Rejected

@@ -13,7 +13,8 @@ import numpy as np
 
 from log_processor.commands.backfill.known import OffsetRange
 from log_processor.commands.backfill.news import HandedIn
-from request_log.framing.framing import Contexts, Framed
+from request_log.framing.contexts import Contexts
+from request_log.framing.framed import Framed
 from request_log.line import LAST_SECOND, MAX_LINE_BYTES, SECONDS_A_DAY
 from request_log.requests import NONE
 from storage.contract import Storage

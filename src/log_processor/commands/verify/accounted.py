@@ -15,7 +15,7 @@ from log_processor.commands.verify.ranges import Ranges
 from log_processor.commands.verify.recount import LONGEST_LINE
 from log_processor.commands.verify.text_file import TextFile
 from log_processor.following.identity import Identity
-from request_log.framing.framing import Framing
+from request_log.framing.protocol import Framing
 from request_log.line import SECONDS_A_DAY
 from storage.contract import Storage
 from storage.keys import FileKey

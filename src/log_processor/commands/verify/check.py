@@ -20,7 +20,7 @@ from log_processor.commands.verify.recount import EVERYBODY, LOST, SKIPPED, Coun
 from log_processor.commands.verify.roll_ups import RollUps, RollUpsMoved
 from log_processor.process.time_bounds import Clock
 from log_processor.storing.dead_letters import kept_lines
-from request_log.framing.framing import PLAIN, Framing
+from request_log.framing.protocol import PLAIN, Framing
 from request_log.line import SECONDS_A_DAY, Mended, Reason
 from request_log.requests import Parser
 from rollups.counters import unpack

@@ -12,7 +12,7 @@ from log_processor.commands.verify.outcome import LAST_DAY
 from log_processor.commands.verify.ranges import Ranges
 from log_processor.commands.verify.recount import ROLLED_UP, Recount
 from log_processor.commands.verify.text_file import TextFile
-from request_log.framing.framing import Contexts
+from request_log.framing.contexts import Contexts
 from request_log.line import SECONDS_A_DAY
 from storage.contract import Storage
 from storage.keys import FileKey

@@ -17,7 +17,8 @@ import duckdb
 from numpy.typing import NDArray
 
 from request_log.formats import simple
-from request_log.framing.framing import PLAIN, Framed, Framing
+from request_log.framing.framed import Framed
+from request_log.framing.protocol import PLAIN, Framing
 from request_log.requests import Parser, Requests
 
 EVERYBODY = ""
@@ -313,7 +314,7 @@ class _Lines(NamedTuple):
     start: int
     """Where they begin in the file."""
     context: str
-    """What that says before them, see request_log.framing.framing.Framing."""
+    """What that says before them, see request_log.framing.protocol.Framing."""
 
 
 class Recount:

@@ -1,0 +1,98 @@
+"""Lines as a format has them, taken from the bytes of a file, and where each of them begins there."""
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from request_log.requests import Integers, Rejected
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """Lines as a format has them."""
+
+    data: bytes
+    """Each line ends in a newline."""
+    places: Integers
+    """Where each line begins in the bytes that it was taken from."""
+    context: str = ""
+    """What the parser has to know of all these lines."""
+    rejected: list[Rejected] = field(default_factory=list)
+    """Lines that do not lie in the file as they should. Offsets are places."""
+    skipped: list[int] = field(default_factory=list)
+    """The places of lines that are comments or say what the next ones mean."""
+    in_parts: dict[int, bytes] = field(default_factory=dict)
+    """Place -> the bytes of a line that came in parts, without the last newline."""
+
+
+def line_at(place: int, data: bytes, in_parts: Mapping[int, bytes]) -> bytes:
+    """The bytes of the line that begins at a place, without its newline. `in_parts`: see Content."""
+    return in_parts.get(place) or data[place : data.index(b"\n", place)]
+
+
+def grouped(contents: Iterable[Content], size: int) -> Iterator[Content]:
+    """The same lines in pieces of about `size` bytes, each of them of one context."""
+    group: list[Content] = []
+    length = 0
+    for content in contents:
+        for piece in _cut(content, size):
+            if group and (length >= size or piece.context != group[0].context):
+                yield _together(group)
+                group, length = [], 0
+            group.append(piece)
+            length += len(piece.data)
+    if group:
+        yield _together(group)
+
+
+def shifted(content: Content, by: int) -> Content:
+    """The same lines where what they were taken from begins so many bytes further on."""
+    if not by:
+        return content
+    return Content(
+        content.data,
+        content.places + by,
+        content.context,
+        [replace(line, offset=line.offset + by) for line in content.rejected],
+        [place + by for place in content.skipped],
+        {place + by: line for place, line in content.in_parts.items()},
+    )
+
+
+def _cut(content: Content, size: int) -> Iterator[Content]:
+    """A content in pieces of about `size` bytes."""
+    if len(content.data) < 2 * size:
+        yield content
+        return
+    start = line = 0
+    while start < len(content.data):
+        end = content.data.find(b"\n", start + size) + 1 or len(content.data)
+        data = content.data[start:end]
+        lines = data.count(b"\n")
+        is_last = end == len(content.data)
+        first = int(content.places[line]) if start else 0
+        behind = int(content.places[line + lines]) if not is_last else sys.maxsize
+        yield Content(
+            data,
+            content.places[line : line + lines],
+            content.context,
+            [one for one in content.rejected if first <= one.offset < behind],
+            [place for place in content.skipped if first <= place < behind],
+            {place: text for place, text in content.in_parts.items() if first <= place < behind},
+        )
+        start, line = end, line + lines
+
+
+def _together(contents: list[Content]) -> Content:
+    if len(contents) == 1:
+        return contents[0]
+    return Content(
+        b"".join(content.data for content in contents),
+        np.concatenate([content.places for content in contents]),
+        contents[0].context,
+        [line for content in contents for line in content.rejected],
+        [place for content in contents for place in content.skipped],
+        {place: line for content in contents for place, line in content.in_parts.items()},
+    )

@@ -1,0 +1,112 @@
+"""A parser of lines that a framing finds in the bytes of a file.
+
+A line's offset is that of its first byte in the file, whatever stands before it there.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from operator import attrgetter
+
+import numpy as np
+
+from request_log.framing.content import Content, line_at
+from request_log.framing.protocol import PLAIN, Framing
+from request_log.framing.scanning import starts_of
+from request_log.line import LAST_SECOND, MAX_LINE_BYTES
+from request_log.requests import Parsed, Parser, joined
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+"""At a file's beginning it is no part of the first line."""
+
+
+class Framed:
+    """A `Parser` of lines that a framing finds."""
+
+    def __init__(self, framing: Framing, parser_of: Callable[[str], Parser]) -> None:
+        """`parser_of`: the parser for lines of which a context is known."""
+        self.framing = framing
+        self._parser_of = parser_of
+
+    @classmethod
+    def of(cls, parse: Parser) -> "Framed":
+        """A parser, which may have a framing already."""
+        return parse if isinstance(parse, Framed) else cls(PLAIN, lambda _: parse)
+
+    def __call__(self, data: bytes, offset: int = 0, oldest_day: int = 0, latest_second: int = LAST_SECOND) -> Parsed:
+        """See `Parser`. `data` begins where no context is known."""
+        return self.parse(data, offset, oldest_day, latest_second)
+
+    def parse(self, data: bytes, offset: int, oldest_day: int, latest_second: int, context: str = "") -> Parsed:
+        """See `Parser`. `context`: at the offset."""
+        if self.is_plain(data, offset):
+            return self._parser_of("")(data, offset, oldest_day, latest_second)
+        found = [
+            self.parse_content(content, data, oldest_day, latest_second)
+            for content in self.contents(data, offset, context)
+        ]
+        requests = joined([parsed.requests for parsed in found])
+        return Parsed(
+            replace(requests, offsets=requests.offsets + offset),
+            [replace(line, offset=line.offset + offset) for parsed in found for line in parsed.rejected],
+            [place + offset for parsed in found for place in parsed.skipped],
+            [line._replace(offset=line.offset + offset) for parsed in found for line in parsed.mended],
+        )
+
+    def is_plain(self, data: bytes, offset: int) -> bool:
+        """Whether lines of a file from an offset on are lines of the format, as they are."""
+        return self.framing is PLAIN and (offset > 0 or not data.startswith(BYTE_ORDER_MARK))
+
+    def contents(self, data: bytes, offset: int, context: str) -> Iterator[Content]:
+        """The lines in `data`, which begins at an offset of its file."""
+        if offset or not data.startswith(BYTE_ORDER_MARK) or data.find(b"\n") > MAX_LINE_BYTES:
+            yield from self.framing.contents(data, context)
+            return
+        for content in self.framing.contents(data.removeprefix(BYTE_ORDER_MARK), context):
+            yield _behind_mark(content)
+
+    def parse_content(self, content: Content, data: bytes, oldest_day: int, latest_second: int) -> Parsed:
+        """What becomes of lines that were taken from `data`. Offsets are places in it; rejected lines are as they lie
+        there."""
+        parse = self._parser_of(content.context)
+        requests, rejected, skipped, mended = parse(content.data, 0, oldest_day, latest_second)
+        begins = starts_of(content.data)
+
+        def places_of(offsets: Iterable[int]) -> list[int]:
+            found: list[int] = content.places[np.searchsorted(begins, np.array([*offsets], np.int64))].tolist()
+            return found
+
+        lines = [
+            replace(line, offset=place, line=line_at(place, data, content.in_parts))
+            for line, place in zip(rejected, places_of(line.offset for line in rejected), strict=True)
+        ]
+        return Parsed(
+            replace(requests, offsets=content.places[np.searchsorted(begins, requests.offsets)]),
+            sorted([*content.rejected, *lines], key=attrgetter("offset")),
+            sorted([*content.skipped, *places_of(skipped)]),
+            [
+                line._replace(offset=place)
+                for line, place in zip(mended, places_of(line.offset for line in mended), strict=True)
+            ],
+        )
+
+
+def _behind_mark(content: Content) -> Content:
+    """Lines that begin behind a byte-order mark, which belongs to the file's first one."""
+    by = len(BYTE_ORDER_MARK)
+    places = content.places + by
+    return Content(
+        content.data,
+        np.where(places == by, 0, places),
+        content.context,
+        [
+            replace(line, offset=0, line=BYTE_ORDER_MARK + line.line)
+            if not line.offset
+            else replace(line, offset=line.offset + by)
+            for line in content.rejected
+        ],
+        [place + by if place else 0 for place in content.skipped],
+        {
+            place + by if place else 0: line if place else BYTE_ORDER_MARK + line
+            for place, line in content.in_parts.items()
+        },
+    )
