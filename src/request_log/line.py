@@ -51,6 +51,11 @@ class Mended(str, Enum):
     """So are control characters."""
 
 
+def is_customer(text: str) -> bool:
+    """Whether a text is short enough to be a customer."""
+    return len(text) <= MAX_CUSTOMER_BYTES // 4 or len(text.encode()) <= MAX_CUSTOMER_BYTES
+
+
 def format_lines(
     seconds: Sequence[int],
     customer_ids: Iterable[str],

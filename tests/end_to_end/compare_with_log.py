@@ -62,11 +62,11 @@ def request_of(line: bytes) -> Request | None:
         match = LINE.fullmatch(text)
         if match is None or CONTROL.search(text):
             return None
-        moment = datetime.strptime(f"{match['day']} {match['time']}", "%Y-%m-%d %H:%M:%S")
+        timestamp = datetime.strptime(f"{match['day']} {match['time']}", "%Y-%m-%d %H:%M:%S")
         seconds = Decimal(match["seconds"])
     except (ValueError, ArithmeticError):
         return None
-    if not (1970 <= moment.year < 2200 and 100 <= int(match["status"]) < 600 and seconds <= 86_400):
+    if not (1970 <= timestamp.year < 2200 and 100 <= int(match["status"]) < 600 and seconds <= 86_400):
         return None
     milliseconds = int((seconds * 1000).quantize(Decimal(1), ROUND_HALF_UP))
     return Request(match["day"], match["customer"], int(match["status"]), milliseconds)

@@ -87,7 +87,7 @@ def reason_of(line: bytes) -> str | None:
         return "fields"
     date, clock, customer, _, status, duration = fields
     try:
-        moment = datetime.fromisoformat(f"{date} {clock}")
+        timestamp = datetime.fromisoformat(f"{date} {clock}")
     except ValueError:
         return "time"
     if not re.fullmatch(r"[1-5]\d\d", status, re.ASCII):
@@ -96,7 +96,7 @@ def reason_of(line: bytes) -> str | None:
         return "duration"
     if len(customer.encode()) > 256:
         return "customer"
-    return "too_old" if moment < TOO_OLD else None
+    return "too_old" if timestamp < TOO_OLD else None
 
 
 def _dead_letter(reason: str, line: bytes) -> DeadLetter:

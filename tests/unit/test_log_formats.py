@@ -661,16 +661,16 @@ def test_a_line_costs_no_more_than_a_multiple_of_its_bytes(
     st.booleans(),
 )
 def test_a_time_is_understood_in_every_zone(
-    moment: datetime, minutes: int, separator: str, clock: str, colon: bool
+    timestamp: datetime, minutes: int, separator: str, clock: str, colon: bool
 ) -> None:
-    fraction = f"{separator}{moment.microsecond:06d}" if separator else ""
+    fraction = f"{separator}{timestamp.microsecond:06d}" if separator else ""
     zone = f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02d}{':' if colon else ''}{abs(minutes) % 60:02d}"
-    text = f"{moment:%Y-%m-%d}{moment.strftime(clock)}{fraction}{zone}"
+    text = f"{timestamp:%Y-%m-%d}{timestamp.strftime(clock)}{fraction}{zone}"
     line = f'{{"time":"{text}","status":200}}\n'
     found, rejected, *_ = parser(log_format="json")(line.encode(), 0, 0)
     assert not rejected
-    utc = int(moment.replace(microsecond=0, tzinfo=timezone.utc).timestamp()) - 60 * minutes
-    assert (found.seconds[0], found.milliseconds[0]) == (utc, moment.microsecond // 1000 if separator else NONE)
+    utc = int(timestamp.replace(microsecond=0, tzinfo=timezone.utc).timestamp()) - 60 * minutes
+    assert (found.seconds[0], found.milliseconds[0]) == (utc, timestamp.microsecond // 1000 if separator else NONE)
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from request_log.fields.duration import Durations
 from request_log.fields.escapes import printable, text_of, unescaped
-from request_log.fields.values import SIZES, STATUSES, Durations, request_line
+from request_log.fields.values import SIZES, STATUSES, request_line
 from request_log.line import MAX_DURATION_SECONDS, Mended
 from request_log.requests import NONE
 

@@ -19,6 +19,17 @@ def text_of(data: bytes) -> str:
     return data.decode(errors="surrogateescape")
 
 
+def closing_quote(text: str, start: int) -> int:
+    """Where the quotation mark is that ends the text which begins at `start`; -1 where there is none. One behind an odd
+    number of backslashes ends nothing."""
+    while True:
+        end = text.find('"', start)
+        before = text[start:end]
+        if end < 0 or (len(before) - len(before.rstrip("\\"))) % 2 == 0:
+            return end
+        start = end + 1
+
+
 def unescaped(text: str) -> str:
     """The text as it was before a web server logged it; see `text_of` for bytes that are no UTF-8."""
     if "\\" not in text:

@@ -1,9 +1,11 @@
 """When a request was, in the forms in which logs have it."""
 
 import re
+from datetime import date
+from functools import lru_cache
 from typing import NamedTuple
 
-from request_log.cache import INVALID, Cache, day_of
+from request_log.cache import CACHE_LIMIT, INVALID, Cache
 from request_log.line import FIRST_YEAR, LAST_YEAR, SECONDS_A_DAY
 from request_log.requests import NONE
 
@@ -31,9 +33,10 @@ _UNIX = re.compile(rf"(?P<whole>[0-9]{{1,{_LONGEST_UNIX}}})(?:\.(?P<fraction>[0-
 # Of Unix time in s, ms, us and ns: each begins where the one before is past the last year.
 _UNIX_UNITS = [(10**11, 1), (10**14, 1_000), (10**17, 1_000_000), (10**20, 1_000_000_000)]
 _LONGEST_OFFSET_SECONDS = 18 * 3600
+_EPOCH_DAY = date(1970, 1, 1).toordinal()
 
 
-class Moment(NamedTuple):
+class Timestamp(NamedTuple):
     """A point in time."""
 
     second: int
@@ -42,10 +45,20 @@ class Moment(NamedTuple):
     """Of the second, what is beyond cut off; NONE where there is no fraction."""
 
 
-_NO_MOMENT = Moment(INVALID, NONE)
+_NO_TIMESTAMP = Timestamp(INVALID, NONE)
 
 
-def _moment(text: str) -> Moment:
+@lru_cache(CACHE_LIMIT)
+def day_of(year_month_day: int) -> int:
+    """20261123 -> days since 1970-01-01; INVALID for no day, and outside the years of a log."""
+    try:
+        day = date(year_month_day // 10_000, year_month_day // 100 % 100, year_month_day % 100)
+    except ValueError:
+        return INVALID
+    return day.toordinal() - _EPOCH_DAY if FIRST_YEAR <= day.year <= LAST_YEAR else INVALID
+
+
+def _timestamp(text: str) -> Timestamp:
     whole, point, rest = text.partition(".")
     # Times with a fraction hardly come again, so the usual ones are read without an expression.
     if point and text.isascii():
@@ -59,11 +72,11 @@ def _moment(text: str) -> Moment:
         second, offset = _STAMPS[match["stamp"]], _OFFSETS[match["zone"] or "Z"]
         # The name of a zone alone does not say its offset.
         if INVALID in (second, offset) or (match["name"] and not match["zone"]):
-            return _NO_MOMENT
+            return _NO_TIMESTAMP
         return _checked(second - offset, _millisecond(match["fraction"]))
     if match := _UNIX.fullmatch(text):
         return _of_unix(int(match["whole"]), match["fraction"])
-    return _NO_MOMENT
+    return _NO_TIMESTAMP
 
 
 def _stamp(text: str) -> int:
@@ -93,22 +106,22 @@ def _offset(zone: str) -> int:
     return -seconds if zone[0] == "-" else seconds
 
 
-def _of_unix(whole: int, fraction: str | None) -> Moment:
+def _of_unix(whole: int, fraction: str | None) -> Timestamp:
     for limit, per_second in _UNIX_UNITS:
         if whole < limit:
             if per_second == 1:
                 return _checked(whole, _millisecond(fraction))
             return _checked(whole // per_second, whole % per_second * 1_000 // per_second)
-    return _NO_MOMENT
+    return _NO_TIMESTAMP
 
 
 def _millisecond(fraction: str | None) -> int:
     return NONE if fraction is None else int(fraction[:3].ljust(3, "0"))
 
 
-def _checked(second: int, millisecond: int) -> Moment:
+def _checked(second: int, millisecond: int) -> Timestamp:
     """None that is before the first year or, by its zone, after the last."""
-    return Moment(second, millisecond) if _FIRST_SECOND <= second < _END_SECOND else _NO_MOMENT
+    return Timestamp(second, millisecond) if _FIRST_SECOND <= second < _END_SECOND else _NO_TIMESTAMP
 
 
 _FIRST_SECOND = day_of(FIRST_YEAR * 10_000 + 101) * SECONDS_A_DAY
@@ -116,4 +129,4 @@ _END_SECOND = (day_of(LAST_YEAR * 10_000 + 1231) + 1) * SECONDS_A_DAY
 
 _STAMPS = Cache(_stamp)
 _OFFSETS = Cache(_offset)
-MOMENTS = Cache(_moment)
+TIMESTAMPS = Cache(_timestamp)

@@ -11,10 +11,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from request_log.fields.escapes import unescaped
+from request_log.fields.escapes import closing_quote, unescaped
 from request_log.fields.values import LEAST_STATUS, LONGEST_SIZE, METHODS, NOT_LOGGED, request_line
 from request_log.formats.line_by_line import COMMENT, NO_COLUMNS, Columns, Divide, DivideChunk, Fields, Flags, Repeated
-from request_log.framing.scanning import closing_quote
 from request_log.requests import NONE, Integers
 
 CUSTOMER_FIELDS = re.compile(r"remote_addr|remote_user|referer|user_agent|extra[1-9][0-9]?")

@@ -13,9 +13,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from request_log.cache import INVALID, Cache, is_customer
+from request_log.cache import INVALID, Cache
+from request_log.fields.duration import Durations
 from request_log.fields.escapes import printable, text_of
-from request_log.fields.timestamp import MOMENTS
+from request_log.fields.timestamp import TIMESTAMPS
 from request_log.fields.values import (
     GREATEST_SIZE,
     GREATEST_STATUS,
@@ -25,10 +26,9 @@ from request_log.fields.values import (
     NOT_LOGGED,
     SIZES,
     STATUSES,
-    Durations,
 )
 from request_log.framing.scanning import is_any_too_long, starts_of
-from request_log.line import LAST_SECOND, MAX_LINE_BYTES, MIN_LINE_BYTES, SECONDS_A_DAY, Mended, Reason
+from request_log.line import LAST_SECOND, MAX_LINE_BYTES, MIN_LINE_BYTES, SECONDS_A_DAY, Mended, Reason, is_customer
 from request_log.requests import NONE, Integers, MendedLine, Parsed, Rejected, Requests, joined, numbered
 
 COMMENT = b"#"
@@ -169,7 +169,7 @@ class LineByLine:
         else:
             found = list(map(self._durations.__getitem__, columns.durations))
         durations, latencies, is_odd_duration = zip(*found, strict=True)
-        seconds, milliseconds = _moments(columns.times)
+        seconds, milliseconds = _timestamps(columns.times)
         statuses = _statuses(columns.statuses)
         path_texts, paths, mended = _written(columns.paths, columns.are_printable)
         if self._customers is None:
@@ -214,10 +214,10 @@ class LineByLine:
         return Parsed(requests, rejected, (), lines)
 
 
-def _moments(column: Sequence[str] | Repeated) -> tuple[Integers, Integers]:
+def _timestamps(column: Sequence[str] | Repeated) -> tuple[Integers, Integers]:
     """Seconds and milliseconds."""
     texts, places = column if isinstance(column, Repeated) else (column, None)
-    seconds, milliseconds = (np.array(part, np.int64) for part in zip(*map(MOMENTS.__getitem__, texts), strict=True))
+    seconds, milliseconds = (np.array(part, np.int64) for part in zip(*map(TIMESTAMPS.__getitem__, texts), strict=True))
     return (seconds, milliseconds) if places is None else (seconds[places], milliseconds[places])
 
 

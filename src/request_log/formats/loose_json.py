@@ -7,8 +7,7 @@ It takes time that is proportional to the line's length.
 import re
 from typing import Final
 
-from request_log.fields.escapes import text_of
-from request_log.framing.scanning import closing_quote
+from request_log.fields.escapes import closing_quote, text_of
 
 _SPACES = re.compile(r"[ \t\r\n]*")
 _BARE = re.compile(r'[^,"{}\[\]]*')

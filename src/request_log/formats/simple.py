@@ -6,21 +6,28 @@ before is looked up instead of checked again. Lines that are odd in any way are 
 they cost only themselves.
 """
 
+import re
 from collections.abc import Sequence
+from decimal import Decimal
 from itertools import compress
 from operator import attrgetter
 
 import numpy as np
 
-from request_log.cache import CONTROL, INVALID, LATENCIES, STATUSES, day_of, is_customer
+from request_log.cache import INVALID, Cache
+from request_log.fields.timestamp import day_of
 from request_log.framing.scanning import is_any_too_long, starts_of
-from request_log.line import LAST_SECOND, MAX_LINE_BYTES, SECONDS_A_DAY, Reason
+from request_log.line import LAST_SECOND, MAX_DURATION_SECONDS, MAX_LINE_BYTES, SECONDS_A_DAY, Reason, is_customer
 from request_log.requests import NONE, Integers, Parsed, Rejected, Requests, numbered
 
 FIELDS = 6
 _ENDS = np.frombuffer(b"     \n", np.uint8)
 """What each field ends in."""
 _STAMP = b"0000-00-00 00:00:00 "
+# White space is U+0020 alone; control characters are Unicode's category Cc. A carriage return may end a line.
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+_STATUS = re.compile(r"[1-5][0-9]{2}")
+_DURATION = re.compile(r"([0-9]+)(?:\.([0-9]+))?")
 
 
 def parse(data: bytes, offset: int = 0, oldest_day: int = 0, latest_second: int = LAST_SECOND) -> Parsed:
@@ -53,8 +60,8 @@ def parse(data: bytes, offset: int = 0, oldest_day: int = 0, latest_second: int 
         path_texts=path_texts,
         paths=places_of_paths,
         durations=durations,
-        statuses=np.fromiter(map(STATUSES.__getitem__, statuses), np.int64, len(statuses)),
-        latencies=np.fromiter(map(LATENCIES.__getitem__, durations), np.int64, len(durations)),
+        statuses=np.fromiter(map(_STATUSES.__getitem__, statuses), np.int64, len(statuses)),
+        latencies=np.fromiter(map(_LATENCIES.__getitem__, durations), np.int64, len(durations)),
         seconds=_seconds(data, starts),
         milliseconds=np.full(len(starts), NONE),
         offsets=offsets,
@@ -69,6 +76,23 @@ def parse(data: bytes, offset: int = 0, oldest_day: int = 0, latest_second: int 
         rejected = sorted([*rejected, *_rejected(lines, offsets, found)], key=attrgetter("offset"))
         requests = requests.select([reason is None for reason in found])
     return Parsed(requests, rejected)
+
+
+def _status(text: str) -> int:
+    return int(text) if _STATUS.fullmatch(text) else INVALID
+
+
+def _latency(text: str) -> int:
+    """`0.772` -> 772: milliseconds, half up."""
+    match = _DURATION.fullmatch(text)
+    if not match or Decimal(text) > MAX_DURATION_SECONDS:
+        return INVALID
+    fraction = match[2] or ""
+    return int(match[1].lstrip("0") or 0) * 1000 + int(fraction[:3].ljust(3, "0")) + (fraction[3:4] >= "5")
+
+
+_STATUSES = Cache(_status)
+_LATENCIES = Cache(_latency)
 
 
 def _lines(data: bytes) -> list[bytes]:
@@ -106,7 +130,7 @@ def _fields(data: bytes, lines: int) -> list[list[str]] | None:
         text = data.decode()
     except UnicodeDecodeError:
         return None
-    if b"\x7f" in data if text.isascii() else CONTROL.search(text):
+    if b"\x7f" in data if text.isascii() else _CONTROL.search(text):
         return None
     # All other control characters are below the space, so they make it another shape.
     characters = np.frombuffer(data, np.uint8)
@@ -134,7 +158,7 @@ def _reason_of_shape(line: bytes) -> Reason | None:
         return Reason.NOT_UTF8
     if not text:
         return Reason.EMPTY
-    if CONTROL.search(text):
+    if _CONTROL.search(text):
         return Reason.CONTROL_CHARACTER
     fields = text.split(" ")
     return None if len(fields) == FIELDS and all(fields) else Reason.FIELDS

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from request_log.cache import INVALID
-from request_log.fields.timestamp import MOMENTS
-from request_log.fields.values import STATUSES, Durations
+from request_log.fields.duration import Durations
+from request_log.fields.timestamp import TIMESTAMPS
+from request_log.fields.values import STATUSES
 
 _DEPTH = 4
 _NAME = re.compile(r"[^,=|\s]+")
@@ -35,7 +36,7 @@ _LEAST_VALID = 0.5
 
 
 def _is_time(value: Any) -> bool:
-    return type(value) in (str, int, float) and MOMENTS[str(value)].second != INVALID
+    return type(value) in (str, int, float) and TIMESTAMPS[str(value)].second != INVALID
 
 
 def _is_status(value: Any) -> bool:

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator
 
 from request_log.cache import INVALID
-from request_log.fields.timestamp import MOMENTS
+from request_log.fields.timestamp import TIMESTAMPS
 from request_log.fields.values import NOT_LOGGED
 from request_log.requests import NONE, Requests
 
@@ -60,7 +60,7 @@ def what_looks_like(customers: Collection[str]) -> tuple[str, list[str]] | None:
 def _look(customer: str) -> str | None:
     if _is_address(customer):
         return "addresses"
-    if not _NUMBER.fullmatch(customer) and MOMENTS[customer.strip("[]")].second != INVALID:
+    if not _NUMBER.fullmatch(customer) and TIMESTAMPS[customer.strip("[]")].second != INVALID:
         return "times"
     if _AGENT.match(customer):
         return "browsers and other programs"
