@@ -13,7 +13,8 @@ from log_processor.counting.limits import LIMITS, Limits
 from log_processor.counting.start import start
 from log_processor.following.compressed import text_of
 from log_processor.following.identity import Hasher, Identity
-from log_processor.parsing.chunk import Chunk, Part, parse_chunk
+from log_processor.parsing.batch import parse_chunk
+from log_processor.parsing.chunk import Chunk, Part
 from request_log.formats import simple
 from request_log.framing.framed import Framed
 from request_log.requests import Parser

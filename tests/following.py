@@ -17,7 +17,8 @@ from log_processor.following.clock import Clock
 from log_processor.following.collector import Collector
 from log_processor.following.followed_logs import FollowedLogs
 from log_processor.following.log_files import LogFiles
-from log_processor.parsing.chunk import DIGEST_BYTES, BatchPart, Chunk
+from log_processor.parsing.batch import BatchPart
+from log_processor.parsing.chunk import DIGEST_BYTES, Chunk
 from log_processor.spool import Spool
 from request_log.formats import simple
 from request_log.framing.framed import Framed

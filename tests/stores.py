@@ -8,7 +8,8 @@ from pathlib import Path
 
 from influxd import InfluxServer
 from log_processor.counting.start import start
-from log_processor.parsing.chunk import Chunk, Part, parse_chunk
+from log_processor.parsing.batch import parse_chunk
+from log_processor.parsing.chunk import Chunk, Part
 from request_log.formats import simple
 from request_log.requests import Parser
 from rollups.counters import pack, unpack

@@ -1,9 +1,15 @@
-"""Follows the log, and stores its requests, their counts and the ledger. Imports request_log, storage and service.
+"""Follows the logs, and stores their requests, their counts and the ledger. Does not answer questions: that is `api`.
 
-source       collects: hands on chunks of whole lines with their position        collector, tail
-parse        a chunk at a time                                                    chunk
-log_handler  stores each batch; after each look its counts, then the ledger       counting, retry
-dataflow     puts these together
-run          starts it where the ledger is                                        followed_logs
-verify       checks the store against the log
+The way of a line, from the top:
+
+run         puts the rest together and starts it where the ledger is
+dataflow    source -> parse -> log handler
+source      hands on what was read
+following/  which logs there are, which files they have, and reading each file on
+parsing/    a chunk of lines -> a batch of requests
+storing/    the log handler: stores each batch, and says when to count
+counting/   numbered commits of daily rows and roll-ups, and the ledger
+
+Beside it: settings and log_format, spool (old logs that wait), process/ (what any long-running process needs),
+commands/ (verify, backfill, check).
 """

@@ -6,7 +6,7 @@ import bytewax.operators as op
 from bytewax.dataflow import Dataflow
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
-from log_processor.parsing.chunk import Batch, Prepare, TooNew, parse_chunk
+from log_processor.parsing.batch import Batch, Prepare, TooNew, parse_chunk
 from log_processor.source import LogSource
 from log_processor.storing.log_handler import LogHandler
 from request_log.requests import Parser

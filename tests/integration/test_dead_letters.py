@@ -17,7 +17,7 @@ import oracle
 from chunks import chunk_of
 from lines import valid_lines
 from log_processor.counting.start import start
-from log_processor.parsing.chunk import parse_chunk
+from log_processor.parsing.batch import parse_chunk
 from log_processor.process.reporter import Reporter
 from log_processor.storing.dead_letters import DeadLetters
 from log_processor.storing.log_handler import LogHandler

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 import parsed_log
 from chunks import Lines, chunk_of, part_of
-from log_processor.parsing.chunk import Batch, Chunk, Overlong, parse_chunk, stored
+from log_processor.parsing.batch import Batch, parse_chunk, stored
+from log_processor.parsing.chunk import Chunk, Overlong
 from parsed_log import parsed_line
 from request_log.formats.simple import parse
 from request_log.framing.framed import Framed

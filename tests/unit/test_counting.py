@@ -26,7 +26,8 @@ from hypothesis.errors import NoSuchExample
 from log_processor.counting.forget import forget
 from log_processor.counting.limits import LIMITS, Limits
 from log_processor.counting.start import start
-from log_processor.parsing.chunk import Chunk, Part, parse_chunk, stored
+from log_processor.parsing.batch import parse_chunk, stored
+from log_processor.parsing.chunk import Chunk, Part
 from log_processor.process.retry import until_stored
 from memory_store import MemoryStorage, MemoryStore, Write
 from parsed_log import REJECTED, SKIPPED, parse, parsed_line

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from chunks import chunk_of
-from log_processor.parsing.chunk import Batch, Chunk, Overlong, parse_chunk
+from log_processor.parsing.batch import Batch, parse_chunk
+from log_processor.parsing.chunk import Chunk, Overlong
 from log_processor.storing.dead_letters import DeadLetters
 from request_log.formats.simple import parse
 from storage.errors import LeaseHeld

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from log_processor.counting.logs import GAPS_KEPT, LANE_STEP, Logs
-from log_processor.parsing.chunk import BatchPart
+from log_processor.parsing.batch import BatchPart
 from request_log.line import Mended, Reason
 from request_log.requests import MendedLine, Rejected
 from storage.keys import FileKey

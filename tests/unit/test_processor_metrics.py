@@ -6,7 +6,7 @@ from prometheus_client import REGISTRY
 
 import parsed_log
 from chunks import chunk_of
-from log_processor.parsing.chunk import parse_chunk
+from log_processor.parsing.batch import parse_chunk
 from log_processor.process import metrics
 from parsed_log import parsed_line
 from request_log.line import Mended

@@ -16,6 +16,16 @@ MAY_IMPORT = {
     "api": {"rollups", "storage", "service"},
 }
 
+ROOMS = {
+    "request_log": ["line", "path_template", "cache", "requests", "fields", "framing", "formats"],
+    "log_processor": [
+        *("log_format", "settings", "spool"),
+        *("parsing", "process", "following", "counting", "storing"),
+        *("source", "dataflow", "run", "commands", "__main__"),
+    ],
+}
+"""Folders and modules of a package, from the bottom to the top: each imports only what stands before it."""
+
 
 def imports(package: str) -> set[str]:
     """Our packages that a package imports."""
@@ -30,6 +40,19 @@ def imports(package: str) -> set[str]:
     return (found & MAY_IMPORT.keys()) - {package}
 
 
+def imports_of_rooms(package: str, room: str) -> set[str]:
+    """The rooms of its package that a room imports, itself among them."""
+    files = [SOURCES / package / f"{room}.py", *(SOURCES / package / room).rglob("*.py")]
+    found = set()
+    for file in filter(Path.exists, files):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module == package:
+                found.update(alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{package}."):
+                found.add((node.module or "").split(".")[1])
+    return found
+
+
 def test_every_package_has_its_rule() -> None:
     assert {path.parent.name for path in SOURCES.glob("*/__init__.py")} == MAY_IMPORT.keys()
 
@@ -37,3 +60,21 @@ def test_every_package_has_its_rule() -> None:
 @pytest.mark.parametrize("package", MAY_IMPORT)
 def test_a_package_imports_only_what_it_may(package: str) -> None:
     assert imports(package) <= MAY_IMPORT[package]
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_every_room_of_a_package_has_its_place(package: str) -> None:
+    folder = SOURCES / package
+    found = {path.stem for path in folder.glob("*.py")} | {path.parent.name for path in folder.glob("*/__init__.py")}
+    assert found - {"__init__"} == set(ROOMS[package])
+
+
+@pytest.mark.parametrize(("package", "room"), [(package, room) for package in ROOMS for room in ROOMS[package]])
+def test_a_room_imports_only_rooms_below_it(package: str, room: str) -> None:
+    below = ROOMS[package][: ROOMS[package].index(room)]
+    assert imports_of_rooms(package, room) - {room} <= set(below)
+
+
+@pytest.mark.parametrize("init", sorted(SOURCES.rglob("__init__.py")), ids=lambda path: path.parent.name)
+def test_every_folder_says_what_it_owns(init: Path) -> None:
+    assert ast.get_docstring(ast.parse(init.read_text()))

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from log_processor.parsing.chunk import BatchPart
+from log_processor.parsing.batch import BatchPart
 from log_processor.process.retry import until_stored
 from storage.contract import Storage
 from storage.keys import FileKey

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from prometheus_client import Counter, Gauge, Histogram, start_http_server
 
-from log_processor.parsing.chunk import Batch
+from log_processor.parsing.batch import Batch
 from log_processor.process.lag import Lag
 from service.settings import EXIT_CONFIG
 from storage.logs import LedgerRow

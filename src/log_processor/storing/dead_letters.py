@@ -23,7 +23,8 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from log_processor.parsing.chunk import DIGEST_BYTES, KEPT_BYTES, Batch, TooNew
+from log_processor.parsing.batch import Batch, TooNew
+from log_processor.parsing.chunk import DIGEST_BYTES, KEPT_BYTES
 from request_log.line import MAX_LINE_BYTES, Reason
 from request_log.requests import Rejected
 from storage.keys import FileKey

@@ -15,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from log_processor.counting import pace
 from log_processor.counting.counts import Counts
 from log_processor.counting.logs import Logs
-from log_processor.parsing.chunk import Batch, BatchPart, stored
+from log_processor.parsing.batch import Batch, BatchPart, stored
 from log_processor.process import metrics
 from log_processor.process.memory import give_back
 from log_processor.process.reporter import Reporter
