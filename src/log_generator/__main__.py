@@ -6,7 +6,7 @@ import sys
 import time
 from contextlib import closing
 
-from log_generator.log_file import LogFile
+from log_generator.log_writer import LogWriter
 from log_generator.schedule import TOLERATED_SECONDS, follow, plan
 from log_generator.settings import GeneratorSettings
 from log_generator.stop import StopSignal
@@ -27,7 +27,7 @@ def main() -> int:
     traffic = Traffic(seed, settings.log_customers, settings.log_history_days)
     interval = settings.log_interval_seconds
     try:
-        with closing(LogFile(settings.log_file_path)) as log_file:
+        with closing(LogWriter(settings.log_file_path)) as log_file:
             log.info(
                 "started",
                 path=str(settings.log_file_path),

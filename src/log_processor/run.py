@@ -18,7 +18,7 @@ from log_processor.process.idle_workers import do_not_oversleep, let_threads_ove
 from log_processor.process.reporter import Reporter
 from log_processor.process.retry import until_stored
 from log_processor.process.shutdown import stop_on_signals
-from log_processor.process.time_bounds import Clock
+from log_processor.process.time_bounds import TimeBounds
 from log_processor.settings import ProcessorSettings
 from log_processor.source import LogPartition, LogSource
 from log_processor.spool import Spool
@@ -52,12 +52,12 @@ def run(settings: ProcessorSettings, only_backfill: bool = False) -> None:
     patterns = [] if only_backfill else settings.patterns()
     files = LogFiles(patterns, {settings.log_file_path: settings.log_name}, settings.outputs())
     report = decode_report(until_stored(partial(storage.read_state, "report")))
-    clock = Clock(
+    time_bounds = TimeBounds(
         newest=max((row.newest for row in logs.committed.values()), default=0),
         modified=files.latest_modification(),
         latest_second=report.latest_second if report is not None else 0,
     )
-    oldest_day = partial(clock.oldest_day, settings.retention_days)
+    oldest_day = partial(time_bounds.oldest_day, settings.retention_days)
     spool = Spool(settings.backfill_folder)
     spool.say_format(settings.described())
     look_seconds = LOOK_SECONDS[settings.follow]
@@ -73,7 +73,7 @@ def run(settings: ProcessorSettings, only_backfill: bool = False) -> None:
     )
     max_wait = settings.stream_max_wait_time_in_seconds
     collector = Collector(followed, settings.stream_max_size, max_wait, lambda file: file in logs.files)
-    reporter = Reporter(storage, followed.sightings, settings.heartbeat_path, clock.latest_second)
+    reporter = Reporter(storage, followed.sightings, settings.heartbeat_path, time_bounds.latest_second)
     new = followed.begin(settings.start_position)
     if new:
         for row in new:
@@ -115,7 +115,7 @@ def run(settings: ProcessorSettings, only_backfill: bool = False) -> None:
         LogSource(partition),
         parser,
         oldest_day,
-        clock.latest_second,
+        time_bounds.latest_second,
         dead_letters.too_new,
         logs.file,
         storage.prepare,

@@ -22,7 +22,7 @@ from storage.logs import BACKFILL
 _NAME_BYTES = 8
 
 
-class Waiting(NamedTuple):
+class SpooledLog(NamedTuple):
     """A log that waits."""
 
     name: str
@@ -60,7 +60,7 @@ class Spool:
             return (self.folder / "format").read_text()
         return ""
 
-    def waiting(self) -> list[Waiting]:
+    def waiting(self) -> list[SpooledLog]:
         """All that are there."""
         found = map(_read, sorted(self.folder.glob(f"{BACKFILL}*")))
         return [waiting for waiting in found if waiting is not None]
@@ -70,7 +70,7 @@ class Spool:
         return (self.folder / name).exists()
 
     def add(self, origin: Path, blocks: Iterable[bytes], context: str = "") -> str:
-        """Copy a log; its name, which says what is in it. `context`: see Waiting."""
+        """Copy a log; its name, which says what is in it. `context`: see SpooledLog."""
         with tempfile.TemporaryDirectory(dir=self.folder, prefix=".", ignore_cleanup_errors=True) as copy:
             digest = blake2b(digest_size=_NAME_BYTES)
             with Path(copy, "log").open("wb") as log:
@@ -91,11 +91,11 @@ class Spool:
         shutil.rmtree(self.folder / name)
 
 
-def _read(entry: Path) -> Waiting | None:
+def _read(entry: Path) -> SpooledLog | None:
     """None where it has just been removed."""
     try:
         origin = json.loads((entry / "origin").read_text())
         size = (entry / "log").stat().st_size
     except FileNotFoundError:
         return None
-    return Waiting(entry.name, entry / "log", origin["path"], size, origin.get("context", ""))
+    return SpooledLog(entry.name, entry / "log", origin["path"], size, origin.get("context", ""))

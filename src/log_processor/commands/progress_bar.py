@@ -9,7 +9,7 @@ _BETWEEN_SECONDS = 0.2
 _WIDTH = 30
 
 
-class Progress:
+class ProgressBar:
     """Written to standard error, over and over on the same line; nothing where that is no terminal."""
 
     def __init__(self) -> None:

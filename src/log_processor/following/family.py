@@ -27,7 +27,7 @@ from log_processor.following.present import (
     end_of_last_line,
 )
 from log_processor.following.reader import Reader
-from log_processor.spool import Waiting
+from log_processor.spool import SpooledLog
 from request_log.framing.protocol import PLAIN, Framing
 from request_log.line import SECONDS_A_DAY
 from service.logs import logger
@@ -751,7 +751,7 @@ class HandedIn(Family):
 
     def __init__(
         self,
-        waiting: Waiting,
+        waiting: SpooledLog,
         row: LedgerRow | None,
         files: Iterable[FileRow],
         unpacking: Unpacking,

@@ -20,7 +20,7 @@ JUMP_SECONDS = 10.0
 log = logger(__name__)
 
 
-class Witness:
+class CarriedTime:
     """A time that was known, carried on by the monotonic clock. It never goes back."""
 
     def __init__(self, known: float, wall: float, monotonic: float) -> None:
@@ -44,7 +44,7 @@ class Witness:
         return now
 
 
-class Clock:
+class TimeBounds:
     """Asks both witnesses."""
 
     def __init__(
@@ -61,7 +61,7 @@ class Clock:
         self._wall = wall
         self._monotonic = monotonic
         now, began = wall(), monotonic()
-        self._witness = Witness(newest or now, now, began)
+        self._known = CarriedTime(newest or now, now, began)
         self._modified_ahead = modified - began
         self._wall_ahead = now - began
         self._held_ahead = latest_second - MAX_SECONDS_AHEAD - began
@@ -96,4 +96,4 @@ class Clock:
         if abs(ahead - self._wall_ahead) > JUMP_SECONDS:
             log.warning("clock_jumped", seconds=round(ahead - self._wall_ahead))
         self._wall_ahead = ahead
-        return wall, self._witness.time(wall, monotonic), self._modified_ahead + monotonic
+        return wall, self._known.time(wall, monotonic), self._modified_ahead + monotonic

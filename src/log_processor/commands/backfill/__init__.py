@@ -24,15 +24,15 @@ from typing import TypeVar
 from log_processor.commands.backfill.known import OffsetRange
 from log_processor.commands.backfill.news import HandedIn, news_of
 from log_processor.commands.backfill.sample import are_known, sample
-from log_processor.commands.progress_bar import Progress
+from log_processor.commands.progress_bar import ProgressBar
 from log_processor.commands.saying import say
 from log_processor.counting.forget import forget
 from log_processor.counting.start import Counting, start
 from log_processor.following.compressed import NoLog, unpacked
-from log_processor.process.time_bounds import Clock
+from log_processor.process.time_bounds import TimeBounds
 from log_processor.run import run
 from log_processor.settings import ProcessorSettings
-from log_processor.spool import Spool, Waiting
+from log_processor.spool import Spool, SpooledLog
 from log_processor.storing import log_handler
 from request_log.formats import w3c
 from request_log.framing.contexts import Contexts
@@ -123,14 +123,14 @@ def _take_back(settings: ProcessorSettings, storage: Storage, counting: Counting
     if not found:
         say(f"{file} is no file that was backfilled, and no name of one; /status lists both.")
         return 1
-    clock = Clock(max(row.newest for row in rows.values()), 0)
+    time_bounds = TimeBounds(max(row.newest for row in rows.values()), 0)
     for row in found:
         if Spool(settings.backfill_folder).is_waiting(row.log):
             say(f"{row.path}: {row.log} is still to be read: let a processor, or backfill, do that before.")
             return 1
-        progress = Progress()
+        progress = ProgressBar()
         with progress.of(row.bytes):
-            oldest_day = clock.oldest_day(settings.retention_days)
+            oldest_day = time_bounds.oldest_day(settings.retention_days)
             requests = forget(storage, *counting, row.log, oldest_day, progress.advance)
         say(f"{row.path}: {requests:,} requests of {row.log} were taken back.")
     return 0
@@ -155,8 +155,8 @@ def _hand_in(
             with suppress(FileNotFoundError):
                 waiting.append(stack.enter_context(one.path.open("rb")))
         ledger, rows = _ask(settings, _stored)
-        clock = Clock(max((row.newest for row in ledger.values()), default=0), found.st_mtime)
-        oldest_day = clock.oldest_day(settings.retention_days)
+        time_bounds = TimeBounds(max((row.newest for row in ledger.values()), default=0), found.st_mtime)
+        oldest_day = time_bounds.oldest_day(settings.retention_days)
         parse = settings.parser()
         news = news_of(file, waiting, ledger.values(), rows, parse.framing is w3c.FRAMING)
         contexts = Contexts(parse.framing, file.read)
@@ -222,9 +222,9 @@ def _wait_until_stored(settings: ProcessorSettings, spool: Spool) -> None:
             watching.join()
 
 
-def _show_progress(settings: ProcessorSettings, spool: Spool, logs: Sequence[Waiting]) -> None:
+def _show_progress(settings: ProcessorSettings, spool: Spool, logs: Sequence[SpooledLog]) -> None:
     """Show how far these logs are read, until all are, or none has come further for some time."""
-    progress = Progress()
+    progress = ProgressBar()
     names = [log.name for log in logs]
     moved, through = time.monotonic(), 0
     with progress.of(sum(log.size for log in logs)):

@@ -13,7 +13,7 @@ from log_processor.commands.check.sample import LINES, Sample
 from log_processor.commands.saying import say, say_error
 from log_processor.following.compressed import NoLog
 from log_processor.log_format import LogFormat
-from log_processor.process.time_bounds import Clock
+from log_processor.process.time_bounds import TimeBounds
 from request_log.line import Reason
 
 _BY_TIME = (Reason.TOO_OLD, Reason.TOO_NEW)
@@ -43,8 +43,8 @@ def check(settings: CheckSettings, path: Path) -> int:
         return 1
     given = settings.given()
     found = find(sample) if given is None else Found(given, guessed_unit(given, sample) is not None)
-    clock = Clock(newest=0, modified=modified)
-    in_time = clock.oldest_day(settings.retention_days), clock.latest_second()
+    time_bounds = TimeBounds(newest=0, modified=modified)
+    in_time = time_bounds.oldest_day(settings.retention_days), time_bounds.latest_second()
     lines, is_all = _report(path, sample, given is not None, found, in_time)
     say("\n".join(lines))
     return 0 if is_all else 1

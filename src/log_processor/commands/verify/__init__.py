@@ -29,7 +29,7 @@ import signal
 import tempfile
 from pathlib import Path
 
-from log_processor.commands.progress_bar import Progress
+from log_processor.commands.progress_bar import ProgressBar
 from log_processor.commands.saying import say, say_error
 from log_processor.commands.verify.check import check
 from log_processor.commands.verify.text_file import FilesChanged, Unreadable
@@ -79,7 +79,7 @@ async def _verify(storage: Storage, settings: ProcessorSettings) -> int:
                         parse if settings.log_format != "simple" else None,
                         settings.dead_letters_path,
                         Path(folder),
-                        Progress(),
+                        ProgressBar(),
                         framing=parse.framing,
                     )
                     break

@@ -11,14 +11,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from log_processor.commands.progress_bar import Progress
+from log_processor.commands.progress_bar import ProgressBar
 from log_processor.commands.verify.accounted import SILENT_SECONDS, accounts_in_the_end
 from log_processor.commands.verify.committed import Committed, later_intents, read_committed, read_rolled_up
 from log_processor.commands.verify.counting import Lines
 from log_processor.commands.verify.outcome import LAST_DAY, Difference, Outcome, date_of
 from log_processor.commands.verify.recount import EVERYBODY, LOST, SKIPPED, Counted, Recount, RowKey
 from log_processor.commands.verify.roll_ups import RollUps, RollUpsMoved
-from log_processor.process.time_bounds import Clock
+from log_processor.process.time_bounds import TimeBounds
 from log_processor.storing.dead_letters import kept_lines
 from request_log.framing.protocol import PLAIN, Framing
 from request_log.line import SECONDS_A_DAY, Mended, Reason
@@ -40,7 +40,7 @@ async def check(
     parse: Parser | None,
     dead_letters: Path,
     folder: Path,
-    progress: Progress,
+    progress: ProgressBar,
     silent_seconds: float = SILENT_SECONDS,
     framing: Framing = PLAIN,
 ) -> Outcome | None:
@@ -60,7 +60,7 @@ async def check(
     with ExitStack() as stack:
         # A line that was accepted is not too new, whatever the clock says by now.
         newest = max(row.newest for row in committed.logs.values())
-        latest_second = Clock(newest, modified=0).latest_second()
+        latest_second = TimeBounds(newest, modified=0).latest_second()
         recount = stack.enter_context(Recount(folder, oldest_day, latest_second, parse, framing))
         lines = Lines(storage, recount, committed, stack)
         with progress.of(committed.bytes):

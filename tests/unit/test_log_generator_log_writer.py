@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from log_generator.log_file import pieces
+from log_generator.log_writer import pieces
 
 LINES = st.lists(st.binary(max_size=80).map(lambda line: line.replace(b"\n", b"") + b"\n"), max_size=40)
 

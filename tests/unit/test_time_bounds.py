@@ -8,7 +8,7 @@ import pytest
 
 from log_processor.process.lag import Lag
 from log_processor.process.reporter import LATE_SECONDS, is_alive
-from log_processor.process.time_bounds import Clock
+from log_processor.process.time_bounds import TimeBounds
 from request_log.line import SECONDS_A_DAY
 from storage.logs import LedgerRow, Position
 
@@ -23,7 +23,7 @@ class Watched:
         """`wrong_by`: of the wall clock, seconds."""
         self.wrong_by = wrong_by
         self.passed = 0.0
-        self.clock = Clock(
+        self.time_bounds = TimeBounds(
             newest,
             modified,
             latest_second,
@@ -36,12 +36,12 @@ class Watched:
         end = self.passed + seconds
         while self.passed < end:
             self.passed = min(end, self.passed + step)
-            self.clock.earliest()
+            self.time_bounds.earliest()
 
     @property
     def says(self) -> tuple[float, float]:
         """How far the earliest and the latest are from the right time, seconds."""
-        lead = (self.clock.earliest() - NOW - self.passed, self.clock.latest() - NOW - self.passed)
+        lead = (self.time_bounds.earliest() - NOW - self.passed, self.time_bounds.latest() - NOW - self.passed)
         return round(lead[0], 6), round(lead[1], 6)
 
 
@@ -65,8 +65,8 @@ def test_nothing_is_old_or_new_by_one_witness_alone(
 ) -> None:
     watched = Watched(newest, modified, wrong_by)
     assert watched.says == (earliest, latest)
-    assert watched.clock.oldest_day(45) == (NOW + earliest) // DAY - 45
-    assert watched.clock.latest_second() == NOW + latest + DAY
+    assert watched.time_bounds.oldest_day(45) == (NOW + earliest) // DAY - 45
+    assert watched.time_bounds.latest_second() == NOW + latest + DAY
 
 
 def test_a_clock_that_is_far_ahead_for_less_than_an_hour_is_not_believed() -> None:
@@ -93,7 +93,7 @@ def test_what_was_accepted_is_accepted_for_an_hour() -> None:
 
 def test_what_the_process_before_accepted_is_accepted_for_an_hour() -> None:
     watched = Watched(NOW, latest_second=NOW + 3 * DAY)
-    assert watched.clock.latest_second() == NOW + 3 * DAY
+    assert watched.time_bounds.latest_second() == NOW + 3 * DAY
     watched.go(1.1 * HOUR)
     assert watched.says == (0, 0)
     # Unless it is later by now.

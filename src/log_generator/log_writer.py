@@ -14,7 +14,7 @@ CUT_OFF = b" (cut off)\n"
 another duration; so it is rejected by every reader. Nothing that a reader may have seen is taken back."""
 
 
-class LogFile:
+class LogWriter:
     """Appends lines to a log, and follows it when it is rotated away. Methods raise OSError."""
 
     def __init__(self, path: Path) -> None:
