@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from log_processor.commands.progress_bar import Progress
+from log_processor.commands.progress_bar import ProgressBar
 from log_processor.commands.verify.check import check
 from log_processor.commands.verify.outcome import Outcome
 from log_processor.counting.limits import LIMITS, Limits
@@ -149,7 +149,7 @@ def verified(storage: Storage, retention_days: int = RETENTION_DAYS, parse: Pars
                     Framed.of(parse) if parse is not None else None,
                     Path(folder, "none"),
                     Path(folder),
-                    Progress(),
+                    ProgressBar(),
                     SILENT_SECONDS,
                 )
         finally:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from log_generator.log_file import CUT_OFF
+from log_generator.log_writer import CUT_OFF
 from request_log.formats.simple import parse
 from request_log.line import Reason
 from request_log.requests import Requests
