@@ -21,10 +21,10 @@ FIGURES = [
 ]
 """In the order of `oracle.Figures`."""
 
+Headers = dict[str, str] | dict[bytes, bytes]
 
-def responses(
-    store: Store, *urls: str, headers: dict[str, str] | None = None, method: str = "GET"
-) -> list[httpx.Response]:
+
+def responses(store: Store, *urls: str, headers: Headers | None = None, method: str = "GET") -> list[httpx.Response]:
     """The api's responses to these, from one process's life."""
 
     async def ask() -> list[httpx.Response]:
@@ -38,7 +38,7 @@ def responses(
     return asyncio.run(ask())
 
 
-def response(store: Store, url: str, headers: dict[str, str] | None = None, method: str = "GET") -> httpx.Response:
+def response(store: Store, url: str, headers: Headers | None = None, method: str = "GET") -> httpx.Response:
     """The response to one."""
     (answer,) = responses(store, url, headers=headers, method=method)
     return answer

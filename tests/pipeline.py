@@ -111,6 +111,10 @@ class Pipeline:
         with self.log.open("ab") as log:
             log.write(lines)
 
+    def until_said(self, text: str, times: int) -> None:
+        """Wait until the processor has written a text to its log this often."""
+        self.until(lambda: self.said().count(text) >= times, f"{text.strip()}, {times} times")
+
     def until(self, condition: Callable[[], bool], what: str) -> None:
         """Wait until the condition holds."""
 

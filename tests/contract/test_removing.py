@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 
 import numpy as np
 
@@ -73,7 +74,8 @@ def test_the_requests_and_rows_of_a_log_are_removed_and_no_others(store: Store) 
 def test_customers_without_requests_are_removed(store: Store) -> None:
     storage = store.open()
     storage.acquire()
-    some, nothing = encode_daily(pack(DayCounts({200: 1}, {5: 1}))), encode_daily(pack(DayCounts()))
+    counts = DayCounts(Counter({200: 1}), Counter({5: 1}))
+    some, nothing = encode_daily(pack(counts)), encode_daily(pack(DayCounts()))
     # What it had is there at another slot, perhaps.
     keys = [DailyKey(None, TODAY), DailyKey("wrong", TODAY), DailyKey("right", TODAY - 1)]
     storage.write(dict.fromkeys(keys, some))
@@ -86,7 +88,7 @@ def test_customers_without_requests_are_removed(store: Store) -> None:
 
     async def ask() -> None:
         assert sorted(await storage.customers(None, TODAY - 1, TODAY)) == ["right"]
-        assert await days_of(storage, "right", TODAY - 1, TODAY) == {TODAY - 1: DayCounts({200: 1}, {5: 1})}
+        assert await days_of(storage, "right", TODAY - 1, TODAY) == {TODAY - 1: DayCounts(Counter({200: 1}), Counter({5: 1}))}
         assert not await storage.knows("wrong")
         assert await storage.customer_names() == ["right"]
         await storage.aclose()

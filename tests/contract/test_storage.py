@@ -337,12 +337,12 @@ def test_rows_of_logs_come_back(open_storage: OpenStorage) -> None:
 def test_rows_of_files_are_removed(open_storage: OpenStorage) -> None:
     storage = open_storage()
     storage.acquire()
-    rows = {FileKey(log, number): encode_file(FileRow(log, number)) for log in ODD_LOGS for number in (0, 1, 12)}
-    storage.write(rows)
+    keys = [FileKey(log, number) for log in ODD_LOGS for number in (0, 1, 12)]
+    storage.write({key: encode_file(FileRow(key.log, key.generation)) for key in keys})
     storage.remove_files([FileKey(log, 1) for log in ODD_LOGS])
     storage.remove_files([])
     _, files, _ = storage.read_logs()
-    assert files.keys() == {key for key in rows if key.generation != 1}
+    assert files.keys() == {key for key in keys if key.generation != 1}
 
 
 def test_requests_can_be_stored_twice(open_storage: OpenStorage) -> None:

@@ -60,11 +60,15 @@ class Copy:
         if (Path(sys.prefix) / "installed-requirements.txt").exists():
             (self.root / ".venv").symlink_to(sys.prefix)
 
-    def run(self, script: str, *arguments: str, cwd: Path | None = None, **variables: str) -> "Result":
+    def run(self, script: str, *arguments: str, **variables: str) -> "Result":
         """Run a script to its end."""
+        return self.run_in(self.root, script, *arguments, **variables)
+
+    def run_in(self, folder: Path, script: str, *arguments: str, **variables: str) -> "Result":
+        """Run a script to its end, from a folder."""
         done = subprocess.run(
             [self.root / script, *arguments],
-            cwd=cwd or self.root,
+            cwd=folder,
             env={**self.environment, **variables},
             capture_output=True,
             text=True,
@@ -210,7 +214,7 @@ def test_a_bad_setting_is_told(copy: Copy) -> None:
 def test_from_a_start_to_the_cleanup(copy: Copy, tmp_path: Path) -> None:
     before = copy.snapshot()
 
-    result = copy.run("start.sh", "--detach", cwd=tmp_path)
+    result = copy.run_in(tmp_path, "start.sh", "--detach")
     assert result.status == 0, result
     assert "Without containers, because docker has no Compose plugin." in result.output
     assert copy.total_requests() > 0
@@ -221,7 +225,13 @@ def test_from_a_start_to_the_cleanup(copy: Copy, tmp_path: Path) -> None:
 
     log = copy.root / "src/log_generator/api_requests.log"
     wait_until(lambda: len(log.read_bytes().splitlines()) == 500, "all is written")
-    compare = [sys.executable, copy.root / "tests/end_to_end/compare_with_log.py", "--wait", "30", log]
+    compare: list[str | Path] = [
+        sys.executable,
+        copy.root / "tests/end_to_end/compare_with_log.py",
+        "--wait",
+        "30",
+        log,
+    ]
     compare += ["--api", f"http://127.0.0.1:{copy.environment['API_PORT']}"]
     assert subprocess.run(compare, capture_output=True, text=True, check=True).stdout.count("500 requests") == 1
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from test_metrics import samples
 
 import oracle
 from asking import FIGURES, answer, today
 from influxd import free_port
+from metric_samples import samples
 from pipeline import Pipeline
 from stores import Store
 

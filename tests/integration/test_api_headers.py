@@ -24,7 +24,7 @@ def test_a_request_keeps_its_id(store: Store, path: str) -> None:
 
 @pytest.mark.parametrize("given", ["", "two words", "x" * 129, "\u00e9"])
 def test_a_request_without_a_sane_id_gets_one(store: Store, given: str) -> None:
-    found = [response(store, "/nowhere", {"X-Request-ID": given.encode("latin-1")}) for _ in range(2)]
+    found = [response(store, "/nowhere", {b"X-Request-ID": given.encode("latin-1")}) for _ in range(2)]
     ids = {answered.headers["X-Request-ID"] for answered in found}
     assert len(ids) == 2
     assert given not in ids

@@ -123,7 +123,8 @@ def test_pages_of_other_origins_may_ask_only_where_they_are_allowed(tmp_path: Pa
         def allowed(origin: str) -> str | None:
             answered = httpx.get(f"http://127.0.0.1:{api.port}/customers", headers={"Origin": origin})
             assert answered.status_code == 200
-            return answered.headers.get("Access-Control-Allow-Origin")
+            allowed_origin: str | None = answered.headers.get("Access-Control-Allow-Origin")
+            return allowed_origin
 
         assert allowed("https://a.example") == "https://a.example"
         assert allowed("http://localhost:3000") == "http://localhost:3000"

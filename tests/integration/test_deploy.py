@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 import yaml
-from prometheus_client import generate_latest
+from prometheus_client import REGISTRY, generate_latest
 
-import api.metrics
+import api.metrics  # noqa: F401
 import log_processor.process.metrics  # noqa: F401
 from asking import line, today
 from influxd import InfluxServer
@@ -40,7 +40,7 @@ def rules() -> list[dict[str, Any]]:
 
 def exported() -> set[str]:
     """The names of the samples that both services export."""
-    types = re.findall(r"^# TYPE (\S+) (\S+)$", generate_latest(api.metrics.REGISTRY).decode(), re.MULTILINE)
+    types = re.findall(r"^# TYPE (\S+) (\S+)$", generate_latest(REGISTRY).decode(), re.MULTILINE)
     return {name + suffix for name, kind in types for suffix in _SUFFIXES.get(kind, [])}
 
 

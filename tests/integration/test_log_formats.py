@@ -112,8 +112,8 @@ def test_what_nginx_logs_is_counted_by_customer(pipeline: Pipeline, tmp_path: Pa
         found[customer] += figures[0]
         failed[customer] += figures[2]
     # The first request, the one that was none, and the one of nobody.
-    assert found == {None: lines, "-": 3, **dict.fromkeys(CUSTOMERS, len(PATHS))}
-    assert failed == {None: 1 + 2 * len(CUSTOMERS), "-": 1, **dict.fromkeys(CUSTOMERS, 2)}
+    assert found == Counter[str | None]({None: lines, "-": 3}) + Counter(dict.fromkeys(CUSTOMERS, len(PATHS)))
+    assert failed == Counter[str | None]({None: 1 + 2 * len(CUSTOMERS), "-": 1}) + Counter(dict.fromkeys(CUSTOMERS, 2))
     paths = Counter(part for (customer, _, part) in pipeline.rolled_up() if customer == "acme" and part != 0)
     assert {"/orders/{id}", "/broken", '/a"b', "/ünïcödé"} <= paths.keys()
 

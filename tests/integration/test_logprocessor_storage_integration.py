@@ -53,7 +53,7 @@ class TestCustomerStatsIntegration(unittest.TestCase):
         handler = LogHandler(
             self.storage,
             *counting,
-            DeadLetters(self.folder / "dead_letters.jsonl", 1_000_000, [], self.storage.check_lease),
+            DeadLetters(self.folder / "dead_letters.jsonl", 1_000_000, {}, self.storage.check_lease),
             Reporter(self.storage, list, self.folder / "heartbeat"),
             lambda: 0,
             commit_each_look,

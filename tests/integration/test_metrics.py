@@ -4,22 +4,14 @@ import socket
 from pathlib import Path
 
 import httpx
-from prometheus_client.parser import text_string_to_metric_families
 
 from asking import line, responses, today
 from faulty_proxy import faulty_proxy
 from influxd import InfluxServer, free_port
 from lines import valid_lines
+from metric_samples import Samples, samples
 from pipeline import Pipeline
 from stores import Store, influxdb_store
-
-Samples = dict[tuple[str, ...], float]
-
-
-def samples(text: str) -> Samples:
-    """The values of the text format by name and labels' values."""
-    families = text_string_to_metric_families(text)
-    return {(sample.name, *sample.labels.values()): sample.value for family in families for sample in family.samples}
 
 
 class Measured:
@@ -96,7 +88,7 @@ def test_the_api_counts_what_it_answers(sqlite: Store) -> None:
     after = samples(responses(sqlite, *urls)[-1].text)
 
     def more(*key: str) -> float:
-        return after.get(key, 0) - before.get(key, 0)
+        return after.get(key, 0.0) - before.get(key, 0.0)
 
     route = "/customers/{customer_id:path}/stats"
     assert more("api_requests_total", route, "200") == 3

@@ -78,7 +78,7 @@ def test_minutes_and_the_latest_requests_are_those_of_the_log(pipeline: Pipeline
         for minute, of_minute in by_minute.items()
     }
 
-    not_logged = {"method": None, "bytes": None}
+    not_logged: dict[str, Any] = {"method": None, "bytes": None}
     expected = [
         {"time": f"{date}T{time}Z", "path": path, "status": int(status), "duration": float(duration), **not_logged}
         for date, time, _, path, status, duration in sorted(of_customer, key=lambda fields: fields[:2])[::-1]
@@ -120,7 +120,7 @@ def test_nothing_is_lost_or_doubled_when_the_processor_is_killed(pipeline: Pipel
             pipeline.until_stored()
         else:
             # Before the roll-ups have what the counts have, or while they are written.
-            pipeline.until(lambda times=times: pipeline.said().count(" event=stored ") > times, "it stores")
+            pipeline.until_said(" event=stored ", times + 1)
         pipeline.end(signal.SIGKILL)
     pipeline.start()
     pipeline.until_stored()

@@ -327,6 +327,10 @@ def test_nginx(pipeline: Pipeline, tmp_path: Path) -> None:
                 assert response.status == 200
             requests += 1
 
+        def is_new_log_written() -> bool:
+            ask("/")
+            return log.stat().st_size > 0
+
         def write_and_rotate(number: int) -> None:
             for _ in range(20):
                 ask("/")
@@ -341,7 +345,7 @@ def test_nginx(pipeline: Pipeline, tmp_path: Path) -> None:
             wait_until(log.exists, "nginx has opened its log anew")
             before = renamed.stat().st_size
             # The old worker takes connections until it has been told.
-            wait_until(lambda: (ask("/"), log.stat().st_size)[1], "requests go to the new log")
+            wait_until(is_new_log_written, "requests go to the new log")
             answer.set()
             slow.result()
             if number % 3 < 2:

@@ -136,7 +136,7 @@ def test_each_is_recovered_on_its_own(pipeline: Pipeline, tmp_path: Path) -> Non
         begun = pipeline.said().count("event=started")
         # A log more each time, made while the processor is starting or not there.
         written[write(folder / f"shop_{run}.log", b"")] = b""
-        pipeline.until(lambda begun=begun: pipeline.said().count("event=started") > begun, "it has started")
+        pipeline.until_said("event=started", begun + 1)
         end = time.monotonic() + pick.uniform(0.2, 0.8)
         for part in count():
             log = pick.choice(list(written))

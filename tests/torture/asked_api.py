@@ -47,7 +47,9 @@ class AskedApi:
         }
 
     def _urls(self) -> dict[str | None, str]:
-        names = {name: f"/customers/{quote(name, safe='')}/stats?{ALL_DAYS}" for name in self._names()}
+        names: dict[str | None, str] = {
+            name: f"/customers/{quote(name, safe='')}/stats?{ALL_DAYS}" for name in self._names()
+        }
         return {None: f"/customers/stats?{ALL_DAYS}", **names}
 
     def _names(self) -> Iterator[str]:

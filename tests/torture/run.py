@@ -249,8 +249,8 @@ def _compare(victim: Victim, truth: Truth, report: Report) -> None:
     _compare_figures("the store", stored, truth, report)
     for key in stored.keys() | truth.figures.keys():
         if key[0] is None:
-            ours, theirs = (found[key][0] if key in found else 0 for found in (stored, truth.figures))
-            excess = ours - theirs
+            in_store, in_log = (found[key][0] if key in found else 0 for found in (stored, truth.figures))
+            excess = in_store - in_log
             report.lost += max(0, -excess)
             report.doubled += max(0, excess)
 

@@ -1,6 +1,7 @@
 """What requests share: questions under way, and what was built before."""
 
 import asyncio
+from collections.abc import Iterator
 from functools import partial
 
 import pytest
@@ -33,7 +34,7 @@ def test_an_answer_goes_only_to_those_who_came_before_its_question_began() -> No
 
 
 def test_a_question_that_fails_fails_for_its_own_alone_and_is_asked_again() -> None:
-    answers = iter([OSError("away"), "back"])
+    answers: Iterator[OSError | str] = iter([OSError("away"), "back"])
 
     async def ask() -> str:
         answer = next(answers)

@@ -175,7 +175,8 @@ def test_a_file_that_is_followed_is_left_to_the_processor(tmp_path: Path) -> Non
     log = tmp_path / "log"
     log.write_bytes(A + B + b"half a l")
     ledger = [ledger_row(log)]
-    for offset, state in ((len(A), "live"), (0, "live"), (len(A), "closed")):
+    cases: list[tuple[int, FileState]] = [(len(A), "live"), (0, "live"), (len(A), "closed")]
+    for offset, state in cases:
         known = row(A + B, offset, path=log, inode=log.stat().st_ino, state=state)
         assert news(A + B + b"half a l", known, ledger=ledger, at=at(log)) == []
         # A copy is known by its bytes.

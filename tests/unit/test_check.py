@@ -6,7 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from itertools import takewhile
 from pathlib import Path
@@ -173,7 +173,7 @@ def test_a_member_that_holds_something_else_is_not_taken() -> None:
     assert json_fields(lines) == {"time": "ts", "status": "code", "path": "url"}
 
 
-WRAPPERS = {
+WRAPPERS: dict[str, Callable[[str], str]] = {
     "cri": lambda line: f"2026-11-28T10:00:01.123456789Z stdout F {line}",
     "docker": lambda line: json.dumps({"log": line, "stream": "stdout", "time": "2026-11-28T10:00:01.1Z"}) + "\n",
     "syslog": lambda line: f"Nov 28 10:00:01 web1 nginx: {line}",

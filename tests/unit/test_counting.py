@@ -582,7 +582,9 @@ def test_what_was_too_old_when_it_was_read_again_is_not_counted_by_a_commit_that
     file = FileId("log", 0, lane=0, base=0)
     storage.prepare([StoredRequests([file], np.zeros(3, np.int64), requests)])()
     # The second was stored before a crash, and its day has expired since.
-    row = LedgerRow("log", "/log", Position(0, 0), Position(0, len(lines)), "", 3, 2, Counter({Reason.TOO_OLD: 1}))
+    row = LedgerRow(
+        "log", "/log", Position(0, 0), Position(0, len(lines)), len(lines), 3, 2, Counter({Reason.TOO_OLD: 1})
+    )
     oldest, newest = int(requests.seconds.min()), int(requests.seconds.max())
     intent = Intent(
         number=1,

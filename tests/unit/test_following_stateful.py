@@ -29,7 +29,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from following import DAY, GRACE, QUIET, Follower, Stored, Time, line_of
+from following import DAY, GRACE, QUIET, Follower, Line, Stored, Time, line_of
 
 LIVE = "app.log"
 # Made of a number of their own, but for those whose bytes come again.
@@ -158,7 +158,7 @@ class Files(RuleBasedStateMachine):
         self.may: set[Key] = set()
         """Lines that may be missing."""
         self.gap_allowed = False
-        self.follower: Follower | None = self._followed(Stored())
+        self.process: Follower | None = self._followed(Stored())
 
     # What is written.
 
@@ -195,7 +195,7 @@ class Files(RuleBasedStateMachine):
         self._rename(LIVE, self._rotated(scheme))
         self._live()
 
-    @precondition(lambda self: self.follower and LIVE in self.names and self._has_one_name(LIVE))
+    @precondition(lambda self: self.process is not None and LIVE in self.names and self._has_one_name(LIVE))
     @rule()
     def move_to_another_folder(self) -> None:
         """While it is open, and has this name alone, for else nobody knows of the folder."""
@@ -272,7 +272,7 @@ class Files(RuleBasedStateMachine):
     @rule(share=st.floats(0, 1))
     def cut(self, share: float) -> None:
         live = self._live()
-        lines = self.follower.lines if self.follower is not None else self.stored.lines
+        lines = self.follower.lines if self.process is not None else self.stored.lines
         length = round(share * len(live.data))
         if length and not any(line_of(line.data) in lines.values() for line in live.lines()):
             # Beside a copy, what is at the log's path is another file for one who knows neither.
@@ -309,7 +309,12 @@ class Files(RuleBasedStateMachine):
 
     # Who follows.
 
-    @precondition(lambda self: self.follower)
+    @property
+    def follower(self) -> Follower:
+        assert self.process is not None
+        return self.process
+
+    @precondition(lambda self: self.process is not None)
     @rule(steps=st.integers(1, 4))
     def step(self, steps: int) -> None:
         for _ in range(steps):
@@ -317,12 +322,12 @@ class Files(RuleBasedStateMachine):
         if steps > 1:
             self._looked()
 
-    @precondition(lambda self: self.follower)
+    @precondition(lambda self: self.process is not None)
     @rule()
     def look(self) -> None:
         self.follower.look()
 
-    @precondition(lambda self: self.follower)
+    @precondition(lambda self: self.process is not None)
     @rule()
     def hand_on(self) -> None:
         self.follower.hand_on()
@@ -332,13 +337,13 @@ class Files(RuleBasedStateMachine):
     def commit(self) -> None:
         self.follower.commit()
 
-    @precondition(lambda self: self.follower)
+    @precondition(lambda self: self.process is not None)
     @rule()
     def drain(self) -> None:
         self.follower.drain()
         self._looked()
 
-    @precondition(lambda self: self.follower)
+    @precondition(lambda self: self.process is not None)
     @rule(seconds=st.sampled_from([1.0, GRACE, 6.0, QUIET]))
     def pass_time(self, seconds: float) -> None:
         self.time.now += seconds
@@ -346,7 +351,7 @@ class Files(RuleBasedStateMachine):
         self.follower.step()
         self._looked()
 
-    @precondition(lambda self: self.follower)
+    @precondition(lambda self: self.process is not None)
     @rule(commits=st.booleans())
     def stop(self, commits: bool) -> None:
         if commits:
@@ -354,22 +359,22 @@ class Files(RuleBasedStateMachine):
         self._forget_orphans()
         self.follower.close()
         self.stored = self.follower.stored
-        self.follower = None
+        self.process = None
 
-    @precondition(lambda self: not self.follower)
+    @precondition(lambda self: self.process is None)
     @rule()
     def start(self) -> None:
-        self.follower = self._followed(self.stored)
+        self.process = self._followed(self.stored)
 
     def teardown(self) -> None:
         try:
-            if self.follower is None:
+            if self.process is None:
                 self.start()
             for seconds in (GRACE, GRACE, QUIET, DAY, QUIET):
                 self.follower.pass_time(seconds)
             self.check()
         finally:
-            if self.follower is not None:
+            if self.process is not None:
                 self.follower.close()
             for node in self.nodes:
                 os.close(node.file)
@@ -378,7 +383,7 @@ class Files(RuleBasedStateMachine):
     def check(self) -> None:
         """Every line was handed on once."""
         handed = Counter(self.follower.lines.values())
-        keys: dict[object, set[Key]] = defaultdict(set)
+        keys: dict[Line, set[Key]] = defaultdict(set)
         for node in self.nodes:
             self._record(node)
         for key, variants in self.variants.items():
@@ -391,7 +396,7 @@ class Files(RuleBasedStateMachine):
                 assert sum(handed[line_of(data)] for data in variants) <= max(1, len(self.ends[key])), (
                     f"whole and in part: {[data[:50] for data in variants]!r}"
                 )
-        must: Counter[object] = Counter()
+        must: Counter[Line] = Counter()
         for key, line in self._readable().items():
             is_part = any(handed[line_of(whole)] for whole in self.variants[key] if len(whole) > len(line))
             if key not in self.may and not is_part:
@@ -543,7 +548,7 @@ class Files(RuleBasedStateMachine):
         # One that was emptied first is no file any more.
         if (
             node.pieces
-            and self.follower is not None
+            and self.process is not None
             and any(
                 reader.at[1] == node.inode for one in self.follower.logs.files() if (reader := one.reader) is not None
             )
@@ -552,7 +557,7 @@ class Files(RuleBasedStateMachine):
             self.orphans.append(node)
             return
         self._lose(lost)
-        stored = self.follower.stored if self.follower is not None else self.stored
+        stored = self.follower.stored if self.process is not None else self.stored
         self.gap_allowed |= any(
             int(row.identity.split("-")[0] or 0) in node.lineage and (row.state == "live" or row.offset < row.size)
             for row in stored.files.values()
@@ -587,7 +592,7 @@ class Files(RuleBasedStateMachine):
         os.utime(node.file, (self.time.now, self.time.now))
 
     def _looked(self) -> None:
-        if self.follower is None or self.follower.is_undecided:
+        if self.process is None or self.follower.is_undecided:
             return
         for node in self.nodes:
             node.hazard = 0

@@ -264,7 +264,7 @@ def families(draw: st.DrawFn) -> tuple[Family, list[bytes]]:
         if family.names.get(inode) is None
         and not any(other != inode and _share(data, one) for other, one in family.files.items())
     ]
-    if alone and draw(st.booleans()):
+    if draw(st.booleans()) and alone:
         family.names[draw(st.sampled_from(alone))] = LIVE
     family.closed = frozenset(number for number in family.read if number not in family.open and draw(st.booleans()))
     return family, read

@@ -4,7 +4,7 @@ import json
 import re
 import time
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 import servers
-from log_processor.log_format import FORMATS, LogFormat
+from log_processor.log_format import FORMATS, LogFormat, Name
 from request_log.formats.line_by_line import LineByLine
 from request_log.formats.presets import PRESETS
 from request_log.line import Reason
@@ -381,7 +381,7 @@ def test_a_line_costs_no_more_than_a_multiple_of_its_bytes(name: str, head: str,
 
 
 members = sorted({name for member in PRESETS["nginx"].shapes[0].members.values() for name in member.split("|")})
-values = st.sampled_from(
+values: st.SearchStrategy[Any] = st.sampled_from(
     [
         None,
         "",
@@ -442,12 +442,12 @@ def test_the_documentation_says_of_each_preset_what_the_registry_has(name: str) 
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_what_may_be_the_customer_is_said(name: str) -> None:
+def test_what_may_be_the_customer_is_said(name: Name) -> None:
     if name == "apache":
         with pytest.raises(ValidationError, match="the number is too high"):
             LogFormat(log_format=name, log_customer_from="extra99")
     with pytest.raises(ValidationError, match="allowed") as error:
-        LogFormat(log_format=name, log_customer_from="nobody here")  # type: ignore[arg-type]
+        LogFormat(log_format=name, log_customer_from="nobody here")
     for customer in PRESETS[name].customers():
         assert customer in str(error.value)
 

@@ -177,7 +177,9 @@ def test_its_figures_of_any_status_and_of_none_are_the_oracles(tmp_path: Path) -
     with Recount(tmp_path, 0, LAST_SECOND, Framed.of(parsed_log.parse)) as recount:
         recount.add("a", 0, [lines])
         counted = recount.of_day(0)
-    assert counted["a"].figures == counted[EVERYBODY].figures == oracle.figures(logged)
+    expected: tuple[float | None, ...] = oracle.figures(logged)
+    assert counted["a"].figures == expected
+    assert counted[EVERYBODY].figures == expected
     assert counted["a"].statuses == Counter(status or 0 for status, _ in logged)
 
 

@@ -3,6 +3,7 @@
 import re
 from datetime import datetime, timezone
 from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -55,7 +56,7 @@ def test_a_chunk_is_read_like_its_lines_one_by_one(lines: list[bytes]) -> None:
     found, rejected, *_ = parse(b"".join(line + b"\n" for line in lines))
     assert len(found) + len(rejected) == len(lines)
     offset = 0
-    one_by_one = []
+    one_by_one: list[tuple[int, Any]] = []
     for line in lines:
         alone, bad, *_ = parse(line + b"\n", offset)
         one_by_one += [(alone.offsets[0], alone.names[0])] if alone else [(bad[0].offset, bad[0].reason)]

@@ -43,7 +43,7 @@ def imports(package: str) -> set[str]:
 def imports_of_rooms(package: str, room: str) -> set[str]:
     """The rooms of its package that a room imports, itself among them."""
     files = [SOURCES / package / f"{room}.py", *(SOURCES / package / room).rglob("*.py")]
-    found = set()
+    found: set[str] = set()
     for file in filter(Path.exists, files):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.ImportFrom) and node.module == package:

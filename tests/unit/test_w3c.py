@@ -246,7 +246,7 @@ class JudgingFollower(Follower):
 def test_however_it_is_read_and_whenever_the_reader_dies(of_files: list[bytes], draw: st.DataObject) -> None:
     with TemporaryDirectory() as folder, ExitStack() as stack:
         log = Log(Path(folder, "log"), Time())
-        follower = JudgingFollower(log.path, log.time, framing=w3c.FRAMING)
+        follower: Follower = JudgingFollower(log.path, log.time, framing=w3c.FRAMING)
         stack.callback(lambda: follower.close())
         for data in of_files:
             if log.path.exists():
@@ -265,7 +265,9 @@ def test_however_it_is_read_and_whenever_the_reader_dies(of_files: list[bytes], 
 def test_the_columns_in_force_are_known_in_the_middle_of_a_file(tmp_path: Path, is_known: bool) -> None:
     log = Log(tmp_path / "log", Time())
     log.write(FIELDS + LINE)
-    follower = JudgingFollower(log.path, log.time, start="beginning" if is_known else "end", framing=w3c.FRAMING)
+    follower: Follower = JudgingFollower(
+        log.path, log.time, start="beginning" if is_known else "end", framing=w3c.FRAMING
+    )
     before = judged(FIELDS + LINE) if is_known else {}
     follower.drain().close()
     log.rename("log.1")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from following import lines_in
+from following import Line, Place, lines_in
 from request_log.framing.framed import BYTE_ORDER_MARK, Framed
 from request_log.framing.protocol import PLAIN, Framing
 from request_log.framing.wrappers import MAX_SPAN_BYTES, WRAPPERS
@@ -190,7 +190,7 @@ class TestParts:
         framing = WRAPPERS[wrapper]
         data, _ = wrapped(wrapper, parts)
         expected = lines_in(data, framing)
-        lines = {}
+        lines: dict[Place, Line] = {}
         start, context = 0, ""
         while start < len(data):
             some = data[start : draw.draw(st.integers(start, len(data)))]
