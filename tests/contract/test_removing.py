@@ -88,7 +88,7 @@ def test_customers_without_requests_are_removed(store: Store) -> None:
 
     async def ask() -> None:
         assert sorted(await storage.customers(None, TODAY - 1, TODAY)) == ["right"]
-        assert await days_of(storage, "right", TODAY - 1, TODAY) == {TODAY - 1: DayCounts(Counter({200: 1}), Counter({5: 1}))}
+        assert await days_of(storage, "right", TODAY - 1, TODAY) == {TODAY - 1: counts}
         assert not await storage.knows("wrong")
         assert await storage.customer_names() == ["right"]
         await storage.aclose()

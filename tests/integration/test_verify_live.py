@@ -20,7 +20,7 @@ from log_processor.commands.verify.text_file import FilesChanged
 from log_processor.counting.limits import Limits
 from request_log.line import SECONDS_A_DAY
 from rollups.counters import pack, unpack
-from rollups.counts import DailyAggregate, DailyKey, DayCounts, RollupRow
+from rollups.counts import DailyAggregate, DailyKey, RollupRow
 from rollups.rows import encode_daily
 from storage.keys import FileKey, Rows
 from storage.ledger import StoredIntent, WriterState
@@ -79,13 +79,15 @@ class WatchedStorage(SqliteStorage):
         self._happen("intents")
         return await super().intents(since)
 
-    async def days(self, customer: str | None, first: int, last: int) -> dict[int, DayCounts]:
+    async def days(self, customer: str | None, first: int, last: int) -> dict[int, DailyAggregate]:
         self._happen("days")
         return await super().days(customer, first, last)
 
-    async def customers(self, first: int, last: int) -> dict[str, DayCounts]:
+    async def customers(
+        self, customers: Sequence[str] | None, first: int, last: int
+    ) -> dict[str, dict[int, DailyAggregate]]:
         self._happen("customers")
-        return await super().customers(first, last)
+        return await super().customers(customers, first, last)
 
     def read_daily(self, keys: Any) -> dict[DailyKey, DailyAggregate]:
         self._happen("read_daily")

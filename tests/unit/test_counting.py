@@ -49,6 +49,7 @@ from storage.keys import FileKey, IntentKey, StateName
 from storage.ledger import Intent, Ledger, decode_ledger, decode_rollup_ledger, encode_intent, is_rolled_up
 from storage.logs import FileRow, FileState, LedgerRow, Position
 from storage.requests import FileId, OffsetRange, StoredRequests
+from stores import days_of
 
 FIRST_DAY = 20_780
 """2026-11-23, in days since 1970-01-01."""
@@ -429,7 +430,7 @@ def said(store: MemoryStore) -> dict[str, Any]:
         }
         names = await storage.customer_names()
         for name in [*names, None]:
-            for day, row in (await storage.days(name, 0, 99_999)).items():
+            for day, row in (await days_of(storage, name, 0, 99_999)).items():
                 total, successful = row.statuses.total(), row.statuses[200]
                 found[str(("daily", name, day))] = (total, successful, row.latencies)
         histograms: list[tuple[str, Kind, Callable[[list[RollupRow], str], Any]]] = [
@@ -567,7 +568,7 @@ def test_a_commit_whose_requests_cannot_all_be_read_back_is_a_gap() -> None:
             store.requests = dict(list(store.requests.items())[1:])
             second.run(TO_THE_END)
             (row,) = ask(store, lambda storage: storage.logs())
-            counts = ask(store, lambda storage: storage.days(None, 0, 99_999))
+            counts = ask(store, lambda storage: days_of(storage, None, 0, 99_999))
             counted_lines = sum(of_day.statuses.total() for of_day in counts.values())
             outcomes.add((row[1].stored, counted_lines, *(gap.reason.split(":")[0] for gap in row[1].gaps)))
     # Where its rows had been written it only seems so.
@@ -602,7 +603,7 @@ def test_what_was_too_old_when_it_was_read_again_is_not_counted_by_a_commit_that
     storage.write({IntentKey(1): encode_intent(intent)})
     start(storage, token, "")
     assert [found for _, found in asyncio.run(storage.logs())] == [row]
-    days = asyncio.run(storage.days(None, 0, 99_999))
+    days = asyncio.run(days_of(storage, None, 0, 99_999))
     assert {day: counts.statuses.total() for day, counts in days.items()} == {FIRST_DAY + 1: 2}
 
 

@@ -15,10 +15,10 @@ from functools import partial
 
 from log_processor.counting.counts import Counts
 from log_processor.counting.logs import Logs
+from log_processor.counting.rollups import Rollups
 from log_processor.process.retry import until_stored
 from storage.contract import Storage
 from storage.keys import RolledUpKey
-from log_processor.counting.rollups import Rollups
 from storage.ledger import encode_rolled_up
 
 # Bytes of a log whose requests are held in memory at once: a million or two.

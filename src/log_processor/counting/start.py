@@ -6,8 +6,8 @@ from typing import NamedTuple
 from log_processor.counting.counts import Counts
 from log_processor.counting.limits import LIMITS, Limits
 from log_processor.counting.logs import Logs, read_logs
-from log_processor.process.retry import until_stored
 from log_processor.counting.rollups import Rollups
+from log_processor.process.retry import until_stored
 from storage.contract import Storage
 from storage.ledger import Intent, decode_intent, decode_ledger, decode_rollup_intent, decode_rollup_ledger
 

@@ -13,7 +13,8 @@ from request_log.framing.content import Content, grouped, line_at, shifted
 from request_log.framing.framed import Framed
 from request_log.line import LAST_SECOND, Reason
 from request_log.requests import Integers, MendedLine, Parsed, Parser, Rejected, Requests, joined
-from storage.contract import FileId, FileState, Gap, Position, StoredRequests
+from storage.logs import FileState, Gap, Position
+from storage.requests import FileId, StoredRequests
 
 # What becomes of the lines is some ten times as large and should stay in the processor's cache.
 PIECE_BYTES = 256 << 10

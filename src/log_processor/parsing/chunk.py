@@ -3,9 +3,7 @@
 import hashlib
 from dataclasses import dataclass, field
 
-import numpy as np
 from storage.logs import FileState, Gap, Position
-from storage.requests import FileId, StoredRequests
 
 # What is kept of a line that is too long.
 KEPT_BYTES = 1024

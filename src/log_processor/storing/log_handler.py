@@ -15,6 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from log_processor.counting import pace
 from log_processor.counting.counts import Counts
 from log_processor.counting.logs import Logs
+from log_processor.counting.rollups import Rollups
 from log_processor.parsing.batch import Batch, BatchPart, stored
 from log_processor.process import metrics
 from log_processor.process.memory import give_back
@@ -22,7 +23,6 @@ from log_processor.process.reporter import Reporter
 from log_processor.process.retry import until_stored
 from log_processor.process.shutdown import leave
 from log_processor.storing.dead_letters import DeadLetters
-from log_processor.counting.rollups import Rollups
 from service.logs import logger
 from storage.contract import Storage
 from storage.keys import FileKey
