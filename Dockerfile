@@ -22,6 +22,8 @@ COPY src src
 RUN python -m compileall -q src && mkdir -p secrets/log_processor secrets/api && chmod 0777 secrets/*
 ARG WORKERS=4
 ENV WORKERS=$WORKERS
+ARG VERSION=unknown
+LABEL org.opencontainers.image.version=$VERSION
 
 FROM runtime AS test
 LABEL com.request-statistics.image=test

@@ -60,7 +60,7 @@ run_pytest() {
 
 run_in_containers() {
   local container_status=0 host_status=0
-  build_image docker build --target test --tag "$TEST_IMAGE" .
+  build_image docker build --build-arg VERSION --target test --tag "$TEST_IMAGE" .
   trap 'remove_test_containers "name=^$NAME\\b"' EXIT
   trap 'exit 130' INT
   trap 'exit 143' TERM

@@ -11,6 +11,9 @@ readonly TEST_LABEL=(--label "com.request-statistics.tests=$ROOT")
 python_image=$(sed -n 's/^FROM \([^ ]*:[^ ]*\).*/\1/p' Dockerfile)
 influx_image=$(sed -n 's/^ *image: \(influxdb:.*\)/\1/p' docker-compose.yml)
 readonly python_image influx_image
+# The build argument that labels the images.
+VERSION=$(sed -n 's/^VERSION = "\(.*\)"/\1/p' src/service/version.py)
+export VERSION
 
 # So that the names in docker-compose.yml hold.
 unset COMPOSE_FILE COMPOSE_PROJECT_NAME COMPOSE_PROFILES

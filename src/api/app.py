@@ -21,6 +21,7 @@ from api.request_id import HEADER, RequestIds
 from api.routes import router
 from api.security_headers import SecurityHeaders
 from api.warming import keep_ready
+from service.version import VERSION
 from storage.contract import Storage
 
 # What a page of another origin may read of an answer, beside its body.
@@ -41,7 +42,7 @@ def build_app(storage: Storage, retention_days: int, cors_origins: Sequence[str]
     app = FastAPIOffline(
         title="Request statistics",
         description="Exact statistics of a log of requests, by customer and UTC day.",
-        version="1",
+        version=VERSION,
         lifespan=lifespan,
         redoc_url=None,
         redirect_slashes=False,
