@@ -6,6 +6,8 @@ answers    how long an answer takes
 load       answers a second, beside an endpoint that only returns a constant
 memory     over time, while catching up
 customers  the same for few and for very many customers
+formats    lines a second of each format, beside GoAccess
+disk       bytes on the disk for a million requests
 
 run        what all parts get; how sizes and stores are chosen
 report     the table, and its plots

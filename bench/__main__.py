@@ -9,7 +9,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from bench import answers, customers, formats, freshness, ingest, load, memory
+from bench import answers, customers, disk, formats, freshness, ingest, load, memory
 from bench.report import Report
 from bench.run import FULL, SHORT, Run, Sizes
 
@@ -21,6 +21,7 @@ PARTS = {
     "memory": memory.measure,
     "customers": customers.measure,
     "formats": formats.measure,
+    "disk": disk.measure,
 }
 RESULTS = Path(__file__).parent / "results"
 

@@ -40,7 +40,7 @@ def catch_up(
     """
     with processor(fresh, log, **settings) as service:
         began = service.until_event("following")
-        ended = asyncio.run(_until_stored(fresh, service, log.stat().st_size, lines, watch))
+        ended = asyncio.run(until_stored(fresh, service, log.stat().st_size, lines, watch))
     return ended - began
 
 
@@ -54,10 +54,10 @@ def filled_store(run: Run, kind: str, log: Path, lines: int) -> Iterator[FreshSt
         yield fresh
 
 
-async def _until_stored(
-    fresh: FreshStore, service: Service, size: int, lines: int, watch: Callable[[int], None]
+async def until_stored(
+    fresh: FreshStore, service: Service, size: int, lines: int, watch: Callable[[int], None] = lambda pid: None
 ) -> float:
-    """When the ledger was at the log's end (Unix time, s)."""
+    """Wait until the ledger is at the log's end, `size` bytes; when that was (Unix time, s)."""
     storage = fresh.store.open()
     end = Position(0, size)
     deadline = time.monotonic() + 60 + lines / LINES_A_SECOND_AT_LEAST

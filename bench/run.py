@@ -36,6 +36,11 @@ class Sizes:
     customers_rounds: int
     formats_lines: int
     """Of a log of which it is measured how fast its format is read."""
+    disk_lines: int
+    disk_customers_days: tuple[tuple[int, int], ...]
+    """Of logs of which it is measured how much the disk has."""
+    disk_steady_seconds: float
+    """How long a store's size must not change."""
 
 
 FULL = Sizes(
@@ -54,6 +59,9 @@ FULL = Sizes(
     customers=(10, 1_000, 100_000),
     customers_rounds=3,
     formats_lines=1_000_000,
+    disk_lines=1_000_000,
+    disk_customers_days=((50, 1), (10_000, 1), (50, 30), (10_000, 30)),
+    disk_steady_seconds=35.0,
 )
 SHORT = Sizes(
     lines=5_000,
@@ -71,6 +79,9 @@ SHORT = Sizes(
     customers=(500,),
     customers_rounds=1,
     formats_lines=2_000,
+    disk_lines=2_000,
+    disk_customers_days=((50, 30),),
+    disk_steady_seconds=1.0,
 )
 CUSTOMERS = 50
 """Of a log, where nothing else is said."""
