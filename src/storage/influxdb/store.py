@@ -47,7 +47,7 @@ from storage.read_back import ReadBack, StoredRow
 from storage.requests import OUTCOMES, FileId, LoggedRequest, OffsetRange, Outcome, StoredRequests
 
 SCHEMA = 7
-"""Changes with what is stored, see docs/design.md: a store of another schema is refused."""
+"""Changes with what is stored, see docs/storage-format.md: a store of another schema is refused."""
 COUNTS = "_counts"
 """Ends the name of the bucket of rows, which is that of the requests else."""
 _SECRET_BYTES = 16

@@ -1,6 +1,6 @@
 """Counts a log's requests anew, in SQL: by day, by quarter hour, and by endpoint.
 
-These are the definitions of docs/design.md, written a second time: nothing here is shared with what is being checked,
+These are the definitions of docs/glossary.md, written a second time: nothing here is shared with what is being checked,
 but for the parsers of formats that are not our own, whose requests are counted here all the same.
 """
 
