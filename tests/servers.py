@@ -110,13 +110,7 @@ def nginx(folder: Path) -> Iterator[Running]:
     documented = "".join(snippets("nginx")["nginx"]).replace("/var/log/nginx", str(folder))
     objects = snippets("nginx")["nginx"][1].replace("/var/log/nginx/objects.log", f"{folder}/escaped.log")
     escaped = objects.replace(" escape=json", "").replace("log_format objects", "log_format escaped")
-    temporary = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    (folder / "nginx.conf").write_text(f"""
-        {"user root;" if os.getuid() == 0 else ""}
-        daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log stderr;
-        events {{}}
-        http {{
-            {" ".join(f"{name}_temp_path {folder}/{name};" for name in temporary)}
+    configuration = f"""
             client_header_timeout {TIMEOUT}s;
             {documented}
             {escaped.replace(" objects;", " escaped;")}
@@ -132,6 +126,22 @@ def nginx(folder: Path) -> Iterator[Running]:
                 location /missing {{ return 404; }}
                 location /broken {{ return 503; }}
             }}
+        """
+    with nginx_with(folder, port, configuration) as running:
+        yield running
+
+
+@contextmanager
+def nginx_with(folder: Path, port: int, configuration: str) -> Iterator[Running]:
+    """nginx with these contents of its `http` block, which has it listen on the port."""
+    temporary = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    (folder / "nginx.conf").write_text(f"""
+        {"user root;" if os.getuid() == 0 else ""}
+        daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log stderr;
+        events {{}}
+        http {{
+            {" ".join(f"{name}_temp_path {folder}/{name};" for name in temporary)}
+            {configuration}
         }}
         """)
     with _running([program("nginx"), "-c", str(folder / "nginx.conf"), "-e", "stderr"], folder, port) as running:
