@@ -15,7 +15,7 @@ from bench.logs import write_at_random, write_in_order
 from bench.processes import Service
 from bench.report import Results, Row, draw_bars
 from bench.run import Run
-from storage.ledger import decode_ledger, decode_roll_up_ledger, is_rolled_up
+from storage.ledger import decode_ledger, decode_rollup_ledger, is_rolled_up
 
 LOOK_SECONDS = 0.5
 BLOCK_BYTES = 512
@@ -67,7 +67,7 @@ async def _until_rolled_up(fresh: FreshStore, service: Service) -> None:
         service.must_run()
         await asyncio.sleep(LOOK_SECONDS)
         (state,) = await storage.states()
-        rolled_up = is_rolled_up(decode_ledger(state.counts), decode_roll_up_ledger(state.rollups))
+        rolled_up = is_rolled_up(decode_ledger(state.counts), decode_rollup_ledger(state.rollups))
     await storage.aclose()
 
 
