@@ -10,20 +10,21 @@ CACHE_LIMIT = 100_000
 LONGEST_CACHED = 128
 """Characters of a text. Longer texts hardly come again, and take the memory."""
 
+Logged = TypeVar("Logged", bound=str | float)
 Meaning = TypeVar("Meaning")
 
 
-class Cache(dict[str, Meaning], Generic[Meaning]):
-    """Text -> its meaning, which is computed once."""
+class Cache(dict[Logged, Meaning], Generic[Logged, Meaning]):
+    """A text, or a number, -> its meaning, which is computed once."""
 
-    def __init__(self, compute: Callable[[str], Meaning]) -> None:
+    def __init__(self, compute: Callable[[Logged], Meaning]) -> None:
         super().__init__()
         self._compute = compute
 
-    def __missing__(self, text: str) -> Meaning:
-        if len(text) > LONGEST_CACHED:
-            return self._compute(text)
+    def __missing__(self, logged: Logged) -> Meaning:
+        if isinstance(logged, str) and len(logged) > LONGEST_CACHED:
+            return self._compute(logged)
         if len(self) >= CACHE_LIMIT:
             self.clear()
-        value = self[text] = self._compute(text)
+        value = self[logged] = self._compute(logged)
         return value

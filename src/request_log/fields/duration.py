@@ -43,7 +43,7 @@ NOT_MEASURED = Duration("", NONE, False)
 _NOT_UNDERSTOOD = Duration("", NONE, True)
 
 
-class Durations(Cache[Duration]):
+class Durations(Cache[str, Duration]):
     """The meaning of durations."""
 
     def __init__(self, unit: str) -> None:

@@ -1,13 +1,16 @@
 """When a request was, in the forms in which logs have it."""
 
 import re
+from collections.abc import Sequence
 from datetime import date
 from functools import lru_cache
 from typing import NamedTuple
 
+import numpy as np
+
 from request_log.cache import CACHE_LIMIT, INVALID, Cache
 from request_log.line import FIRST_YEAR, LAST_YEAR, SECONDS_A_DAY
-from request_log.requests import NONE
+from request_log.requests import NONE, Integers
 
 _MONTHS = {
     name: number
@@ -130,3 +133,18 @@ _END_SECOND = (day_of(LAST_YEAR * 10_000 + 1231) + 1) * SECONDS_A_DAY
 _STAMPS = Cache(_stamp)
 _OFFSETS = Cache(_offset)
 TIMESTAMPS = Cache(_timestamp)
+
+
+def _packed(text: str) -> int:
+    second, millisecond = TIMESTAMPS[text]
+    return second << _MILLISECOND_BITS | millisecond - NONE
+
+
+_MILLISECOND_BITS = 10
+_PACKED = Cache(_packed)
+
+
+def timestamps(texts: Sequence[str]) -> tuple[Integers, Integers]:
+    """Of many texts: seconds and milliseconds, as `TIMESTAMPS` has them."""
+    packed = np.fromiter(map(_PACKED.__getitem__, texts), np.int64, len(texts))
+    return packed >> _MILLISECOND_BITS, (packed & (1 << _MILLISECOND_BITS) - 1) + NONE

@@ -1,10 +1,9 @@
 """Logs that have an object in JSON on each line."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal
-from functools import lru_cache
 from itertools import chain, compress
 from math import isfinite
 from operator import attrgetter
@@ -13,8 +12,9 @@ from typing import Any, cast
 import msgspec
 import numpy as np
 from msgspec import UNSET, UnsetType
+from msgspec.structs import astuple
 
-from request_log.cache import CACHE_LIMIT
+from request_log.cache import Cache
 from request_log.fields.values import request_line
 from request_log.formats.line_by_line import NO_COLUMNS, Columns, DivideChunk, Fields
 from request_log.formats.loose_json import Bare, Value, read_object
@@ -30,7 +30,7 @@ _UNUSABLE = "?"
 """Stands for a status, a duration and so on that is an object or true."""
 _OPEN, _CLOSE, _RETURN = b"{}\r"
 _Paths = Mapping[str, Sequence[Sequence[str]]]
-_Getters = Sequence[Callable[[Any], Any]]
+_Members = dict[str, Sequence[Any]]
 _Tree = dict[str, "_Tree | None"]
 _NEVER_EMPTY = {int, float}
 _LEAF = int | float | str | list[Any] | dict[str, Any] | None
@@ -79,7 +79,8 @@ class JsonLines(DivideChunk):
         records, places = self._fast.records(data, starts)
         if not records:
             return NO_COLUMNS, ()
-        values = {field: self._fast.values(field, records) for field in self._paths}
+        members = self._fast.members(records)
+        values = {field: self._fast.values(field, records, members) for field in self._paths}
         numbers = {field: found for field in ("status", "bytes") if (found := _integers(values[field])) is not None}
         texts = {field: _texts(values[field]) for field in self._paths if field not in numbers}
         needed = [texts[field] for field in _NEEDED]
@@ -120,8 +121,9 @@ class _Fast:
             _grow(tree, path)
         root, attributes = _struct(tree)
         self._decoder = msgspec.json.Decoder(root)
-        self._getters = {
-            field: [list(_getters(attributes, path)) for path in its_paths] for field, its_paths in paths.items()
+        self._attributes = root.__struct_fields__
+        self._places = {
+            field: [list(_places(attributes, path)) for path in its_paths] for field, its_paths in paths.items()
         }
 
     def records(self, data: bytes, starts: Integers) -> tuple[list[Any], Integers]:
@@ -145,11 +147,17 @@ class _Fast:
                 places.append(place)
         return records, np.array(places, np.int64)
 
-    def values(self, field: str, records: list[Any]) -> list[Any]:
+    def members(self, records: list[Any]) -> _Members:
+        """The members of the objects themselves: columns, UNSET where an object has none."""
+        return dict(zip(self._attributes, zip(*map(astuple, records), strict=True), strict=True))
+
+    def values(self, field: str, records: list[Any], members: _Members) -> Sequence[Any]:
         """A column: the member of each record, UNSET where it has none."""
         columns = []
-        for getters in self._getters[field]:
-            column = self._column(getters, records)
+        if len(self._places[field]) == 1:
+            return self._column(self._places[field][0], records, members)
+        for places in self._places[field]:
+            column = self._column(places, records, members)
             if column.count(UNSET) < len(column):
                 columns.append(column)
                 if set(map(type, column)) <= _NEVER_EMPTY or (set(map(type, column)) == {str} and "" not in column):
@@ -158,11 +166,11 @@ class _Fast:
             return columns[0] if columns else [UNSET] * len(records)
         return [next((value for value in row if _text(value) != ""), UNSET) for row in zip(*columns, strict=True)]
 
-    def _column(self, getters: _Getters, records: list[Any]) -> list[Any]:
-        *before, last = getters
-        values = list(map(last, records))
-        for getter in reversed(before):
-            whole = list(map(getter, records))
+    def _column(self, places: Sequence[str], records: list[Any], members: _Members) -> Sequence[Any]:
+        *before, values = (
+            members[place] if place in members else list(map(attrgetter(place), records)) for place in places
+        )
+        for whole in reversed(before):
             if whole.count(UNSET) < len(whole):
                 values = [inner if value is UNSET else value for value, inner in zip(whole, values, strict=True)]
         return values
@@ -209,12 +217,13 @@ def _struct(tree: _Tree) -> tuple[type[msgspec.Struct], _Attributes]:
     return msgspec.defstruct("Record", fields, rename=rename, frozen=True, gc=False), attributes
 
 
-def _getters(attributes: _Attributes, path: Sequence[str], prefix: str = "") -> Iterator[Callable[[Any], Any]]:
+def _places(attributes: _Attributes, path: Sequence[str], prefix: str = "") -> Iterator[str]:
+    """The attributes that may have the member at a path; inside each other, `a.b`."""
     name, *rest = path
-    yield attrgetter(prefix + attributes[".".join(path)][0])
+    yield prefix + attributes[".".join(path)][0]
     if rest:
         attribute, inner = attributes[name]
-        yield from _getters(inner, rest, f"{prefix}{attribute}.")
+        yield from _places(inner, rest, f"{prefix}{attribute}.")
 
 
 def _of_request(method: str, path: str, request: str | None) -> tuple[str, str]:
@@ -241,7 +250,7 @@ def _member(record: dict[str, Value], path: Sequence[str]) -> Value | None:
     return _member(inner, rest) if isinstance(inner, dict) else None
 
 
-def _integers(values: list[Any]) -> Integers | None:
+def _integers(values: Sequence[Any]) -> Integers | None:
     """The values where all are integers of 64 bits."""
     if set(map(type, values)) != {int}:
         return None
@@ -250,14 +259,14 @@ def _integers(values: list[Any]) -> Integers | None:
     return None
 
 
-def _texts(values: list[Any]) -> list[str | None]:
+def _texts(values: Sequence[Any]) -> Sequence[str | None]:
     kinds = set(map(type, values))
     if kinds == {str}:
         return values
     if kinds == {int}:
         return list(map(str, values))
     if kinds == {float}:
-        return list(map(_float, values))
+        return list(map(_FLOATS.__getitem__, values))
     return [value if type(value) is str else _text(value) for value in values]
 
 
@@ -294,12 +303,14 @@ def _bare(text: str) -> str | None:
     return _float(number) if isfinite(number) else str(text)
 
 
-@lru_cache(CACHE_LIMIT)
 def _float(number: float) -> str:
     text = repr(number)
     if "e" in text:
         return f"{Decimal(text):f}"
     return text if number else "0.0"
+
+
+_FLOATS = Cache(_float)
 
 
 def json_lines(names: Mapping[str, str]) -> JsonLines:

@@ -5,7 +5,7 @@ lines that are odd in any way to the other way. What the fields mean is decided 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from request_log.cache import INVALID, Cache
 from request_log.fields.duration import Durations
 from request_log.fields.escapes import printable, text_of
-from request_log.fields.timestamp import TIMESTAMPS
+from request_log.fields.timestamp import timestamps
 from request_log.fields.values import (
     GREATEST_SIZE,
     GREATEST_STATUS,
@@ -114,7 +114,7 @@ class LineByLine:
         starts = starts_of(data)
         in_time = (oldest_day * SECONDS_A_DAY, latest_second)
         found: list[Parsed] = []
-        left: Iterable[int] = range(len(starts))
+        left: Sequence[int] = range(len(starts))
         if isinstance(self._divide, DivideChunk) and data and not is_any_too_long(data, starts):
             columns, places = self._divide.columns(data, starts)
             if len(places):
@@ -122,10 +122,11 @@ class LineByLine:
                 is_left = np.ones(len(starts), bool)
                 is_left[places] = False
                 left = np.flatnonzero(is_left).tolist()
-        found.append(self._one_by_one(data, starts, left, in_time))
+        if left:
+            found.append(self._one_by_one(data, starts, left, in_time))
         return _together(found, offset)
 
-    def _one_by_one(self, data: bytes, starts: Integers, left: Iterable[int], in_time: tuple[int, int]) -> Parsed:
+    def _one_by_one(self, data: bytes, starts: Integers, left: Sequence[int], in_time: tuple[int, int]) -> Parsed:
         rejected, skipped = [], []
         places: list[int] = []
         rows: list[Fields] = []
@@ -216,9 +217,10 @@ class LineByLine:
 
 def _timestamps(column: Sequence[str] | Repeated) -> tuple[Integers, Integers]:
     """Seconds and milliseconds."""
-    texts, places = column if isinstance(column, Repeated) else (column, None)
-    seconds, milliseconds = (np.array(part, np.int64) for part in zip(*map(TIMESTAMPS.__getitem__, texts), strict=True))
-    return (seconds, milliseconds) if places is None else (seconds[places], milliseconds[places])
+    if not isinstance(column, Repeated):
+        return timestamps(column)
+    seconds, milliseconds = timestamps(column.texts)
+    return seconds[column.places], milliseconds[column.places]
 
 
 def _statuses(column: Sequence[str] | Integers) -> Integers:
