@@ -4,7 +4,7 @@ import os
 
 from fastapi import FastAPI, Response
 
-from api.server import listen, serve
+from api.http.server import listen, serve
 from service.logs import configure
 
 

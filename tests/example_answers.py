@@ -19,7 +19,7 @@ from storage.logs import Position
 from storage.observed import ObservedEnd
 from stores import Store, count_lines, sqlite_store, write_report
 
-FILE = Path(__file__).parents[1] / "src/api/examples.json"
+FILE = Path(__file__).parents[1] / "src/api/routes/examples.json"
 LOG = b"""\
 192.0.2.7 - cust_1 [23/Nov/2026:07:15:00 +0000] "GET /api/v1/orders HTTP/1.1" 200 2326 "-" "curl/8.5.0" 0.048
 192.0.2.7 - cust_1 [23/Nov/2026:09:41:07 +0000] "GET /api/v1/orders/1042 HTTP/1.1" 404 153 "-" "curl/8.5.0" 0.012
@@ -41,8 +41,8 @@ def all_examples() -> dict[str, dict[str, Any]]:
     """By the name of an operation, or the status of an error: the answer by its media type."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        patch("api.known_questions.utc_today", lambda: date(2026, 11, 24)),
-        patch("api.routes.time.time", lambda: SEEN + 0.4),
+        patch("api.questions.request_cache.utc_today", lambda: date(2026, 11, 24)),
+        patch("api.routes.customers.time.time", lambda: SEEN + 0.4),
     ):
         with sqlite_store(Path(folder)) as store:
             storage = store.open()

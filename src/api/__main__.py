@@ -3,7 +3,7 @@
 import argparse
 
 from api.app import build_app
-from api.server import listen, serve
+from api.http.server import listen, serve
 from api.settings import ApiSettings
 from service.logs import configure
 from service.settings import load

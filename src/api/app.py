@@ -8,19 +8,19 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 
-from api.answering import Answers
-from api.breakdown_routes import router as breakdown_router
-from api.errors import answer_errors
-from api.events import Events
-from api.events import router as events_router
-from api.head import Head
-from api.known_questions import AnswerKnown, KnownQuestions
-from api.metrics import Measured, metrics
-from api.page import serve_page
-from api.request_id import HEADER, RequestIds
-from api.routes import router
-from api.security_headers import SecurityHeaders
-from api.warming import keep_ready
+from api.caching.prewarming import keep_ready
+from api.http.errors import answer_errors
+from api.http.head import Head
+from api.http.metrics import Measured, metrics
+from api.http.request_ids import HEADER, RequestIds
+from api.http.security_headers import SecurityHeaders
+from api.page.files import serve_page
+from api.questions.request_cache import AnswerKnown, KnownQuestions
+from api.questions.responding import Answers
+from api.routes.breakdowns import router as breakdown_router
+from api.routes.customers import router
+from api.routes.events import Events
+from api.routes.events import router as events_router
 from service.version import VERSION
 from storage.contract import Storage
 

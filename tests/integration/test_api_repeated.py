@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from api.app import build_app
-from api.dates import date_range, to_date
+from api.questions.dates import date_range, to_date
 from faulty_proxy import FaultyProxy, Request, faulty_proxy
 from influxd import InfluxServer
 from lines import valid_lines
@@ -205,7 +205,7 @@ def test_a_question_means_other_days_after_midnight(store: Store, monkeypatch: p
     async def ask() -> None:
         async with api(store.open()) as client:
             before = [await client.get(url) for url in URLS]
-            monkeypatch.setattr("api.known_questions.utc_today", lambda: today + timedelta(days=1))
+            monkeypatch.setattr("api.questions.request_cache.utc_today", lambda: today + timedelta(days=1))
             after = [await client.get(url) for url in URLS]
             assert {answer.json()["to_date"] for answer in before} == {str(today)}
             assert {answer.json()["to_date"] for answer in after} == {str(today + timedelta(days=1))}
@@ -331,9 +331,9 @@ def test_the_rows_that_the_list_was_made_of_answer_for_its_customers_until_they_
 def test_the_counts_of_those_with_the_most_requests_are_made_ready(
     influxd: InfluxServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.answering._CUSTOMERS_READY", 2)
+    monkeypatch.setattr("api.questions.responding._CUSTOMERS_READY", 2)
     # So that first questions about the others ask the store.
-    monkeypatch.setattr("api.listed_rows._BYTES_KEPT", 0)
+    monkeypatch.setattr("api.caching.listed_rows._BYTES_KEPT", 0)
     with customers_asked_for(influxd) as (writing, open_storage, asked):
         commit(writing, 2, "dg")
 

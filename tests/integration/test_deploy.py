@@ -11,7 +11,7 @@ import pytest
 import yaml
 from prometheus_client import REGISTRY, generate_latest
 
-import api.metrics  # noqa: F401
+import api.http.metrics  # noqa: F401
 import log_processor.process.metrics  # noqa: F401
 from asking import line, today
 from influxd import InfluxServer

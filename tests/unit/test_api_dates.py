@@ -7,8 +7,8 @@ from fastapi.exceptions import RequestValidationError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.dates import date_range, to_date, to_day
-from api.times import MOST_POINTS, time_range
+from api.questions.dates import date_range, to_date, to_day
+from api.questions.times import MOST_POINTS, time_range
 
 TODAY = date(2026, 11, 24)
 OLDEST = date(2026, 10, 10)  # 45 days before

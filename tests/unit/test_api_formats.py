@@ -5,7 +5,7 @@ from fastapi import Request
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.formats import wanted_format
+from api.questions.formats import wanted_format
 
 
 def request(*accept: str) -> Request:

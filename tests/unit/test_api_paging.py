@@ -9,7 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.paging import MAX_CURSOR, Order, Place, Ranking, Sort
+from api.questions.paging import MAX_CURSOR, Order, Place, Ranking, Sort
 from rollups.figures import Statistics
 
 RANKINGS = st.builds(

@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.percentiles import read_percentiles, write_percentile
+from api.questions.percentiles import read_percentiles, write_percentile
 from rollups.counts import DayCounts
 from rollups.figures import BIN_EDGES, figures, latency_bins, percentiles
 from rollups.histogram import histogram_of_counts

@@ -2,7 +2,7 @@
 
 import socket
 
-from api.server import listen
+from api.http.server import listen
 from influxd import free_port
 
 

@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from api.sharing import Built, SharedQuestion
+from api.caching.single_flight import Built, SharedQuestion
 
 
 def test_an_answer_goes_only_to_those_who_came_before_its_question_began() -> None:

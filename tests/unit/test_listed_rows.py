@@ -2,8 +2,8 @@
 
 import pytest
 
-from api import listed_rows as listed_rows_module
-from api.listed_rows import ListedRows
+from api.caching import listed_rows as listed_rows_module
+from api.caching.listed_rows import ListedRows
 from rollups.counts import DailyAggregate
 
 DAYS = range(10, 20)

@@ -8,8 +8,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from api.metrics import STORE_ERRORS
-from api.request_id import HEADER
+from api.http.metrics import STORE_ERRORS
+from api.http.request_ids import HEADER
 from service.logs import logger
 from storage.errors import StorageRefused, StorageUnavailable
 

@@ -6,12 +6,12 @@ from typing import Annotated
 from fastapi import Depends, Path, Query, Request, Response
 from fastapi.openapi.models import Example
 
-from api.answering import Answers
-from api.dates import DateRange, IsoDate, date_range
-from api.formats import Format, wanted_format
-from api.paging import MAX_CURSOR, Order, Place, Ranking, Sort
-from api.percentiles import PATTERN, read_percentiles
-from api.questions import Question
+from api.questions.dates import DateRange, IsoDate, date_range
+from api.questions.formats import Format, wanted_format
+from api.questions.paging import MAX_CURSOR, Order, Place, Ranking, Sort
+from api.questions.percentiles import PATTERN, read_percentiles
+from api.questions.responding import Answers
+from api.questions.statistics import Question
 from storage.contract import Storage
 
 MAX_PAGE = 500

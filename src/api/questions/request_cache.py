@@ -8,9 +8,9 @@ from typing import NamedTuple
 from fastapi import HTTPException, Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.answering import Answers
-from api.dates import utc_today
-from api.questions import Question
+from api.questions.dates import utc_today
+from api.questions.responding import Answers
+from api.questions.statistics import Question
 from storage.errors import StorageError
 
 _REQUESTS_KNOWN = 10_000

@@ -8,7 +8,7 @@ from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
-from api.refusals import refusal
+from api.questions.validation import refusal
 
 MAX_URL = 8_000
 """Characters of path and query: three times as many as the longest that make sense."""

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from api.models import FileStatus, LogStatus, MissingPart, Place, Seen, StoreStatus
-from api.progress import Progress, WriterProgress, utc
+from api.caching.progress import Progress, WriterProgress, utc
+from api.schemas.statistics import FileStatus, LogStatus, MissingPart, Place, Seen, StoreStatus
 from storage.logs import FileRow, LedgerRow, Position
 from storage.observed import SAME_REPORT_SECONDS, ObservedEnd, bytes_behind, log_complete_through
 

@@ -13,10 +13,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import StreamingResponse
 
-from api.answering import Answers
-from api.models import Problem
-from api.progress import Progress
-from api.status import LogsProgress, clock_faults
+from api.caching.progress import Progress
+from api.questions.responding import Answers
+from api.questions.status import LogsProgress, clock_faults
+from api.schemas.statistics import Problem
 from storage.errors import StorageError
 
 MOST_LISTENERS = 100

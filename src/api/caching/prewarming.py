@@ -7,8 +7,8 @@ import asyncio
 import time
 from datetime import datetime, timedelta, timezone
 
-from api.answering import Answers
-from api.dates import date_range
+from api.questions.dates import date_range
+from api.questions.responding import Answers
 from service.logs import logger
 from storage.errors import StorageError
 

@@ -4,10 +4,7 @@ import time
 
 from fastapi import Response
 
-from api.customer_routes import about_customer
-from api.documentation import AWAY, listing, service
-from api.models import CustomerList, Latencies, Statistics, Status, StatusCodes, StoreStatus
-from api.parameters import (
+from api.questions.parameters import (
     AnswerFormat,
     Answering,
     AskedPage,
@@ -17,9 +14,12 @@ from api.parameters import (
     Respond,
     Store,
 )
-from api.question_router import question_router
-from api.questions import CustomersQuestion, LatenciesQuestion, StatisticsQuestion, StatusCodesQuestion
-from api.status import store_status
+from api.questions.statistics import CustomersQuestion, LatenciesQuestion, StatisticsQuestion, StatusCodesQuestion
+from api.questions.status import store_status
+from api.routes.about_customer import about_customer
+from api.routes.documentation import AWAY, listing, service
+from api.routes.router import question_router
+from api.schemas.statistics import CustomerList, Latencies, Statistics, Status, StatusCodes, StoreStatus
 
 router = question_router()
 

@@ -42,7 +42,7 @@ def serve(app: FastAPI, listener: socket.socket, level: Level, end_streams: Call
         log_config=None,
         # At INFO uvicorn tells in prose of its start and end, which the two events below do in our form.
         log_level="warning" if level == "INFO" else level.lower(),
-        # api.request_id logs each request.
+        # api.http.request_ids logs each request.
         access_log=False,
         ws="none",
         server_header=False,

@@ -4,8 +4,8 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.models import CompleteThrough, Customer, Figures, Listing, Range
-from api.times import Interval
+from api.questions.times import Interval
+from api.schemas.statistics import CompleteThrough, Customer, Figures, Listing, Range
 
 
 class Path(BaseModel):

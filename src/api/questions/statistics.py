@@ -8,14 +8,14 @@ from typing import NamedTuple
 
 from fastapi import HTTPException
 
-from api.answers import customer_list, latencies, range_statistics, status_codes, with_percentiles
-from api.customer_days import CustomerDays
-from api.customer_figures import CustomerFigures
-from api.dates import DateRange
-from api.formats import Format
-from api.models import CustomerList, Latencies, Listing, Statistics, StatusCodes
-from api.paging import Place, Ranking
-from api.recent_changes import RecentChanges
+from api.caching.change_feed import RecentChanges
+from api.caching.customer_days import CustomerDays
+from api.caching.customer_figures import CustomerFigures
+from api.questions.answers import customer_list, latencies, range_statistics, status_codes, with_percentiles
+from api.questions.dates import DateRange
+from api.questions.formats import Format
+from api.questions.paging import Place, Ranking
+from api.schemas.statistics import CustomerList, Latencies, Listing, Statistics, StatusCodes
 from rollups.counts import DailyAggregate
 from storage.contract import Storage
 

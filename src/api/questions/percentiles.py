@@ -2,7 +2,7 @@
 
 import re
 
-from api.refusals import refusal
+from api.questions.validation import refusal
 
 MOST = 20
 _ONE = r"(?:100(?:\.0{1,3})?|[1-9]\d?(?:\.\d{1,3})?|0\.(?:[1-9]\d{0,2}|0[1-9]\d?|00[1-9]))"

@@ -8,7 +8,7 @@ from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.responses import Response
 
-FILES = Path(__file__).with_name("page")
+FILES = Path(__file__).with_name("assets")
 
 
 _ASK_EACH_TIME = {"Cache-Control": "no-cache"}

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from api.models import Problem, Refusal
+from api.schemas.statistics import Problem, Refusal
 
 EXAMPLES: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_name("examples.json").read_text())
 """By the name of an operation, or of an error: the answer by its media type."""

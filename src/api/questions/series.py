@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from api.breakdown_models import LatestRequests, LoggedRequest, PathFigures, Paths, Point, Series
-from api.dates import DateRange
-from api.questions import Question, Sources, must_be_known, rows_of
-from api.refusals import refusal
-from api.times import SECONDS, TimeRange, from_unix, iso_time
+from api.questions.dates import DateRange
+from api.questions.statistics import Question, Sources, must_be_known, rows_of
+from api.questions.times import SECONDS, TimeRange, from_unix, iso_time
+from api.questions.validation import refusal
+from api.schemas.series import LatestRequests, LoggedRequest, PathFigures, Paths, Point, Series
 from rollups.counts import Kind, logged_status
 from rollups.figures import figures
 from rollups.groups import group_of, histograms_of_endpoints, histograms_of_hours

@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from api.customer_days import RangeCounts
-from api.dates import DateRange, to_date
-from api.models import (
+from api.caching.customer_days import RangeCounts
+from api.questions.dates import DateRange, to_date
+from api.questions.paging import Place, Ranking
+from api.questions.percentiles import write_percentile
+from api.schemas.statistics import (
     CustomerList,
     CustomerStatistics,
     DayStatistics,
@@ -15,8 +17,6 @@ from api.models import (
     Statistics,
     StatusCodes,
 )
-from api.paging import Place, Ranking
-from api.percentiles import write_percentile
 from rollups.counts import DailyAggregate, logged_status
 from rollups.figures import Statistics as StoredStatistics
 from rollups.figures import figures, latency_bins, percentiles

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from api.formats import Format
-from api.models import Listing
+from api.questions.formats import Format
+from api.schemas.statistics import Listing
 
 _COMPLETE_THROUGH = b'"complete_through":'
 # What makes a spreadsheet take a cell for a formula (OWASP, CSV Injection).

@@ -5,9 +5,9 @@ import asyncio
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 
-from api.listed_rows import ListedRows
-from api.recent_changes import RecentChanges, likely_to_change
-from api.sharing import SharedQuestion
+from api.caching.change_feed import RecentChanges, likely_to_change
+from api.caching.listed_rows import ListedRows
+from api.caching.single_flight import SharedQuestion
 from rollups.counts import DailyAggregate
 from rollups.figures import Statistics, figures_of_each
 from rollups.histogram import merge_each, pack_each

@@ -9,17 +9,17 @@ from heapq import nlargest
 
 from fastapi import Request, Response
 
-from api.customer_days import CustomerDays
-from api.customer_figures import CustomerFigures
-from api.dates import DateRange
-from api.encoding import Answer, encode
-from api.listed_rows import ListedRows
-from api.metrics import BUILT, KEPT, NOT_MODIFIED, STORE_SECONDS
-from api.progress import Progress
-from api.questions import Question, Sources
-from api.recent_changes import RecentChanges
-from api.sharing import Built, SharedQuestion
-from api.status import LogsProgress
+from api.caching.change_feed import RecentChanges
+from api.caching.customer_days import CustomerDays
+from api.caching.customer_figures import CustomerFigures
+from api.caching.listed_rows import ListedRows
+from api.caching.progress import Progress
+from api.caching.single_flight import Built, SharedQuestion
+from api.http.metrics import BUILT, KEPT, NOT_MODIFIED, STORE_SECONDS
+from api.questions.dates import DateRange
+from api.questions.encoding import Answer, encode
+from api.questions.statistics import Question, Sources
+from api.questions.status import LogsProgress
 from storage.change_feed import intents_since, invalidations
 from storage.contract import Storage
 from storage.errors import StorageUnavailable

@@ -4,12 +4,12 @@ from typing import Annotated
 
 from fastapi import Depends, Query, Request, Response
 
-from api.breakdown_models import LatestRequests, Paths, Series
-from api.breakdowns import LatestRequestsQuestion, PathsQuestion, SeriesQuestion
-from api.customer_routes import about_customer
-from api.parameters import AnswerFormat, Dates, OneInQuery, Respond
-from api.question_router import question_router
-from api.times import Interval, IsoTime, TimeRange, time_range
+from api.questions.parameters import AnswerFormat, Dates, OneInQuery, Respond
+from api.questions.series import LatestRequestsQuestion, PathsQuestion, SeriesQuestion
+from api.questions.times import Interval, IsoTime, TimeRange, time_range
+from api.routes.about_customer import about_customer
+from api.routes.router import question_router
+from api.schemas.series import LatestRequests, Paths, Series
 from storage.requests import Outcome
 
 MAX_PATHS = 500

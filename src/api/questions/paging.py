@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 
 from pydantic import TypeAdapter
 
-from api.refusals import refusal
+from api.questions.validation import refusal
 from rollups.figures import Statistics
 
 Sort = Literal["total", "failed", "uptime", "average", "median", "p99", "customer_id"]

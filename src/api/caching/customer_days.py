@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice, takewhile
 
-from api.dates import to_date
-from api.listed_rows import ListedRows
-from api.models import DayStatistics
-from api.recent_changes import RecentChanges, likely_to_change
-from api.sharing import SharedQuestion
+from api.caching.change_feed import RecentChanges, likely_to_change
+from api.caching.listed_rows import ListedRows
+from api.caching.single_flight import SharedQuestion
+from api.questions.dates import to_date
+from api.schemas.statistics import DayStatistics
 from rollups.counts import DailyAggregate
 from rollups.figures import figures_of_each
 from rollups.histogram import Histogram, histograms_of, merge, merge_for_good

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
 
-from api.dates import to_day
-from api.refusals import refusal
+from api.questions.dates import to_day
+from api.questions.validation import refusal
 
 Interval = Literal["minute", "hour", "day"]
 

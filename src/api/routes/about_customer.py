@@ -6,9 +6,9 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
-from api.documentation import UNKNOWN, listing
-from api.models import Listing
-from api.parameters import OneInPath, OneOrAll
+from api.questions.parameters import OneInPath, OneOrAll
+from api.routes.documentation import UNKNOWN, listing
+from api.schemas.statistics import Listing
 
 _Answer = Callable[..., Awaitable[Response]]
 

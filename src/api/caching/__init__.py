@@ -1,0 +1,2 @@
+"""Owns what is kept between two questions, and the change feed that says when it is out of date. Does not own questions
+or answers."""
