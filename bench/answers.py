@@ -7,8 +7,8 @@ from collections import Counter
 from functools import partial
 from typing import Any, get_args
 
-from api.questions.dates import to_date
 from api.questions.paging import Sort
+from api.utc import to_date
 from bench.asking import ALL_DAYS, Client, api, customer_path
 from bench.catching_up import filled_store
 from bench.fresh_stores import FreshStore, fresh_store

@@ -29,7 +29,7 @@ class Client:
 
     def list_seconds(self) -> float:
         """How long the api took to make its list of customers."""
-        return float(self._service.said().partition(" event=list_ready ")[2].partition(" seconds=")[2].split()[0])
+        return float(self._service.said().partition(" event=prewarmed ")[2].partition(" seconds=")[2].split()[0])
 
     def seconds(self, path: str) -> float:
         """How long the answer takes."""
@@ -46,7 +46,7 @@ def api(fresh: FreshStore) -> Iterator[Client]:
     """An api that has started, made its list of customers, and answered no question of statistics."""
     port = free_port()
     with Service("api", fresh.folder, {"API_PORT": str(port), **fresh.store.environment}) as service:
-        service.until_event("list_ready")
+        service.until_event("prewarmed")
         client = Client(port, service)
         client.seconds("/ready")
         yield client

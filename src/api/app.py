@@ -1,4 +1,4 @@
-"""The application: routes, errors, documentation."""
+"""Builds the application of its parts."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -8,35 +8,45 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 
-from api.caching.prewarming import keep_ready
-from api.http.errors import answer_errors
+from api.caching.change_feed import ChangeFeed
+from api.caching.customer_days import CustomerDays
+from api.caching.customer_figures import CustomerFigures
+from api.caching.listed_rows import ListedRows
+from api.caching.prewarming import keep_prewarmed
+from api.http.errors import add_error_handlers
 from api.http.head import Head
-from api.http.metrics import Measured, metrics
+from api.http.metrics import MeasureRequests, metrics
 from api.http.request_ids import HEADER, RequestIds
 from api.http.security_headers import SecurityHeaders
 from api.page.files import serve_page
-from api.questions.request_cache import AnswerKnown, KnownQuestions
-from api.questions.responding import Answers
-from api.routes.breakdowns import router as breakdown_router
-from api.routes.customers import router
-from api.routes.events import Events
-from api.routes.events import router as events_router
+from api.questions.question import Sources
+from api.questions.responding import Responder
+from api.questions.status import StatusReader
+from api.routes import customers, events, service
+from api.routes.request_cache import RequestCache
 from service.version import VERSION
 from storage.contract import Storage
 
-# What a page of another origin may read of an answer, beside its body.
+# The headers of an answer that pages of other origins may read.
 EXPOSED_HEADERS = ["ETag", "Complete-Through", "Content-Disposition", "Link", "Retry-After", HEADER]
 
 
 def build_app(storage: Storage, retention_days: int, cors_origins: Sequence[str] = ()) -> FastAPI:
-    """The application. It answers from `storage`, and closes it in the end. Pages of `cors_origins` may ask, and those
-    of others may not."""
+    """The application that answers from `storage`, and closes it in the end.
+
+    `cors_origins`: the origins whose pages may ask it, beside its own.
+    """
+    feed = ChangeFeed(storage)
+    listed = ListedRows()
+    days = CustomerDays(storage, feed.invalidations, listed)
+    figures = CustomerFigures(storage, feed.invalidations, listed)
+    status_reader = StatusReader(storage, feed)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        warming = asyncio.create_task(keep_ready(app.state.answers, retention_days))
+        prewarming = asyncio.create_task(keep_prewarmed(feed, figures, days, retention_days))
         yield
-        warming.cancel()
+        prewarming.cancel()
         await storage.aclose()
 
     app = FastAPIOffline(
@@ -46,22 +56,22 @@ def build_app(storage: Storage, retention_days: int, cors_origins: Sequence[str]
         lifespan=lifespan,
         redoc_url=None,
         redirect_slashes=False,
-        # Without null here Swagger UI has the document checked by a server on the internet.
+        # Without null, Swagger UI sends the document to a server on the internet that validates it.
         swagger_ui_parameters={"validatorUrl": None},
     )
+    # The routes read their collaborators from here.
     app.state.storage = storage
-    app.state.answers = Answers(storage)
-    app.state.known = KnownQuestions()
-    app.state.events = Events(app.state.answers)
     app.state.retention_days = retention_days
-    app.include_router(router)
-    app.include_router(breakdown_router)
-    app.include_router(events_router)
+    app.state.responder = Responder(feed, Sources(storage, days, figures))
+    app.state.request_cache = RequestCache()
+    app.state.status_reader = status_reader
+    app.state.events = events.Events(feed, status_reader)
+    for router in (customers.router, service.router, events.router):
+        app.include_router(router)
     serve_page(app)
     app.add_api_route("/metrics", metrics, include_in_schema=False)
     # The last one is the outermost.
-    app.add_middleware(AnswerKnown, known=app.state.known, answers=app.state.answers)
-    app.add_middleware(Measured)
+    app.add_middleware(MeasureRequests)
     app.add_middleware(Head)
     if cors_origins:
         app.add_middleware(
@@ -69,5 +79,5 @@ def build_app(storage: Storage, retention_days: int, cors_origins: Sequence[str]
         )
     app.add_middleware(SecurityHeaders)
     app.add_middleware(RequestIds)
-    answer_errors(app)
+    add_error_handlers(app)
     return app

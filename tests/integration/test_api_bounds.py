@@ -48,7 +48,7 @@ def test_a_parameter_that_there_is_not_is_refused(store: Store, url: str, name: 
 
 
 def test_an_answer_that_takes_too_long_is_not_waited_for(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.questions.responding._BUILDING_SECONDS", 0.0)
+    monkeypatch.setattr("api.questions.responding._MAX_SECONDS", 0.0)
     refused = response(store, "/customers")
     assert refused.status_code == 503
     assert "ask again" in refused.json()["detail"]

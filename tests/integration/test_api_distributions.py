@@ -40,7 +40,7 @@ def test_what_is_no_percentile_is_refused_with_the_parameter(filled: Store) -> N
         assert refused.status_code == 422
         (fault,) = refused.json()["detail"]
         assert fault["loc"] == ["query", "percentiles"]
-        assert fault["msg"].startswith("'101' is no percentile: it is a number above 0 and up to 100")
+        assert fault["msg"].startswith("'101' is not a percentile: a number above 0 and up to 100")
 
 
 def test_the_statuses_are_counted_over_the_range(filled: Store) -> None:

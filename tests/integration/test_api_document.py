@@ -9,7 +9,7 @@ from asking import answer
 from example_answers import FILE, all_examples
 from stores import Store
 
-ERRORS = {"404": "Problem", "414": "Problem", "422": "Refusal", "503": "Problem"}
+ERRORS = {"404": "Problem", "414": "Problem", "422": "ValidationProblem", "503": "Problem"}
 
 
 @pytest.fixture

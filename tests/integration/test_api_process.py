@@ -76,7 +76,7 @@ def test_it_ends_well_when_told_to_even_with_a_connection_open(
         assert api.end(number) == 0
         said = api.said().splitlines()
     names = [event.partition("event=")[2].split()[0] for event in said]
-    assert [name for name in names if name != "list_ready"] == ["listening", "stopped"]
+    assert [name for name in names if name != "prewarmed"] == ["listening", "stopped"]
     assert all(event.startswith("ts=") and " service=api " in event for event in said)
 
 
@@ -104,14 +104,14 @@ def test_head_is_answered_as_get_without_the_body(tmp_path: Path, sqlite: Store,
 def test_the_list_is_ready_before_anyone_asks(tmp_path: Path, sqlite: Store) -> None:
     sqlite.fill(line("cust_1") + line("cust_2"))
     with running(tmp_path, sqlite.environment) as api:
-        wait_until(lambda: "event=list_ready customers=2" in api.said(), "the list is ready")
+        wait_until(lambda: "event=prewarmed customers=2" in api.said(), "the list is ready")
 
 
 def test_log_lines_are_json_where_that_is_wanted(tmp_path: Path, sqlite: Store) -> None:
     with running(tmp_path, {**sqlite.environment, "LOGGING_FORMAT": "json"}) as api:
         assert api.end(signal.SIGTERM) == 0
         events = [json.loads(event) for event in api.said().splitlines()]
-    assert [event["event"] for event in events if event["event"] != "list_ready"] == ["listening", "stopped"]
+    assert [event["event"] for event in events if event["event"] != "prewarmed"] == ["listening", "stopped"]
     assert list(events[0])[:4] == ["ts", "level", "service", "event"]
     assert events[0]["port"] == api.port
 

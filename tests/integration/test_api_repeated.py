@@ -14,7 +14,12 @@ import httpx
 import pytest
 
 from api.app import build_app
-from api.questions.dates import date_range, to_date
+from api.caching.change_feed import ChangeFeed
+from api.caching.customer_days import CustomerDays
+from api.caching.customer_figures import CustomerFigures
+from api.caching.listed_rows import ListedRows
+from api.caching.prewarming import prewarm
+from api.utc import to_date
 from faulty_proxy import FaultyProxy, Request, faulty_proxy
 from influxd import InfluxServer
 from lines import valid_lines
@@ -205,7 +210,7 @@ def test_a_question_means_other_days_after_midnight(store: Store, monkeypatch: p
     async def ask() -> None:
         async with api(store.open()) as client:
             before = [await client.get(url) for url in URLS]
-            monkeypatch.setattr("api.questions.request_cache.utc_today", lambda: today + timedelta(days=1))
+            monkeypatch.setattr("api.routes.router.utc_today", lambda: today + timedelta(days=1))
             after = [await client.get(url) for url in URLS]
             assert {answer.json()["to_date"] for answer in before} == {str(today)}
             assert {answer.json()["to_date"] for answer in after} == {str(today + timedelta(days=1))}
@@ -328,25 +333,26 @@ def test_the_rows_that_the_list_was_made_of_answer_for_its_customers_until_they_
         asyncio.run(ask())
 
 
-def test_the_counts_of_those_with_the_most_requests_are_made_ready(
+def test_the_customers_with_the_most_requests_are_prewarmed(
     influxd: InfluxServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.questions.responding._CUSTOMERS_READY", 2)
+    monkeypatch.setattr("api.caching.prewarming._CUSTOMERS", 2)
     # So that first questions about the others ask the store.
     monkeypatch.setattr("api.caching.listed_rows._BYTES_KEPT", 0)
     with customers_asked_for(influxd) as (writing, open_storage, asked):
         commit(writing, 2, "dg")
 
         async def ask() -> None:
-            app = build_app(open_storage(), 45)
-            async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api") as client:
-                await app.state.answers.progress()
-                assert await app.state.answers.make_ready(date_range(None, None, to_date(TODAY), 45)) == 8
-                asked.clear()
-                for customer, requests in (("d", 2), ("g", 2), ("a", 1)):
-                    assert requests_in(await client.get(f"/customers/{customer}/stats")) == requests
-                assert asked == [(["a"], 46)]
-            await app.state.storage.aclose()
+            storage, kept = open_storage(), range(TODAY - 45, TODAY + 1)
+            feed, listed = ChangeFeed(storage), ListedRows()
+            days = CustomerDays(storage, feed.invalidations, listed)
+            await feed.poll()
+            assert await prewarm(CustomerFigures(storage, feed.invalidations, listed), days, kept) == 8
+            asked.clear()
+            for customer, requests in (("d", 2), ("g", 2), ("a", 1)):
+                assert (await days.over(customer, kept)).together().total == requests
+            assert asked == [(["a"], 46)]
+            await storage.aclose()
 
         asyncio.run(ask())
 

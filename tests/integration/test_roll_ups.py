@@ -103,7 +103,7 @@ def test_minutes_are_refused_where_they_are_too_many_requests(
     pipeline.append(valid_lines(1_000, customers=CUSTOMERS))
     pipeline.start()
     pipeline.until_stored()
-    monkeypatch.setattr("api.questions.series.MOST_REQUESTS", 3)
+    monkeypatch.setattr("api.questions.series.MAX_REQUESTS", 3)
     # Today may have just begun.
     refused = response(store, f"/customers/cust_1/series?interval=minute&from={ago(1)}&to={ago(0)}")
     assert refused.status_code == 422

@@ -7,8 +7,9 @@ from fastapi.exceptions import RequestValidationError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.questions.dates import date_range, to_date, to_day
-from api.questions.times import MOST_POINTS, time_range
+from api.questions.dates import date_range
+from api.questions.times import MAX_POINTS, time_range
+from api.utc import to_date, to_day
 
 TODAY = date(2026, 11, 24)
 OLDEST = date(2026, 10, 10)  # 45 days before
@@ -89,5 +90,5 @@ def test_a_day_is_a_date(value: date) -> None:
 def test_as_many_days_as_can_be_asked_for_where_more_are_kept() -> None:
 
     times = time_range("day", None, None, TODAY, 3_650)
-    assert len(times.days) == MOST_POINTS
+    assert len(times.days) == MAX_POINTS
     assert times.days[-1] == to_day(TODAY)

@@ -5,7 +5,7 @@ from fastapi import Request
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.questions.formats import wanted_format
+from api.questions.formats import negotiate_format
 
 
 def request(*accept: str) -> Request:
@@ -28,7 +28,7 @@ def request(*accept: str) -> Request:
     ],
 )
 def test_csv_is_wanted(accept: str) -> None:
-    assert wanted_format(request(accept)) == "csv"
+    assert negotiate_format(request(accept)) == "csv"
 
 
 @pytest.mark.parametrize(
@@ -54,14 +54,14 @@ def test_csv_is_wanted(accept: str) -> None:
     ],
 )
 def test_json_is_wanted(accept: str) -> None:
-    assert wanted_format(request(accept)) == "json"
+    assert negotiate_format(request(accept)) == "json"
 
 
 def test_several_headers_are_one_list() -> None:
-    assert wanted_format(request("application/json;q=0.1", "text/csv;q=0.2")) == "csv"
-    assert wanted_format(request()) == "json"
+    assert negotiate_format(request("application/json;q=0.1", "text/csv;q=0.2")) == "csv"
+    assert negotiate_format(request()) == "json"
 
 
 @given(st.text(st.characters(max_codepoint=255)))
 def test_any_text_is_taken(accept: str) -> None:
-    assert wanted_format(request(accept)) in ("json", "csv")
+    assert negotiate_format(request(accept)) in ("json", "csv")

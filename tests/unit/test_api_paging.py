@@ -9,7 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.questions.paging import MAX_CURSOR, Order, Place, Ranking, Sort
+from api.questions.paging import MAX_CURSOR, Order, PageKey, Ranking, Sort
 from rollups.figures import Statistics
 
 RANKINGS = st.builds(
@@ -19,7 +19,7 @@ RANKINGS = st.builds(
     st.none() | st.text(min_size=1).map(str.casefold),
 )
 IDS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1)
-PLACES = st.builds(Place, st.integers() | st.floats(allow_nan=False, allow_infinity=False), IDS)
+PLACES = st.builds(PageKey, st.integers() | st.floats(allow_nan=False, allow_infinity=False), IDS)
 # Few values, so that many are equal.
 FIGURES = st.builds(Statistics, *[st.integers(1, 3)] * 3, *[st.sampled_from([0.1, 0.2, 0.30000000000000004, 99.0])] * 4)
 FIGURE = {
@@ -89,18 +89,18 @@ def test_a_search_is_for_a_part_of_the_id_in_whatever_case() -> None:
 
 
 @given(RANKINGS, PLACES)
-def test_a_cursor_leads_back_to_its_place(ranking: Ranking, place: Place) -> None:
+def test_a_cursor_leads_back_to_its_place(ranking: Ranking, place: PageKey) -> None:
     assert ranking.read_cursor(ranking.write_cursor(place)) == place
 
 
 def test_the_cursor_of_the_longest_id_may_be_sent() -> None:
     for letter in ('"', "\u2028", "\U0001f642"):
         longest = letter * (256 // len(letter.encode()))
-        assert len(Ranking("p99", "desc", None).write_cursor(Place(-12345.678901234567, longest))) <= MAX_CURSOR
+        assert len(Ranking("p99", "desc", None).write_cursor(PageKey(-12345.678901234567, longest))) <= MAX_CURSOR
 
 
 @given(RANKINGS, PLACES, st.data())
-def test_a_cursor_that_was_changed_is_refused(ranking: Ranking, place: Place, data: st.DataObject) -> None:
+def test_a_cursor_that_was_changed_is_refused(ranking: Ranking, place: PageKey, data: st.DataObject) -> None:
     cursor = ranking.write_cursor(place)
     at = data.draw(st.integers(0, len(cursor) - 1))
     letter = data.draw(st.characters().filter(lambda one: one != cursor[at]))
@@ -111,7 +111,7 @@ def test_a_cursor_that_was_changed_is_refused(ranking: Ranking, place: Place, da
 
 
 @given(RANKINGS, RANKINGS, PLACES)
-def test_a_cursor_of_another_list_is_refused(ranking: Ranking, other: Ranking, place: Place) -> None:
+def test_a_cursor_of_another_list_is_refused(ranking: Ranking, other: Ranking, place: PageKey) -> None:
     if ranking != other:
         with pytest.raises(RequestValidationError):
             other.read_cursor(ranking.write_cursor(place))

@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.questions.percentiles import read_percentiles, write_percentile
+from api.questions.percentiles import format_percentile, parse_percentiles
 from rollups.counts import DayCounts
 from rollups.figures import BIN_EDGES, figures, latency_bins, percentiles
 from rollups.histogram import histogram_of_counts
@@ -23,8 +23,8 @@ DECIMALS = st.decimals(Decimal("0.001"), 100, places=3)
 @given(LATENCIES, st.lists(DECIMALS, min_size=1, max_size=20))
 def test_a_percentile_is_the_nearest_rank(latencies: dict[int, int], asked: list[Decimal]) -> None:
     counts = histogram_of_counts(DayCounts(Counter({200: sum(latencies.values())}), Counter(latencies)))
-    read = read_percentiles(",".join(map(str, asked)))
-    found = dict(zip(map(write_percentile, read), percentiles(counts, read), strict=True))
+    read = parse_percentiles(",".join(map(str, asked)))
+    found = dict(zip(map(format_percentile, read), percentiles(counts, read), strict=True))
     assert found == {f"{one.normalize():f}": nearest_rank(latencies, Fraction(one)) for one in asked}
     assert percentiles(counts, [99_000]) == [figures(counts).p99_latency]
 
@@ -42,7 +42,7 @@ def nearest_rank(latencies: dict[int, int], percentile: Fraction) -> float:
 def test_a_rank_is_not_rounded_where_a_float_would_be() -> None:
     assert ceil(7 / 100 * 100) == 8
     counts = histogram_of_counts(DayCounts(Counter({200: 100}), Counter({1: 7, 2: 93})))
-    assert percentiles(counts, read_percentiles("7,7.001")) == [0.001, 0.002]
+    assert percentiles(counts, parse_percentiles("7,7.001")) == [0.001, 0.002]
 
 
 def test_without_requests_there_is_no_latency() -> None:
@@ -51,7 +51,7 @@ def test_without_requests_there_is_no_latency() -> None:
 
 
 def test_percentiles_are_named_once_ascending_and_without_zeros_at_the_end() -> None:
-    assert [*map(write_percentile, read_percentiles("99.90,50,0.001,100.000,99.9,50.0,10"))] == [
+    assert [*map(format_percentile, parse_percentiles("99.90,50,0.001,100.000,99.9,50.0,10"))] == [
         "0.001",
         "10",
         "50",
@@ -63,25 +63,25 @@ def test_percentiles_are_named_once_ascending_and_without_zeros_at_the_end() -> 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "'' is no percentile"),
-        ("50,", "'' is no percentile"),
-        ("0", "'0' is no percentile"),
-        ("0.000", "'0.000' is no percentile"),
-        ("100.001", "'100.001' is no percentile"),
-        ("101", "'101' is no percentile"),
-        ("-1", "'-1' is no percentile"),
-        ("+50", "'+50' is no percentile"),
-        ("50, 90", "' 90' is no percentile"),
-        ("99.9999", "'99.9999' is no percentile"),
-        ("5e1", "'5e1' is no percentile"),
-        ("nan", "'nan' is no percentile"),
-        ("\u0665\u0660", "'\u0665\u0660' is no percentile"),
-        (",".join(["50"] * 21), "there are 21 percentiles, and 20 can be asked for at once"),
+        ("", "'' is not a percentile"),
+        ("50,", "'' is not a percentile"),
+        ("0", "'0' is not a percentile"),
+        ("0.000", "'0.000' is not a percentile"),
+        ("100.001", "'100.001' is not a percentile"),
+        ("101", "'101' is not a percentile"),
+        ("-1", "'-1' is not a percentile"),
+        ("+50", "'+50' is not a percentile"),
+        ("50, 90", "' 90' is not a percentile"),
+        ("99.9999", "'99.9999' is not a percentile"),
+        ("5e1", "'5e1' is not a percentile"),
+        ("nan", "'nan' is not a percentile"),
+        ("\u0665\u0660", "'\u0665\u0660' is not a percentile"),
+        (",".join(["50"] * 21), "there are 21 percentiles: ask for at most 20 at once"),
     ],
 )
 def test_what_is_no_percentile_is_told(text: str, message: str) -> None:
     with pytest.raises(RequestValidationError) as refused:
-        read_percentiles(text)
+        parse_percentiles(text)
     (fault,) = refused.value.errors()
     assert fault["loc"] == ("query", "percentiles")
     assert fault["msg"].startswith(message)

@@ -23,6 +23,11 @@ ROOMS = {
         *("parsing", "process", "following", "counting", "storing"),
         *("source", "dataflow", "run", "commands", "__main__"),
     ],
+    "api": [
+        *("utc", "settings"),
+        *("schemas", "http", "caching", "questions", "routes", "page"),
+        *("app", "__main__"),
+    ],
 }
 """Folders and modules of a package, from the bottom to the top: each imports only what stands before it."""
 

@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice, takewhile
 
-from api.caching.change_feed import RecentChanges, likely_to_change
+from api.caching.invalidation_log import InvalidationLog, open_days
 from api.caching.listed_rows import ListedRows
-from api.caching.single_flight import SharedQuestion
-from api.questions.dates import to_date
+from api.caching.single_flight import SingleFlight
 from api.schemas.statistics import DayStatistics
+from api.utc import to_date
 from rollups.counts import DailyAggregate
 from rollups.figures import figures_of_each
 from rollups.histogram import Histogram, histograms_of, merge, merge_for_good
@@ -45,15 +45,15 @@ class RangeCounts:
 class CustomerDays:
     """Keeps the counts of the customers and ranges that were asked for last."""
 
-    def __init__(self, storage: Storage, recent: RecentChanges, listed: ListedRows) -> None:
+    def __init__(self, storage: Storage, invalidations: InvalidationLog, listed: ListedRows) -> None:
         """`listed`: has the rows that others have read, which answer until they are out of date."""
         self._storage = storage
-        self._recent = recent
+        self._invalidations = invalidations
         self._listed = listed
         self._ranges: OrderedDict[tuple[str | None, range], _Range] = OrderedDict()
         """In the order of asking."""
         self._waiting: set[_Range] = set()
-        self._until_read_again: Callable[[], Awaitable[None]] = SharedQuestion(self._read_again)
+        self._until_read_again: Callable[[], Awaitable[None]] = SingleFlight(self._read_again)
 
     async def over(self, customer: str | None, days: range) -> RangeCounts:
         """The counts of a customer, or of all together (None), over these days, with all changes that the latest look
@@ -61,18 +61,18 @@ class CustomerDays:
         if not days:
             return RangeCounts()
         one = self._range(customer, days)
-        one.asked = self._recent.number
+        one.asked = self._invalidations.number
         await self._renew(one)
         return one.counts
 
-    async def make_ready(self, customer: str, days: range) -> None:
+    async def prewarm(self, customer: str, days: range) -> None:
         """Read the counts of a customer over these days, for whoever asks for them later."""
         await self._renew(self._range(customer, days))
 
     async def _renew(self, one: "_Range") -> None:
-        latest = self._recent.latest(one.customer)
+        latest = self._invalidations.latest(one.customer)
         while one.look < latest:
-            if one.changed(self._recent) is None:
+            if one.changed(self._invalidations) is None:
                 await self._read_all(one)
             else:
                 self._waiting.add(one)
@@ -83,7 +83,7 @@ class CustomerDays:
         if key not in self._ranges:
             self._ranges[key] = _Range(customer, days)
             listed = self._listed.of(customer, days)
-            if listed is not None and self._recent.days_since(listed[0]) is not None:
+            if listed is not None and self._invalidations.days_since(listed[0]) is not None:
                 self._ranges[key].set(*listed)
         self._ranges.move_to_end(key)
         if len(self._ranges) > _RANGES_KEPT:
@@ -92,19 +92,20 @@ class CustomerDays:
 
     async def _read_all(self, one: "_Range") -> None:
         # Taken before the counts are read, which may be further than this look, but not behind it.
-        look = self._recent.number
+        look = self._invalidations.number
         one.set(look, await self._storage.days(one.customer, one.days[0], one.days[-1]))
 
     async def _read_again(self) -> None:
         """Read changed days, in one question of all who wait, and of others that were asked for since the commit
         before: it is likely that they are asked for again."""
-        look = self._recent.number
+        look = self._invalidations.number
         asked_lately = takewhile(lambda one: one.asked >= look - 1, reversed(self._ranges.values()))
         self._waiting.update(islice(asked_lately, _CUSTOMERS_AT_ONCE))
         changed = {
             one: days
             for one in self._waiting
-            if one.look < self._recent.latest(one.customer) and (days := one.changed(self._recent)) is not None
+            if one.look < self._invalidations.latest(one.customer)
+            and (days := one.changed(self._invalidations)) is not None
         }
         self._waiting.clear()
         all_days: frozenset[int] = frozenset().union(*changed.values())
@@ -141,9 +142,9 @@ class _Range:
         """That of the latest look when it was asked for last."""
         self.counts = RangeCounts()
 
-    def changed(self, recent: RecentChanges) -> frozenset[int] | None:
+    def changed(self, invalidations: InvalidationLog) -> frozenset[int] | None:
         """Of which of its days counts may have changed since; None: of any."""
-        changed = recent.days_since(self.look)
+        changed = invalidations.days_since(self.look)
         if changed is None:
             return None
         changed = changed.intersection(self.days)
@@ -156,11 +157,11 @@ class _Range:
         self.look = look
         in_order = dict(sorted(rows.items()))
         counts = dict(zip(in_order, _counts_of(in_order.items()), strict=True))
-        apart = likely_to_change(self.days)
+        apart = open_days(self.days)
         self.counts = RangeCounts(
             {day: figures for day, (_, figures) in counts.items()},
             {day: counts[day][0].copy() if day in counts else _NOTHING for day in apart},
-            merge_for_good([tally for day, (tally, _) in counts.items() if day not in apart]),
+            merge_for_good([histogram for day, (histogram, _) in counts.items() if day not in apart]),
         )
 
     def update(self, look: int, read: Mapping[int, _CountsOfDay]) -> None:
@@ -172,12 +173,12 @@ class _Range:
         daily = {**kept.daily, **{day: figures for day, (_, figures) in read.items()}}
         if len(daily) > len(kept.daily):
             daily = dict(sorted(daily.items()))
-        apart = {**kept.apart, **{day: tally.copy() for day, (tally, _) in read.items()}}
+        apart = {**kept.apart, **{day: histogram.copy() for day, (histogram, _) in read.items()}}
         self.counts = RangeCounts(daily, apart, kept.rest)
 
 
 def _counts_of(rows: Collection[tuple[int, DailyAggregate]]) -> Iterator[_CountsOfDay]:
     """The counts of each of these rows, which come with their days; together, as that takes a fraction of the time."""
-    tallies = histograms_of([row for _, row in rows])
-    for (day, _), tally, figures in zip(rows, tallies.each(), figures_of_each(tallies), strict=True):
-        yield tally, DayStatistics(date=to_date(day), **figures._asdict())
+    histograms = histograms_of([row for _, row in rows])
+    for (day, _), histogram, figures in zip(rows, histograms.each(), figures_of_each(histograms), strict=True):
+        yield histogram, DayStatistics(date=to_date(day), **figures._asdict())

@@ -5,9 +5,9 @@ import asyncio
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 
-from api.caching.change_feed import RecentChanges, likely_to_change
+from api.caching.invalidation_log import InvalidationLog, open_days
 from api.caching.listed_rows import ListedRows
-from api.caching.single_flight import SharedQuestion
+from api.caching.single_flight import SingleFlight
 from rollups.counts import DailyAggregate
 from rollups.figures import Statistics, figures_of_each
 from rollups.histogram import merge_each, pack_each
@@ -27,12 +27,12 @@ _Rows = Mapping[str, Mapping[int, DailyAggregate]]
 class CustomerFigures:
     """Keeps the figures over the ranges that were asked for last."""
 
-    def __init__(self, storage: Storage, recent: RecentChanges, listed: ListedRows) -> None:
+    def __init__(self, storage: Storage, invalidations: InvalidationLog, listed: ListedRows) -> None:
         """`listed`: is given the rows that are read."""
         self._storage = storage
-        self._recent = recent
+        self._invalidations = invalidations
         self._listed = listed
-        self._ranges: OrderedDict[range, SharedQuestion[_Figures]] = OrderedDict()
+        self._ranges: OrderedDict[range, SingleFlight[_Figures]] = OrderedDict()
 
     async def over(self, days: range) -> _Figures:
         """The figures over these days of each customer that has requests in them, with all changes that the latest look
@@ -40,7 +40,7 @@ class CustomerFigures:
         if not days:
             return {}
         if days not in self._ranges:
-            self._ranges[days] = SharedQuestion(_Range(self._storage, self._recent, self._listed, days).renew)
+            self._ranges[days] = SingleFlight(_Range(self._storage, self._invalidations, self._listed, days).renew)
         self._ranges.move_to_end(days)
         if len(self._ranges) > _RANGES_KEPT:
             self._ranges.popitem(last=False)
@@ -50,9 +50,9 @@ class CustomerFigures:
 class _Range:
     """The figures over one range."""
 
-    def __init__(self, storage: Storage, recent: RecentChanges, listed: ListedRows, days: range) -> None:
+    def __init__(self, storage: Storage, invalidations: InvalidationLog, listed: ListedRows, days: range) -> None:
         self._storage = storage
-        self._recent = recent
+        self._invalidations = invalidations
         self._listed = listed
         self._days = days
         self._look = -1
@@ -66,14 +66,14 @@ class _Range:
     async def renew(self) -> _Figures:
         """The figures as the store has them now."""
         # Taken before the counts are read, which may be further than this look, but not behind it.
-        look = self._recent.number
-        customers, days = self._recent.customers_since(self._look), self._recent.days_since(self._look)
+        look = self._invalidations.number
+        customers, days = self._invalidations.customers_since(self._look), self._invalidations.days_since(self._look)
         if customers is None:
             self._rests.clear()
             self._characters = 0
             self._figures = await self._read(await self._storage.customer_names(), look)
         elif customers:
-            is_late = days is None or not days.intersection(self._days) <= set(likely_to_change(self._days))
+            is_late = days is None or not days.intersection(self._days) <= set(open_days(self._days))
             known = [] if is_late else [customer for customer in customers if customer in self._rests]
             others = set(customers).difference(known)
             new = {**await self._read_again(known), **await self._read(list(others), look)}
@@ -87,7 +87,7 @@ class _Range:
         figures: dict[str, Statistics] = {}
         async for rows in self._rows(customers, self._days, _CUSTOMERS_AT_ONCE):
             self._listed.keep(self._days, look, rows)
-            rests, new = await asyncio.to_thread(_rests_and_figures_of, rows, likely_to_change(self._days))
+            rests, new = await asyncio.to_thread(_rests_and_figures_of, rows, open_days(self._days))
             figures.update(new)
             for customer, rest in rests.items():
                 self._characters -= _characters(self._rests.pop(customer, []))
@@ -99,7 +99,7 @@ class _Range:
     async def _read_again(self, customers: Sequence[str]) -> _Figures:
         """The figures of customers whose rests are kept."""
         figures: dict[str, Statistics] = {}
-        async for rows in self._rows(customers, likely_to_change(self._days), _CUSTOMERS_AGAIN_AT_ONCE):
+        async for rows in self._rows(customers, open_days(self._days), _CUSTOMERS_AGAIN_AT_ONCE):
             groups = {customer: [*self._rests[customer], *days.values()] for customer, days in rows.items()}
             figures.update(await asyncio.to_thread(_figures_of, groups))
         return figures

@@ -1,37 +1,56 @@
-"""Makes ready what takes long before anyone asks: the figures for the list of customers, which with many of them take
-seconds, and the counts of those with the most requests. When the api begins, before each midnight, when the range
-becomes another one, and when it cannot be told what has changed. The store tells that of the latest commits only, so it
-is looked at while nobody asks, too."""
+"""Prewarming: reads the figures of all customers before the first question about them.
+
+With many customers that takes seconds. It happens when the api starts, before each midnight, and when the change feed
+cannot tell what has changed. The store remembers its latest commits only, so the feed is also polled while idle.
+"""
 
 import asyncio
 import time
 from datetime import datetime, timedelta, timezone
+from heapq import nlargest
 
-from api.questions.dates import date_range
-from api.questions.responding import Answers
+from api.caching.change_feed import ChangeFeed
+from api.caching.customer_days import CustomerDays
+from api.caching.customer_figures import CustomerFigures
+from api.utc import to_day
 from service.logs import logger
 from storage.errors import StorageError
 
-BEFORE_MIDNIGHT = timedelta(minutes=5)
-LOOK_SECONDS = 10.0
+# How long before midnight the next day's range is prewarmed.
+_BEFORE_MIDNIGHT = timedelta(minutes=5)
+# Between two polls of the change feed, in seconds.
+_POLL_SECONDS = 10.0
+# Customers whose daily counts are prewarmed: the ones with the most requests. Each takes up to some hundred kilobytes.
+_CUSTOMERS = 200
 
 log = logger(__name__)
 
 
-async def keep_ready(answers: Answers, retention_days: int) -> None:
-    """Runs until it is cancelled."""
-    ready = None
+async def keep_prewarmed(feed: ChangeFeed, figures: CustomerFigures, days: CustomerDays, retention_days: int) -> None:
+    """Prewarm whenever it is needed, until cancelled."""
+    prewarmed = None
     while True:
-        today = (datetime.now(timezone.utc) + BEFORE_MIDNIGHT).date()
+        today = to_day((datetime.now(timezone.utc) + _BEFORE_MIDNIGHT).date())
         began = time.monotonic()
         try:
-            await answers.progress()
-            if (today, answers.lost) != ready:
-                ready = today, answers.lost
-                customers = await answers.make_ready(date_range(None, None, today, retention_days))
-                log.info("list_ready", customers=customers, seconds=round(time.monotonic() - began, 3))
+            await feed.poll()
+            wanted = today, feed.invalidations.of_everything
+            if wanted != prewarmed:
+                prewarmed = wanted
+                customers = await prewarm(figures, days, range(today - retention_days, today + 1))
+                log.info("prewarmed", customers=customers, seconds=round(time.monotonic() - began, 3))
         except StorageError as error:
-            ready = None
-            # Whoever asks is told. It is tried again.
-            log.debug("store_away", reason=str(error))
-        await asyncio.sleep(LOOK_SECONDS)
+            prewarmed = None
+            # Questions report it to their clients; the next turn tries again.
+            log.debug("prewarming_failed", reason=str(error))
+        await asyncio.sleep(_POLL_SECONDS)
+
+
+async def prewarm(figures: CustomerFigures, days: CustomerDays, kept: range) -> int:
+    """Read the figures of all customers over these days, and the daily counts of some. Returns how many customers."""
+    found = await figures.over(kept)
+    for customer in nlargest(_CUSTOMERS, found, key=lambda customer: found[customer].total_requests):
+        await days.prewarm(customer, kept)
+        # Lets questions in between.
+        await asyncio.sleep(0)
+    return len(found)

@@ -1,12 +1,13 @@
-"""How far the store is, which each answer looks at: by a few rows of each writer, however many logs it has."""
+"""How far the store is. Each poll reads it, from a few rows of each writer, however many logs there are."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime
 from hashlib import blake2b
 
 from pydantic_core import to_json
 
+from api.utc import to_datetime
 from storage.ledger import (
     Ledger,
     Report,
@@ -18,13 +19,13 @@ from storage.ledger import (
     is_rolled_up,
 )
 
-# A report on logs of which all is counted is complete through about its own time; seconds.
-_AT_REST_SECONDS = 1.0
+# A report on fully counted logs is complete through nearly its own time: at most this much earlier, in seconds.
+_IDLE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class WriterProgress:
-    """How far a writer is."""
+    """How far one writer is."""
 
     counts: Ledger
     roll_ups: RollupLedger
@@ -32,12 +33,12 @@ class WriterProgress:
 
     @classmethod
     def of(cls, state: WriterState) -> "WriterProgress":
-        """As it is stored."""
+        """The progress that a stored state has."""
         return cls(decode_ledger(state.counts), decode_rollup_ledger(state.rollups), decode_report(state.report))
 
     @property
     def complete_through(self) -> float | None:
-        """All requests that were logged before this time (Unix, s) are counted; None: it cannot be told."""
+        """All requests that were logged before this time (Unix, s) are counted; None: unknown."""
         # A report on a later commit than the ledger's was read a moment after the ledger.
         if self.report is not None and self.report.number == self.counts.number:
             return self.report.complete_through
@@ -45,55 +46,51 @@ class WriterProgress:
 
     @property
     def rolled_up_through(self) -> float | None:
-        """The same of the roll-ups."""
+        """All requests that were logged before this time (Unix, s) are in the roll-ups; None: unknown."""
         complete_through = self.complete_through
         if complete_through is None or self.counts.rollup_backlog is None or is_rolled_up(self.counts, self.roll_ups):
             return complete_through
         return min(complete_through, self.counts.rollup_backlog[0])
 
     @property
-    def is_at_rest(self) -> bool:
+    def is_idle(self) -> bool:
         """Whether all that the processor saw last is counted."""
         through = self.complete_through
-        return self.report is None or (through is not None and through > self.report.time - _AT_REST_SECONDS)
+        return self.report is None or (through is not None and through > self.report.time - _IDLE_SECONDS)
 
 
-class Progress:
+class StoreProgress:
     """How far all writers are."""
 
     def __init__(self, states: Sequence[WriterState]) -> None:
         self.writers = {state.writer: WriterProgress.of(state) for state in states}
         ledgers = [(state.writer, state.counts, state.rollups) for state in states]
         self.ledger_hash = blake2b(repr(ledgers).encode(), digest_size=16).digest()
-        """Another one as soon as a ledger has moved."""
+        """Differs as soon as a ledger has changed."""
         self.complete_through = _earliest([writer.complete_through for writer in self.writers.values()])
-        """That of all counts that are asked for after this, and not before."""
+        """All requests before this time are in counts that are read after this progress, but maybe not in counts that
+        were read before it."""
         self.complete_through_json = to_json(self.complete_through)
         self.rolled_up_through_json = to_json(_earliest([writer.rolled_up_through for writer in self.writers.values()]))
-        """The same of the roll-ups."""
+        """The `complete_through` of the roll-ups."""
 
     @property
     def commits(self) -> dict[str, int]:
-        """The number of each writer's last commit of counts."""
+        """The number of each writer's latest commit of counts."""
         return {name: writer.counts.number for name, writer in self.writers.items()}
 
     @property
     def reported(self) -> float | None:
-        """When a processor reported last (Unix time, s)."""
+        """The time of the latest report of a processor (Unix time, s)."""
         return max((writer.report.time for writer in self.writers.values() if writer.report is not None), default=None)
 
     @property
-    def is_at_rest(self) -> bool:
+    def is_idle(self) -> bool:
         """Whether all that the processors saw last is counted."""
-        return all(writer.is_at_rest for writer in self.writers.values())
-
-
-def utc(time: float) -> datetime:
-    """Unix time (s) as a date and time."""
-    return datetime.fromtimestamp(time, timezone.utc)
+        return all(writer.is_idle for writer in self.writers.values())
 
 
 def _earliest(times: Sequence[float | None]) -> datetime | None:
-    """The earliest of these Unix times (s); None where one is not known, or there are none."""
+    """The earliest of these Unix times (s); None if one is unknown, or if there are none."""
     known = [time for time in times if time is not None]
-    return utc(min(known)) if known and len(known) == len(times) else None
+    return to_datetime(min(known)) if known and len(known) == len(times) else None

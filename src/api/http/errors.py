@@ -18,7 +18,7 @@ RETRY_AFTER_SECONDS = 5
 log = logger(__name__)
 
 
-def answer_errors(app: FastAPI) -> None:
+def add_error_handlers(app: FastAPI) -> None:
     """Have the application answer errors in one form."""
     app.add_exception_handler(StorageUnavailable, _unavailable)
     app.add_exception_handler(StorageRefused, _refused)

@@ -34,7 +34,7 @@ for _why in ("unavailable", "refused"):
     STORE_ERRORS.labels(_why)
 
 
-class Measured:
+class MeasureRequests:
     """Middleware that counts requests and measures how long they take."""
 
     def __init__(self, app: ASGIApp) -> None:

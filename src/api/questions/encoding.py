@@ -1,4 +1,4 @@
-"""Answers as they are sent: JSON, or their list as CSV."""
+"""Answers as bytes: JSON, or their list as CSV."""
 
 import csv
 import io
@@ -8,49 +8,53 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from api.questions.formats import Format
-from api.schemas.statistics import Listing
+from api.schemas.listing import Listing
 
 _COMPLETE_THROUGH = b'"complete_through":'
-# What makes a spreadsheet take a cell for a formula (OWASP, CSV Injection).
+# Spreadsheets take a cell that begins with one of these for a formula (OWASP, CSV Injection).
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _UNSAFE_IN_NAME = re.compile(r"[^A-Za-z0-9_-]+")
-_NAME_LENGTH = 100
+_MAX_NAME = 100
+"""Characters of a file's name."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A body, but for `complete_through`: in JSON it goes between two parts, and CSV has none."""
+class Body:
+    """The body of a response, without the value of `complete_through`.
+
+    JSON has the value between two parts. CSV is one part, and a header has the value.
+    """
 
     parts: tuple[bytes, ...]
     media_type: str
     headers: dict[str, str] = field(default_factory=dict)
     next_cursor: str | None = None
-    """What the body does not say: where the next page begins."""
+    """Of CSV, which does not have it: the cursor of the next page; None if there is none."""
 
     def __len__(self) -> int:
         return sum(map(len, self.parts))
 
 
-def encode(listing: Listing, as_format: Format) -> Answer:
-    """The answer with this content, whose `complete_through` is None."""
+def encode(listing: Listing, as_format: Format) -> Body:
+    """The body of an answer whose `complete_through` is None."""
     return _csv(listing) if as_format == "csv" else _json(listing)
 
 
-def _json(listing: Listing) -> Answer:
-    # It is not in any text, for there the quotes are escaped.
+def _json(listing: Listing) -> Body:
+    # The first occurrence is the field, because strings have their quotes escaped.
     before, name, after = listing.as_json().partition(_COMPLETE_THROUGH)
-    return Answer((before + name, after.removeprefix(b"null")), "application/json")
+    return Body((before + name, after.removeprefix(b"null")), "application/json")
 
 
-def _csv(listing: Listing) -> Answer:
+def _csv(listing: Listing) -> Body:
     text = io.StringIO(newline="")
     table = csv.DictWriter(text, listing.columns(), restval="")
     table.writeheader()
     for row in getattr(listing, listing.ROWS):
         table.writerow({name: _harmless(value) for name, value in _flat(row.model_dump(mode="json"))})
     name = "-".join(filter(None, [listing.ROWS, getattr(listing, "customer_id", None)]))
-    name = _UNSAFE_IN_NAME.sub("_", name)[:_NAME_LENGTH]
-    return Answer(
+    name = _UNSAFE_IN_NAME.sub("_", name)[:_MAX_NAME]
+    return Body(
         (text.getvalue().encode(),),
         "text/csv; charset=utf-8; header=present",
         {"Content-Disposition": f'attachment; filename="{name}.csv"'},
@@ -59,7 +63,7 @@ def _csv(listing: Listing) -> Answer:
 
 
 def _flat(row: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """The cells of a row by their columns: what is inside an object is `object.name`."""
+    """The cells of a row by column. The column of a value inside an object is `object.name`."""
     for name, value in row.items():
         if isinstance(value, dict):
             yield from ((f"{name}.{inner}", of_inner) for inner, of_inner in value.items())
@@ -68,5 +72,5 @@ def _flat(row: dict[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _harmless(value: object) -> object:
-    """A cell that no spreadsheet takes for a formula: behind an apostrophe it is text."""
+    """The cell, behind an apostrophe if a spreadsheet would take it for a formula."""
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

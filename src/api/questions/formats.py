@@ -22,13 +22,13 @@ class _Wanted(NamedTuple):
     exactness: int
 
 
-def wanted_format(request: Request) -> Format:
+def negotiate_format(request: Request) -> Format:
     """What the `Accept` of a request asks for. JSON where it takes both alike, or neither, or there is none."""
-    return _wanted_format(",".join(request.headers.getlist("Accept")))
+    return _negotiate_format(",".join(request.headers.getlist("Accept")))
 
 
 @lru_cache(maxsize=100)
-def _wanted_format(accept: str) -> Format:
+def _negotiate_format(accept: str) -> Format:
     elements = [[part.strip() for part in _PART.findall(element)] for element in _ELEMENT.findall(accept)]
     return "csv" if _wanted(elements, "csv") > _wanted(elements, "json") else "json"
 

@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 
 from pydantic import TypeAdapter
 
-from api.questions.validation import refusal
+from api.questions.validation import validation_error
 from rollups.figures import Statistics
 
 Sort = Literal["total", "failed", "uptime", "average", "median", "p99", "customer_id"]
@@ -35,7 +35,7 @@ _FIGURES: dict[Sort, str] = {
 _CHECK_BYTES = 8
 
 
-class Place(NamedTuple):
+class PageKey(NamedTuple):
     """A place in an order: ascending by value, and then by id."""
 
     value: int | float
@@ -43,7 +43,7 @@ class Place(NamedTuple):
     customer_id: str
 
 
-_PLACE = TypeAdapter(Place)
+_PAGE_KEY = TypeAdapter(PageKey)
 # Where those are that have no such figure, in either order.
 _LAST = 10**12
 
@@ -58,8 +58,8 @@ class Ranking:
     """What the id has in it, case-folded; None: all customers."""
 
     def page(
-        self, figures: Mapping[str, Statistics], after: Place | None, limit: int
-    ) -> tuple[int, list[str], Place | None]:
+        self, figures: Mapping[str, Statistics], after: PageKey | None, limit: int
+    ) -> tuple[int, list[str], PageKey | None]:
         """How many customers there are on all pages; those of the page after this place, and the place of the last of
         them where there are more.
 
@@ -71,7 +71,7 @@ class Ranking:
         if after is not None:
             places = [place for place in places if (place < after if is_reverse else place > after)]
         page = (heapq.nlargest if is_reverse else heapq.nsmallest)(limit, places)
-        last = Place(*page[-1]) if len(places) > limit else None
+        last = PageKey(*page[-1]) if len(places) > limit else None
         return total, [customer for _, customer in page], last
 
     def _places(self, figures: Mapping[str, Statistics]) -> list[tuple[float, str]]:
@@ -90,22 +90,22 @@ class Ranking:
             (sign * found if (found := value(of_it)) is not None else _LAST, customer) for customer, of_it in listed
         ]
 
-    def write_cursor(self, place: Place) -> str:
+    def write_cursor(self, place: PageKey) -> str:
         """The cursor of a place in this order."""
-        text = _PLACE.dump_json(place)
+        text = _PAGE_KEY.dump_json(place)
         return urlsafe_b64encode(self._check(text) + text).decode().rstrip("=")
 
-    def read_cursor(self, cursor: str) -> Place:
+    def read_cursor(self, cursor: str) -> PageKey:
         """The reverse of `write_cursor`; RequestValidationError where it is none of this list and order."""
         try:
             data = b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-            place = _PLACE.validate_json(data[_CHECK_BYTES:])
+            place = _PAGE_KEY.validate_json(data[_CHECK_BYTES:])
         except ValueError:
             place = None
         # This also finds what Base64 can write in several ways.
         if place is None or cursor != self.write_cursor(place):
             message = "cursor is not the next_cursor of a page with this sort, order and search: begin without it"
-            raise refusal("cursor", cursor, message)
+            raise validation_error("cursor", cursor, message)
         return place
 
     def _check(self, text: bytes) -> bytes:

@@ -1,49 +1,79 @@
-"""How far the store is in each log."""
+"""The status of each log: what the ledger has of it, and what the processor has seen of it."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
-from api.caching.progress import Progress, WriterProgress, utc
-from api.schemas.statistics import FileStatus, LogStatus, MissingPart, Place, Seen, StoreStatus
+from api.caching.change_feed import ChangeFeed
+from api.caching.progress import StoreProgress, WriterProgress
+from api.caching.single_flight import SingleFlight
+from api.schemas.status import FileStatus, Gap, LogPosition, LogStatus, ObservedEnd, StoreStatus
+from api.utc import to_datetime
+from storage import observed
+from storage.contract import Storage
 from storage.logs import FileRow, LedgerRow, Position
-from storage.observed import SAME_REPORT_SECONDS, ObservedEnd, bytes_behind, log_complete_through
+from storage.observed import SAME_REPORT_SECONDS, bytes_behind, log_complete_through
 
-# Clocks of two machines that are kept right are closer together than this; a log's times are whole seconds.
-CLOCKS_AGREE_SECONDS = 2.0
-# Files of a log that are listed.
-FILES_SHOWN = 100
+# How far apart the clocks of two synchronized machines may be, in seconds. Times in logs are whole seconds.
+CLOCK_TOLERANCE_SECONDS = 2.0
+# The most files that are listed of a log.
+MAX_FILES = 100
 
 
 class LogsProgress:
-    """How far each log is."""
+    """How far the store is in each log."""
 
     def __init__(
         self,
-        progress: Progress,
-        sightings: Sequence[tuple[str, ObservedEnd]],
+        progress: StoreProgress,
+        observed: Sequence[tuple[str, observed.ObservedEnd]],
         logs: Sequence[tuple[str, LedgerRow]],
     ) -> None:
-        """`sightings`, `logs`: each with its writer. Each was read after the one before it: so no log is told to be
-        complete through a time at which it was not."""
+        """`observed`, `logs`: each with its writer.
+
+        The arguments must be read in this order: otherwise a log could seem complete through a time at which it was
+        not.
+        """
         self.progress = progress
         self.logs = logs
-        self.sightings = {(writer, sighting.log): sighting for writer, sighting in sightings}
+        self.observed = {(writer, sighting.log): sighting for writer, sighting in observed}
 
     @property
     def bytes_behind(self) -> int:
-        """Bytes that were there when the logs were seen last, and that are not stored."""
-        found = ((row, self.sightings.get((writer, row.log))) for writer, row in self.logs)
+        """Bytes that the logs had when they were last seen and that are not stored."""
+        found = ((row, self.observed.get((writer, row.log))) for writer, row in self.logs)
         return sum(bytes_behind(row, seen) for row, seen in found if seen is not None)
 
     def is_followed(self, writer: str, log: str) -> bool:
-        """Whether the writer's latest report is also about this log: what has not changed is stored again rarely. What
-        was seen much later than that was seen before the clock was set back."""
-        seen, of_writer = self.sightings.get((writer, log)), self.progress.writers.get(writer)
+        """Whether the writer's latest report is also about this log.
+
+        The sighting of a log that does not change is stored rarely, so it may be older than the report. One that is
+        much younger was made before the clock was set back.
+        """
+        seen, of_writer = self.observed.get((writer, log)), self.progress.writers.get(writer)
         return (
             seen is not None
             and of_writer is not None
             and of_writer.report is not None
             and abs(seen.time - of_writer.report.time) < SAME_REPORT_SECONDS
         )
+
+
+class StatusReader:
+    """Reads from the store what a status consists of, once for all callers at a time."""
+
+    def __init__(self, storage: Storage, feed: ChangeFeed) -> None:
+        self._storage = storage
+        self._feed = feed
+        self.logs: Callable[[], Awaitable[LogsProgress]] = SingleFlight(self._logs)
+        self.files: Callable[[], Awaitable[list[tuple[str, FileRow]]]] = SingleFlight(storage.files)
+        """All files of the logs, each with its writer."""
+
+    async def status(self, now: float) -> StoreStatus:
+        """The status at `now` (Unix time, s)."""
+        return store_status(await self.logs(), await self.files(), now)
+
+    async def _logs(self) -> LogsProgress:
+        progress = await self._feed.poll()
+        return LogsProgress(progress, await self._storage.observed_ends(), await self._storage.logs())
 
 
 def store_status(logs: LogsProgress, files: Sequence[tuple[str, FileRow]], now: float) -> StoreStatus:
@@ -56,18 +86,20 @@ def store_status(logs: LogsProgress, files: Sequence[tuple[str, FileRow]], now: 
         complete_through=logs.progress.complete_through,
         clock_faults=clock_faults(logs, logs.progress.reported, now),
         logs=[
-            _log_status(logs, writer, row, of_logs.get((writer, row.log), ())[-FILES_SHOWN:], now)
+            _log_status(logs, writer, row, of_logs.get((writer, row.log), ())[-MAX_FILES:], now)
             for writer, row in logs.logs
         ],
     )
 
 
 def clock_faults(logs: LogsProgress, reported: float | None, now: float) -> list[str]:
-    """Sentences about clocks that cannot be right: each would make a negative age. `reported`: when the processor
-    reported last, `now`: by the api's clock (Unix time, s)."""
+    """Sentences about clocks that must be wrong, because an age would be negative.
+
+    `reported`: the time of the processor's latest report, `now`: the time of the api's clock (Unix times, s).
+    """
     seen = reported if reported is not None else now
     faults = []
-    if seen > now + CLOCKS_AGREE_SECONDS:
+    if seen > now + CLOCK_TOLERANCE_SECONDS:
         faults.append(
             f"The processor reported at a time that is {seen - now:,.0f} s ahead of the api's clock. One of the two is "
             "wrong, or was set back since."
@@ -76,13 +108,13 @@ def clock_faults(logs: LogsProgress, reported: float | None, now: float) -> list
         f"The newest request of log {row.log} is {row.newest - max(now, seen):,.0f} s ahead of the clocks of the "
         "processor and the api. They are wrong, or were set back since, or the log's times are not UTC."
         for writer, row in logs.logs
-        if row.newest > max(now, seen) + CLOCKS_AGREE_SECONDS and logs.is_followed(writer, row.log)
+        if row.newest > max(now, seen) + CLOCK_TOLERANCE_SECONDS and logs.is_followed(writer, row.log)
     ]
     return faults
 
 
 def _log_status(logs: LogsProgress, writer: str, row: LedgerRow, files: Sequence[FileRow], now: float) -> LogStatus:
-    seen = logs.sightings.get((writer, row.log))
+    seen = logs.observed.get((writer, row.log))
     of_writer = logs.progress.writers.get(writer) if logs.is_followed(writer, row.log) else None
     behind = bytes_behind(row, seen) if seen is not None else None
     complete = log_complete_through(row, seen)
@@ -93,15 +125,15 @@ def _log_status(logs: LogsProgress, writer: str, row: LedgerRow, files: Sequence
         writer=writer,
         path=row.path,
         format=row.format,
-        first=_place(row.first),
-        position=_place(row.position),
+        first=_position(row.first),
+        position=_position(row.position),
         lines_read=row.read,
         lines_stored=row.stored,
         lines_rejected=sum(row.rejected.values()),
         rejected={reason.value: lines for reason, lines in row.rejected.items()},
         lines_skipped=row.skipped,
-        mended={what.value: requests for what, requests in row.mended.items()},
-        gaps=[MissingPart(position=_place(gap.position), reason=gap.reason) for gap in row.gaps],
+        mended={field.value: requests for field, requests in row.mended.items()},
+        gaps=[Gap(position=_position(gap.position), reason=gap.reason) for gap in row.gaps],
         files=[
             FileStatus(
                 generation=file.generation,
@@ -113,26 +145,26 @@ def _log_status(logs: LogsProgress, writer: str, row: LedgerRow, files: Sequence
             )
             for file in files
         ],
-        newest_request=utc(row.newest) if row.newest else None,
-        seen=_seen(seen, of_writer, now) if seen is not None else None,
+        newest_request=to_datetime(row.newest) if row.newest else None,
+        seen=_observed_end(seen, of_writer, now) if seen is not None else None,
         bytes_behind=behind,
         seconds_behind=0.0 if behind == 0 else round(now - complete, 3) if complete is not None else None,
-        complete_through=utc(complete) if complete is not None else None,
+        complete_through=to_datetime(complete) if complete is not None else None,
     )
 
 
-def _seen(seen: ObservedEnd, of_writer: WriterProgress | None, now: float) -> Seen:
-    """`of_writer`: None where its latest report is not about this log."""
+def _observed_end(seen: observed.ObservedEnd, of_writer: WriterProgress | None, now: float) -> ObservedEnd:
+    """`of_writer`: None if the writer's latest report is not about this log."""
     time = seen.time
     if of_writer is not None and of_writer.report is not None:
         time = max(time, of_writer.report.time)
-    return Seen(
-        time=utc(time),
+    return ObservedEnd(
+        time=to_datetime(time),
         age_seconds=round(now - time, 3),
-        position=_place(seen.position),
+        position=_position(seen.position),
         size=seen.size,
     )
 
 
-def _place(position: Position) -> Place:
-    return Place(generation=position.generation, offset=position.offset)
+def _position(position: Position) -> LogPosition:
+    return LogPosition(generation=position.generation, offset=position.offset)

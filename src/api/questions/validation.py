@@ -1,13 +1,11 @@
-"""How a parameter is refused."""
+"""Validation errors of parameters, in the form that FastAPI gives its own."""
 
 from datetime import date
 
 from fastapi.exceptions import RequestValidationError
 
 
-def refusal(parameter: str, value: date | str | None, message: str) -> RequestValidationError:
-    """The error, status 422, that says what is wrong with a parameter of the query."""
-    given = value.isoformat() if isinstance(value, date) else value
-    return RequestValidationError(
-        [{"type": "value_error", "loc": ("query", parameter), "msg": message, "input": given}]
-    )
+def validation_error(parameter: str, value: date | str | None, message: str) -> RequestValidationError:
+    """The error (status 422) of one parameter of the query. `value`: as it was sent."""
+    sent = value.isoformat() if isinstance(value, date) else value
+    return RequestValidationError([{"type": "value_error", "loc": ("query", parameter), "msg": message, "input": sent}])

@@ -1,27 +1,48 @@
-"""What can be asked. Each route asks the store, and has the answer built."""
+"""The routes about customers. Each one makes a question of its parameters, and has it answered."""
 
-import time
+from collections.abc import Awaitable, Callable
+from typing import Annotated
 
-from fastapi import Response
+from fastapi import Depends, Query, Request, Response
 
-from api.questions.parameters import (
-    AnswerFormat,
-    Answering,
-    AskedPage,
-    AskedPercentiles,
-    Dates,
-    OneOrAll,
-    Respond,
-    Store,
-)
-from api.questions.statistics import CustomersQuestion, LatenciesQuestion, StatisticsQuestion, StatusCodesQuestion
-from api.questions.status import store_status
+from api.questions.customers import CustomersQuestion
+from api.questions.distributions import LatenciesQuestion, StatusCodesQuestion
+from api.questions.paths import PathsQuestion
+from api.questions.question import Question
+from api.questions.requests import LatestRequestsQuestion
+from api.questions.series import SeriesQuestion
+from api.questions.statistics import StatisticsQuestion
 from api.routes.about_customer import about_customer
-from api.routes.documentation import AWAY, listing, service
-from api.routes.router import question_router
-from api.schemas.statistics import CustomerList, Latencies, Statistics, Status, StatusCodes, StoreStatus
+from api.routes.documentation import listing
+from api.routes.parameters import AnswerFormat, CustomerInQuery, CustomerOrAll, Dates, Page, Percentiles, Times
+from api.routes.router import new_router
+from api.schemas.customers import CustomerList
+from api.schemas.distributions import Latencies, StatusCodes
+from api.schemas.paths import Paths
+from api.schemas.requests import LatestRequests
+from api.schemas.series import Series
+from api.schemas.statistics import Statistics
+from storage.requests import Outcome
 
-router = question_router()
+MAX_PATHS = 500
+MAX_REQUESTS = 1_000
+
+router = new_router()
+
+
+async def _respond(request: Request) -> Callable[[Question], Awaitable[Response]]:
+    state = request.app.state
+
+    async def respond(question: Question) -> Response:
+        response: Response = await state.responder.respond(request, question)
+        state.request_cache.put(request, question)
+        return response
+
+    return respond
+
+
+Respond = Annotated[Callable[[Question], Awaitable[Response]], Depends(_respond)]
+"""Responds to the question of a request, and puts the question into the request cache."""
 
 
 @router.get(
@@ -31,56 +52,59 @@ router = question_router()
     response_model=CustomerList,
     responses=listing("customers"),
 )
-async def customers(
-    respond: Respond,
-    dates: Dates,
-    format: AnswerFormat,
-    page: AskedPage,
-) -> Response:
-    """Every customer that has requests in the range, with the figures over the range, sorted and in pages."""
+async def customers(respond: Respond, dates: Dates, format: AnswerFormat, page: Page) -> Response:
+    """Every customer that has requests in the range, with its figures over the range, sorted and in pages."""
     return await respond(CustomersQuestion(format, dates, *page))
 
 
 @about_customer(router, "stats", Statistics, "The statistics of {}")
 async def stats(
-    respond: Respond,
-    dates: Dates,
-    percentiles: AskedPercentiles,
-    format: AnswerFormat,
-    customer_id: OneOrAll,
+    respond: Respond, dates: Dates, percentiles: Percentiles, format: AnswerFormat, customer_id: CustomerOrAll
 ) -> Response:
-    """The figures over the range and of each of its days. Zeros and nulls where there are no requests in the range."""
+    """The figures over the range, and of each of its days. Zeros and nulls if the range has no requests."""
     return await respond(StatisticsQuestion(format, dates, customer_id, percentiles))
 
 
 @about_customer(router, "status-codes", StatusCodes, "The HTTP statuses of {}")
-async def status_codes(respond: Respond, dates: Dates, format: AnswerFormat, customer_id: OneOrAll) -> Response:
-    """How many requests of the range had which HTTP status."""
+async def status_codes(respond: Respond, dates: Dates, format: AnswerFormat, customer_id: CustomerOrAll) -> Response:
+    """How many requests of the range had each HTTP status."""
     return await respond(StatusCodesQuestion(format, dates, customer_id))
 
 
 @about_customer(router, "latencies", Latencies, "The distribution of the latencies of {}")
-async def latencies(respond: Respond, dates: Dates, format: AnswerFormat, customer_id: OneOrAll) -> Response:
-    """How many requests of the range took how long, in bins that suit a logarithmic scale."""
+async def latencies(respond: Respond, dates: Dates, format: AnswerFormat, customer_id: CustomerOrAll) -> Response:
+    """How many requests of the range took how long, in bins for a logarithmic scale."""
     return await respond(LatenciesQuestion(format, dates, customer_id))
 
 
-@router.get(
-    "/status", tags=["service"], summary="How far the store is in each log", responses={**service("status"), **AWAY}
-)
-async def status(answers: Answering) -> StoreStatus:
-    """What was read, stored and rejected of each log, what is not stored yet, and when the processor was last seen."""
-    return store_status(await answers.logs(), await answers.files(), time.time())
+@about_customer(router, "series", Series, "The statistics of {} over time")
+async def series(respond: Respond, times: Times, format: AnswerFormat, customer_id: CustomerInQuery) -> Response:
+    """The figures of each minute, hour or day: up to 1,500 of them."""
+    return await respond(SeriesQuestion(format, customer_id, times))
 
 
-@router.get("/health", tags=["service"], summary="Whether the api answers", responses=service("health"))
-async def health() -> Status:
-    """Answers as long as the process does, whatever the store does."""
-    return Status()
+@about_customer(router, "paths", Paths, "The paths of {}")
+async def paths(
+    respond: Respond,
+    dates: Dates,
+    format: AnswerFormat,
+    customer_id: CustomerInQuery,
+    limit: Annotated[int, Query(ge=1, le=MAX_PATHS, description="The most paths of the answer.")] = 100,
+) -> Response:
+    """The figures of each path over the range."""
+    return await respond(PathsQuestion(format, dates, customer_id, limit))
 
 
-@router.get("/ready", tags=["service"], summary="Whether the store answers", responses={**service("ready"), **AWAY})
-async def ready(storage: Store) -> Status:
-    """Answers once questions can be answered."""
-    await storage.ping()
-    return Status()
+@about_customer(router, "requests", LatestRequests, "The latest requests of {}")
+async def requests(
+    respond: Respond,
+    dates: Dates,
+    format: AnswerFormat,
+    customer_id: CustomerInQuery,
+    status: Annotated[
+        Outcome, Query(description="`successful`: a status from 200 to 399; `failed`: any other, or none.")
+    ] = "all",
+    limit: Annotated[int, Query(ge=1, le=MAX_REQUESTS, description="The most requests of the answer.")] = 100,
+) -> Response:
+    """The requests themselves, as they were logged."""
+    return await respond(LatestRequestsQuestion(format, dates, customer_id, status, limit))

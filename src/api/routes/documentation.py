@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from api.schemas.statistics import Problem, Refusal
+from api.schemas.problems import Problem, ValidationProblem
 
 EXAMPLES: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_name("examples.json").read_text())
 """By the name of an operation, or of an error: the answer by its media type."""
@@ -37,8 +37,8 @@ def listing(operation: str) -> Responses:
         },
         304: {"description": "Nothing but `complete_through` has changed since the answer that `If-None-Match` names."},
         **_error(414, Problem, "The path and the query are too long."),
-        **_error(422, Refusal, "A parameter is not what it may be."),
-        **AWAY,
+        **_error(422, ValidationProblem, "A parameter is not what it may be."),
+        **STORE_UNAVAILABLE,
     }
 
 
@@ -59,5 +59,5 @@ _HEADERS = {
     "Complete-Through": "With CSV: `complete_through`; left out where it is null.",
     "Link": 'With CSV: the next page, `rel="next"`; left out where there is none.',
 }
-AWAY = _error(503, Problem, "The store does not answer, or not in time, or refuses to.")
-UNKNOWN = _error(404, Problem, "The customer is unknown.")
+STORE_UNAVAILABLE = _error(503, Problem, "The store does not answer, or not in time, or refuses to.")
+UNKNOWN_CUSTOMER = _error(404, Problem, "The customer is unknown.")

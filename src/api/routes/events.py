@@ -1,4 +1,4 @@
-"""Server-Sent Events: that the store has moved on, how far it is, or that it is away.
+"""Server-Sent Events: the progress of the store, or that it does not answer.
 
 https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
@@ -13,42 +13,47 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import StreamingResponse
 
-from api.caching.progress import Progress
-from api.questions.responding import Answers
-from api.questions.status import LogsProgress, clock_faults
-from api.schemas.statistics import Problem
+from api.caching.change_feed import ChangeFeed
+from api.caching.progress import StoreProgress
+from api.questions.status import LogsProgress, StatusReader, clock_faults
+from api.schemas.problems import Problem
 from storage.errors import StorageError
 
-MOST_LISTENERS = 100
-LOOK_SECONDS = 0.5
-# Also when nothing has changed, so that a connection that is gone is noticed, on either side.
+MAX_LISTENERS = 100
+# Between two polls of the change feed, in seconds.
+POLL_SECONDS = 0.5
+# The longest time between two events, in seconds: without any, neither side notices a dead connection.
 HEARTBEAT_SECONDS = 5.0
 
-# They change with the time alone.
+# Members that differ with the time alone.
 _AGES = ("age_seconds", "seen_age_seconds", "clock_fault")
 
 router = APIRouter()
 
 
 class Events:
-    """The same events for all who listen. The store is asked for them once, and only while there are any."""
+    """One stream of events for all listeners. The store is polled only while there are any."""
 
-    def __init__(self, answers: Answers) -> None:
-        self._answers = answers
+    def __init__(self, feed: ChangeFeed, status_reader: StatusReader) -> None:
+        self._feed = feed
+        self._status_reader = status_reader
         self._listeners = 0
         self._watcher: asyncio.Task[None] | None = None
         self._latest = ""
-        self._told = 0
+        """The latest event; its ages are up to date even if it was not sent for them."""
+        self._sent = 0
+        """How many events were sent to all listeners."""
         self._logs: LogsProgress | None = None
-        """When they were looked at last."""
-        self._news = asyncio.Event()
+        """The logs when they were last read."""
+        self._next = asyncio.Event()
+        """Set when an event is sent."""
         self._is_over = False
 
     @contextmanager
-    def place(self) -> Iterator[None]:
-        """A listener's place, for as long as it listens. HTTPException 503 where too many do."""
-        if self._listeners >= MOST_LISTENERS:
-            raise HTTPException(503, f"{MOST_LISTENERS} listen already")
+    def listener(self) -> Iterator[None]:
+        """Counts a listener while it listens. HTTPException 503 if there are too many."""
+        if self._listeners >= MAX_LISTENERS:
+            raise HTTPException(503, f"{MAX_LISTENERS} listen already")
         self._listeners += 1
         if self._watcher is None or self._watcher.done():
             self._watcher = asyncio.create_task(self._watch())
@@ -60,64 +65,63 @@ class Events:
                 self._watcher.cancel()
                 self._watcher, self._latest, self._logs = None, "", None
 
-    async def listen(self) -> AsyncIterator[str]:
-        """The latest event, and those from here on, until the end."""
-        told = None
+    async def stream(self) -> AsyncIterator[str]:
+        """The latest event and all later ones, until `end`."""
+        received = None
         while not self._is_over:
             if self._watcher is not None and self._watcher.done():
-                # It never ends by itself. Who listened comes again, and so starts another one.
+                # Only an error ends it. The listeners connect again, which starts another watcher.
                 self._watcher.result()
-            news = self._news
-            if self._latest and told != self._told:
-                told = self._told
+            sent = self._next
+            if self._latest and received != self._sent:
+                received = self._sent
                 yield self._latest
             else:
-                await news.wait()
+                await sent.wait()
 
     def end(self) -> None:
-        """Let go of all who listen: the server waits for them."""
+        """End all streams, because the server waits for them when it stops."""
         self._is_over = True
         self._wake()
 
     def _wake(self) -> None:
-        self._news.set()
-        self._news = asyncio.Event()
+        self._next.set()
+        self._next = asyncio.Event()
 
     async def _watch(self) -> None:
         try:
-            await self._tell_what_happens()
+            await self._send_changes()
         finally:
             self._wake()
 
-    async def _tell_what_happens(self) -> None:
-        what, at = None, 0.0
+    async def _send_changes(self) -> None:
+        before, sent_at = None, 0.0
         while True:
-            name, data = await self._look()
-            # Whoever comes later gets this, with ages that are of now.
+            name, data = await self._event()
             self._latest = f"event: {name}\ndata: {json.dumps(data)}\n\n"
             now = name, {key: value for key, value in data.items() if key not in _AGES}
-            if now != what or time.monotonic() - at >= HEARTBEAT_SECONDS:
-                what, at = now, time.monotonic()
-                self._told += 1
+            if now != before or time.monotonic() - sent_at >= HEARTBEAT_SECONDS:
+                before, sent_at = now, time.monotonic()
+                self._sent += 1
                 self._wake()
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
 
-    async def _look(self) -> tuple[str, dict[str, Any]]:
+    async def _event(self) -> tuple[str, dict[str, Any]]:
         try:
-            progress = await self._answers.progress()
-            # There may be hundreds: while nothing happens in them, they are not looked at again.
+            progress = await self._feed.poll()
+            # There may be hundreds of logs, so they are read only when something happens in them.
             if (
                 self._logs is None
                 or self._logs.progress.ledger_hash != progress.ledger_hash
-                or not (self._logs.progress.is_at_rest and progress.is_at_rest)
+                or not (self._logs.progress.is_idle and progress.is_idle)
             ):
-                self._logs = await self._answers.logs()
-            return "progress", _tell(progress, self._logs)
+                self._logs = await self._status_reader.logs()
+            return "progress", _progress_data(progress, self._logs)
         except StorageError as error:
             return "away", {"detail": str(error)}
 
 
-def _tell(progress: Progress, logs: LogsProgress) -> dict[str, Any]:
+def _progress_data(progress: StoreProgress, logs: LogsProgress) -> dict[str, Any]:
     now = time.time()
     through, reported = progress.complete_through, progress.reported
     return {
@@ -130,22 +134,22 @@ def _tell(progress: Progress, logs: LogsProgress) -> dict[str, Any]:
     }
 
 
-async def _place(request: Request) -> AsyncIterator[Events]:
+async def _listener(request: Request) -> AsyncIterator[Events]:
     events: Events = request.app.state.events
-    with events.place():
+    with events.listener():
         yield events
 
 
 @router.get(
     "/events",
     tags=["service"],
-    summary="What happens, as it does",
+    summary="The progress of the store, as it happens",
     response_class=StreamingResponse,
     responses={
         200: {"description": "Server-Sent Events, without an end.", "content": {"text/event-stream": {}}},
-        503: {"model": Problem, "description": "Too many listen."},
+        503: {"model": Problem, "description": "There are too many listeners."},
     },
 )
-async def events(events: Annotated[Events, Depends(_place)]) -> StreamingResponse:
-    """`progress` when the store has moved on, and every few seconds: how far it is. `away` when the store is."""
-    return StreamingResponse(events.listen(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+async def events(events: Annotated[Events, Depends(_listener)]) -> StreamingResponse:
+    """`progress`: how far the store is, when that changes and every few seconds. `away`: the store does not answer."""
+    return StreamingResponse(events.stream(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})

@@ -1,4 +1,4 @@
-"""The routers: what all routes have in common."""
+"""What all routes have in common: their checks of a request, before its parameters are parsed."""
 
 from collections.abc import Callable, Coroutine
 from operator import attrgetter
@@ -8,37 +8,46 @@ from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
-from api.questions.validation import refusal
+from api.questions.validation import validation_error
+from api.utc import utc_today
 
 MAX_URL = 8_000
-"""Characters of path and query: three times as many as the longest that make sense."""
+"""Characters of path and query: three times as many as the longest sensible question has."""
 
 
 class _Route(APIRoute):
-    """Takes no request that is too long, or asks for what there is not: a name with a mistake in it would be left out,
-    and the answer be one to another question."""
+    """Rejects long URLs and unknown parameters: with a misspelled name ignored, the answer would be a wrong one.
+
+    Responds to a request of the request cache without parsing it again.
+    """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        read = super().get_route_handler()
-        known = _parameters(self.dependant)
+        parse_and_answer = super().get_route_handler()
+        known = _query_parameters(self.dependant)
 
         async def handle(request: Request) -> Response:
             if len(request.scope["raw_path"]) + len(request.scope["query_string"]) > MAX_URL:
                 raise HTTPException(414, f"The path and the query are longer than {MAX_URL} characters")
+            # Read once, so that a request at midnight is about one day.
+            request.state.today = utc_today()
+            question = request.app.state.request_cache.get(request)
+            if question is not None:
+                cached: Response = await request.app.state.responder.respond(request, question)
+                return cached
             for name in request.query_params.keys() - known:
                 allowed = f"allowed are {', '.join(sorted(known))}" if known else "there are none"
-                raise refusal(name, request.query_params[name], f"There is no such parameter: {allowed}")
-            return await read(request)
+                raise validation_error(name, request.query_params[name], f"There is no such parameter: {allowed}")
+            return await parse_and_answer(request)
 
         return handle
 
 
-def _parameters(dependant: Dependant) -> set[str]:
-    """The names of all that can be in the query."""
+def _query_parameters(dependant: Dependant) -> set[str]:
+    """The names of all parameters that the query may have."""
     names = {parameter.alias for parameter in dependant.query_params}
-    return names.union(*map(_parameters, dependant.dependencies))
+    return names.union(*map(_query_parameters, dependant.dependencies))
 
 
-def question_router() -> APIRouter:
-    """A router, of which an operation is called as its function is."""
+def new_router() -> APIRouter:
+    """A router whose operations have the names of their functions."""
     return APIRouter(route_class=_Route, generate_unique_id_function=attrgetter("name"))

@@ -6,7 +6,8 @@ from functools import partial
 
 import pytest
 
-from api.caching.single_flight import Built, SharedQuestion
+from api.caching.loading_cache import LoadingCache
+from api.caching.single_flight import SingleFlight
 
 
 def test_an_answer_goes_only_to_those_who_came_before_its_question_began() -> None:
@@ -18,7 +19,7 @@ def test_an_answer_goes_only_to_those_who_came_before_its_question_began() -> No
             began.put_nowait(answer)
             return await answer  # type: ignore[no-any-return]
 
-        shared = SharedQuestion(ask)
+        shared = SingleFlight(ask)
         early = [asyncio.create_task(shared()) for _ in range(3)]
         first = await began.get()
         late = [asyncio.create_task(shared()) for _ in range(3)]
@@ -43,7 +44,7 @@ def test_a_question_that_fails_fails_for_its_own_alone_and_is_asked_again() -> N
         return answer
 
     async def scenario() -> None:
-        shared = SharedQuestion(ask)
+        shared = SingleFlight(ask)
         for failed in await asyncio.gather(shared(), shared(), return_exceptions=True):
             assert isinstance(failed, OSError)
         assert await shared() == "back"
@@ -58,7 +59,7 @@ def test_one_who_leaves_does_not_take_the_answer_from_the_others() -> None:
         async def ask() -> str:
             return await answer  # type: ignore[no-any-return]
 
-        shared = SharedQuestion(ask)
+        shared = SingleFlight(ask)
         leaving, staying = asyncio.create_task(shared()), asyncio.create_task(shared())
         await asyncio.sleep(0)
         leaving.cancel()
@@ -78,7 +79,7 @@ def test_what_was_asked_for_last_is_kept_as_far_as_there_is_room() -> None:
         return key.encode() * 10
 
     async def scenario() -> None:
-        built: Built[bytes] = Built(30, 60.0)
+        built: LoadingCache[bytes] = LoadingCache(30, 60.0)
         for key in "abcab":
             assert await built.get(key, partial(build, key)) == key.encode() * 10
         assert builds == ["a", "b", "c"]
@@ -101,7 +102,7 @@ def test_what_could_not_be_built_is_built_the_next_time() -> None:
         return b"built"
 
     async def scenario() -> None:
-        built: Built[bytes] = Built(30, 60.0)
+        built: LoadingCache[bytes] = LoadingCache(30, 60.0)
         with pytest.raises(OSError, match="away"):
             await built.get("key", fail)
         assert await built.get("key", build) == b"built"
@@ -111,7 +112,7 @@ def test_what_could_not_be_built_is_built_the_next_time() -> None:
 
 def test_what_takes_too_long_to_build_is_built_all_the_same_for_whoever_asks_later() -> None:
     async def scenario() -> None:
-        built: Built[bytes] = Built(30, 0.001)
+        built: LoadingCache[bytes] = LoadingCache(30, 0.001)
         value = asyncio.get_running_loop().create_future()
         begun: list[str] = []
 

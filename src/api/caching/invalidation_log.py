@@ -1,0 +1,70 @@
+"""Which customers and days have changed in the store, by the number of the poll that found it."""
+
+from collections import deque
+from itertools import takewhile
+from typing import NamedTuple
+
+from storage.change_feed import Cursors, Invalidations
+
+# Polls whose changed days are remembered.
+_MAX_POLLS = 1_000
+
+
+def open_days(days: range) -> range:
+    """The days of a range that still receive requests: lines of yesterday arrive late at midnight."""
+    return days[-2:]
+
+
+class _Poll(NamedTuple):
+    """A poll that found changes."""
+
+    number: int
+    days: frozenset[int]
+
+
+class InvalidationLog:
+    """Numbers the polls that found changes.
+
+    A value that was read after poll N is stale once a later poll finds a change of its customer and days.
+    """
+
+    def __init__(self) -> None:
+        self.cursors: Cursors | None = None
+        """The commits after which the next poll begins; None before the first poll."""
+        self.number = 0
+        """The number of the latest poll that found changes."""
+        self.of_everything = 0
+        """The number of the latest poll that could not tell what has changed, so that everything is stale."""
+        self._of_customers: dict[str, int] = {}
+        self._polls: deque[_Poll] = deque(maxlen=_MAX_POLLS)
+        """The polls since then, the latest first."""
+
+    def note(self, found: Invalidations) -> None:
+        """Record the result of a poll."""
+        self.cursors = found.cursors
+        if found.customers is None:
+            self.number += 1
+            self.of_everything = self.number
+            self._of_customers.clear()
+            self._polls.clear()
+        elif found.days:
+            self.number += 1
+            self._of_customers.update(dict.fromkeys(found.customers, self.number))
+            self._polls.appendleft(_Poll(self.number, found.days))
+
+    def latest(self, customer: str | None) -> int:
+        """The number of the latest poll that found a change of this customer, or of all customers together (None)."""
+        return self.number if customer is None else self._of_customers.get(customer, self.of_everything)
+
+    def days_since(self, number: int) -> frozenset[int] | None:
+        """The days that changed after this poll; None if unknown."""
+        later = list(takewhile(lambda poll: poll.number > number, self._polls))
+        if number < self.of_everything or number + len(later) < self.number:
+            return None
+        return frozenset().union(*(poll.days for poll in later))
+
+    def customers_since(self, number: int) -> list[str] | None:
+        """The customers that changed after this poll; None if unknown."""
+        if number < self.of_everything:
+            return None
+        return [customer for customer, latest in self._of_customers.items() if latest > number]

@@ -1,0 +1,42 @@
+"""The list of customers, in pages."""
+
+import asyncio
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+
+from api.caching.invalidation_log import InvalidationLog
+from api.questions.dates import DateRange
+from api.questions.paging import PageKey, Ranking
+from api.questions.question import Question, Sources
+from api.schemas.customers import CustomerList, CustomerStatistics
+from rollups.figures import Statistics
+
+
+@dataclass(frozen=True, slots=True)
+class CustomersQuestion(Question):
+    """Which customers follow this place in the ranking, and what are their statistics?"""
+
+    dates: DateRange
+    ranking: Ranking
+    after: PageKey | None
+    """None: the page is the first."""
+    limit: int
+
+    def version(self, invalidations: InvalidationLog, ledger_hash: bytes) -> Hashable:
+        return invalidations.number
+
+    async def answer(self, sources: Sources) -> CustomerList:
+        figures = await sources.figures.over(self.dates.days)
+        # Ranking 100,000 customers would block the event loop for tens of milliseconds.
+        return await asyncio.to_thread(self._page, figures)
+
+    def _page(self, figures: Mapping[str, Statistics]) -> CustomerList:
+        total, page, last = self.ranking.page(figures, self.after, self.limit)
+        return CustomerList(
+            from_date=self.dates.from_date,
+            to_date=self.dates.to_date,
+            complete_through=None,
+            total=total,
+            next_cursor=self.ranking.write_cursor(last) if last is not None else None,
+            customers=[CustomerStatistics(customer_id=customer, **figures[customer]._asdict()) for customer in page],
+        )

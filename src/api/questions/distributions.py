@@ -1,0 +1,47 @@
+"""How the requests of one customer, or of all customers together, are distributed: by status, and by latency."""
+
+from dataclasses import dataclass
+
+from api.questions.question import DaysQuestion, Sources
+from api.schemas.distributions import Latencies, LatencyBin, RequestsOfStatus, StatusCodes
+from rollups.counts import logged_status
+from rollups.figures import latency_bins
+from rollups.histogram import histograms_of, merge, statuses_of
+
+
+@dataclass(frozen=True, slots=True)
+class StatusCodesQuestion(DaysQuestion):
+    """How many requests had each HTTP status?"""
+
+    async def answer(self, sources: Sources) -> StatusCodes:
+        rows = await self.rows(sources.storage)
+        return StatusCodes(
+            customer_id=self.customer_id,
+            from_date=self.dates.from_date,
+            to_date=self.dates.to_date,
+            complete_through=None,
+            status_codes=[
+                RequestsOfStatus(status=logged_status(status), requests=requests)
+                for status, requests in sorted(statuses_of(rows.values()).items())
+            ],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LatenciesQuestion(DaysQuestion):
+    """How many requests had a latency in each bin?"""
+
+    async def answer(self, sources: Sources) -> Latencies:
+        rows = await self.rows(sources.storage)
+        histogram = merge(list(histograms_of(rows.values()).each()))
+        return Latencies(
+            customer_id=self.customer_id,
+            from_date=self.dates.from_date,
+            to_date=self.dates.to_date,
+            complete_through=None,
+            total=histogram.timed,
+            bins=[
+                LatencyBin(from_latency=first / 1000, to_latency=end / 1000, requests=requests)
+                for first, end, requests in latency_bins(histogram)
+            ],
+        )

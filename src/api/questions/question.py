@@ -1,0 +1,80 @@
+"""A question: checked parameters that, with the content of the store, determine an answer."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from fastapi import HTTPException
+
+from api.caching.customer_days import CustomerDays
+from api.caching.customer_figures import CustomerFigures
+from api.caching.invalidation_log import InvalidationLog
+from api.questions.dates import DateRange
+from api.questions.formats import Format
+from api.schemas.listing import Listing
+from rollups.counts import DailyAggregate
+from storage.contract import Storage
+
+
+class Sources(NamedTuple):
+    """Where answers come from: the store, and caches of it."""
+
+    storage: Storage
+    days: CustomerDays
+    figures: CustomerFigures
+
+
+@dataclass(frozen=True, slots=True)
+class Question(ABC):
+    """A question, and the format of its answer. Equal questions have equal answers."""
+
+    format: Format
+
+    @property
+    def is_of_roll_ups(self) -> bool:
+        """Whether the answer comes from the roll-ups, which are stored a little after the counts."""
+        return False
+
+    def version(self, invalidations: InvalidationLog, ledger_hash: bytes) -> Hashable:
+        """The version of the answer: it differs once a poll has found that the answer may have changed."""
+        return ledger_hash
+
+    @abstractmethod
+    async def answer(self, sources: Sources) -> Listing:
+        """The answer, with all changes that the latest poll has found. Its `complete_through` is None.
+
+        HTTPException 404 if the customer is unknown.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class DaysQuestion(Question):
+    """A question about the days of one customer, or of all customers together (None)."""
+
+    dates: DateRange
+    customer_id: str | None
+
+    def version(self, invalidations: InvalidationLog, ledger_hash: bytes) -> Hashable:
+        return invalidations.latest(self.customer_id)
+
+    async def rows(self, storage: Storage) -> dict[int, DailyAggregate]:
+        """The counts of these days, see `daily_rows`."""
+        return await daily_rows(storage, self.customer_id, self.dates.days)
+
+
+async def daily_rows(storage: Storage, customer_id: str | None, days: range) -> dict[int, DailyAggregate]:
+    """The counts of a customer, or of all customers together (None), by day (since 1970-01-01).
+
+    HTTPException 404 if the customer is unknown.
+    """
+    rows = await storage.days(customer_id, days[0], days[-1]) if days else {}
+    if not rows:
+        await require_known(storage, customer_id)
+    return rows
+
+
+async def require_known(storage: Storage, customer_id: str | None) -> None:
+    """HTTPException 404 if the store has no request of this customer; all customers together (None) are known."""
+    if customer_id is not None and not await storage.knows(customer_id):
+        raise HTTPException(404, f"Customer {customer_id} is unknown: no request of it is stored")

@@ -1,0 +1,80 @@
+"""The latest requests of a customer."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from api.questions.dates import DateRange
+from api.questions.question import Question, Sources, daily_rows
+from api.questions.series import HOUR_KINDS
+from api.questions.times import SECONDS
+from api.schemas.requests import LatestRequests, LoggedRequest
+from api.utc import to_datetime
+from rollups.counts import logged_status
+from rollups.groups import group_of, histograms_of_hours
+from rollups.histogram import Histogram, histogram_of
+from storage import requests as stored
+from storage.contract import Storage
+from storage.requests import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class LatestRequestsQuestion(Question):
+    """What are the latest requests with this outcome?"""
+
+    dates: DateRange
+    customer_id: str
+    outcome: Outcome
+    limit: int
+
+    async def answer(self, sources: Sources) -> LatestRequests:
+        storage = sources.storage
+        found: list[stored.LoggedRequest] = []
+        async for start, end in self._spans(storage):
+            found += await storage.requests(self.customer_id, start, end, self.outcome, self.limit - len(found))
+            if len(found) == self.limit:
+                break
+        return LatestRequests(
+            customer_id=self.customer_id,
+            from_date=self.dates.from_date,
+            to_date=self.dates.to_date,
+            complete_through=None,
+            requests=[
+                LoggedRequest(
+                    time=to_datetime(request.second, request.millisecond or 0),
+                    path=request.path,
+                    status=logged_status(request.status),
+                    duration=request.duration,
+                    method=request.method,
+                    bytes=request.bytes,
+                )
+                for request in found
+            ],
+        )
+
+    async def _spans(self, storage: Storage) -> AsyncIterator[tuple[int, int]]:
+        """Spans of time (Unix, s; end exclusive) that have all requests with the outcome, the latest first.
+
+        A search for few requests among many takes long, so the counts say where to search: in which days, and in which
+        of their hours. A day whose roll-ups are behind its counts is one span.
+        """
+        rows = await daily_rows(storage, self.customer_id, self.dates.days)
+        for day in sorted(rows, reverse=True):
+            expected = self._matching(histogram_of(rows[day]))
+            if not expected:
+                continue
+            midnight = day * SECONDS["day"]
+            roll_ups = await storage.rollups(group_of(self.customer_id), HOUR_KINDS, day, day)
+            histograms = histograms_of_hours(roll_ups.get(day, []), self.customer_id)
+            hours = {hour: self._matching(histogram) for hour, histogram in histograms.items()}
+            if sum(hours.values()) < expected:
+                yield midnight, midnight + SECONDS["day"]
+                continue
+            for hour in sorted(hours, reverse=True):
+                if hours[hour]:
+                    start = midnight + hour * SECONDS["hour"]
+                    yield start, start + SECONDS["hour"]
+
+    def _matching(self, histogram: Histogram) -> int:
+        """How many requests of the histogram have the outcome."""
+        failed = histogram.total - histogram.successful
+        return {"all": histogram.total, "failed": failed, "successful": histogram.successful}[self.outcome]

@@ -1,0 +1,54 @@
+"""What all answers about customers share: a list, whose it is, and the days that it is about."""
+
+from datetime import date, datetime
+from typing import Annotated, ClassVar, get_args
+
+from pydantic import BaseModel, Field
+
+CompleteThrough = Annotated[
+    datetime | None,
+    Field(
+        description="All requests that were logged before this time (UTC) are counted; later ones may be. It is the "
+        "time at which the processor last looked at the log, if it has counted all that the log had then. Otherwise it "
+        "is the time of the newest counted request, which assumes that the log is in the order of its times. Of "
+        "several logs, the earliest time. null: unknown, because the processor has not reported yet, or because it is "
+        "behind in a log of which it has counted nothing or whose newest time is in the future.",
+        examples=["2026-11-24T06:30:01.482000Z"],
+    ),
+]
+
+
+class Listing(BaseModel):
+    """An answer that has a list. As CSV, it is the list alone."""
+
+    ROWS: ClassVar[str]
+    """The field with the list."""
+
+    def columns(self) -> list[str]:
+        """The CSV columns: the fields of the list's elements."""
+        (row,) = get_args(type(self).model_fields[self.ROWS].annotation)
+        return list(row.model_fields)
+
+    def as_json(self) -> bytes:
+        """The answer as JSON."""
+        return self.model_dump_json(exclude_unset=True).encode()
+
+
+class Range(Listing):
+    """The UTC days of the answer, both inclusive: the days of the question that are kept."""
+
+    from_date: date
+    to_date: date
+    complete_through: CompleteThrough
+
+
+class Customer(BaseModel):
+    """The customer that the answer is about."""
+
+    customer_id: str = Field(examples=["cust_1"])
+
+
+class CustomerOrAll(BaseModel):
+    """The customer that the answer is about, or all customers together."""
+
+    customer_id: str | None = Field(description="null: all customers together.", examples=["cust_1"])

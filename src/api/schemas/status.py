@@ -1,0 +1,111 @@
+"""The status of the service: how far the store is in each log."""
+
+from datetime import datetime
+
+from pydantic import BaseModel, Field
+
+from api.schemas.listing import CompleteThrough
+from storage.contract import MAIN
+from storage.logs import FileState
+
+
+class LogPosition(BaseModel):
+    """A position in a log."""
+
+    generation: int = Field(description="How often the log had been rotated.", examples=[0])
+    offset: int = Field(description="Bytes from the beginning of that generation's file.", examples=[69340])
+
+
+class Gap(BaseModel):
+    """Bytes of a log that were lost before they could be read: from the position to the end of its generation."""
+
+    position: LogPosition
+    reason: str
+
+
+class ObservedEnd(BaseModel):
+    """The end of the log as the processor last saw it. The processor reports once a second."""
+
+    time: datetime
+    age_seconds: float = Field(
+        description="Above a few seconds: the processor is down. Below zero: a clock is wrong, see `clock_faults`.",
+        examples=[0.4],
+    )
+    position: LogPosition = Field(description="Read through this position.")
+    size: int = Field(description="Bytes in the file.", examples=[69340])
+
+
+class FileStatus(BaseModel):
+    """A file of a log, and how far the store is in it."""
+
+    generation: int = Field(description="Its number among the files of the log.", examples=[0])
+    path: str = Field(description="Where it was last seen.", examples=["/logs/log"])
+    state: FileState = Field(
+        description="live: at the log's path, or the newest file of a log without a path. open: elsewhere, and still "
+        "read. closed: read to its end. copy: has the bytes of another file, so it is not read.",
+        examples=["live"],
+    )
+    start: int = Field(description="The offset at which reading began.", examples=[0])
+    offset: int = Field(description="Stored through this offset.", examples=[311])
+    copy_of: int | None = Field(description="Of a copy: the generation of the other file.", examples=[None])
+
+
+class LogStatus(BaseModel):
+    """How far the store is in one log."""
+
+    log: str = Field(examples=["api_requests"])
+    writer: str = Field(default=MAIN, description="The name of the processor that stores the log.", examples=[MAIN])
+    path: str = Field(description="Where the processor follows the log; of a backfilled file, where it was.")
+    format: str = Field(
+        description="The settings by which a backfilled file was read; empty for a log that is followed.",
+        examples=[""],
+    )
+    first: LogPosition = Field(description="The position at which the store began.")
+    position: LogPosition = Field(description="Stored through this position.")
+    lines_read: int = Field(
+        description="From `first` to `position`: stored, rejected and skipped lines.", examples=[1049]
+    )
+    lines_stored: int = Field(examples=[1042])
+    lines_rejected: int = Field(examples=[3])
+    rejected: dict[str, int] = Field(description="Rejected lines by reason.", examples=[{"fields": 2, "status": 1}])
+    lines_skipped: int = Field(description="Comments and directives.", examples=[4])
+    mended: dict[str, int] = Field(
+        description="Stored requests with a mended field, by field. `duration`: invalid or out of bounds, stored as "
+        "none. `status`: none was logged, or it was in a list. `encoding`, `control_character`: bytes of the customer "
+        "or the path are stored as `\\xNN`. A request may count in several fields.",
+        examples=[{"duration": 5}],
+    )
+    gaps: list[Gap] = Field(description="Bytes that were lost before they could be read.")
+    files: list[FileStatus] = Field(
+        description="The log's files that exist, or did when they were last seen; at most the last hundred."
+    )
+    newest_request: datetime | None = Field(description="The latest time of a stored request.")
+    seen: ObservedEnd | None = Field(description="null: the processor has not reported on the log yet.")
+    bytes_behind: int | None = Field(
+        description="Bytes that the log had when it was last seen and that are not stored, without a line that is "
+        "still being written.",
+        examples=[0],
+    )
+    seconds_behind: float | None = Field(
+        description="0 when `bytes_behind` is 0; otherwise the age of `complete_through`, an upper bound. Below zero: "
+        "a clock is wrong, see `clock_faults`.",
+        examples=[0],
+    )
+    complete_through: CompleteThrough
+
+
+class StoreStatus(BaseModel):
+    """How far the store is in all logs."""
+
+    complete_through: CompleteThrough
+    clock_faults: list[str] = Field(
+        description="Sentences about times in the future: a clock is wrong, and so are ages. Empty: no such times.",
+        examples=[[]],
+    )
+    logs: list[LogStatus]
+
+
+class Health(BaseModel):
+    """The service works; otherwise the HTTP status differs."""
+
+    status: str = Field(default="ok", examples=["ok"])
