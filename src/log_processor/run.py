@@ -50,7 +50,8 @@ def run(settings: ProcessorSettings, only_backfill: bool = False) -> None:
     token = until_stored(storage.acquire)
     logs, counts, roll_ups = start(storage, token, settings.described())
     patterns = [] if only_backfill else settings.patterns()
-    files = LogFiles(patterns, {settings.log_file_path: settings.log_name}, settings.outputs())
+    names = {settings.log_file_path: settings.log_name}
+    files = LogFiles(patterns, names, settings.outputs(), settings.roots())
     report = decode_report(until_stored(partial(storage.read_state, "report")))
     time_bounds = TimeBounds(
         newest=max((row.newest for row in logs.committed.values()), default=0),

@@ -25,6 +25,13 @@ def _patterns(text: str) -> str:
     return text
 
 
+def _folders(text: str) -> str:
+    for folder in _split(text):
+        if not folder.is_dir():
+            raise ValueError(f"there is no folder {folder}")
+    return text
+
+
 def _split(text: str) -> list[Path]:
     return [PROJECT_ROOT / pattern.strip() for pattern in text.split(",") if pattern.strip()]
 
@@ -38,6 +45,9 @@ class ProcessorSettings(StorageSettings, LogFormat):
     are other requests."""
     log_files: Annotated[str, AfterValidator(_patterns)] = ""
     """Paths and globs of the logs to follow, separated by commas; empty: LOG_FILE_PATH."""
+    log_roots: Annotated[str, AfterValidator(_folders)] = ""
+    """Folders, separated by commas. A file that a glob or a rotated name finds is read only where it lies, links
+    followed, below the folder of its pattern or below one of these."""
     start_position: Literal["end", "beginning"] = "end"
     """Where to begin in a log that the store has never seen."""
     follow: Literal["events", "poll"] = "events"
@@ -65,6 +75,10 @@ class ProcessorSettings(StorageSettings, LogFormat):
     def patterns(self) -> list[Path]:
         """The paths and globs to follow, absolute."""
         return _split(self.log_files) or [self.log_file_path]
+
+    def roots(self) -> list[Path]:
+        """The folders of LOG_ROOTS, absolute."""
+        return _split(self.log_roots)
 
     def outputs(self) -> list[Path]:
         """What the processor itself writes."""

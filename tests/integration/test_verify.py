@@ -194,6 +194,19 @@ def test_what_was_rotated_since_the_processor_ended_is_told(pipeline: Pipeline) 
 
 
 @on_sqlite
+def test_a_rotated_name_that_leads_out_of_the_folder_is_not_read(pipeline: Pipeline, tmp_path: Path) -> None:
+    outside = tmp_path / "elsewhere" / "secret"
+    outside.parent.mkdir()
+    outside.write_bytes(lines_of(2))
+    pipeline.log.with_name(f"{pipeline.log.name}.1").symlink_to(outside)
+    store(pipeline, lines_of(0))
+    assert verify(pipeline) == (0, ["All agree: lines 20, requests 20, rejected 0, customers 1, days 1."])
+    status, said = verify(pipeline, LOG_ROOTS=str(outside.parent))
+    assert status == 1
+    assert any(f"820 bytes of {pipeline.log}.1" in line for line in said)
+
+
+@on_sqlite
 def test_files_rotated_under_a_date_are_read(pipeline: Pipeline) -> None:
     pipeline.start()
     for age in [2, 1, 0]:

@@ -332,7 +332,7 @@ class Files(RuleBasedStateMachine):
     def hand_on(self) -> None:
         self.follower.hand_on()
 
-    @precondition(lambda self: self.follower)
+    @precondition(lambda self: self.process is not None)
     @rule()
     def commit(self) -> None:
         self.follower.commit()

@@ -173,3 +173,43 @@ def test_what_the_processor_writes_is_no_log(tmp_path: Path) -> None:
     letters, store = tmp_path / "dead_letters.jsonl", tmp_path / "requests.sqlite"
     (log, *_) = make(tmp_path, "api.log", letters.name, f"{letters.name}.1", store.name, f"{store.name}-wal")
     assert paths(LogFiles([tmp_path / "*"], {}, [letters, store])) == [log]
+
+
+class TestLinksThatLeadElsewhere:
+    """A file that nobody has named is read only where it lies below a folder that somebody has."""
+
+    @pytest.fixture
+    def outside(self, tmp_path: Path) -> Path:
+        """A file that is not to be read."""
+        (path,) = make(tmp_path / "etc", "secret.log")
+        path.write_text("a secret\n")
+        return path
+
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        """The folder of logs."""
+        folder = tmp_path / "logs"
+        folder.mkdir()
+        return folder
+
+    @pytest.mark.parametrize("pattern", ["*.log", "**/*.log"])
+    def test_a_glob_does_not_find_them(self, folder: Path, outside: Path, pattern: str) -> None:
+        (folder / "link.log").symlink_to(outside)
+        (folder / "sub").symlink_to(outside.parent)
+        (own,) = make(folder, "own.log")
+        (folder / "inner.log").symlink_to(own)
+        assert found(folder / pattern) == [folder / "inner.log", own]
+
+    def test_a_glob_finds_them_below_a_root(self, folder: Path, outside: Path) -> None:
+        (folder / "link.log").symlink_to(outside)
+        assert paths(LogFiles([folder / "*.log"], {}, roots=[outside.parent])) == [folder / "link.log"]
+        assert paths(LogFiles([folder / "*.log"], {}, roots=[folder.parent / "et"])) == []
+
+    def test_the_folder_may_itself_be_reached_by_a_link(self, folder: Path, tmp_path: Path) -> None:
+        make(folder, "own.log")
+        (tmp_path / "link").symlink_to(folder)
+        assert found(tmp_path / "link" / "*.log") == [tmp_path / "link" / "own.log"]
+
+    def test_a_path_that_is_named_may_lead_anywhere(self, folder: Path, outside: Path) -> None:
+        (folder / "link.log").symlink_to(outside)
+        assert found(folder / "link.log") == [folder / "link.log"]

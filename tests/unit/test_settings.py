@@ -57,6 +57,7 @@ BAD = [
     ("LOG_FILES", f"{FOLDER}/*.log, /nowhere/api.log", "there is no folder /nowhere"),
     ("LOG_FILES", FOLDER, "not a regular file"),
     ("LOG_FILES", " , ", "names no path and no glob"),
+    ("LOG_ROOTS", f"{FOLDER},/nowhere", "there is no folder /nowhere"),
     ("LOG_FORMAT", "ncsa", A_CHOICE + "'simple', 'common', 'combined', 'json', 'nginx', 'apache', 'caddy', "),
     ("LOG_WRAPPER", "podman", A_CHOICE + "'', 'cri', 'docker' or 'syslog'"),
     ("LOG_PATTERN", "(?P<time>.*)", "only with LOG_FORMAT=regex"),

@@ -13,7 +13,7 @@ from typing import Literal
 
 from log_processor.following.clock import SYSTEM, Clock
 from log_processor.following.identity import HEAD_BYTES, Identity, Samples, has_all
-from log_processor.following.log_files import Folders, FoundLog
+from log_processor.following.log_files import OUTSIDE, Folders, FoundLog
 from log_processor.following.matching import FileAt, Known, Matching, New, Present, match
 from log_processor.following.names import dateless, uncompressed
 from log_processor.following.owners import Owners
@@ -27,6 +27,7 @@ from log_processor.following.present import (
     end_of_last_line,
 )
 from log_processor.following.reader import Reader
+from log_processor.following.roots import Roots
 from log_processor.spool import SpooledLog
 from request_log.framing.protocol import PLAIN, Framing
 from request_log.line import SECONDS_A_DAY
@@ -166,9 +167,11 @@ class Family:
         clock: Clock = SYSTEM,
         handed_in: Callable[[], list[FileRow]] = list,
         framing: Framing = PLAIN,
+        roots: Roots | None = None,
     ) -> None:
         """`row`, `files`: what the store has of it. `owners`: which files are whose. `handed_in`: the files that the
-        store has because somebody handed them in. `framing`: how its lines lie in its files."""
+        store has because somebody handed them in. `framing`: how its lines lie in its files. `roots`: where its files
+        may lie that are not at a path that somebody has named; None: anywhere."""
         self.name = found.name
         self.path = found.path
         self.clock = clock
@@ -192,7 +195,9 @@ class Family:
         self._unpacking = unpacking
         self._handed_in = handed_in
         self._memory = Memory(unpacking, clock)
-        self._folders = {self.path.parent, *(Path(file.path).parent for file in self.files.values())}
+        stored = {Path(file.path).parent for file in self.files.values()}
+        self._folders = {self.path.parent, *stored}
+        self._roots = roots.extended(stored) if roots is not None else None
         self._has_files = False
         """Whether the last look has found any, also of other logs."""
         self._sizes: dict[int, int] = {}
@@ -341,7 +346,7 @@ class Family:
         # What was moved elsewhere, and compressed there, tells where to look.
         for reader in self.reading.values():
             if reader.is_deleted and not reader.is_final:
-                self._folders.add(Path(reader.moved_to()).parent)
+                self._add_folder(Path(reader.moved_to()).parent)
         # A link may point to a file with a date, and to the next one tomorrow.
         own = dict.fromkeys([self.path.name, base.name, dateless(base.name) or base.name])
         rotated = [
@@ -351,13 +356,18 @@ class Family:
             for name in folders[folder].of(one)
         ]
         moved = [Path(reader.moved_to()) for reader in self.reading.values() if not reader.is_deleted]
+        for path in moved:
+            self._add_folder(path.parent)
+        roots = self._roots
+        if roots is not None and not self._may_go:
+            roots = roots.extended([base.parent])
         moved += [Path(file.path) for file in self.files.values() if not file.gone]
         found: dict[FileAt, Candidate] = {}
         self._sizes.clear()
         self._has_files = False
         for path in dict.fromkeys([self.path, *rotated, *moved, *self._also]):
             is_live = path in (self.path, base)
-            one = candidate(path, is_live, path in rotated and not is_live)
+            one = candidate(path, is_live, path in rotated and not is_live, roots)
             if one is None:
                 continue
             self._has_files = True
@@ -394,6 +404,9 @@ class Family:
 
     def _may_be_read(self, one: Candidate) -> bool:
         """Whether it can be read. What cannot is left out, and that is said once."""
+        if not one.lies_inside():
+            self._leave_out(one.path, OUTSIDE)
+            return False
         try:
             kind = self._memory.kind(one)
         except OSError as error:
@@ -604,6 +617,12 @@ class Family:
             self.news[file] = None
         if state != "copy":
             self._folders.add(one.path.parent)
+
+    def _add_folder(self, folder: Path) -> None:
+        """One of its files was moved there."""
+        if folder not in self._folders:
+            self._folders.add(folder)
+            self._roots = self._roots.extended([folder]) if self._roots is not None else None
 
     def _begin_new(self, new: New, one: Candidate, is_found: bool) -> File:
         """A new file, perhaps in the place of a known one, which perhaps was found elsewhere."""

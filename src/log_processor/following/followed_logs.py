@@ -222,6 +222,7 @@ class FollowedLogs:
             self._clock,
             self._rows_of_handed_in,
             self._framing,
+            self._log_files.roots,
         )
         family.is_dirty = True
         self._families[found.name] = family

@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from log_processor.following.names import Names, family_of, is_of, is_rotated, uncompressed
+from log_processor.following.roots import Roots
 from service.logs import logger
 from service.settings import PROJECT_ROOT
+
+OUTSIDE = "it lies neither below the folder of its pattern nor below one of LOG_ROOTS"
 
 log = logger(__name__)
 
@@ -28,14 +31,23 @@ class FoundLog(NamedTuple):
 class LogFiles:
     """The logs that `patterns` name: paths, whether there is a file or not, and globs (`*`, `?`, `[...]`, `**`)."""
 
-    def __init__(self, patterns: Sequence[Path], named: dict[Path, str], outputs: Sequence[Path] = ()) -> None:
+    def __init__(
+        self,
+        patterns: Sequence[Path],
+        named: dict[Path, str],
+        outputs: Sequence[Path] = (),
+        roots: Sequence[Path] = (),
+    ) -> None:
         """`named`: what logs are called that have a name of their own; the others are called by their path.
-        `outputs`: what the processor writes. A glob does not find that as a log, nor what is called so and more."""
+        `outputs`: what the processor writes. A glob does not find that as a log, nor what is called so and more.
+        `roots`: where files may lie beside the folders of the patterns."""
         self._named = named
         self._outputs = tuple(map(str, outputs))
         paths = {path for path in patterns if path in named or not glob.has_magic(str(path))}
         self._globs = [str(path) for path in patterns if path not in paths]
         self._paths = {_spelled(path) for path in paths} | {path for path in paths if path in named}
+        self.roots = Roots([*map(_folder_of, patterns), *roots], self._paths)
+        """Where files may be read."""
         self._passed_over: set[Path] = set()
         self._known: dict[Path, dict[str, bool]] = {}
         """Folder -> names of logs that a glob has found there -> whether a file is called so."""
@@ -71,6 +83,9 @@ class LogFiles:
         if name.startswith(self._outputs) or not os.path.isfile(name):  # noqa: PTH113
             return None
         path = Path(name)
+        if not self.roots.have_file_at(path):
+            self._pass_over(path, OUTSIDE)
+            return None
         if any(path.parent == own.parent and is_of(path.name, own.name) for own in self._paths):
             return None
         names = self._known.setdefault(path.parent, {})
@@ -88,12 +103,16 @@ class LogFiles:
     def _can_be_read(self, path: Path) -> bool:
         """Whether a log can be followed; where not, that is said once, and it is looked at again each time."""
         reason = _fault(path)
-        if reason and path not in self._passed_over:
-            self._passed_over.add(path)
-            log.warning("log_not_followed", path=os.fsencode(path).decode(errors="backslashreplace"), reason=reason)
-        elif not reason:
+        if reason:
+            self._pass_over(path, reason)
+        else:
             self._passed_over.discard(path)
         return not reason
+
+    def _pass_over(self, path: Path, reason: str) -> None:
+        if path not in self._passed_over:
+            self._passed_over.add(path)
+            log.warning("log_not_followed", path=os.fsencode(path).decode(errors="backslashreplace"), reason=reason)
 
 
 def names_in(folder: Path) -> list[str]:
@@ -115,6 +134,14 @@ class Folders(dict[Path, Names]):
 def _spelled(path: Path) -> Path:
     """The path in one spelling, without `..` and doubled slashes."""
     return Path(os.path.normpath(path))
+
+
+def _folder_of(pattern: Path) -> Path:
+    """The folder of a path; of a glob: the last folder that is named without a wildcard."""
+    folder = pattern.parent
+    while glob.has_magic(str(folder)):
+        folder = folder.parent
+    return folder
 
 
 def _fault(path: Path) -> str | None:

@@ -14,6 +14,7 @@ from log_processor.following.clock import Clock
 from log_processor.following.compressed import FAULTS, MAGIC_BYTES, is_compressed, text_of
 from log_processor.following.identity import Identity, Read, Samples, blocks, has_all
 from log_processor.following.matching import FileAt, Known, Present
+from log_processor.following.roots import Roots
 from service.logs import logger
 
 _COPY_BYTES = 1 << 20
@@ -128,8 +129,12 @@ def _close(done: "Future[int | None]") -> None:
 class Candidate:
     """A file that is there. Its bytes are read when something asks for them."""
 
-    def __init__(self, path: Path, found: os.stat_result, is_live: bool, is_rotated: bool) -> None:
+    def __init__(
+        self, path: Path, found: os.stat_result, is_live: bool, is_rotated: bool, roots: Roots | None = None
+    ) -> None:
+        """`roots`: where it has to lie, links followed; None: anywhere."""
         self.path = path
+        self._roots = roots
         self.stamp = Stamp.of(found)
         self.is_live = is_live
         self.is_rotated = is_rotated
@@ -167,16 +172,27 @@ class Candidate:
         found = os.fstat(self.open()) if self.is_nameless else self.path.stat()
         return Stamp.of(found) == self.stamp
 
+    def lies_inside(self) -> bool:
+        """Whether it lies where it has to."""
+        return self._roots is None or self._roots.have_file_at(self.path)
+
     def open(self) -> int:
         """A descriptor of the file. OSError where it is not there any more, or may not be read."""
         if self._file is None:
             file = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
             found = os.fstat(file)
-            if (found.st_dev, found.st_ino) != self.at:
+            is_same = (found.st_dev, found.st_ino) == self.at
+            if not is_same or not self._lies_inside(file):
                 os.close(file)
                 raise FileNotFoundError(errno.ENOENT, "It is another file by now", str(self.path))
             self._file = file
         return self._file
+
+    def _lies_inside(self, file: int) -> bool:
+        """Whether an open file does: a link may have been changed since its target was looked at."""
+        if self._roots is None or self._roots.are_named(self.path):
+            return True
+        return self._roots.have(os.readlink(f"/proc/self/fd/{file}"))  # noqa: PTH115 (a text, also of what is deleted)
 
     @property
     def size(self) -> int:
@@ -212,13 +228,13 @@ class Candidate:
             self._file = None
 
 
-def candidate(path: Path, is_live: bool, is_rotated: bool) -> Candidate | None:
-    """The file at a path; None where there is no regular one."""
+def candidate(path: Path, is_live: bool, is_rotated: bool, roots: Roots | None = None) -> Candidate | None:
+    """The file at a path; None where there is no regular one. `roots`: as for `Candidate`."""
     try:
         found = path.stat()
     except OSError:
         return None
-    return Candidate(path, found, is_live, is_rotated) if stat.S_ISREG(found.st_mode) else None
+    return Candidate(path, found, is_live, is_rotated, roots) if stat.S_ISREG(found.st_mode) else None
 
 
 class Memory:

@@ -33,6 +33,7 @@ from log_processor.commands.progress_bar import ProgressBar
 from log_processor.commands.saying import say, say_error
 from log_processor.commands.verify.check import check
 from log_processor.commands.verify.text_file import FilesChanged, Unreadable
+from log_processor.following.log_files import LogFiles
 from log_processor.settings import ProcessorSettings
 from storage.backend import open_storage
 from storage.contract import MAIN, Storage
@@ -68,6 +69,8 @@ def _failed(reason: str) -> int:
 
 async def _verify(storage: Storage, settings: ProcessorSettings) -> int:
     parse = settings.parser()
+    named = {settings.log_file_path: settings.log_name}
+    roots = LogFiles(settings.patterns(), named, roots=settings.roots()).roots
     with tempfile.TemporaryDirectory(prefix="verify-") as folder:
         try:
             for attempt in range(1, _ATTEMPTS + 1):
@@ -81,6 +84,7 @@ async def _verify(storage: Storage, settings: ProcessorSettings) -> int:
                         Path(folder),
                         ProgressBar(),
                         framing=parse.framing,
+                        roots=roots,
                     )
                     break
                 except FilesChanged:

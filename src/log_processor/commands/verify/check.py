@@ -18,6 +18,7 @@ from log_processor.commands.verify.counting import Lines
 from log_processor.commands.verify.outcome import LAST_DAY, Difference, Outcome, date_of
 from log_processor.commands.verify.recount import EVERYBODY, LOST, SKIPPED, Counted, Recount, RowKey
 from log_processor.commands.verify.roll_ups import RollUps, RollUpsMoved
+from log_processor.following.roots import Roots
 from log_processor.process.time_bounds import TimeBounds
 from log_processor.storing.dead_letters import kept_lines
 from request_log.framing.protocol import PLAIN, Framing
@@ -43,11 +44,12 @@ async def check(
     progress: ProgressBar,
     silent_seconds: float = SILENT_SECONDS,
     framing: Framing = PLAIN,
+    roots: Roots | None = None,
 ) -> Outcome | None:
     """Compare all that can be; None where the store has no ledger. `writer`: whose counts, that of the connection.
     `parse`: of a format that is not our own. `dead_letters`: the file of rejected lines. `folder`: for what does not
     fit into memory. `silent_seconds`: where a store does not change for so long nobody works. `framing`: how lines of
-    our own format lie in their files."""
+    our own format lie in their files. `roots`: where files may be read; None: anywhere."""
     rolled_up = read_rolled_up(storage)
     committed = await read_committed(storage, writer)
     if not committed.logs:
@@ -62,7 +64,7 @@ async def check(
         newest = max(row.newest for row in committed.logs.values())
         latest_second = TimeBounds(newest, modified=0).latest_second()
         recount = stack.enter_context(Recount(folder, oldest_day, latest_second, parse, framing))
-        lines = Lines(storage, recount, committed, stack)
+        lines = Lines(storage, recount, committed, stack, roots)
         with progress.of(committed.bytes):
             lines.count(committed, rolled_up, progress.advance)
         lines.linked.check(committed.files)

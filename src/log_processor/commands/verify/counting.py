@@ -12,6 +12,7 @@ from log_processor.commands.verify.outcome import LAST_DAY
 from log_processor.commands.verify.ranges import Ranges
 from log_processor.commands.verify.recount import ROLLED_UP, Recount
 from log_processor.commands.verify.text_file import TextFile
+from log_processor.following.roots import Roots
 from request_log.framing.contexts import Contexts
 from request_log.line import SECONDS_A_DAY
 from storage.contract import Storage
@@ -26,9 +27,11 @@ _BYTES_AT_ONCE = 1 << 30
 class Lines:
     """The lines of a store's logs."""
 
-    def __init__(self, storage: Storage, recount: Recount, committed: Committed, stack: ExitStack) -> None:
-        """Opens the files, until `stack` is closed."""
-        self.linked = Linked(committed.logs.values(), committed.files, recount.has_request, stack)
+    def __init__(
+        self, storage: Storage, recount: Recount, committed: Committed, stack: ExitStack, roots: Roots | None
+    ) -> None:
+        """Opens the files, until `stack` is closed. `roots`: where files may be read; None: anywhere."""
+        self.linked = Linked(committed.logs.values(), committed.files, recount.has_request, stack, roots)
         self._storage = storage
         self._recount = recount
         self._counted: dict[TextFile, Ranges] = {}

@@ -10,6 +10,7 @@ from log_processor.commands.verify.present import Present
 from log_processor.commands.verify.ranges import Ranges
 from log_processor.commands.verify.text_file import FilesChanged, TextFile
 from log_processor.following.identity import Identity
+from log_processor.following.roots import Roots
 from storage.keys import FileKey
 from storage.logs import FileRow, LedgerRow
 
@@ -23,10 +24,11 @@ class Linked:
         rows: Mapping[FileKey, FileRow],
         has_request: Callable[[Iterable[bytes]], bool],
         stack: ExitStack,
+        roots: Roots | None,
     ) -> None:
         """`has_request`: whether there is any in the blocks of a part of a log. Two files may have the same header;
-        requests say what they are."""
-        self.present = Present(logs, rows.values(), stack)
+        requests say what they are. `roots`: where files may be read; None: anywhere."""
+        self.present = Present(logs, rows.values(), stack, roots)
         self._has_request = has_request
         self._of_rows: dict[FileKey, TextFile | None] = {}
         self._wholes: dict[TextFile, TextFile] = {}

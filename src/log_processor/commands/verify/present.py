@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from log_processor.commands.verify.text_file import FilesChanged, Inode, TextFile, Unreadable
 from log_processor.following.names import dateless, is_of, uncompressed
+from log_processor.following.roots import Roots
 from storage.logs import BACKFILL, FileRow, LedgerRow
 
 _LOOKS = 10
@@ -24,8 +25,12 @@ class _Found(NamedTuple):
 class Present:
     """The files of the store's logs that are there. They stay open until `stack` is closed."""
 
-    def __init__(self, logs: Iterable[LedgerRow], rows: Iterable[FileRow], stack: ExitStack) -> None:
+    def __init__(
+        self, logs: Iterable[LedgerRow], rows: Iterable[FileRow], stack: ExitStack, roots: Roots | None = None
+    ) -> None:
+        """`roots`: where files may be read; None: anywhere."""
         self._stack = stack
+        self._roots = roots
         self.files: dict[Inode, TextFile] = {}
         self.logs: dict[TextFile, frozenset[str]] = {}
         """Of each file the logs whose family it belongs to by its name; none: it is only where a file was when it was
@@ -40,13 +45,13 @@ class Present:
     def look(self, logs: list[LedgerRow], rows: list[FileRow]) -> None:
         """Open the files that have come since the last look."""
         for _ in range(_LOOKS):
-            found = _scan(logs, rows)
+            found = _scan(logs, rows, self._roots)
             self.at_paths = {inode for inode in map(_inode, logs) if inode is not None}
             with suppress(FileNotFoundError):
                 for inode, (path, of_logs) in found.items():
                     self._open(inode, path, of_logs)
                 # What a rotation renames may be missed by a single scan.
-                if _scan(logs, rows).keys() == found.keys():
+                if _scan(logs, rows, self._roots).keys() == found.keys():
                     return
             time.sleep(_BETWEEN_LOOKS_SECONDS)
         raise FilesChanged(f"The files of {logs[0].path} change again and again.")
@@ -76,13 +81,15 @@ class Present:
         self.logs[file] = logs
 
 
-def _scan(logs: Iterable[LedgerRow], rows: Iterable[FileRow]) -> dict[Inode, _Found]:
+def _scan(logs: Iterable[LedgerRow], rows: Iterable[FileRow], roots: Roots | None) -> dict[Inode, _Found]:
     """All files that may be those of logs, by inode: so one that has several names comes once."""
     found: dict[Inode, _Found] = {}
     folders = _Folders()
 
     def take(folder: Path, names: Iterable[str], *logs: str) -> None:
         for name in names:
+            if roots is not None and not roots.have_file_at(folder / name):
+                continue
             inode = folders[folder][name]
             path, before = found.get(inode, _Found(folder / name, frozenset()))
             found[inode] = _Found(path, before.union(logs))
@@ -91,11 +98,16 @@ def _scan(logs: Iterable[LedgerRow], rows: Iterable[FileRow]) -> dict[Inode, _Fo
     for row in rows:
         if row.path:
             rows_of.setdefault(row.log, []).append(Path(row.path))
+    if roots is not None:
+        # Where files were read they were moved from where they may be.
+        roots = roots.extended({path.parent for paths in rows_of.values() for path in paths})
     for log in logs:
         if not log.log.startswith(BACKFILL):
             path = Path(log.path)
             # What a link points to is rotated where it is. It may be a file with a date, and so may the log's newest.
             target = path.resolve() if path.is_symlink() else path
+            if roots is not None and roots.are_named(path):
+                roots = roots.extended([target.parent])
             bases = {path.name, target.name, dateless(target.name) or target.name}
             for folder in sorted({path.parent, target.parent, *(read.parent for read in rows_of.get(log.log, ()))}):
                 take(folder, (name for base in sorted(bases) for name in folders.family(folder, base)), log.log)

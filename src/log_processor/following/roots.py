@@ -1,0 +1,36 @@
+"""Which files may be read: a link in a log's folder could have any file of the machine read."""
+
+import os
+from collections.abc import Container, Iterable
+from pathlib import Path
+
+
+class Roots:
+    """Folders, and paths that somebody has named. A file may be read where it lies below one of the folders, links
+    followed, or where its path is named."""
+
+    def __init__(self, folders: Iterable[Path], named: Container[Path] = ()) -> None:
+        self._prefixes = tuple({_prefix(os.path.realpath(folder)) for folder in folders})
+        self._named = named
+
+    def have(self, real_path: str) -> bool:
+        """Whether a path without links lies below one of the folders."""
+        return real_path.startswith(self._prefixes)
+
+    def are_named(self, path: Path) -> bool:
+        """Whether somebody has named the path: wherever its links lead, that is meant."""
+        return path in self._named
+
+    def have_file_at(self, path: Path) -> bool:
+        """Whether the file at a path may be read."""
+        return self.are_named(path) or self.have(os.path.realpath(path))
+
+    def extended(self, folders: Iterable[Path]) -> "Roots":
+        """These, and other folders, but for those of them that only seem to lie below these."""
+        more = Roots((folder for folder in folders if not self.have(_prefix(os.path.normpath(folder)))), self._named)
+        more._prefixes += self._prefixes
+        return more
+
+
+def _prefix(folder: str) -> str:
+    return folder if folder.endswith(os.sep) else folder + os.sep
