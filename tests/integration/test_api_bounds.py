@@ -15,7 +15,7 @@ def store(sqlite: Store) -> Store:
 
 def test_a_question_that_takes_sqlite_too_long_is_given_up(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     assert response(store, "/customers").status_code == 200
-    monkeypatch.setattr("storage.sqlite.store._QUESTION_SECONDS", 0.0)
+    monkeypatch.setattr("storage.sqlite.connection._QUESTION_SECONDS", 0.0)
     refused = response(store, "/customers")
     assert refused.status_code == 503
     assert refused.headers["Retry-After"] == "5"

@@ -1,4 +1,7 @@
-"""The tables."""
+"""The tables, see schema.sql."""
+
+import sqlite3
+from importlib.resources import files
 
 from rollups.counts import DailyKey, RollupSegmentKey
 from storage.keys import FileKey, IntentKey, Key, LogKey, ObservedKey, RolledUpKey, StateKey
@@ -6,6 +9,7 @@ from storage.keys import FileKey, IntentKey, Key, LogKey, ObservedKey, RolledUpK
 VERSION = 7
 """Changes with the schema: a store of another one is refused, but for the one before, which setup brings up."""
 MAIN_WRITER = 0
+ALL_CUSTOMERS = ""
 ZONE_BITS = 18
 OFFSET_BITS = 40
 
@@ -21,87 +25,10 @@ TABLES: dict[type[Key], str] = {
 }
 """The columns of such a table are the key's fields, the writer and the row."""
 
-SCHEMA = f"""
-CREATE TABLE IF NOT EXISTS writers (
-    id INTEGER PRIMARY KEY,
-    name TEXT NOT NULL UNIQUE
-);
-INSERT OR IGNORE INTO writers VALUES ({MAIN_WRITER}, 'main');
-CREATE TABLE IF NOT EXISTS sources ( -- files that requests come from
-    id INTEGER PRIMARY KEY,
-    writer INTEGER NOT NULL,
-    log TEXT NOT NULL,
-    generation INTEGER NOT NULL,
-    UNIQUE (writer, log, generation)
-);
-CREATE TABLE IF NOT EXISTS requests (
-    id INTEGER PRIMARY KEY,          -- sources.id << {OFFSET_BITS} | offset: in the order of the log
-    time INTEGER NOT NULL,           -- Unix time, seconds
-    customer_id TEXT NOT NULL,
-    request_path TEXT NOT NULL,
-    status_code INTEGER NOT NULL,
-    duration REAL,                   -- seconds; NULL: none was logged
-    millisecond INTEGER,             -- of that second; NULL: the time was logged without a fraction
-    method TEXT,                     -- NULL: not known
-    bytes INTEGER                    -- of the answer; NULL: not known
-);
-CREATE TABLE IF NOT EXISTS zones (   -- where the requests of a time are
-    id INTEGER PRIMARY KEY,          -- of these requests, without the lowest {ZONE_BITS} bits
-    oldest INTEGER NOT NULL,         -- Unix time, seconds
-    newest INTEGER NOT NULL
-);
--- The following are rows by key, each a text: see rollups/rows.py and storage/ledger.py.
-CREATE TABLE IF NOT EXISTS daily (
-    customer TEXT NOT NULL,          -- '' for all together
-    day INTEGER NOT NULL,            -- UTC, since 1970-01-01
-    writer INTEGER NOT NULL,
-    row TEXT NOT NULL,
-    PRIMARY KEY (customer, day, writer)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS rollups (
-    "group" INTEGER NOT NULL,        -- of customers, see rollups/groups.py
-    day INTEGER NOT NULL,            -- UTC, since 1970-01-01
-    kind TEXT NOT NULL,
-    segment INTEGER NOT NULL,
-    writer INTEGER NOT NULL,
-    row TEXT NOT NULL,
-    PRIMARY KEY ("group", kind, day, segment, writer)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS logs (
-    log TEXT NOT NULL,
-    writer INTEGER NOT NULL,
-    row TEXT NOT NULL,
-    PRIMARY KEY (log, writer)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS files (
-    log TEXT NOT NULL,
-    generation INTEGER NOT NULL,
-    writer INTEGER NOT NULL,
-    row TEXT NOT NULL,
-    PRIMARY KEY (log, generation, writer)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS rolled_up (
-    log TEXT NOT NULL,
-    writer INTEGER NOT NULL,
-    row TEXT NOT NULL,
-    PRIMARY KEY (log, writer)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS observed (
-    log TEXT NOT NULL,
-    writer INTEGER NOT NULL,
-    row TEXT NOT NULL,
-    PRIMARY KEY (log, writer)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS state (
-    name TEXT NOT NULL,              -- counts, rollups, rollups_intent or report
-    writer INTEGER NOT NULL,
-    row TEXT NOT NULL,
-    PRIMARY KEY (name, writer)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS intents (
-    number INTEGER NOT NULL,         -- of the commit
-    writer INTEGER NOT NULL,
-    row TEXT NOT NULL,
-    PRIMARY KEY (writer, number)
-) WITHOUT ROWID;
-"""
+SCHEMA = files(__package__).joinpath("schema.sql").read_text()
+
+
+def version_of(connection: sqlite3.Connection) -> int:
+    """The number of a store's schema."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(version)

@@ -1,0 +1,72 @@
+"""Daily aggregates and roll-ups: read and asked for."""
+
+from collections.abc import Collection, Iterable, Sequence
+from itertools import groupby
+
+from rollups.counts import DailyAggregate, DailyKey, Kind, RollupKey, RollupRow
+from rollups.rows import added_up, decode_daily, decode_rollup
+from storage.sqlite.connection import SqliteConnection, marks
+from storage.sqlite.schema import ALL_CUSTOMERS
+
+
+class SqliteCounts(SqliteConnection):
+    """Daily aggregates and roll-ups."""
+
+    def read_daily(self, keys: Collection[DailyKey]) -> dict[DailyKey, DailyAggregate]:
+        query = "SELECT row FROM daily WHERE customer = ? AND day = ? AND writer = ?"
+        found = {}
+        with self._errors(), self._transaction() as connection:
+            for key in keys:
+                row = connection.execute(query, (key.customer or ALL_CUSTOMERS, key.day, self._writer_id)).fetchone()
+                if row is not None:
+                    found[key] = decode_daily(row[0])
+        return found
+
+    def read_rollups(self, keys: Collection[RollupKey]) -> dict[RollupKey, RollupRow]:
+        query = 'SELECT segment, row FROM rollups WHERE "group" = ? AND day = ? AND kind = ? AND writer = ?'
+        query += " ORDER BY segment DESC LIMIT 1"
+        found = {}
+        with self._errors(), self._transaction() as connection:
+            for key in keys:
+                row = connection.execute(query, (*key, self._writer_id)).fetchone()
+                if row is not None:
+                    found[key] = decode_rollup(key.kind, *row)
+        return found
+
+    async def days(self, customer: str | None, first: int, last: int) -> dict[int, DailyAggregate]:
+        query = "SELECT day, row FROM daily WHERE customer = ? AND day BETWEEN ? AND ?"
+        return _by_day(await self._rows(query, customer or ALL_CUSTOMERS, first, last))
+
+    async def rollups(self, group: int, kinds: Collection[Kind], first: int, last: int) -> dict[int, list[RollupRow]]:
+        query = f'SELECT day, kind, segment, row FROM rollups WHERE "group" = ? AND kind IN ({marks(kinds)})'
+        found: dict[int, list[RollupRow]] = {}
+        for day, kind, segment, row in await self._rows(
+            f"{query} AND day BETWEEN ? AND ? ORDER BY day, segment", group, *kinds, first, last
+        ):
+            found.setdefault(day, []).append(decode_rollup(kind, segment, row))
+        return found
+
+    async def knows(self, customer: str) -> bool:
+        return bool(await self._rows("SELECT 1 FROM daily WHERE customer = ? LIMIT 1", customer))
+
+    async def customers(
+        self, customers: Sequence[str] | None, first: int, last: int
+    ) -> dict[str, dict[int, DailyAggregate]]:
+        of_these = "customer > ''" if customers is None else f"customer IN ({marks(customers)})"
+        query = f"SELECT customer, day, row FROM daily WHERE {of_these} AND day BETWEEN ? AND ? ORDER BY customer"
+        rows = await self._rows(query, *(customers or ()), first, last)
+        return {
+            customer: _by_day((day, row) for _, day, row in of_customer)
+            for customer, of_customer in groupby(rows, key=lambda row: row[0])
+        }
+
+    async def customer_names(self) -> list[str]:
+        return [name for (name,) in await self._rows("SELECT DISTINCT customer FROM daily WHERE customer > ''")]
+
+
+def _by_day(rows: Iterable[tuple[int, str]]) -> dict[int, DailyAggregate]:
+    """The rows of one customer, of all writers added up."""
+    found: dict[int, list[DailyAggregate]] = {}
+    for day, row in rows:
+        found.setdefault(day, []).append(decode_daily(row))
+    return {day: added_up(of_day) for day, of_day in found.items()}

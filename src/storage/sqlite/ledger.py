@@ -1,0 +1,75 @@
+"""What a writer says of itself: its ledgers, its intents, its logs and their files."""
+
+from collections.abc import Collection, Mapping
+
+from storage.contract import LATEST_INTENTS
+from storage.keys import FileKey, LogKey, ObservedKey, RolledUpKey, StateName
+from storage.ledger import StoredIntent, WriterState
+from storage.logs import FileRow, LedgerRow, decode_file, decode_log
+from storage.observed import ObservedEnd, decode_observed_end
+from storage.requests import FileId
+from storage.sqlite.connection import OF_WRITER, SqliteConnection
+from storage.sqlite.schema import TABLES
+
+_BY_WRITER = "JOIN writers ON writers.id = writer ORDER BY name, log"
+
+
+class SqliteLedger(SqliteConnection):
+    """The ledgers of writers, their intents, logs and files."""
+
+    def read_state(self, name: StateName) -> str:
+        return self._row("SELECT row FROM state WHERE name = ? AND writer = ?", name)
+
+    def read_intent(self, number: int) -> str:
+        return self._row("SELECT row FROM intents WHERE number = ? AND writer = ?", number)
+
+    def read_logs(self) -> tuple[dict[str, str], dict[FileKey, str], dict[str, str]]:
+        with self._errors(), self._transaction() as connection:
+            logs, files, rolled_up = (
+                connection.execute(
+                    f"SELECT {columns}, row FROM {table} WHERE writer = ?", (self._writer_id,)
+                ).fetchall()
+                for table, columns in (("logs", "log"), ("files", "log, generation"), ("rolled_up", "log"))
+            )
+        return dict(logs), {FileKey(log, generation): row for log, generation, row in files}, dict(rolled_up)
+
+    def remove_files(self, keys: Collection[FileKey]) -> None:
+        values = [(*key, self._writer_id) for key in keys]
+        with self._errors(), self._transaction() as connection:
+            connection.executemany("DELETE FROM files WHERE log = ? AND generation = ? AND writer = ?", values)
+
+    def remove_log(self, log: str, files: Collection[FileId]) -> None:
+        with self._errors(), self._transaction() as connection:
+            for kind in (FileKey, RolledUpKey, ObservedKey, LogKey):
+                statement = f"DELETE FROM {TABLES[kind]} WHERE log = ? AND writer = ?"
+                connection.execute(statement, (log, self._writer_id))
+
+    async def states(self) -> list[WriterState]:
+        found: dict[str, dict[str, str]] = {}
+        # The intent is of all logs, and may be long.
+        query = "SELECT writers.name, state.name, row FROM state JOIN writers ON writers.id = writer"
+        query += " WHERE state.name <> 'rollups_intent'"
+        for writer, name, row in await self._rows(query):
+            found.setdefault(writer, {})[name] = row
+        return [WriterState.of(writer, rows) for writer, rows in sorted(found.items())]
+
+    async def intents(self, since: Mapping[str, int | None]) -> list[StoredIntent]:
+        found: list[StoredIntent] = []
+        for writer, place in since.items():
+            query = f"SELECT number, row FROM intents WHERE writer = {OF_WRITER} AND number >= ? ORDER BY number DESC"
+            query += f" LIMIT {LATEST_INTENTS}" if place is None else ""
+            rows = await self._rows(query, writer, place or 0)
+            found += [StoredIntent(writer, number, number, row) for number, row in reversed(rows)]
+        return found
+
+    async def logs(self) -> list[tuple[str, LedgerRow]]:
+        rows = await self._rows(f"SELECT name, log, row FROM logs {_BY_WRITER}")
+        return [(writer, decode_log(log, row)) for writer, log, row in rows]
+
+    async def observed_ends(self) -> list[tuple[str, ObservedEnd]]:
+        rows = await self._rows(f"SELECT name, log, row FROM observed {_BY_WRITER}")
+        return [(writer, decode_observed_end(log, row)) for writer, log, row in rows]
+
+    async def files(self) -> list[tuple[str, FileRow]]:
+        rows = await self._rows(f"SELECT name, log, generation, row FROM files {_BY_WRITER}, generation")
+        return [(writer, decode_file(log, generation, row)) for writer, log, generation, row in rows]

@@ -1,0 +1,176 @@
+"""Requests: their table, and the zones in which those of a time lie."""
+
+import sqlite3
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from sys import intern
+
+import numpy as np
+
+from request_log.requests import NONE, Integers, Requests
+from rollups.counts import NO_COUNTS, DailyAggregate
+from rollups.rows import encode_daily
+from storage.read_back import ReadBack
+from storage.requests import OUTCOMES, FileId, LoggedRequest, OffsetRange, Outcome, StoredRequests
+from storage.sqlite.connection import SqliteConnection, marks
+from storage.sqlite.schema import OFFSET_BITS, ZONE_BITS
+
+_ROWS_A_READ = 10_000
+_ROWS_A_REMOVAL = 100_000
+
+
+class SqliteRequests(SqliteConnection):
+    """Requests, by their place in the log."""
+
+    def __init__(self, path: Path, writer: str) -> None:
+        super().__init__(path, writer)
+        self._held: list[StoredRequests] = []
+        self._sources: dict[tuple[str, int], int] = {}
+
+    def prepare(self, parts: Iterable[StoredRequests]) -> Callable[[], list[int]]:
+        held = [replace(part, requests=_with_texts_once(part.requests)) for part in parts]
+
+        def hold() -> list[int]:
+            # Until they are flushed, so that a failed transaction can be tried again as a whole.
+            self._held.extend(held)
+            return []
+
+        return hold
+
+    def flush(self) -> None:
+        # More may come meanwhile.
+        held = self._held[:]
+        try:
+            with self._errors(), self._transaction() as connection:
+                for batch in held:
+                    self._insert(connection, batch)
+        except BaseException:
+            # Numbers that were given in a transaction that failed are not stored.
+            self._sources.clear()
+            raise
+        del self._held[: len(held)]
+
+    def read_requests(self, ranges: Sequence[OffsetRange], oldest: int, newest: int) -> Iterator[Requests]:
+        for offset_range in ranges:
+            yield from self._read_range(offset_range)
+
+    def _read_range(self, offset_range: OffsetRange) -> Iterator[Requests]:
+        query = f"""
+SELECT requests.id - first, time, customer_id, request_path, status_code, duration, method, bytes
+FROM (
+    SELECT id << {OFFSET_BITS} AS first FROM sources WHERE writer = :writer AND log = :log AND generation = :generation
+) JOIN requests ON requests.id >= first + :start AND requests.id < first + :end ORDER BY requests.id
+"""
+        file, start, end = offset_range
+        values = {"writer": self._writer_id, "log": file.log, "generation": file.generation, "start": start, "end": end}
+        stored = ReadBack()
+        with self._errors(), self._transaction() as connection:
+            cursor = connection.execute(query, values)
+            while rows := cursor.fetchmany(_ROWS_A_READ):
+                stored.add(rows)
+        return stored.in_order()
+
+    def remove_requests(self, log: str, files: Collection[FileId]) -> None:
+        query = "SELECT id FROM sources WHERE writer = ? AND log = ?"
+        with self._errors(), self._transaction() as connection:
+            sources = [source for (source,) in connection.execute(query, (self._writer_id, log))]
+        for source in sources:
+            self._remove_requests(source << OFFSET_BITS, (source + 1) << OFFSET_BITS)
+        statement = "DELETE FROM daily WHERE writer = ? AND substr(row, instr(row, ' ')) = ?"
+        nothing = encode_daily(DailyAggregate(NO_COUNTS, NO_COUNTS)).removeprefix("0")
+        with self._errors(), self._transaction() as connection:
+            connection.execute(statement, (self._writer_id, nothing))
+
+    def _remove_requests(self, first: int, end: int) -> None:
+        """Those of these places, some at a time: a transaction holds all of them in the write-ahead log."""
+        query = "SELECT id FROM requests WHERE id >= ? AND id < ? ORDER BY id LIMIT 1 OFFSET ?"
+        while first < end:
+            with self._errors(), self._transaction() as connection:
+                found = connection.execute(query, (first, end, _ROWS_A_REMOVAL)).fetchone()
+                until = found[0] if found is not None else end
+                connection.execute("DELETE FROM requests WHERE id >= ? AND id < ?", (first, until))
+                connection.execute(
+                    "DELETE FROM zones WHERE id >= ? AND id < ?", (first >> ZONE_BITS, until >> ZONE_BITS)
+                )
+                first = until
+
+    async def requests(self, customer: str, start: int, end: int, outcome: Outcome, limit: int) -> list[LoggedRequest]:
+        query = f"""
+SELECT requests.time, millisecond, request_path, status_code, duration, method, bytes FROM zones
+JOIN requests ON requests.id >= zones.id << {ZONE_BITS} AND requests.id < (zones.id + 1) << {ZONE_BITS}
+WHERE newest >= :start AND oldest < :end
+AND customer_id = :customer AND requests.time >= :start AND requests.time < :end{OUTCOMES[outcome]}
+ORDER BY requests.time DESC, millisecond DESC, requests.id & {(1 << OFFSET_BITS) - 1} DESC LIMIT :limit
+"""
+        values = {"customer": customer, "start": start, "end": end, "limit": limit}
+        rows = await self._ask(lambda connection: connection.execute(query, values).fetchall())
+        return [LoggedRequest(*row) for row in rows]
+
+    def _insert(self, connection: sqlite3.Connection, batch: StoredRequests) -> None:
+        """Store requests."""
+        sources = [self._source(connection, file) << OFFSET_BITS for file in batch.files]
+        ids = np.array(sources, np.int64)[batch.of_file] + batch.requests.offsets
+        columns = _columns(batch.requests, ids)
+        connection.executemany(
+            f"INSERT OR REPLACE INTO requests ({', '.join(columns)}) VALUES ({marks(columns)})",
+            zip(*columns.values(), strict=True),
+        )
+        connection.executemany(
+            "INSERT INTO zones VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE "
+            "SET oldest = min(oldest, excluded.oldest), newest = max(newest, excluded.newest)",
+            _zones(batch.requests, ids),
+        )
+
+    def _source(self, connection: sqlite3.Connection, file: FileId) -> int:
+        """The number of a file, a new one where it has none."""
+        key = file.log, file.generation
+        if key not in self._sources:
+            values = (self._writer_id, *key)
+            connection.execute("INSERT OR IGNORE INTO sources (writer, log, generation) VALUES (?, ?, ?)", values)
+            query = "SELECT id FROM sources WHERE writer = ? AND log = ? AND generation = ?"
+            (self._sources[key],) = connection.execute(query, values).fetchone()
+        return self._sources[key]
+
+
+def _with_texts_once(requests: Requests) -> Requests:
+    """The same, with each text that repeats once in memory."""
+    return replace(
+        requests,
+        path_texts=list(map(intern, requests.path_texts)),
+        durations=list(map(intern, requests.durations)),
+    )
+
+
+def _columns(requests: Requests, ids: Integers) -> dict[str, Iterable[int | float | str | None]]:
+    """The columns of the table `requests`, by their names, but for those in which no request has a value."""
+    columns: dict[str, Iterable[int | float | str | None]] = {
+        "id": ids.tolist(),
+        "time": requests.seconds.tolist(),
+        "customer_id": requests.customer_ids(),
+        "request_path": requests.request_paths(),
+        "status_code": requests.statuses.tolist(),
+        "duration": map(float, requests.durations)
+        if all(requests.durations)
+        else [float(duration) if duration else None for duration in requests.durations],
+    }
+    if any(requests.method_texts):
+        methods = [method or None for method in requests.method_texts]
+        columns["method"] = map(methods.__getitem__, requests.methods.tolist())
+    for name, numbers in (("millisecond", requests.milliseconds), ("bytes", requests.sizes)):
+        is_known = numbers != NONE
+        if is_known.all():
+            columns[name] = numbers.tolist()
+        elif is_known.any():
+            columns[name] = [None if number == NONE else number for number in numbers.tolist()]
+    return columns
+
+
+def _zones(requests: Requests, ids: Integers) -> list[tuple[int, int, int]]:
+    """The zones of some requests, and the earliest and latest of their times."""
+    if not requests:
+        return []
+    zones = ids >> ZONE_BITS
+    starts = np.flatnonzero(np.diff(zones, prepend=-1))
+    oldest, newest = np.minimum.reduceat(requests.seconds, starts), np.maximum.reduceat(requests.seconds, starts)
+    return list(zip(zones[starts].tolist(), oldest.tolist(), newest.tolist(), strict=True))

@@ -1,0 +1,42 @@
+"""Rows by key, each in the table of its kind: written and removed."""
+
+import sqlite3
+from collections.abc import Iterable
+from itertools import groupby
+
+from rollups.counts import DailyKey
+from storage.keys import Key, Rows
+from storage.sqlite.connection import SqliteConnection
+from storage.sqlite.schema import ALL_CUSTOMERS, TABLES
+
+_INTENTS_KEPT = 1_000
+
+
+class SqliteRows(SqliteConnection):
+    """Rows by key."""
+
+    def write(self, *groups: Rows) -> None:
+        with self._errors(), self._transaction() as connection:
+            for group in groups:
+                for of_type, rows in groupby(group.items(), key=lambda row: type(row[0])):
+                    self._replace(connection, of_type, rows)
+
+    def _replace(self, connection: sqlite3.Connection, of_type: type[Key], rows: Iterable[tuple[Key, str]]) -> None:
+        columns = [*of_type._fields, "writer", "row"]
+        names = ", ".join(f'"{column}"' for column in columns)
+        statement = f"INSERT OR REPLACE INTO {TABLES[of_type]} ({names}) VALUES ({', '.join('?' * len(columns))})"
+        writer = self._writer_id
+        connection.executemany(
+            statement,
+            ((key.customer or ALL_CUSTOMERS, key.day, writer, row) for key, row in rows if isinstance(key, DailyKey))
+            if of_type is DailyKey
+            else ((*key, writer, row) for key, row in rows),
+        )
+
+    def compact(self) -> None:
+        with self._errors(), self._transaction() as connection:
+            connection.execute(
+                "DELETE FROM intents WHERE writer = :writer"
+                " AND number <= (SELECT max(number) FROM intents WHERE writer = :writer) - :kept",
+                {"writer": self._writer_id, "kept": _INTENTS_KEPT},
+            )
