@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from storage.influxdb.store import COUNTS
+from storage.influxdb.schema import COUNTS
 
 START_SECONDS = 60
 RETENTION_SECONDS = 47 * 86_400

@@ -46,7 +46,7 @@ from storage.errors import LeaseHeld, StorageRefused
 from storage.influxdb import InfluxStorage
 from storage.influxdb.client import Client
 from storage.influxdb.lease import Lease
-from storage.influxdb.store import COUNTS
+from storage.influxdb.schema import COUNTS
 from storage.keys import FileKey, IntentKey, Key, LogKey, ObservedKey, RolledUpKey, StateKey
 from storage.ledger import (
     Intent,

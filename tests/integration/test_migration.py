@@ -29,7 +29,7 @@ from storage.contract import MAIN, Storage
 from storage.influxdb import InfluxStorage
 from storage.influxdb.client import BadRequest, Client
 from storage.influxdb.line_protocol import AFTER_ALL_LINES, DAY
-from storage.influxdb.store import COUNTS
+from storage.influxdb.schema import COUNTS
 from storage.ledger import decode_ledger
 from storage.logs import Position
 from storage.sqlite import SqliteStorage

@@ -19,8 +19,9 @@ from rollups.rows import encode_daily
 from service.settings import EXIT_CONFIG
 from storage.errors import StorageUnavailable
 from storage.influxdb.client import Client
+from storage.influxdb.schema import COUNTS, SCHEMA
 from storage.influxdb.setup import wait_until_it_answers
-from storage.influxdb.store import COUNTS, SCHEMA, InfluxStorage
+from storage.influxdb.store import InfluxStorage
 from storage_command import assert_failed, run
 
 SERVICES = ("log_processor", "api")

@@ -23,7 +23,8 @@ from influxdb_client.rest import ApiException
 from request_log.line import SECONDS_A_DAY
 from service.logs import logger
 from storage.errors import StorageRefused, StorageUnavailable
-from storage.influxdb.store import COUNTS, InfluxStorage
+from storage.influxdb.schema import COUNTS
+from storage.influxdb.store import InfluxStorage
 from storage.settings import SetupSettings
 
 log = logger(__name__)

@@ -1,0 +1,149 @@
+"""Daily aggregates and roll-ups: read and asked for."""
+
+import sys
+from collections.abc import Collection, Iterable, Iterator, Sequence
+
+from rollups.counts import DailyAggregate, DailyKey, Kind, RollupKey, RollupRow, RollupSegmentKey
+from rollups.rows import added_up, decode_daily, decode_rollup
+from storage.influxdb.client import Row
+from storage.influxdb.connection import IN_RANGE, time_range
+from storage.influxdb.line_protocol import (
+    DAY,
+)
+from storage.influxdb.rows import InfluxRows
+
+_KEYS_A_QUESTION = 200
+# To name a customer in a question takes as long as to read the rows of so many.
+_ROWS_A_NAME = 3
+
+
+class InfluxCounts(InfluxRows):
+    """Daily aggregates and roll-ups."""
+
+    _customers = sys.maxsize
+    """How many there are, as far as is known: on all days, or on those that were asked for last."""
+
+    def read_daily(self, keys: Collection[DailyKey]) -> dict[DailyKey, DailyAggregate]:
+        places = self._places()
+        found: dict[DailyKey, DailyAggregate] = {}
+        for day in {key.day for key in keys if key.customer is None}:
+            query = f"SELECT row FROM daily_all WHERE writer = $writer AND {IN_RANGE}"
+            for row in self._ask(query, **time_range(day, day)):
+                key = DailyKey(None, day)
+                found[key] = decode_daily(self._to_replace(places.place(key), row))
+        tags = {places.customer_tag(key.customer): key.customer for key in keys if key.customer is not None}
+        of_customers = [(places.customer_tag(key.customer), key.day) for key in keys if key.customer is not None]
+        for day, row in self._rows_of_days("daily", "customer", of_customers):
+            key = DailyKey(tags[row["customer"]], day)
+            found[key] = decode_daily(self._to_replace(places.place(key), row))
+        return found
+
+    def read_rollups(self, keys: Collection[RollupKey]) -> dict[RollupKey, RollupRow]:
+        places = self._places()
+        found: dict[RollupKey, RollupRow] = {}
+        for day, row in self._rows_of_days("rollups", "customers", {(str(key.group), key.day): None for key in keys}):
+            key = RollupKey(int(row["customers"]), day, row["kind"])
+            segment = int(row["segment"])
+            if key in keys and (key not in found or segment >= found[key].segment):
+                place = places.place(RollupSegmentKey(*key, segment))
+                found[key] = decode_rollup(key.kind, segment, self._to_replace(place, row))
+        return found
+
+    def _rows_of_days(self, measurement: str, by: str, keys: Iterable[tuple[str, int]]) -> Iterator[tuple[int, Row]]:
+        """The rows of these values of the tag `by` and days, each with its day. Those of a series are in the order of
+        time: the highest slot is the last."""
+        by_day: dict[int, dict[str, None]] = {}
+        for value, day in keys:
+            by_day.setdefault(day, {})[value] = None
+        for day, of_day in by_day.items():
+            values = list(of_day)
+            for first in range(0, len(values), _KEYS_A_QUESTION):
+                part = values[first : first + _KEYS_A_QUESTION]
+                query, parameters = _rows_of(measurement, by, part, day, day, " AND writer = $writer")
+                yield from ((day, row) for row in self._ask(query, **parameters))
+
+    async def days(self, customer: str | None, first: int, last: int) -> dict[int, DailyAggregate]:
+        if customer is None:
+            rows = await self._ask_async(
+                f"SELECT row FROM daily_all WHERE {IN_RANGE} GROUP BY writer", **time_range(first, last)
+            )
+        else:
+            query = f"SELECT row FROM daily WHERE customer = $customer AND {IN_RANGE} GROUP BY writer"
+            rows = await self._ask_async(query, **time_range(first, last), customer=await self._customer_tag(customer))
+        return _by_day(rows)
+
+    async def rollups(self, group: int, kinds: Collection[Kind], first: int, last: int) -> dict[int, list[RollupRow]]:
+        named = {f"kind{place}": kind for place, kind in enumerate(kinds)}
+        query = f"SELECT row FROM rollups WHERE customers = $customers AND {_one_of('kind', named)} AND {IN_RANGE}"
+        parameters = {**time_range(first, last), "customers": str(group), **named}
+        found: dict[int, dict[tuple[str, ...], RollupRow]] = {}
+        for row in await self._ask_async(f"{query} GROUP BY kind, segment, writer", **parameters):
+            # In the order of time: the highest slot of a segment is the last.
+            segment = decode_rollup(row["kind"], int(row["segment"]), row["row"])
+            found.setdefault(row["time"] // DAY, {})[row["kind"], row["segment"], row["writer"]] = segment
+        return {day: list(rows.values()) for day, rows in found.items()}
+
+    async def knows(self, customer: str) -> bool:
+        query = "SELECT row FROM daily WHERE customer = $customer LIMIT 1"
+        return bool(await self._ask_async(query, customer=await self._customer_tag(customer)))
+
+    async def customers(
+        self, customers: Sequence[str] | None, first: int, last: int
+    ) -> dict[str, dict[int, DailyAggregate]]:
+        if customers is None:
+            return await self._all_customers(first, last)
+        if len(customers) * _ROWS_A_NAME < self._customers:
+            tags = {await self._customer_tag(customer): customer for customer in customers}
+            query, parameters = _rows_of("daily", "customer", tags, first, last)
+            found: dict[str, list[Row]] = {}
+            for row in await self._ask_async(query, **parameters):
+                found.setdefault(tags[row["customer"]], []).append(row)
+            return {customer: _by_day(rows) for customer, rows in found.items()}
+        everyone = await self._all_customers(first, last)
+        self._customers = len(everyone)
+        return {customer: everyone[customer] for customer in customers if customer in everyone}
+
+    async def _all_customers(self, first: int, last: int) -> dict[str, dict[int, DailyAggregate]]:
+        query = f'SELECT "name", row FROM daily WHERE {IN_RANGE} GROUP BY customer, writer'
+        found: dict[str, list[Row]] = {}
+        for row in await self._ask_async(query, **time_range(first, last)):
+            found.setdefault(row["name"], []).append(row)
+        return {customer: _by_day(rows) for customer, rows in found.items()}
+
+    async def customer_names(self) -> list[str]:
+        rows = await self._ask_async('SELECT last("name") FROM daily GROUP BY customer')
+        self._customers = len(rows)
+        return [row["last"] for row in rows]
+
+
+def _by_day(rows: Iterable[Row]) -> dict[int, DailyAggregate]:
+    """The rows of one customer, of all writers added up. Those of a writer come in the order of time: the highest slot
+    of a day is the last."""
+    of_writers: dict[tuple[int, str], str] = {(row["time"] // DAY, row["writer"]): row["row"] for row in rows}
+    found: dict[int, list[DailyAggregate]] = {}
+    for (day, _), row in of_writers.items():
+        found.setdefault(day, []).append(decode_daily(row))
+    return {day: added_up(of_day) for day, of_day in found.items()}
+
+
+def _rows_of(
+    measurement: str, by: str, values: Iterable[str], first: int, last: int, more: str = ""
+) -> tuple[str, dict[str, int | str]]:
+    """The question for the rows in a range of days of which the tag `by` has one of these values, and its parameters.
+    `more`: a further condition."""
+    named = {f"c{place}": value for place, value in enumerate(values)}
+    query = f"SELECT row FROM {measurement} WHERE {_one_of(by, named)} AND {IN_RANGE}{more} GROUP BY *"
+    return query, {**time_range(first, last), **named}
+
+
+def _one_of(name: str, named: Collection[str]) -> str:
+    """Whether a tag has one of the values of these parameters."""
+    return _any_of([f"{name} = ${parameter}" for parameter in named])
+
+
+def _any_of(conditions: Sequence[str]) -> str:
+    """Any of them, in halves and halves of these: a chain InfluxDB goes through once more for each of its links."""
+    if len(conditions) == 1:
+        return conditions[0]
+    half = len(conditions) // 2
+    return f"({_any_of(conditions[:half])} OR {_any_of(conditions[half:])})"

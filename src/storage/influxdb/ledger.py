@@ -1,0 +1,99 @@
+"""What a writer says of itself: its ledgers, its intents, its logs and their files."""
+
+from collections.abc import Collection, Mapping
+from urllib.parse import unquote
+
+from storage.contract import LATEST_INTENTS
+from storage.influxdb.connection import AFTER, InfluxConnection
+from storage.influxdb.line_protocol import (
+    AFTER_ALL_LINES,
+    DAY,
+    tag,
+)
+from storage.keys import FileKey, Key, LogKey, ObservedKey, RolledUpKey, StateName
+from storage.ledger import StoredIntent, WriterState, decode_intent
+from storage.logs import FileRow, LedgerRow, decode_file, decode_log
+from storage.observed import ObservedEnd, decode_observed_end
+from storage.requests import FileId
+
+# The intent is of all logs, and may be long.
+_STATES = f"SELECT row FROM state WHERE {AFTER} AND state != 'rollups_intent' GROUP BY state, writer"
+
+
+class InfluxLedger(InfluxConnection):
+    """The ledgers of writers, their intents, logs and files."""
+
+    def read_state(self, name: StateName) -> str:
+        query = f"SELECT row FROM state WHERE {AFTER} AND writer = $writer AND state = $name"
+        # In the order of time: the highest slot is the last.
+        rows = self._ask(query, name=name)
+        return str(rows[-1]["row"]) if rows else ""
+
+    def read_intent(self, number: int) -> str:
+        rows = self._ask(f"SELECT row FROM intents WHERE {AFTER} AND writer = $writer")
+        texts = [row["row"] for row in rows if decode_intent(row["row"]).number == number]
+        return str(texts[-1]) if texts else ""
+
+    def read_logs(self) -> tuple[dict[str, str], dict[FileKey, str], dict[str, str]]:
+        query = f"SELECT row FROM logs, files, rolled_up WHERE {AFTER} AND writer = $writer GROUP BY log, generation"
+        logs: dict[str, str] = {}
+        files: dict[FileKey, str] = {}
+        rolled_up: dict[str, str] = {}
+        for row in self._ask(query):
+            log = unquote(row["log"])
+            if row["measurement"] == "files":
+                files[FileKey(log, int(row["generation"]))] = row["row"]
+            else:
+                (logs if row["measurement"] == "logs" else rolled_up)[log] = row["row"]
+        return logs, files, rolled_up
+
+    def remove_files(self, keys: Collection[FileKey]) -> None:
+        places = self._places()
+        for place in map(places.place, keys):
+            self._delete(place.series, place.time, place.time + DAY - 1)
+
+    def remove_log(self, log: str, files: Collection[FileId]) -> None:
+        places = self._places()
+        keys: list[Key] = [FileKey(log, file.generation) for file in files]
+        for key in (*keys, RolledUpKey(log), ObservedKey(log), LogKey(log)):
+            self._delete(places.place(key).series, AFTER_ALL_LINES, AFTER_ALL_LINES + DAY)
+
+    async def states(self) -> list[WriterState]:
+        found: dict[str, dict[str, str]] = {}
+        for row in await self._ask_async(_STATES):
+            # In the order of time: the highest slot is the last.
+            found.setdefault(unquote(row["writer"]), {})[row["state"]] = row["row"]
+        return [WriterState.of(writer, rows) for writer, rows in sorted(found.items())]
+
+    async def intents(self, since: Mapping[str, int | None]) -> list[StoredIntent]:
+        found: list[StoredIntent] = []
+        for writer, place in since.items():
+            query = f"SELECT row FROM intents WHERE time >= {place or AFTER_ALL_LINES} AND writer = $writer"
+            query += f" ORDER BY time DESC LIMIT {LATEST_INTENTS}" if place is None else ""
+            rows = await self._ask_async(query, writer=tag(writer))
+            rows.sort(key=lambda row: int(row["time"]))
+            found += [StoredIntent(writer, row["time"], decode_intent(row["row"]).number, row["row"]) for row in rows]
+        return found
+
+    async def logs(self) -> list[tuple[str, LedgerRow]]:
+        rows = await self._of_writers("logs", "log")
+        return [(writer, decode_log(log, row)) for (writer, log), row in sorted(rows.items())]
+
+    async def observed_ends(self) -> list[tuple[str, ObservedEnd]]:
+        rows = await self._of_writers("observed", "log")
+        return [(writer, decode_observed_end(log, row)) for (writer, log), row in sorted(rows.items())]
+
+    async def files(self) -> list[tuple[str, FileRow]]:
+        rows = await self._of_writers("files", "log", "generation")
+        return sorted(
+            ((writer, decode_file(log, int(number), row)) for (writer, log, number), row in rows.items()),
+            key=lambda found: (found[0], found[1].log, found[1].generation),
+        )
+
+    async def _of_writers(self, measurement: str, *tags: str) -> dict[tuple[str, ...], str]:
+        """The rows of a measurement by their writers and these tags."""
+        query = f"SELECT row FROM {measurement} WHERE {AFTER} GROUP BY {', '.join(tags)}, writer"
+        # In the order of time: the highest slot is the last.
+        return {
+            tuple(unquote(row[name]) for name in ("writer", *tags)): row["row"] for row in await self._ask_async(query)
+        }
