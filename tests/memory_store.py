@@ -1,7 +1,8 @@
 """A store in memory that is as unkind as a store may be. A test decides where it crashes, pauses and writes late.
 
-Like InfluxDB it has no transactions: each row of a group is a write of its own; the value at the highest slot counts.
-Each lease has a slot. Nothing fences a predecessor: it goes on until `check_lease` tells it.
+Like InfluxDB it has no transactions: each row of a group is a write of its own; the value with the highest fencing
+token counts.
+Each lease has a token. A predecessor goes on until `check_lease` tells it.
 """
 
 import random
@@ -52,19 +53,19 @@ class MemoryStore:
 
     def __init__(self, refused: Collection[str] = ()) -> None:
         self.refused = refused
-        self.claims: dict[str, list[MemoryStorage]] = {}
-        """Writer -> who claimed its slots: the first one 1, the next one 2, ..."""
+        self.owners: dict[str, list[MemoryStorage]] = {}
+        """Writer -> the owners of its fencing tokens: of the token 1, of the token 2, ..."""
         self.rows: dict[tuple[str, type[Key]], dict[Any, tuple[int, str]]] = {}
-        """By writer and kind of key (keys of two kinds may be equal): key -> the highest slot at which it was written,
+        """By writer and kind of key (keys of two kinds may be equal): key -> the highest token at which it was written,
         and the row."""
         self.requests: dict[tuple[str, int, int], StoredRequest] = {}
         """By writer, lane, and the number of the 16 bytes of the lane in which the line begins."""
 
-    def put(self, writer: str, key: Key, slot: int, row: str) -> None:
+    def put(self, writer: str, key: Key, token: int, row: str) -> None:
         """A write lands."""
         rows = self.rows.setdefault((writer, type(key)), {})
-        if key not in rows or rows[key][0] <= slot:
-            rows[key] = (slot, row)
+        if key not in rows or rows[key][0] <= token:
+            rows[key] = (token, row)
 
     def rows_of(self, kind: type[AnyKey]) -> list[tuple[str, AnyKey, str]]:
         """All rows of a kind, with their writer."""
@@ -129,8 +130,8 @@ class MemoryStorage(Storage):
         self._pick = pick or random.Random(1)
         self._holds = holds
         self._held: list[Write] = []
-        self._claims = store.claims.setdefault(writer, [])
-        self._slot: int | None = None
+        self._owners = store.owners.setdefault(writer, [])
+        self._token: int | None = None
         """The one to write at; None where it must be a new one, for of a write that failed nobody knows what landed."""
         self.under_way: list[Write] = []
         """Writes that were sent and did not land yet."""
@@ -141,13 +142,13 @@ class MemoryStorage(Storage):
 
     def acquire(self) -> int:
         self._turn()
-        self._claims.append(self)
-        self._slot = len(self._claims)
-        return self._slot
+        self._owners.append(self)
+        self._token = len(self._owners)
+        return self._token
 
     def check_lease(self) -> None:
         self._turn()
-        if self._claims[-1] is not self:
+        if self._owners[-1] is not self:
             raise LeaseHeld("Another one has taken over.")
 
     def close(self) -> None:
@@ -248,10 +249,10 @@ class MemoryStorage(Storage):
 
     def write(self, *groups: Rows) -> None:
         for group in groups:
-            slot = self._slot or self._claim_another()
-            self._slot = None
-            self._send([partial(self._store.put, self._writer, key, slot, row) for key, row in group.items()])
-            self._slot = slot
+            token = self._token or self._take_another_token()
+            self._token = None
+            self._send([partial(self._store.put, self._writer, key, token, row) for key, row in group.items()])
+            self._token = token
 
     def remove_expired(self, oldest_day: int) -> None:
         self._turn()
@@ -286,16 +287,16 @@ class MemoryStorage(Storage):
             self.under_way = []
             raise
 
-    def _claim_another(self) -> int:
-        """A higher slot. Where another one took over just before, neither may go on."""
+    def _take_another_token(self) -> int:
+        """A higher fencing token. Where another connection took over just before, neither may go on."""
         self.check_lease()
         self._turn()
-        self._claims.append(self)
-        slot = len(self._claims)
+        self._owners.append(self)
+        token = len(self._owners)
         self._turn()
-        if self._claims[slot - 2] is not self:
+        if self._owners[token - 2] is not self:
             raise LeaseHeld("Another one has taken over.")
-        return slot
+        return token
 
     def _rows(self, kind: type[AnyKey]) -> dict[AnyKey, str]:
         """This writer's rows of a kind."""

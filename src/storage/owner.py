@@ -1,4 +1,4 @@
-"""Who writes to a store: one process at a time."""
+"""The owner of a writer's lease: a process."""
 
 import os
 import socket
@@ -16,6 +16,7 @@ class LeaseOwner:
 
     @classmethod
     def this_process(cls) -> "LeaseOwner":
+        """The process that calls this."""
         return cls(socket.gethostname(), os.getpid(), _started(os.getpid()) or 0)
 
     @classmethod
@@ -28,23 +29,24 @@ class LeaseOwner:
         return f"{self.host} {self.process} {self.started}"
 
     def named(self) -> str:
-        """For people."""
+        """The process, for a message."""
         return f"process {self.process} on {self.host}"
 
     def is_certainly_dead(self) -> bool:
-        """Whether it was a process of this host, and is no more. False where that cannot be known."""
+        """Whether the process was one of this host and has ended. False where that cannot be known."""
         return (
             self.host == socket.gethostname() and Path("/proc/self").exists() and _started(self.process) != self.started
         )
 
 
 def _started(process: int) -> int | None:
-    """When a process of this host started; None where there is none that lives, or no /proc."""
+    """When a process of this host started (clock ticks since the host's start); None where it does not run, or where
+    there is no /proc."""
     try:
         stat = Path(f"/proc/{process}/stat").read_text()
     except OSError:
         return None
     # The fields after the command's name, which is in brackets and may hold anything; see proc(5).
     state, *fields = stat.rpartition(")")[2].split()
-    # Z: it has ended, and its parent has not asked how.
+    # Z: the process has ended, and its parent has not waited for it.
     return None if state == "Z" else int(fields[18])

@@ -64,7 +64,7 @@ def test_the_requests_and_rows_of_a_log_are_removed_and_no_others(store: Store) 
 
     async def seen() -> set[str]:
         try:
-            return {sighting.log for _, sighting in await storage.observed_ends()}
+            return {end.log for _, end in await storage.observed_ends()}
         finally:
             await storage.aclose()
 
@@ -76,7 +76,7 @@ def test_customers_without_requests_are_removed(store: Store) -> None:
     storage.acquire()
     counts = DayCounts(Counter({200: 1}), Counter({5: 1}))
     some, nothing = encode_daily(pack(counts)), encode_daily(pack(DayCounts()))
-    # What it had is there at another slot, perhaps.
+    # In InfluxDB the points with lower fencing tokens may still be there.
     keys = [DailyKey(None, TODAY), DailyKey("wrong", TODAY), DailyKey("right", TODAY - 1)]
     storage.write(dict.fromkeys(keys, some))
     storage.close()

@@ -478,8 +478,10 @@ def test_an_intent_of_before_the_store_was_emptied_is_none(influxdb_bucket: tupl
     next_one.close()
 
 
-def test_who_claims_after_a_successor_ends_and_does_not_disturb_it(influxdb_bucket: tuple[InfluxServer, str]) -> None:
-    """A process is paused between the check of its lease and the claim of another slot."""
+def test_a_process_with_a_successor_takes_no_token_and_ends(
+    influxdb_bucket: tuple[InfluxServer, str],
+) -> None:
+    """A process is paused between the check of its lease and its next fencing token."""
     server, bucket = influxdb_bucket
     counts_bucket = f"{bucket}{COUNTS}"
 
@@ -494,18 +496,18 @@ def test_who_claims_after_a_successor_ends_and_does_not_disturb_it(influxdb_buck
 
     client = PausedClient(server.url, server.org, server.admin_token, 10.0)
     paused = Lease(client, counts_bucket, MAIN)
-    paused.wait()
-    paused.begin()
+    paused.wait_until_free()
+    paused.acquire()
     with patch.object(LeaseOwner, "this_process", return_value=LeaseOwner("elsewhere", 1, 1)):
         successor = Lease(client, counts_bucket, MAIN)
 
     def take_over() -> None:
-        # Slots go by tenths of a second, and a successor waits for ten seconds.
+        # Fencing tokens go by tenths of a second, and a successor waits for ten seconds.
         time.sleep(0.3)
-        successor.begin()
+        successor.acquire()
 
     client.takes_over = take_over
-    paused.slot = None
+    paused.token = None
     with pytest.raises(LeaseHeld, match="process 1 on elsewhere"), paused.writing():
         pytest.fail("it would hide the rows of its successor")
     successor.check()

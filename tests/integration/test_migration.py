@@ -33,7 +33,7 @@ from storage.influxdb.schema import COUNTS
 from storage.ledger import decode_ledger
 from storage.logs import Position
 from storage.sqlite import SqliteStorage
-from storage.sqlite.lease import Lock
+from storage.sqlite.lease import Lease
 from storage_command import assert_failed, run
 
 DATA = Path(__file__).parents[1] / "data" / "schema_4"
@@ -326,8 +326,8 @@ def test_a_store_whose_processor_was_killed_is_refused(before: Before, change: C
 def test_a_sqlite_store_that_a_processor_has_is_refused(sqlite_before: Before) -> None:
     sqlite_before.load(unchanged)
     path = Path(sqlite_before.environment["SQLITE_PATH"])
-    lock = Lock(path, MAIN)
-    lock.take()
+    lock = Lease(path, MAIN)
+    lock.acquire()
     try:
         assert_failed(sqlite_before.set_up(), f"is written by process {os.getpid()}")
     finally:

@@ -72,7 +72,7 @@ def test_one_of_another_host_is_taken_over_when_it_is_silent(pipeline: Pipeline,
     # Whether a process of another host is dead cannot be seen, only that it says nothing any more.
     dead = pipeline.open_storage()
     assert isinstance(dead, InfluxStorage)
-    dead._lease._holder = "another-host 1 1"
+    dead._lease._owner = "another-host 1 1"
     dead.acquire()
     # It dies without a word.
     dead._lease._released.set()
@@ -88,7 +88,7 @@ def test_one_that_has_much_to_do_is_not_taken_over(pipeline: Pipeline) -> None:
     # It does not report for a while.
     busy, next_one = pipeline.open_storage(), pipeline.open_storage()
     assert isinstance(busy, InfluxStorage)
-    busy._lease._holder = "another-host 1 1"
+    busy._lease._owner = "another-host 1 1"
     busy.acquire()
     with pytest.raises(LeaseHeld, match="is written by process 1 on another-host"):
         next_one.acquire()
@@ -100,14 +100,14 @@ def test_one_that_is_taken_over_while_it_cannot_write_does_not_take_the_store_ba
     assert isinstance(stalled, InfluxStorage)
     assert isinstance(next_one, InfluxStorage)
     stalled.acquire()
-    next_one._lease._holder = "another-host 1 1"
-    next_one._lease.begin()
+    next_one._lease._owner = "another-host 1 1"
+    next_one._lease.acquire()
     # As after a write that failed.
-    stalled._lease.slot = None
+    stalled._lease.token = None
     with pytest.raises(LeaseHeld, match="process 1 on another-host has taken over"):
         stalled.write({StateKey("report"): ""})
     stalled.close()
-    # It is not released: its holder still says that it is alive.
+    # The lease is not released: its owner still sends heartbeats.
     with pytest.raises(LeaseHeld):
         pipeline.open_storage().acquire()
 
@@ -116,7 +116,7 @@ def test_one_that_is_taken_over_while_it_cannot_write_does_not_take_the_store_ba
 def test_one_that_starts_and_is_overtaken_removes_no_row_of_the_other(pipeline: Pipeline) -> None:
     stopped, next_one, reader = (pipeline.open_storage() for _ in range(3))
     assert isinstance(stopped, InfluxStorage)
-    wait = stopped._lease.wait
+    wait = stopped._lease.wait_until_free
     of_today = DailyKey(None, int(time.time()) // SECONDS_A_DAY)
 
     def wait_and_be_overtaken() -> None:
@@ -124,7 +124,7 @@ def test_one_that_starts_and_is_overtaken_removes_no_row_of_the_other(pipeline: 
         next_one.acquire()
         next_one.write({of_today: "1"}, {StateKey("counts"): "[1, null, null]"})
 
-    stopped._lease.wait = wait_and_be_overtaken  # type: ignore[method-assign]
+    stopped._lease.wait_until_free = wait_and_be_overtaken  # type: ignore[method-assign]
     stopped.acquire()
     assert reader.read_state("counts") == "[1, null, null]"
     assert reader.read_daily([of_today])[of_today].commit == 1

@@ -65,7 +65,7 @@ class InfluxConnection:
         return self._known_places.customer_tag(customer)
 
     async def ping(self) -> None:
-        await self._ask_async("SELECT slot FROM tokens LIMIT 1")
+        await self._ask_async("SELECT token FROM tokens LIMIT 1")
 
     async def aclose(self) -> None:
         await self._client.aclose()

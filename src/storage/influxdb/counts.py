@@ -30,12 +30,12 @@ class InfluxCounts(InfluxRows):
             query = f"SELECT row FROM daily_all WHERE writer = $writer AND {IN_RANGE}"
             for row in self._ask(query, **time_range(day, day)):
                 key = DailyKey(None, day)
-                found[key] = decode_daily(self._to_replace(places.place(key), row))
+                found[key] = decode_daily(self._read_to_replace(places.place(key), row))
         tags = {places.customer_tag(key.customer): key.customer for key in keys if key.customer is not None}
         of_customers = [(places.customer_tag(key.customer), key.day) for key in keys if key.customer is not None]
         for day, row in self._rows_of_days("daily", "customer", of_customers):
             key = DailyKey(tags[row["customer"]], day)
-            found[key] = decode_daily(self._to_replace(places.place(key), row))
+            found[key] = decode_daily(self._read_to_replace(places.place(key), row))
         return found
 
     def read_rollups(self, keys: Collection[RollupKey]) -> dict[RollupKey, RollupRow]:
@@ -46,12 +46,12 @@ class InfluxCounts(InfluxRows):
             segment = int(row["segment"])
             if key in keys and (key not in found or segment >= found[key].segment):
                 place = places.place(RollupSegmentKey(*key, segment))
-                found[key] = decode_rollup(key.kind, segment, self._to_replace(place, row))
+                found[key] = decode_rollup(key.kind, segment, self._read_to_replace(place, row))
         return found
 
     def _rows_of_days(self, measurement: str, by: str, keys: Iterable[tuple[str, int]]) -> Iterator[tuple[int, Row]]:
-        """The rows of these values of the tag `by` and days, each with its day. Those of a series are in the order of
-        time: the highest slot is the last."""
+        """The points of these values of the tag `by` and days, each with its day. Those of a series are in the order
+        of time: that with the highest fencing token is the last."""
         by_day: dict[int, dict[str, None]] = {}
         for value, day in keys:
             by_day.setdefault(day, {})[value] = None
@@ -78,7 +78,7 @@ class InfluxCounts(InfluxRows):
         parameters = {**time_range(first, last), "customers": str(group), **named}
         found: dict[int, dict[tuple[str, ...], RollupRow]] = {}
         for row in await self._ask_async(f"{query} GROUP BY kind, segment, writer", **parameters):
-            # In the order of time: the highest slot of a segment is the last.
+            # Points of a series come in the order of time: that with the highest fencing token is the last.
             segment = decode_rollup(row["kind"], int(row["segment"]), row["row"])
             found.setdefault(row["time"] // DAY, {})[row["kind"], row["segment"], row["writer"]] = segment
         return {day: list(rows.values()) for day, rows in found.items()}
@@ -117,8 +117,8 @@ class InfluxCounts(InfluxRows):
 
 
 def _by_day(rows: Iterable[Row]) -> dict[int, DailyAggregate]:
-    """The rows of one customer, of all writers added up. Those of a writer come in the order of time: the highest slot
-    of a day is the last."""
+    """The rows of one customer, of all writers added up. Points of a writer come in the order of time: of a day, that
+    with the highest fencing token is the last."""
     of_writers: dict[tuple[int, str], str] = {(row["time"] // DAY, row["writer"]): row["row"] for row in rows}
     found: dict[int, list[DailyAggregate]] = {}
     for (day, _), row in of_writers.items():

@@ -25,7 +25,7 @@ class InfluxLedger(InfluxConnection):
 
     def read_state(self, name: StateName) -> str:
         query = f"SELECT row FROM state WHERE {AFTER} AND writer = $writer AND state = $name"
-        # In the order of time: the highest slot is the last.
+        # Points of a series come in the order of time: that with the highest fencing token is the last.
         rows = self._ask(query, name=name)
         return str(rows[-1]["row"]) if rows else ""
 
@@ -61,7 +61,7 @@ class InfluxLedger(InfluxConnection):
     async def states(self) -> list[WriterState]:
         found: dict[str, dict[str, str]] = {}
         for row in await self._ask_async(_STATES):
-            # In the order of time: the highest slot is the last.
+            # Points of a series come in the order of time: that with the highest fencing token is the last.
             found.setdefault(unquote(row["writer"]), {})[row["state"]] = row["row"]
         return [WriterState.of(writer, rows) for writer, rows in sorted(found.items())]
 
@@ -93,7 +93,7 @@ class InfluxLedger(InfluxConnection):
     async def _of_writers(self, measurement: str, *tags: str) -> dict[tuple[str, ...], str]:
         """The rows of a measurement by their writers and these tags."""
         query = f"SELECT row FROM {measurement} WHERE {AFTER} GROUP BY {', '.join(tags)}, writer"
-        # In the order of time: the highest slot is the last.
+        # Points of a series come in the order of time: that with the highest fencing token is the last.
         return {
             tuple(unquote(row[name]) for name in ("writer", *tags)): row["row"] for row in await self._ask_async(query)
         }

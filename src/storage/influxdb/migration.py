@@ -9,7 +9,8 @@
     slots slot=7i,holder="..." <2200-01-01 + slot>
     holder row="<a number that changes, or released> <host> <process> <start>" <2200-01-01>
 
-Rows are copied before any is removed, and who is interrupted begins again. Its requests stay where they are.
+Schema 4 called a fencing token a slot, and the owner of a lease its holder. Rows are copied before any is removed, and
+a setup that is interrupted begins again. The requests stay where they are.
 """
 
 import json
@@ -63,14 +64,14 @@ def copy_rows(client: Client, bucket: str, counts: str, places: Places, oldest_d
     claim = f"slots slot={_LAST_SLOT}i,holder={holder} {AFTER_ALL_LINES + _LAST_SLOT}"
     client.write(bucket, claim.encode())
     lease = Lease(client, counts, MAIN)
-    lease.wait()
-    slot = lease.begin()
+    lease.wait_until_free()
+    token = lease.acquire()
     days = sorted(day for day in _days(client, bucket) if day >= oldest_day)
     log.info("bringing_up", bucket=bucket, schema=schema_4.VERSION, days=len(days))
     try:
         for day in days:
-            _write(client, counts, places, slot, _rows_of_day(client, bucket, day))
-        _write(client, counts, places, slot, rows)
+            _write(client, counts, places, token, _rows_of_day(client, bucket, day))
+        _write(client, counts, places, token, rows)
     finally:
         lease.release()
 
@@ -156,11 +157,11 @@ def _latest(client: Client, bucket: str, measurement: str, day: int) -> Iterator
         yield from latest.values()
 
 
-def _write(client: Client, bucket: str, places: Places, slot: int, rows: Iterable[tuple[Key, str]]) -> None:
+def _write(client: Client, bucket: str, places: Places, token: int, rows: Iterable[tuple[Key, str]]) -> None:
     lines: list[bytes] = []
     size = 0
     for key, row in rows:
-        lines.append(row_line(key, places.place(key), row, slot))
+        lines.append(row_line(key, places.place(key), row, token))
         size += len(lines[-1])
         if len(lines) == _LINES_A_WRITE or size > _BYTES_A_WRITE:
             client.write_in_halves(bucket, lines)

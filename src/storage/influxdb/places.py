@@ -1,9 +1,9 @@
 """Where the rows of the contract lie in InfluxDB: a measurement for each kind of key, with the writer as a tag.
 
-    daily,customer=<hash>,writer=main name="cust_1",row="17 status=..." <the day's start + slot>
-    daily_all,writer=main row="17 status=..." <the day's start + slot>
-    rollups,customers=7,kind=parts,segment=0,writer=main row="..." <the day's start + slot>
-    logs,log=api_requests,writer=main row="..." <2200-01-01 + slot>
+    daily,customer=<hash>,writer=main name="cust_1",row="17 status=..." <the day's start + token>
+    daily_all,writer=main row="17 status=..." <the day's start + token>
+    rollups,customers=7,kind=parts,segment=0,writer=main row="..." <the day's start + token>
+    logs,log=api_requests,writer=main row="..." <2200-01-01 + token>
 
 A point that is overwritten is not replaced as a whole: a question at that moment may find some fields of the old one
 and some of the new. So what is overwritten is one field, `row`.
@@ -28,12 +28,12 @@ _HASH_BYTES = 10
 
 
 class Place(NamedTuple):
-    """Where a row is, at whatever slot."""
+    """Where a row is, at whatever fencing token."""
 
     series: str
     """As a line of line protocol has it."""
     time: int
-    """Unix time (ns), without the slot."""
+    """Unix time (ns), without the fencing token."""
 
 
 class Places:
@@ -68,13 +68,13 @@ class Places:
         return Place(f"{MEASUREMENTS[type(key)]},{tags},{self._writer}", AFTER_ALL_LINES)
 
 
-def row_line(key: Key, place: Place, row: str, slot: int) -> bytes:
-    """A row as a line of line protocol."""
+def row_line(key: Key, place: Place, row: str, token: int) -> bytes:
+    """A row as a line of line protocol. `token`: nanoseconds after the place's time, see storage.influxdb.lease."""
     name = ""
     if isinstance(key, DailyKey) and key.customer is not None:
         # The name never changes, so it may be a field of its own.
         name = f"name={string_field(key.customer)},"
-    return f"{place.series} {name}row={string_field(row)} {place.time + slot}".encode()
+    return f"{place.series} {name}row={string_field(row)} {place.time + token}".encode()
 
 
 def predicate(series: str) -> str:

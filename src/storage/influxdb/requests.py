@@ -134,7 +134,7 @@ class InfluxRequests(InfluxConnection):
         )
         days: dict[tuple[str, str, int], str] = {}
         for row in self._ask(query):
-            # In the order of time: the highest slot of a day is the last.
+            # Points of a series come in the order of time: of a day, that with the highest fencing token is the last.
             days[row["measurement"], row["customer"], row["time"] // DAY] = row["row"]
         for (measurement, customer, day), text in days.items():
             if decode_daily(text).statuses == NO_COUNTS:

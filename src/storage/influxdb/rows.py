@@ -1,4 +1,4 @@
-"""Rows by key: written at a slot, and compacted."""
+"""Rows by key: each is written at the lease's fencing token, and compaction removes the points that it replaced."""
 
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -16,10 +16,12 @@ from storage.influxdb.places import MEASUREMENTS, Place, row_line
 from storage.keys import IntentKey, Rows
 from storage.ledger import decode_intent
 
+# Points of one write request.
 _LINES_A_WRITE = 2_500
-_REMOVALS_AT_ONCE = 10
+# Deletes of one compaction.
+_DELETES_A_COMPACTION = 10
 _INTENTS_KEPT = 1_000
-# How often old intents are removed, in commits: a delete costs as much as several commits.
+# Old intents are removed after this many commits: a delete costs as much as several commits.
 _INTENTS_A_REMOVAL = 500
 
 
@@ -27,12 +29,14 @@ class InfluxRows(InfluxConnection):
     """Rows by key."""
 
     def __init__(self, url: str, org: str, bucket: str, token: str, timeout: float, writer: str, threads: int) -> None:
+        """`threads`: how many requests that write rows are under way at once."""
         super().__init__(url, org, bucket, token, timeout, writer)
         self._outdated: set[Place] = set()
-        """Places of rows that were read at another slot than the one at which they will be written."""
+        """Places of days whose row was read at another fencing token than it will be written at."""
         self._written: set[Place] = set()
-        """Places after all lines that were written since the lease was taken."""
-        self._removable: list[tuple[Place, int]] = []
+        """Places that are of no day and were written since the lease was acquired."""
+        self._replaced: list[tuple[Place, int]] = []
+        """Places that have points with lower fencing tokens than this one: compaction removes them."""
         self._intents: deque[int] = deque()
         """The times of the intents that are stored (Unix, ns)."""
         self._last_intent = -1
@@ -44,25 +48,26 @@ class InfluxRows(InfluxConnection):
             if not group:
                 continue
             of_keys = list(map(places.place, group))
-            with self._lease.writing() as slot:
+            with self._lease.writing() as token:
                 self._write_at_once(
                     [
-                        row_line(key, place, row, self._slot_of(key, slot))
+                        row_line(key, place, row, self._nanoseconds_of(key, token))
                         for (key, row), place in zip(group.items(), of_keys, strict=True)
                     ]
                 )
-            self._replaced(of_keys, slot)
+            self._note_replaced(of_keys, token)
 
-    def _slot_of(self, key: object, slot: int) -> int:
-        """The slot at which a row is written. The intents of a slot follow it, one by one."""
+    def _nanoseconds_of(self, key: object, token: int) -> int:
+        """How many nanoseconds after its place's time a row is written: the fencing token. The intents of a token
+        follow it, one by one."""
         if isinstance(key, IntentKey):
-            slot = self._last_intent + 1 if self._last_intent >= slot else slot
-            self._last_intent = slot
-            self._intents.append(AFTER_ALL_LINES + slot)
-        return slot
+            token = self._last_intent + 1 if self._last_intent >= token else token
+            self._last_intent = token
+            self._intents.append(AFTER_ALL_LINES + token)
+        return token
 
-    def _replaced(self, places: Iterable[Place], slot: int) -> None:
-        """These rows were written at this slot: those at lower ones can go."""
+    def _note_replaced(self, places: Iterable[Place], token: int) -> None:
+        """Have compaction remove what rows that were written at this fencing token have replaced."""
         for place in places:
             if place.time < AFTER_ALL_LINES:
                 if place not in self._outdated:
@@ -72,7 +77,7 @@ class InfluxRows(InfluxConnection):
                 continue
             else:
                 self._written.add(place)
-            self._removable.append((place, slot))
+            self._replaced.append((place, token))
 
     def _write_at_once(self, lines: Sequence[bytes]) -> None:
         """Write lines, in whatever order."""
@@ -81,9 +86,9 @@ class InfluxRows(InfluxConnection):
         for write in writes:
             write.result()
 
-    def _to_replace(self, place: Place, row: Row) -> str:
-        """What is in a row that is written again; at another slot, unless it is at this one already."""
-        if row["time"] - place.time != self._lease.slot:
+    def _read_to_replace(self, place: Place, row: Row) -> str:
+        """The text of a row that will be written again: at another fencing token, unless it is at this one already."""
+        if row["time"] - place.time != self._lease.token:
             self._outdated.add(place)
         return str(row["row"])
 
@@ -91,31 +96,32 @@ class InfluxRows(InfluxConnection):
         if len(self._intents) >= _INTENTS_KEPT + _INTENTS_A_REMOVAL:
             while len(self._intents) > _INTENTS_KEPT:
                 self._intents.popleft()
-            self._delete(self._place_of_intents(), AFTER_ALL_LINES, self._intents[0] - 1)
-        for _ in range(min(_REMOVALS_AT_ONCE, len(self._removable))):
-            place, slot = self._removable.pop()
-            # If it fails, the rows stay, and are not asked for.
-            self._delete(place.series, place.time, place.time + slot - 1)
+            self._delete(self._series_of_intents(), AFTER_ALL_LINES, self._intents[0] - 1)
+        for _ in range(min(_DELETES_A_COMPACTION, len(self._replaced))):
+            place, token = self._replaced.pop()
+            # If it fails the points stay, and no question asks for them.
+            self._delete(place.series, place.time, place.time + token - 1)
 
-    def _remove_unclaimed_rows(self) -> None:
-        """Remove the rows at slots that the store has no claim of. Every day that has rows has some of all customers
-        together, which are written first.
+    def _remove_unfenced_rows(self) -> None:
+        """Remove the rows at fencing tokens that the store does not have. Every day that has rows has a row of all
+        customers together, which is written first.
 
-        Only of these slots, whatever comes after them: this process may be stopped meanwhile, and be succeeded.
+        Only rows at exactly these tokens are removed: this process may be paused meanwhile, and its successor may write
+        at later ones.
         """
         query = "SELECT row FROM daily_all, state WHERE writer = $writer"
         times = [row["time"] for row in self._ask(query)]
         query = f"SELECT row FROM rollups WHERE writer = $writer AND customers = '{ALL_CUSTOMERS}'"
         times += [row["time"] for row in self._ask(query)]
         query = f"SELECT row FROM intents WHERE {AFTER} AND writer = $writer"
-        tokens = {row["time"]: decode_intent(row["row"]).token for row in self._ask(query)}
-        claims = self._lease.claims()
-        self._intents = deque(time for time, token in tokens.items() if token in claims)
-        for time in tokens.keys() - set(self._intents):
-            self._delete(self._place_of_intents(), time, time)
-        for time in sorted({time for time in times if time % DAY not in claims}):
+        token_of_intent = {row["time"]: decode_intent(row["row"]).token for row in self._ask(query)}
+        tokens = self._lease.tokens()
+        self._intents = deque(time for time, token in token_of_intent.items() if token in tokens)
+        for time in token_of_intent.keys() - set(self._intents):
+            self._delete(self._series_of_intents(), time, time)
+        for time in sorted({time for time in times if time % DAY not in tokens}):
             for measurement in ("daily", "daily_all", "rollups", *MEASUREMENTS.values()):
                 self._delete(f"{measurement},writer={tag(self._writer)}", time, time)
 
-    def _place_of_intents(self) -> str:
+    def _series_of_intents(self) -> str:
         return self._places().place(IntentKey(0)).series

@@ -1,7 +1,8 @@
 """The InfluxDB backend: requests in one bucket, rows and leases in another one beside it.
 
-Rows at lower slots are removed little by little. Rows at a slot without a claim were written after the store was
-emptied, or put back to an older state, under a running processor: the next start removes them.
+Compaction removes the points with lower fencing tokens little by little. A point whose token the store does not have
+was written after the store was emptied, or put back to an older state, under a running processor. The next start
+removes such points.
 """
 
 import secrets
@@ -61,9 +62,9 @@ class InfluxStorage(InfluxRequests, InfluxCounts, InfluxLedger, Storage):
 
     def acquire(self) -> int:
         self._places()
-        self._lease.wait()
-        self._remove_unclaimed_rows()
-        return self._lease.begin()
+        self._lease.wait_until_free()
+        self._remove_unfenced_rows()
+        return self._lease.acquire()
 
     def check_lease(self) -> None:
         self._lease.check()

@@ -9,16 +9,16 @@ from storage.errors import LeaseHeld
 from storage.owner import LeaseOwner
 
 
-class Lock:
-    """`path`: of the store."""
+class Lease:
+    """The lease of one writer in the store at `path`."""
 
     def __init__(self, path: Path, writer: str) -> None:
         self._path = path
         self._suffix = ".lock" if writer == MAIN else f".{writer}.lock"
         self._file: int | None = None
 
-    def take(self) -> None:
-        """Hold it. LeaseHeld where another process does: the file says which."""
+    def acquire(self) -> None:
+        """Acquire the lease, or keep it. Raises LeaseHeld, with the owner's name, where another process has it."""
         if self._file is not None:
             return
         path = self._path.resolve()
@@ -26,17 +26,17 @@ class Lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            # It writes its name a moment after it has the lock.
+            # The owner writes its name a moment after it has the lock.
             name = os.read(lock, 1_000).decode()
-            holder = LeaseOwner.decode(name).named() if name else "another process"
+            owner = LeaseOwner.decode(name).named() if name else "another process"
             os.close(lock)
-            raise LeaseHeld(f"The store {self._path} is written by {holder}: only one can.") from None
+            raise LeaseHeld(f"The store {self._path} is written by {owner}: only one can.") from None
         os.truncate(lock, 0)
         os.write(lock, str(LeaseOwner.this_process()).encode())
         self._file = lock
 
     def release(self) -> None:
-        """Let another process have it."""
+        """Let another process acquire the lease."""
         if self._file is not None:
             os.close(self._file)
             self._file = None

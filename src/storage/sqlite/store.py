@@ -14,7 +14,7 @@ from storage import schema_4
 from storage.contract import MAIN, Storage
 from storage.sqlite.connection import OF_WRITER
 from storage.sqlite.counts import SqliteCounts
-from storage.sqlite.lease import Lock
+from storage.sqlite.lease import Lease
 from storage.sqlite.ledger import SqliteLedger
 from storage.sqlite.migration import bring_up_from_4
 from storage.sqlite.requests import SqliteRequests
@@ -33,7 +33,7 @@ class SqliteStorage(SqliteRequests, SqliteRows, SqliteCounts, SqliteLedger, Stor
 
     def __init__(self, path: Path, writer: str = MAIN) -> None:
         super().__init__(path, writer)
-        self._lock = Lock(path, writer)
+        self._lease = Lease(path, writer)
 
     def set_up(self) -> None:
         with self._errors():
@@ -48,17 +48,17 @@ class SqliteStorage(SqliteRequests, SqliteRows, SqliteCounts, SqliteLedger, Stor
 
     def _bring_up(self, connection: sqlite3.Connection) -> None:
         """From the schema before; no processor may write meanwhile."""
-        self._lock.take()
+        self._lease.acquire()
         log.info("bringing_up", path=str(self._path), schema=schema_4.VERSION)
         try:
             bring_up_from_4(connection, str(self._path))
         finally:
-            self._lock.release()
+            self._lease.release()
 
     def acquire(self) -> int:
         self._held.clear()
         with self._errors():
-            self._lock.take()
+            self._lease.acquire()
             with self._transaction() as connection:
                 connection.execute("INSERT OR IGNORE INTO writers (name) VALUES (?)", (self._writer,))
                 (self._writer_id,) = connection.execute(f"SELECT {OF_WRITER}", (self._writer,)).fetchone()
@@ -75,7 +75,7 @@ class SqliteStorage(SqliteRequests, SqliteRows, SqliteCounts, SqliteLedger, Stor
                 self._connection.execute("PRAGMA wal_checkpoint")
             self._connection.close()
             self._connection = None
-        self._lock.release()
+        self._lease.release()
 
     def remove_expired(self, oldest_day: int) -> None:
         with self._errors(), self._transaction() as connection:
