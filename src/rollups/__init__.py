@@ -1,2 +1,15 @@
-"""Counts by day, part of day and endpoint: keys, packed text, histograms, figures, adding. No I/O, no clock. Imports
-request_log."""
+"""Owns what is counted: daily aggregates and roll-ups, their text, their histograms, and the figures of these. Pure.
+
+Does not own where rows are stored (`storage`) and when they are counted (`log_processor.counting`).
+
+counts     what is counted, and the rows that hold it
+columns    requests as columns of numbers
+group_by   distinct numbers of a column, with counts or sums
+counters   counters as text
+histogram  counts as arrays
+figures    uptime, latencies and their distribution
+rows       rows as text
+groups     roll-ups: groups of customers, endpoints, parts of the day
+daily      what requests add to daily aggregates
+delta      what requests add to roll-ups
+"""

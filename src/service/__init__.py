@@ -1,1 +1,4 @@
-"""What every service's process needs: checked settings and structured log lines. Imports nothing of ours."""
+"""Owns what the process of every service needs: checked settings, structured log lines, the version.
+
+Does not own any service's settings or events, and imports nothing of the project.
+"""

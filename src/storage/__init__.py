@@ -1,2 +1,20 @@
-"""Where requests, counts and the ledger are kept: one contract, two backends. Imports request_log, rollups and
-service."""
+"""Owns the contract with the stores, and the two stores: requests, rows by key, and the lease of each writer.
+
+Does not own what a row counts (`rollups`), nor when something is stored (`log_processor`) or asked for (`api`).
+
+contract     what every store does
+errors       what a store raises
+requests     requests, as they are stored, read back and asked for
+keys         the keys of rows
+logs         how far a writer is in a log and in its files
+ledger       how far a writer is: ledgers and intents
+observed     where the end of a log was seen, and how far the store is behind it
+change_feed  what commits have changed
+read_back    stored requests as columns again
+owner        the owner of a lease
+schema_4     what a store of the last release says of its logs
+sqlite/      the embedded store
+influxdb/    the store on a server
+settings     which store, and where
+backend      the store that the settings name
+"""

@@ -1,13 +1,15 @@
-"""Counts what is stored, by numbered commits: each request in each of its rows once, whatever crashes.
+"""Owns counting: numbered commits that count each stored request once in each of its rows, whatever crashes.
 
-start     what a start does
-commit    the order of a commit
-logs      how far we are in each log
-buffer    requests that are stored and not rolled up yet
-counts    commits of daily rows
+Does not own reading lines (`following`, `parsing`) and storing requests (`storing`).
+
+start    what a start does: it does a commit again that was broken off
+commit   the order of a commit
+logs     how far the writer is in each log
+buffer   requests that are stored and not rolled up yet
+counts   commits of daily aggregates
 rollups  commits of roll-ups
-rows      rows in memory
-forget    how a log is taken back
-pace      when to commit
-limits    how much is done at once
+rows     rows in memory
+forget   how a log is taken back
+pace     when to commit
+limits   how much is done at once
 """

@@ -8,8 +8,8 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 from storage.errors import StorageRefused
-from storage.sqlite.lease import Lock
-from storage.sqlite.schema import VERSION
+from storage.sqlite.lease import Lease
+from storage.sqlite.schema import VERSION, version_of
 
 # Beside the file itself SQLite keeps what was committed last, and an index of it.
 _PARTS = ("", "-wal", "-shm")
@@ -38,9 +38,9 @@ def restore(copy: Path, store: Path, replaced: Path) -> bool:
     _refuse_unless_store(copy)
     with ExitStack() as held, _new_file_at(store, may_replace=True) as new:
         for writer in _writers(copy) | (_writers(store) if store.exists() else set()):
-            lock = Lock(store, writer)
-            lock.take()
-            held.callback(lock.release)
+            lease = Lease(store, writer)
+            lease.acquire()
+            held.callback(lease.release)
         _copy(copy, new)
         with closing(sqlite3.connect(new)) as connection:
             (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
@@ -96,7 +96,7 @@ def _refuse_unless_store(path: Path) -> None:
         raise StorageRefused(f"There is no store at {path}.")
     try:
         with closing(_connect(path)) as connection:
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            version = version_of(connection)
     except sqlite3.DatabaseError as error:
         raise StorageRefused(f"{path} is no store: {error}.") from None
     if version != VERSION:
