@@ -1,9 +1,9 @@
-"""Whose counts the latest commits have changed, and of which days, so that only those are read again.
+"""The change feed: which customers' counts the latest commits have changed, and of which days.
 
-Each commit has an intent, which says that. A reader keeps a mark for each writer: the last commit that it has seen, and
-where its intent lies. Only where that one and the intents of all commits since then are there does it know what has
-changed; else it reads all anew. So an intent that is lost or removed costs time, and never hides a change; nor does a
-store that was emptied or put back to an older state.
+The intent of each commit names them. A reader keeps a cursor for each writer: the last commit that it has seen, and the
+place of its intent. The reader knows what has changed only if that intent and the intents of all commits since are
+there. Else everything is invalid. So a lost intent costs time and never hides a change; nor does a store that was
+emptied or put back to an older state.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,39 +14,39 @@ from storage.ledger import StoredIntent, decode_intent
 
 
 class Cursor(NamedTuple):
-    """How far a reader has seen a writer's commits."""
+    """How far a reader has seen the commits of a writer."""
 
     number: int
-    """Of the last commit."""
+    """Of the last commit that was seen."""
     place: int
-    """Of its intent, see StoredIntent; 0: it was not found."""
+    """Of its intent, see StoredIntent; 0 where the intent was not found."""
     token: int
-    """Of the lease of the process that did it: in a store that was put back another one does a commit of this
-    number."""
+    """The fencing token of its process. In a store that was put back, another process does a commit of this number."""
 
 
 Cursors = Mapping[str, Cursor]
-"""By writer."""
+"""Writer -> cursor."""
 
 _BEFORE_ALL = Cursor(0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Invalidations:
-    """What commits after a mark have changed."""
+    """What commits after the cursors have changed."""
 
     cursors: Cursors
+    """From which the next invalidations follow."""
     customers: frozenset[str] | None
-    """Whose counts they may have changed, beside those of all together; None: it cannot be told, so it may be
-    anyone's."""
+    """Customers whose counts may have changed, beside the counts of all together; None where any may have."""
     days: frozenset[int] = frozenset()
-    """Of which days (since 1970-01-01) they may have changed these customers' counts, and those of all together."""
+    """Days (since 1970-01-01) of which these customers' counts, and those of all together, may have changed."""
 
 
 def invalidations(intents: Sequence[StoredIntent], since: Cursors | None, through: Mapping[str, int]) -> Invalidations:
-    """The changes since the cursors, through the commit of each writer that its ledger has.
+    """What has changed since the cursors (None: nothing was seen yet).
 
-    `intents`: those of each writer from its mark on, in the order of their places. `since` None: nothing was seen.
+    `intents`: of each writer those from its cursor on, in the order of their places. `through`: writer -> the number of
+    the last commit, as its ledger has it.
     """
     cursors: dict[str, Cursor] = {}
     customers: set[str] = set()
@@ -54,7 +54,7 @@ def invalidations(intents: Sequence[StoredIntent], since: Cursors | None, throug
     is_known = since is not None and since.keys() <= through.keys()
     for writer, number in through.items():
         own = [one for one in intents if one.writer == writer]
-        # Of two of a number the later one is done.
+        # Of two intents with one number, the later one was committed.
         last = {one.number: one for one in own}
         cursors[writer] = _cursor(number, last)
         before = (since or {}).get(writer, _BEFORE_ALL)
@@ -71,13 +71,13 @@ def invalidations(intents: Sequence[StoredIntent], since: Cursors | None, throug
 
 
 def intents_since(cursors: Cursors | None, writers: Iterable[str]) -> dict[str, int | None]:
-    """From where on the intents of these writers are to be read, see Storage.intents."""
+    """The argument of Storage.intents for what follows the cursors of these writers."""
     known = cursors or {}
     return {writer: (known[writer].place or None) if writer in known else None for writer in writers}
 
 
 def _cursor(number: int, found: Mapping[int, StoredIntent]) -> Cursor:
-    """The mark of a commit, by the intents that were found; one that is never seen again where its own was not."""
+    """The cursor of a commit, by the intents that were found: without its own intent the cursor matches none."""
     if number not in found:
         return Cursor(number, 0, 0)
     return Cursor(number, found[number].place, decode_intent(found[number].row).token)

@@ -1,9 +1,9 @@
-"""The contract between the pipeline and what it stores in: everything that a backend must do.
+"""The contract with a store: everything that a backend does.
 
     log_processor --(synchronous half)--> Storage <--(asynchronous half)-- api
 
-A store is three things: requests, rows by key, and a lease. A writer has requests, rows and a lease of its own; readers
-add the rows of all writers up.
+A store has three things: requests, rows by key, and leases. Each writer has requests, rows and a lease of its own.
+Readers add up the rows of all writers.
 """
 
 from abc import ABC, abstractmethod
@@ -19,43 +19,46 @@ from storage.observed import ObservedEnd
 from storage.requests import FileId, LoggedRequest, OffsetRange, Outcome, StoredRequests
 
 MAIN = "main"
-"""The writer of a store that has one."""
+"""The name of the only writer of most stores."""
 LATEST_INTENTS = 2
-"""How many intents a reader asks for that has seen none: those of the last commit and of one that is under way."""
+"""Intents that a reader without a cursor asks for: those of the last commit and of one that is under way."""
 
 
 class Storage(ABC):
     """A connection to the store, as one of its writers or as a reader.
 
-    A method raises StorageUnavailable or StorageRefused when it fails; each may be called again with the same
-    arguments, and twice stores the same as once.
+    Each method raises StorageUnavailable or StorageRefused when it fails. It may then be called again with the same
+    arguments: to store the same twice stores it once.
     """
 
     SENDERS: ClassVar[int]
-    """How many threads may store requests at once, and beside a `write`."""
+    """Threads that may store requests at once, and beside a `write`."""
     LINES_HELD: ClassVar[int]
-    """Of so many lines the requests may be held in memory until a `flush`."""
+    """Requests that may be held in memory until a `flush`, in lines."""
     BYTES_HELD: ClassVar[int]
-    """And of so many bytes of a log."""
+    """Requests that may be held in memory until a `flush`, in bytes of their log."""
 
     @abstractmethod
     def set_up(self) -> None:
-        """Make what the store needs before its first use. Again: no harm."""
+        """Make what the store needs before its first use. To call it again does no harm."""
 
     # The lease of a writer.
 
     @abstractmethod
     def acquire(self) -> int:
-        """Take the writer's lease: its token, higher than those before.
+        """Acquire the writer's lease, and return its fencing token: higher than all tokens before.
 
-        From here on a write that an earlier process left under way can no longer put an old row over a new one.
-        LeaseHeld where another process has the lease; that of a dead one is taken over within seconds.
+        From here on, a write that an earlier process left under way cannot put an old row over a new one. Raises
+        LeaseHeld where another process has the lease. The lease of a dead process is taken over within seconds.
         """
 
     @abstractmethod
     def check_lease(self) -> None:
-        """LeaseHeld where another process has taken the lease, StorageRefused where the store was emptied or put back
-        since it was taken."""
+        """Return while this process has the lease.
+
+        Raises LeaseHeld where another process has acquired it, StorageRefused where the store was emptied or put back
+        to an older state since it was acquired.
+        """
 
     @abstractmethod
     def close(self) -> None:
@@ -65,9 +68,12 @@ class Storage(ABC):
 
     @abstractmethod
     def prepare(self, parts: Iterable[StoredRequests]) -> Callable[[], list[int]]:
-        """What stores these requests when it is called, each under the identity that its place gives it; at the latest
-        when the next `flush` returns. Its answer: which of them the store refuses for what they are, by their places in
-        all parts together. All parts are taken before this returns."""
+        """A function that stores these requests, each under the identity that its place in its file gives it.
+
+        The requests are stored when the function or, at the latest, the next `flush` returns. The function returns the
+        places, among the requests of all parts together, of requests that the store refuses for their content. All
+        parts are consumed before `prepare` returns.
+        """
 
     @abstractmethod
     def flush(self) -> None:
@@ -75,21 +81,21 @@ class Storage(ABC):
 
     @abstractmethod
     def read_requests(self, ranges: Sequence[OffsetRange], oldest: int, newest: int) -> Iterator[Requests]:
-        """The stored requests of these ranges, some at a time, those of a file in its order; those of the seconds
-        from `oldest` to `newest` (Unix time, inclusive), at least.
+        """The stored requests of these ranges, a part at a time, those of a file in its order.
 
-        An offset may be up to 15 bytes further into its line than where that begins.
+        The store may leave out requests outside the seconds from `oldest` to `newest` (Unix time, inclusive). A
+        request's offset may be up to 15 bytes behind the beginning of its line.
         """
 
     # Rows of this writer.
 
     @abstractmethod
     def read_daily(self, keys: Collection[DailyKey]) -> dict[DailyKey, DailyAggregate]:
-        """Those of these rows that are there."""
+        """The daily aggregates of these keys that exist."""
 
     @abstractmethod
     def read_rollups(self, keys: Collection[RollupKey]) -> dict[RollupKey, RollupRow]:
-        """The last segment of each of these that has any."""
+        """The last segment of each of these roll-ups that exists."""
 
     @abstractmethod
     def read_state(self, name: StateName) -> str:
@@ -97,11 +103,11 @@ class Storage(ABC):
 
     @abstractmethod
     def read_intent(self, number: int) -> str:
-        """The intent of this commit of counts that was written last; "" where there is none."""
+        """The row of a commit's intent, the one written last; "" where there is none."""
 
     @abstractmethod
     def read_logs(self) -> tuple[dict[str, str], dict[FileKey, str], dict[str, str]]:
-        """All rows of a LogKey and of a RolledUpKey by their log, and between them those of a FileKey."""
+        """The rows of all LogKeys by their log, of all FileKeys, and of all RolledUpKeys by their log."""
 
     @abstractmethod
     def remove_files(self, keys: Collection[FileKey]) -> None:
@@ -109,27 +115,29 @@ class Storage(ABC):
 
     @abstractmethod
     def remove_requests(self, log: str, files: Collection[FileId]) -> None:
-        """Remove the requests of a log's files, of which none is counted any more; and daily rows without counts, for a
-        customer without requests is none."""
+        """Remove the requests of a log's files, none of which is counted any more. Remove daily aggregates without
+        counts as well, so that customers without requests are unknown."""
 
     @abstractmethod
     def remove_log(self, log: str, files: Collection[FileId]) -> None:
-        """Remove the rows of a log and of its files; that of its LogKey last."""
+        """Remove the rows of a log and of its files, the row of its LogKey last."""
 
     @abstractmethod
     def write(self, *groups: Rows) -> None:
-        """Replace these rows. All of a group are stored, durably, before any of the next one is. It may be under way in
-        a thread while other methods are called, but for another `write`."""
+        """Replace these rows. All rows of a group are durable before any row of the next group is written.
+
+        It may run in a thread while other methods are called, except for another `write`.
+        """
 
     @abstractmethod
     def remove_expired(self, oldest_day: int) -> None:
-        """Remove what is of days before `oldest_day` (days since 1970-01-01)."""
+        """Remove requests and counts of days before `oldest_day` (days since 1970-01-01)."""
 
     @abstractmethod
     def compact(self) -> None:
-        """Remove some of the rows that were replaced and of the intents that are not kept: about once a second."""
+        """Remove some of the replaced rows, and of the intents that are no longer kept. Called about once a second."""
 
-    # Asking: the api. Days are UTC days since 1970-01-01, ranges inclusive. Rows are those of all writers together.
+    # Questions of the api, about all writers together. Days are UTC days since 1970-01-01, ranges inclusive.
 
     @abstractmethod
     async def ping(self) -> None:
@@ -137,31 +145,34 @@ class Storage(ABC):
 
     @abstractmethod
     async def days(self, customer: str | None, first: int, last: int) -> dict[int, DailyAggregate]:
-        """The counts of a customer, or of all together (None), of each day in the range that has any."""
+        """Day -> daily aggregate of a customer, or of all customers together (None), for days that have one."""
 
     @abstractmethod
     async def rollups(self, group: int, kinds: Collection[Kind], first: int, last: int) -> dict[int, list[RollupRow]]:
-        """All segments of a group's roll-ups of these kinds, of each day in the range that has any."""
+        """Day -> all segments of a group's roll-ups of these kinds, for days that have any."""
 
     @abstractmethod
     async def requests(self, customer: str, start: int, end: int, outcome: Outcome, limit: int) -> list[LoggedRequest]:
-        """The latest requests of a customer from `start` until before `end` (Unix time, s), at most `limit`; the latest
-        first, of one second those that lie further on in their log. As far as the ledger is, or further."""
+        """The latest requests of a customer from `start` until before `end` (Unix time, s), at most `limit`.
+
+        The latest request comes first; of one second, the request that lies further on in its log. Requests beyond the
+        ledger may be among them.
+        """
 
     @abstractmethod
     async def knows(self, customer: str) -> bool:
-        """Whether there are requests of this customer on any day."""
+        """Whether the customer has a daily aggregate on any day."""
 
     @abstractmethod
     async def customer_names(self) -> list[str]:
-        """All customers that have counts."""
+        """All customers that have a daily aggregate."""
 
     @abstractmethod
     async def customers(
         self, customers: Sequence[str] | None, first: int, last: int
     ) -> dict[str, dict[int, DailyAggregate]]:
-        """The counts of some hundred customers at most, or of all (None), of each day in the range that has any.
-        Customers without requests in the range are left out."""
+        """Customer -> day -> daily aggregate, of some hundred customers at most or of all (None). Customers without
+        requests in the range are left out."""
 
     @abstractmethod
     async def states(self) -> list[WriterState]:
@@ -169,20 +180,22 @@ class Storage(ABC):
 
     @abstractmethod
     async def intents(self, since: Mapping[str, int | None]) -> list[StoredIntent]:
-        """The intents of counts of these writers, of each from a place on (None: the LATEST_INTENTS), in the order of
-        their places. Those of a commit whose ledger is seen are among them, as far as they are kept."""
+        """The intents of these writers from a place on (None: the LATEST_INTENTS), in the order of their places.
+
+        The intent of each commit whose ledger was seen before is among them, as long as it is kept.
+        """
 
     @abstractmethod
     async def logs(self) -> list[tuple[str, LedgerRow]]:
-        """How far each writer is in each of its logs, in the order of their names; the writer first."""
+        """(writer, ledger row) of each log, in the order of writers and logs."""
 
     @abstractmethod
     async def observed_ends(self) -> list[tuple[str, ObservedEnd]]:
-        """The latest sighting of each log, with its writer."""
+        """(writer, observed end) of each log, in the order of writers and logs."""
 
     @abstractmethod
     async def files(self) -> list[tuple[str, FileRow]]:
-        """All files of all logs, with their writer."""
+        """(writer, file) of all files, in the order of writers, logs and generations."""
 
     @abstractmethod
     async def aclose(self) -> None:

@@ -1,4 +1,4 @@
-"""The keys of rows, beside DailyKey and RollupSegmentKey."""
+"""The keys of a writer's rows. Those of counts are in rollups.counts."""
 
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
@@ -7,32 +7,32 @@ from rollups.counts import DailyKey, RollupSegmentKey
 
 
 class LogKey(NamedTuple):
-    """How far the counts are in a log: a LedgerRow."""
+    """The key of a LedgerRow: how far the counts are in a log."""
 
     log: str
 
 
 class FileKey(NamedTuple):
-    """A FileRow."""
+    """The key of a FileRow."""
 
     log: str
     generation: int
 
 
 class RolledUpKey(NamedTuple):
-    """How far the roll-ups have a log: a RolledUp."""
+    """The key of a RolledUp: how far the roll-ups are in a log."""
 
     log: str
 
 
 class ObservedKey(NamedTuple):
-    """Where the processor last saw the end of a log: a ObservedEnd."""
+    """The key of an ObservedEnd."""
 
     log: str
 
 
 class IntentKey(NamedTuple):
-    """What a commit of counts is about to do: an Intent. The last thousand are kept."""
+    """The key of an Intent, the number of its commit. The last thousand intents are kept."""
 
     number: int
 
@@ -41,8 +41,8 @@ StateName = Literal["counts", "rollups", "rollups_intent", "report"]
 
 
 class StateKey(NamedTuple):
-    """A row of which a writer has one: the ledger of its counts, that of its roll-ups, the latest intent of the latter,
-    and what it reported last."""
+    """The key of a row of which a writer has one: the ledger of its counts, the ledger of its roll-ups, their latest
+    intent, or the latest Report."""
 
     name: StateName
 
@@ -50,4 +50,4 @@ class StateKey(NamedTuple):
 Key = DailyKey | RollupSegmentKey | LogKey | FileKey | RolledUpKey | ObservedKey | IntentKey | StateKey
 Rows = Mapping[Key, str]
 """Rows as text, see rollups.rows, storage.ledger, storage.logs and storage.observed. Keys of two kinds may be equal, as
-LogKey("report") and StateKey("report") are: such two belong in two of them."""
+LogKey("report") and StateKey("report") are: such keys belong in different mappings."""

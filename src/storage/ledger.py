@@ -1,5 +1,8 @@
-"""How far a writer is: its ledgers, and the intents by which a commit that was broken off is done again. As text, the
-same in both backends."""
+"""How far a writer is: its ledgers, and the intents from which a start does a broken-off commit again.
+
+A ledger is a checkpoint with a balance: it is the commit point, and up to it lines read = stored + rejected + skipped.
+Its text is the same in both stores.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,11 +18,11 @@ class Ledger:
     """The commit point of a writer's counts."""
 
     number: int = 0
-    """Of the last commit."""
+    """The number of the last commit."""
     complete_through: float | None = None
     """All requests that were logged before this time (Unix, s) are counted, as far as the processor could see."""
     rollup_backlog: tuple[int, int] | None = None
-    """Unix times (s) of the earliest and the latest request that the roll-ups may lack."""
+    """Unix times (s) of the earliest and the latest request that the roll-ups may lack; None where they lack none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,54 +30,56 @@ class RollupLedger:
     """The commit point of a writer's roll-ups."""
 
     number: int = 0
-    """Of the last commit of roll-ups."""
+    """The number of the last commit of roll-ups."""
     through: int = 0
-    """The commit of counts through which they have all."""
+    """The roll-ups have the requests of all commits of counts up to this number."""
 
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """What a commit is about to do. Who does it again decides nothing anew."""
+    """What a commit of counts is about to do. A start that does the commit again decides nothing anew."""
 
     number: int
+    """The number of the commit."""
     token: int
-    """Of the lease under which it was written."""
+    """The fencing token of the lease under which the intent was written."""
     ranges: tuple[OffsetRange, ...]
-    """The requests that it counts."""
+    """The requests that the commit counts."""
     oldest: int
-    """Unix times (s) of the earliest and the latest of them."""
+    """Unix time (s) of the earliest of these requests."""
     newest: int
+    """Unix time (s) of the latest of these requests."""
     stored: int
-    """How many they are."""
+    """The number of these requests."""
     oldest_day: int = 0
-    """The first day that was kept when their lines were read (days since 1970-01-01)."""
+    """The first day that was kept when the lines were read (days since 1970-01-01)."""
     settings: str = ""
-    """What shapes counting: the format of the lines, and the version of the rules."""
+    """What determines the counts: the format of the lines, and the version of the rules."""
     logs: tuple[LedgerRow, ...] = ()
-    """How far the logs that it changes are after it."""
+    """The changed logs, as they are after the commit."""
     files: tuple[FileRow, ...] = ()
-    """The files that it changes."""
+    """The changed files, as they are after the commit."""
     customers: tuple[str, ...] | None = ()
-    """Whose counts it changes, beside those of all together; None: of too many to name."""
+    """The customers whose counts change, beside the counts of all together; None where they are too many to name."""
     days: tuple[int, ...] = ()
-    """Of which days (since 1970-01-01)."""
+    """The days whose counts change (since 1970-01-01)."""
     ledger: Ledger = Ledger()
-    """The ledger after it."""
+    """The ledger after the commit."""
     weight: Literal[1, -1] = 1
-    """-1: it takes back what was counted of the requests."""
+    """-1: the commit takes back the counts of the requests."""
 
 
 @dataclass(frozen=True, slots=True)
 class RolledUp:
-    """How far the roll-ups have the files of a log."""
+    """How far the files of a log are rolled up."""
 
     files: int = 0
-    """How many files were known: those with lower numbers are rolled up to their ends, but for `offsets`."""
+    """Files with lower generations than this are rolled up to their ends, except those in `offsets`."""
     offsets: Mapping[int, int] = field(default_factory=dict)
-    """Number -> through which offset it is rolled up, of files that are not closed."""
+    """Generation -> offset (bytes) up to which the file is rolled up, for files that are not closed."""
 
     def through(self, file: FileRow) -> int:
-        """Through which offset a file is rolled up."""
+        """The offset (bytes) up to which a file is rolled up."""
         return self.offsets.get(file.generation, file.offset if file.generation < self.files else file.start)
 
 
@@ -83,44 +88,45 @@ class RollupIntent:
     """What a commit of roll-ups is about to do."""
 
     number: int
+    """The number of the commit of roll-ups."""
     token: int
+    """As in an Intent, like all fields without a docstring."""
     through: int
-    """The commit of counts through which the roll-ups have all after it."""
+    """RollupLedger.through after the commit."""
     ranges: tuple[OffsetRange, ...]
     oldest: int
     newest: int
     positions: Mapping[str, RolledUp]
-    """How far it has rolled up the logs that it changes then."""
+    """Log -> how far it is rolled up after the commit, for the logs that change."""
     weight: Literal[1, -1] = 1
-    """As of an Intent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a processor says once a second."""
+    """What a processor reports once a second."""
 
     time: float
-    """Unix time, s."""
+    """Unix time of the report, s."""
     number: int
-    """Of the last commit of counts."""
+    """The number of the last commit of counts."""
     complete_through: float | None
-    """As in a ledger."""
+    """As in a Ledger."""
     latest_second: int = 0
-    """No later request is stored (Unix time, s). A start that reads lines again accepts those through it."""
+    """Unix time (s) after which no stored request lies. A start that reads lines again accepts them up to this time."""
 
 
 class StoredIntent(NamedTuple):
-    """An intent as a reader of changes finds it."""
+    """An intent as a reader of the change feed finds it."""
 
     writer: str
     place: int
-    """Ascending in the order in which a writer's intents count: of two of a number the later one does."""
+    """Its place among the intents of the writer, ascending. Of two intents with one number the later one counts."""
     number: int
     row: str
 
 
 class WriterState(NamedTuple):
-    """The rows of a writer that each answer looks at, as text; "" where there is none."""
+    """The StateKey rows of a writer that each answer of the api depends on, as text; "" where there is none."""
 
     writer: str
     counts: str
@@ -129,13 +135,13 @@ class WriterState(NamedTuple):
 
     @classmethod
     def of(cls, writer: str, rows: Mapping[str, str]) -> "WriterState":
-        """`rows`: those of the writer, by the name in their StateKey."""
+        """From the writer's rows: the name of the StateKey -> text."""
         return cls(writer, rows.get("counts", ""), rows.get("rollups", ""), rows.get("report", ""))
 
 
-def is_rolled_up(counts: Ledger, roll_ups: RollupLedger) -> bool:
+def is_rolled_up(counts: Ledger, rollups: RollupLedger) -> bool:
     """Whether the roll-ups have all requests that are counted."""
-    return counts.rollup_backlog is None or roll_ups.through >= counts.number
+    return counts.rollup_backlog is None or rollups.through >= counts.number
 
 
 def encode_ledger(ledger: Ledger) -> str:
@@ -145,12 +151,10 @@ def encode_ledger(ledger: Ledger) -> str:
 
 def decode_ledger(text: str) -> Ledger:
     """The reverse of `encode_ledger`; an empty text is the ledger before the first commit."""
-    return _ledger(json.loads(text)) if text else Ledger()
-
-
-def _ledger(row: Any) -> Ledger:
-    number, complete_through, rollup_backlog = row
-    return Ledger(number, complete_through, (rollup_backlog[0], rollup_backlog[1]) if rollup_backlog else None)
+    if not text:
+        return Ledger()
+    number, complete_through, backlog = json.loads(text)
+    return Ledger(number, complete_through, (backlog[0], backlog[1]) if backlog else None)
 
 
 def encode_rollup_ledger(ledger: RollupLedger) -> str:
@@ -189,22 +193,15 @@ def encode_intent(intent: Intent) -> str:
 def decode_intent(text: str) -> Intent:
     """The reverse of `encode_intent`."""
     row = json.loads(text)
-    return Intent(
-        number=row["number"],
-        token=row["token"],
-        ranges=_ranges(row["ranges"]),
-        oldest=row["oldest"],
-        newest=row["newest"],
-        stored=row["stored"],
-        oldest_day=row["oldest_day"],
-        settings=row["settings"],
-        logs=tuple(decode_log(log, of_log) for log, of_log in row["logs"].items()),
-        files=tuple(decode_file(log, generation, of_file) for log, generation, of_file in row["files"]),
-        customers=None if row["customers"] is None else tuple(row["customers"]),
-        days=tuple(row["days"]),
-        ledger=decode_ledger(row["ledger"]),
-        weight=row["weight"],
-    )
+    row |= {
+        "ranges": _ranges(row["ranges"]),
+        "logs": tuple(decode_log(log, of_log) for log, of_log in row["logs"].items()),
+        "files": tuple(decode_file(log, generation, of_file) for log, generation, of_file in row["files"]),
+        "customers": None if row["customers"] is None else tuple(row["customers"]),
+        "days": tuple(row["days"]),
+        "ledger": decode_ledger(row["ledger"]),
+    }
+    return Intent(**row)
 
 
 def encode_rollup_intent(intent: RollupIntent) -> str:
@@ -227,16 +224,8 @@ def encode_rollup_intent(intent: RollupIntent) -> str:
 def decode_rollup_intent(text: str) -> RollupIntent:
     """The reverse of `encode_rollup_intent`."""
     row = json.loads(text)
-    return RollupIntent(
-        number=row["number"],
-        token=row["token"],
-        through=row["through"],
-        ranges=_ranges(row["ranges"]),
-        oldest=row["oldest"],
-        newest=row["newest"],
-        positions={log: decode_rolled_up(text) for log, text in row["positions"].items()},
-        weight=row["weight"],
-    )
+    positions = {log: decode_rolled_up(of_log) for log, of_log in row["positions"].items()}
+    return RollupIntent(**row | {"ranges": _ranges(row["ranges"]), "positions": positions})
 
 
 def _ranges(rows: Sequence[Any]) -> tuple[OffsetRange, ...]:

@@ -1,4 +1,4 @@
-"""How far a writer is in a log and in each of its files. As text, the same in both backends."""
+"""How far a writer is in a log and in each of its files; as text, which is the same in both stores."""
 
 import json
 from collections import Counter
@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 from request_log.line import Mended, Reason
 
 BACKFILL = "backfill-"
-"""What the names of logs begin with that were read once and are not followed."""
+"""Prefix of the names of logs that were backfilled: read once, and not followed."""
 
 
 class Position(NamedTuple):
@@ -24,7 +24,7 @@ class Position(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Bytes of a log that could not be read any more: from `position` to the end of that file."""
+    """Bytes of a log that could no longer be read: from `position` to the end of that file."""
 
     position: Position
     reason: str
@@ -32,38 +32,42 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class LedgerRow:
-    """How far a writer is in one log, all its files together: lines read = stored + rejected + skipped."""
+    """How far a writer is in a log, all its files together: a checkpoint with a balance.
+
+    The balance is lines read = stored + rejected + skipped.
+    """
 
     log: str
     path: str
     """Where the log is followed."""
     first: Position
-    """Where the store began with this log: at its beginning, or at what was its end then."""
+    """Where the writer began to read: the beginning of the log, or its end at that time."""
     position: Position
-    """Through which the file at the log's path is read, or the last one that was there."""
+    """Where reading continues in the file at the log's path, or in the last file that was there."""
     bytes: int = 0
-    """Bytes that were read of all its files."""
+    """Bytes read, of all files."""
     read: int = 0
+    """Lines read, as in the balance."""
     stored: int = 0
+    """Lines stored as requests."""
     rejected: Mapping[Reason, int] = field(default_factory=Counter)
     skipped: int = 0
-    """Lines that are comments or say what the next ones mean."""
+    """Lines that are comments, or directives for the lines after them."""
     mended: Mapping[Mended, int] = field(default_factory=Counter)
-    """Of how many of the stored requests something was mended, by what it was."""
+    """Stored requests with a value that was mended, by kind of the value."""
     gaps: tuple[Gap, ...] = ()
     newest: int = 0
-    """Unix time (s) of the latest request stored; 0 where there is none."""
+    """Unix time (s) of the latest stored request; 0 where there is none."""
     format: str = ""
-    """The settings by which a file was read that somebody handed in; "" for a log that is followed, whose settings may
-    change."""
+    """The format settings with which a log was backfilled; "" for a followed log, whose settings may change."""
 
 
 FileState = Literal["live", "open", "closed", "copy"]
-"""Of a file when it was committed last.
+"""The state of a file at its last commit.
 
-live    it was at the log's path, or the newest of a log that has no path of its own
-open    it was elsewhere, and is read on when it grows
-closed  nothing more is read under its number; if it grows, the rest has another number
+live    it was at the log's path, or was the newest file of a log without a path of its own
+open    it was at another path, and is read on when it grows
+closed  nothing more is read under its number: if it grows, the rest gets another number
 copy    its bytes are those of another file of the log, so it is not read
 """
 
@@ -74,34 +78,34 @@ class FileRow:
 
     log: str
     generation: int
-    """Its number among the files of the log."""
+    """The number of the file among those of its log."""
     lane: int = -1
-    """Where its requests lie, among all logs of the writer. Files that are read at a time have different lanes. A
-    copy, of which nothing is stored, has none (-1)."""
+    """The sequence of files, among all logs of the writer, in which its requests are stored. Files that are read at the
+    same time are in different lanes. A copy is in none (-1)."""
     base: int = 0
-    """Bytes of the lane before this file: files of a lane follow one another in it."""
+    """Offset of the file in its lane (bytes): the files of a lane follow one another."""
     start: int = 0
-    """Offset at which reading began: what is before it is not read under this number."""
+    """Offset at which reading began (bytes). Bytes before it are not read under this number."""
     offset: int = 0
-    """Offset through which it is read."""
+    """Offset up to which the file is read (bytes)."""
     size: int = 0
-    """Bytes that it had when it was seen last."""
+    """Bytes of the file when it was last seen."""
     state: FileState = "live"
     path: str = ""
-    """Where it was seen last."""
+    """Where the file was last seen."""
     identity: str = ""
-    """Tells the file from every other, see log_processor.following.identity."""
+    """Distinguishes the file from every other file, see log_processor.following.identity."""
     copy_of: int | None = None
-    """The number of the file that a copy has its bytes from."""
+    """The generation of the file that a copy has its bytes from."""
     gone: int = 0
-    """Since which day (since 1970-01-01) it is not there any more; 0: it is, or was when it was seen last."""
+    """The day (since 1970-01-01) on which the file was found to be gone; 0 where it was there when last looked for."""
     context: str = ""
-    """What it says before `offset` of what is behind it: of a W3C log the `#Fields` in force; of a wrapped one the
-    streams of whose line more parts come that are left out."""
+    """What lines before `offset` say about lines behind it. Of a W3C log: the `#Fields` in force. Of a log with
+    wrappers: the streams whose unfinished line is left out."""
 
 
 def encode_log(row: LedgerRow) -> str:
-    """The text of a log's row, without its name."""
+    """The text of a log's row. The log's name is in its key."""
     return json.dumps(
         {
             "path": row.path,
@@ -124,25 +128,18 @@ def encode_log(row: LedgerRow) -> str:
 def decode_log(log: str, text: str) -> LedgerRow:
     """The reverse of `encode_log`."""
     row = json.loads(text)
-    return LedgerRow(
-        log=log,
-        path=row["path"],
-        first=Position(*row["first"]),
-        position=Position(*row["position"]),
-        bytes=row["bytes"],
-        read=row["read"],
-        stored=row["stored"],
-        rejected=Counter({Reason(reason): lines for reason, lines in row["rejected"].items()}),
-        skipped=row["skipped"],
-        mended=Counter({Mended(what): requests for what, requests in row["mended"].items()}),
-        gaps=tuple(Gap(Position(generation, offset), reason) for generation, offset, reason in row["gaps"]),
-        newest=row["newest"],
-        format=row["format"],
-    )
+    row |= {
+        "first": Position(*row["first"]),
+        "position": Position(*row["position"]),
+        "rejected": Counter({Reason(reason): lines for reason, lines in row["rejected"].items()}),
+        "mended": Counter({Mended(what): requests for what, requests in row["mended"].items()}),
+        "gaps": tuple(Gap(Position(generation, offset), reason) for generation, offset, reason in row["gaps"]),
+    }
+    return LedgerRow(log=log, **row)
 
 
 def encode_file(row: FileRow) -> str:
-    """The text of a file's row, without its log and generation."""
+    """The text of a file's row. Its log and generation are in its key."""
     values = [row.lane, row.base, row.start, row.offset, row.size, row.state, row.path, row.identity]
     return json.dumps([*values, row.copy_of, row.gone, row.context], separators=(",", ":"))
 
@@ -153,5 +150,5 @@ def decode_file(log: str, generation: int, text: str) -> FileRow:
 
 
 def with_gap(row: LedgerRow, reason: str) -> LedgerRow:
-    """The log's row with a gap at its position."""
+    """The row with another gap, at its position."""
     return replace(row, gaps=(*row.gaps, Gap(row.position, reason)))

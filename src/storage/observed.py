@@ -1,4 +1,4 @@
-"""Where the processor last saw the end of a log, and how far the store is behind that."""
+"""The end of a log as the processor last observed it, and how far the store is behind it."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -6,29 +6,30 @@ from dataclasses import dataclass
 
 from storage.logs import BACKFILL, LedgerRow, Position
 
-# A processor reports on all logs that it follows within this time (s): an older sighting is of one that it does not.
+# Seconds within which a processor reports on all logs that it follows. An older observation is of a log that is no
+# longer followed.
 SAME_REPORT_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class ObservedEnd:
-    """A log's file as the processor last saw it."""
+    """The end of a log as the processor last observed it."""
 
     log: str
     time: float
     """Unix time, s."""
     position: Position
-    """Through which the file at the log's path was read; the ledger may be a little behind."""
+    """Up to where the file at the log's path was read. The ledger may be a little behind."""
     size: int
     """Bytes of that file."""
     bytes_behind: int
-    """Bytes of all its files that were not read, without a line that is still being written."""
+    """Bytes of all files of the log that were not read, without a line that is still being written."""
     bytes: int
-    """Bytes that were read of all its files; see LedgerRow."""
+    """Bytes that were read, as LedgerRow.bytes."""
 
 
 def encode_observed_end(row: ObservedEnd) -> str:
-    """The text of a sighting, without its log's name."""
+    """The text of an observed end. The log's name is in its key."""
     return json.dumps([row.time, row.position, row.size, row.bytes_behind, row.bytes])
 
 
@@ -39,13 +40,16 @@ def decode_observed_end(log: str, text: str) -> ObservedEnd:
 
 
 def bytes_behind(row: LedgerRow, seen: ObservedEnd) -> int:
-    """Bytes that the log's files had when they were seen and that are not stored now."""
+    """Bytes that the log had when its end was observed and that are not stored now."""
     return max(0, seen.bytes + seen.bytes_behind - row.bytes)
 
 
 def log_complete_through(row: LedgerRow, seen: ObservedEnd | None) -> float | None:
-    """Unix time (s): when the log was seen, if all that it had then is stored; else that of the newest stored request,
-    which tells nothing where it was in the future then."""
+    """The Unix time (s) before which all requests of a log are stored, as far as is known; None where nothing is known.
+
+    It is the time of the observation if all bytes of that moment are stored. Else it is the time of the newest stored
+    request, unless that was in the future when the log was observed.
+    """
     if seen is None:
         return None
     if not bytes_behind(row, seen):
@@ -53,18 +57,17 @@ def log_complete_through(row: LedgerRow, seen: ObservedEnd | None) -> float | No
     return row.newest if 0 < row.newest <= seen.time else None
 
 
-def complete_through(rows: Sequence[LedgerRow], sightings: Mapping[str, ObservedEnd]) -> float | None:
-    """Unix time (s), of several logs the least; of those that were seen lately, for the others are no longer followed,
-    and of those that were not seen yet, but for logs that may have been read between two reports."""
-    latest = max((sighting.time for sighting in sightings.values()), default=0.0)
+def complete_through(rows: Sequence[LedgerRow], ends: Mapping[str, ObservedEnd]) -> float | None:
+    """The least `log_complete_through` of several logs; None where it is not known of each. `ends`: by the log's name.
+
+    Logs that were not observed lately are left out, because they are no longer followed. So are backfilled logs that
+    were never observed, because they may have been read between two reports.
+    """
+    latest = max((end.time for end in ends.values()), default=0.0)
     times = [
-        log_complete_through(row, sightings.get(row.log))
+        log_complete_through(row, ends.get(row.log))
         for row in rows
-        if (
-            sightings[row.log].time > latest - SAME_REPORT_SECONDS
-            if row.log in sightings
-            else not row.log.startswith(BACKFILL)
-        )
+        if (ends[row.log].time > latest - SAME_REPORT_SECONDS if row.log in ends else not row.log.startswith(BACKFILL))
     ]
     known = [time for time in times if time is not None]
     return min(known) if known and len(known) == len(times) else None

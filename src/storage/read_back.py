@@ -1,4 +1,4 @@
-"""Requests as they were before they were stored."""
+"""Turns stored requests back into columns, as they were before they were stored."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import ROUND_HALF_UP, Decimal
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from request_log.requests import NONE, Integers, Requests
 
 StoredRow = tuple[int, int, str, str, int, float | None, str | None, int | None]
-"""Offset (bytes), Unix time (s), customer, path, status, duration (s), method, bytes of the answer."""
+"""Offset (bytes), Unix time (s), customer, path, HTTP status, duration (s), method, size of the response (bytes)."""
 
 _COLUMNS = np.dtype(
     [
@@ -24,11 +24,12 @@ _COLUMNS = np.dtype(
         ("size", "i8"),
     ]
 )
+# Requests that are handed on at once.
 _REQUESTS_A_PART = 50_000
 
 
 class ReadBack:
-    """Requests of one file of a log as they are read back, in whatever order; there may be a million."""
+    """Collects the requests of one file, in any order. There may be a million."""
 
     def __init__(self) -> None:
         self._customers: dict[str, int] = {}
@@ -37,7 +38,7 @@ class ReadBack:
         self._parts: list[NDArray[np.void]] = []
 
     def add(self, rows: Iterable[StoredRow]) -> None:
-        """Some more of them."""
+        """Add some requests."""
         customers, paths, methods = self._customers, self._paths, self._methods
         numbers = [
             (
@@ -55,8 +56,10 @@ class ReadBack:
         self._parts.append(np.array(numbers, _COLUMNS))
 
     def in_order(self) -> Iterator[Requests]:
-        """All of them in the log's order, a part at a time; without the durations as logged and the fractions of their
-        times. No more can be added."""
+        """All requests in the order of their offsets, a part at a time. No more can be added after this.
+
+        They lack the text of their durations and the fractions of their times.
+        """
         if not self._parts:
             return
         rows = np.concatenate(self._parts)
@@ -85,13 +88,15 @@ class ReadBack:
 
 
 def _appearing(texts: Sequence[str], column: NDArray[np.int32]) -> tuple[list[str], Integers]:
-    """The texts whose places are in a column, and the column of their places among these."""
+    """The texts whose indices are in a column, and the column of indices among these texts."""
     numbers, places = np.unique(column, return_inverse=True)
     return [texts[number] for number in numbers.tolist()], places
 
 
 @lru_cache(100_000)
 def milliseconds(duration: float | None) -> int:
-    """A stored duration (s) in whole milliseconds, half up in decimal as the line has it; exact where that has no more
-    than 15 digits, which is what a floating-point number holds. NONE where there is none."""
+    """A stored duration (s) in whole milliseconds, rounded half up as a decimal; NONE where there is none.
+
+    The result is exact if the logged duration has at most 15 digits, which a floating-point number holds.
+    """
     return NONE if duration is None else int((Decimal(str(duration)) * 1000).to_integral_value(ROUND_HALF_UP))

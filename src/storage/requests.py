@@ -9,7 +9,10 @@ from rollups.counts import SUCCESS
 
 
 class FileId(NamedTuple):
-    """A file, and where it lies in its lane. A request is (writer, file, offset)."""
+    """A file of a log, and where it lies in its lane. A request's identity is (writer, file, offset).
+
+    `lane`, `base`: see storage.logs.FileRow.
+    """
 
     log: str
     generation: int
@@ -18,7 +21,7 @@ class FileId(NamedTuple):
 
 
 class OffsetRange(NamedTuple):
-    """Requests of one file: those whose lines begin from `start` until before `end`, in bytes."""
+    """The requests of a file whose lines begin from offset `start` until before offset `end` (bytes)."""
 
     file: FileId
     start: int
@@ -27,39 +30,37 @@ class OffsetRange(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class StoredRequests:
-    """Requests to be stored, or read back."""
+    """Requests to be stored."""
 
     files: Sequence[FileId]
     of_file: Integers
-    """Of each request its place in `files`."""
+    """Each request's index in `files`."""
     requests: Requests
-    """Each one's offset is that in its file."""
+    """Offsets are those in the request's file."""
 
 
 class LoggedRequest(NamedTuple):
-    """A request as it was logged; whose it is was asked for."""
+    """A request as it was logged, without its customer."""
 
     second: int
     """Unix time."""
     millisecond: int | None
-    """Of that second; None: the time was logged without a fraction."""
+    """Of that second; None where the time was logged without a fraction."""
     path: str
     status: int
-    """NO_STATUS: none was logged."""
+    """HTTP status; NO_STATUS where none was logged."""
     duration: float | None
-    """Seconds; None: none was logged."""
+    """Seconds; None where none was logged."""
     method: str | None = None
-    """None: none was logged."""
+    """None where none was logged."""
     bytes: int | None = None
-    """Of the answer; None: they were not logged."""
+    """Size of the response; None where none was logged."""
 
 
 Outcome = Literal["all", "failed", "successful"]
-
-
 OUTCOMES: dict[Outcome, str] = {
     "all": "",
     "failed": f" AND (status_code < {SUCCESS.start} OR status_code >= {SUCCESS.stop})",
     "successful": f" AND status_code >= {SUCCESS.start} AND status_code < {SUCCESS.stop}",
 }
-"""Which requests those are, in SQL and in InfluxQL."""
+"""The condition for requests of this outcome, in SQL and in InfluxQL."""
