@@ -16,10 +16,11 @@ _PARTS = ("", "-wal", "-shm")
 
 
 def back_up(store: Path, copy: Path) -> int:
-    """Copy a store to a file that is not there yet; the bytes of the copy. A processor may go on writing: the copy is
-    the store after one of its transactions.
+    """Copy a store to a new file, and return the bytes of the copy.
 
-    StorageRefused where there is no store of this version, or where the copy is there already.
+    A processor may go on writing: the copy is the store after one of its transactions.
+
+    Raises StorageRefused where there is no store of this version, or where the copy is there already.
     """
     _refuse_unless_store(store)
     if copy.exists():

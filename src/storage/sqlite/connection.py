@@ -1,4 +1,4 @@
-"""Connections to the file: one that writes, and some that are kept for questions."""
+"""Connections to the file: one that writes, and a pool for the api's questions."""
 
 import asyncio
 import sqlite3
@@ -13,19 +13,23 @@ from storage import schema_4
 from storage.errors import StorageRefused, StorageUnavailable
 from storage.sqlite.schema import VERSION, version_of
 
+# Seconds to wait for another connection's lock.
 _BUSY_SECONDS = 5.0
+# Seconds that a question may take.
 _QUESTION_SECONDS = 30.0
-# How often SQLite looks whether a question takes too long: about every millisecond.
-_STEPS_A_LOOK = 10_000
-# SQLite's words for what waiting can mend (Python 3.10 has no error codes). A full disk is not among them.
+# Steps of SQLite's machine between two checks of that limit: about a millisecond.
+_STEPS_A_CHECK = 10_000
+# SQLite's words for errors that waiting can mend (Python 3.10 has no error codes). A full disk is not among them.
 _MAY_PASS = ("locked", "busy", "unable to open")
 _INTERRUPTED = "interrupted"
+# A writer's number, by its name.
 OF_WRITER = "(SELECT id FROM writers WHERE name = ?)"
 
 Answer = TypeVar("Answer")
 _Identity = tuple[int, int]
-"""The numbers of a file and of its device."""
+"""The inode and the device of a file."""
 _Files = tuple[_Identity | None, _Identity | None]
+"""The identities of the database and of the index of its write-ahead log; None where the file is absent."""
 
 
 class SqliteConnection:
@@ -39,11 +43,11 @@ class SqliteConnection:
         self._opened: _Identity | None = None
         self._one_at_a_time = threading.Lock()
         self._kept: list[tuple[sqlite3.Connection, _Files]] = []
-        """Connections for the questions to come, none of which is used at the moment."""
+        """The pool: connections that no question uses at the moment, with the files that they have open."""
 
     def _connect(self, mode: str, any_version: bool = False) -> sqlite3.Connection:
         uri = f"{self._path.as_uri()}?mode={mode}"
-        # Used by one thread at a time, but not always by the one that opened it.
+        # One thread at a time uses a connection, but not always the thread that opened it.
         connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, check_same_thread=False)
         if not any_version:
             try:
@@ -69,8 +73,8 @@ class SqliteConnection:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """What is done with the connection of the synchronous half, all or nothing of it; other threads wait."""
-        with self._one_at_a_time, self._writing() as connection:
+        """The connection of the synchronous half, in a transaction. Other threads wait."""
+        with self._errors(), self._one_at_a_time, self._writing() as connection:
             yield connection
 
     def _writing(self) -> sqlite3.Connection:
@@ -79,16 +83,16 @@ class SqliteConnection:
             self._connection = self._connect("rw")
             self._connection.execute("PRAGMA synchronous=NORMAL")
             self._opened = _identity(self._path)
-            # Who only reads never takes the lease, which gives a writer its number.
+            # A reader never acquires the lease, which gives a writer its number.
             known = self._connection.execute(f"SELECT {OF_WRITER}", (self._writer,)).fetchone()
             self._writer_id = known[0] if known[0] is not None else -1
-        # What is written to a file that was deleted is lost.
+        # A write to a deleted file would be lost.
         if self._opened is None or _identity(self._path) != self._opened:
             raise StorageRefused(f"The store {self._path} was deleted or replaced while it was written: start again.")
         return self._connection
 
     def _row(self, query: str, key: str | int) -> str:
-        with self._errors(), self._transaction() as connection:
+        with self._transaction() as connection:
             row = connection.execute(query, (key, self._writer_id)).fetchone()
         return row[0] if row is not None else ""
 
@@ -96,23 +100,26 @@ class SqliteConnection:
         return await self._ask(lambda connection: connection.execute(query, values).fetchall())
 
     async def _ask(self, ask: Callable[[sqlite3.Connection], Answer]) -> Answer:
-        """Ask in a thread of its own."""
+        """The answer to a question, which runs in a thread."""
 
         def work() -> Answer:
             with self._errors(), self._asking() as connection:
                 deadline = time.monotonic() + _QUESTION_SECONDS
-                connection.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS_A_LOOK)
+                connection.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS_A_CHECK)
                 return ask(connection)
 
         return await asyncio.to_thread(work)
 
     @contextmanager
     def _asking(self) -> Iterator[sqlite3.Connection]:
-        """A connection for one question; it is kept for the next one if that succeeds. To open one takes longer than
-        most questions, and ten times as long while no processor runs but its write-ahead log is there."""
+        """A connection for one question, which returns to the pool if the question succeeds.
+
+        To open a connection takes longer than most questions, and ten times as long while no processor runs but its
+        write-ahead log is there.
+        """
         connection, files = self._take_kept() or self._open_to_ask()
         try:
-            # Setup may have brought the store up to another one since it was opened.
+            # Setup may have brought the store up to another schema since the connection was opened.
             self._check_version(connection)
             yield connection
         except BaseException:
@@ -121,7 +128,7 @@ class SqliteConnection:
         self._kept.append((connection, files))
 
     def _take_kept(self) -> tuple[sqlite3.Connection, _Files] | None:
-        """A connection that was kept and has the files open that are there now, None where there is none."""
+        """A connection from the pool that has the present files open; None where there is none."""
         while True:
             try:
                 connection, files = self._kept.pop()
@@ -132,16 +139,16 @@ class SqliteConnection:
             connection.close()
 
     def _open_to_ask(self) -> tuple[sqlite3.Connection, _Files]:
-        """A new connection, and the files that it has open: of one that is replaced meanwhile, the old one."""
+        """A new connection and the files that it has open: the old database if that is replaced meanwhile."""
         database, _ = self._files()
-        # This reads the schema's number, and so makes the index where there was none.
+        # Connecting reads the schema's number, which makes the index where there was none.
         connection = self._connect("ro")
         _, index = self._files()
         return connection, (database, index)
 
     def _files(self) -> _Files:
-        """What tells the database from one that replaces it. Where it is put back into the same file, the index of its
-        write-ahead log has to be deleted."""
+        """What distinguishes the database from one that replaces it. Whoever puts a copy back into the same file has to
+        delete the index of the write-ahead log."""
         return _identity(self._path), _identity(self._path.with_name(f"{self._path.name}-shm"))
 
     @contextmanager
@@ -165,7 +172,7 @@ class SqliteConnection:
 
 
 def _identity(path: Path) -> _Identity | None:
-    """Tells a file that is open from every other; None where there is none."""
+    """Distinguishes a file from one that replaces it; None where there is no file."""
     try:
         status = path.stat()
     except FileNotFoundError:

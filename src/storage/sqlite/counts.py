@@ -1,4 +1,4 @@
-"""Daily aggregates and roll-ups: read and asked for."""
+"""Daily aggregates and roll-ups: a writer's own, and those of all writers together."""
 
 from collections.abc import Collection, Iterable, Sequence
 from itertools import groupby
@@ -15,7 +15,7 @@ class SqliteCounts(SqliteConnection):
     def read_daily(self, keys: Collection[DailyKey]) -> dict[DailyKey, DailyAggregate]:
         query = "SELECT row FROM daily WHERE customer = ? AND day = ? AND writer = ?"
         found = {}
-        with self._errors(), self._transaction() as connection:
+        with self._transaction() as connection:
             for key in keys:
                 row = connection.execute(query, (key.customer or ALL_CUSTOMERS, key.day, self._writer_id)).fetchone()
                 if row is not None:
@@ -26,7 +26,7 @@ class SqliteCounts(SqliteConnection):
         query = 'SELECT segment, row FROM rollups WHERE "group" = ? AND day = ? AND kind = ? AND writer = ?'
         query += " ORDER BY segment DESC LIMIT 1"
         found = {}
-        with self._errors(), self._transaction() as connection:
+        with self._transaction() as connection:
             for key in keys:
                 row = connection.execute(query, (*key, self._writer_id)).fetchone()
                 if row is not None:
@@ -65,7 +65,7 @@ class SqliteCounts(SqliteConnection):
 
 
 def _by_day(rows: Iterable[tuple[int, str]]) -> dict[int, DailyAggregate]:
-    """The rows of one customer, of all writers added up."""
+    """The rows of one customer: day -> the sum over all writers."""
     found: dict[int, list[DailyAggregate]] = {}
     for day, row in rows:
         found.setdefault(day, []).append(decode_daily(row))

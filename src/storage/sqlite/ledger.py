@@ -1,4 +1,4 @@
-"""What a writer says of itself: its ledgers, its intents, its logs and their files."""
+"""The ledgers, intents, logs and files of writers: a writer's own, and those of all writers."""
 
 from collections.abc import Collection, Mapping
 
@@ -24,7 +24,7 @@ class SqliteLedger(SqliteConnection):
         return self._row("SELECT row FROM intents WHERE number = ? AND writer = ?", number)
 
     def read_logs(self) -> tuple[dict[str, str], dict[FileKey, str], dict[str, str]]:
-        with self._errors(), self._transaction() as connection:
+        with self._transaction() as connection:
             logs, files, rolled_up = (
                 connection.execute(
                     f"SELECT {columns}, row FROM {table} WHERE writer = ?", (self._writer_id,)
@@ -35,18 +35,18 @@ class SqliteLedger(SqliteConnection):
 
     def remove_files(self, keys: Collection[FileKey]) -> None:
         values = [(*key, self._writer_id) for key in keys]
-        with self._errors(), self._transaction() as connection:
+        with self._transaction() as connection:
             connection.executemany("DELETE FROM files WHERE log = ? AND generation = ? AND writer = ?", values)
 
     def remove_log(self, log: str, files: Collection[FileId]) -> None:
-        with self._errors(), self._transaction() as connection:
+        with self._transaction() as connection:
             for kind in (FileKey, RolledUpKey, ObservedKey, LogKey):
                 statement = f"DELETE FROM {TABLES[kind]} WHERE log = ? AND writer = ?"
                 connection.execute(statement, (log, self._writer_id))
 
     async def states(self) -> list[WriterState]:
         found: dict[str, dict[str, str]] = {}
-        # The intent is of all logs, and may be long.
+        # The latest intent of roll-ups names all logs, and may be long.
         query = "SELECT writers.name, state.name, row FROM state JOIN writers ON writers.id = writer"
         query += " WHERE state.name <> 'rollups_intent'"
         for writer, name, row in await self._rows(query):

@@ -1,4 +1,4 @@
-"""Brings a store of the schema before up to this one."""
+"""Brings a store of schema 4 up to the present schema."""
 
 import sqlite3
 
@@ -26,14 +26,14 @@ _REPLACED = ("sources_4", "customer_day", "breakdowns", "commits", "ledger", "en
 
 
 def bring_up_from_4(connection: sqlite3.Connection, store: str) -> None:
-    """In one transaction; nobody else may write meanwhile. StorageRefused where its processor was not stopped cleanly.
+    """Migrate in one transaction. No other process may write meanwhile.
 
-    `store`: its name, for people.
+    `store`: its name, for messages. Raises StorageRefused where its processor was not stopped cleanly.
     """
     rows = _rows_of_logs(connection, store)
     connection.create_function("daily_row", 2, _daily_row, deterministic=True)
     connection.create_function("rollup_row", 3, _rollup_row, deterministic=True)
-    # The transaction that it begins stays open.
+    # The transaction that the script begins stays open.
     connection.executescript(_COPY)
     for key, row in rows:
         values = (*key, MAIN_WRITER, row)

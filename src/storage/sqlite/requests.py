@@ -1,4 +1,4 @@
-"""Requests: their table, and the zones in which those of a time lie."""
+"""Requests: their table, and the zones that narrow a question about a time down to parts of it."""
 
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -16,37 +16,41 @@ from storage.requests import OUTCOMES, FileId, LoggedRequest, OffsetRange, Outco
 from storage.sqlite.connection import SqliteConnection, marks
 from storage.sqlite.schema import OFFSET_BITS, ZONE_BITS
 
+# Rows that are fetched at once.
 _ROWS_A_READ = 10_000
+# Rows that one transaction removes: the write-ahead log holds all of them.
 _ROWS_A_REMOVAL = 100_000
 
 
 class SqliteRequests(SqliteConnection):
-    """Requests, by their place in the log."""
+    """Requests, under integer keys in the order of their log."""
 
     def __init__(self, path: Path, writer: str) -> None:
         super().__init__(path, writer)
         self._held: list[StoredRequests] = []
+        """Requests that the next flush stores."""
         self._sources: dict[tuple[str, int], int] = {}
+        """(log, generation) -> the number of the file in the table `sources`."""
 
     def prepare(self, parts: Iterable[StoredRequests]) -> Callable[[], list[int]]:
         held = [replace(part, requests=_with_texts_once(part.requests)) for part in parts]
 
         def hold() -> list[int]:
-            # Until they are flushed, so that a failed transaction can be tried again as a whole.
+            # They are held until the flush, so that a failed transaction can be tried again as a whole.
             self._held.extend(held)
             return []
 
         return hold
 
     def flush(self) -> None:
-        # More may come meanwhile.
+        # More requests may come meanwhile.
         held = self._held[:]
         try:
-            with self._errors(), self._transaction() as connection:
+            with self._transaction() as connection:
                 for batch in held:
                     self._insert(connection, batch)
         except BaseException:
-            # Numbers that were given in a transaction that failed are not stored.
+            # The failed transaction has not stored the numbers that it gave.
             self._sources.clear()
             raise
         del self._held[: len(held)]
@@ -65,7 +69,7 @@ FROM (
         file, start, end = offset_range
         values = {"writer": self._writer_id, "log": file.log, "generation": file.generation, "start": start, "end": end}
         stored = ReadBack()
-        with self._errors(), self._transaction() as connection:
+        with self._transaction() as connection:
             cursor = connection.execute(query, values)
             while rows := cursor.fetchmany(_ROWS_A_READ):
                 stored.add(rows)
@@ -73,20 +77,20 @@ FROM (
 
     def remove_requests(self, log: str, files: Collection[FileId]) -> None:
         query = "SELECT id FROM sources WHERE writer = ? AND log = ?"
-        with self._errors(), self._transaction() as connection:
+        with self._transaction() as connection:
             sources = [source for (source,) in connection.execute(query, (self._writer_id, log))]
         for source in sources:
             self._remove_requests(source << OFFSET_BITS, (source + 1) << OFFSET_BITS)
         statement = "DELETE FROM daily WHERE writer = ? AND substr(row, instr(row, ' ')) = ?"
         nothing = encode_daily(DailyAggregate(NO_COUNTS, NO_COUNTS)).removeprefix("0")
-        with self._errors(), self._transaction() as connection:
+        with self._transaction() as connection:
             connection.execute(statement, (self._writer_id, nothing))
 
     def _remove_requests(self, first: int, end: int) -> None:
-        """Those of these places, some at a time: a transaction holds all of them in the write-ahead log."""
+        """Remove the requests with keys from `first` until before `end`, a transaction at a time."""
         query = "SELECT id FROM requests WHERE id >= ? AND id < ? ORDER BY id LIMIT 1 OFFSET ?"
         while first < end:
-            with self._errors(), self._transaction() as connection:
+            with self._transaction() as connection:
                 found = connection.execute(query, (first, end, _ROWS_A_REMOVAL)).fetchone()
                 until = found[0] if found is not None else end
                 connection.execute("DELETE FROM requests WHERE id >= ? AND id < ?", (first, until))
@@ -108,7 +112,7 @@ ORDER BY requests.time DESC, millisecond DESC, requests.id & {(1 << OFFSET_BITS)
         return [LoggedRequest(*row) for row in rows]
 
     def _insert(self, connection: sqlite3.Connection, batch: StoredRequests) -> None:
-        """Store requests."""
+        """Insert requests, and widen their zones."""
         sources = [self._source(connection, file) << OFFSET_BITS for file in batch.files]
         ids = np.array(sources, np.int64)[batch.of_file] + batch.requests.offsets
         columns = _columns(batch.requests, ids)
@@ -123,7 +127,7 @@ ORDER BY requests.time DESC, millisecond DESC, requests.id & {(1 << OFFSET_BITS)
         )
 
     def _source(self, connection: sqlite3.Connection, file: FileId) -> int:
-        """The number of a file, a new one where it has none."""
+        """The number of a file in the table `sources`. A new file gets one."""
         key = file.log, file.generation
         if key not in self._sources:
             values = (self._writer_id, *key)
@@ -134,7 +138,7 @@ ORDER BY requests.time DESC, millisecond DESC, requests.id & {(1 << OFFSET_BITS)
 
 
 def _with_texts_once(requests: Requests) -> Requests:
-    """The same, with each text that repeats once in memory."""
+    """The requests with each repeated text once in memory."""
     return replace(
         requests,
         path_texts=list(map(intern, requests.path_texts)),
@@ -143,7 +147,7 @@ def _with_texts_once(requests: Requests) -> Requests:
 
 
 def _columns(requests: Requests, ids: Integers) -> dict[str, Iterable[int | float | str | None]]:
-    """The columns of the table `requests`, by their names, but for those in which no request has a value."""
+    """Name -> values of the columns of the table `requests`, without columns in which no request has a value."""
     columns: dict[str, Iterable[int | float | str | None]] = {
         "id": ids.tolist(),
         "time": requests.seconds.tolist(),
@@ -167,7 +171,7 @@ def _columns(requests: Requests, ids: Integers) -> dict[str, Iterable[int | floa
 
 
 def _zones(requests: Requests, ids: Integers) -> list[tuple[int, int, int]]:
-    """The zones of some requests, and the earliest and latest of their times."""
+    """(zone, earliest, latest Unix time in s) of each zone of these requests. The keys are ascending in runs."""
     if not requests:
         return []
     zones = ids >> ZONE_BITS

@@ -1,4 +1,4 @@
-"""Rows by key, each in the table of its kind: written and removed."""
+"""Rows by key, each in the table of its kind: writes and compaction."""
 
 import sqlite3
 from collections.abc import Iterable
@@ -9,6 +9,7 @@ from storage.keys import Key, Rows
 from storage.sqlite.connection import SqliteConnection
 from storage.sqlite.schema import ALL_CUSTOMERS, TABLES
 
+# Intents of a writer that compaction keeps.
 _INTENTS_KEPT = 1_000
 
 
@@ -16,7 +17,7 @@ class SqliteRows(SqliteConnection):
     """Rows by key."""
 
     def write(self, *groups: Rows) -> None:
-        with self._errors(), self._transaction() as connection:
+        with self._transaction() as connection:
             for group in groups:
                 for of_type, rows in groupby(group.items(), key=lambda row: type(row[0])):
                     self._replace(connection, of_type, rows)
@@ -34,7 +35,7 @@ class SqliteRows(SqliteConnection):
         )
 
     def compact(self) -> None:
-        with self._errors(), self._transaction() as connection:
+        with self._transaction() as connection:
             connection.execute(
                 "DELETE FROM intents WHERE writer = :writer"
                 " AND number <= (SELECT max(number) FROM intents WHERE writer = :writer) - :kept",

@@ -7,11 +7,15 @@ from rollups.counts import DailyKey, RollupSegmentKey
 from storage.keys import FileKey, IntentKey, Key, LogKey, ObservedKey, RolledUpKey, StateKey
 
 VERSION = 7
-"""Changes with the schema: a store of another one is refused, but for the one before, which setup brings up."""
+"""The number of the schema. Setup brings up a store of schema 4; a store of any other number is refused."""
 MAIN_WRITER = 0
+"""The number of the main writer in the table `writers`."""
 ALL_CUSTOMERS = ""
-ZONE_BITS = 18
+"""Stands for all customers together in the table `daily`."""
 OFFSET_BITS = 40
+"""Bits of a request's key that are its offset in its file. The bits above are the number of the file."""
+ZONE_BITS = 18
+"""Bits of a request's key that distinguish requests within a zone."""
 
 TABLES: dict[type[Key], str] = {
     DailyKey: "daily",
@@ -23,7 +27,7 @@ TABLES: dict[type[Key], str] = {
     IntentKey: "intents",
     StateKey: "state",
 }
-"""The columns of such a table are the key's fields, the writer and the row."""
+"""The table of each kind of row. Its columns are the fields of the key, the writer and the row."""
 
 SCHEMA = files(__package__).joinpath("schema.sql").read_text()
 

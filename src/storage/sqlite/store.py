@@ -1,6 +1,7 @@
 """The embedded store: one SQLite file in WAL mode, for one machine.
 
-`synchronous=NORMAL`: a power cut may take the last transactions, in their order, so the log is read again from there.
+With `synchronous=NORMAL`, a power cut may undo the last transactions, in their order. The log is then read again from
+there.
 """
 
 import sqlite3
@@ -47,7 +48,7 @@ class SqliteStorage(SqliteRequests, SqliteRows, SqliteCounts, SqliteLedger, Stor
                 connection.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version={VERSION}; COMMIT;")
 
     def _bring_up(self, connection: sqlite3.Connection) -> None:
-        """From the schema before; no processor may write meanwhile."""
+        """Bring the store up from schema 4, under the lease: no processor may write meanwhile."""
         self._lease.acquire()
         log.info("bringing_up", path=str(self._path), schema=schema_4.VERSION)
         try:
@@ -59,9 +60,9 @@ class SqliteStorage(SqliteRequests, SqliteRows, SqliteCounts, SqliteLedger, Stor
         self._held.clear()
         with self._errors():
             self._lease.acquire()
-            with self._transaction() as connection:
-                connection.execute("INSERT OR IGNORE INTO writers (name) VALUES (?)", (self._writer,))
-                (self._writer_id,) = connection.execute(f"SELECT {OF_WRITER}", (self._writer,)).fetchone()
+        with self._transaction() as connection:
+            connection.execute("INSERT OR IGNORE INTO writers (name) VALUES (?)", (self._writer,))
+            (self._writer_id,) = connection.execute(f"SELECT {OF_WRITER}", (self._writer,)).fetchone()
         return time.time_ns()
 
     def check_lease(self) -> None:
@@ -70,7 +71,7 @@ class SqliteStorage(SqliteRequests, SqliteRows, SqliteCounts, SqliteLedger, Stor
 
     def close(self) -> None:
         if self._connection is not None:
-            # While an api has the store open SQLite does not do it by itself, and who copies the file expects it.
+            # While an api has the store open, SQLite does not do this by itself. Whoever copies the file expects it.
             with suppress(sqlite3.Error):
                 self._connection.execute("PRAGMA wal_checkpoint")
             self._connection.close()
@@ -78,7 +79,7 @@ class SqliteStorage(SqliteRequests, SqliteRows, SqliteCounts, SqliteLedger, Stor
         self._lease.release()
 
     def remove_expired(self, oldest_day: int) -> None:
-        with self._errors(), self._transaction() as connection:
+        with self._transaction() as connection:
             connection.execute("DELETE FROM requests WHERE time < ?", (oldest_day * SECONDS_A_DAY,))
             connection.execute("DELETE FROM zones WHERE newest < ?", (oldest_day * SECONDS_A_DAY,))
             connection.execute("DELETE FROM daily WHERE day < ?", (oldest_day,))
