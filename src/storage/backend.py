@@ -1,4 +1,4 @@
-"""The store that the settings name: opens it, and makes what it needs."""
+"""Opens the store that the settings name, and makes what it needs."""
 
 from service.logs import logger
 from service.settings import load
@@ -12,7 +12,7 @@ log = logger(__name__)
 
 
 def open_storage(settings: StorageSettings) -> Storage:
-    """A connection to the store. What is wrong with it is raised by its methods, not here."""
+    """A connection to the store. Its methods raise what is wrong with the store; this function does not."""
     if settings.storage == "sqlite":
         return SqliteStorage(settings.sqlite_path)
     from storage.influxdb import InfluxStorage

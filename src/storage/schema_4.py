@@ -1,5 +1,7 @@
-"""What a store of the schema before says of its logs. It can be brought up where its processor was stopped cleanly:
-there a row of counts said through where it had each log, and requests that were not rolled up were noted in the ledger.
+"""What a store of schema 4 says of its logs, as rows of the present schema.
+
+Such a store can be brought up if its processor was stopped cleanly. Its rows of counts name the position that they have
+in each log, and its ledger names the requests that are not rolled up.
 """
 
 import json
@@ -17,8 +19,8 @@ from storage.observed import ObservedEnd, complete_through, encode_observed_end
 
 VERSION = 4
 BEFORE = (2, 3)
-"""Schemas that a release of schema 4 brings up to its own."""
-# Files begin at a multiple of it in their lane (bytes), see log_processor.counting.logs.
+"""Schemas that a release of schema 4 brings up to schema 4."""
+# Files begin at a multiple of this in their lane (bytes), see log_processor.counting.logs.
 _LANE_STEP = 16
 
 
@@ -28,7 +30,7 @@ class EndedFile(NamedTuple):
     log: str
     generation: int
     offset: int
-    """Bytes that were read of it."""
+    """Bytes that were read of the file."""
     fingerprint: str
 
 
@@ -47,7 +49,7 @@ class Log(NamedTuple):
 
     row: LedgerRow
     fingerprint: str
-    """Of the file that it was in."""
+    """Of the file that the position is in."""
 
 
 def decode_log(log: str, row: Mapping[str, Any]) -> Log:
@@ -67,7 +69,7 @@ def decode_log(log: str, row: Mapping[str, Any]) -> Log:
 
 
 def not_stopped(store: str, reason: str) -> StorageRefused:
-    """The refusal of a store whose processor was not stopped cleanly. `store`: its name."""
+    """The error for a store whose processor was not stopped cleanly. `store`: its name."""
     return StorageRefused(
         f"The store {store} has schema {VERSION} and cannot be brought up: {reason}. Start the version before once, "
         "wait until it has read its logs to their ends, stop it with SIGTERM, and run `python -m storage setup` again."
@@ -75,9 +77,10 @@ def not_stopped(store: str, reason: str) -> StorageRefused:
 
 
 def check_stopped(store: str, logs: Iterable[Log], pending: Iterable[str], applied: Iterable[str]) -> None:
-    """StorageRefused where the processor was killed at its work.
+    """Raise StorageRefused if the processor was killed at work.
 
-    `pending`: what the roll-ups lack, by log; "" is nothing. `applied`: through where rows of counts have the logs.
+    `pending`: for each log the requests that the roll-ups lack, "" where they lack none. `applied`: for each row of
+    counts its positions in the logs, as JSON.
     """
     if any(pending):
         raise not_stopped(store, "not all of its requests are counted by hour and by path")
@@ -88,8 +91,8 @@ def check_stopped(store: str, logs: Iterable[Log], pending: Iterable[str], appli
                 raise not_stopped(store, f"its counts are ahead of its ledger in the log {log}")
 
 
-def rows_of_logs(logs: Iterable[Log], ended: Iterable[EndedFile], sightings: Sequence[Seen]) -> list[tuple[Key, str]]:
-    """All that the store says of its logs, as rows of this schema. Files of a log follow one another in its lane."""
+def rows_of_logs(logs: Iterable[Log], ended: Iterable[EndedFile], ends: Sequence[Seen]) -> list[tuple[Key, str]]:
+    """All that the store says of its logs, as rows of the present schema. Each log has a lane for its files."""
     in_order = sorted(logs, key=lambda log: log.row.log)
     ended = list(ended)
     rows: list[tuple[Key, str]] = []
@@ -121,18 +124,18 @@ def rows_of_logs(logs: Iterable[Log], ended: Iterable[EndedFile], sightings: Seq
         rows.append((LogKey(row.log), encode_log(row)))
         generation, offset = row.position
         rows.append((RolledUpKey(row.log), encode_rolled_up(RolledUp(generation + 1, {generation: offset}))))
-    seen = {seen.log: _sighting(seen, logs_after[seen.log]) for seen in sightings if seen.log in logs_after}
-    rows += [(ObservedKey(log), encode_observed_end(sighting)) for log, sighting in seen.items()]
+    seen = {seen.log: _observed_end(seen, logs_after[seen.log]) for seen in ends if seen.log in logs_after}
+    rows += [(ObservedKey(log), encode_observed_end(end)) for log, end in seen.items()]
     ledger = Ledger(0, complete_through(list(logs_after.values()), seen))
     return [*rows, (StateKey("counts"), encode_ledger(ledger))]
 
 
-def _sighting(seen: Seen, row: LedgerRow) -> ObservedEnd:
+def _observed_end(seen: Seen, row: LedgerRow) -> ObservedEnd:
     unstored = seen.position.offset - row.position.offset if seen.position.generation == row.position.generation else 0
     return ObservedEnd(seen.log, seen.time, seen.position, seen.size, seen.bytes_behind, row.bytes + unstored)
 
 
 def _identity(fingerprint: str) -> str:
-    """A fingerprint as an identity: without the time of writing."""
+    """A fingerprint as an identity, without the time of writing."""
     inode, _, length, head, tail = fingerprint.split("-")
     return f"{inode}-{length}-{head}-{tail}"

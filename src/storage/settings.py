@@ -18,18 +18,18 @@ class StoreLocation(Settings):
     influxdb_org: str = Field(default="acme", min_length=1)
     influxdb_bucket: str = Field(default="api_requests", min_length=1)
     retention_days: int = Field(default=45, ge=1, le=3650)
-    """Whole UTC days before today that are kept."""
+    """Whole UTC days before today for which requests and counts are kept."""
 
 
 class StorageSettings(StoreLocation):
     """Settings of every service that uses the store."""
 
     influxdb_token_file: ProjectPath | None = None
-    """The file that holds the token; read at the start."""
+    """The file that holds the API token of InfluxDB. It is read at the start."""
     influxdb_timeout_seconds: float = Field(default=10.0, ge=0.1, le=600.0)
-    """How long an answer may take. A server that needs longer for each write is written to in vain."""
+    """Seconds that a response may take. A server that takes longer for each write is never written to."""
     influxdb_token: str = Field(default="", validate_default=True, repr=False)
-    """The token itself, where there is no file."""
+    """The API token of InfluxDB, where there is no file."""
 
     @field_validator("influxdb_token")
     @classmethod
@@ -67,7 +67,7 @@ class SetupSettings(CommandSettings):
     """Settings of `python -m storage setup`."""
 
     docker_influxdb_init_admin_token: str = Field(default="", validate_default=True, repr=False)
-    """The token that the InfluxDB image gives its first user, who may do everything."""
+    """The API token that the InfluxDB image gives its first user, who may do everything."""
     tokens_path: ProjectPath = Field(default=Path("secrets"), validate_default=True)
     """The folder for the services' tokens, each in a folder of its own: log_processor/token and api/token."""
 

@@ -21,46 +21,49 @@ if TYPE_CHECKING:
 _NANOSECONDS = 10**9
 # Points of one part of a chunked answer.
 _POINTS_A_PART = 10_000
+# HTTP statuses of a request that is wrong or too large.
 _BAD_REQUEST = {400, 413}
+# HTTP statuses that no retry can change.
 _REFUSALS = {401, 403, 404, 422}
+# In the message of an error about points that the bucket's retention does not keep.
 _HAS_EXPIRED = "outside retention policy"
 
 Row = dict[str, Any]
-"""A row of an answer: its columns, `measurement`, and the tags of GROUP BY."""
+"""A row of an answer: column -> value, with the tags of GROUP BY, and the measurement as `measurement`."""
 
 
 class BadRequest(StorageRefused):
-    """Something in the request is wrong, or it is too large; nothing of it was stored."""
+    """The request is wrong or too large. Nothing of it was stored."""
 
 
 class Client:
-    """A connection to a server. `timeout`: seconds that an answer may take."""
+    """A connection to a server. `timeout`: seconds that a response may take."""
 
     def __init__(self, url: str, org: str, token: str, timeout: float) -> None:
         self._url = f"{url.rstrip('/')}/query"
-        # Compressing its answer takes the server several times as long as all the rest of it.
+        # To compress a response takes the server several times as long as everything else.
         self._headers = {"Authorization": f"Token {token}", "Accept-Encoding": "identity"}
         self._timeout = timeout
-        # Its answers are not part of cycles: the processor, which reads many rows back, hardly ever looks for those.
-        # Two are asked at once where a heartbeat comes between.
+        # urllib3, because its responses are not part of reference cycles: the processor reads many rows back and
+        # hardly ever collects cycles. Two connections, because a heartbeat may come while a question is under way.
         self._questions = urllib3.PoolManager(maxsize=2, headers=self._headers, timeout=timeout, retries=False)
         self._session: ClientSession | None = None
-        """Of the asynchronous half; it is of one event loop."""
+        """The connections of the asynchronous half, which belong to one event loop."""
         self._client = InfluxDBClient(url, token, org=org, timeout=int(timeout * 1000), retries=False)
         self._writes = self._client.write_api(write_options=SYNCHRONOUS)
 
     def write(self, bucket: str, lines: bytes) -> None:
-        """Write points, all of them or none; but for those that have expired by the server's clock."""
+        """Write points, all of them or none; but leave out those that have expired by the server's clock."""
         try:
             with _errors():
                 self._writes.write(bucket, record=lines)
         except StorageRefused as error:
-            # It has stored all others.
+            # The server has stored all other points.
             if _HAS_EXPIRED not in str(error):
                 raise
 
     def write_in_halves(self, bucket: str, lines: Sequence[bytes]) -> None:
-        """Write points one after the other, by halves where they are too large for one request."""
+        """Write points, in halves where they are too large for one request."""
         if not lines:
             return
         try:
@@ -72,18 +75,18 @@ class Client:
             self.write_in_halves(bucket, lines[len(lines) // 2 :])
 
     def delete(self, bucket: str, predicate: str, first: int, last: int) -> None:
-        """Remove the points of these series from the one time to the other (Unix time, ns), both inclusive."""
+        """Remove the points of these series from the time `first` to `last` (Unix time, ns, inclusive)."""
         with _errors():
             self._client.delete_api().delete(_rfc3339(first), _rfc3339(last), predicate, bucket)
 
     def ask(self, bucket: str, query: str, parameters: Mapping[str, Any]) -> list[Row]:
-        """The rows that answer a question of one statement."""
+        """The rows that answer an InfluxQL question of one statement."""
         with _errors():
             response = self._get(_question(bucket, query, parameters))
             return _rows(response.status, response.data)
 
     def ask_in_parts(self, bucket: str, query: str, parameters: Mapping[str, Any]) -> Iterator[list[Row]]:
-        """The same, some rows at a time, for there may be very many."""
+        """The rows that answer an InfluxQL question of one statement, some at a time."""
         question = _question(bucket, query, parameters)
         question |= {"chunked": "true", "chunk_size": str(_POINTS_A_PART)}
         with _errors(), self._get(question, preload_content=False) as response:
@@ -91,8 +94,8 @@ class Client:
                 yield from _results(response.status, part)
 
     async def ask_async(self, bucket: str, query: str, parameters: Mapping[str, Any]) -> list[Row]:
-        """The rows that answer a question of one statement."""
-        # Imported here, for the processor, which asks nothing so, would have 11 MB of it in memory.
+        """The rows that answer an InfluxQL question of one statement."""
+        # Imported here: the processor never gets here, and saves 11 MB of memory.
         import aiohttp
 
         with _errors():
@@ -124,7 +127,7 @@ def _question(bucket: str, query: str, parameters: Mapping[str, Any]) -> dict[st
 
 
 def _rfc3339(nanoseconds: int) -> str:
-    """A time (Unix, ns) as InfluxDB's delete wants it."""
+    """A Unix time (ns) as the delete of InfluxDB expects it."""
     seconds, rest = divmod(nanoseconds, _NANOSECONDS)
     return f"{datetime.fromtimestamp(seconds, timezone.utc):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
 
@@ -135,7 +138,7 @@ def _rows(status: int, answer: bytes) -> list[Row]:
 
 
 def _results(status: int, answer: bytes) -> list[list[Row]]:
-    """The rows that answer each statement of a question in InfluxQL, tags of GROUP BY included."""
+    """The rows that answer each statement of a question."""
     if status != HTTPStatus.OK:
         raise _error(status, answer.decode(errors="replace"))
     return [_statement_rows(result) for result in json.loads(answer)["results"]]
@@ -153,7 +156,7 @@ def _statement_rows(result: dict[str, Any]) -> list[Row]:
 
 @contextmanager
 def _errors() -> Iterator[None]:
-    """Say what went wrong in the contract's words."""
+    """Turn the errors of HTTP into those of the contract."""
     try:
         yield
     except ApiException as error:

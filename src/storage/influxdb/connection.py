@@ -1,4 +1,4 @@
-"""A connection to the two buckets: questions, and where rows lie."""
+"""A connection to the two buckets: questions, deletes, and the check of the schema."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,13 +15,14 @@ from storage.influxdb.line_protocol import (
 from storage.influxdb.places import Places, predicate
 from storage.influxdb.schema import COUNTS, SCHEMA, STORE
 
+# The condition for a range of time, with the parameters of `time_range`.
 IN_RANGE = "time >= $start AND time < $end"
-# Without the time InfluxDB looks into the files of all days.
+# The condition for rows that are of no day: without it InfluxDB reads the files of all days.
 AFTER = f"time >= {AFTER_ALL_LINES}"
 
 
 class InfluxConnection:
-    """A connection as one writer, or as a reader, of a bucket and the one of its counts."""
+    """A connection, as one writer or as a reader, to the bucket of requests and the bucket of counts."""
 
     def __init__(self, url: str, org: str, bucket: str, token: str, timeout: float, writer: str) -> None:
         self._bucket = bucket
@@ -32,7 +33,7 @@ class InfluxConnection:
         self._known_places: Places | None = None
 
     def _ask(self, query: str, **parameters: Any) -> list[Row]:
-        """A question about this writer's rows."""
+        """The answer to a question about this writer's rows."""
         return self._client.ask(self._counts, query, {"writer": tag(self._writer), **parameters})
 
     async def _ask_async(self, query: str, **parameters: Any) -> list[Row]:

@@ -1,4 +1,4 @@
-"""Daily aggregates and roll-ups: read and asked for."""
+"""Daily aggregates and roll-ups: a writer's own, and those of all writers together."""
 
 import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -12,16 +12,17 @@ from storage.influxdb.line_protocol import (
 )
 from storage.influxdb.rows import InfluxRows
 
+# Keys that one question names.
 _KEYS_A_QUESTION = 200
-# To name a customer in a question takes as long as to read the rows of so many.
-_ROWS_A_NAME = 3
+# To name one customer in a question takes as long as to read the rows of this many customers.
+_CUSTOMERS_A_NAME = 3
 
 
 class InfluxCounts(InfluxRows):
     """Daily aggregates and roll-ups."""
 
     _customers = sys.maxsize
-    """How many there are, as far as is known: on all days, or on those that were asked for last."""
+    """The number of customers, as far as is known: on all days, or on the days that were asked for last."""
 
     def read_daily(self, keys: Collection[DailyKey]) -> dict[DailyKey, DailyAggregate]:
         places = self._places()
@@ -92,7 +93,7 @@ class InfluxCounts(InfluxRows):
     ) -> dict[str, dict[int, DailyAggregate]]:
         if customers is None:
             return await self._all_customers(first, last)
-        if len(customers) * _ROWS_A_NAME < self._customers:
+        if len(customers) * _CUSTOMERS_A_NAME < self._customers:
             tags = {await self._customer_tag(customer): customer for customer in customers}
             query, parameters = _rows_of("daily", "customer", tags, first, last)
             found: dict[str, list[Row]] = {}
@@ -129,20 +130,20 @@ def _by_day(rows: Iterable[Row]) -> dict[int, DailyAggregate]:
 def _rows_of(
     measurement: str, by: str, values: Iterable[str], first: int, last: int, more: str = ""
 ) -> tuple[str, dict[str, int | str]]:
-    """The question for the rows in a range of days of which the tag `by` has one of these values, and its parameters.
-    `more`: a further condition."""
+    """A question and its parameters: for the rows in a range of days whose tag `by` has one of these values. `more`: a
+    further condition."""
     named = {f"c{place}": value for place, value in enumerate(values)}
     query = f"SELECT row FROM {measurement} WHERE {_one_of(by, named)} AND {IN_RANGE}{more} GROUP BY *"
     return query, {**time_range(first, last), **named}
 
 
 def _one_of(name: str, named: Collection[str]) -> str:
-    """Whether a tag has one of the values of these parameters."""
+    """The condition that a tag has one of the values of these parameters."""
     return _any_of([f"{name} = ${parameter}" for parameter in named])
 
 
 def _any_of(conditions: Sequence[str]) -> str:
-    """Any of them, in halves and halves of these: a chain InfluxDB goes through once more for each of its links."""
+    """The disjunction of these conditions, as a balanced tree: for a chain InfluxDB takes quadratic time."""
     if len(conditions) == 1:
         return conditions[0]
     half = len(conditions) // 2

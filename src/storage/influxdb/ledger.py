@@ -1,4 +1,4 @@
-"""What a writer says of itself: its ledgers, its intents, its logs and their files."""
+"""The ledgers, intents, logs and files of writers: a writer's own, and those of all writers."""
 
 from collections.abc import Collection, Mapping
 from urllib.parse import unquote
@@ -16,7 +16,7 @@ from storage.logs import FileRow, LedgerRow, decode_file, decode_log
 from storage.observed import ObservedEnd, decode_observed_end
 from storage.requests import FileId
 
-# The intent is of all logs, and may be long.
+# The latest intent of roll-ups names all logs, and may be long.
 _STATES = f"SELECT row FROM state WHERE {AFTER} AND state != 'rollups_intent' GROUP BY state, writer"
 
 
@@ -91,7 +91,7 @@ class InfluxLedger(InfluxConnection):
         )
 
     async def _of_writers(self, measurement: str, *tags: str) -> dict[tuple[str, ...], str]:
-        """The rows of a measurement by their writers and these tags."""
+        """(writer, values of these tags) -> row, of a measurement whose rows are of no day."""
         query = f"SELECT row FROM {measurement} WHERE {AFTER} GROUP BY {', '.join(tags)}, writer"
         # Points of a series come in the order of time: that with the highest fencing token is the last.
         return {

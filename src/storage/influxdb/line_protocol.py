@@ -14,27 +14,30 @@ from storage.requests import StoredRequests
 NANOSECONDS = 10**9
 DAY = SECONDS_A_DAY * NANOSECONDS
 AFTER_ALL_LINES = 7_258_118_400 * NANOSECONDS
-"""2200-01-01: what has no time of its own lies there, after all lines, for what lies in the future does not expire."""
+"""2200-01-01 (Unix time, ns). Rows that are of no day lie there, after all requests: the future does not expire."""
+# Bits for the Unix time (s) in the key by which points are sorted.
 _BITS_OF_SECONDS = 40
 _PLAIN = re.compile("[A-Za-z0-9_.~-]*").fullmatch
 SHARDS = 256
+"""Shards of the series of requests."""
 CELL_BYTES = MIN_LINE_BYTES
-"""Of a lane no two lines begin in the same so many bytes."""
+"""Bytes of a cell. A lane is divided into cells, and no two lines begin in the same one."""
 CELLS_A_PART = 10**6
-"""As many as a millisecond has nanoseconds."""
+"""Cells that a request with milliseconds can tell by its time: the nanoseconds of a millisecond."""
 PARTS = 1_000
+"""Values of the tag `part`, which tells further cells of such a request."""
 _STATUS_FIELDS = [f'",status_code={status}i' for status in range(1_000)]
-"""What is behind the path, by the status."""
+"""HTTP status -> the text behind the path."""
 
 
 def tag(text: str) -> str:
-    """A tag's value, percent-encoded: a tag cannot hold every text (a backslash at its end, a newline)."""
-    # Most need no encoding, and this costs a fifth of looking closely.
+    """The value of a tag, percent-encoded: a tag cannot hold every text (a backslash at its end, a newline)."""
+    # Most texts need no encoding, and this check costs a fifth of `quote`.
     return text if _PLAIN(text) else quote(text, safe="")
 
 
 def string_field(text: str) -> str:
-    """A string field's value."""
+    """The value of a string field."""
     return f'"{_escaped(text)}"'
 
 
@@ -43,12 +46,12 @@ def _escaped(text: str) -> str:
 
 
 def request_lines(batch: StoredRequests, writer_tag: str) -> tuple[bytes, Integers]:
-    """One point a request, at its time and, in nanoseconds, the number of the 16 bytes of its lane in which its line
-    begins; and each one's place in the batch. `writer_tag`: empty for the writer that has none.
+    """A point for each request, and each point's index in the batch. `writer_tag`: "" for the main writer.
 
-    Of that number the nanoseconds of a time with milliseconds have only the last six digits: the next three are a tag,
-    `part`. So no two lines of a lane share a point, short of 16 GB between two lines of one time; and a line that is
-    read again has the same point. They are sorted by series and time: InfluxDB takes a batch for a tenth less then.
+    A point lies at its request's time. Its nanoseconds are the number of the cell of the lane in which the line begins:
+    the last nine digits of the number, or for a time with milliseconds the last six, with the next three as the tag
+    `part`. So two lines of a lane share a point only if they have one time and lie 16 GB apart, and a line that is read
+    again has the same point. Points are sorted by series and time, which saves InfluxDB a tenth of its time.
     """
     requests = batch.requests
     shards = list(map(shard, requests.names))
@@ -71,7 +74,7 @@ def request_lines(batch: StoredRequests, writer_tag: str) -> tuple[bytes, Intege
         parts = np.where(has_milliseconds, cells // CELLS_A_PART % PARTS, PARTS)
         exact = requests.milliseconds * NANOSECONDS // 1_000 + cells % CELLS_A_PART
         times = np.where(has_milliseconds, exact, times)
-        # Lane, part and customer, of which each combination is made a text once.
+        # Each combination of lane, part and customer becomes a text once.
         together = (lane_of_request * (PARTS + 1) + parts) * len(fields) + requests.customers
         found, heads = np.unique(together, return_inverse=True)
         texts = []
@@ -102,10 +105,10 @@ def request_lines(batch: StoredRequests, writer_tag: str) -> tuple[bytes, Intege
 
 
 def _behind_paths(requests: Requests) -> Iterable[str]:
-    """Of each request the fields behind its path, but for the duration: status; method and bytes where it has them."""
+    """Each request's fields behind its path, without the duration: status, and method and bytes where it has them."""
     if any(requests.method_texts):
         methods = [f',method="{_escaped(method)}"' if method else "" for method in requests.method_texts]
-        # Status and method, of which each combination is made a text once.
+        # Each combination of status and method becomes a text once.
         found, places = np.unique(requests.statuses * len(methods) + requests.methods, return_inverse=True)
         pairs = (divmod(number, len(methods)) for number in found.tolist())
         texts = [f"{_STATUS_FIELDS[status]}{methods[method]}" for status, method in pairs]
@@ -119,8 +122,8 @@ def _behind_paths(requests: Requests) -> Iterable[str]:
 
 
 def cell_of(time: int, part: str | None, first: int) -> int:
-    """The number of the 16 bytes of its lane in which a request's line begins, by its point's time (ns) and part; of
-    those that it may be, the lowest from `first` on."""
+    """The cell of its lane in which a request's line begins, by its point's time (ns) and part. Of the cells that these
+    allow, the lowest from `first` on."""
     if part is None:
         place, span = time % NANOSECONDS, NANOSECONDS
     else:
@@ -129,5 +132,5 @@ def cell_of(time: int, part: str | None, first: int) -> int:
 
 
 def shard(customer: str) -> int:
-    """The shard of the series that a customer's requests are in: a hash, 0 to 255, the same in every process."""
+    """The shard of the series that a customer's requests are in: a hash from 0 to 255, the same in every process."""
     return zlib.crc32(customer.encode()) % SHARDS

@@ -1,4 +1,4 @@
-"""Brings a store of the schema before up to this one: it had its rows, and who writes them, in the bucket of requests.
+"""Brings a store of schema 4 up to the present schema. Schema 4 has its rows and its lease in the bucket of requests:
 
     customer_day,customer=cust_1 row="<statuses> <latencies> <applied>" <the day's start + slot>
     all_day row="<statuses> <latencies> <applied>" <the day's start + slot>
@@ -37,27 +37,29 @@ _OF_LOGS = ("commits", "ended_generations", "sightings", "ledger")
 _END_OF_TIME = (1 << 63) - 2
 """The latest time of a point (Unix, ns)."""
 _LAST_SLOT = (_END_OF_TIME - AFTER_ALL_LINES) // 1_000 * 1_000
-"""A processor of the schema before takes a slot after the latest, beyond what its second thousand has: after this one
-there is none, InfluxDB refuses its claim, and it ends."""
+"""A processor of schema 4 takes a slot in the thousand after that of the latest slot. After this slot there is none, so
+InfluxDB refuses the processor's next slot, and the processor ends."""
 _NO_LEDGER = f"ledger,log=none row={string_field('brought up')} {AFTER_ALL_LINES + _LAST_SLOT}"
-"""An api of the schema before cannot read this row, and so answers nothing. Else it would answer that there are no
+"""A row that an api of schema 4 cannot read, so that it answers nothing. Else it would answer that there are no
 requests."""
 _BEFORE_LAST_SLOT = f"time < {AFTER_ALL_LINES + _LAST_SLOT}"
 _RELEASED = "released "
+# Limits of one write request: points and bytes.
 _LINES_A_WRITE = 2_500
 _BYTES_A_WRITE = 4 << 20
 
 
 def has_rows(client: Client, bucket: str) -> bool:
-    """Whether a processor of the schema before has written to this bucket, and its rows are still there."""
+    """Whether a processor of schema 4 has written to this bucket, and its rows are still there."""
     return bool(client.ask(bucket, "SELECT row FROM holder", {}))
 
 
 def copy_rows(client: Client, bucket: str, counts: str, places: Places, oldest_day: int) -> None:
-    """Copy the rows of days from `oldest_day` on to the bucket `counts`. From here on no processor of the schema before
-    can start.
+    """Copy the rows of days from `oldest_day` (since 1970-01-01) on to the bucket `counts`.
 
-    StorageRefused where the last one was not stopped cleanly, LeaseHeld where another setup is at work.
+    From here on no processor of schema 4 can start.
+
+    Raises StorageRefused where the last processor was not stopped cleanly, LeaseHeld where another setup is at work.
     """
     rows = _rows_of_logs(client, bucket)
     holder = string_field(str(LeaseOwner.this_process()))
@@ -82,12 +84,12 @@ def remove_rows(client: Client, bucket: str) -> None:
         client.delete(bucket, predicate(measurement), 0, _END_OF_TIME)
     client.delete(bucket, predicate("slots"), AFTER_ALL_LINES, AFTER_ALL_LINES + _LAST_SLOT - 1)
     client.write(bucket, _NO_LEDGER.encode())
-    # The last one: it says that there are any.
+    # Last, because this row says that there are rows of schema 4.
     client.delete(bucket, predicate("holder"), 0, _END_OF_TIME)
 
 
 def _rows_of_logs(client: Client, bucket: str) -> list[tuple[Key, str]]:
-    """All that is said of logs."""
+    """What the store says of logs, as rows of the present schema."""
     (holder,) = client.ask(bucket, "SELECT row FROM holder", {})
     if not holder["row"].startswith(_RELEASED):
         raise schema_4.not_stopped(bucket, "its processor runs, or was killed")
@@ -96,7 +98,7 @@ def _rows_of_logs(client: Client, bucket: str) -> list[tuple[Key, str]]:
     written = client.ask(bucket, f"SELECT row FROM all_day, breakdown_day, ledger WHERE {_BEFORE_LAST_SLOT}", {})
     if any(row["time"] % DAY > latest for row in written):
         raise schema_4.not_stopped(bucket, "it was emptied or put back under a running processor")
-    # Rows of a series come in the order of time: that at the highest slot is the last.
+    # Points of a series come in the order of time: that at the highest slot is the last.
     by_log = {
         unquote(row["log"]): json.loads(row["row"])
         for row in client.ask(bucket, f"SELECT row FROM ledger WHERE {_BEFORE_LAST_SLOT} GROUP BY log", {})
@@ -107,7 +109,7 @@ def _rows_of_logs(client: Client, bucket: str) -> list[tuple[Key, str]]:
         bucket,
         logs,
         [row["pending"] for row in by_log.values()],
-        # Of a commit the rows of all customers together come first.
+        # A commit of schema 4 wrote the row of all customers together first.
         (row.split(" ", 2)[2] for row in of_days.values()),
     )
     ended = client.ask(bucket, "SELECT row FROM ended_generations GROUP BY log", {})
@@ -126,7 +128,7 @@ def _ended_file(row: Row) -> schema_4.EndedFile:
 
 
 def _days(client: Client, bucket: str) -> set[int]:
-    """All days that have rows, since 1970-01-01."""
+    """The days that have rows, since 1970-01-01."""
     return {row["time"] // DAY for row in client.ask(bucket, "SELECT row FROM all_day", {})}
 
 
@@ -149,10 +151,10 @@ def _daily_row(row: Row) -> str:
 
 
 def _latest(client: Client, bucket: str, measurement: str, day: int) -> Iterator[Row]:
-    """The row of each series of a measurement that counts."""
+    """The latest row of each series of a measurement on a day."""
     query = f"SELECT row FROM {measurement} WHERE time >= $start AND time < $end GROUP BY *"
     for part in client.ask_in_parts(bucket, query, {"start": day * DAY, "end": (day + 1) * DAY}):
-        # By their tags. Those of a series come in the order of time: that at the highest slot is the last.
+        # By tags. Points of a series come in the order of time: that at the highest slot is the last.
         latest = {tuple(value for name, value in row.items() if name not in ("time", "row")): row for row in part}
         yield from latest.values()
 

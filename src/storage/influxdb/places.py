@@ -5,8 +5,9 @@
     rollups,customers=7,kind=parts,segment=0,writer=main row="..." <the day's start + token>
     logs,log=api_requests,writer=main row="..." <2200-01-01 + token>
 
-A point that is overwritten is not replaced as a whole: a question at that moment may find some fields of the old one
-and some of the new. So what is overwritten is one field, `row`.
+`token` is the fencing token, see storage.influxdb.lease. A point that is overwritten is not replaced as a whole: a
+question at that moment may find some fields of the old point and some of the new one. So only one field is ever
+overwritten: `row`.
 """
 
 from hashlib import blake2b
@@ -24,6 +25,7 @@ MEASUREMENTS: dict[type[Key], str] = {
     StateKey: "state",
     IntentKey: "intents",
 }
+# Bytes of the hash that stands for a customer.
 _HASH_BYTES = 10
 
 
@@ -31,20 +33,20 @@ class Place(NamedTuple):
     """Where a row is, at whatever fencing token."""
 
     series: str
-    """As a line of line protocol has it."""
+    """The measurement and the tags, in line protocol."""
     time: int
     """Unix time (ns), without the fencing token."""
 
 
 class Places:
-    """Those of one writer's rows. `secret`: the key of the hash that customers are found by."""
+    """The places of one writer's rows. `secret`: the key of the hash that customers are found by."""
 
     def __init__(self, writer: str, secret: bytes) -> None:
         self._writer = f"writer={tag(writer)}"
         self._secret = secret
 
     def customer_tag(self, customer: str) -> str:
-        """What stands for a customer in a tag: its name would stay in InfluxDB's index when its rows are deleted."""
+        """The hash that stands for a customer in a tag: InfluxDB's index keeps a tag after its rows are deleted."""
         return blake2b(customer.encode(), key=self._secret, digest_size=_HASH_BYTES).hexdigest()
 
     def place(self, key: Key) -> Place:
@@ -57,7 +59,7 @@ class Places:
             tags = f"customers={key.group},kind={key.kind},segment={key.segment}"
             return Place(f"rollups,{tags},{self._writer}", key.day * DAY)
         if isinstance(key, IntentKey):
-            # The number is in the row: of an intent that is written again the later one counts.
+            # The number is in the row. Of an intent that is written twice the later point counts.
             return Place(f"intents,{self._writer}", AFTER_ALL_LINES)
         if isinstance(key, FileKey):
             tags = f"generation={key.generation},log={tag(key.log)}"
@@ -72,13 +74,13 @@ def row_line(key: Key, place: Place, row: str, token: int) -> bytes:
     """A row as a line of line protocol. `token`: nanoseconds after the place's time, see storage.influxdb.lease."""
     name = ""
     if isinstance(key, DailyKey) and key.customer is not None:
-        # The name never changes, so it may be a field of its own.
+        # The name never changes, so it can be a field of its own.
         name = f"name={string_field(key.customer)},"
     return f"{place.series} {name}row={string_field(row)} {place.time + token}".encode()
 
 
 def predicate(series: str) -> str:
-    """A series as a delete names it."""
+    """A series as the predicate of a delete."""
     measurement, *tags = series.split(",")
     conditions = [f'_measurement="{measurement}"']
     for pair in tags:

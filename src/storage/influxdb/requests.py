@@ -1,4 +1,4 @@
-"""Requests: written as points, read back and asked for."""
+"""Requests: each is a point."""
 
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -30,7 +30,7 @@ from storage.requests import OUTCOMES, FileId, LoggedRequest, OffsetRange, Outco
 
 
 class InfluxRequests(InfluxConnection):
-    """Requests, one point each."""
+    """Requests, each a point."""
 
     def prepare(self, parts: Iterable[StoredRequests]) -> Callable[[], list[int]]:
         writer_tag = "" if self._writer == MAIN else f",writer={tag(self._writer)}"
@@ -49,13 +49,13 @@ class InfluxRequests(InfluxConnection):
         try:
             self._client.write(self._bucket, lines)
         except BadRequest:
-            # Nothing of it was stored: a line is bad, or the whole is too large.
+            # Nothing was stored: a line is wrong, or the request is too large.
             refused = self._store_parts(lines.split(b"\n"), 0)
             return [int(place) for place in np.concatenate(places)[refused]]
         return []
 
     def _store_parts(self, lines: list[bytes], place: int) -> list[int]:
-        """Store lines by halves, down to those that are refused by themselves: their places, the first is `place`."""
+        """Store lines, the first of which is at `place`, in halves. Return the places of lines that are refused alone."""
         if len(lines) == 1:
             return [place]
         refused = []
@@ -68,15 +68,15 @@ class InfluxRequests(InfluxConnection):
         return refused
 
     def flush(self) -> None:
-        """None are held."""
+        """No requests are held."""
 
     def read_requests(self, ranges: Sequence[OffsetRange], oldest: int, newest: int) -> Iterator[Requests]:
         for _, of_lane in groupby(sorted(ranges, key=_place), key=lambda offset_range: offset_range.file.lane):
-            # One question for all of them: each goes through all requests of the lane in this time.
+            # One question for all ranges of a lane: each reads all requests of the lane in this time.
             yield from self._read_lane(list(of_lane), oldest, newest)
 
     def _read_lane(self, ranges: Sequence[OffsetRange], oldest: int, newest: int) -> Iterator[Requests]:
-        """The requests of ranges of one lane, which are in its order."""
+        """The requests of ranges of one lane, which are in the order of the lane."""
         query = 'SELECT part, customer_id, request_path, status_code, "duration", method, bytes FROM api_requests'
         query += f" WHERE lane = $lane AND writer = $writer AND {IN_RANGE}"
         parameters = {
@@ -85,7 +85,7 @@ class InfluxRequests(InfluxConnection):
             "start": oldest * NANOSECONDS,
             "end": (newest + 1) * NANOSECONDS,
         }
-        # The line that begins at the end is no longer of a offset_range, and in its cell no line before it begins.
+        # A line that begins at the end of a range is outside of it, and no line before it begins in its cell.
         cells = [
             range((file.base + start) // CELL_BYTES, (file.base + end) // CELL_BYTES) for file, start, end in ranges
         ]
@@ -120,7 +120,7 @@ class InfluxRequests(InfluxConnection):
         self._remove_empty_days()
 
     def _remove_lane(self, lane: int) -> None:
-        """Those of a lane. A delete cannot name what is without a tag, as the requests of the main writer are."""
+        """Remove the requests of a lane. The main writer's have no tag `writer`, which a delete cannot express."""
         query = "SELECT status_code FROM api_requests WHERE lane = $lane AND writer != $writer LIMIT 1"
         own = "" if self._writer == MAIN else tag(self._writer)
         if self._writer == MAIN and self._client.ask(self._bucket, query, {"lane": str(lane), "writer": own}):
@@ -143,7 +143,7 @@ class InfluxRequests(InfluxConnection):
                 self._delete(series, day * DAY, (day + 1) * DAY - 1)
 
     async def requests(self, customer: str, start: int, end: int, outcome: Outcome, limit: int) -> list[LoggedRequest]:
-        # Of requests that the schema before stored, the tag is called `bucket`.
+        # Requests that schema 4 stored have the tag under the name `bucket`.
         query = 'SELECT part, request_path, status_code, "duration", method, bytes FROM api_requests'
         query += ' WHERE ("shard" = $shard OR bucket = $shard)'
         query += f" AND customer_id = $customer AND {IN_RANGE}{OUTCOMES[outcome]} ORDER BY time DESC LIMIT {limit}"
@@ -157,7 +157,7 @@ class InfluxRequests(InfluxConnection):
 
 
 def _place(offset_range: OffsetRange) -> tuple[int, int]:
-    """Its lane, and where it begins in that."""
+    """The lane of a range, and its beginning there (bytes)."""
     return offset_range.file.lane, offset_range.file.base + offset_range.start
 
 

@@ -20,6 +20,7 @@ from storage.ledger import decode_intent
 _LINES_A_WRITE = 2_500
 # Deletes of one compaction.
 _DELETES_A_COMPACTION = 10
+# Intents of a writer that compaction keeps.
 _INTENTS_KEPT = 1_000
 # Old intents are removed after this many commits: a delete costs as much as several commits.
 _INTENTS_A_REMOVAL = 500

@@ -1,7 +1,7 @@
-"""The number of the schema, and where it is written down."""
+"""The number of the schema, and where it is stored."""
 
 SCHEMA = 7
-"""Changes with what is stored, see docs/storage-format.md: a store of another schema is refused."""
+"""The number of what is stored, see docs/storage-format.md. A store of another number is refused."""
 COUNTS = "_counts"
-"""Ends the name of the bucket of rows, which is that of the requests else."""
+"""Suffix of the name of the bucket of counts; the rest is the name of the bucket of requests."""
 STORE = "SELECT schema, secret FROM store"

@@ -1,8 +1,8 @@
 """Makes what an InfluxDB needs before its first use; again, it does no harm.
 
-That is a bucket for requests and one for counts, and a token of both for each service, so that none runs
-on the admin token. InfluxDB keeps only hashes of tokens: one is known when it is made and never again, so a file with a
-token that works is kept. A store of the schema before is brought up.
+That is a bucket for requests, a bucket for counts, and an API token of both for each service, so that no service runs
+on the admin token. InfluxDB keeps only hashes of tokens: a token is known when it is made and never again. So a file
+with a token that works is kept. A store of schema 4 is brought up.
 """
 
 import os
@@ -30,19 +30,20 @@ from storage.settings import SetupSettings
 log = logger(__name__)
 
 ACTIONS = {"log_processor": ["read", "write"], "api": ["read"]}
-"""What each service may do with the buckets."""
+"""Service -> what it may do with the buckets."""
 EXTRA_RETENTION_DAYS = 2
-"""How much longer the buckets keep points than we do: they remove by the second, we by whole days."""
+"""Days that the buckets keep points beyond RETENTION_DAYS: points expire by the second, our days as a whole."""
 SHARD_DAYS = 7
-"""Of the requests' bucket. InfluxDB's own choice, a day for this retention, makes writing to many days half as fast."""
+"""Days of a shard of the bucket of requests. InfluxDB's default, a day, halves the speed of writes to many days."""
 COUNTS_SHARD_DAYS = 28
-"""Of the counts' bucket: it has little of each day, and a question for a month of it looks into every shard."""
+"""Days of a shard of the bucket of counts: a day has few rows, and a question about a month reads every shard."""
 SYSTEM_BUCKET = "_monitoring"
-"""A bucket that InfluxDB makes in each organisation: none of our tokens reads it."""
+"""A bucket that InfluxDB makes in each organisation. None of the services' tokens reads it."""
 WAIT_SECONDS = 60.0
+"""Seconds to wait for a server that starts."""
 _TIMEOUT_MS = 10_000
 _ROWS_TIMEOUT_SECONDS = 600.0
-"""How long an answer may take when a store is brought up: to remove many rows takes long."""
+"""Seconds that a response may take while a store is brought up: to remove many rows takes long."""
 
 Item = TypeVar("Item")
 
@@ -78,7 +79,7 @@ def set_up(settings: SetupSettings) -> None:
 
 
 def wait_until_it_answers(client: InfluxDBClient, seconds: float = WAIT_SECONDS) -> None:
-    """Return when the server answers. Raises StorageUnavailable when it does not in so many seconds."""
+    """Return when the server answers. Raises StorageUnavailable when it does not answer within `seconds`."""
     deadline = time.monotonic() + seconds
     if client.ping():
         return
@@ -95,7 +96,7 @@ def _connect(settings: SetupSettings, token: str) -> InfluxDBClient:
 
 @contextmanager
 def _errors(settings: SetupSettings) -> Iterator[None]:
-    """Turn the client's errors into ours."""
+    """Turn the client's errors into those of the contract."""
     try:
         yield
     except ApiException as error:
@@ -112,7 +113,7 @@ def _errors(settings: SetupSettings) -> Iterator[None]:
 
 
 def _found(find: Callable[[], list[Item]]) -> list[Item]:
-    """What `find` finds; for InfluxDB a name that nothing has is an error."""
+    """What `find` finds, or nothing: InfluxDB answers an unknown name with an error."""
     try:
         return find()
     except ApiException as error:
@@ -133,9 +134,9 @@ def _find_organization(admin: InfluxDBClient, settings: SetupSettings) -> Organi
 def _make_bucket(
     admin: InfluxDBClient, organization: Organization, settings: SetupSettings, name: str, shard_days: int
 ) -> Bucket:
-    """The bucket of this name, with our retention and shards whether it is new or not."""
+    """Make the bucket of this name, or give it the right retention and shards."""
     days = settings.retention_days + EXTRA_RETENTION_DAYS
-    # InfluxDB wants no shard that is longer than what is kept.
+    # InfluxDB refuses shards that are longer than the retention.
     seconds, shard_seconds = days * SECONDS_A_DAY, min(shard_days, days) * SECONDS_A_DAY
     rule = BucketRetentionRules(type="expire", every_seconds=seconds, shard_group_duration_seconds=shard_seconds)
     buckets = admin.buckets_api()
@@ -159,12 +160,12 @@ def _same(rules: list[BucketRetentionRules], wanted: BucketRetentionRules) -> bo
 
 
 def _works(token: str | None, actions: list[str], buckets: list[Bucket], settings: SetupSettings) -> bool:
-    """Whether the token reads these buckets and not all, and may write them exactly if it should."""
+    """Whether the token reads these buckets and not every bucket, and writes them only if it should."""
     if token is None:
         return False
     with _connect(settings, token) as client:
         try:
-            # Each by its name: a list has a limit, and that is counted before what the token may not see is left out.
+            # Each bucket by its name: the limit of a list counts buckets that the token may not see.
             if _may_read(client, SYSTEM_BUCKET) or not all(_may_read(client, bucket.name) for bucket in buckets):
                 return False
         except ApiException as error:
@@ -180,7 +181,7 @@ def _may_read(client: InfluxDBClient, name: str) -> bool:
 
 def _may_write(client: InfluxDBClient, bucket: Bucket) -> bool:
     try:
-        # A comment: InfluxDB asks for the permission and stores nothing.
+        # Of a comment InfluxDB checks the permission, and it stores nothing.
         client.write_api(write_options=SYNCHRONOUS).write(bucket.name, record=b"#")
     except ApiException as error:
         if error.status == 403:
@@ -190,7 +191,7 @@ def _may_write(client: InfluxDBClient, bucket: Bucket) -> bool:
 
 
 def _make_token(admin: InfluxDBClient, service: str, actions: list[str], buckets: list[Bucket]) -> str:
-    """A new token of this service, in the place of the one it had."""
+    """A new token of this service, which replaces the one it had."""
     of_requests, *_ = buckets
     authorizations = admin.authorizations_api()
     description = f"request-statistics: {service} of {of_requests.name}"
@@ -210,7 +211,7 @@ def _make_token(admin: InfluxDBClient, service: str, actions: list[str], buckets
 
 
 def _read_token(path: Path) -> str | None:
-    """The token in the file, None where there is none."""
+    """The token in the file; None where there is none."""
     try:
         content = path.read_bytes().strip()
     except FileNotFoundError:
@@ -219,7 +220,7 @@ def _read_token(path: Path) -> str | None:
 
 
 def _write_token(path: Path, token: str) -> None:
-    """Replace the file at once, so that nobody reads half a token; only its owner may read it."""
+    """Replace the file atomically, so that no process reads half a token. Only its owner may read it."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     new = Path(name)

@@ -21,16 +21,18 @@ from storage.influxdb.places import Places
 from storage.influxdb.requests import InfluxRequests
 from storage.influxdb.schema import SCHEMA, STORE
 
+# Bytes of the key of the hash that customers are found by.
 _SECRET_BYTES = 16
 
 
 class InfluxStorage(InfluxRequests, InfluxCounts, InfluxLedger, Storage):
-    """A connection as one writer, or as a reader, of a bucket and the one beside it.
+    """A connection, as one writer or as a reader, to a server's buckets of requests and of counts.
 
-    `url` is the server's, `token` reads the buckets and, for a writer, writes them; an answer may take `timeout` s.
+    `token`: an API token that reads the buckets and, for a writer, writes them. `timeout`: seconds that a response may
+    take.
     """
 
-    # One request in flight leaves a third of the server's speed unused, two leave a twentieth.
+    # One request in flight leaves a third of the server's throughput unused, two leave a twentieth.
     SENDERS = 3
     LINES_HELD = BYTES_HELD = sys.maxsize
 
@@ -38,10 +40,11 @@ class InfluxStorage(InfluxRequests, InfluxCounts, InfluxLedger, Storage):
         super().__init__(url, org, bucket, token, timeout, writer, self.SENDERS)
 
     def set_up(self, oldest_day: int = 0) -> None:
-        """Write down the schema, and the key of the hash that customers are found by; a store of the schema before is
-        brought up, but for days before `oldest_day` (since 1970-01-01): InfluxDB takes nothing that has expired.
+        """Store the schema's number and the key of the hash that customers are found by. Bring up a store of schema 4,
+        without days before `oldest_day` (since 1970-01-01): InfluxDB takes no points that have expired.
 
-        The buckets are made by `python -m storage setup`, with a token that the services do not have."""
+        The buckets are there: `python -m storage setup` makes them first, with a token that the services do not have.
+        """
         is_of_before = migration.has_rows(self._client, self._bucket)
         if not self._client.ask(self._counts, STORE, {}):
             secret = string_field(secrets.token_hex(_SECRET_BYTES))
@@ -52,7 +55,7 @@ class InfluxStorage(InfluxRequests, InfluxCounts, InfluxLedger, Storage):
             places = Places(MAIN, bytes.fromhex(row["secret"]))
             migration.copy_rows(self._client, self._bucket, self._counts, places, oldest_day)
             self._write_store(f"schema={SCHEMA}i")
-        # With another schema it ends here.
+        # This refuses every other schema.
         self._places()
         if is_of_before:
             migration.remove_rows(self._client, self._bucket)
@@ -77,4 +80,4 @@ class InfluxStorage(InfluxRequests, InfluxCounts, InfluxLedger, Storage):
             self._client.close()
 
     def remove_expired(self, oldest_day: int) -> None:
-        """InfluxDB does it by itself: the buckets' retention."""
+        """The buckets' retention does this."""
