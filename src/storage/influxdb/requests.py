@@ -55,7 +55,7 @@ class InfluxRequests(InfluxConnection):
         return []
 
     def _store_parts(self, lines: list[bytes], place: int) -> list[int]:
-        """Store lines, the first of which is at `place`, in halves. Return the places of lines that are refused alone."""
+        """Store lines in halves. Return the places of lines that are refused by themselves, counted from `place`."""
         if len(lines) == 1:
             return [place]
         refused = []
