@@ -1,4 +1,4 @@
-"""Requests as columns of numbers: what counting works on."""
+"""Requests as columns of numbers, on which counting works."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from request_log.requests import Integers
 
 PARTS_A_DAY = 96
-"""Parts of a day: quarter hours, at which every time zone's day begins."""
+"""Parts of a day: quarter hours, because the day of every time zone begins at one."""
 PARTS_AN_HOUR = PARTS_A_DAY // 24
 SECONDS_A_PART = 900
 
@@ -17,26 +17,26 @@ Column = NDArray[np.signedinteger]
 
 
 class RequestColumns(NamedTuple):
-    """Requests as numbers, columns of equal length."""
+    """Requests as columns of numbers, all of one length."""
 
     customers: NDArray[np.int32]
-    """Places in a list of names."""
+    """Indices in a list of names."""
     parts: NDArray[np.int32]
     """Quarter hours since 1970-01-01."""
     endpoints: NDArray[np.int32]
-    """Places in a list of endpoints."""
+    """Indices in a list of endpoints."""
     statuses: NDArray[np.int16]
     """HTTP statuses."""
     latencies: NDArray[np.int32]
-    """Whole milliseconds; NONE where none was logged."""
+    """Whole milliseconds; NONE where no duration was logged."""
 
     @property
     def lines(self) -> int:
-        """How many requests they are."""
+        """The number of requests."""
         return len(self.parts)
 
     def select(self, which: "slice | NDArray[np.bool_] | Integers") -> "RequestColumns":
-        """These requests."""
+        """The requests that a slice, a mask or an array of indices selects."""
         return RequestColumns._make(column[which] for column in self)
 
     @property
@@ -51,7 +51,7 @@ def joined(parts: Sequence[RequestColumns]) -> RequestColumns:
 
 
 def joined_and_freed(parts: list[RequestColumns]) -> RequestColumns:
-    """The requests of all these parts, which are let go a column at a time: they are never in memory twice."""
+    """The requests of all these parts. Empties `parts`, a column at a time: no request is in memory twice."""
     columns: list[list[Column]] = [list(column) for column in zip(*parts, strict=True)]
     parts.clear()
     return RequestColumns._make(_freed(columns))

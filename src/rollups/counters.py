@@ -1,4 +1,4 @@
-"""Counters as text, the same in every store."""
+"""Counters of integers as text, which is the same in every store."""
 
 import struct
 import zlib
@@ -9,28 +9,32 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from request_log.requests import Integers
 from rollups.counts import NO_COUNTS, DailyAggregate, DayCounts
 from rollups.group_by import counts_of, sums_of
 
-Integers = NDArray[np.int64]
-
 _TYPES = {"H": "<u2", "I": "<u4", "Q": "<u8"}
+# Counters of more values than this are compressed.
 _WIDE = 512
-# Of the largest size fewer are compressed: most of their bytes are zeros.
+# The same for values of 8 bytes, most of which are zeros.
 _WIDE_OF_LARGEST = 128
-# Fewer values are faster one by one.
+# Up to this many values, Python's struct is faster than numpy.
 _FEW = 64
-# More are faster counted by themselves first.
+# More values than this are faster counted by themselves first.
 _MANY = 1_000
+# Up to this many characters of text, two counters are faster added value by value.
 _FEW_CHARACTERS = 400
 
 
 def encode_counter(counter: Mapping[int, int]) -> str:
-    """The values in ascending order, then their counts, as unsigned integers of the least size that holds them all.
+    """The text of a counter: value -> count, both from 0.
 
-    Little-endian in base64, behind the letter of the size: `H` 2 bytes, `I` 4, `Q` 8. Numbers in decimal would take 30
-    times as long to read, and an answer reads a month of rows. Of many values the differences are kept, compressed
-    (zlib), behind the small letter: a quarter of the bytes to write and to ask for, and a database's field has a limit.
+    It is the values in ascending order, then their counts, as unsigned little-endian integers of the least size that
+    holds them all, in base64. A letter before it says the size: `H` 2 bytes, `I` 4, `Q` 8. Decimal numbers would take
+    30 times as long to read, and an answer reads a month of rows.
+
+    Of many values, the text has the differences between them, compressed with zlib, behind the lower-case letter. That
+    is a quarter of the bytes, and a field of InfluxDB has a limit.
     """
     values = sorted(counter)
     numbers = [*values, *map(counter.__getitem__, values)]
@@ -41,12 +45,12 @@ def encode_counter(counter: Mapping[int, int]) -> str:
 
 
 def _size(largest: int) -> str:
-    """The letter of the least size that holds it."""
+    """The letter of the least size that holds a number."""
     return "H" if largest < 1 << 16 else "I" if largest < 1 << 32 else "Q"
 
 
 def encode_arrays(values: Integers, counts: Integers) -> str:
-    """The same of values in ascending order and their counts."""
+    """`encode_counter` of arrays: values in ascending order, and their counts."""
     numbers = np.concatenate((values, counts))
     size = _size(int(numbers.max(initial=0)))
     is_wide = len(values) > (_WIDE_OF_LARGEST if size == "Q" else _WIDE)
@@ -60,13 +64,13 @@ def encode_arrays(values: Integers, counts: Integers) -> str:
 
 
 def encode_counters(values: Integers, counts: Integers, bounds: Integers) -> list[str]:
-    """The same of many counters, one behind the other in these arrays. `bounds`: where each begins, and where the last
-    one ends."""
+    """`encode_counter` of many counters that follow one another in these arrays. `bounds`: where each begins, and where
+    the last one ends."""
     starts, lengths = bounds[:-1], np.diff(bounds)
-    # Where a counter is empty it is the next one's, which does no harm.
+    # Of an empty counter this is the largest of the next one, which does no harm.
     largest = np.maximum.reduceat(np.append(np.maximum(values, counts), 0), starts)
     is_small = (largest < 1 << 16) & (lengths <= _WIDE)
-    # All as if they were small: a counter's values, then its counts.
+    # All counters as if they were small: the values of each, then its counts.
     numbers = np.empty(2 * len(values), _TYPES["H"])
     places = np.arange(len(values)) + np.repeat(starts, lengths)
     numbers[places] = values
@@ -87,7 +91,7 @@ def decode_counter(text: str) -> Counter[int]:
 
 
 def counter_arrays(text: str) -> tuple[Integers, Integers]:
-    """The values of a counter's text, ascending, and their counts."""
+    """The values of a counter, ascending, and their counts."""
     numbers = _stored_numbers(text).astype(np.int64)
     half = len(numbers) // 2
     values = numbers[:half]
@@ -95,7 +99,7 @@ def counter_arrays(text: str) -> tuple[Integers, Integers]:
 
 
 def counters_arrays(texts: Sequence[str]) -> tuple[Integers, Integers, Integers]:
-    """The same of several counters, one behind the other, and how many values each has. Much faster than one by one."""
+    """`counter_arrays` of several counters, one behind the other, and the number of values of each."""
     numbers = [_stored_numbers(text) for text in texts]
     sizes = np.array([len(of_one) // 2 for of_one in numbers], np.int64)
     ends = sizes.cumsum()
@@ -115,7 +119,7 @@ def _stored_numbers(text: str) -> NDArray[np.unsignedinteger]:
 
 
 def add_to_counter(text: str, more: str) -> str:
-    """The text of a counter to which those of another one were added."""
+    """The text of the sum of two counters."""
     if text == NO_COUNTS:
         return more
     if more == NO_COUNTS:
@@ -130,7 +134,7 @@ def add_to_counter(text: str, more: str) -> str:
 
 
 def take_from_counter(text: str, less: str) -> str:
-    """The text of a counter from which those of another one were taken, which it has."""
+    """The text of a counter minus another one. Raises ValueError where it has not all counts of the other one."""
     if less == NO_COUNTS:
         return text
     values, counts = counter_arrays(text)
@@ -148,7 +152,7 @@ def take_from_counter(text: str, less: str) -> str:
 
 
 def _numbers(text: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The same as `counter_arrays`, of few values, which are faster one by one."""
+    """`counter_arrays` of a counter that is not compressed, as tuples."""
     size, data = text[0], a2b_base64(text[1:])
     numbers = struct.unpack(f"<{len(data) // struct.calcsize(size)}{size}", data)
     half = len(numbers) // 2
@@ -156,7 +160,7 @@ def _numbers(text: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
 
 
 def count_in(text: str, values: Integers) -> str:
-    """The text of a counter in which these values were counted, too: any order, the same may come several times."""
+    """The text of a counter after these values were counted. They are in any order and may repeat."""
     if len(values) > _MANY:
         return _added(*counter_arrays(text), *counts_of(values))
     return _added(*counter_arrays(text), values, np.ones_like(values))
@@ -167,7 +171,7 @@ def _added(values: Integers, counts: Integers, more_values: Integers, more_count
 
 
 def pack(counts: DayCounts, commit: int = 0) -> DailyAggregate:
-    """A daily row as it is stored."""
+    """Counts as a daily aggregate, as it is stored."""
     return DailyAggregate(encode_counter(counts.statuses), encode_counter(counts.latencies), commit)
 
 

@@ -7,30 +7,30 @@ from typing import Literal, NamedTuple
 from request_log.fields.values import NO_STATUS
 
 Kind = Literal["parts", "endpoints", "endpoint_parts", "hours"]
-"""By what a roll-up divides a day: the part of the day (a quarter hour), the endpoint, or both. `hours` are rows of
-before there were parts: they are read and no longer written."""
+"""What a roll-up groups the requests of a day by: the part of the day (a quarter hour), the endpoint, or both. `hours`
+are rows of schema 4, which had no parts: they are read and no longer written."""
 
 SUCCESS = range(200, 400)
-"""The statuses of requests that succeeded; all others failed."""
+"""HTTP statuses of requests that succeeded. Requests with any other status failed."""
 
 NO_COUNTS = "H"
 """The text of a counter without counts, see rollups.counters."""
 
 
 def logged_status(status: int) -> int | None:
-    """The status of requests as it was logged; None where none was, so that they failed."""
+    """A counted status as it was logged; None where none was logged, so that the requests failed."""
     return None if status == NO_STATUS else status
 
 
 class DailyKey(NamedTuple):
-    """The row of a customer's UTC day (days since 1970-01-01). Customer None: all customers together."""
+    """The key of a daily aggregate: a customer, or all customers together (None), and a UTC day (since 1970-01-01)."""
 
     customer: str | None
     day: int
 
 
 class RollupKey(NamedTuple):
-    """The row of a group of customers' UTC day (days since 1970-01-01), divided by `kind`, see rollups.groups."""
+    """The key of a roll-up: a group of customers, a UTC day (since 1970-01-01), and what is grouped by."""
 
     group: int
     day: int
@@ -38,58 +38,61 @@ class RollupKey(NamedTuple):
 
 
 class RollupSegmentKey(NamedTuple):
-    """One of the rows of a `RollupKey`: a row that would grow too large is continued by another one."""
+    """The key of a segment of a roll-up: a row that would grow too large is continued by another one."""
 
     group: int
     day: int
     kind: Kind
     segment: int
-    """The row's number, from 0."""
+    """The number of the segment, from 0."""
 
 
 class DailyAggregate(NamedTuple):
-    """A daily row as it is stored. Its counters are text, see rollups.counters."""
+    """The daily aggregate of a customer, as it is stored. Its counters are text, see rollups.counters."""
 
     statuses: str
     """HTTP status -> requests."""
     latencies: str
     """Whole milliseconds -> requests."""
     commit: int = 0
-    """The number of the commit that counted in it last."""
+    """The number of the last commit that counted in it."""
 
 
 class RollupRow(NamedTuple):
-    """One segment of a roll-up as it is stored. It has what the segments before it do not have."""
+    """A segment of a roll-up, as it is stored. Its counts add to those of the other segments."""
 
     kind: Kind
     segment: int
     names: str
-    """Customers and their endpoints, see rollups.groups; without spaces."""
+    """Customers and their endpoints as text without spaces, see rollups.groups."""
     statuses: str
+    """A counter whose values are integers of rollups.groups.packed."""
     latencies: str
+    """A counter like `statuses`, with milliseconds in place of the status."""
     commit: int = 0
-    """The number of the commit that counted in it last."""
+    """The number of the last commit that counted in it."""
     left: int = 0
-    """Segments that this commit adds after this one."""
+    """How many segments that commit adds after this one."""
     less_statuses: str = NO_COUNTS
-    """What was taken back of `statuses`, and of those of the segments before."""
+    """Counts that were taken back from `statuses`, of this segment and of those before."""
     less_latencies: str = NO_COUNTS
+    """Counts that were taken back from `latencies`."""
 
     @property
     def size(self) -> int:
-        """Characters of its texts."""
+        """Characters of all texts."""
         of_less = len(self.less_statuses) + len(self.less_latencies)
         return len(self.names) + len(self.statuses) + len(self.latencies) + of_less
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing was counted in it."""
+        """Whether nothing was counted."""
         return self.statuses == self.less_statuses == NO_COUNTS
 
 
 @dataclass(slots=True)
 class DayCounts:
-    """The counts of a day, unpacked."""
+    """The counts of a day as counters."""
 
     statuses: Counter[int] = field(default_factory=Counter)
     """HTTP status -> requests."""

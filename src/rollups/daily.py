@@ -1,4 +1,4 @@
-"""Adds requests to daily rows: many at once, which is cheaper than one by one, the more so the more rows there are."""
+"""Deltas of daily aggregates: counts many requests at once, and adds the counts to the aggregates."""
 
 from collections.abc import Iterator, Sequence
 from sys import intern
@@ -7,20 +7,20 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from request_log.requests import NONE
+from request_log.requests import NONE, Integers
 from rollups.columns import RequestColumns, joined
-from rollups.counters import Integers, add_to_counter, encode_counters, take_from_counter
+from rollups.counters import add_to_counter, encode_counters, take_from_counter
 from rollups.counts import DailyAggregate, DailyKey
 from rollups.group_by import counts_of, sums_of
 
-# Rows that are encoded at once.
+# Aggregates that are encoded at once.
 _ROWS_AT_ONCE = 1_000
 LINES_AT_ONCE = 250_000
 """Requests that are sorted at once: sorting takes several times their memory."""
 
 
 class DailyDelta(NamedTuple):
-    """What is to be added to a row, as the texts of its counters."""
+    """Counts to be added to a daily aggregate, as the texts of its counters."""
 
     key: DailyKey
     statuses: str
@@ -30,9 +30,9 @@ class DailyDelta(NamedTuple):
 def daily_deltas(
     parts: Sequence[RequestColumns], names: Sequence[str], lines_at_once: int = LINES_AT_ONCE
 ) -> Iterator[DailyDelta]:
-    """One delta for each daily row: first the days of all customers together, then those of each customer.
+    """A delta for each daily aggregate: first for all customers together, then for each customer.
 
-    `names`: the customers, by their numbers in the columns.
+    `names`: the customers, by their indices in the columns.
     """
     if not parts:
         return
@@ -49,17 +49,17 @@ def daily_deltas(
 
 
 def add(delta: DailyDelta, row: DailyAggregate, commit: int) -> DailyAggregate:
-    """The row with the delta; unchanged where this commit has counted in it already."""
+    """The aggregate plus a delta; unchanged where this commit has counted in it already."""
     if row.commit >= commit:
         return row
-    # Most rows of few requests have the same statuses: one text in memory serves them all.
+    # Most aggregates of few requests have the same statuses, so one text in memory serves them all.
     statuses = intern(add_to_counter(row.statuses, delta.statuses))
     return DailyAggregate(statuses, add_to_counter(row.latencies, delta.latencies), commit)
 
 
 def take_back(delta: DailyDelta, row: DailyAggregate, commit: int) -> DailyAggregate:
-    """The row without an delta that it has; unchanged where this commit has taken it back already. ValueError where
-    the row has not all of it."""
+    """The aggregate minus a delta; unchanged where this commit has taken it back already. Raises ValueError where the
+    aggregate lacks counts of the delta."""
     if row.commit >= commit:
         return row
     return DailyAggregate(
@@ -70,7 +70,7 @@ def take_back(delta: DailyDelta, row: DailyAggregate, commit: int) -> DailyAggre
 
 
 def _divided(parts: Sequence[RequestColumns], times: int) -> Iterator[RequestColumns]:
-    """The requests by their customers, in so many parts; those without any are left out."""
+    """The requests divided by customers into `times` parts, without empty parts."""
     for turn in range(times):
         some = [part.select(np.flatnonzero(part.customers % times == turn)) for part in parts] if times > 1 else parts
         together = joined(some)
@@ -79,11 +79,11 @@ def _divided(parts: Sequence[RequestColumns], times: int) -> Iterator[RequestCol
 
 
 _Rows = tuple[NDArray[np.signedinteger], NDArray[np.int16], NDArray[np.int32]]
-"""Of some requests: their rows, statuses and latencies."""
+"""Columns of requests: the number of the aggregate, the status, the latency."""
 
 
 def _counted(parts: Sequence[_Rows]) -> Iterator[tuple[int, str, str]]:
-    """Each row, in ascending order, and how often it has each status and each latency, as it is stored."""
+    """(aggregate, statuses, latencies) with the counters as text, in ascending order of the aggregates."""
     of_status = _counted_values([(rows, statuses) for rows, statuses, _ in parts])
     of_latency = _counted_values([(rows, latencies) for rows, _, latencies in parts])
     for (row, statuses), (_, latencies) in zip(of_status, of_latency, strict=True):
@@ -93,11 +93,11 @@ def _counted(parts: Sequence[_Rows]) -> Iterator[tuple[int, str, str]]:
 def _counted_values(
     parts: Sequence[tuple[NDArray[np.signedinteger], NDArray[np.signedinteger]]],
 ) -> Iterator[tuple[int, str]]:
-    """Each row, in ascending order, and how often it has each value, but for NONE."""
+    """(aggregate, counter of its values as text), in ascending order. NONE is not counted."""
     # NONE is below 0.
     width = np.int64(max(values.max() for _, values in parts)) - NONE + 1
     pairs, counts = _sums([counts_of(rows * width + (values - NONE)) for rows, values in parts])
-    # What follows is kept for as long as it takes to go through the rows, so it is little.
+    # Of 4 bytes each, because the caller keeps these arrays while it goes through the aggregates.
     values, counts = (pairs % width + NONE).astype(np.int32), counts.astype(np.int32)
     rows = pairs // width
     starts = np.flatnonzero(np.diff(rows, prepend=-1))
@@ -115,7 +115,7 @@ def _counted_values(
 
 
 def _sums(parts: Sequence[tuple[Integers, Integers]]) -> tuple[Integers, Integers]:
-    """All keys of these parts, ascending, and the sums of their counts."""
+    """The keys of all parts, ascending, and the sum of each one's counts."""
     if len(parts) == 1:
         return parts[0]
     return sums_of(*map(np.concatenate, zip(*parts, strict=True)))

@@ -1,4 +1,4 @@
-"""Adds requests to rows of roll-ups: each commit once, also where it is done again."""
+"""Deltas of roll-ups: adds requests to the rows of roll-ups, once for each commit, also where it is done again."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -8,9 +8,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from request_log.requests import NONE
+from request_log.requests import NONE, Integers
 from rollups.columns import PARTS_A_DAY, PARTS_AN_HOUR, Column, RequestColumns, joined_and_freed
-from rollups.counters import Integers, add_to_counter, count_in, encode_counter
+from rollups.counters import add_to_counter, count_in, encode_counter
 from rollups.counts import NO_COUNTS, Kind, RollupKey, RollupRow
 from rollups.group_by import appearing
 from rollups.groups import (
@@ -31,24 +31,24 @@ from rollups.groups import (
 )
 
 MOST_CHARACTERS = 900_000
-"""Characters of a row. A row that would be larger is continued by another one: InfluxDB takes no field beyond 1 MiB."""
-# Fewer values are counted faster one by one.
+"""Characters of a row. Another row continues one that would be larger: InfluxDB takes no field beyond 1 MiB."""
+# Up to this many values are counted faster one by one.
 _FEW = 32
 
 _KINDS_OF_GROUP: tuple[Kind, ...] = ("parts", "endpoints")
 
 
-class Requests(NamedTuple):
-    """The requests of one row: of one group of customers on one day."""
+class RowRequests(NamedTuple):
+    """The requests of one roll-up: of a group of customers on a day."""
 
     key: RollupKey
     columns: RequestColumns
 
 
-class Delta:
-    """Requests that are to be added to their rows, or taken back from them.
+class RollupDelta:
+    """Adds requests to roll-ups, or takes them back.
 
-    `names`, `endpoints`: the customers and the endpoints, by their numbers in the columns. `weight`: -1 to take back.
+    `names`, `endpoints`: the customers and the endpoints, by their indices in the columns. `weight`: -1 to take back.
     """
 
     def __init__(
@@ -63,29 +63,29 @@ class Delta:
         self._endpoints = list(map(escaped, endpoints))
         self._most_characters = most_characters
 
-    def divided(self, parts: list[RequestColumns]) -> Iterator[Requests]:
-        """These requests, which are let go, by row: first those of all customers together, which every day has."""
+    def divided(self, parts: list[RequestColumns]) -> Iterator[RowRequests]:
+        """These requests by roll-up: first those of all customers together, which every day has. Empties `parts`."""
         columns = joined_and_freed(parts)
         yield from self._of_all(columns)
         yield from self._of_groups(columns)
 
-    def _of_all(self, columns: RequestColumns) -> Iterator[Requests]:
+    def _of_all(self, columns: RequestColumns) -> Iterator[RowRequests]:
         hours, columns = _sorted(
             columns._replace(customers=np.zeros_like(columns.customers)), columns.parts // PARTS_AN_HOUR
         )
         for day, of_day in _runs(hours // 24):
             for kind in _KINDS_OF_GROUP:
-                yield Requests(RollupKey(ALL_CUSTOMERS, day, kind), columns.select(of_day))
+                yield RowRequests(RollupKey(ALL_CUSTOMERS, day, kind), columns.select(of_day))
         for hour, of_hour in _runs(hours):
             key = RollupKey(ALL_OF_HOUR + hour % 24, hour // 24, "endpoint_parts")
-            yield Requests(key, columns.select(of_hour))
+            yield RowRequests(key, columns.select(of_hour))
 
-    def _of_groups(self, columns: RequestColumns) -> Iterator[Requests]:
-        # By days, for a question to the store is about one.
+    def _of_groups(self, columns: RequestColumns) -> Iterator[RowRequests]:
+        # By days, because a question to the store is about one.
         numbers, groups = np.unique([group_of(name) for name in self._names], return_inverse=True)
         keys = columns.days
         first = int(keys.min())
-        # In place, for there may be a million.
+        # In place, because there may be a million.
         keys -= first
         keys *= len(numbers)
         keys += groups.astype(np.int32)[columns.customers]
@@ -94,13 +94,14 @@ class Delta:
             day, number = divmod(key, len(numbers))
             group, of_row = int(numbers[number]), columns.select(of_group)
             for kind in _KINDS_OF_GROUP:
-                yield Requests(RollupKey(group, first + day, kind), of_row)
+                yield RowRequests(RollupKey(group, first + day, kind), of_row)
 
-    def add(self, requests: Requests, row: RollupRow, commit: int) -> list[RollupRow]:
-        """The rows to be written, each to be stored before the next one is; none where this commit has counted already.
+    def add(self, requests: RowRequests, row: RollupRow, commit: int) -> list[RollupRow]:
+        """The segments to be written, each before the next one; none where this commit has counted already.
 
-        `row`: the last segment. The result depends on what the requests are, and not on their order or on the numbers
-        of names. So who does a commit again writes what is missing of it, even beside a predecessor that goes on.
+        `row`: the last segment that is stored. The result depends on the requests alone, not on their order or on the
+        indices of names. So a start that does a commit again writes what is missing of it, even beside a predecessor
+        that goes on.
         """
         if row.commit == commit:
             return self._chunks(requests, row, commit)[-row.left :] if row.left else []
@@ -109,19 +110,22 @@ class Delta:
         grown = self._added(requests, row._replace(commit=commit))
         if grown.size <= self._most_characters:
             return [grown]
-        # A row that continues another one has its names, so that what was `OTHER` stays so; unless they leave no room.
+        # A segment has the names of the one that it continues, unless they leave no room. So an endpoint that was
+        # `OTHER` stays so.
         names = row.names if len(row.names) <= self._most_characters // 2 else empty(row.kind).names
         continued = RollupRow(row.kind, row.segment + 1, names, NO_COUNTS, NO_COUNTS, commit)
         if not row.is_empty:
             grown = self._added(requests, continued)
             if grown.size <= self._most_characters:
                 return [grown]
-        # An empty row has nothing to keep: it is the first of them.
+        # An empty row has nothing to keep, so the first new segment replaces it.
         return self._chunks(requests, row if not row.is_empty else row._replace(segment=-1), commit)
 
-    def _chunks(self, requests: Requests, last: RollupRow, commit: int) -> list[RollupRow]:
-        """The requests in as many new rows as they need, in an order that only depends on what they are; behind `last`,
-        which may be one of them."""
+    def _chunks(self, requests: RowRequests, last: RollupRow, commit: int) -> list[RollupRow]:
+        """The requests in as many new segments as they need, behind `last`, which may be one of them.
+
+        The order of the segments depends on the requests alone.
+        """
         columns = requests.columns
         order = np.lexsort(
             (
@@ -137,7 +141,7 @@ class Delta:
         first = last.segment + 1 if last.commit != commit else last.segment + 1 + last.left - len(rows)
         return [row._replace(segment=first + place, left=len(rows) - 1 - place) for place, row in enumerate(rows)]
 
-    def _halved(self, requests: Requests, row: RollupRow) -> list[RollupRow]:
+    def _halved(self, requests: RowRequests, row: RollupRow) -> list[RollupRow]:
         added = self._added(requests, row)
         half = requests.columns.lines // 2
         if added.size <= self._most_characters or not half:
@@ -147,7 +151,7 @@ class Delta:
         )
         return [*self._halved(first, row), *self._halved(second, row)]
 
-    def _added(self, requests: Requests, row: RollupRow) -> RollupRow:
+    def _added(self, requests: RowRequests, row: RollupRow) -> RollupRow:
         columns = requests.columns
         names = decode_names(row.names)
         before = _size(names)
@@ -163,9 +167,9 @@ class Delta:
             )
         return row._replace(statuses=_counted(row.statuses, statuses), latencies=_counted(row.latencies, latencies))
 
-    def _heads(self, requests: Requests, names: dict[str, list[str]]) -> Integers:
-        """Of each request the customer's place; and below it, but of rows by part, the endpoint's. `names`: of the row;
-        those that are new are added, in alphabetical order."""
+    def _heads(self, requests: RowRequests, names: dict[str, list[str]]) -> Integers:
+        """Each request's head, see rollups.groups.packed: its customer's index, and in rows by endpoint its endpoint's
+        index in the lower bits. New names are added to `names` in alphabetical order."""
         kind, columns = requests.key.kind, requests.columns
         customers, of_customers = appearing(columns.customers)
         own = [EVERYBODY] if _is_of_all(requests.key) else [self._names[customer] for customer in customers]
@@ -191,10 +195,10 @@ def _is_of_all(key: RollupKey) -> bool:
 
 
 def _sorted(columns: RequestColumns, keys: NDArray[np.int32]) -> tuple[Column, RequestColumns]:
-    """The keys (none below 0), ascending, and the requests in their order; those of a key stay in theirs."""
+    """The keys (from 0) in ascending order, and the requests in the order of the keys. The sort is stable."""
     if (keys[1:] >= keys[:-1]).all():
         return keys, columns
-    # Of small numbers it is ten times as fast.
+    # The sort is ten times as fast for 2 bytes.
     from_first = keys - keys.min()
     is_small = int(from_first.max()) < 1 << 16
     order = (from_first.astype(np.uint16) if is_small else from_first).argsort(kind="stable")
@@ -202,14 +206,14 @@ def _sorted(columns: RequestColumns, keys: NDArray[np.int32]) -> tuple[Column, R
 
 
 def _runs(keys: Column) -> Iterator[tuple[int, slice]]:
-    """Each of these keys, which are ascending, and where it is."""
+    """(key, slice) of each distinct key of an ascending array."""
     starts = [0, *(np.flatnonzero(keys[1:] != keys[:-1]) + 1).tolist()]
     for start, end in pairwise([*starts, len(keys)]):
         yield int(keys[start]), slice(start, end)
 
 
 def _ranks(texts: Sequence[str], numbers: Column) -> Integers:
-    """Of each number the place of its text among those that appear, in alphabetical order."""
+    """Each number's rank: the index of its text among the texts that appear, in alphabetical order."""
     found, places = appearing(numbers)
     in_order = sorted(range(len(found)), key=lambda place: texts[found[place]])
     ranks = np.empty(len(found), np.int64)
@@ -218,12 +222,12 @@ def _ranks(texts: Sequence[str], numbers: Column) -> Integers:
 
 
 def _size(names: dict[str, list[str]]) -> int:
-    """How many customers and endpoints there are: none ever goes."""
+    """The number of customers and endpoints, which never falls."""
     return len(names) + sum(map(len, names.values()))
 
 
 def _place_among(endpoints: list[str], endpoint: str) -> int:
-    """The place of an endpoint among those of a customer, to which it is added if it is new."""
+    """The index of an endpoint among those of a customer, to which a new one is added."""
     if endpoint not in endpoints[:MOST_ENDPOINTS]:
         if len(endpoints) == MOST_ENDPOINTS:
             endpoints.append(OTHER)
@@ -234,7 +238,7 @@ def _place_among(endpoints: list[str], endpoint: str) -> int:
 
 
 def _counted(text: str, values: Integers) -> str:
-    """The text of a counter in which these were counted, too."""
+    """The text of a counter after these values were counted."""
     if len(values) <= _FEW:
         return add_to_counter(text, encode_counter(Counter(values.tolist())))
     return count_in(text, values)

@@ -1,6 +1,8 @@
-"""The figures of the api, computed from counts in integers until the last division.
+"""The figures of the api: uptime, average, percentiles and distribution of latencies.
 
-Both backends hand over the same integers, so their answers agree to the last digit.
+They are exact. All are computed in integers until the last division, so both stores give the same answer to the last
+digit. Percentiles are nearest ranks: the ceil(p / 100 * n)-th smallest of n latencies, which is definition 1 of Hyndman
+and Fan, "Sample Quantiles in Statistical Packages", The American Statistician 50 (1996).
 """
 
 from collections.abc import Sequence
@@ -9,30 +11,32 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from rollups.counters import Integers
+from request_log.requests import Integers
 from rollups.counts import DayCounts
 from rollups.histogram import Histogram, Histograms, histogram_of_counts, segment_sums
 
 P99 = 99
+"""The percentile of `Statistics.p99_latency`."""
 BIN_EDGES = np.array(
     [0, 1, 2, 3, 5, 7, *(step * 10**power for power in range(7) for step in (10, 15, 20, 30, 50, 70)), 100_000_000]
 )
-"""Where the bins of latencies begin and end, in milliseconds: six to a power of ten, each about one and a half times as
-wide as the one before, to 100,000 s. No latency is longer than a day."""
+"""Edges of the bins of latencies (ms), up to 100,000 s: no latency is longer than a day. Six to a power of ten, each
+about 1.5 times the one before, close to the preferred numbers of the series E6 (IEC 60063)."""
 
 Number = TypeVar("Number", int, Integers)
 
 
 class Statistics(NamedTuple):
-    """How requests fared. Latencies in seconds, uptime in percent; None where there are no requests, or none that has a
-    latency."""
+    """The figures of some requests. Latencies are in seconds, and None where no request has one."""
 
     total_requests: int
     successful_requests: int
     failed_requests: int
     uptime: float | None
+    """100 * successful / total, in percent; None where there are no requests."""
     average_latency: float | None
     median_latency: float | None
+    """The mean of the middle two where their number is even."""
     p99_latency: float | None
 
 
@@ -40,7 +44,7 @@ NOTHING = Statistics(0, 0, 0, None, None, None, None)
 
 
 def statistics(counts: DayCounts) -> Statistics:
-    """The figures of these counts. Exact at the resolution of the counts, a millisecond."""
+    """The figures of these counts, exact to the millisecond."""
     return figures(histogram_of_counts(counts))
 
 
@@ -56,20 +60,21 @@ def figures(histogram: Histogram) -> Statistics:
 
 
 def percentiles(histogram: Histogram, asked: Sequence[int]) -> list[float | None]:
-    """The latencies (s) at these percentiles, which are given in thousandths (99900: the 99.9th); None where there are
-    none. The nearest rank, as for `p99_latency`."""
+    """The latencies (s) at these percentiles, by nearest rank; None where there are no latencies.
+
+    `asked`: in thousandths, so that 99900 is the 99.9th percentile.
+    """
     timed = histogram.timed
     if not timed:
         return [None] * len(asked)
-    # Negated, for `//` rounds down, and the rank is rounded up.
+    # Negated twice, because `//` rounds down and ranks are rounded up.
     ranks = [-(-percentile * timed // 100_000) for percentile in asked]
     found: list[int] = histogram.latencies[histogram.counts.cumsum().searchsorted(ranks)].tolist()
     return [milliseconds / 1000 for milliseconds in found]
 
 
 def latency_bins(histogram: Histogram) -> list[tuple[int, int, int]]:
-    """The requests in each bin of latencies, from the first to the last bin that has any: from (ms, inclusive),
-    to (ms, exclusive), requests."""
+    """(from in ms, inclusive; to in ms, exclusive; requests) of each bin, from the first to the last that has any."""
     if not histogram.timed:
         return []
     of_latency = BIN_EDGES.searchsorted(histogram.latencies, side="right") - 1
@@ -82,7 +87,7 @@ def latency_bins(histogram: Histogram) -> list[tuple[int, int, int]]:
 
 
 def figures_of_each(histograms: Histograms) -> list[Statistics]:
-    """The figures of each of several histograms, which all have requests."""
+    """The figures of each of these histograms, which all have requests."""
     timed = segment_sums(histograms.counts, histograms.sizes)
     milliseconds = segment_sums(histograms.latencies * histograms.counts, histograms.sizes)
     ranked = _at(histograms.latencies, histograms.counts, np.stack(_ranks(timed)) + (timed.cumsum() - timed))
@@ -91,13 +96,13 @@ def figures_of_each(histograms: Histograms) -> list[Statistics]:
 
 
 def _at(latencies: Integers, counts: Integers, ranks: NDArray[Any]) -> Integers:
-    """The latencies at these ranks; any where there are none."""
+    """The latencies at these ranks (from 1). Without any latencies the values mean nothing."""
     return np.append(latencies, 0)[counts.cumsum().searchsorted(ranks)]
 
 
 def _ranks(total: Number) -> tuple[Number, Number, Number]:
-    """The ranks, from 1, of the middle two latencies (of the middle one, twice, when their count is odd), and of the
-    99th percentile: the nearest rank, the ceil(p/100 * n)-th smallest (Hyndman and Fan, 1996, definition 1)."""
+    """The ranks (from 1) of the middle two latencies, and of the 99th percentile. With an odd number of latencies, the
+    middle one comes twice."""
     return (total + 1) // 2, total // 2 + 1, (P99 * total + 99) // 100
 
 

@@ -1,14 +1,16 @@
-"""Roll-ups: the counts of a day divided into parts of the day (quarter hours), into endpoints, or into both.
+"""Roll-ups: the counts of a day by part of the day (quarter hour), by endpoint, or by both.
 
-Customers form groups by a hash, and those of a group share rows: where there are very many customers each has few
-requests. All customers together have groups of their own. A row has two counters, like a daily row. What they count is
-one integer, see `packed`: the customer's place in `names` (but in `endpoint_parts`), the endpoint's place among the
-customer's, the HTTP status or the milliseconds, and the part of the day. The part comes last: so most integers of few
-customers have four bytes.
+A hash divides customers into groups, and the customers of a group share rows: of very many customers each has few
+requests. All customers together have groups of their own.
 
-A customer has at most `MOST_ENDPOINTS` endpoints a row, those of the first commits (of one commit in alphabetical
-order); all others together are `OTHER`. An endpoint is the template of a path; where the method is counted, it stands
-before it, with a newline between.
+A row has two counters, like a daily aggregate: of statuses and of latencies. The values that they count are integers,
+see `packed`: the customer's index in `names` (but in `endpoint_parts`), the endpoint's index among those of the
+customer, the HTTP status or the milliseconds, and the part of the day. The part comes last, so that most integers of
+few customers have four bytes.
+
+A customer has at most `MOST_ENDPOINTS` endpoints in a row: those of the first commits, of one commit in alphabetical
+order. All others together are `OTHER`. An endpoint is the template of a path. Where the method is counted, the method
+and a newline stand before it.
 """
 
 import json
@@ -21,26 +23,31 @@ from typing import TypeVar
 
 import numpy as np
 
+from request_log.requests import Integers
 from rollups.columns import PARTS_AN_HOUR, Column
-from rollups.counters import Integers, counter_arrays
+from rollups.counters import counter_arrays
 from rollups.counts import NO_COUNTS, Kind, RollupRow
 from rollups.histogram import Histogram, histogram_of_arrays, merge, net
 
 GROUPS = 2048
+"""Groups of customers."""
 ALL_CUSTOMERS = GROUPS
-"""The group of all customers together."""
+"""The group of all customers together, by part and by endpoint."""
 ALL_OF_HOUR = ALL_CUSTOMERS + 1
-"""The first of 24 groups, one for each hour: all customers by endpoint and part. A day would make too wide a row."""
+"""The first of 24 groups, one for each hour: all customers by endpoint and part. A row for a day would be too wide."""
 EVERYBODY = ""
 """Stands for the customer in the rows of all customers together."""
 MOST_ENDPOINTS = 100
+"""Endpoints of a customer in a row, beside `OTHER`."""
 OTHER = "(other)"
 PART_BITS = 7
+"""Bits of the part of the day, and of the index of an endpoint."""
 STATUS_BITS = 10
-# A latency is at most a day.
+"""Bits of an HTTP status."""
 LATENCY_BITS = 27
+"""Bits of a latency (ms), which is at most a day."""
 _BY_PART: tuple[Kind, ...] = ("parts", "endpoint_parts")
-# Longer names are compressed; characters.
+# Characters of names from which they are compressed.
 _LONG = 500
 _NO_LATENCIES = (np.empty(0, np.int64), np.empty(0, np.int64))
 _RESERVED = re.compile(r"\\*\((other|forgotten)\)").fullmatch
@@ -49,13 +56,13 @@ Part = TypeVar("Part", int, str, tuple[str, int])
 
 
 def group_of(customer: str) -> int:
-    """A hash of the customer, the same in every process: customers of one group share rows."""
+    """The group of a customer: a hash from 0 to GROUPS - 1, the same in every process."""
     return zlib.crc32(customer.encode()) % GROUPS
 
 
 def packed(kind: Kind, heads: Integers, parts: Column, values: Column, bits: int) -> Integers:
-    """What a row counts: one integer for each request. `heads`: the places of its customer and endpoint; `values`: of
-    so many bits."""
+    """The integer that a row counts for each request. `heads`: the indices of its customer and endpoint; `parts`: the
+    part of its day; `values`: its status or milliseconds, of `bits` bits."""
     together = (heads << bits) | values
     return (together << PART_BITS) | parts if kind in _BY_PART else together
 
@@ -66,12 +73,12 @@ def empty(kind: Kind) -> RollupRow:
 
 
 def escaped(endpoint: str) -> str:
-    """The name under which an endpoint is counted: one that is called like a reserved name gets a backslash before."""
+    """The name under which an endpoint is counted: a backslash precedes one that equals a reserved name."""
     return f"\\{endpoint}" if _RESERVED(endpoint) else endpoint
 
 
 def encode_names(names: Mapping[str, Sequence[str]]) -> str:
-    """Customer -> endpoints, as JSON without spaces; compressed (zlib) in base64 where it is long."""
+    """The text of customer -> endpoints: JSON without spaces; where it is long, compressed with zlib, in base64."""
     text = json.dumps(names, separators=(",", ":"), ensure_ascii=False).replace(" ", "\\u0020")
     return b64encode(zlib.compress(text.encode(), 1)).decode() if len(text) > _LONG else text
 
@@ -83,7 +90,7 @@ def decode_names(text: str) -> dict[str, list[str]]:
 
 
 def histograms_of_hours(rows: Iterable[RollupRow], customer: str) -> dict[int, Histogram]:
-    """The histogram of each hour of a customer's day (0 to 23) that has requests; of rows by part, and by hour."""
+    """Hour (0 to 23) -> histogram of a customer's day, from rows of the kinds `parts` and `hours`."""
     return _merged(
         (part if row.kind == "hours" else part // PARTS_AN_HOUR, histogram)
         for row in rows
@@ -92,14 +99,14 @@ def histograms_of_hours(rows: Iterable[RollupRow], customer: str) -> dict[int, H
 
 
 def histograms_of_endpoints(rows: Iterable[RollupRow], customer: str) -> dict[str, Histogram]:
-    """The histogram of each endpoint of a customer; the rows may be of several days."""
+    """Endpoint -> histogram of a customer, from rows of the kind `endpoints`, which may be of several days."""
     return _merged(
         (endpoints[part], histogram) for row in rows for endpoints, part, histogram in _histograms(row, customer)
     )
 
 
 def histograms_of_endpoint_parts(rows: Iterable[RollupRow]) -> dict[tuple[str, int], Histogram]:
-    """The histogram of each endpoint and part of the day of all customers together, of one day."""
+    """(endpoint, part of the day) -> histogram of all customers together, from rows of `endpoint_parts` of one day."""
     return _merged(
         ((endpoints[together >> PART_BITS], together & ((1 << PART_BITS) - 1)), histogram)
         for row in rows
@@ -118,7 +125,7 @@ def _merged(histograms: Iterable[tuple[Part, Histogram]]) -> dict[Part, Histogra
 
 
 def _histograms(row: RollupRow, customer: str) -> Iterator[tuple[list[str], int, Histogram]]:
-    """The customer's endpoints, each of its parts, and its histogram. That of what was taken back is negative."""
+    """(the customer's endpoints, part, histogram) of each part. The histogram of counts taken back is negative."""
     names = decode_names(row.names)
     if customer not in names:
         return
@@ -137,13 +144,16 @@ def _histograms(row: RollupRow, customer: str) -> Iterator[tuple[list[str], int,
 
 
 def _parts(kind: Kind, text: str, place: int, bits: int) -> dict[int, tuple[Integers, Integers]]:
-    """The values and their counts of each part of the customer at this place. What a part is depends on the kind: the
-    hour, the part of the day, the endpoint's place, or that with the part of the day below it."""
+    """Part -> values and their counts, of the customer with this index.
+
+    A part is, by the kind: the hour, the part of the day, the endpoint's index, or that with the part of the day in the
+    lower `PART_BITS`.
+    """
     together, counts = counter_arrays(text)
     span = bits + (2 * PART_BITS if kind == "endpoint_parts" else PART_BITS)
     first, end = np.searchsorted(together, np.array([place, place + 1]) << span)
     if first == end:
-        # A row that continues others has the names of all of them.
+        # A segment that continues others has their names as well.
         return {}
     together, counts = together[first:end] - (place << span), counts[first:end]
     if kind in _BY_PART:

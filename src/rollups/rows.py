@@ -1,8 +1,8 @@
-"""Rows as text: the number of the commit that counted last, then named counters.
+"""Rows as text: the number of the last commit that counted, then named counters.
 
     17 status=HyAABAA== latency=HBQABAA==
 
-A name that a reader does not know is ignored; one that is missing was not counted.
+A reader ignores a name that it does not know. A name that is missing was not counted.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,11 +13,11 @@ from rollups.counts import NO_COUNTS, DailyAggregate, Kind, RollupRow
 
 _STATUS, _LATENCY, _NAMES, _LEFT = "status", "latency", "names", "left"
 _LESS = "less_"
-"""Before the names of the counters that hold what was taken back."""
+"""Prefix of the names of counters of what was taken back."""
 
 
 def encode_daily(row: DailyAggregate) -> str:
-    """The text of a daily row."""
+    """The text of a daily aggregate."""
     return f"{row.commit} {_STATUS}={row.statuses} {_LATENCY}={row.latencies}"
 
 
@@ -28,7 +28,7 @@ def decode_daily(text: str) -> DailyAggregate:
 
 
 def encode_rollup(row: RollupRow) -> str:
-    """The text of a roll-up's segment; its kind and its number are in its key."""
+    """The text of a segment of a roll-up. Its kind and its number are in its key."""
     left = f" {_LEFT}={row.left}" if row.left else ""
     has_less = row.less_statuses != NO_COUNTS
     less = f" {_LESS}{_STATUS}={row.less_statuses} {_LESS}{_LATENCY}={row.less_latencies}" if has_less else ""
@@ -52,7 +52,7 @@ def decode_rollup(kind: Kind, segment: int, text: str) -> RollupRow:
 
 
 def added_up(rows: Sequence[DailyAggregate]) -> DailyAggregate:
-    """The sum of the rows that several writers have of one key. A single row is passed on as it is."""
+    """The sum of the daily aggregates that several writers have for one key. A single one is returned as it is."""
     return reduce(_sum, rows)
 
 

@@ -13,7 +13,7 @@ from log_processor.counting.buffer import Buffer
 from parsed_log import parsed_line
 from request_log.formats import simple
 from rollups.counts import Kind, RollupKey, RollupRow
-from rollups.delta import MOST_CHARACTERS, Delta
+from rollups.delta import MOST_CHARACTERS, RollupDelta
 from rollups.figures import figures
 from rollups.groups import (
     ALL_CUSTOMERS,
@@ -66,7 +66,7 @@ def add(
         requests, rejected, *_ = parse(b"".join(batch), 0, 0)
         assert not rejected
         buffer.take(requests.to_count())
-    delta = Delta(buffer.customers(), buffer.endpoints(), most_characters, weight)
+    delta = RollupDelta(buffer.customers(), buffer.endpoints(), most_characters, weight)
     for of_row in delta.divided(buffer.parts):
         found = rows.setdefault(of_row.key, [])
         for row in delta.add(of_row, found[-1] if found else empty(of_row.key.kind), commit):

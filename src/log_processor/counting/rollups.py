@@ -18,7 +18,7 @@ from log_processor.counting.rows import RollupRows
 from log_processor.process.metrics import WRITE_SECONDS
 from log_processor.process.retry import until_stored
 from rollups.counts import RollupKey, RollupRow, RollupSegmentKey
-from rollups.delta import Delta, Requests
+from rollups.delta import RollupDelta, RowRequests
 from rollups.groups import ALL_CUSTOMERS
 from rollups.rows import encode_rollup
 from storage.contract import Storage
@@ -160,7 +160,7 @@ class Rollups:
         began = time.monotonic()
         until_stored(partial(self._storage.write, {StateKey("rollups_intent"): encode_rollup_intent(intent)}))
         until_stored(self._storage.check_lease)
-        delta = Delta(buffer.customers(), buffer.endpoints(), self._limits.row_characters, intent.weight)
+        delta = RollupDelta(buffer.customers(), buffer.endpoints(), self._limits.row_characters, intent.weight)
         requests = delta.divided(buffer.parts) if buffer.lines else iter(())
         while self._slice(delta, requests, intent.number, began + self._limits.slice_seconds):
             yield time.monotonic() - began
@@ -173,7 +173,7 @@ class Rollups:
         self._closed = None
         yield time.monotonic() - began
 
-    def _slice(self, delta: Delta, requests: Iterator[Requests], commit: int, deadline: float) -> bool:
+    def _slice(self, delta: RollupDelta, requests: Iterator[RowRequests], commit: int, deadline: float) -> bool:
         """Add some of the requests to their rows; whether there may be more."""
         changed: dict[RollupKey, RollupRow] = {}
         characters = 0

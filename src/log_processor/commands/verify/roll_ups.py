@@ -19,7 +19,8 @@ from log_processor.commands.verify.committed import Committed, RollUpCommits, la
 from log_processor.commands.verify.counting import Lines
 from log_processor.commands.verify.outcome import LAST_DAY, Difference, date_of
 from log_processor.commands.verify.recount import BEING_ROLLED_UP, ROLLED_UP, Recount
-from rollups.counters import Integers, counter_arrays
+from request_log.requests import Integers
+from rollups.counters import counter_arrays
 from rollups.counts import Kind, RollupRow
 from rollups.groups import ALL_CUSTOMERS, ALL_OF_HOUR, EVERYBODY, OTHER, decode_names, group_of
 from storage.contract import Storage
