@@ -1,4 +1,7 @@
-"""Requests that are stored and not rolled up yet, as columns of numbers. Its last are those not counted yet."""
+"""Buffers of requests as columns of numbers: of requests that are stored and not yet rolled up.
+
+Its last requests are those that are not yet counted.
+"""
 
 from collections import defaultdict
 from itertools import count, islice
@@ -8,27 +11,28 @@ import numpy as np
 from request_log.requests import Requests
 from rollups.columns import SECONDS_A_PART, RequestColumns
 
-# Limits of the buffers together: requests, different endpoints, characters of the customers' names.
+# Limits of all buffers together: requests, distinct endpoints, characters of the names of customers.
 MOST_LINES = 1_000_000
 MOST_ENDPOINTS = 50_000
 MOST_CHARACTERS = 8 << 20
 
 
 class Buffer:
-    """Takes in requests of any log, in any order."""
+    """Requests of any logs, in any order."""
 
     def __init__(self) -> None:
         self.parts: list[RequestColumns] = []
         self.lines = 0
+        """The number of requests."""
         self.seconds: tuple[int, int] | None = None
         """Unix times (s) of the earliest and the latest request; None where there is none."""
         self.characters = 0
-        """Of the customers' names."""
+        """Characters of the names of all customers."""
         self._customers: dict[str, int] = {}
         self.endpoint_numbers: defaultdict[str, int] = defaultdict(count().__next__)
 
     def take(self, requests: Requests) -> None:
-        """Take in requests whose paths are templates."""
+        """Add requests whose paths are templates."""
         if not requests:
             return
         customers, known = self._customers, len(self._customers)
@@ -48,22 +52,22 @@ class Buffer:
         self.characters += sum(map(len, islice(reversed(customers), len(customers) - known)))
 
     def customers(self) -> list[str]:
-        """By the numbers that they have in the columns."""
+        """The customers, by their indices in the columns."""
         return list(self._customers)
 
     def endpoints(self) -> list[str]:
-        """By the numbers that they have in the columns."""
+        """The endpoints, by their indices in the columns."""
         return list(self.endpoint_numbers)
 
 
 def span(*seconds: tuple[int, int] | None) -> tuple[int, int] | None:
-    """From the earliest to the latest second of these spans; None where there is none."""
+    """From the earliest to the latest second of these spans; None where all are None."""
     some = [of_one for of_one in seconds if of_one is not None]
     return (min(oldest for oldest, _ in some), max(newest for _, newest in some)) if some else None
 
 
 def is_full(*buffers: Buffer | None) -> bool:
-    """Whether these hold as much as they may together."""
+    """Whether these buffers together have reached a limit."""
     some = [buffer for buffer in buffers if buffer is not None]
     return (
         sum(buffer.lines for buffer in some) >= MOST_LINES

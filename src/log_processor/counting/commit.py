@@ -1,13 +1,13 @@
-"""The order of a commit, which makes it happen once.
+"""The order of a commit, by which it happens exactly once.
 
     requests -> intent -> the lease read back -> rows -> ledger
 
-Each step is durable before the next one begins. The ledger is one row: it is the commit point. A row has the number of
-the commit that counted in it last. A start that finds an intent beyond the ledger does exactly that commit again: it
-adds to the rows with a lower number, and leaves the others.
+Each step is durable before the next one begins. The ledger is one row, which is the commit point. Every other row has
+the number of the last commit that counted in it. A start that finds an intent beyond the ledger does exactly that
+commit again: it adds to the rows with a lower number, and leaves the others.
 
-The lease is read back after the intent. So an intent of a process that lost its lease either is found by its successor,
-or the process finds out and writes no row.
+The lease is read back after the intent. So if a process has lost its lease, either its successor finds the intent, or
+the process finds out and writes no row.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from storage.keys import Rows
 
 
 def commit(storage: Storage, intent: Rows, rows: Iterator[tuple[Rows, ...]], ledger: Rows) -> None:
-    """Do a commit. `rows`: groups of rows, each to be stored before the next one; made when they are needed."""
+    """Do a commit. `rows`: an iterator of arguments of Storage.write, consumed one by one."""
     until_stored(storage.flush)
     until_stored(partial(storage.write, intent))
     until_stored(storage.check_lease)

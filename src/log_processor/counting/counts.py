@@ -1,4 +1,4 @@
-"""Commits of daily rows."""
+"""Commits of counts: of daily aggregates, and of how far the logs are counted."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -27,7 +27,8 @@ from storage.ledger import Intent, Ledger, encode_intent, encode_ledger
 from storage.logs import FileRow, LedgerRow, encode_file, encode_log, with_gap
 from storage.requests import OffsetRange
 
-# Characters of the customers that an intent names. To read more of them anew takes a reader as long as to read all.
+# Characters of the customers that an intent names, as JSON. To read more customers anew takes a reader as long as to
+# read all of them.
 _NAMES_IN_INTENT = 32_000
 _PARTLY_COUNTED = "partly counted: not all of its requests could be read back after a crash"
 
@@ -35,10 +36,10 @@ log = logger(__name__)
 
 
 class Counts:
-    """The numbered commits of one writer."""
+    """The numbered commits of counts of one writer."""
 
     def __init__(self, storage: Storage, logs: Logs, ledger: Ledger, token: int, settings: str, limits: Limits) -> None:
-        """`token`: of the lease. `settings`: what shapes counting, for the record."""
+        """`token`: the fencing token of the lease. `settings`: Intent.settings, for the record."""
         self._storage = storage
         self._logs = logs
         self.ledger = ledger
@@ -50,13 +51,13 @@ class Counts:
         self._writing: Future[None] | None = None
 
     def do_again(self, intent: Intent) -> None:
-        """Do exactly the commit that was broken off: its requests are in the store. Before all other commits."""
+        """Do exactly the commit that was broken off, before all other commits. Its requests are in the store."""
         buffer = Buffer()
 
         def read() -> Buffer:
             found = Buffer()
             for requests in self._storage.read_requests(intent.ranges, intent.oldest, intent.newest):
-                # A line may have been stored, read again after a crash, and been too old by then.
+                # A line may have been stored, read again after a crash, and too old by then: it was not counted.
                 is_counted = np.isin(requests.days, intent.days)
                 found.take(requests.select(is_counted.tolist()).to_count())
             return found
@@ -65,7 +66,7 @@ class Counts:
             buffer = until_stored(read)
         if buffer.lines != intent.stored:
             log.error("partly_counted", commit=intent.number, requests=intent.stored, read_back=buffer.lines)
-            # What was taken back of expired days may be gone.
+            # Requests of expired days may be gone, and to take them back is not needed.
             logs = {offset_range.file.log for offset_range in intent.ranges} if intent.weight > 0 else set()
             intent = replace(
                 intent,
@@ -82,10 +83,10 @@ class Counts:
         rolled_up_through: int,
         oldest_day: int,
     ) -> None:
-        """Count the requests of a buffer from its part `first` on. Commit that with all that the logs have taken in.
+        """Count the requests of a buffer from its part `first` on, and commit the counts with all changes of the logs.
 
-        `complete_through`: by the rows of the logs, see Ledger. `rolled_up_through`: the commit through which the
-        roll-ups have all.
+        `complete_through`: computes Ledger.complete_through from the rows of the logs. `rolled_up_through`: see
+        RollupLedger.through. `oldest_day`: the first day that is kept (since 1970-01-01).
         """
         parts = buffer.parts[first:] if buffer is not None else []
         names = buffer.customers() if buffer is not None else []
@@ -93,7 +94,7 @@ class Counts:
         after = {**self._logs.committed, **{row.log: row for row in rows}}
         in_buffer = buffer.seconds if buffer is not None else None
         oldest, newest = in_buffer or (0, 0)
-        # What is in the buffer is not rolled up, whatever else is.
+        # The requests of the buffer are not rolled up, even if all others are.
         rollup_backlog = span(in_buffer, self.ledger.rollup_backlog if self.ledger.number > rolled_up_through else None)
         number = self.ledger.number + 1
         customers, days = _changed(parts, names)
@@ -115,8 +116,11 @@ class Counts:
         self._commit(intent, parts, names)
 
     def take_back(self, key: FileKey, start: int, oldest_day: int) -> int:
-        """Take back what was counted of a closed file from an offset on; how many requests. The roll-ups have all that
-        is counted. Of days before `oldest_day` (since 1970-01-01), which have expired, nothing is."""
+        """Take back the counts of a closed file's requests from an offset on, and return how many requests they are.
+
+        The roll-ups have all that is counted. Requests of days before `oldest_day` (since 1970-01-01) have expired and
+        are left out.
+        """
         offset_range = OffsetRange(self._logs.file(*key), start, self._logs.files[key].offset)
         newest = self._logs.committed[key.log].newest
 
@@ -134,7 +138,7 @@ class Counts:
         return buffer.lines
 
     def tell_all_anew(self, oldest_day: int) -> None:
-        """A commit that changes nothing, and that has readers read all anew."""
+        """Do a commit that changes nothing, and after which readers of the change feed read all anew."""
         self._commit_taking_back(Buffer(), (), (), (), (None, ()), oldest_day)
 
     def _commit_taking_back(
@@ -146,7 +150,7 @@ class Counts:
         changed: tuple[tuple[str, ...] | None, tuple[int, ...]],
         oldest_day: int,
     ) -> None:
-        """Take back the requests of a buffer."""
+        """Do a commit that takes back the counts of a buffer's requests."""
         oldest, newest = buffer.seconds or (0, 0)
         customers, days = changed
         number = self.ledger.number + 1
@@ -169,11 +173,11 @@ class Counts:
         self._commit(intent, buffer.parts, buffer.customers())
 
     def flush(self) -> None:
-        """Have the requests that the store holds written, in a thread, while there is more to do."""
+        """Flush the store in a thread."""
         self._begin(self._storage.flush)
 
     def close(self) -> None:
-        """End the writer, which has nothing left to do."""
+        """End the thread that writes, which has nothing left to do."""
         self._writer.shutdown()
 
     def _commit(self, intent: Intent, parts: Sequence[RequestColumns], names: Sequence[str]) -> None:
@@ -192,7 +196,7 @@ class Counts:
     def _changed_rows(
         self, intent: Intent, parts: Sequence[RequestColumns], names: Sequence[str]
     ) -> Iterator[tuple[Rows, ...]]:
-        """The rows of a commit. All but the last of them are written in a thread, while the next ones are made."""
+        """The rows of a commit. All but the last are written in a thread while the next ones are computed."""
         of_logs: dict[Key, str] = {LogKey(row.log): encode_log(row) for row in intent.logs}
         of_logs |= {FileKey(row.log, row.generation): encode_file(row) for row in intent.files}
         found = daily_deltas(parts, names)
@@ -212,7 +216,7 @@ class Counts:
             others = {key: row for key, row in changed.items() if key.customer is not None}
             groups = (_encoded(of_all), _encoded(others))
         self._end_write()
-        # Last, so that no reader finds a log further than the counts.
+        # The logs come last, so that no reader finds a log further than the counts.
         yield (*groups, of_logs)
 
     def _begin(self, action: Callable[[], None]) -> None:
@@ -238,7 +242,7 @@ def _encoded(rows: dict[DailyKey, DailyAggregate]) -> Rows:
 
 
 def _changed(parts: Sequence[RequestColumns], names: Sequence[str]) -> tuple[tuple[str, ...] | None, tuple[int, ...]]:
-    """Whose counts these requests change, None of too many to name; and those of which days."""
+    """Intent.customers and Intent.days of these requests."""
     days = sorted({day for part in parts for day in np.unique(part.days).tolist()})
     is_changed = np.zeros(len(names), bool)
     for part in parts:

@@ -1,12 +1,12 @@
-"""Takes a log out of the store again that was read once and is not followed.
+"""Takes a backfilled log out of the store again.
 
-What was read of its file is taken back from the end on, some at a time: each time by a commit of counts and one of
-roll-ups, of weight -1, whose requests are read back from the store. A commit that was broken off is done again by the
-next start, as all are. The file's row says how much is left, so whoever goes on goes on there. When nothing is left of
-it in any row, its requests are removed; a commit without requests tells readers so; and its rows are removed.
+The counts of its files are taken back from the end on, a step at a time. Each step is a commit of counts and a commit
+of roll-ups of weight -1, whose requests are read back from the store. The next start does a broken-off step again, like
+any commit. The row of a file says how much is left, so another run continues there. When no row has counts of the log
+any more, its requests are removed, an empty commit tells readers of the change feed, and its rows are removed.
 
-The roll-ups have all that is counted when it begins. Their position in the log is written down with the offsets of its
-files before: else it would go back with the files.
+At the beginning the roll-ups have all that is counted, and their position in the log is stored with the offsets of all
+files. Without these, the position would move back with the rows of the files.
 """
 
 import math
@@ -21,7 +21,7 @@ from storage.contract import Storage
 from storage.keys import RolledUpKey
 from storage.ledger import encode_rolled_up
 
-# Bytes of a log whose requests are held in memory at once: a million or two.
+# Bytes of a log in one step: their requests, a million or two, are held in memory.
 STEP_BYTES = 64 << 20
 
 
@@ -35,8 +35,10 @@ def forget(
     advance: Callable[[int], None] = lambda count: None,
     step_bytes: int = STEP_BYTES,
 ) -> int:
-    """Take a log out of the store; how many requests were taken back. `oldest_day`: the first that is kept (days since
-    1970-01-01); `advance` is told of the bytes that were taken back."""
+    """Take a log out of the store, and return how many requests were taken back.
+
+    `oldest_day`: the first day that is kept (since 1970-01-01). `advance`: called with the bytes of each step.
+    """
     rollups.finish(math.inf)
     keys = sorted(key for key in logs.files if key.log == log)
     if keys:
@@ -52,7 +54,7 @@ def forget(
             advance(row.offset - start)
     rollups.finish(math.inf)
     files = [logs.file(*key) for key in keys]
-    # What comes now is not found out later: a successor may have read the same log again.
+    # From here on nothing is checked: a successor may have read the same log again.
     until_stored(storage.check_lease)
     until_stored(partial(storage.remove_requests, log, files))
     counts.tell_all_anew(oldest_day)

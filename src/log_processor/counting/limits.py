@@ -1,4 +1,4 @@
-"""How much is done at once, and how much is held in memory."""
+"""How much counting does at once, and how much it holds in memory."""
 
 from typing import NamedTuple
 
@@ -6,23 +6,26 @@ from rollups.delta import MOST_CHARACTERS
 
 
 class Limits(NamedTuple):
-    """What is stored does not depend on them, but for where roll-ups are divided into segments."""
+    """The limits. What is stored depends on them only in where roll-ups are divided into segments."""
 
     daily_rows_at_once: int = 10_000
-    """Daily rows that are added to and written together."""
+    """Daily aggregates that are changed and written together."""
     daily_rows: int = 110_000
-    """Daily rows in memory, and their characters."""
+    """Daily aggregates in memory."""
     daily_characters: int = 32 << 20
+    """Characters of the daily aggregates in memory."""
     rollups_at_once: int = 200
-    """Rows of roll-ups that are read and added to together."""
+    """Roll-ups that are read and changed together."""
     rollups: int = 10_000
-    """Rows of roll-ups in memory, and their characters."""
+    """Segments of roll-ups in memory."""
     rollups_characters: int = 8 << 20
+    """Characters of the segments in memory."""
     row_characters: int = MOST_CHARACTERS
-    """Characters of a row of roll-ups."""
+    """Characters of a segment of a roll-up."""
     slice_characters: int = 4 << 20
-    """Characters of a slice of roll-ups, and its seconds: the counts do not wait for longer."""
+    """Characters that a slice of roll-ups writes, after which counts may be committed."""
     slice_seconds: float = 0.1
+    """Seconds of a slice of roll-ups, after which counts may be committed."""
 
 
 LIMITS = Limits()

@@ -1,4 +1,4 @@
-"""How far we are in each log and in each of its files: what was taken in, and what of it is committed."""
+"""How far the writer is in each log and in each of its files: what was taken in, and how much of that is committed."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -12,58 +12,59 @@ from storage.ledger import RolledUp, decode_rolled_up
 from storage.logs import BACKFILL, FileRow, LedgerRow, Position, decode_file, decode_log
 from storage.requests import FileId, OffsetRange
 
+# Gaps that the row of a log has: the latest ones.
 GAPS_KEPT = 100
-# Files begin at a multiple of it in their lane (bytes): requests are told apart to so many bytes.
+# Files begin at a multiple of this in their lane (bytes): it is the resolution of the places of requests.
 LANE_STEP = 16
 
 
 class Logs:
-    """The rows of the logs of one writer, and of their files."""
+    """The rows of one writer's logs, and of their files."""
 
     def __init__(
         self, rows: Iterable[LedgerRow], files: Iterable[FileRow], rolled_up: Mapping[str, RolledUp], form: str = ""
     ) -> None:
-        """`form`: in which the lines are read, see LedgerRow.format."""
+        """`form`: the LedgerRow.format of a log that is backfilled."""
         self._form = form
         self.committed = {row.log: row for row in rows}
         self.files = {FileKey(row.log, row.generation): row for row in files}
-        """As they are committed."""
+        """The files as they are committed."""
         self.rolled_up = dict(rolled_up)
-        """Log -> how far the roll-ups have it."""
+        """Log -> how far it is rolled up."""
         self._taken = dict(self.committed)
         self._taken_files = dict(self.files)
         self._changed: set[str] = set()
         self._changed_files: set[FileKey] = set()
         self._ends: dict[int, int] = {}
-        """Lane -> bytes in it."""
+        """Lane -> its end (bytes)."""
         self._held: dict[int, FileKey] = {}
-        """Lanes of files that are read on."""
+        """Lane -> the file in it that is read on."""
         self._numbers: Counter[str] = Counter()
-        """Log -> numbers that were given to its files."""
+        """Log -> the number after those of its files."""
         for key, row in self.files.items():
             self._note(key, row)
         self._behind = {key for key, row in self.files.items() if row.offset > self._rolled_up_through(row)}
-        """Files of which the roll-ups lack something."""
+        """Files with requests that the roll-ups lack."""
         self._ahead = {key for key, row in self.files.items() if self._is_ahead(row)}
-        """Files of which the roll-ups have something that was taken back."""
+        """Files with requests that the roll-ups have and that were taken back from the counts."""
 
     @property
     def have_changed(self) -> bool:
-        """Whether something was taken in since the last commit."""
+        """Whether anything was taken in since the last commit."""
         return bool(self._changed)
 
     def file(self, log: str, generation: int) -> FileId:
-        """The identity of a log's file, which is known before any of its lines is stored."""
+        """The identity of a log's file, which is known before its first line is stored."""
         row = self._taken_files[FileKey(log, generation)]
         return FileId(log, generation, row.lane, row.base)
 
     def begin(self, row: LedgerRow) -> None:
-        """Take in a log that is new to the store."""
+        """Take in a new log."""
         self._taken[row.log] = row
         self._changed.add(row.log)
 
     def is_news(self, part: BatchPart) -> bool:
-        """Whether a part says something that was not taken in yet."""
+        """Whether a part has anything that was not taken in yet."""
         row = self._taken_files.get(FileKey(part.log, part.start.generation))
         return (
             row is None
@@ -73,8 +74,8 @@ class Logs:
         )
 
     def take(self, part: BatchPart) -> None:
-        """Take in a part, which begins where its file ends. A hole between two parts ends the program instead of
-        passing unseen."""
+        """Take in a part, which begins where the last part of its file ends. Raises AssertionError where lines between the
+        two are missing."""
         key = FileKey(part.log, part.start.generation)
         row = self._taken_files.get(key)
         if row is None:
@@ -113,12 +114,12 @@ class Logs:
         self._changed_files.add(key)
 
     def changed(self) -> tuple[tuple[LedgerRow, ...], tuple[FileRow, ...]]:
-        """The rows that the next commit changes."""
+        """The rows of logs and of files that the next commit changes."""
         rows = tuple(self._taken[log] for log in self._changed)
         return rows, tuple(self._taken_files[key] for key in self._changed_files)
 
     def uncommitted(self) -> tuple[OffsetRange, ...]:
-        """The requests that the next commit counts."""
+        """The ranges of requests that the next commit counts."""
         found = []
         for key in self._changed_files:
             row = self._taken_files[key]
@@ -127,7 +128,7 @@ class Logs:
         return tuple(found)
 
     def commit(self, rows: Iterable[LedgerRow], files: Iterable[FileRow]) -> None:
-        """These rows are committed: all that were changed, or those of a commit that was done again."""
+        """Note that these rows are committed: all changed ones, or those of a commit that was done again."""
         for row in rows:
             self.committed[row.log] = self._taken[row.log] = row
         for file in files:
@@ -142,7 +143,7 @@ class Logs:
         self._changed_files.clear()
 
     def not_rolled_up(self) -> tuple[OffsetRange, ...]:
-        """The committed requests that the roll-ups lack."""
+        """The backlog of the roll-ups: ranges of committed requests that they lack."""
         found = []
         for key in sorted(self._behind):
             row = self.files[key]
@@ -150,7 +151,7 @@ class Logs:
         return tuple(found)
 
     def rolled_up_after(self) -> dict[str, RolledUp]:
-        """How far the roll-ups have the logs, of which they lack something, when they have all that is committed."""
+        """How far the logs of the backlog are rolled up when the roll-ups have all that is committed."""
         logs = {key.log for key in self._behind}
         offsets: dict[str, dict[int, int]] = {log: {} for log in logs}
         numbers: Counter[str] = Counter()
@@ -162,7 +163,7 @@ class Logs:
         return {log: RolledUp(numbers[log], offsets[log]) for log in logs}
 
     def roll_up(self, rolled_up: Mapping[str, RolledUp]) -> None:
-        """The roll-ups have the logs so far."""
+        """Note how far these logs are rolled up."""
         self.rolled_up.update(rolled_up)
         self._behind = {
             key for key in self._behind if self.files[key].offset > self._rolled_up_through(self.files[key])
@@ -170,11 +171,11 @@ class Logs:
         self._ahead = {key for key in self._ahead if self._is_ahead(self.files[key])}
 
     def is_rolled_up(self, log: str) -> bool:
-        """Whether the roll-ups have all that is committed of a log."""
+        """Whether the roll-ups have all committed requests of a log."""
         return not any(key.log == log for key in self._behind)
 
     def expired(self, oldest_day: int) -> list[FileKey]:
-        """Files that are gone since before a day; none that has its log's highest number, which is not given twice."""
+        """Files that were gone before a day. The last file of a log stays, so that no number is given twice."""
         return [
             key
             for key, row in self.files.items()
@@ -182,26 +183,28 @@ class Logs:
         ]
 
     def forget(self, keys: Iterable[FileKey]) -> None:
-        """The rows of these files were removed."""
+        """Note that the rows of these files were removed."""
         for key in keys:
             del self.files[key], self._taken_files[key]
 
     def forget_log(self, log: str) -> None:
-        """The rows of this log and of its files were removed."""
+        """Note that the rows of this log and of its files were removed."""
         self.forget([key for key in self.files if key.log == log])
         del self.committed[log], self._taken[log]
         self.rolled_up.pop(log, None)
 
-    # Taking back what was read of a log that is closed.
+    # Taking back the requests of a backfilled log.
 
     def with_offsets(self, log: str) -> RolledUp:
-        """How far the roll-ups have a log, with the offset of each file: so it stays the same when less is counted."""
+        """How far a log is rolled up, with the offset of each file, so that it stays the same when less is counted."""
         rows = [row for key, row in self.files.items() if key.log == log]
         return RolledUp(self._numbers[log], {row.generation: self._rolled_up_through(row) for row in rows})
 
     def without(self, key: FileKey, start: int, requests: int) -> tuple[LedgerRow, FileRow]:
-        """The rows of a log and of its file when what is behind an offset is taken back, in which are so many requests.
-        Nothing is known then of what was read of it."""
+        """The rows of a log and of its file after the requests behind an offset are taken back. `requests`: how many.
+
+        The file's row has no identity then: nothing is known of the bytes that were read.
+        """
         row, log = self.files[key], self.committed[key.log]
         return (
             replace(
@@ -215,7 +218,7 @@ class Logs:
         )
 
     def taken_back(self) -> tuple[OffsetRange, ...]:
-        """The requests that the roll-ups have and that were taken back."""
+        """The ranges of requests that the roll-ups have and that were taken back from the counts."""
         found = []
         for key in sorted(self._ahead):
             row = self.files[key]
@@ -223,7 +226,7 @@ class Logs:
         return tuple(found)
 
     def after_taking_back(self) -> dict[str, RolledUp]:
-        """How far the roll-ups have the logs of `taken_back` when they have that no more."""
+        """How far the logs of `taken_back` are rolled up after the roll-ups have taken those requests back, too."""
         found: dict[str, RolledUp] = {}
         for key in self._ahead:
             before = found.get(key.log) or self.with_offsets(key.log)
@@ -232,7 +235,8 @@ class Logs:
         return found
 
     def _is_ahead(self, row: FileRow) -> bool:
-        # A store that was put back to an older state may have roll-ups that are further, too.
+        # Only a file that is taken back has no identity. In a store that was put back to an older state, roll-ups may be
+        # ahead of the counts as well.
         return not row.identity and row.state == "closed" and row.offset < self._rolled_up_through(row)
 
     def _rolled_up_through(self, row: FileRow) -> int:
@@ -246,7 +250,8 @@ class Logs:
         return row is not None and row.state == "live"
 
     def _begin_file(self, key: FileKey, part: BatchPart) -> FileRow:
-        """Give a new file its place: behind the last file of a lane that no file of the log holds, or in a new lane."""
+        """The row of a new file. It lies behind the last file of a lane of its log that no file is read on in, or in a new
+        lane."""
         if key.log not in self._taken:
             form = self._form if key.log.startswith(BACKFILL) else ""
             self.begin(LedgerRow(key.log, part.path, part.start, part.start, format=form))
@@ -274,7 +279,7 @@ class Logs:
 
 
 def read_logs(storage: Storage, form: str = "") -> Logs:
-    """How far the store's writer is. `form`: see Logs."""
+    """The logs of the store's writer. `form`: see Logs."""
     logs, files, rolled_up = until_stored(storage.read_logs)
     return Logs(
         [decode_log(log, row) for log, row in logs.items()],

@@ -1,7 +1,7 @@
 """Commits of roll-ups, at a pace of their own.
 
-Their rows are many and wide, so they are not written with each commit of counts. What is counted waits in memory. After
-a crash it is read back from the store, where each request is.
+Their rows are many and wide, so they are not written with each commit of counts. Counted requests wait in a buffer;
+after a crash they are read back from the store.
 """
 
 import time
@@ -35,12 +35,12 @@ from storage.requests import OffsetRange
 
 
 class Rollups:
-    """Takes in what is counted. What was taken in before a commit of counts is rolled up after it, slice by slice."""
+    """The numbered commits of roll-ups of one writer, which proceed slice by slice."""
 
     def __init__(
         self, storage: Storage, logs: Logs, counts: Counts, ledger: RollupLedger, token: int, limits: Limits
     ) -> None:
-        """`token`: of the lease."""
+        """`token`: the fencing token of the lease."""
         self._storage = storage
         self._logs = logs
         self._counts = counts
@@ -48,30 +48,31 @@ class Rollups:
         self._token = token
         self._limits = limits
         self.open = Buffer()
-        """What was taken in since the last commit of roll-ups began."""
+        """Requests that came since the last commit of roll-ups began."""
         self._closed: Buffer | None = None
-        """What is being rolled up."""
+        """Requests that are being rolled up."""
         self._slices: Iterator[float] = iter(())
+        """The commit that is under way: does a slice, and yields its seconds."""
         self._rows = RollupRows(storage, limits)
         self._took = 0.0
-        """Seconds, for the commit that was last begun."""
+        """Seconds that the last commit has taken so far."""
         self._next_slice = self._next_begin = 0.0
 
     def do_again(self, intent: RollupIntent) -> None:
-        """Do exactly the commit that was broken off, or one as a whole: its requests are in the store. Before all other
-        commits."""
+        """Do a commit as a whole, such as one that was broken off, while no other commit is under way. Its requests are in
+        the store."""
         self._begin(intent, self._read_back(intent.ranges, intent.oldest, intent.newest))
         for _ in self._slices:
             pass
 
     def take_back(self) -> None:
-        """Take back what the roll-ups have and was taken back from the counts."""
+        """Take back the requests that the roll-ups have and that were taken back from the counts."""
         rollup_backlog = self._counts.ledger.rollup_backlog or (0, 0)
         if ranges := self._logs.taken_back():
             intent = RollupIntent(
                 number=self.ledger.number + 1,
                 token=self._token,
-                # They may lack something else.
+                # They may lack other requests.
                 through=self.ledger.through,
                 ranges=ranges,
                 oldest=rollup_backlog[0],
@@ -82,7 +83,7 @@ class Rollups:
             self.do_again(intent)
 
     def take_from_store(self) -> None:
-        """Take in what the roll-ups lack of what is counted."""
+        """Read the roll-ups' backlog back from the store."""
         self.take_back()
         rollup_backlog = self._counts.ledger.rollup_backlog
         if (ranges := self._logs.not_rolled_up()) and rollup_backlog is not None:
@@ -90,16 +91,16 @@ class Rollups:
 
     @property
     def is_full(self) -> bool:
-        """Whether no more may wait."""
+        """Whether no more requests may wait in memory."""
         return is_full(self.open, self._closed)
 
     @property
     def is_done(self) -> bool:
-        """Whether nothing waits."""
+        """Whether no commit is under way or wanted."""
         return self._closed is None and not self._is_next_wanted
 
     def is_due(self, is_idle: bool) -> bool:
-        """Whether there is something to do now. `is_idle`: whether there is nothing else to do."""
+        """Whether it is time for a slice. `is_idle`: whether the processor has nothing else to do."""
         if self._closed is not None:
             return is_idle or time.monotonic() >= self._next_slice
         return self._is_next_wanted and time.monotonic() >= self._next_begin
@@ -109,18 +110,18 @@ class Rollups:
         self._work_until(0.0)
 
     def finish(self, seconds: float) -> None:
-        """Do all that there is, or as much as can be done in so many seconds."""
+        """Do all slices, or as many as begin within `seconds`."""
         self._work_until(time.monotonic() + seconds)
 
     @property
     def _is_next_wanted(self) -> bool:
-        """Whether another commit has something to do. It may be to say that there is nothing more: the ledger of counts
-        names requests that were rolled up meanwhile, or that have expired."""
+        """Whether another commit is wanted: for the requests of the buffer, or because the ledger of counts still names
+        requests that were rolled up meanwhile or have expired."""
         return bool(self.open.lines) or not is_rolled_up(self._counts.ledger, self.ledger)
 
     def _work_until(self, deadline: float) -> None:
         while True:
-            # What is not counted yet is not rolled up.
+            # Requests are rolled up after they are counted.
             if self._closed is None and self._is_next_wanted and not self._logs.have_changed:
                 self._begin_next()
             if self._closed is None:
@@ -155,8 +156,7 @@ class Rollups:
         self._slices = self._commit(intent, buffer)
 
     def _commit(self, intent: RollupIntent, buffer: Buffer) -> Iterator[float]:
-        """A commit in the order of log_processor.counting.commit, with pauses between its slices: the seconds that each
-        took."""
+        """A commit in the order of log_processor.counting.commit. Yields the seconds of each slice, after it."""
         began = time.monotonic()
         until_stored(partial(self._storage.write, {StateKey("rollups_intent"): encode_rollup_intent(intent)}))
         until_stored(self._storage.check_lease)
@@ -174,7 +174,7 @@ class Rollups:
         yield time.monotonic() - began
 
     def _slice(self, delta: RollupDelta, requests: Iterator[RowRequests], commit: int, deadline: float) -> bool:
-        """Add some of the requests to their rows; whether there may be more."""
+        """Add some of the requests to their rows. Returns whether there may be more."""
         changed: dict[RollupKey, RollupRow] = {}
         characters = 0
         is_last = False
@@ -194,7 +194,7 @@ class Rollups:
         return not is_last
 
     def _write(self, rows: dict[RollupKey, RollupRow]) -> None:
-        """Write rows, first those of all customers together, which every day has."""
+        """Write segments, first those of all customers together, which every day has."""
         of_all = {key: row for key, row in rows.items() if key.group >= ALL_CUSTOMERS}
         others = {key: row for key, row in rows.items() if key not in of_all}
         if rows:

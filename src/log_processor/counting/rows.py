@@ -1,4 +1,4 @@
-"""Rows in memory, packed as they are stored. A row that has left is read back."""
+"""Caches of rows in memory, as they are stored. A row that has left is read from the store."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -10,44 +10,44 @@ from rollups.counts import NO_COUNTS, DailyAggregate, DailyKey, RollupKey, Rollu
 from rollups.groups import empty
 from storage.contract import Storage
 
-# Daily rows are read back in parts of so many, for a question that fails is asked again from its beginning.
+# Daily aggregates that are read at once: a question that fails is asked again from its beginning.
 _ROWS_A_READ = 1_000
 _NOTHING = DailyAggregate(NO_COUNTS, NO_COUNTS)
 
 
 class DailyRows:
-    """Daily rows. The row of all customers together is stored before any other of its day is."""
+    """Daily aggregates. That of all customers together is stored before any other one of its day."""
 
     def __init__(self, storage: Storage, before_reading: Callable[[], None], limits: Limits) -> None:
-        """`before_reading`: called before rows are read back."""
+        """`before_reading`: called before rows are read from the store."""
         self._storage = storage
         self._limits = limits
         self._before_reading = before_reading
         self._rows: dict[DailyKey, DailyAggregate] = {}
         self._characters = 0
         self._whole_days: set[int] = set()
-        """Days of which every row is in memory: the store had none when they were first counted."""
+        """Days of which every aggregate is in memory: the store had none when they were first counted."""
 
     def of(self, keys: Sequence[DailyKey]) -> list[DailyAggregate]:
-        """The row of each key; one without counts where there is none."""
+        """The aggregate of each key; one without counts where there is none."""
         missing = [key for key in keys if key not in self._rows]
         of_all = [key for key in missing if key.customer is None]
         self._read(of_all)
         self._whole_days.update(key.day for key in of_all if self._rows[key] is _NOTHING)
-        # By days, for a question is about one.
+        # By days, because a question to the store is about one.
         stored = [key for key in missing if key.customer is not None and key.day not in self._whole_days]
         self._read(sorted(stored, key=attrgetter("day")))
         return [self._rows.get(key, _NOTHING) for key in keys]
 
     def hold(self, rows: Mapping[DailyKey, DailyAggregate]) -> None:
-        """Keep rows, in the place of those that are held."""
+        """Keep rows, in place of earlier ones."""
         for key, row in rows.items():
             held = self._rows.get(key)
             self._characters += _characters(key, row) - (_characters(key, held) if held is not None else 0)
         self._rows.update(rows)
 
     def let_go(self) -> None:
-        """Forget all where they are too many. To be called when all that was held is stored."""
+        """Forget all rows where they are too many. To be called when all of them are stored."""
         if len(self._rows) > self._limits.daily_rows or self._characters > self._limits.daily_characters:
             self._rows.clear()
             self._whole_days.clear()
@@ -72,7 +72,7 @@ class RollupRows:
         self._characters = 0
 
     def of(self, keys: Sequence[RollupKey]) -> list[RollupRow]:
-        """The row of each key; one without counts where there is none."""
+        """The last segment of each key; one without counts where there is none."""
         missing = [key for key in keys if key not in self._rows]
         if missing:
             found = until_stored(partial(self._storage.read_rollups, missing))
@@ -80,13 +80,13 @@ class RollupRows:
         return [self._rows[key] for key in keys]
 
     def hold(self, rows: Mapping[RollupKey, RollupRow]) -> None:
-        """Keep rows, in the place of those that are held."""
+        """Keep rows, in place of earlier ones."""
         held = (row for key in rows if (row := self._rows.get(key)) is not None)
         self._characters += sum(row.size for row in rows.values()) - sum(row.size for row in held)
         self._rows.update(rows)
 
     def let_go(self) -> None:
-        """Forget all where they are too many. To be called when all that was held is stored."""
+        """Forget all rows where they are too many. To be called when all of them are stored."""
         if len(self._rows) > self._limits.rollups or self._characters > self._limits.rollups_characters:
             self._rows.clear()
             self._characters = 0

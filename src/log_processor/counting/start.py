@@ -1,4 +1,4 @@
-"""What a start does: it finds out how far the writer is, and does a commit that was broken off again."""
+"""What a start does: it finds out how far the writer is, and does a broken-off commit again."""
 
 from functools import partial
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from storage.ledger import Intent, decode_intent, decode_ledger, decode_rollup_i
 
 
 class Counting(NamedTuple):
-    """All that counts for one writer."""
+    """Everything that counts for one writer."""
 
     logs: Logs
     counts: Counts
@@ -21,19 +21,19 @@ class Counting(NamedTuple):
 
 
 def start(storage: Storage, token: int, settings: str, limits: Limits = LIMITS) -> Counting:
-    """To be called with the lease, whose token is `token`. `settings`: what shapes counting, for the record."""
+    """Start to count, with the lease. `token`: its fencing token. `settings`: see Intent.settings."""
     # A predecessor that was paused may go on meanwhile, and finish the commits that it has begun. So the ledgers are
-    # read before the intents and these before the rows of the logs: a commit either is in the ledger, and all its rows
-    # are there, or it is done again, which gives the logs the rows of its intent.
+    # read before the intents, and the intents before the rows of the logs. A commit then either is in the ledger, with
+    # all its rows stored, or it is done again, which gives the logs the rows of its intent.
     ledger = decode_ledger(until_stored(partial(storage.read_state, "counts")))
     roll_up_ledger = decode_rollup_ledger(until_stored(partial(storage.read_state, "rollups")))
     broken_off: list[Intent] = []
-    # More than one where the store was put back to an older ledger.
+    # There is more than one where the store was put back to an older ledger.
     while intent := until_stored(partial(storage.read_intent, ledger.number + len(broken_off) + 1)):
         broken_off.append(decode_intent(intent))
     roll_up_intent = until_stored(partial(storage.read_state, "rollups_intent"))
     logs = read_logs(storage, settings)
-    # Nothing of it is a successor's, which may be in the middle of a commit.
+    # So nothing of this was written by a successor, which may be in the middle of a commit.
     until_stored(storage.check_lease)
 
     counts = Counts(storage, logs, ledger, token, settings, limits)
