@@ -1,4 +1,4 @@
-"""Log lines: one event each, in logfmt or JSON, with the counts that matter.
+"""The log lines of a service: each is an event in logfmt or JSON.
 
 ts=2026-11-24T06:30:01.482Z level=info service=log_processor event=stored lines=5000 rejected=2
 """

@@ -74,8 +74,10 @@ class Logs:
         )
 
     def take(self, part: BatchPart) -> None:
-        """Take in a part, which begins where the last part of its file ends. Raises AssertionError where lines between the
-        two are missing."""
+        """Take in a part, which begins where the last part of its file ends.
+
+        Raises AssertionError where lines between the two are missing.
+        """
         key = FileKey(part.log, part.start.generation)
         row = self._taken_files.get(key)
         if row is None:
@@ -235,8 +237,8 @@ class Logs:
         return found
 
     def _is_ahead(self, row: FileRow) -> bool:
-        # Only a file that is taken back has no identity. In a store that was put back to an older state, roll-ups may be
-        # ahead of the counts as well.
+        # Only a file that is taken back has no identity. Roll-ups may be ahead of the counts as well in a store that was
+        # put back to an older state.
         return not row.identity and row.state == "closed" and row.offset < self._rolled_up_through(row)
 
     def _rolled_up_through(self, row: FileRow) -> int:
@@ -250,8 +252,7 @@ class Logs:
         return row is not None and row.state == "live"
 
     def _begin_file(self, key: FileKey, part: BatchPart) -> FileRow:
-        """The row of a new file. It lies behind the last file of a lane of its log that no file is read on in, or in a new
-        lane."""
+        """The row of a new file. It lies in a lane of its log in which no other file is read on, or in a new lane."""
         if key.log not in self._taken:
             form = self._form if key.log.startswith(BACKFILL) else ""
             self.begin(LedgerRow(key.log, part.path, part.start, part.start, format=form))

@@ -59,8 +59,8 @@ class Rollups:
         self._next_slice = self._next_begin = 0.0
 
     def do_again(self, intent: RollupIntent) -> None:
-        """Do a commit as a whole, such as one that was broken off, while no other commit is under way. Its requests are in
-        the store."""
+        """Do a commit as a whole, such as one that was broken off, while no other is under way. Its requests are in the
+        store."""
         self._begin(intent, self._read_back(intent.ranges, intent.oldest, intent.newest))
         for _ in self._slices:
             pass
