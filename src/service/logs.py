@@ -16,7 +16,7 @@ _FIRST = ["ts", "level", "service", "event"]
 
 
 def configure(service: str, level: Level, line_format: LineFormat = "logfmt") -> None:
-    """Send the log lines of this process, the libraries' included, to standard output."""
+    """Send the log lines of this process, including those of libraries, to standard output."""
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -63,6 +63,6 @@ def configure(service: str, level: Level, line_format: LineFormat = "logfmt") ->
 
 
 def logger(name: str) -> structlog.stdlib.BoundLogger:
-    """The logger of a module: `log.info("batch_stored", lines=5000)`."""
+    """The logger of a module, by its name. A line: `log.info("stored", lines=5000)`."""
     bound: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
     return bound

@@ -1,4 +1,4 @@
-"""Settings come from environment variables and are checked at the start; a bad one ends the program."""
+"""Settings from environment variables, checked at the start: an invalid one ends the program."""
 
 import os
 import sys
@@ -10,17 +10,17 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 EXIT_CONFIG = 78
-"""Exit status of a program whose settings are wrong (EX_CONFIG of sysexits.h)."""
+"""Exit status of a program with invalid settings (EX_CONFIG of sysexits.h)."""
 
 
 def comma_separated(text: str) -> list[str]:
-    """The parts of a setting that is a list; what is empty is none."""
+    """The items of a setting that is a list, without empty ones."""
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def can_be_a_log(path: Path) -> Path:
-    """The path, where there is a log or one can be made; else ValueError."""
-    # Path's own methods raise where a folder cannot be entered.
+    """The path of a log. Raises ValueError where there is no regular file and none can be made."""
+    # The methods of Path raise where a folder cannot be entered.
     if not os.path.isdir(path.parent):  # noqa: PTH112
         raise ValueError(f"there is no folder {path.parent}")
     if os.path.exists(path) and not os.path.isfile(path):  # noqa: PTH110, PTH113
@@ -47,17 +47,17 @@ def _can_be_written(path: Path) -> Path:
 
 
 ProjectPath = Annotated[Path, AfterValidator(lambda path: PROJECT_ROOT / path)]
-"""A path; a relative one is relative to the project."""
+"""A path. A relative path is relative to the folder of the project."""
 LogPath = Annotated[ProjectPath, AfterValidator(can_be_a_log)]
-"""A log, which need not be there; its folder has to be."""
+"""The path of a log. Its folder has to exist, the log need not."""
 OutputPath = Annotated[ProjectPath, AfterValidator(_can_be_written)]
-"""A file that is written, and made where it is not there, with its folders."""
+"""The path of a file that can be written, or made with its folders."""
 OutputFolder = Annotated[ProjectPath, AfterValidator(_can_be_filled)]
-"""A folder that is written into, and made where it is not there."""
+"""The path of a folder that can be written into, or made."""
 
 
 class Settings(BaseSettings):
-    """Base of each service's settings: the field `log_file_path` is the variable `LOG_FILE_PATH`."""
+    """Base of the settings of each service. The field `log_file_path` is the variable `LOG_FILE_PATH`."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True, frozen=True, extra="ignore")
 
@@ -66,8 +66,11 @@ AnySettings = TypeVar("AnySettings", bound=Settings)
 
 
 def load(settings_class: type[AnySettings]) -> AnySettings:
-    """The settings from the environment. A bad one ends the program with status 78: its name, value and what is
-    allowed, one line each."""
+    """The settings from the environment.
+
+    An invalid setting ends the program with status 78. Standard error has a line for each, with its name, its value and
+    what is allowed.
+    """
     try:
         return settings_class()
     except ValidationError as error:

@@ -302,12 +302,12 @@ def test_rows_of_logs_come_back(open_storage: OpenStorage) -> None:
         for generation in (0, 12)
     ]
     through = {log: RolledUp(2, {1: offset}) for offset, log in enumerate(ODD_LOGS)}
-    sightings = [ObservedEnd(log, 1_700_000_000.25, Position(1, 2), 30, 40, 50) for log in ODD_LOGS]
+    ends = [ObservedEnd(log, 1_700_000_000.25, Position(1, 2), 30, 40, 50) for log in ODD_LOGS]
     of_files: dict[Key, str] = {FileKey(row.log, row.generation): encode_file(row) for row in files}
     writing.write(
         {LogKey(row.log): encode_log(row) for row in logs} | of_files,
         {RolledUpKey(log): encode_rolled_up(row) for log, row in through.items()},
-        {ObservedKey(row.log): encode_observed_end(row) for row in sightings},
+        {ObservedKey(row.log): encode_observed_end(row) for row in ends},
         {StateKey("report"): "[1]", StateKey("rollups_intent"): "[2]"},
     )
     writing.close()
@@ -324,7 +324,7 @@ def test_rows_of_logs_come_back(open_storage: OpenStorage) -> None:
 
     async def look(storage: Storage) -> None:
         assert await storage.logs() == [(MAIN, row) for row in sorted(logs, key=lambda row: row.log)]
-        assert await storage.observed_ends() == [(MAIN, row) for row in sorted(sightings, key=lambda row: row.log)]
+        assert await storage.observed_ends() == [(MAIN, row) for row in sorted(ends, key=lambda row: row.log)]
         assert await storage.files() == [
             (MAIN, row) for row in sorted(files, key=lambda row: (row.log, row.generation))
         ]
@@ -356,7 +356,7 @@ def test_requests_can_be_stored_twice(open_storage: OpenStorage) -> None:
     assert len(found) == 10
 
 
-def test_sightings_are_replaced(open_storage: OpenStorage) -> None:
+def test_observed_ends_are_replaced(open_storage: OpenStorage) -> None:
     writing = open_storage()
     writing.acquire()
     for age in (5.5, 0.25):

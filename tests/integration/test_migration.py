@@ -230,7 +230,7 @@ def test_all_that_was_stored_is_there(before: Before) -> None:
         (MAIN, "api_requests", 2, 1, 6704, 2042, "live"),
     ]
     assert before.pipeline().is_rolled_up()
-    seen = {sighting.log for _, sighting in before.ask(lambda storage: storage.observed_ends())}
+    seen = {end.log for _, end in before.ask(lambda storage: storage.observed_ends())}
     assert seen == {"api_requests", second}
     (state,) = before.ask(lambda storage: storage.states())
     assert decode_ledger(state.counts).complete_through is not None

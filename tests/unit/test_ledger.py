@@ -190,8 +190,8 @@ def test_rows_come_back(
     assert decode_ledger(encode_ledger(ledger)) == ledger
     assert decode_rollup_ledger(encode_rollup_ledger(RollupLedger(number, number))) == RollupLedger(number, number)
     assert decode_rolled_up(encode_rolled_up(through)) == through
-    sighting = ObservedEnd("log", time, position, number, number, number)
-    assert decode_observed_end("log", encode_observed_end(sighting)) == sighting
+    end = ObservedEnd("log", time, position, number, number, number)
+    assert decode_observed_end("log", encode_observed_end(end)) == end
     report = Report(time, number, None)
     assert decode_report(encode_report(report)) == report
 

@@ -237,8 +237,7 @@ class Logs:
         return found
 
     def _is_ahead(self, row: FileRow) -> bool:
-        # Only a file that is taken back has no identity. Roll-ups may be ahead of the counts as well in a store that was
-        # put back to an older state.
+        # Only a file that is taken back has no identity. In a store that was put back, roll-ups may be ahead, too.
         return not row.identity and row.state == "closed" and row.offset < self._rolled_up_through(row)
 
     def _rolled_up_through(self, row: FileRow) -> int:
