@@ -46,6 +46,7 @@ from storage.errors import LeaseHeld, StorageRefused
 from storage.influxdb import InfluxStorage
 from storage.influxdb.client import Client
 from storage.influxdb.lease import Lease
+from storage.influxdb.line_protocol import AFTER_ALL_LINES, DAY
 from storage.influxdb.schema import COUNTS
 from storage.keys import FileKey, IntentKey, Key, LogKey, ObservedKey, RolledUpKey, StateKey
 from storage.ledger import (
@@ -464,6 +465,38 @@ def test_the_last_thousand_intents_are_kept(open_storage: OpenStorage) -> None:
         writing.close()
     numbers = [intent.number for intent in ask(open_storage(), lambda storage: storage.intents({MAIN: 0}))]
     assert set(numbers) == set(range(1_001, 2_001))
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        DailyKey(None, TODAY),
+        RollupSegmentKey(ALL_CUSTOMERS, TODAY, "parts", 0),
+        LogKey("log"),
+        FileKey("log", 0),
+        RolledUpKey("log"),
+        ObservedKey("log"),
+        StateKey("counts"),
+        StateKey("rollups_intent"),
+    ],
+    ids=repr,
+)
+def test_a_row_of_a_lease_that_the_store_lacks_is_none(influxdb_bucket: tuple[InfluxServer, str], key: Key) -> None:
+    """A processor writes a row after the store was emptied, and before it finds out."""
+    server, bucket = influxdb_bucket
+    writing = InfluxStorage(server.url, server.org, bucket, server.admin_token)
+    writing.acquire()
+    writing.write({key: "1 names={}"})
+    client = Client(server.url, server.org, server.admin_token, 10.0)
+    counts_bucket = f"{bucket}{COUNTS}"
+    client.delete(counts_bucket, '_measurement="tokens"', 0, AFTER_ALL_LINES + DAY)
+    next_one = InfluxStorage(server.url, server.org, bucket, server.admin_token)
+    next_one.acquire()
+    for measurement in ("daily_all", "rollups", "logs", "files", "rolled_up", "observed", "state"):
+        assert client.ask(counts_bucket, f"SELECT row FROM {measurement}", {}) == []
+    for storage in (writing, next_one):
+        storage.close()
+    client.close()
 
 
 def test_an_intent_of_before_the_store_was_emptied_is_none(influxdb_bucket: tuple[InfluxServer, str]) -> None:

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 
 from rollups.groups import ALL_CUSTOMERS
 from storage.influxdb.client import Row
-from storage.influxdb.connection import AFTER, InfluxConnection
+from storage.influxdb.connection import InfluxConnection
 from storage.influxdb.line_protocol import (
     AFTER_ALL_LINES,
     DAY,
@@ -104,23 +104,26 @@ class InfluxRows(InfluxConnection):
             self._delete(place.series, place.time, place.time + token - 1)
 
     def _remove_unfenced_rows(self) -> None:
-        """Remove the rows at fencing tokens that the store does not have. Every day that has rows has a row of all
-        customers together, which is written first.
+        """Remove the rows at fencing tokens that the store does not have.
 
-        Only rows at exactly these tokens are removed: this process may be paused meanwhile, and its successor may write
-        at later ones.
+        Rows of customers need not be read: every day that has rows has a row of all customers together, which is
+        written first. Only rows at exactly these tokens are removed: this process may be paused meanwhile, and its
+        successor may write at later ones.
         """
-        query = "SELECT row FROM daily_all, state WHERE writer = $writer"
-        times = [row["time"] for row in self._ask(query)]
+        query = f"SELECT row FROM {', '.join(['daily_all', *MEASUREMENTS.values()])} WHERE writer = $writer"
+        rows = self._ask(query)
         query = f"SELECT row FROM rollups WHERE writer = $writer AND customers = '{ALL_CUSTOMERS}'"
-        times += [row["time"] for row in self._ask(query)]
-        query = f"SELECT row FROM intents WHERE {AFTER} AND writer = $writer"
-        token_of_intent = {row["time"]: decode_intent(row["row"]).token for row in self._ask(query)}
+        rows += self._ask(query)
+        intents = MEASUREMENTS[IntentKey]
+        token_of_intent = {
+            row["time"]: decode_intent(row["row"]).token for row in rows if row["measurement"] == intents
+        }
+        times = {row["time"] for row in rows if row["measurement"] != intents}
         tokens = self._lease.tokens()
         self._intents = deque(time for time, token in token_of_intent.items() if token in tokens)
         for time in token_of_intent.keys() - set(self._intents):
             self._delete(self._series_of_intents(), time, time)
-        for time in sorted({time for time in times if time % DAY not in tokens}):
+        for time in sorted(time for time in times if time % DAY not in tokens):
             for measurement in ("daily", "daily_all", "rollups", *MEASUREMENTS.values()):
                 self._delete(f"{measurement},writer={tag(self._writer)}", time, time)
 
