@@ -1,4 +1,4 @@
-"""What a reader finds of the commits of several writers."""
+"""The intents of several writers, as a reader of the change feed finds them."""
 
 import asyncio
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Requests are read back from the store as they are needed to do a commit again."""
+"""Requests are read back from the store for a commit that is done again."""
 
 import time
 from itertools import pairwise
@@ -15,7 +15,7 @@ FILE = FileId("log", 0, 0, 0)
 
 
 @pytest.mark.parametrize("base", [0, 1_024])
-def test_a_stretch_ends_before_the_line_that_begins_at_its_end(store: Store, base: int) -> None:
+def test_an_offset_range_ends_before_the_line_that_begins_at_its_end(store: Store, base: int) -> None:
     lines = valid_lines(60)
     file = FILE._replace(base=base)
     requests, *_ = simple.parse(lines, 0, 0)
@@ -32,7 +32,7 @@ def test_a_stretch_ends_before_the_line_that_begins_at_its_end(store: Store, bas
     assert found_in_all == [60]
 
 
-def test_stretches_of_several_files_are_read_and_no_request_between_them(store: Store) -> None:
+def test_ranges_of_several_files_are_read_without_requests_between_them(store: Store) -> None:
     parts = [valid_lines(20, seed=seed) for seed in range(3)]
     files = [FileId("log", number, 0, number * 4_096) for number in range(2)] + [FileId("other", 0, 1, 0)]
     storage = store.open()

@@ -1,4 +1,4 @@
-"""A log that was taken out of the store leaves nothing there."""
+"""A log that is taken out of the store leaves nothing behind."""
 
 import asyncio
 import time
@@ -42,7 +42,7 @@ def store_log(storage: Storage, log: str, lane: int, lines: bytes) -> FileId:
 
 
 def requests_of(storage: Storage, file: FileId) -> int:
-    """How many requests of a file are stored."""
+    """The number of stored requests of a file."""
     whole = OffsetRange(file, 0, 1 << 30)
     return sum(map(len, storage.read_requests([whole], (TODAY - 5) * SECONDS_A_DAY, (TODAY + 1) * SECONDS_A_DAY)))
 
@@ -51,7 +51,7 @@ def test_the_requests_and_rows_of_a_log_are_removed_and_no_others(store: Store) 
     storage = store.open()
     storage.acquire()
     kept = store_log(storage, "log", 1, valid_lines(300, seed=1))
-    # The name of one begins like that of the other, as its lane does.
+    # The name of one log begins with that of the other, and its lane as well.
     other = store_log(storage, f"{WRONG}er", 12, valid_lines(300, seed=2))
     wrong = store_log(storage, WRONG, 2, valid_lines(300, seed=3))
     for _ in range(2):

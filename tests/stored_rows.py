@@ -1,0 +1,109 @@
+"""Rows and requests of tests of the contract, and a question to a store."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
+
+from json_log import PARSE, json_line
+from request_log.line import Mended, Reason
+from rollups.counters import encode_counter
+from rollups.counts import DayCounts, Kind, RollupRow, RollupSegmentKey
+from rollups.rows import encode_rollup
+from storage.contract import MAIN, Storage
+from storage.ledger import (
+    Intent,
+    encode_intent,
+)
+from storage.logs import Gap, LedgerRow, Position
+from storage.requests import FileId, StoredRequests
+
+TODAY = int(time.time()) // 86_400
+"""Days since 1970-01-01."""
+MIDNIGHT = TODAY * 86_400
+"""Unix time, s."""
+ODD_CUSTOMERS = [
+    "plain",
+    'quo"te',
+    "com,ma",
+    "equals=sign",
+    "back\\slash\\",
+    "ünïcödé-客户",
+    "a/b",
+    "..",
+    "%41",
+    "$c",
+    "'or'1",
+]
+ODD_LOGS = ["log", "odd name,=\\", "ünï/%41", "report", "counts"]
+"""Some names are those of rows of another kind."""
+
+Answer = TypeVar("Answer")
+
+
+class OpenStorage(Protocol):
+    """Opens a connection to one store, as a writer."""
+
+    def __call__(self, writer: str = MAIN) -> Storage: ...
+
+
+def ask(storage: Storage, question: Callable[[Storage], Awaitable[Answer]]) -> Answer:
+    """The answer of the asynchronous half, which is closed after it."""
+
+    async def answer() -> Answer:
+        try:
+            return await question(storage)
+        finally:
+            await storage.aclose()
+
+    return asyncio.run(answer())
+
+
+def counts(statuses: dict[int, int], latencies: dict[int, int]) -> DayCounts:
+    return DayCounts(Counter(statuses), Counter(latencies))
+
+
+def log_row(log: str = "log", offset: int = 100) -> LedgerRow:
+    return LedgerRow(
+        log=log,
+        path="/logs/a log",
+        first=Position(1, 7),
+        position=Position(3, offset),
+        bytes=420,
+        read=12,
+        stored=10,
+        rejected=Counter({Reason.FIELDS: 1, Reason.TIME: 1}),
+        skipped=3,
+        mended=Counter({Mended.DURATION: 2}),
+        gaps=(Gap(Position(2, 5), 'a "reason"'),),
+        newest=1_700_000_000,
+    )
+
+
+def intent_of(number: int, token: int, *customers: str) -> str:
+    return encode_intent(Intent(number, token, (), 0, 0, 0, customers=customers, days=(TODAY,)))
+
+
+def segment_of(kind: Kind, segment: int, requests: int, names: str = "{}", commit: int = 9) -> RollupRow:
+    return RollupRow(kind, segment, names, encode_counter({200: requests}), encode_counter({7: requests}), commit)
+
+
+def write_segments(storage: Storage, group: int, day: int, *rows: RollupRow) -> None:
+    for row in rows:
+        storage.write({RollupSegmentKey(group, day, row.kind, row.segment): encode_rollup(row)})
+
+
+def store_lines(storage: Storage, file: FileId, lines: bytes, start: int = 0) -> list[int]:
+    """Store the requests of these lines, which begin at the offset `start` of their file. Returns the refused ones."""
+    requests, rejected, *_ = PARSE(lines, start, 0)
+    assert not rejected
+    refused = storage.prepare([StoredRequests([file], requests.offsets * 0, requests)])()
+    storage.flush()
+    return refused
+
+
+def line_of(number: int, second: int, fraction: str = "", duration: str = "") -> bytes:
+    """A JSON line of a request of a second."""
+    time_text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)) + fraction
+    return json_line(time_text, f"cust_{number % 3}", f"/{number}", 200, duration)
