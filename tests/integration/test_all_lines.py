@@ -77,8 +77,10 @@ def test_all_that_tells_what_became_of_the_lines_agrees(store: Store, tmp_path: 
         "mended": mended,
     }
     for name in ("read", "stored", "skipped"):
-        assert found[f"log_processor_lines_{name}_total", "api_requests"] == log[f"lines_{name}"]
-    of_kinds = {kind: found["log_processor_requests_mended_total", kind, "api_requests"] for kind in mended}
+        assert found[f"request_statistics_processor_lines_{name}_total", "api_requests"] == log[f"lines_{name}"]
+    of_kinds = {
+        kind: found["request_statistics_processor_requests_mended_total", kind, "api_requests"] for kind in mended
+    }
     assert of_kinds == mended
 
     events = [dict(re.findall(r"(\w+)=(\S+)", line)) for line in said.splitlines() if " event=stored " in line]

@@ -25,6 +25,7 @@ from stores import Store, influxdb_store
 from wrong_clock import DAY, YEAR, WrongClock
 
 HOUR = 3_600
+METRICS = "request_statistics_processor"
 # A line is stored within so many seconds, though the machine may have other things to do.
 SOON_SECONDS = 10.0
 
@@ -183,8 +184,8 @@ def test_a_line_of_the_day_after_tomorrow_is_rejected_and_hides_no_lag(sqlite_pi
     pipeline.start(STREAM_MAX_WAIT_TIME_IN_SECONDS="3600", METRICS_PORT=str(port))
     reports(pipeline, 1)
     pipeline.append(line())
-    pipeline.until(lambda: _samples(port).get("log_processor_seconds_behind", 0) >= 2, "it shows its lag")
-    assert _samples(port)["log_processor_bytes_behind"] > 0
+    pipeline.until(lambda: _samples(port).get(f"{METRICS}_seconds_behind", 0) >= 2, "it shows its lag")
+    assert _samples(port)[f"{METRICS}_bytes_behind"] > 0
     found = status(pipeline, {})
     assert found["complete_through"] is None
     assert found["logs"][0]["bytes_behind"] > 0

@@ -68,7 +68,7 @@ def test_the_store_is_asked_once_for_all_who_listen(tmp_path: Path, sqlite: Stor
 
         def questions() -> float:
             text = api.get("/metrics").text
-            return float(text.partition('api_store_seconds_count{what="progress"} ')[2].split()[0])
+            return float(text.partition('request_statistics_api_store_seconds_count{operation="poll"} ')[2].split()[0])
 
         def listen(_: int) -> list[str]:
             with httpx.stream("GET", f"http://127.0.0.1:{api.port}/events", timeout=30) as response:

@@ -13,6 +13,8 @@ from metric_samples import Samples, samples
 from pipeline import Pipeline
 from stores import Store, influxdb_store
 
+PROCESSOR, API = "request_statistics_processor", "request_statistics_api"
+
 
 class Measured:
     """A processor that tells its metrics."""
@@ -36,18 +38,19 @@ def test_the_processor_counts_what_its_ledger_does(tmp_path: Path, sqlite: Store
         pipeline.until_stored()
         (row,) = pipeline.ledger()
         pipeline.until(
-            lambda: measured.samples().get(("log_processor_bytes_behind", "api_requests")) == 0, "it shows its lag"
+            lambda: measured.samples().get((f"{PROCESSOR}_bytes_behind", "api_requests")) == 0,
+            "it shows its lag",
         )
         found = measured.samples()
-        assert found["log_processor_lines_read_total", "api_requests"] == row.read == 2_006
-        assert found["log_processor_lines_stored_total", "api_requests"] == row.stored == 2_000
+        assert found[f"{PROCESSOR}_lines_read_total", "api_requests"] == row.read == 2_006
+        assert found[f"{PROCESSOR}_lines_stored_total", "api_requests"] == row.stored == 2_000
         for reason, lines in row.rejected.items():
-            assert found["log_processor_lines_rejected_total", "api_requests", reason.value] == lines == 3
-        assert found["log_processor_batch_lines_sum",] == 2_000
-        assert found["log_processor_seconds_behind", "api_requests"] == 0
+            assert found[f"{PROCESSOR}_lines_rejected_total", "api_requests", reason.value] == lines == 3
+        assert found[f"{PROCESSOR}_batch_lines_sum",] == 2_000
+        assert found[f"{PROCESSOR}_seconds_behind", "api_requests"] == 0
         for what in ("requests", "counts"):
-            assert found["log_processor_write_seconds_count", what] >= 1
-        assert found["log_processor_store_away",] == found["log_processor_store_retries_total",] == 0
+            assert found[f"{PROCESSOR}_write_seconds_count", what] >= 1
+        assert found[f"{PROCESSOR}_store_unavailable",] == found[f"{PROCESSOR}_store_retries_total",] == 0
     finally:
         pipeline.close()
 
@@ -63,11 +66,11 @@ def test_the_processor_tells_when_its_store_is_away_and_how_far_it_is_behind(
             pipeline.until_stored()
             proxy.go_away()
             pipeline.append(valid_lines(10, seed=2))
-            pipeline.until(lambda: measured.samples()["log_processor_store_retries_total",] >= 2, "it tries again")
-            assert measured.samples()["log_processor_store_away",] == 1
+            pipeline.until(lambda: measured.samples()[f"{PROCESSOR}_store_retries_total",] >= 2, "it tries again")
+            assert measured.samples()[f"{PROCESSOR}_store_unavailable",] == 1
             proxy.come_back()
             pipeline.until_stored()
-            pipeline.until(lambda: measured.samples()["log_processor_store_away",] == 0, "the store is back")
+            pipeline.until(lambda: measured.samples()[f"{PROCESSOR}_store_unavailable",] == 0, "the store is back")
         finally:
             pipeline.close()
 
@@ -91,11 +94,11 @@ def test_the_api_counts_what_it_answers(sqlite: Store) -> None:
         return after.get(key, 0.0) - before.get(key, 0.0)
 
     route = "/customers/{customer_id:path}/stats"
-    assert more("api_requests_total", route, "200") == 3
-    assert more("api_requests_total", route, "404") == 1
-    assert more("api_requests_total", "other", "404") == 1
-    assert more("api_request_seconds_count", route) == 4
-    assert more("api_answers_total", "built") == 1
-    assert more("api_answers_total", "kept") == 2
-    assert more("api_store_seconds_count", "progress") == 4
-    assert more("api_store_seconds_count", "answer") == 2
+    assert more(f"{API}_requests_total", route, "200") == 3
+    assert more(f"{API}_requests_total", route, "404") == 1
+    assert more(f"{API}_requests_total", "other", "404") == 1
+    assert more(f"{API}_request_seconds_count", route) == 4
+    assert more(f"{API}_answers_total", "built") == 1
+    assert more(f"{API}_answers_total", "cached") == 2
+    assert more(f"{API}_store_seconds_count", "poll") == 4
+    assert more(f"{API}_store_seconds_count", "answer") == 2

@@ -22,7 +22,7 @@ class ChangeFeed:
         """The progress of the store at or after the call. `invalidations` has all changes up to it."""
 
     async def _poll(self) -> StoreProgress:
-        with STORE_SECONDS.labels("progress").time():
+        with STORE_SECONDS.labels("poll").time():
             progress = StoreProgress(await self._storage.states())
             if progress.ledger_hash != self._ledger_hash:
                 cursors = self.invalidations.cursors

@@ -10,7 +10,7 @@ from fastapi import Request, Response
 
 from api.caching.change_feed import ChangeFeed
 from api.caching.loading_cache import LoadingCache
-from api.http.metrics import BUILT, KEPT, NOT_MODIFIED, STORE_SECONDS
+from api.http.metrics import BUILT, CACHED, NOT_MODIFIED, STORE_SECONDS
 from api.questions.encoding import Body, encode
 from api.questions.question import Question, Sources
 from storage.errors import StorageUnavailable
@@ -53,7 +53,7 @@ class Responder:
         takes too long.
         """
         progress = await self._feed.poll()
-        how = KEPT
+        how = CACHED
         version = question.version(self._feed.invalidations, progress.ledger_hash)
 
         async def build() -> _Cached:

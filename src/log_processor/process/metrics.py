@@ -16,27 +16,39 @@ from storage.observed import ObservedEnd, bytes_behind
 
 _SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 
-_READ = Counter("log_processor_lines_read", "Lines that were read.", ["log"])
-_STORED = Counter("log_processor_lines_stored", "Requests that were stored.", ["log"])
-_REJECTED = Counter("log_processor_lines_rejected", "Lines that are no requests, by why.", ["log", "reason"])
-_SKIPPED = Counter("log_processor_lines_skipped", "Lines that are comments or say what the next ones mean.", ["log"])
+_READ = Counter("request_statistics_processor_lines_read", "Lines that were read.", ["log"])
+_STORED = Counter("request_statistics_processor_lines_stored", "Requests that were stored.", ["log"])
+_REJECTED = Counter(
+    "request_statistics_processor_lines_rejected", "Lines that are no requests, by why.", ["log", "reason"]
+)
+_SKIPPED = Counter(
+    "request_statistics_processor_lines_skipped", "Lines that are comments or say what the next ones mean.", ["log"]
+)
 _MENDED = Counter(
-    "log_processor_requests_mended", "Requests of which something was mended, by what it was.", ["log", "kind"]
+    "request_statistics_processor_requests_mended",
+    "Requests of which something was mended, by what it was.",
+    ["log", "kind"],
 )
 _BATCH_LINES = Histogram(
-    "log_processor_batch_lines", "Requests of a batch.", buckets=(1, 10, 100, 500, 1_000, 2_000, 5_000, 20_000, 100_000)
+    "request_statistics_processor_batch_lines",
+    "Requests of a batch.",
+    buckets=(1, 10, 100, 500, 1_000, 2_000, 5_000, 20_000, 100_000),
 )
 WRITE_SECONDS = Histogram(
-    "log_processor_write_seconds",
-    "How long it took to store a batch of requests, a commit of counts, or a slice of breakdowns; retries included.",
-    ["what"],
+    "request_statistics_processor_write_seconds",
+    "How long it took to store a batch of requests, a commit of counts, or a slice of roll-ups; retries included.",
+    ["operation"],
     buckets=_SECONDS,
 )
-RETRIES = Counter("log_processor_store_retries", "Calls of the store that failed and were made again.")
-STORE_AWAY = Gauge("log_processor_store_away", "1 while the store does not answer, else 0.")
-_BYTES_BEHIND = Gauge("log_processor_bytes_behind", "Bytes of the log that are not counted yet.", ["log"])
+RETRIES = Counter("request_statistics_processor_store_retries", "Calls of the store that failed and were made again.")
+STORE_UNAVAILABLE = Gauge(
+    "request_statistics_processor_store_unavailable", "1 while the store does not answer, else 0."
+)
+_BYTES_BEHIND = Gauge(
+    "request_statistics_processor_bytes_behind", "Bytes of the log that are not counted yet.", ["log"]
+)
 _SECONDS_BEHIND = Gauge(
-    "log_processor_seconds_behind",
+    "request_statistics_processor_seconds_behind",
     "0 when all of the log is counted, else for how long it has not been; at the start by the newest request that is.",
     ["log"],
 )

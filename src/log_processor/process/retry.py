@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from log_processor.process.metrics import RETRIES, STORE_AWAY
+from log_processor.process.metrics import RETRIES, STORE_UNAVAILABLE
 from log_processor.process.shutdown import leave
 from service.logs import logger
 from storage.errors import LeaseHeld, StorageRefused, StorageUnavailable
@@ -27,7 +27,7 @@ def until_stored(action: Callable[[], Result]) -> Result:
     while True:
         try:
             result = action()
-            STORE_AWAY.set(0)
+            STORE_UNAVAILABLE.set(0)
             return result
         except (StorageRefused, LeaseHeld) as error:
             log.error("store_refused", reason=str(error))
@@ -35,7 +35,7 @@ def until_stored(action: Callable[[], Result]) -> Result:
         except StorageUnavailable as error:
             # Jitter, so that several clients do not come back all at once.
             pause = delay * random.uniform(0.5, 1.0)
-            STORE_AWAY.set(1)
+            STORE_UNAVAILABLE.set(1)
             RETRIES.inc()
             log.warning("store_unavailable", reason=str(error), retry_in_seconds=round(pause, 2))
             time.sleep(pause)
