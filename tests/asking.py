@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import date, datetime, timedelta, timezone
+from http import HTTPStatus
 from typing import Any
 
 import httpx
@@ -49,6 +50,16 @@ def answer(store: Store, url: str) -> Any:
     found = response(store, url)
     assert found.status_code == 200, found.text
     return found.json()
+
+
+def problem_detail(found: httpx.Response, status: HTTPStatus) -> Any:
+    """The detail of a response that must be problem details (RFC 9457) with this status."""
+    assert found.status_code == status
+    assert found.headers["Content-Type"] == "application/problem+json"
+    problem = found.json()
+    assert (problem["type"], problem["title"], problem["status"]) == ("about:blank", status.phrase, status)
+    assert problem["request_id"] == found.headers["X-Request-ID"]
+    return problem["detail"]
 
 
 def line(day: date, customer: str, status: int = 200, seconds: str = "0.100", clock: str = "12:00:00") -> bytes:

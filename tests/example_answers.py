@@ -51,9 +51,9 @@ def all_examples() -> dict[str, dict[str, Any]]:
                 storage, Report(SEEN, 1, SEEN), [ObservedEnd("log", SEEN, Position(0, len(LOG)), len(LOG), 0, len(LOG))]
             )
             found = {name: _examples(store, url, kinds) for name, (url, kinds) in _questions(store).items()}
-            found |= {status: _examples(store, url, ["application/json"]) for status, url in REFUSED.items()}
+            found |= {status: _examples(store, url, ["application/problem+json"]) for status, url in REFUSED.items()}
         Path(store.environment["SQLITE_PATH"]).unlink()
-        found["503"] = _examples(store, "/ready", ["application/json"])
+        found["503"] = _examples(store, "/ready", ["application/problem+json"])
     return found
 
 
@@ -84,7 +84,7 @@ def _examples(store: Store, url: str, kinds: list[str]) -> dict[str, Any]:
     for kind in kinds:
         answered = response(store, url, {"Accept": kind, "X-Request-ID": "01JDF0Z6"})
         assert answered.headers["Content-Type"].partition(";")[0] == kind
-        found[kind] = answered.json() if kind == "application/json" else answered.text
+        found[kind] = answered.json() if kind.endswith("json") else answered.text
     return found
 
 

@@ -23,6 +23,7 @@ from api.questions.question import Sources
 from api.questions.responding import Responder
 from api.questions.status import StatusReader
 from api.routes import customers, events, service
+from api.routes.documentation import document_problems
 from api.routes.request_cache import RequestCache
 from service.version import VERSION
 from storage.contract import Storage
@@ -80,4 +81,5 @@ def build_app(storage: Storage, retention_days: int, cors_origins: Sequence[str]
     app.add_middleware(SecurityHeaders)
     app.add_middleware(RequestIds)
     add_error_handlers(app)
+    document_problems(app)
     return app

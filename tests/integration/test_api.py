@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timezone
 from datetime import time as clock
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -14,7 +15,7 @@ import pytest
 
 import oracle
 import parsed_log
-from asking import FIGURES, RETENTION_DAYS, ago, answer, line, response, responses, today
+from asking import FIGURES, RETENTION_DAYS, ago, answer, line, problem_detail, response, responses, today
 from json_log import PARSE, json_line
 from lines import valid_lines
 from parsed_log import parsed_line
@@ -390,8 +391,7 @@ def test_an_empty_store_is_ready_and_has_no_customers(store: Store) -> None:
 @pytest.mark.parametrize("url", ["/nothing", "/customers/", "/customers/c", "/redoc", "/static-offline-docs/no"])
 def test_what_is_not_there_has_the_shape_of_an_error(sqlite: Store, url: str) -> None:
     found = response(sqlite, url)
-    assert found.status_code == 404
-    assert found.json()["detail"] == "Not Found"
+    assert problem_detail(found, HTTPStatus.NOT_FOUND) == "Not Found"
 
 
 def test_the_documentation_needs_no_other_server(sqlite: Store) -> None:
@@ -416,15 +416,15 @@ def test_head_is_answered_as_get_without_the_body(sqlite: Store, url: str) -> No
 def test_other_methods_are_405_with_those_that_are_allowed(sqlite: Store, method: str) -> None:
     for url in ("/customers/c/stats", "/customers", "/ready"):
         refused = response(sqlite, url, method=method)
-        assert (refused.status_code, refused.headers["Allow"]) == (405, "GET, HEAD")
-        assert refused.json()["detail"] == "Method Not Allowed"
+        assert refused.headers["Allow"] == "GET, HEAD"
+        assert problem_detail(refused, HTTPStatus.METHOD_NOT_ALLOWED) == "Method Not Allowed"
 
 
 def test_a_url_that_is_too_long_is_refused(sqlite: Store) -> None:
     for url in (f"/customers/{'x' * 8_000}/stats", f"/customers?search={'x' * 8_000}"):
         refused = response(sqlite, url)
-        assert refused.status_code == 414
-        assert refused.json()["detail"] == "The path and the query are longer than 8000 characters"
+        detail = problem_detail(refused, HTTPStatus.REQUEST_URI_TOO_LONG)
+        assert detail == "The path and the query are longer than 8000 characters"
 
 
 def test_a_customer_id_that_is_too_long_for_any_log_is_refused(sqlite: Store) -> None:

@@ -1,8 +1,10 @@
 """How long the api lets an answer take."""
 
+from http import HTTPStatus
+
 import pytest
 
-from asking import line, response, today
+from asking import line, problem_detail, response, today
 from stores import Store
 
 
@@ -41,10 +43,9 @@ def test_a_question_that_takes_sqlite_too_long_is_given_up(store: Store, monkeyp
 )
 def test_a_parameter_that_there_is_not_is_refused(store: Store, url: str, name: str, said: str) -> None:
     refused = response(store, url)
-    assert refused.status_code == 422
-    (problem,) = refused.json()["detail"]
-    assert problem["loc"] == ["query", name]
-    assert problem["msg"] == f"There is no such parameter: {said}"
+    (error,) = problem_detail(refused, HTTPStatus.UNPROCESSABLE_ENTITY)
+    assert error["loc"] == ["query", name]
+    assert error["msg"] == f"There is no such parameter: {said}"
 
 
 def test_an_answer_that_takes_too_long_is_not_waited_for(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

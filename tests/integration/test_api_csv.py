@@ -115,7 +115,7 @@ def test_errors_are_json(sqlite: Store) -> None:
     ):
         answered = response(sqlite, url, {"Accept": "text/csv"})
         assert answered.status_code in (404, 422)
-        assert answered.headers["Content-Type"] == "application/json"
+        assert answered.headers["Content-Type"] == "application/problem+json"
 
 
 def test_csv_says_beside_it_through_which_time_it_is_complete(store: Store) -> None:
@@ -127,15 +127,18 @@ def test_csv_says_beside_it_through_which_time_it_is_complete(store: Store) -> N
     assert as_csv.headers["Complete-Through"] == as_json.json()["complete_through"]
 
 
-def test_the_next_page_of_the_csv_is_linked(sqlite: Store) -> None:
+@pytest.mark.parametrize("accept", ["text/csv", "application/json"])
+def test_the_next_page_is_linked(sqlite: Store, accept: str) -> None:
     customers = ["a", "b&c", "d/e", "f=g", "\u5ba2"]
     sqlite.fill(b"".join(line(today(), customer) for customer in customers))
     url = "/customers?sort=customer_id&order=asc&limit=2"
     found = []
     while True:
-        answered = response(sqlite, url, {"Accept": "text/csv"})
-        found += [row["customer_id"] for row in rows(answered)]
+        answered = response(sqlite, url, {"Accept": accept})
+        page = rows(answered) if accept == "text/csv" else answered.json()["customers"]
+        found += [row["customer_id"] for row in page]
         if "next" not in answered.links:
+            assert accept == "text/csv" or answered.json()["next_cursor"] is None
             break
         url = str(httpx.URL("http://api").join(url).join(answered.links["next"]["url"]))
     assert found == customers

@@ -44,7 +44,8 @@ def test_every_answer_is_documented_with_its_model_and_an_example(operations: di
         assert "$ref" in good["application/json"]["schema"]
         assert all("example" in content for content in good.values()), path
         for status in documented & ERRORS.keys():
-            content = operation["responses"][status]["content"]["application/json"]
+            (kind, content), *others = operation["responses"][status]["content"].items()
+            assert (kind, others) == ("application/problem+json", [])
             assert content["schema"] == {"$ref": f"#/components/schemas/{ERRORS[status]}"}
             assert "example" in content
 

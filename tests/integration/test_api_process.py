@@ -11,12 +11,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import datetime, timezone
+from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import quote
 
 import httpx
 import pytest
 
+from asking import problem_detail
 from influxd import InfluxServer, free_port
 from running_api import SOURCES, running
 from stores import Store, influxdb_store
@@ -89,6 +91,28 @@ def test_requests_are_logged_when_debugging(tmp_path: Path, sqlite: Store) -> No
     (answered,) = [event for event in said if "event=answered" in event and "nobody" in event]
     for part in ("method=GET", "path=/customers/nobody/stats", "status=404", "request_id="):
         assert part in answered
+
+
+def test_log_lines_have_the_traceparent_of_their_request_if_it_is_valid(tmp_path: Path, sqlite: Store) -> None:
+    valid = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    invalid = [
+        "",
+        valid.upper(),
+        f"{valid} x=y",
+        valid.replace("00-", "ff-", 1),
+        "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+        "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
+        "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-0g",
+    ]
+    with running(tmp_path, {**sqlite.environment, "LOGGING_LEVEL": "DEBUG"}) as api:
+        for number, traceparent in enumerate([valid, *invalid]):
+            path = f"/customers/{number}/stats"
+            assert api.client.get(path, headers={b"traceparent": traceparent.encode()}).status_code == 404
+        assert api.end(signal.SIGTERM) == 0
+        answered = [event for event in api.said().splitlines() if "event=answered" in event and "/stats" in event]
+    assert len(answered) == 1 + len(invalid)
+    assert [event for event in answered if "traceparent" in event] == answered[:1]
+    assert f" traceparent={valid}" in answered[0]
 
 
 @pytest.mark.parametrize("path", ["/", "/page/vendor/uplot.js", "/customers", "/docs"])
@@ -217,8 +241,8 @@ def test_it_answers_again_when_the_file_is_back(tmp_path: Path, sqlite: Store) -
         files = [file.rename(away / file.name) for file in tmp_path.glob(f"{path.name}*")]
         for url in ("/customers/c/stats", "/customers/stats", "/customers", "/ready"):
             response = api.get(url)
-            assert response.status_code == 503
-            assert response.json()["detail"].startswith("SQLite store requests.sqlite: ")
+            detail = problem_detail(response, HTTPStatus.SERVICE_UNAVAILABLE)
+            assert detail.startswith("SQLite store requests.sqlite: ")
             assert int(response.headers["Retry-After"]) > 0
         assert api.get("/health").status_code == 200
         for file in files:
@@ -260,10 +284,8 @@ def test_a_fault_of_ours_is_500_in_the_same_shape_and_logged(tmp_path: Path, sql
         connection.execute("UPDATE daily SET row = '1 status=rubbish' WHERE customer = 'broken'")
     with running(tmp_path, sqlite.environment) as api:
         response = api.get("/customers/broken/stats")
-        assert response.status_code == 500
-        assert response.json()["detail"] == "Internal Server Error"
+        assert problem_detail(response, HTTPStatus.INTERNAL_SERVER_ERROR) == "Internal Server Error"
         request_id = response.json()["request_id"]
-        assert response.headers["X-Request-ID"] == request_id
         assert api.get("/customers/c/stats").status_code == 200
         (fault,) = [said for said in api.said().splitlines() if " level=error " in said]
         assert "binascii.Error" in fault

@@ -1,5 +1,6 @@
-"""What is answered when something is wrong: why, and the id of the request, by which the log has it too."""
+"""Errors as problem details (RFC 9457), with the id of the request, under which the log has them."""
 
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -13,49 +14,59 @@ from api.http.request_ids import HEADER
 from service.logs import logger
 from storage.errors import StorageRefused, StorageUnavailable
 
+PROBLEM_JSON = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
 
 log = logger(__name__)
 
 
 def add_error_handlers(app: FastAPI) -> None:
-    """Have the application answer errors in one form."""
-    app.add_exception_handler(StorageUnavailable, _unavailable)
-    app.add_exception_handler(StorageRefused, _refused)
-    app.add_exception_handler(HTTPException, _problem)
-    app.add_exception_handler(RequestValidationError, _bad_parameters)
-    app.add_exception_handler(Exception, _failed)
+    """Have the application answer every error with problem details."""
+    app.add_exception_handler(StorageUnavailable, _store_unavailable)
+    app.add_exception_handler(StorageRefused, _store_refused)
+    app.add_exception_handler(HTTPException, _http_exception)
+    app.add_exception_handler(RequestValidationError, _invalid_parameters)
+    app.add_exception_handler(Exception, _internal_error)
 
 
-async def _unavailable(request: Request, error: Exception) -> JSONResponse:
+async def _store_unavailable(request: Request, error: Exception) -> JSONResponse:
     STORE_ERRORS.labels("unavailable").inc()
     log.warning("store_unavailable", error=str(error))
-    return _answer(request, 503, str(error), {"Retry-After": str(RETRY_AFTER_SECONDS)})
+    return _problem(request, 503, str(error), {"Retry-After": str(RETRY_AFTER_SECONDS)})
 
 
-async def _refused(request: Request, error: Exception) -> JSONResponse:
-    # No Retry-After: it takes a person to mend this.
+async def _store_refused(request: Request, error: Exception) -> JSONResponse:
+    # Without Retry-After, because it takes a person to fix this.
     STORE_ERRORS.labels("refused").inc()
     log.error("store_refused", error=str(error))
-    return _answer(request, 503, str(error))
+    return _problem(request, 503, str(error))
 
 
-async def _problem(request: Request, error: Exception) -> JSONResponse:
+async def _http_exception(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    return _answer(request, error.status_code, error.detail, dict(error.headers or {}))
+    return _problem(request, error.status_code, error.detail, dict(error.headers or {}))
 
 
-async def _bad_parameters(request: Request, error: Exception) -> JSONResponse:
+async def _invalid_parameters(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    return _answer(request, 422, jsonable_encoder(error.errors()))
+    return _problem(request, 422, jsonable_encoder(error.errors()))
 
 
-async def _failed(request: Request, _error: Exception) -> JSONResponse:
-    # The server logs it, with its traceback, and closes the connection: say so, lest the client asks again on it. What
-    # gives other answers their id does not see this one.
+async def _internal_error(request: Request, _error: Exception) -> JSONResponse:
+    # The server logs the traceback and closes the connection. The header tells the client not to use it again. The
+    # middleware that adds the id is inside of the one that calls this.
     headers = {"Connection": "close", HEADER: request.state.request_id}
-    return _answer(request, 500, "Internal Server Error", headers)
+    return _problem(request, 500, "Internal Server Error", headers)
 
 
-def _answer(request: Request, status: int, detail: Any, headers: dict[str, str] | None = None) -> JSONResponse:
-    return JSONResponse({"detail": detail, "request_id": request.state.request_id}, status, headers)
+def _problem(request: Request, status: int, detail: Any, headers: dict[str, str] | None = None) -> JSONResponse:
+    """`detail`: a sentence, or one object for each invalid parameter."""
+    content = {
+        # RFC 9457, 4.2.1: nothing beyond the status.
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "request_id": request.state.request_id,
+    }
+    return JSONResponse(content, status, headers, media_type=PROBLEM_JSON)

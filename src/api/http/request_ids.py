@@ -1,4 +1,7 @@
-"""The id of a request: in its header or made here, in the answer's header, in an error's body, and in the log."""
+"""The id of a request: the client's or a new one. It is in the response's header, in an error's body, and in log lines.
+
+Log lines also have the client's `traceparent`, which identifies the request in a distributed trace.
+"""
 
 import logging
 import re
@@ -13,17 +16,20 @@ from service.logs import logger
 
 HEADER = "X-Request-ID"
 _RAW_HEADER = HEADER.lower().encode()
-_SANE = re.compile(rb"[!-~]{1,128}")
+# Printable ASCII without spaces.
+_VALID_ID = re.compile(rb"[!-~]{1,128}")
+# https://www.w3.org/TR/trace-context/#traceparent-header: version, trace, span, flags.
+_VALID_TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 log = logger(__name__)
 
 
 class RequestIds:
-    """Middleware that gives each request its id, and logs what was answered (level DEBUG)."""
+    """Middleware that gives each request its id, and logs each response at level DEBUG."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        # A random one for each request would take longer.
+        # New ids are this process and a number, because a random id for each request would take longer.
         self._process = secrets.token_hex(8)
         self._numbers = count()
         self._logs = logging.getLogger(__name__).isEnabledFor(logging.DEBUG)
@@ -33,12 +39,20 @@ class RequestIds:
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
-        given = next((value for name, value in scope["headers"] if name == _RAW_HEADER), b"")
-        raw_id = given if _SANE.fullmatch(given) else f"{self._process}-{next(self._numbers)}".encode()
+        raw_id = traceparent = b""
+        for name, value in scope["headers"]:
+            if name == _RAW_HEADER and not raw_id:
+                raw_id = value
+            elif name == b"traceparent":
+                traceparent = value
+        if not _VALID_ID.fullmatch(raw_id):
+            raw_id = f"{self._process}-{next(self._numbers)}".encode()
         request_id = raw_id.decode("ascii")
         scope.setdefault("state", {})["request_id"] = request_id
-        # Each log line of this request has it from here on.
+        # All further log lines of this request have these.
         structlog.contextvars.bind_contextvars(request_id=request_id)
+        if _VALID_TRACEPARENT.fullmatch(traceparent):
+            structlog.contextvars.bind_contextvars(traceparent=traceparent.decode("ascii"))
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -29,7 +29,7 @@ class Body:
     media_type: str
     headers: dict[str, str] = field(default_factory=dict)
     next_cursor: str | None = None
-    """Of CSV, which does not have it: the cursor of the next page; None if there is none."""
+    """The cursor of the next page; None if there is none."""
 
     def __len__(self) -> int:
         return sum(map(len, self.parts))
@@ -43,7 +43,8 @@ def encode(listing: Listing, as_format: Format) -> Body:
 def _json(listing: Listing) -> Body:
     # The first occurrence is the field, because strings have their quotes escaped.
     before, name, after = listing.as_json().partition(_COMPLETE_THROUGH)
-    return Body((before + name, after.removeprefix(b"null")), "application/json")
+    parts = (before + name, after.removeprefix(b"null"))
+    return Body(parts, "application/json", next_cursor=getattr(listing, "next_cursor", None))
 
 
 def _csv(listing: Listing) -> Body:

@@ -1,4 +1,4 @@
-"""How the OpenAPI document describes what routes answer.
+"""What the OpenAPI document says about responses.
 
 Its examples are true: `tests/example_answers.py` writes what the api answers about a log, and a test compares.
 """
@@ -7,23 +7,35 @@ import json
 from pathlib import Path
 from typing import Any
 
+from fastapi import FastAPI
 from pydantic import BaseModel
 
+from api.http.errors import PROBLEM_JSON
 from api.schemas.problems import Problem, ValidationProblem
 
 EXAMPLES: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_name("examples.json").read_text())
-"""By the name of an operation, or of an error: the answer by its media type."""
+"""By the name of an operation, or the status of an error: the response by its media type."""
 
 Responses = dict[int | str, dict[str, Any]]
 
+_HEADERS = {
+    "ETag": "Weak: it changes with the store's ledger, and not with `complete_through` alone. In `If-None-Match`, it "
+    "saves sending the same answer again.",
+    "Cache-Control": "`no-cache`: ask each time.",
+    "Vary": "`Accept`: it chooses between JSON and CSV.",
+    "Content-Disposition": "With CSV: a name for the file.",
+    "Complete-Through": "With CSV: `complete_through`; left out where it is null.",
+    "Link": 'The next page, `rel="next"`; left out on the last page, and where there are no pages.',
+}
+
 
 def service(operation: str) -> Responses:
-    """What an operation answers that tells about the service itself."""
+    """The responses of an operation about the service itself."""
     return {200: {"content": _content(operation)}}
 
 
 def listing(operation: str) -> Responses:
-    """What an operation answers that lists something, in JSON and CSV."""
+    """The responses of an operation that answers with a list, as JSON or CSV."""
     content = _content(operation)
     content.setdefault("text/csv", {})["schema"] = {"type": "string"}
     return {
@@ -35,29 +47,38 @@ def listing(operation: str) -> Responses:
                 for name, description in _HEADERS.items()
             },
         },
-        304: {"description": "Nothing but `complete_through` has changed since the answer that `If-None-Match` names."},
+        304: {"description": "Only `complete_through` has changed since the answer that `If-None-Match` names."},
         **_error(414, Problem, "The path and the query are too long."),
-        **_error(422, ValidationProblem, "A parameter is not what it may be."),
+        **_error(422, ValidationProblem, "A parameter is invalid."),
         **STORE_UNAVAILABLE,
     }
 
 
+def document_problems(app: FastAPI) -> None:
+    """Have the document say that errors are problem details: FastAPI documents all models as `application/json`."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        is_new = app.openapi_schema is None
+        document = generate()
+        for operations in document["paths"].values() if is_new else ():
+            for operation in operations.values():
+                for status, response in operation["responses"].items():
+                    if status >= "400":
+                        response["content"] = {PROBLEM_JSON: response["content"]["application/json"]}
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
 def _error(status: int, model: type[BaseModel], description: str) -> Responses:
-    return {status: {"model": model, "description": description, "content": _content(str(status))}}
+    example = EXAMPLES.get(str(status), {}).get(PROBLEM_JSON)
+    return {status: {"model": model, "description": description, "content": {"application/json": {"example": example}}}}
 
 
-def _content(of: str) -> dict[str, Any]:
-    return {kind: {"example": example} for kind, example in EXAMPLES.get(of, {}).items()}
+def _content(operation: str) -> dict[str, Any]:
+    return {media_type: {"example": example} for media_type, example in EXAMPLES.get(operation, {}).items()}
 
 
-_HEADERS = {
-    "ETag": "Weak: it changes when the store's ledger does, and not with `complete_through` alone. In `If-None-Match` "
-    "it saves the same answer.",
-    "Cache-Control": "`no-cache`: ask each time.",
-    "Vary": "`Accept`: it chooses between JSON and CSV.",
-    "Content-Disposition": "With CSV: a name for the file.",
-    "Complete-Through": "With CSV: `complete_through`; left out where it is null.",
-    "Link": 'With CSV: the next page, `rel="next"`; left out where there is none.',
-}
-STORE_UNAVAILABLE = _error(503, Problem, "The store does not answer, or not in time, or refuses to.")
+STORE_UNAVAILABLE = _error(503, Problem, "The store does not answer in time, or refuses to answer.")
 UNKNOWN_CUSTOMER = _error(404, Problem, "The customer is unknown.")

@@ -1,19 +1,25 @@
-"""Errors."""
+"""Errors, as problem details (RFC 9457)."""
 
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import BaseModel, Field
 
-RequestId = Annotated[
-    str, Field(description="The id in the header `X-Request-ID` of request and response. The log has it, too.")
-]
+
+class ProblemDetails(BaseModel):
+    """What the details of all errors have."""
+
+    type: str = Field(description="`about:blank`: the status says what kind of problem it is.")
+    title: str = Field(description="The name of the HTTP status.")
+    status: int = Field(description="The HTTP status.")
+    request_id: str = Field(
+        description="The id in the header `X-Request-ID` of request and response. The log has it, too."
+    )
 
 
-class Problem(BaseModel):
+class Problem(ProblemDetails):
     """Why there is no answer."""
 
-    detail: str
-    request_id: RequestId
+    detail: str = Field(description="A sentence about what is wrong.")
 
 
 class ParameterError(BaseModel):
@@ -26,8 +32,7 @@ class ParameterError(BaseModel):
     ctx: dict[str, Any] = Field(default_factory=dict, description="Values that `msg` mentions, such as a limit.")
 
 
-class ValidationProblem(BaseModel):
+class ValidationProblem(ProblemDetails):
     """Why the parameters are not accepted."""
 
     detail: list[ParameterError]
-    request_id: RequestId
