@@ -11,8 +11,8 @@ from starlette.middleware.cors import CORSMiddleware
 from api.caching.change_feed import ChangeFeed
 from api.caching.customer_days import CustomerDays
 from api.caching.customer_figures import CustomerFigures
-from api.caching.listed_rows import ListedRows
 from api.caching.prewarming import keep_prewarmed
+from api.caching.row_cache import RowCache
 from api.http.errors import add_error_handlers
 from api.http.head import Head
 from api.http.metrics import MeasureRequests, metrics
@@ -38,9 +38,9 @@ def build_app(storage: Storage, retention_days: int, cors_origins: Sequence[str]
     `cors_origins`: the origins whose pages may ask it, beside its own.
     """
     feed = ChangeFeed(storage)
-    listed = ListedRows()
-    days = CustomerDays(storage, feed.invalidations, listed)
-    figures = CustomerFigures(storage, feed.invalidations, listed)
+    rows = RowCache()
+    days = CustomerDays(storage, feed.invalidations, rows)
+    figures = CustomerFigures(storage, feed.invalidations, rows)
     status_reader = StatusReader(storage, feed)
 
     @asynccontextmanager

@@ -17,8 +17,8 @@ from api.app import build_app
 from api.caching.change_feed import ChangeFeed
 from api.caching.customer_days import CustomerDays
 from api.caching.customer_figures import CustomerFigures
-from api.caching.listed_rows import ListedRows
 from api.caching.prewarming import prewarm
+from api.caching.row_cache import RowCache
 from api.utc import to_date
 from faulty_proxy import FaultyProxy, Request, faulty_proxy
 from influxd import InfluxServer
@@ -338,16 +338,16 @@ def test_the_customers_with_the_most_requests_are_prewarmed(
 ) -> None:
     monkeypatch.setattr("api.caching.prewarming._CUSTOMERS", 2)
     # So that first questions about the others ask the store.
-    monkeypatch.setattr("api.caching.listed_rows._BYTES_KEPT", 0)
+    monkeypatch.setattr("api.caching.row_cache._MAX_BYTES", 0)
     with customers_asked_for(influxd) as (writing, open_storage, asked):
         commit(writing, 2, "dg")
 
         async def ask() -> None:
             storage, kept = open_storage(), range(TODAY - 45, TODAY + 1)
-            feed, listed = ChangeFeed(storage), ListedRows()
-            days = CustomerDays(storage, feed.invalidations, listed)
+            feed, rows = ChangeFeed(storage), RowCache()
+            days = CustomerDays(storage, feed.invalidations, rows)
             await feed.poll()
-            assert await prewarm(CustomerFigures(storage, feed.invalidations, listed), days, kept) == 8
+            assert await prewarm(CustomerFigures(storage, feed.invalidations, rows), days, kept) == 8
             asked.clear()
             for customer, requests in (("d", 2), ("g", 2), ("a", 1)):
                 assert (await days.over(customer, kept)).together().total == requests

@@ -1,5 +1,4 @@
-"""The counts of single customers over ranges of days, kept: after a commit only the days that it changed are read
-again."""
+"""A cache of the counts of single customers over ranges of days. After a commit, only the changed days are read."""
 
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
@@ -7,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import islice, takewhile
 
 from api.caching.invalidation_log import InvalidationLog, open_days
-from api.caching.listed_rows import ListedRows
+from api.caching.row_cache import RowCache
 from api.caching.single_flight import SingleFlight
 from api.schemas.statistics import DayStatistics
 from api.utc import to_date
@@ -16,14 +15,14 @@ from rollups.figures import figures_of_each
 from rollups.histogram import Histogram, histograms_of, merge, merge_for_good
 from storage.contract import Storage
 
-# Some hundred kilobytes each at most.
-_RANGES_KEPT = 1_000
-_CUSTOMERS_AT_ONCE = 200
+# Each takes up to some hundred kilobytes.
+_MAX_RANGES = 1_000
+# The most customers of one query to the store.
+_CUSTOMERS_PER_QUERY = 200
 
-_NOTHING = merge([])
+_EMPTY = merge([])
 
-_CountsOfDay = tuple[Histogram, DayStatistics]
-_RowsOfCustomers = dict[str | None, dict[int, DailyAggregate]]
+_DayCounts = tuple[Histogram, DayStatistics]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,154 +30,158 @@ class RangeCounts:
     """The counts over a range of days."""
 
     daily: Mapping[int, DayStatistics] = field(default_factory=dict)
-    """Each day that has requests, in order."""
-    apart: Mapping[int, Histogram] = field(default_factory=dict)
-    """The counts of the days that are likely to change next; those without requests included."""
-    rest: Histogram = _NOTHING
-    """The counts of all other days together."""
+    """The statistics of each day that has requests, in order."""
+    open: Mapping[int, Histogram] = field(default_factory=dict)
+    """The histogram of each open day, including days without requests."""
+    closed: Histogram = _EMPTY
+    """The histogram of all other days together."""
 
     def together(self) -> Histogram:
-        """The counts of all days."""
-        return merge([self.rest, *self.apart.values()])
+        """The histogram of all days."""
+        return merge([self.closed, *self.open.values()])
 
 
 class CustomerDays:
-    """Keeps the counts of the customers and ranges that were asked for last."""
+    """Caches the counts of the most recently used customers and ranges."""
 
-    def __init__(self, storage: Storage, invalidations: InvalidationLog, listed: ListedRows) -> None:
-        """`listed`: has the rows that others have read, which answer until they are out of date."""
+    def __init__(self, storage: Storage, invalidations: InvalidationLog, rows: RowCache) -> None:
+        """`rows`: saves reading the rows that it has from the store."""
         self._storage = storage
         self._invalidations = invalidations
-        self._listed = listed
-        self._ranges: OrderedDict[tuple[str | None, range], _Range] = OrderedDict()
-        """In the order of asking."""
-        self._waiting: set[_Range] = set()
-        self._until_read_again: Callable[[], Awaitable[None]] = SingleFlight(self._read_again)
+        self._rows = rows
+        self._ranges: OrderedDict[tuple[str | None, range], _CachedRange] = OrderedDict()
+        """Least recently used first."""
+        self._waiting: set[_CachedRange] = set()
+        self._refresh: Callable[[], Awaitable[None]] = SingleFlight(self._read_changed_days)
 
     async def over(self, customer: str | None, days: range) -> RangeCounts:
-        """The counts of a customer, or of all together (None), over these days, with all changes that the latest look
-        has found."""
+        """The counts of a customer, or of all customers together (None), with all changes that polls have found."""
         if not days:
             return RangeCounts()
-        one = self._range(customer, days)
-        one.asked = self._invalidations.number
-        await self._renew(one)
-        return one.counts
+        cached = self._cached(customer, days)
+        cached.asked = self._invalidations.number
+        await self._renew(cached)
+        return cached.counts
 
     async def prewarm(self, customer: str, days: range) -> None:
-        """Read the counts of a customer over these days, for whoever asks for them later."""
-        await self._renew(self._range(customer, days))
+        """Read the counts of a customer for later questions."""
+        await self._renew(self._cached(customer, days))
 
-    async def _renew(self, one: "_Range") -> None:
-        latest = self._invalidations.latest(one.customer)
-        while one.look < latest:
-            if one.changed(self._invalidations) is None:
-                await self._read_all(one)
-            else:
-                self._waiting.add(one)
-                await self._until_read_again()
-
-    def _range(self, customer: str | None, days: range) -> "_Range":
+    def _cached(self, customer: str | None, days: range) -> "_CachedRange":
         key = customer, days
         if key not in self._ranges:
-            self._ranges[key] = _Range(customer, days)
-            listed = self._listed.of(customer, days)
-            if listed is not None and self._invalidations.days_since(listed[0]) is not None:
-                self._ranges[key].set(*listed)
+            self._ranges[key] = _CachedRange(customer, days)
+            rows = self._rows.get(customer, days)
+            # Rows of an unknown age would have to be read again at once.
+            if rows is not None and self._invalidations.days_since(rows[0]) is not None:
+                self._ranges[key].set(*rows)
         self._ranges.move_to_end(key)
-        if len(self._ranges) > _RANGES_KEPT:
+        if len(self._ranges) > _MAX_RANGES:
             self._ranges.popitem(last=False)
         return self._ranges[key]
 
-    async def _read_all(self, one: "_Range") -> None:
-        # Taken before the counts are read, which may be further than this look, but not behind it.
-        look = self._invalidations.number
-        one.set(look, await self._storage.days(one.customer, one.days[0], one.days[-1]))
+    async def _renew(self, cached: "_CachedRange") -> None:
+        """Read what has changed by the time of the call."""
+        latest = self._invalidations.latest(cached.customer)
+        while cached.poll < latest:
+            if cached.changed_days(self._invalidations) is None:
+                await self._read_all_days(cached)
+            else:
+                self._waiting.add(cached)
+                await self._refresh()
 
-    async def _read_again(self) -> None:
-        """Read changed days, in one question of all who wait, and of others that were asked for since the commit
-        before: it is likely that they are asked for again."""
-        look = self._invalidations.number
-        asked_lately = takewhile(lambda one: one.asked >= look - 1, reversed(self._ranges.values()))
-        self._waiting.update(islice(asked_lately, _CUSTOMERS_AT_ONCE))
+    async def _read_all_days(self, cached: "_CachedRange") -> None:
+        # Taken before the read: the counts may be newer than this poll, but not older.
+        poll = self._invalidations.number
+        cached.set(poll, await self._storage.days(cached.customer, cached.days[0], cached.days[-1]))
+
+    async def _read_changed_days(self) -> None:
+        """Read the changed days of all waiting ranges in one query.
+
+        Includes ranges that were asked for since the commit before, because they are likely to be asked for again.
+        """
+        poll = self._invalidations.number
+        recent = takewhile(lambda cached: cached.asked >= poll - 1, reversed(self._ranges.values()))
+        self._waiting.update(islice(recent, _CUSTOMERS_PER_QUERY))
         changed = {
-            one: days
-            for one in self._waiting
-            if one.look < self._invalidations.latest(one.customer)
-            and (days := one.changed(self._invalidations)) is not None
+            cached: days
+            for cached in self._waiting
+            if cached.poll < self._invalidations.latest(cached.customer)
+            and (days := cached.changed_days(self._invalidations)) is not None
         }
         self._waiting.clear()
         all_days: frozenset[int] = frozenset().union(*changed.values())
-        customers = {one.customer for one in changed}
-        found = await self._rows(customers, min(all_days), max(all_days)) if all_days else {}
+        customers = {cached.customer for cached in changed}
+        found = await self._read(customers, min(all_days), max(all_days)) if all_days else {}
         rows = {
-            one: {day: row for day, row in found.get(one.customer, {}).items() if day in days}
-            for one, days in changed.items()
+            cached: {day: row for day, row in found.get(cached.customer, {}).items() if day in days}
+            for cached, days in changed.items()
         }
-        counts = _counts_of([row for of_one in rows.values() for row in of_one.items()])
-        for one, of_one in rows.items():
-            one.update(look, {day: next(counts) for day in of_one})
+        counts = _counts_of([row for of_range in rows.values() for row in of_range.items()])
+        for cached, of_range in rows.items():
+            cached.update(poll, {day: next(counts) for day in of_range})
 
-    async def _rows(self, customers: Collection[str | None], first: int, last: int) -> _RowsOfCustomers:
-        found: _RowsOfCustomers = {}
+    async def _read(
+        self, customers: Collection[str | None], first: int, last: int
+    ) -> dict[str | None, dict[int, DailyAggregate]]:
+        found: dict[str | None, dict[int, DailyAggregate]] = {}
         if None in customers:
             found[None] = await self._storage.days(None, first, last)
         names = [customer for customer in customers if customer is not None]
-        for start in range(0, len(names), _CUSTOMERS_AT_ONCE):
-            part = names[start : start + _CUSTOMERS_AT_ONCE]
-            found.update(await self._storage.customers(part, first, last))
+        for start in range(0, len(names), _CUSTOMERS_PER_QUERY):
+            found.update(await self._storage.customers(names[start : start + _CUSTOMERS_PER_QUERY], first, last))
         return found
 
 
-class _Range:
-    """The counts of one customer, or of all together (None), over one range."""
+class _CachedRange:
+    """The counts of one customer, or of all customers together (None), over one range."""
 
     def __init__(self, customer: str | None, days: range) -> None:
         self.customer = customer
         self.days = days
-        self.look = -1
-        """The number of the look after which the counts were read."""
+        self.poll = -1
+        """The number of the poll after which the counts were read."""
         self.asked = -1
-        """That of the latest look when it was asked for last."""
+        """The number of the latest poll before the last question."""
         self.counts = RangeCounts()
 
-    def changed(self, invalidations: InvalidationLog) -> frozenset[int] | None:
-        """Of which of its days counts may have changed since; None: of any."""
-        changed = invalidations.days_since(self.look)
+    def changed_days(self, invalidations: InvalidationLog) -> frozenset[int] | None:
+        """The open days that changed since; None if other days may have changed."""
+        changed = invalidations.days_since(self.poll)
         if changed is None:
             return None
         changed = changed.intersection(self.days)
-        return changed if changed <= self.counts.apart.keys() else None
+        return changed if changed <= self.counts.open.keys() else None
 
-    def set(self, look: int, rows: Mapping[int, DailyAggregate]) -> None:
-        """All its counts, read after this look."""
-        if look <= self.look:
+    def set(self, poll: int, rows: Mapping[int, DailyAggregate]) -> None:
+        """Replace all counts by these rows, which were read after this poll."""
+        if poll <= self.poll:
             return
-        self.look = look
+        self.poll = poll
         in_order = dict(sorted(rows.items()))
         counts = dict(zip(in_order, _counts_of(in_order.items()), strict=True))
-        apart = open_days(self.days)
+        of_open_days = open_days(self.days)
         self.counts = RangeCounts(
-            {day: figures for day, (_, figures) in counts.items()},
-            {day: counts[day][0].copy() if day in counts else _NOTHING for day in apart},
-            merge_for_good([histogram for day, (histogram, _) in counts.items() if day not in apart]),
+            {day: statistics for day, (_, statistics) in counts.items()},
+            {day: counts[day][0].copy() if day in counts else _EMPTY for day in of_open_days},
+            merge_for_good([histogram for day, (histogram, _) in counts.items() if day not in of_open_days]),
         )
 
-    def update(self, look: int, read: Mapping[int, _CountsOfDay]) -> None:
-        """The counts of its changed days, read after this look."""
-        if look <= self.look:
+    def update(self, poll: int, read: Mapping[int, _DayCounts]) -> None:
+        """Replace the counts of open days by these, which were read after this poll."""
+        if poll <= self.poll:
             return
-        self.look = look
+        self.poll = poll
         kept = self.counts
-        daily = {**kept.daily, **{day: figures for day, (_, figures) in read.items()}}
+        daily = {**kept.daily, **{day: statistics for day, (_, statistics) in read.items()}}
         if len(daily) > len(kept.daily):
             daily = dict(sorted(daily.items()))
-        apart = {**kept.apart, **{day: histogram.copy() for day, (histogram, _) in read.items()}}
-        self.counts = RangeCounts(daily, apart, kept.rest)
+        of_open_days = {**kept.open, **{day: histogram.copy() for day, (histogram, _) in read.items()}}
+        self.counts = RangeCounts(daily, of_open_days, kept.closed)
 
 
-def _counts_of(rows: Collection[tuple[int, DailyAggregate]]) -> Iterator[_CountsOfDay]:
-    """The counts of each of these rows, which come with their days; together, as that takes a fraction of the time."""
+def _counts_of(rows: Collection[tuple[int, DailyAggregate]]) -> Iterator[_DayCounts]:
+    """The counts of each row, given by its day. Decoding all rows at once takes a fraction of the time."""
     histograms = histograms_of([row for _, row in rows])
     for (day, _), histogram, figures in zip(rows, histograms.each(), figures_of_each(histograms), strict=True):
         yield histogram, DayStatistics(date=to_date(day), **figures._asdict())

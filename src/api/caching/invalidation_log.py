@@ -11,7 +11,7 @@ _MAX_POLLS = 1_000
 
 
 def open_days(days: range) -> range:
-    """The days of a range that still receive requests: lines of yesterday arrive late at midnight."""
+    """The open days of a range, which still receive requests: lines of yesterday arrive late at midnight."""
     return days[-2:]
 
 
