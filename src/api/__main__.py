@@ -1,4 +1,4 @@
-"""Answers questions about the stored requests until it is told to stop."""
+"""Serves the statistics of the stored requests over HTTP, until SIGTERM or SIGINT."""
 
 import argparse
 
@@ -11,7 +11,7 @@ from storage.backend import open_storage
 
 
 def main() -> None:
-    """Load, check, build, run."""
+    """Load and check the settings, build the application, serve it."""
     argparse.ArgumentParser(prog="python -m api", description=__doc__).parse_args()
     settings = load(ApiSettings)
     configure("api", settings.logging_level, settings.logging_format)

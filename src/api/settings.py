@@ -1,4 +1,4 @@
-"""The variables of the api."""
+"""The settings of the api."""
 
 import re
 from typing import Annotated
@@ -16,20 +16,20 @@ def _origins(text: str) -> str:
     """Check each of the comma-separated origins."""
     for origin in comma_separated(text):
         if text.strip() != "*" and not _ORIGIN.fullmatch(origin):
-            raise ValueError(f"{origin} is no origin such as https://example.com:8443, nor is all of it *")
+            raise ValueError(f"{origin} is not an origin such as https://example.com:8443, and the setting is not *")
     return text
 
 
 class ApiSettings(StorageSettings):
-    """Where the api listens, and how much it logs."""
+    """Where the api listens, which origins may ask it, and how it logs."""
 
     api_host: str = Field(default="127.0.0.1", min_length=1)
     api_port: int = Field(default=8000, ge=1, le=65535)
     cors_origins: Annotated[str, AfterValidator(_origins)] = ""
-    """Origins whose pages may ask, separated by commas, or `*`; empty: none but our own."""
+    """Origins whose pages may ask, separated by commas, or `*` for all; empty: only the api's own."""
     logging_level: Level = "INFO"
     logging_format: LineFormat = "logfmt"
 
     def origins(self) -> list[str]:
-        """Whose pages may ask."""
+        """The origins whose pages may ask."""
         return comma_separated(self.cors_origins)

@@ -1,11 +1,11 @@
-"""HEAD: what GET answers, without the body (RFC 9110, section 9.3.2). FastAPI's routes know GET alone."""
+"""HEAD: the response of GET without its body (RFC 9110, section 9.3.2). FastAPI's routes serve GET alone."""
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class Head:
-    """Middleware that asks for HEAD as for GET."""
+    """Middleware that serves HEAD as GET, and removes the body."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -14,19 +14,19 @@ class Head:
         if scope["type"] != "http" or scope["method"] == "GET":
             await self._app(scope, receive, send)
             return
-        is_head, is_answered = scope["method"] == "HEAD", False
+        is_head, is_sent = scope["method"] == "HEAD", False
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start" and message["status"] == 405:
                 MutableHeaders(raw=message["headers"])["Allow"] = "GET, HEAD"
-            nonlocal is_answered
+            nonlocal is_sent
             if is_head and message["type"] == "http.response.body":
-                # At the first of several, or what has no end would be waited for.
+                # The first part ends the response, because a stream has no last one.
                 message = {"type": "http.response.body", "body": b""}
-                if is_answered:
+                if is_sent:
                     return
-                is_answered = True
+                is_sent = True
             await send(message)
 
-        # A copy: the server has to know of the true method, or it waits for the body.
+        # A copy, because the server must see HEAD: otherwise it waits for the body.
         await self._app({**scope, "method": "GET"} if is_head else scope, receive, answer)

@@ -1,4 +1,4 @@
-"""Headers that keep a browser from doing more with an answer than showing it (OWASP, HTTP Headers Cheat Sheet)."""
+"""Security headers: a browser may only show a response (OWASP, HTTP Headers Cheat Sheet)."""
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -20,7 +20,7 @@ _HEADERS_OF_PAGES = {
         b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
         b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
-    # Swagger UI's page has its script in itself.
+    # The page of Swagger UI has an inline script.
     "/docs": _with_policy(
         b"default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
         b"img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'"
@@ -29,7 +29,7 @@ _HEADERS_OF_PAGES = {
 
 
 class SecurityHeaders:
-    """Middleware that adds them to each answer."""
+    """Middleware that adds the headers to each response."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

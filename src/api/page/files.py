@@ -1,4 +1,4 @@
-"""The page: its files, as they are."""
+"""Serves the files of the page."""
 
 from pathlib import Path
 from typing import Any
@@ -8,25 +8,24 @@ from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.responses import Response
 
-FILES = Path(__file__).with_name("assets")
+ASSETS = Path(__file__).with_name("assets")
 
-
-_ASK_EACH_TIME = {"Cache-Control": "no-cache"}
-"""Else a browser decides by itself how long it keeps a file, and mixes those of two versions."""
+# Without it, a browser keeps files as long as it likes, and mixes those of two versions.
+_REVALIDATE = {"Cache-Control": "no-cache"}
 
 
 class _Files(StaticFiles):
     def file_response(self, *args: Any, **kwargs: Any) -> Response:
         response = super().file_response(*args, **kwargs)
-        response.headers.update(_ASK_EACH_TIME)
+        response.headers.update(_REVALIDATE)
         return response
 
 
 def serve_page(app: FastAPI) -> None:
-    """Answer `/` with the page, and `/page/` with what belongs to it."""
+    """Serve the page at `/`, and its other files below `/page/`."""
 
     @app.get("/", include_in_schema=False)
     async def page() -> FileResponse:
-        return FileResponse(FILES / "index.html", headers=_ASK_EACH_TIME)
+        return FileResponse(ASSETS / "index.html", headers=_REVALIDATE)
 
-    app.mount("/page", _Files(directory=FILES), name="page")
+    app.mount("/page", _Files(directory=ASSETS), name="page")

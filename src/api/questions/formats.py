@@ -1,4 +1,4 @@
-"""JSON or CSV: which of them a client wants (RFC 9110, section 12.5.1)."""
+"""Content negotiation: JSON or CSV (RFC 9110, section 12.5.1)."""
 
 import re
 from functools import lru_cache
@@ -9,32 +9,33 @@ from fastapi import Request
 Format = Literal["json", "csv"]
 
 _MEDIA_TYPES: dict[Format, tuple[str, str]] = {"json": ("application", "json"), "csv": ("text", "csv")}
-# A comma or a semicolon in a quoted string divides nothing.
+# A comma or a semicolon inside a quoted string separates nothing.
 _ELEMENT = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*")+')
 _PART = re.compile(r'(?:[^;"]|"(?:[^"\\]|\\.)*")+')
 _WEIGHT = re.compile(r"q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)", re.ASCII | re.IGNORECASE)
 
 
-class _Wanted(NamedTuple):
-    """How much a media type is wanted. Of equal weights the one that is named more exactly counts more."""
+class _Preference(NamedTuple):
+    """How much a client prefers a media type. Of equal weights, the more specific range wins."""
 
     weight: float
-    exactness: int
+    specificity: int
+    """The index of the range: `*/*`, `text/*`, `text/csv`."""
 
 
 def negotiate_format(request: Request) -> Format:
-    """What the `Accept` of a request asks for. JSON where it takes both alike, or neither, or there is none."""
-    return _negotiate_format(",".join(request.headers.getlist("Accept")))
+    """The format that `Accept` prefers. JSON if it prefers neither or accepts neither, or if there is no `Accept`."""
+    return _negotiate(",".join(request.headers.getlist("Accept")))
 
 
 @lru_cache(maxsize=100)
-def _negotiate_format(accept: str) -> Format:
+def _negotiate(accept: str) -> Format:
     elements = [[part.strip() for part in _PART.findall(element)] for element in _ELEMENT.findall(accept)]
-    return "csv" if _wanted(elements, "csv") > _wanted(elements, "json") else "json"
+    return "csv" if _preference(elements, "csv") > _preference(elements, "json") else "json"
 
 
-def _wanted(elements: list[list[str]], of_format: Format) -> _Wanted:
-    """By the most exact range that it is in. Parameters but the weight are not looked at."""
+def _preference(elements: list[list[str]], of_format: Format) -> _Preference:
+    """By the most specific range that contains the media type. Ignores parameters other than the weight."""
     main, sub = _MEDIA_TYPES[of_format]
     ranges = ["*/*", f"{main}/*", f"{main}/{sub}"]
     found = [
@@ -43,13 +44,13 @@ def _wanted(elements: list[list[str]], of_format: Format) -> _Wanted:
         if element and element[0].lower() in ranges
     ]
     if not found:
-        return _Wanted(0.0, -1)
-    exactness, weight = max(found)
-    return _Wanted(weight, exactness) if weight else _Wanted(0.0, -1)
+        return _Preference(0.0, -1)
+    specificity, weight = max(found)
+    return _Preference(weight, specificity) if weight else _Preference(0.0, -1)
 
 
 def _weight(parameters: list[str]) -> float:
-    """1 where none is given; one that is none counts as 0."""
+    """1 without a weight; an invalid weight counts as 0."""
     for parameter in parameters:
         if parameter[:2].lower() == "q=":
             weight = _WEIGHT.fullmatch(parameter)

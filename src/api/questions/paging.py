@@ -1,8 +1,8 @@
-"""The customers in an order, page by page.
+"""Keyset pagination of the customers.
 
-A cursor is a place in the order: the value that is sorted by, and the id, of the last customer of a page. The next page
-is all that comes after it, so nobody is left out or comes twice for being equal to others, or because customers were
-added or have gone. (One whose own figures change between two pages may come again, or not at all.)
+A cursor is the key of the last customer of a page: the figure that the list is sorted by, and the id. The next page has
+the customers with higher keys. So none is skipped or repeated because others are equal, were added, or have gone. A
+customer whose own figures change between two pages may be repeated or skipped.
 """
 
 import heapq
@@ -23,7 +23,7 @@ Sort = Literal["total", "failed", "uptime", "average", "median", "p99", "custome
 Order = Literal["asc", "desc"]
 
 MAX_CURSOR = 1000
-"""Characters. The longest id takes three quarters of it."""
+"""Characters. The longest id takes three quarters of them."""
 _FIGURES: dict[Sort, str] = {
     "total": "total_requests",
     "failed": "failed_requests",
@@ -36,51 +36,51 @@ _CHECK_BYTES = 8
 
 
 class PageKey(NamedTuple):
-    """A place in an order: ascending by value, and then by id."""
+    """A customer's key in a ranking. Keys ascend by value, then by id."""
 
     value: int | float
-    """The figure, negated where the order is descending; 0 in the order of the ids."""
+    """The figure, negated in descending order; 0 if the ranking is by id."""
     customer_id: str
 
 
 _PAGE_KEY = TypeAdapter(PageKey)
-# Where those are that have no such figure, in either order.
+# The value of customers without the figure, which come last in either order.
 _LAST = 10**12
 
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """Which customers are listed, and in which order. Those with equal figures are in the order of their id."""
+    """Which customers are listed, and in which order. Customers with equal figures are in the order of their ids."""
 
     sort: Sort
     order: Order
     search: str | None
-    """What the id has in it, case-folded; None: all customers."""
+    """A part of the id, case-folded; None: all customers."""
 
     def page(
         self, figures: Mapping[str, Statistics], after: PageKey | None, limit: int
     ) -> tuple[int, list[str], PageKey | None]:
-        """How many customers there are on all pages; those of the page after this place, and the place of the last of
-        them where there are more.
+        """The number of customers on all pages, the ids of the page after this key, and the key of the page's last
+        customer if more pages follow.
 
-        With 100,000 customers this takes some 30 ms, a fourth of what it takes to sort them all.
+        Takes about 30 ms with 100,000 customers: a heap is four times as fast as sorting them all.
         """
-        places = self._places(figures)
-        total = len(places)
+        keys = self._keys(figures)
+        total = len(keys)
         is_reverse = self.sort == "customer_id" and self.order == "desc"
         if after is not None:
-            places = [place for place in places if (place < after if is_reverse else place > after)]
-        page = (heapq.nlargest if is_reverse else heapq.nsmallest)(limit, places)
-        last = PageKey(*page[-1]) if len(places) > limit else None
+            keys = [key for key in keys if (key < after if is_reverse else key > after)]
+        page = (heapq.nlargest if is_reverse else heapq.nsmallest)(limit, keys)
+        last = PageKey(*page[-1]) if len(keys) > limit else None
         return total, [customer for _, customer in page], last
 
-    def _places(self, figures: Mapping[str, Statistics]) -> list[tuple[float, str]]:
-        """Plain tuples: there are very many."""
+    def _keys(self, figures: Mapping[str, Statistics]) -> list[tuple[float, str]]:
+        """The keys of all customers, as plain tuples, which are faster."""
         search = self.search
         listed = (
             figures.items()
             if search is None
-            else [(customer, of_it) for customer, of_it in figures.items() if search in customer.casefold()]
+            else [(customer, found) for customer, found in figures.items() if search in customer.casefold()]
         )
         if self.sort == "customer_id":
             return [(0, customer) for customer, _ in listed]
@@ -90,26 +90,28 @@ class Ranking:
             (sign * found if (found := value(of_it)) is not None else _LAST, customer) for customer, of_it in listed
         ]
 
-    def write_cursor(self, place: PageKey) -> str:
-        """The cursor of a place in this order."""
-        text = _PAGE_KEY.dump_json(place)
+    def write_cursor(self, key: PageKey) -> str:
+        """The cursor of a key in this ranking."""
+        text = _PAGE_KEY.dump_json(key)
         return urlsafe_b64encode(self._check(text) + text).decode().rstrip("=")
 
     def read_cursor(self, cursor: str) -> PageKey:
-        """The reverse of `write_cursor`; RequestValidationError where it is none of this list and order."""
+        """The inverse of `write_cursor`. RequestValidationError if the cursor is not of this ranking."""
         try:
             data = b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-            place = _PAGE_KEY.validate_json(data[_CHECK_BYTES:])
+            key = _PAGE_KEY.validate_json(data[_CHECK_BYTES:])
         except ValueError:
-            place = None
-        # This also finds what Base64 can write in several ways.
-        if place is None or cursor != self.write_cursor(place):
-            message = "cursor is not the next_cursor of a page with this sort, order and search: begin without it"
+            key = None
+        # Base64 can write the same bytes in several ways. Only one is accepted.
+        if key is None or cursor != self.write_cursor(key):
+            message = "cursor is not the next_cursor of a page with this sort, order and search: start without a cursor"
             raise validation_error("cursor", cursor, message)
-        return place
+        return key
 
     def _check(self, text: bytes) -> bytes:
-        """Keeps a mistake from giving a page of another list. It is no secret: whoever makes a cursor up sees no more
-        than without one."""
+        """A checksum, so that the cursor of another ranking is an error.
+
+        It is not a secret: a forged cursor reveals nothing that a question without one does not.
+        """
         what = json.dumps([self.sort, self.order, self.search]).encode()
         return blake2b(what + text, digest_size=_CHECK_BYTES).digest()
