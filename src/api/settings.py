@@ -24,11 +24,16 @@ class ApiSettings(StorageSettings):
     """Where the api listens, which origins may ask it, and how it logs."""
 
     api_host: str = Field(default="127.0.0.1", min_length=1)
+    """The address where the api listens."""
     api_port: int = Field(default=8000, ge=1, le=65535)
+    """The port where the api listens; in containers the port on this machine."""
     cors_origins: Annotated[str, AfterValidator(_origins)] = ""
-    """Origins whose pages may ask, separated by commas, or `*` for all; empty: only the api's own."""
+    """Origins whose pages may ask the api, such as `https://example.com`, separated by commas, or `*`. Empty: only its
+    own."""
     logging_level: Level = "INFO"
+    """The least severe log lines that a service writes."""
     logging_format: LineFormat = "logfmt"
+    """The form of the services' own log lines."""
 
     def origins(self) -> list[str]:
         """The origins whose pages may ask."""

@@ -50,17 +50,21 @@ class LogFormat(Settings):
     """The format of all logs that are followed."""
 
     log_format: Name = "simple"
+    """How the lines are read, see docs/logs.md. The generator writes `simple`."""
     log_wrapper: Literal["", "cri", "docker", "syslog"] = ""
-    """What stands around each line: put there by a container's runtime (CRI, or Docker's json-file), or by syslog."""
+    """What a container runtime (CRI, or Docker's json-file) or syslog writes around each line. Empty: nothing."""
     log_pattern: str = ""
-    """The regular expression of the format `regex`."""
+    """The regular expression (RE2) of LOG_FORMAT=regex. It matches whole lines, with the groups `time`, `status` and
+    `path`, and perhaps others: see docs/logs.md."""
     log_json_fields: str = ""
-    """What the fields are called in the format `json`, as `time=ts,customer=user.id`; others are called as here."""
+    """The names of the members of LOG_FORMAT=json, as `time=ts,path=req.url`. A name is `a`, `a.b`, or `a|b`: the first
+    that is there. Fields: `time`, `customer`, `path`, `status`, `duration`, `method`, `bytes`, `request`, `duration_2`,
+    `duration_3`."""
     log_customer_from: str = ""
-    """Where the customer is: a field of the format, or, in all but `simple`, `path:` and a regular expression whose
-    first group it is in the path. Empty: where the format has it by default."""
+    """Where the customer is: a field of the format or, in all but `simple`, `path:` and a regular expression of the
+    path whose first group it is. Empty: the format's default, see docs/logs.md."""
     log_duration_unit: Literal["", "s", "ms", "us", "ns"] = ""
-    """Of durations that do not name theirs; empty: as the format has it."""
+    """The unit of durations that do not name theirs. Empty: the format's, see docs/logs.md."""
 
     @field_validator("log_wrapper")
     @classmethod

@@ -40,37 +40,44 @@ class ProcessorSettings(StorageSettings, LogFormat):
     """What the processor reads from its environment."""
 
     log_file_path: LogPath = Field(default=Path("src/log_generator/api_requests.log"), validate_default=True)
+    """The log. One outside the project is only followed, with `./start.sh --no-generator`."""
     log_name: str = Field(default="api_requests", pattern=r"^[A-Za-z0-9._-]{1,100}$")
-    """Names the log at LOG_FILE_PATH in the store; another log is named by its path. Under another name the same lines
-    are other requests."""
+    """The name in the store of the log at LOG_FILE_PATH; another log is named by its path. Under another name the same
+    lines are other requests."""
     log_files: Annotated[str, AfterValidator(_patterns)] = ""
-    """Paths and globs of the logs to follow, separated by commas; empty: LOG_FILE_PATH."""
+    """Paths and globs of the logs to follow, separated by commas; empty: LOG_FILE_PATH. In containers all of them are
+    in its folder."""
     log_roots: Annotated[str, AfterValidator(_folders)] = ""
     """Folders, separated by commas. A file that a glob or a rotated name finds is read only where it lies, links
     followed, below the folder of its pattern or below one of these."""
     start_position: Literal["end", "beginning"] = "end"
-    """Where to begin in a log that the store has never seen."""
+    """Where the processor begins in a log that the store has never seen."""
     follow: Literal["events", "poll"] = "events"
-    """How to notice that a log has grown."""
+    """How the processor notices that a log has grown. Network file systems send no events."""
     poll_interval_ms: int = Field(default=1, ge=1, le=60_000)
+    """Milliseconds between two looks at the logs where there are no events; at rest up to 2 ms."""
     stream_max_size: int = Field(default=20_000, ge=1, le=100_000)
-    """Lines: so many make a batch."""
+    """Lines that make a batch, which is stored then."""
     stream_max_wait_time_in_seconds: float = Field(default=1.0, ge=0.0, le=3_600.0)
-    """A batch is handed on when its first line has waited this long."""
+    """How long the first line of a smaller batch waits before the batch is stored."""
     workers: int = Field(default=4, ge=1, le=64)
-    """Bytewax workers: threads of this process."""
+    """Bytewax's workers, threads of the processor. Also a build argument of the image."""
     dead_letters_path: OutputPath = Field(default=Path("data/dead_letters.jsonl"), validate_default=True)
+    """The file of the rejected lines, with position and reason."""
     dead_letters_max_bytes: int = Field(default=16_777_216, ge=1_024)
-    """At this size the file of dead letters is rotated; five are kept."""
+    """Bytes at which the file of the dead letters is rotated; five are kept."""
     backfill_folder: OutputFolder = Field(default=Path("data/backfill"), validate_default=True)
-    """Where old logs wait that are read into the store."""
+    """The folder where old logs wait that `backfill` hands to the processor."""
     heartbeat_path: OutputPath = Field(default=Path(".run/log_processor.heartbeat"), validate_default=True)
-    """The file whose time tells the health check that the processor moves on."""
+    """The file whose time tells the health check that the processor works."""
     metrics_host: str = Field(default="127.0.0.1", min_length=1)
+    """The address of the processor's metrics."""
     metrics_port: int = Field(default=0, ge=0, le=65535)
-    """Where Prometheus finds the processor's metrics; 0: nowhere."""
+    """The port of the processor's metrics; 0: none. The api has its own at /metrics."""
     logging_level: Level = "INFO"
+    """The least severe log lines that a service writes."""
     logging_format: LineFormat = "logfmt"
+    """The form of the services' own log lines."""
 
     def patterns(self) -> list[Path]:
         """The paths and globs to follow, absolute."""

@@ -13,23 +13,28 @@ class StoreLocation(Settings):
     """Which store, and where."""
 
     storage: Literal["influxdb", "sqlite"] = "sqlite"
+    """The store. start.sh chooses: influxdb in containers, sqlite without. It counts for a service started by hand."""
     sqlite_path: ProjectPath = Field(default=Path("data/requests.sqlite"), validate_default=True)
+    """The database of STORAGE=sqlite."""
     influxdb_url: str = Field(default="http://127.0.0.1:8086", pattern=r"^https?://[^/]+/?$")
+    """The server of STORAGE=influxdb."""
     influxdb_org: str = Field(default="acme", min_length=1)
+    """The organisation in InfluxDB."""
     influxdb_bucket: str = Field(default="api_requests", min_length=1)
+    """The bucket of the requests. Setup makes one for the counts beside it, with `_counts` behind its name."""
     retention_days: int = Field(default=45, ge=1, le=3650)
-    """Whole UTC days before today for which requests and counts are kept."""
+    """Whole UTC days before today that are kept. It must fit DOCKER_INFLUXDB_INIT_RETENTION."""
 
 
 class StorageSettings(StoreLocation):
     """Settings of every service that uses the store."""
 
     influxdb_token_file: ProjectPath | None = None
-    """The file that holds the API token of InfluxDB. It is read at the start."""
+    """The file with the service's token. It is read at the start."""
     influxdb_timeout_seconds: float = Field(default=10.0, ge=0.1, le=600.0)
-    """Seconds that a response may take. A server that takes longer for each write is never written to."""
+    """How long an answer of InfluxDB may take. A server that needs longer for each write never acknowledges any."""
     influxdb_token: str = Field(default="", validate_default=True, repr=False)
-    """The API token of InfluxDB, where there is no file."""
+    """The token itself, where INFLUXDB_TOKEN_FILE names no file."""
 
     @field_validator("influxdb_token")
     @classmethod
@@ -49,7 +54,9 @@ class CommandSettings(StoreLocation):
     """Settings of `python -m storage`."""
 
     logging_level: Level = "INFO"
+    """The least severe log lines that a service writes."""
     logging_format: LineFormat = "logfmt"
+    """The form of the services' own log lines."""
 
 
 class BackupSettings(CommandSettings):
@@ -67,9 +74,9 @@ class SetupSettings(CommandSettings):
     """Settings of `python -m storage setup`."""
 
     docker_influxdb_init_admin_token: str = Field(default="", validate_default=True, repr=False)
-    """The API token that the InfluxDB image gives its first user, who may do everything."""
+    """The token of the first user, who may do everything. Only setup uses it: choose your own."""
     tokens_path: ProjectPath = Field(default=Path("secrets"), validate_default=True)
-    """The folder for the services' tokens, each in a folder of its own: log_processor/token and api/token."""
+    """The folder where setup writes a token for each service: log_processor/token and api/token."""
 
     @field_validator("docker_influxdb_init_admin_token")
     @classmethod

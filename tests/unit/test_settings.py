@@ -10,18 +10,11 @@ import pytest
 from dotenv import dotenv_values
 
 import influxd
-from api.settings import ApiSettings
-from log_generator.settings import GeneratorSettings
+import settings_page
 from log_processor.settings import ProcessorSettings
 from service.settings import EXIT_CONFIG, PROJECT_ROOT, Settings, load
-from storage.settings import SetupSettings
+from settings_page import SERVICES
 
-SERVICES: dict[str, type[Settings]] = {
-    "log_generator": GeneratorSettings,
-    "log_processor": ProcessorSettings,
-    "api": ApiSettings,
-    "setup": SetupSettings,
-}
 COMMANDS = {
     "log_generator": ["log_generator"],
     "log_processor": ["log_processor"],
@@ -245,14 +238,13 @@ def _block(text: str, head: str, indent: int) -> str:
     return re.split(rf"^ {{0,{indent}}}\S", below, maxsplit=1, flags=re.MULTILINE)[0]
 
 
-def test_the_readme_has_every_setting_with_its_default() -> None:
-    readme = PROJECT_ROOT / "README.md"
-    if not readme.exists():
-        pytest.skip("no README.md here")
-    rows = dict(re.findall(r"^\| *`([A-Z_]+)` *\| *(.*?) *\|", readme.read_text(), re.MULTILINE))
-    assert rows.keys() == ENV.keys()
-    for name, default in ENV.items():
-        if default:
-            assert rows[name] == f"`{default}`", name
-        else:
-            assert "`" not in rows[name], f"{name} has no default"
+def test_the_page_and_the_comments_of_the_file_are_those_of_the_settings_classes() -> None:
+    assert settings_page.PAGE.read_text() == settings_page.page(), "write it anew: make docs"
+    assert settings_page.ENVIRONMENT.read_text() == settings_page.environment(), "write it anew: make docs"
+
+
+def test_every_setting_has_its_meaning_and_what_is_allowed() -> None:
+    variables = [one for section in settings_page.sections().values() for one in section]
+    assert {one.name for one in variables} == ENV.keys()
+    assert [one.name for one in variables if not one.meaning] == []
+    assert [one.name for one in variables if not one.allowed and one.read_by != "compose"] == []
