@@ -1,0 +1,59 @@
+# The commands that people and .ci/run call. `make` lists them. ARGS goes on to the command: make bench ARGS='disk --short'
+
+PYTHON := .venv/bin/python
+WITH_TESTS := PYTHONPATH=src:tests
+# How real software writes and rotates logs, a case each; a folder that is not a part of this project.
+CASES ?= ../shared/cases
+# Case 20 wants the settings that take wrappers off; tests of ours have its lines.
+CASES_LEFT_OUT := 20-%
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test test-one lint types format docs bench torture cases ci clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand --tabs=12
+
+setup: ## make .venv, with what tests and measurements need
+	bash -c 'source scripts/common.sh; source scripts/processes.sh; prepare_venv requirements.txt requirements-test.txt requirements-bench.txt'
+
+run: ## start everything, until Ctrl+C
+	./start.sh $(ARGS)
+
+test: ## run all tests
+	./run_tests.sh $(ARGS)
+
+test-one: ## run some tests, and stop at the first that fails: make test-one ARGS='tests/unit -k parser'
+	$(PYTHON) -m pytest --exitfirst --quiet $(ARGS)
+
+lint: ## check style, format and scripts
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	shellcheck --external-sources ./*.sh scripts/*.sh .ci/run
+
+types: ## check types
+	.venv/bin/mypy
+
+format: ## mend style and format
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+docs: ## write the settings page, the comments of .env.local and the api's examples anew
+	$(WITH_TESTS) $(PYTHON) tests/settings_page.py
+	$(WITH_TESTS) $(PYTHON) tests/example_answers.py
+
+bench: ## measure, some 30 minutes; ARGS names parts
+	$(WITH_TESTS) $(PYTHON) -m bench $(ARGS)
+
+torture: ## kill the processor again and again, and compare the store with the log
+	$(WITH_TESTS) $(PYTHON) -m torture --store sqlite $(ARGS)
+
+cases: ## run the cases of the folder CASES, each with a store and ports of its own
+	printf '%s\n' $(filter-out $(CASES_LEFT_OUT),$(notdir $(wildcard $(CASES)/[0-9]*))) | \
+	  xargs --max-procs="$$(nproc)" --max-args=1 $(CASES)/run
+
+ci: ## everything that has to hold before a change is taken; on a fresh Debian machine, as root
+	.ci/run
+
+clean: ## stop and remove everything that was made
+	./cleanup.sh
