@@ -1,8 +1,9 @@
-"""The README: each command in it works."""
+"""The README and the pages in docs: each command in them works."""
 
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -18,15 +20,48 @@ from lines import valid_lines
 from until import wait_until
 
 PROJECT = Path(__file__).resolve().parents[2]
-README = (PROJECT / "README.md").read_text()
+PAGES = {
+    page: (PROJECT / page).read_text()
+    for page in (
+        # Their commands are run in this order.
+        "README.md",
+        "docs/api.md",
+        "docs/operations.md",
+        "docs/logs.md",
+        "docs/upgrade.md",
+        *sorted({"CONTRIBUTING.md", "CHANGELOG.md"} & {path.name for path in PROJECT.glob("*.md")}),
+        *sorted(str(path.relative_to(PROJECT)) for path in PROJECT.glob("docs/**/*.md")),
+    )
+}
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-COMMANDS = [line for language, text in BLOCK.findall(README) if language == "sh" for line in text.splitlines()]
+README_LINES = 150
 API = "http://127.0.0.1:8000"
 COMPARE = "tests/end_to_end/compare_with_log.py"
 SCRIPT_TESTS = "tests/end_to_end/test_scripts.py"
 LINES = 500
 SECONDS = 30.0
 
+
+class Command(NamedTuple):
+    """A command of a page."""
+
+    page: str
+    section: str
+    """The heading above it."""
+    text: str
+
+
+def commands() -> Iterator[Command]:
+    """All of them, in their order; what ends in a backslash goes on in the next line."""
+    for page, text in PAGES.items():
+        for section in re.split(r"^##+ ", text, flags=re.MULTILINE):
+            for language, block in BLOCK.findall(section):
+                if language == "sh":
+                    for command in block.replace("\\\n", "").splitlines():
+                        yield Command(page, section.partition("\n")[0], re.sub(" +", " ", command))
+
+
+COMMANDS = list(commands())
 ELSEWHERE = {
     "./start.sh --detach": (SCRIPT_TESTS, "def test_from_a_start_to_the_cleanup"),
     "LOG_HISTORY_DAYS=7 LOG_BATCH_SIZE=1000 MAX_LOGS_TO_GENERATE=20000 ./start.sh --detach": (
@@ -45,50 +80,92 @@ ELSEWHERE = {
         "tests/integration/test_log_formats.py",
         'pipeline.run("check", str(log)',
     ),
-    "./cleanup.sh": (".ci/run", "./cleanup.sh"),
-    "./run_tests.sh": (".ci/run", "./run_tests.sh --docker"),
-    "PYTHONPATH=src:tests .venv/bin/python -m torture --store sqlite --kills 100": (
-        ".ci/run",
-        "python -m torture --store sqlite --kills 3",
-    ),
-    ".venv/bin/pip install -r requirements-test.txt -r requirements-bench.txt": (
-        ".ci/run",
-        "requirements-test.txt requirements-bench.txt",
-    ),
-    "PYTHONPATH=src:tests .venv/bin/python -m bench": (".ci/run", "python -m bench --short"),
+    "LOG_FILES='/var/log/containers/shop-*.log' LOG_WRAPPER=cri LOG_FORMAT=json PYTHONPATH=src .venv/bin/python -m "
+    "log_processor": ("tests/integration/test_framed_logs.py", '{"LOG_FORMAT": "json", "LOG_WRAPPER": wrapper}'),
+    "./cleanup.sh": (SCRIPT_TESTS, "def test_from_a_start_to_the_cleanup"),
     "./testmode.sh": (".ci/run", "./testmode.sh"),
 }
 """Commands that are run where this says, in this form. Other commands of docker are in .ci/run word for word."""
+ELSEWHERE_OF_PAGES = {"docs/reverse-proxy.md": ("tests/integration/test_reverse_proxy.py", 'block("sh")')}
+"""Pages whose commands all are run where this says."""
+TESTS_OF_SERVERS = ("tests/integration/test_real_servers.py", "tests/unit/test_presets.py")
+"""Of docs/logs.md's sections about a server: these take configuration and settings from there, by section."""
 
 
-def is_run_elsewhere(command: str) -> bool:
-    return command in ELSEWHERE or command.startswith("docker ")
+def is_run_elsewhere(command: Command) -> bool:
+    return (
+        command.text in ELSEWHERE
+        or command.page in ELSEWHERE_OF_PAGES
+        or command.text.startswith(("docker ", "make "))
+        or is_of_a_server(command)
+    )
+
+
+def is_of_a_server(command: Command) -> bool:
+    return command.page == "docs/logs.md" and command.section in SERVERS
+
+
+_, _, _servers = PAGES["docs/logs.md"].partition("\n## Servers\n")
+SERVERS = re.findall(r"^### (.*)$", _servers, re.MULTILINE)
+
+
+def test_the_readme_is_short() -> None:
+    assert len(PAGES["README.md"].splitlines()) <= README_LINES
 
 
 def test_blocks_are_of_known_kinds() -> None:
-    assert {language for language, _ in BLOCK.findall(README)} == {"sh", "text", "json", "mermaid"}
+    languages = {language for text in PAGES.values() for language, _ in BLOCK.findall(text)}
+    servers = {"nginx", "apache", "caddy", "yaml", "haproxy"}
+    assert languages == {"sh", "text", "json", "mermaid", "python", *servers} - ({"python"} - languages)
 
 
-@pytest.mark.parametrize("command", sorted(set(filter(is_run_elsewhere, COMMANDS))))
-def test_what_is_not_run_here_is_run_elsewhere(command: str) -> None:
+@pytest.mark.parametrize("command", sorted(filter(is_run_elsewhere, COMMANDS)), ids=lambda command: command.text)
+def test_what_is_not_run_here_is_run_elsewhere(command: Command) -> None:
+    if command.text.startswith("make "):
+        targets = [word for word in shlex.split(command.text)[1:] if "=" not in word]
+        assert set(targets) <= set(re.findall(r"^([a-z-]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE))
+        return
+    if is_of_a_server(command):
+        assert any(f'"{command.section}"' in (PROJECT / file).read_text() for file in TESTS_OF_SERVERS)
+        return
     # There is no terminal in .ci/run.
-    file, words = ELSEWHERE.get(command, (".ci/run", command.replace("docker exec -it ", "docker exec ")))
+    by_words = (".ci/run", command.text.replace("docker exec -it ", "docker exec "))
+    file, words = ELSEWHERE_OF_PAGES.get(command.page) or ELSEWHERE.get(command.text, by_words)
     assert words in re.sub(r" \\\n *", " ", (PROJECT / file).read_text())
 
 
-def test_nothing_is_listed_that_is_not_in_the_readme() -> None:
-    assert ELSEWHERE.keys() <= set(COMMANDS)
+def test_nothing_is_listed_that_is_on_no_page() -> None:
+    assert ELSEWHERE.keys() <= {command.text for command in COMMANDS}
+    assert ELSEWHERE_OF_PAGES.keys() <= {command.page for command in COMMANDS}
 
 
-def test_links_lead_somewhere() -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
-        assert (PROJECT / target).exists(), target
+def anchor_of(heading: str) -> str:
+    """How GitHub calls a heading in links."""
+    return re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", PAGES[page]):
+        file = (PROJECT / page).parent / target if target else PROJECT / page
+        assert file.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", file.read_text(), re.MULTILINE)
+            assert anchor in {re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings}, (
+                anchor
+            )
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_prose_has_no_line_longer_than_code_may_be(page: str) -> None:
+    prose = BLOCK.sub("", PAGES[page]).splitlines()
+    assert [line for line in prose if len(line) > 120 and not line.startswith("|")] == []
 
 
 def test_what_people_see_when_something_is_wrong_is_in_the_code() -> None:
     files = [*PROJECT.glob("*.sh"), *PROJECT.glob("scripts/*.sh"), *PROJECT.glob("src/**/*.py")]
     code = "\n".join(file.read_text() for file in files)
-    _, _, table = README.partition("\n| what you see |")
+    _, _, table = PAGES["docs/troubleshooting.md"].partition("\n| what you see |")
     seen = re.findall(r"^\| (.*?) \|", table, re.MULTILINE)
     phrases = [part.strip() for cell in seen for quoted in re.findall("`(.*?)`", cell) for part in quoted.split("...")]
     assert len(phrases) > 10
@@ -128,7 +205,7 @@ class System:
         return stack
 
     def run(self, command: str) -> "subprocess.CompletedProcess[str]":
-        """Run a command of the README, with this api's address."""
+        """Run a command of a page, with this api's address."""
         if COMPARE in command:
             command += f" --api {API}"
         command = command.replace("curl ", "curl --silent --show-error --fail --noproxy '*' ").replace(API, self.url)
@@ -165,11 +242,11 @@ def test_from_the_first_command_to_the_last(system: System) -> None:
     dead_letters = system.root / "data/dead_letters.jsonl"
     for command in COMMANDS:
         if not is_run_elsewhere(command):
-            if command.startswith("tail "):
+            if command.text.startswith("tail "):
                 wait_until(lambda: dead_letters.stat().st_size > 0, "the line is rejected")
-            result = system.run(command)
+            result = system.run(command.text)
             assert result.returncode == 0, (command, result)
-            said[command] = result.stdout
+            said[command.text] = result.stdout
     # One line was rejected, and mended.
     system.until_stored(LINES + 1)
 
