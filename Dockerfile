@@ -1,4 +1,4 @@
-# One image for all services: each is a command of it. Targets: runtime, and test, which adds the tests and their needs.
+# One image for all services: each is a command of it. Targets: runtime, and test, which adds tests and their packages.
 FROM python:3.11-slim-bookworm AS base
 ENV PATH=/venv/bin:$PATH
 
@@ -18,7 +18,7 @@ WORKDIR /app
 ENV PYTHONPATH=/app/src PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 COPY --from=builder /venv /venv
 COPY src src
-# Any user may run it, so the folders that the tokens' volumes cover must be anyone's.
+# Any user may run the image, so everyone must be able to write the folders where the tokens' volumes are mounted.
 RUN python -m compileall -q src && mkdir -p secrets/log_processor secrets/api && chmod 0777 secrets/*
 ARG WORKERS=4
 ENV WORKERS=$WORKERS
@@ -30,5 +30,5 @@ LABEL com.request-statistics.image=test
 ENV PYTHONPATH=/app/src:/app/tests:/app/tests/integration
 COPY --from=test-builder /venv /venv
 COPY . .
-# pytest and hypothesis write here, as whatever user.
+# pytest and hypothesis write here, as any user.
 RUN chmod 0777 .

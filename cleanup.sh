@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Stops and removes what the other scripts made.
+# Stops and removes everything that the other scripts made.
 source "$(dirname "${BASH_SOURCE[0]}")/scripts/common.sh"
 source scripts/processes.sh
 source scripts/containers.sh
@@ -8,9 +8,9 @@ usage() {
   cat <<'END'
 Usage: ./cleanup.sh
 
-Stops what start.sh, testmode.sh and run_tests.sh started, and removes what they made: processes; containers, volumes,
-network and images; the generated log with its rotated files, the database, the services' own logs, .venv and caches.
-It leaves everything else: a log that was only followed, and the images of Python and InfluxDB.
+Stops what start.sh, testmode.sh and run_tests.sh started, and removes what they made: containers, volumes, network and
+images; the generated log with its rotated files, the database, the services' own logs, .venv and caches. Other files
+stay: a log that was only followed, and the images of Python and InfluxDB.
 
   --help    show this
 END
@@ -18,9 +18,9 @@ END
 
 takes_no_arguments "$@"
 
-remove_container_things() {
+remove_docker_objects() {
   if ! engine_answers; then
-    ! command -v docker >/dev/null || say "The Docker engine does not answer: containers, if there are any, stay."
+    ! command -v docker >/dev/null || say "The Docker engine does not answer, so its containers were not removed."
     return
   fi
   remove_test_containers "label=com.request-statistics.tests=$ROOT"
@@ -42,6 +42,6 @@ remove_files() {
 
 load_settings
 stop_processes
-remove_container_things
+remove_docker_objects
 remove_files
-say "All is removed."
+say "Everything is removed."

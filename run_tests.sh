@@ -8,16 +8,16 @@ usage() {
   cat <<'END'
 Usage: ./run_tests.sh [--docker | --local] [ARGUMENT FOR PYTEST]...
 
-Runs all tests. With Docker: in a container with the tests, against an InfluxDB of their own, and then on this machine
-those that drive the scripts and kill processes. Without it: all in .venv, on SQLite, and also on InfluxDB if there is
-an influxd 2 on PATH. A running system is not touched. The summary says what was skipped and why.
+Runs all tests. With Docker they run in a container, against an InfluxDB of their own. Tests that drive the scripts or
+kill processes run on this machine after that. Without Docker all tests run in .venv, on SQLite, and also on InfluxDB if
+there is an influxd 2 on PATH. A running system is not touched. The summary says what was skipped and why.
 
-  --docker  containers, or an error that says what is missing
-  --local   .venv: needs only Python 3.10, 3.11 or 3.12
+  --docker  use containers, or say what is missing
+  --local   use .venv: needs only Python 3.10, 3.11 or 3.12
   --help    show this
 
-All else goes to pytest: ./run_tests.sh tests/unit -k parser. Paths are relative to the project. Two tests run at a
-time for each core; one after the other with --numprocesses 0.
+Other arguments go to pytest: ./run_tests.sh tests/unit -k parser. Paths are relative to the project. Each core runs two
+tests at a time; --numprocesses 0 runs one after the other.
 END
 }
 
@@ -37,9 +37,10 @@ for argument in "$@"; do
   esac
 done
 
+# Longest wait for the InfluxDB of the tests, in seconds.
 readonly INFLUX_SECONDS=60
 readonly NAME=$TEST_PREFIX-$$
-# pytest's status when none is selected.
+# The exit status of pytest when no test is selected.
 readonly NONE_SELECTED=5
 
 main() {
@@ -52,7 +53,7 @@ main() {
   fi
 }
 
-# run_pytest COMMAND...: with the arguments of this script. Tests mostly wait, so each core gets two of them.
+# run_pytest COMMAND...: run pytest with the arguments of this script. Tests mostly wait, so each core gets two.
 run_pytest() {
   "$@" --numprocesses "$((2 * $(getconf _NPROCESSORS_ONLN)))" --dist worksteal \
     ${pytest_arguments[@]+"${pytest_arguments[@]}"}
@@ -69,12 +70,12 @@ run_in_containers() {
   run_pytest docker run --rm --init --name "$NAME-tests" --network "$NAME" "${TEST_LABEL[@]}" \
     --env TEST_INFLUXDB_URL=http://influx_db:8086 --env TEST_INFLUXDB_ORG --env TEST_INFLUXDB_ADMIN_TOKEN \
     "$TEST_IMAGE" python -m pytest -m "not host" || container_status=$?
-  say "On this machine, what drives the scripts and kills processes:"
+  say "On this machine, the tests that drive the scripts or kill processes:"
   if find_python >/dev/null; then
     prepare_venv requirements.txt requirements-test.txt
     run_pytest "$VENV_PYTHON" -m pytest -m host || host_status=$?
   else
-    say "Skipped: there is no Python 3.10, 3.11 or 3.12 on PATH."
+    say "Skipped: no Python 3.10, 3.11 or 3.12 is on PATH."
     host_status=$NONE_SELECTED
   fi
   if [ "$container_status" = "$NONE_SELECTED" ]; then exit "$host_status"; fi
@@ -82,7 +83,7 @@ run_in_containers() {
   exit $((container_status ? container_status : host_status))
 }
 
-# An InfluxDB of these tests alone: on a network of its own, and on a free port for the tests on this machine.
+# Start an InfluxDB for these tests alone: on a network of its own, and on a free port for the tests on this machine.
 start_influxdb() {
   local deadline=$((SECONDS + INFLUX_SECONDS))
   export TEST_INFLUXDB_ORG=test TEST_INFLUXDB_ADMIN_TOKEN=test-admin-token

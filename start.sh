@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Starts the whole system afresh: in containers, or as processes where there is no Docker.
-# shellcheck disable=SC2317  # It does not see that `trap` and `await` call functions.
+# shellcheck disable=SC2317  # shellcheck does not see that `trap` and `await` call functions.
 source "$(dirname "${BASH_SOURCE[0]}")/scripts/common.sh"
 source scripts/processes.sh
 source scripts/containers.sh
@@ -9,18 +9,18 @@ usage() {
   cat <<'END'
 Usage: ./start.sh [--docker | --local] [--detach] [--keep] [--no-generator]
 
-Starts log_generator, log_processor and api afresh, with InfluxDB in containers or, where there is no Docker, as
-processes on SQLite. Stops what an earlier start left, clears its logs, data and volumes, prints the URLs and follows
-the logs; Ctrl+C stops it all.
+Starts log_generator, log_processor and api: with InfluxDB in containers or, where there is no Docker, as processes on
+SQLite. First it stops an earlier start, and clears its log, data and volumes. Then it prints the URLs and follows the
+logs. Ctrl+C stops everything.
 
-  --docker        containers, or an error that says what is missing
-  --local         processes: needs only Python 3.10, 3.11 or 3.12
+  --docker        use containers, or say what is missing
+  --local         use processes: needs only Python 3.10, 3.11 or 3.12
   --detach        return when the api is ready and the first lines are stored; ./cleanup.sh stops it
   --keep          clear nothing: go on with the log and the data of the last start
-  --no-generator  follow a log of your own, LOG_FILE_PATH; it is never cleared
+  --no-generator  follow a log of your own, LOG_FILE_PATH, which is never cleared
   --help          show this
 
-Settings and their meaning: .env.local. A variable in the shell wins: LOG_BATCH_SIZE=1000 ./start.sh
+Settings: .env.local and docs/settings.md. A variable in the shell wins: LOG_BATCH_SIZE=1000 ./start.sh
 END
 }
 
@@ -43,23 +43,24 @@ while [ $# -gt 0 ]; do
   shift
 done
 
-# The variables that name files with data.
+# Variables that name files with data.
 readonly DATA=(SQLITE_PATH DEAD_LETTERS_PATH)
 asked_to_stop=""
+# Longest waits, in seconds: until a service is ready, and until the first lines are stored.
 readonly READY_SECONDS=60
 readonly FIRST_LINES_SECONDS=60
-# What Compose writes before the lines of a log.
+# The escape sequence that Compose writes before each line of a log.
 readonly CLEAR_LINE=$'\e[2K'
 
 main() {
-  command -v curl >/dev/null || die "curl is needed to see when the api is ready: install it"
-  # Noted, and obeyed where nothing is half done.
+  command -v curl >/dev/null || die "curl is missing. Install it: it is how this script sees that the api is ready"
+  # `obey` ends the script later, at a place where nothing is half done.
   trap 'asked_to_stop=yes' TERM HUP
   load_settings
   check_log
   choose_mode
   obey
-  # As docker-compose.yml has it.
+  # The paths that docker-compose.yml mounts.
   [ "$mode" != docker ] || export DEAD_LETTERS_PATH=data/dead_letters.jsonl BACKFILL_FOLDER=data/backfill
   stop_earlier
   obey
@@ -77,7 +78,7 @@ main() {
   show_how_to_ask
   if [ -n "$detach" ]; then
     trap - EXIT
-    say "It runs on; its logs are in $LOGS_FOLDER/. To stop it: ./cleanup.sh"
+    say "It runs in the background; its logs are in $LOGS_FOLDER/. To stop it: ./cleanup.sh"
   else
     follow_logs
   fi
@@ -86,7 +87,7 @@ main() {
 obey() { [ -z "$asked_to_stop" ] || exit 1; }
 
 check_log() {
-  log=$(absolute "$LOG_FILE_PATH") || die "LOG_FILE_PATH=$LOG_FILE_PATH: there is no such folder"
+  log=$(absolute "$LOG_FILE_PATH") || die "LOG_FILE_PATH=$LOG_FILE_PATH: its folder does not exist"
   if [ -n "$generator" ] && { [ -L "$log" ] || ! in_project "$log"; }; then
     die "LOG_FILE_PATH=$LOG_FILE_PATH is outside the project, so it is not cleared, and no lines are generated into it.
 To follow it: $0 --no-generator"
@@ -112,7 +113,7 @@ check_ports() {
   [ "$mode" != docker ] || refuse_taken_port INFLUXDB_PORT
 }
 
-# Only what is inside the project is cleared.
+# Refuse to clear data outside the project.
 check_data() {
   local variable
   [ "$mode" = local ] && [ -z "$keep" ] || return 0
@@ -171,7 +172,7 @@ start_in_containers() {
   await "The api is not ready" "$READY_SECONDS" api api_answers /ready
 }
 
-# What LOG_FILES says, where the folder of LOG_FILE_PATH is /log.
+# Print LOG_FILES as paths in the container, where the folder of LOG_FILE_PATH is /log.
 # shellcheck disable=SC2153
 patterns_in_container() {
   local pattern patterns
@@ -179,12 +180,12 @@ patterns_in_container() {
   for pattern in ${patterns[@]+"${patterns[@]}"}; do
     [[ $pattern == /* ]] || pattern=$ROOT/$pattern
     [[ $pattern == "$LOG_FOLDER"/* ]] ||
-      die "LOG_FILES: in containers all logs have to be in the folder of LOG_FILE_PATH, $LOG_FOLDER, and $pattern is not"
+      die "LOG_FILES: in containers all logs have to be in the folder of LOG_FILE_PATH, $LOG_FOLDER. $pattern is not"
     printf '/log/%s,' "${pattern#"$LOG_FOLDER"/}"
   done
 }
 
-# Write what the containers say into a file for each, until they have ended.
+# Write the output of each container into a file of its own, until all containers have ended.
 collect_container_logs() {
   (
     trap '' HUP
@@ -201,7 +202,7 @@ start_as_processes() {
   prepare_venv requirements.txt
   export STORAGE=sqlite PYTHONPATH=$ROOT/src PYTHONUNBUFFERED=1
   "$VENV_PYTHON" -m storage setup
-  # The processor comes first: by default it follows the log from the end that it finds.
+  # The processor starts before the generator: by default it follows the log from its end.
   rm -f "$HEARTBEAT_PATH"
   start_service log_processor
   start_service api
@@ -217,17 +218,18 @@ stop_started() {
   say "Stopping"
   stop_processes
   if [ "$mode" = docker ]; then
-    # In a group of its own, or another Ctrl+C would end it.
+    # In a process group of its own: a second Ctrl+C does not reach it.
     set -m
     remove_containers &
     wait $!
   fi
-  # What follows the logs.
+  # The background jobs that follow the logs.
   # shellcheck disable=SC2046
   kill $(jobs -p) 2>/dev/null || true
 }
 
-# await FAULT SECONDS SERVICES COMMAND...: wait until the command succeeds, but not in vain.
+# await FAULT SECONDS SERVICES COMMAND...: wait until the command succeeds. Ends the script when a service has ended or
+# the time is up.
 await() {
   local fault=$1 deadline=$((SECONDS + $2)) services=$3
   shift 3
@@ -239,10 +241,10 @@ await() {
   done
 }
 
-# Print the service that has ended since it was started, though it should not. Fails where none has.
+# Print a service that has ended by itself. Fails where none has.
 ended_service() {
   local name names=(log_processor api)
-  # It ends when it has written all that it is to write.
+  # With MAX_LOGS_TO_GENERATE the generator ends after its last line.
   [ -z "$generator" ] || [ -s "$log" ] || names+=(log_generator)
   for name in "${names[@]}"; do
     if [ "$mode" = docker ]; then
@@ -254,7 +256,7 @@ ended_service() {
   return 1
 }
 
-# fail FAULT SERVICES: show their last lines, and end.
+# fail FAULT SERVICES: show the last lines of the services' logs, and end.
 fail() {
   local name
   obey
@@ -297,7 +299,7 @@ Try it:     curl '$(api_url)/customers/${customer:+$customer/}stats?from_date=19
 END
 }
 
-# Show the logs, each line with its service, until Ctrl+C or a service's end.
+# Show the logs, with the service before each line, until Ctrl+C or until a service ends.
 follow_logs() {
   local name
   for name in $(services); do
@@ -313,17 +315,17 @@ follow_logs() {
     obey
     sleep 1
   done
-  # The services hear Ctrl+C as well, and may be the first to end.
+  # Ctrl+C reaches the services as well, and they may end before this script.
   sleep 0.5
   obey
   die "$(ended_service) has ended"
 }
 
-# It may have ended just now.
+# The worker may have ended just now.
 stop_worker() { kill -TERM "$worker" 2>/dev/null || true; }
 
-# Ctrl+C can make bash hang in the middle of a command substitution. So the work is done where it is not heard, and
-# this shell only waits.
+# Ctrl+C can make bash hang in the middle of a command substitution. So a background job, which ignores Ctrl+C, does the
+# work, and this shell only waits.
 main &
 worker=$!
 stopped="" status=0

@@ -8,8 +8,8 @@ usage() {
   cat <<'END'
 Usage: ./testmode.sh
 
-Stops what runs, and starts influx_db, log_processor and api from the image with the tests, without the generator.
-Data are kept. Then single tests can be run:
+Stops the running system, and starts influx_db, log_processor and api from the image with the tests, without the
+generator. The data are kept. Then you can run single tests:
 
 END
   show_tests
@@ -29,7 +29,7 @@ END
 takes_no_arguments "$@"
 
 load_settings
-docker_is_usable || die "$docker_problem, and test mode is made of containers.
+docker_is_usable || die "$docker_problem, and test mode needs containers.
 A single test without them: ./run_tests.sh --local tests/unit -k parser"
 stop_processes
 refuse_foreign_containers

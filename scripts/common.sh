@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What all scripts share. Sourced by them; it leaves the shell in the project's root.
+# Functions of all scripts, which source this file. It changes to the project's root.
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
@@ -22,7 +22,7 @@ unknown_argument() {
   exit 2
 }
 
-# For a script without arguments of its own: takes_no_arguments "$@".
+# takes_no_arguments "$@": accept --help alone.
 takes_no_arguments() {
   case ${1:-} in
     "") ;;
@@ -34,7 +34,7 @@ takes_no_arguments() {
   esac
 }
 
-# Export the variables of .env.local that the shell does not set.
+# Export the variables of .env.local that the shell has not set.
 load_settings() {
   local line
   while IFS= read -r line; do
@@ -43,7 +43,8 @@ load_settings() {
   done <.env.local
 }
 
-# A file's path with the links of its folder resolved; a relative one is relative to the project. Fails without folder.
+# Print a file's path with the links of its folder resolved. A relative path is relative to the project. Fails where the
+# folder does not exist.
 absolute() {
   local folder
   folder=$(cd "$(dirname "$1")" 2>/dev/null && pwd -P) || return 1
@@ -52,17 +53,17 @@ absolute() {
 
 in_project() { [[ $(absolute "$1") == "$ROOT"/* ]]; }
 
-# Note that a file of the project was made by us, so that cleanup.sh may remove it.
+# Note that the scripts made a file of the project, so that cleanup.sh may remove it.
 note_made() {
   local file
   file=$(absolute "$1")
   grep -qxF -- "$file" "$RUN_FOLDER/made" 2>/dev/null || printf '%s\n' "$file" >>"$RUN_FOLDER/made"
 }
 
-# Remove a log with its rotated files, or a database with what SQLite keeps beside it.
+# Remove a log with its rotated files, or a database with its write-ahead log.
 remove_with_companions() { rm -f -- "$1" "$1".* "$1"-wal "$1"-shm; }
 
-# refuse_taken_port VARIABLE: when another program listens on the port that it names.
+# refuse_taken_port VARIABLE: end when another program listens on the port that the variable names.
 refuse_taken_port() {
   local port=${!1}
   if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then

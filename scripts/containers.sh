@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034
-# Container mode. Sourced after common.sh.
+# Container mode: Docker, images and containers. Sourced after common.sh.
 
 readonly PROJECT=request-statistics
 readonly COMPOSE_LABEL=com.docker.compose.project
@@ -11,14 +11,14 @@ readonly TEST_LABEL=(--label "com.request-statistics.tests=$ROOT")
 python_image=$(sed -n 's/^FROM \([^ ]*:[^ ]*\).*/\1/p' Dockerfile)
 influx_image=$(sed -n 's/^ *image: \(influxdb:.*\)/\1/p' docker-compose.yml)
 readonly python_image influx_image
-# The build argument that labels the images.
+# The build argument that labels the images with the version.
 VERSION=$(sed -n 's/^VERSION = "\(.*\)"/\1/p' src/service/version.py)
 export VERSION
 
-# So that the names in docker-compose.yml hold.
+# These would change the names that docker-compose.yml gives.
 unset COMPOSE_FILE COMPOSE_PROJECT_NAME COMPOSE_PROFILES
 
-# Whether containers can be had; if not, `docker_problem` says why.
+# Succeed where containers can be used. If not, `docker_problem` says why.
 docker_problem=""
 docker_is_usable() {
   local answer
@@ -30,9 +30,9 @@ docker_is_usable() {
   elif ! answer=$(docker version --format '{{.Server.Version}}' 2>&1); then
     docker_problem="the Docker engine does not answer (${answer##*$'\n'})"
   elif ! has_image "$python_image" && ! pull --platform linux/amd64 "$python_image"; then
-    docker_problem="the image $python_image is neither here nor can it be pulled"
+    docker_problem="the image $python_image is not here and cannot be pulled"
   elif ! has_image "$influx_image" && ! pull "$influx_image"; then
-    docker_problem="the image $influx_image is neither here nor can it be pulled"
+    docker_problem="the image $influx_image is not here and cannot be pulled"
   fi
   [ -z "$docker_problem" ]
 }
@@ -46,7 +46,7 @@ pull() {
 
 engine_answers() { command -v docker >/dev/null && docker version >/dev/null 2>&1; }
 
-# Let the containers run as the caller. Where the engine is the caller's own, root in a container is the caller.
+# Let the containers run as the caller. With a rootless engine, root in a container already is the caller.
 export_caller() {
   if ! docker info --format '{{.SecurityOptions}}' | grep -q rootless; then
     HOST_UID=$(id -u)
@@ -55,7 +55,7 @@ export_caller() {
   fi
 }
 
-# Print the containers that have our names, or our project's, and were not made from this folder.
+# Print the containers with our names, or our project's name, that were not made from this folder.
 foreign_containers() {
   local name project folder
   docker ps --all --format "{{.Names}}|{{.Label \"$COMPOSE_LABEL\"}}|{{.Label \"$COMPOSE_LABEL.working_dir\"}}" |
@@ -67,14 +67,14 @@ foreign_containers() {
     done
 }
 
-# Whether the containers and volumes of our project's name are this folder's. A second clone has the same names.
+# Succeed where the containers and volumes with our project's name belong to this folder, and not to another clone.
 are_ours() {
   local folders
   folders=$(docker ps --all --filter "label=$COMPOSE_LABEL=$PROJECT" --format "{{.Label \"$COMPOSE_LABEL.working_dir\"}}")
   if [ -n "$folders" ]; then is_root "${folders%%$'\n'*}"; else [ -f "$RUN_FOLDER/volumes" ]; fi
 }
 
-# Whether a folder, maybe by another name, is this project's root.
+# Succeed where a folder, perhaps by another path, is this project's root.
 is_root() { [ "$(cd "$1" 2>/dev/null && pwd -P)" = "$ROOT" ]; }
 
 refuse_foreign_containers() {
@@ -82,7 +82,7 @@ refuse_foreign_containers() {
   foreign=$(foreign_containers)
   [ -z "$foreign" ] || die "these containers have the names that are needed, and are not of this project:
 $foreign
-Remove them yourself, or do without containers: ./start.sh --local"
+Remove them yourself, or use no containers: ./start.sh --local"
 }
 
 refuse_foreign_volumes() {
@@ -101,7 +101,7 @@ remove_containers() {
   fi
 }
 
-# Note that the volumes are this folder's: without containers nothing else says so.
+# Note that the volumes belong to this folder: without containers nothing else tells.
 note_volumes() {
   mkdir -p "$RUN_FOLDER"
   touch "$RUN_FOLDER/volumes"
@@ -115,7 +115,7 @@ build_image() {
   touch "$RUN_FOLDER/images"
   if ! "$@" >"$log" 2>&1; then
     tail -n 20 "$log"
-    die "the image cannot be built, see $log. To do without containers: --local"
+    die "the image cannot be built, see $log. To use no containers: --local"
   fi
 }
 
@@ -126,7 +126,7 @@ start_containers() {
   docker compose "$@"
 }
 
-# remove_test_containers FILTER: those of run_tests.sh, with their network.
+# remove_test_containers FILTER: remove the containers of run_tests.sh, and their network.
 remove_test_containers() {
   docker ps --all --quiet --filter "$1" | xargs docker rm --force --volumes >/dev/null 2>&1 || true
   docker network ls --quiet --filter "$1" | xargs docker network rm >/dev/null 2>&1 || true
@@ -137,10 +137,10 @@ remove_images() {
     >/dev/null 2>&1 || true
 }
 
-# Use containers where they can be had, and say why where not. Sets `mode` to docker or local, if it is not set.
+# Set `mode` to docker where containers can be used, else to local, and say why. A mode that is set stays.
 choose_mode() {
   case $mode in
-    docker) docker_is_usable || die "$docker_problem. Mend that, or do without containers: $0 --local" ;;
+    docker) docker_is_usable || die "$docker_problem. Mend that, or use no containers: $0 --local" ;;
     "")
       if docker_is_usable; then
         mode=docker

@@ -3,14 +3,15 @@
 
 readonly PROCESSES=(log_generator log_processor api)
 readonly VENV_PYTHON=$ROOT/.venv/bin/python
+# How long a process may take to end on SIGTERM, in seconds.
 readonly STOP_SECONDS=15
 
-# Whether a Python is one that Bytewax has wheels for, and can make environments.
+# is_fit PYTHON: succeed where Bytewax has wheels for this Python, and it can make environments.
 is_fit() {
   "$1" -c 'import sys, ensurepip, venv; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' >/dev/null 2>&1
 }
 
-# Print the Python to make .venv with. Fails where there is none.
+# Print the Python for .venv. Fails where there is none.
 find_python() {
   local python
   for python in python3.11 python3.12 python3.10 python3 python; do
@@ -22,13 +23,13 @@ find_python() {
   return 1
 }
 
-# Make .venv, and install what the given lock files say; nothing where that was done before and they are the same.
+# prepare_venv LOCK_FILE...: make .venv, and install the lock files that have changed since the last time.
 prepare_venv() {
   local lock python
-  # It has no pip where making it was interrupted.
+  # An interrupted start leaves a .venv without pip.
   if ! is_fit "$VENV_PYTHON" || ! "$VENV_PYTHON" -m pip --version >/dev/null 2>&1; then
     python=$(find_python) ||
-      die "Python 3.10, 3.11 or 3.12 with its venv module is needed, and there is none on PATH (Debian: apt install python3-venv)"
+      die "Python 3.10, 3.11 or 3.12 with its venv module is needed, and none is on PATH (Debian: apt install python3-venv)"
     say "Making .venv with $("$python" --version)"
     "$python" -m venv --clear .venv
   fi
@@ -41,12 +42,12 @@ prepare_venv() {
   done
 }
 
-# Print when a process was started, which tells it from a later one with the same number. Fails when it has ended.
+# Print when a process started. That tells it from a later process with the same number. Fails when it has ended.
 started_at() {
   local stat
   if [ -d /proc/self ]; then
     stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
-    # After the name in parentheses: the state, and as the 20th the time (proc(5)).
+    # After the name in parentheses come the state and, as the 20th field, the time of the start (proc(5)).
     read -ra stat <<<"${stat##*) }"
     [ "${stat[0]}" != Z ] && printf '%s\n' "${stat[19]}"
   else
@@ -54,7 +55,7 @@ started_at() {
   fi
 }
 
-# start_process NAME COMMAND...: run it apart from the terminal, its output in a file.
+# start_process NAME COMMAND...: run a command apart from the terminal, with its output in a file.
 start_process() {
   local name=$1 pid
   shift
@@ -63,7 +64,7 @@ start_process() {
   printf '%s %s\n' "$pid" "$(started_at "$pid")" >"$RUN_FOLDER/$name.pid"
 }
 
-# Print the number of the process that was started under this name. Fails when it does not run.
+# Print the number of the running process that was started under this name. Fails where there is none.
 process_of() {
   local pid started
   [ -f "$RUN_FOLDER/$1.pid" ] || return 1
@@ -74,7 +75,7 @@ process_of() {
 stop_process() {
   local pid deadline=$((SECONDS + STOP_SECONDS))
   if pid=$(process_of "$1"); then
-    # It may have ended by itself just now, for it hears Ctrl+C too.
+    # The process may have ended just now: Ctrl+C reaches it too.
     kill -TERM "$pid" 2>/dev/null || true
     while process_of "$1" >/dev/null; do
       if [ "$SECONDS" -ge "$deadline" ]; then
