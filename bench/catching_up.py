@@ -24,6 +24,7 @@ def processor(fresh: FreshStore, log: Path, **settings: str) -> Service:
             "LOG_FILE_PATH": str(log),
             "HEARTBEAT_PATH": str(fresh.folder / "heartbeat"),
             "DEAD_LETTERS_PATH": str(fresh.folder / "dead_letters.jsonl"),
+            "BACKFILL_FOLDER": str(fresh.folder / "backfill"),
             "START_POSITION": "beginning",
             **fresh.store.environment,
             **settings,
