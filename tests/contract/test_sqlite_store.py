@@ -107,3 +107,22 @@ def test_the_file_alone_is_the_store_when_its_processor_has_ended(asked_sqlite: 
     copied = SqliteStorage(tmp_path / "copy")
     assert asyncio.run(copied.customer_names()) == ["earlier", "later"]
     asyncio.run(copied.aclose())
+
+
+@pytest.mark.parametrize("writer", ["main", "web-1"])
+@pytest.mark.parametrize("is_link", [True, False])
+def test_a_lock_file_overwrites_nothing(tmp_path: Path, writer: str, is_link: bool) -> None:
+    storage = SqliteStorage(tmp_path / "requests.sqlite", writer)
+    storage.set_up()
+    lock = tmp_path / ("requests.sqlite.lock" if writer == "main" else f"requests.sqlite.{writer}.lock")
+    foreign = tmp_path / "foreign" if is_link else lock
+    foreign.write_text("of somebody else")
+    if is_link:
+        lock.symlink_to(foreign)
+    with pytest.raises(StorageRefused, match="no lock file"):
+        storage.acquire()
+    assert foreign.read_text() == "of somebody else"
+    lock.unlink()
+    storage.acquire()
+    assert lock.stat().st_mode & 0o777 == 0o600
+    storage.close()

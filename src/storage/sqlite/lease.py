@@ -1,12 +1,16 @@
 """The lease of a writer: a lock on a file beside the store. The system frees it when its process dies."""
 
+import errno
 import fcntl
 import os
 from pathlib import Path
 
 from storage.contract import MAIN
-from storage.errors import LeaseHeld
+from storage.errors import LeaseHeld, StorageRefused
 from storage.owner import LeaseOwner
+
+# Bytes that are read of a lock file, to see that it is one.
+_MOST_BYTES = 1_000
 
 
 class Lease:
@@ -22,17 +26,27 @@ class Lease:
         if self._file is not None:
             return
         path = self._path.resolve()
-        lock = os.open(path.with_name(path.name + self._suffix), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        path = path.with_name(path.name + self._suffix)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+            raise StorageRefused(f"{path} is a link, and no lock file: remove it.") from None
+        try:
             # The owner writes its name a moment after it has the lock.
-            name = os.read(lock, 1_000).decode()
-            owner = LeaseOwner.decode(name).named() if name else "another process"
+            owner = _owner(lock)
+            if owner is None:
+                raise StorageRefused(f"{path} is no lock file: another file has its name.")
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.truncate(lock, 0)
+            os.pwrite(lock, str(LeaseOwner.this_process()).encode(), 0)
+        except BlockingIOError:
             os.close(lock)
             raise LeaseHeld(f"The store {self._path} is written by {owner}: only one can.") from None
-        os.truncate(lock, 0)
-        os.write(lock, str(LeaseOwner.this_process()).encode())
+        except BaseException:
+            os.close(lock)
+            raise
         self._file = lock
 
     def release(self) -> None:
@@ -40,3 +54,14 @@ class Lease:
         if self._file is not None:
             os.close(self._file)
             self._file = None
+
+
+def _owner(lock: int) -> str | None:
+    """The owner that a lock file names, for a message; None where it is no lock file."""
+    name = os.pread(lock, _MOST_BYTES, 0)
+    if not name:
+        return "another process"
+    try:
+        return LeaseOwner.decode(name.decode()).named()
+    except ValueError:
+        return None
