@@ -1,6 +1,5 @@
 """Counts files that a test lays out, without a processor that follows them: the test says what was read of which."""
 
-import asyncio
 import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from request_log.requests import Parser
 from storage.contract import MAIN, Storage
 from storage.keys import FileKey
 from storage.logs import FileState, Gap, LedgerRow, Position
+from stores import ask
 
 RETENTION_DAYS = 45
 SILENT_SECONDS = 0.3
@@ -139,23 +139,20 @@ def key_of(part: Part) -> FileKey:
 def verified(storage: Storage, retention_days: int = RETENTION_DAYS, parse: Parser | None = None) -> Outcome:
     """What verify says of a store. It closes the connection. `parse`: of a format that is not our own."""
 
-    async def ask() -> Outcome | None:
-        try:
-            with TemporaryDirectory() as folder:
-                return await check(
-                    storage,
-                    MAIN,
-                    retention_days,
-                    Framed.of(parse) if parse is not None else None,
-                    Path(folder, "none"),
-                    Path(folder),
-                    ProgressBar(),
-                    SILENT_SECONDS,
-                )
-        finally:
-            await storage.aclose()
-            storage.close()
+    async def verify(storage: Storage) -> Outcome | None:
+        with TemporaryDirectory() as folder:
+            return await check(
+                storage,
+                MAIN,
+                retention_days,
+                Framed.of(parse) if parse is not None else None,
+                Path(folder, "none"),
+                Path(folder),
+                ProgressBar(),
+                SILENT_SECONDS,
+            )
 
-    outcome = asyncio.run(ask())
+    outcome = ask(storage, verify)
+    storage.close()
     assert outcome is not None
     return outcome

@@ -1,11 +1,10 @@
 """A real log processor on a log of a test's own, and what it has stored."""
 
-import asyncio
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,11 +17,11 @@ from rollups.histogram import Histogram
 from storage.contract import MAIN, Storage
 from storage.ledger import decode_ledger, decode_rollup_ledger, is_rolled_up
 from storage.logs import FileRow, LedgerRow
-from stores import days_of
+from stores import Answer, ask, days_of
 from until import WAIT_SECONDS, wait_until
 
 SOURCES = Path(__file__).parents[1] / "src"
-TALLIES: dict[tuple[Kind, ...], Callable[[list[RollupRow], str], Mapping[Any, Histogram]]] = {
+HISTOGRAMS: dict[tuple[Kind, ...], Callable[[list[RollupRow], str], Mapping[Any, Histogram]]] = {
     ("parts", "hours"): histograms_of_hours,
     ("endpoints",): histograms_of_endpoints,
 }
@@ -154,45 +153,22 @@ class Pipeline:
 
     def files(self) -> list[FileRow]:
         """How far the files of all logs are read."""
-
-        async def ask() -> list[FileRow]:
-            storage = self.open_storage()
-            try:
-                return [row for _, row in await storage.files()]
-            finally:
-                await storage.aclose()
-                storage.close()
-
-        return asyncio.run(ask())
+        return [row for _, row in self.ask(lambda storage: storage.files())]
 
     def ledger(self) -> list[LedgerRow]:
         """The ledger, a row a log."""
-
-        async def ask() -> list[LedgerRow]:
-            storage = self.open_storage()
-            try:
-                return [row for _, row in await storage.logs()]
-            finally:
-                await storage.aclose()
-                storage.close()
-
-        return asyncio.run(ask())
+        return [row for _, row in self.ask(lambda storage: storage.logs())]
 
     def is_committed(self) -> bool:
         """Whether no commit is under way: its rows of logs are written before its ledger is."""
 
-        async def ask() -> bool:
-            storage = self.open_storage()
-            try:
-                intents = await storage.intents({MAIN: None})
-                # Before the first commit there is none.
-                numbers = [decode_ledger(state.counts).number for state in await storage.states()]
-                return bool(numbers) and max(intent.number for intent in intents) <= max(numbers)
-            finally:
-                await storage.aclose()
-                storage.close()
+        async def is_committed(storage: Storage) -> bool:
+            intents = await storage.intents({MAIN: None})
+            # Before the first commit there is none.
+            numbers = [decode_ledger(state.counts).number for state in await storage.states()]
+            return bool(numbers) and max(intent.number for intent in intents) <= max(numbers)
 
-        return asyncio.run(ask())
+        return self.ask(is_committed)
 
     def until_rolled_up(self) -> None:
         """Wait until the roll-ups have all that the ledger has."""
@@ -200,51 +176,40 @@ class Pipeline:
 
     def is_rolled_up(self) -> bool:
         """Whether the roll-ups have all that the ledger has."""
-
-        async def ask() -> bool:
-            storage = self.open_storage()
-            try:
-                (state,) = await storage.states()
-                return is_rolled_up(decode_ledger(state.counts), decode_rollup_ledger(state.rollups))
-            finally:
-                await storage.aclose()
-                storage.close()
-
-        return asyncio.run(ask())
+        (state,) = self.ask(lambda storage: storage.states())
+        return is_rolled_up(decode_ledger(state.counts), decode_rollup_ledger(state.rollups))
 
     def rolled_up(self) -> dict[tuple[str, str, str | int], oracle.Figures]:
         """Every figure by hour and endpoint in the store, in the oracle's form."""
 
-        async def ask() -> dict[tuple[str, str, str | int], oracle.Figures]:
-            storage = self.open_storage()
-            try:
-                return {
-                    (name, (date(1970, 1, 1) + timedelta(days=day)).isoformat(), part): figures(histogram)
-                    for name in await storage.customer_names()
-                    for kinds, histograms in TALLIES.items()
-                    for day, rows in (await storage.rollups(group_of(name), kinds, FIRST_DAY, LAST_DAY)).items()
-                    for part, histogram in histograms(rows, name).items()
-                }
-            finally:
-                await storage.aclose()
-                storage.close()
+        async def rolled_up(storage: Storage) -> dict[tuple[str, str, str | int], oracle.Figures]:
+            return {
+                (name, (date(1970, 1, 1) + timedelta(days=day)).isoformat(), part): figures(histogram)
+                for name in await storage.customer_names()
+                for kinds, histograms in HISTOGRAMS.items()
+                for day, rows in (await storage.rollups(group_of(name), kinds, FIRST_DAY, LAST_DAY)).items()
+                for part, histogram in histograms(rows, name).items()
+            }
 
-        return asyncio.run(ask())
+        return self.ask(rolled_up)
 
     def stored(self) -> dict[tuple[str | None, str], oracle.Figures]:
         """Every figure in the store, in the oracle's form."""
 
-        async def ask() -> dict[tuple[str | None, str], oracle.Figures]:
-            storage = self.open_storage()
-            try:
-                names = [*await storage.customers(None, FIRST_DAY, LAST_DAY), None]
-                return {
-                    (name, (date(1970, 1, 1) + timedelta(days=day)).isoformat()): statistics(counts)
-                    for name in names
-                    for day, counts in (await days_of(storage, name, FIRST_DAY, LAST_DAY)).items()
-                }
-            finally:
-                await storage.aclose()
-                storage.close()
+        async def stored(storage: Storage) -> dict[tuple[str | None, str], oracle.Figures]:
+            names = [*await storage.customers(None, FIRST_DAY, LAST_DAY), None]
+            return {
+                (name, (date(1970, 1, 1) + timedelta(days=day)).isoformat()): statistics(counts)
+                for name in names
+                for day, counts in (await days_of(storage, name, FIRST_DAY, LAST_DAY)).items()
+            }
 
-        return asyncio.run(ask())
+        return self.ask(stored)
+
+    def ask(self, question: Callable[[Storage], Awaitable[Answer]]) -> Answer:
+        """Ask the store by a connection of its own."""
+        storage = self.open_storage()
+        try:
+            return ask(storage, question)
+        finally:
+            storage.close()

@@ -1,10 +1,12 @@
 """Stores for tests: either backend, filled from the lines of a log."""
 
+import asyncio
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from influxd import InfluxServer
 from log_processor.counting.start import start
@@ -23,6 +25,8 @@ from storage.logs import LedgerRow, Position, encode_log
 from storage.observed import ObservedEnd, encode_observed_end
 from storage.requests import StoredRequests
 from storage.sqlite import SqliteStorage
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,18 @@ def read_daily(storage: Storage, keys: Collection[DailyKey]) -> dict[DailyKey, D
 async def days_of(storage: Storage, customer: str | None, first: int, last: int) -> dict[int, DayCounts]:
     """`Storage.days`, unpacked."""
     return {day: unpack(row) for day, row in (await storage.days(customer, first, last)).items()}
+
+
+def ask(storage: Storage, question: Callable[[Storage], Awaitable[Answer]]) -> Answer:
+    """The answer of the asynchronous half, which is closed then."""
+
+    async def answer() -> Answer:
+        try:
+            return await question(storage)
+        finally:
+            await storage.aclose()
+
+    return asyncio.run(answer())
 
 
 def to_no_store(parts: Iterable[StoredRequests]) -> Callable[[], list[int]]:

@@ -1,10 +1,7 @@
 """The intents of several writers, as a reader of the change feed finds them."""
 
-import asyncio
-from collections.abc import Mapping
-
-from storage.ledger import StoredIntent, decode_intent
-from stores import Store, commit_daily
+from storage.ledger import decode_intent
+from stores import Store, ask, commit_daily
 
 
 def test_the_intents_of_a_writer_are_found_from_a_place_on_or_the_latest_two(store: Store) -> None:
@@ -14,14 +11,7 @@ def test_the_intents_of_a_writer_are_found_from_a_place_on_or_the_latest_two(sto
         for number in range(1, commits + 1):
             commit_daily(storage, {}, number, token)
         storage.close()
-    reader = store.open()
-
-    async def ask(*since: Mapping[str, int | None]) -> list[list[StoredIntent]]:
-        found = [await reader.intents(one) for one in since]
-        await reader.aclose()
-        return found
-
-    (everything,) = asyncio.run(ask({"main": 0, "web 1": 0, "web-2": 0, "nobody": 0}))
+    everything = ask(store.open(), lambda reader: reader.intents({"main": 0, "web 1": 0, "web-2": 0, "nobody": 0}))
     assert [(one.writer, one.number) for one in everything] == [
         *(("main", number) for number in range(1, 6)),
         *(("web 1", number) for number in range(1, 4)),
@@ -30,7 +20,7 @@ def test_the_intents_of_a_writer_are_found_from_a_place_on_or_the_latest_two(sto
     assert [decode_intent(one.row).number for one in everything] == [one.number for one in everything]
     places = [one.place for one in everything if one.writer == "main"]
     assert places == sorted(set(places))
-    reader = store.open()
-    latest, some = asyncio.run(ask({"web 1": None, "web-2": None, "nobody": None}, {"main": places[3], "web 1": None}))
+    latest = ask(store.open(), lambda reader: reader.intents({"web 1": None, "web-2": None, "nobody": None}))
+    some = ask(store.open(), lambda reader: reader.intents({"main": places[3], "web 1": None}))
     assert latest == everything[-3:]
     assert some == [*everything[3:5], *everything[6:8]]

@@ -1,6 +1,5 @@
 """A log that is taken out of the store leaves nothing behind."""
 
-import asyncio
 import time
 from collections import Counter
 
@@ -18,7 +17,7 @@ from storage.ledger import RolledUp, encode_rolled_up
 from storage.logs import BACKFILL, FileRow, LedgerRow, Position, encode_file, encode_log
 from storage.observed import ObservedEnd, encode_observed_end
 from storage.requests import FileId, OffsetRange, StoredRequests
-from stores import Store, days_of
+from stores import Store, ask, days_of
 
 WRONG = f"{BACKFILL}wrong"
 TODAY = int(time.time()) // SECONDS_A_DAY
@@ -62,13 +61,8 @@ def test_the_requests_and_rows_of_a_log_are_removed_and_no_others(store: Store) 
     assert logs.keys() == rolled_up.keys() == {"log", f"{WRONG}er"}
     assert files.keys() == {FileKey("log", 0), FileKey(f"{WRONG}er", 0)}
 
-    async def seen() -> set[str]:
-        try:
-            return {end.log for _, end in await storage.observed_ends()}
-        finally:
-            await storage.aclose()
-
-    assert asyncio.run(seen()) == logs.keys()
+    observed = ask(storage, lambda asked: asked.observed_ends())
+    assert {end.log for _, end in observed} == logs.keys()
 
 
 def test_customers_without_requests_are_removed(store: Store) -> None:
@@ -86,11 +80,10 @@ def test_customers_without_requests_are_removed(store: Store) -> None:
     storage.write({DailyKey("wrong", TODAY): nothing, DailyKey("right", TODAY): nothing})
     storage.remove_requests(WRONG, [])
 
-    async def ask() -> None:
+    async def look(storage: Storage) -> None:
         assert sorted(await storage.customers(None, TODAY - 1, TODAY)) == ["right"]
         assert await days_of(storage, "right", TODAY - 1, TODAY) == {TODAY - 1: counts}
         assert not await storage.knows("wrong")
         assert await storage.customer_names() == ["right"]
-        await storage.aclose()
 
-    asyncio.run(ask())
+    ask(storage, look)

@@ -4,7 +4,6 @@ Its logs have rotated: api_requests.log twice, second.log once. All days are of 
 as long as can be said.
 """
 
-import asyncio
 import json
 import os
 import re
@@ -15,7 +14,6 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TypeVar
 from urllib.parse import quote
 
 import pytest
@@ -35,6 +33,7 @@ from storage.logs import Position
 from storage.sqlite import SqliteStorage
 from storage.sqlite.lease import Lease
 from storage_command import assert_failed, run
+from stores import Answer, ask
 
 DATA = Path(__file__).parents[1] / "data" / "schema_4"
 FILES = {"api_requests.log": 3, "second.log": 2}
@@ -46,7 +45,6 @@ SLOT_STEP = 1_000
 WHAT_TO_DO = "Start the version before once, wait until it has read its logs to their ends, stop it with SIGTERM"
 OF_ROWS = ("customer_day", "all_day", "breakdowns", "breakdown_day", "commits", "ended_generations", "sightings")
 
-Answer = TypeVar("Answer")
 Change = Callable[[str], str]
 
 
@@ -74,16 +72,12 @@ class Before:
         """All lines, whichever file they are in."""
         return b"".join(path.read_bytes() for path in sorted(self.folder.glob("*.log*")))
 
-    def ask(self, ask: Callable[[Storage], Awaitable[Answer]]) -> Answer:
-        async def work() -> Answer:
-            storage = self.connect()
-            try:
-                return await ask(storage)
-            finally:
-                await storage.aclose()
-                storage.close()
-
-        return asyncio.run(work())
+    def ask(self, question: Callable[[Storage], Awaitable[Answer]]) -> Answer:
+        storage = self.connect()
+        try:
+            return ask(storage, question)
+        finally:
+            storage.close()
 
 
 def dump(name: str, folder: Path) -> str:
@@ -178,7 +172,7 @@ def logged_requests(log: bytes) -> dict[str, Counter[tuple[int, str, int, float]
 def stored_requests(before: Before, customers: list[str]) -> dict[str, Counter[tuple[int, str, int, float]]]:
     """The requests of each customer as the api finds them."""
 
-    async def ask(storage: Storage) -> dict[str, Counter[tuple[int, str, int, float]]]:
+    async def requests_of(storage: Storage) -> dict[str, Counter[tuple[int, str, int, float]]]:
         found = {}
         for customer in customers:
             requests = await storage.requests(customer, 0, 1 << 32, "all", 10_000)
@@ -190,7 +184,7 @@ def stored_requests(before: Before, customers: list[str]) -> dict[str, Counter[t
             )
         return found
 
-    return before.ask(ask)
+    return before.ask(requests_of)
 
 
 def assert_equals_the_logs(before: Before) -> None:
