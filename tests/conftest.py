@@ -17,6 +17,12 @@ settings.load_profile("project")
 
 
 @pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """What runs the tests that are coroutines."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
 def influxd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InfluxServer]:
     """A real InfluxDB, one for the whole session: take a `new_bucket()` of it for each test."""
     with influx_server(tmp_path_factory.mktemp("influxd")) as server:

@@ -91,68 +91,56 @@ def requests_in(response: httpx.Response) -> int:
     return int(body["customers"][0]["total_requests"] if "customers" in body else body["total_requests"])
 
 
-def test_an_answer_is_never_older_than_the_ledger(store: Store) -> None:
+async def test_an_answer_is_never_older_than_the_ledger(store: Store) -> None:
     writing = Writing(store)
-
-    async def ask() -> None:
-        async with api(store.open()) as client:
-            for requests in range(1, 8):
-                commit(writing, requests)
-                for _ in range(2):
-                    answers = await asyncio.gather(*(client.get(url) for url in URLS * 2))
-                    assert [requests_in(answer) for answer in answers] == [requests] * len(URLS) * 2
-
-    asyncio.run(ask())
+    async with api(store.open()) as client:
+        for requests in range(1, 8):
+            commit(writing, requests)
+            for _ in range(2):
+                answers = await asyncio.gather(*(client.get(url) for url in URLS * 2))
+                assert [requests_in(answer) for answer in answers] == [requests] * len(URLS) * 2
 
 
-def test_the_client_that_has_the_answer_is_told_so_until_the_ledger_moves(store: Store) -> None:
+async def test_the_client_that_has_the_answer_is_told_so_until_the_ledger_moves(store: Store) -> None:
     writing = Writing(store)
     commit(writing, 1)
-
-    async def ask() -> None:
-        async with api(store.open()) as client:
-            tags = [(await client.get(url)).headers["ETag"] for url in URLS]
-            # The third question is the first one in other words.
-            assert len(set(tags)) == len(URLS) - 1
-            assert all(tag.startswith('W/"') for tag in tags)
-            for url, tag in zip(URLS, tags, strict=True):
-                for held in (tag, tag.removeprefix("W/"), f'"other", {tag}', "*"):
-                    same = await client.get(url, headers={"If-None-Match": held})
-                    assert (same.status_code, same.content) == (304, b"")
-                    assert (same.headers["ETag"], same.headers["Cache-Control"]) == (tag, "no-cache")
-                other = await client.get(url, headers={"If-None-Match": 'W/"other"'})
-                assert requests_in(other) == 1
-                assert (other.headers["ETag"], other.headers["Cache-Control"]) == (tag, "no-cache")
-            commit(writing, 2)
-            for url, tag in zip(URLS, tags, strict=True):
-                news = await client.get(url, headers={"If-None-Match": tag})
-                assert requests_in(news) == 2
-                assert news.headers["ETag"] != tag
-
-    asyncio.run(ask())
+    async with api(store.open()) as client:
+        tags = [(await client.get(url)).headers["ETag"] for url in URLS]
+        # The third question is the first one in other words.
+        assert len(set(tags)) == len(URLS) - 1
+        assert all(tag.startswith('W/"') for tag in tags)
+        for url, tag in zip(URLS, tags, strict=True):
+            for held in (tag, tag.removeprefix("W/"), f'"other", {tag}', "*"):
+                same = await client.get(url, headers={"If-None-Match": held})
+                assert (same.status_code, same.content) == (304, b"")
+                assert (same.headers["ETag"], same.headers["Cache-Control"]) == (tag, "no-cache")
+            other = await client.get(url, headers={"If-None-Match": 'W/"other"'})
+            assert requests_in(other) == 1
+            assert (other.headers["ETag"], other.headers["Cache-Control"]) == (tag, "no-cache")
+        commit(writing, 2)
+        for url, tag in zip(URLS, tags, strict=True):
+            news = await client.get(url, headers={"If-None-Match": tag})
+            assert requests_in(news) == 2
+            assert news.headers["ETag"] != tag
 
 
-def test_complete_through_moves_while_the_ledger_stands_still(store: Store) -> None:
+async def test_complete_through_moves_while_the_ledger_stands_still(store: Store) -> None:
     writing = Writing(store)
     commit(writing, 1)
-
-    async def ask() -> None:
-        async with api(store.open()) as client:
-            for url in URLS:
-                answers = []
-                for seen in (1_795_000_000.25, 1_795_000_001.5):
-                    writing.report(seen)
-                    answers.append(await client.get(url))
-                first, second = (answer.json() for answer in answers)
-                assert first.pop("complete_through") == "2026-11-18T11:06:40.250000Z"
-                assert second.pop("complete_through") == "2026-11-18T11:06:41.500000Z"
-                assert first == second
-                assert answers[0].headers["ETag"] == answers[1].headers["ETag"]
-
-    asyncio.run(ask())
+    async with api(store.open()) as client:
+        for url in URLS:
+            answers = []
+            for seen in (1_795_000_000.25, 1_795_000_001.5):
+                writing.report(seen)
+                answers.append(await client.get(url))
+            first, second = (answer.json() for answer in answers)
+            assert first.pop("complete_through") == "2026-11-18T11:06:40.250000Z"
+            assert second.pop("complete_through") == "2026-11-18T11:06:41.500000Z"
+            assert first == second
+            assert answers[0].headers["ETag"] == answers[1].headers["ETag"]
 
 
-def test_a_question_that_is_asked_again_costs_the_store_a_look_at_its_ledger(influxd: InfluxServer) -> None:
+async def test_a_question_that_is_asked_again_costs_the_store_a_look_at_its_ledger(influxd: InfluxServer) -> None:
     asked: list[str] = []
 
     def note(request: Request) -> None:
@@ -161,81 +149,65 @@ def test_a_question_that_is_asked_again_costs_the_store_a_look_at_its_ledger(inf
     with store_behind_proxy(influxd) as (writing, proxy, open_storage):
         commit(writing, 1)
         proxy.decide = note
-
-        async def ask() -> None:
-            async with api(open_storage()) as client:
-                for url in URLS:
-                    await client.get(url)
-                asked.clear()
-                for url in URLS:
-                    await client.get(url)
-                assert len(asked) == len(URLS)
-                assert all("FROM state " in question for question in asked)
-                asked.clear()
-                await asyncio.gather(*(client.get(url) for url in URLS * 20))
-                assert len(asked) <= 2, "asked once for all who wait"
-                # A moved ledger: each question is asked anew, once.
-                commit(writing, 2)
-                asked.clear()
-                await asyncio.gather(*(client.get(url) for url in URLS * 20))
-                assert sum("FROM daily" in question for question in asked) <= len(URLS) - 1
-
-        asyncio.run(ask())
+        async with api(open_storage()) as client:
+            for url in URLS:
+                await client.get(url)
+            asked.clear()
+            for url in URLS:
+                await client.get(url)
+            assert len(asked) == len(URLS)
+            assert all("FROM state " in question for question in asked)
+            asked.clear()
+            await asyncio.gather(*(client.get(url) for url in URLS * 20))
+            assert len(asked) <= 2, "asked once for all who wait"
+            # A moved ledger: each question is asked anew, once.
+            commit(writing, 2)
+            asked.clear()
+            await asyncio.gather(*(client.get(url) for url in URLS * 20))
+            assert sum("FROM daily" in question for question in asked) <= len(URLS) - 1
 
 
-def test_what_is_built_is_not_answered_while_the_store_is_away(influxd: InfluxServer) -> None:
+async def test_what_is_built_is_not_answered_while_the_store_is_away(influxd: InfluxServer) -> None:
     with store_behind_proxy(influxd) as (writing, proxy, open_storage):
         commit(writing, 1)
-
-        async def ask() -> None:
-            async with api(open_storage()) as client:
-                tags = [(await client.get(url)).headers["ETag"] for url in URLS]
-                proxy.go_away()
-                for url, tag in zip(URLS, tags, strict=True):
-                    away = await client.get(url, headers={"If-None-Match": tag})
-                    assert away.status_code == 503
-                    assert away.json()["detail"].startswith("InfluxDB cannot be reached")
-                proxy.come_back()
-                for url in URLS:
-                    assert requests_in(await client.get(url)) == 1
-
-        asyncio.run(ask())
+        async with api(open_storage()) as client:
+            tags = [(await client.get(url)).headers["ETag"] for url in URLS]
+            proxy.go_away()
+            for url, tag in zip(URLS, tags, strict=True):
+                away = await client.get(url, headers={"If-None-Match": tag})
+                assert away.status_code == 503
+                assert away.json()["detail"].startswith("InfluxDB cannot be reached")
+            proxy.come_back()
+            for url in URLS:
+                assert requests_in(await client.get(url)) == 1
 
 
-def test_a_question_means_other_days_after_midnight(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_question_means_other_days_after_midnight(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = valid_lines(200, days=2, customers=["c"])
     store.fill(lines)
     today = datetime.now(timezone.utc).date()
-
-    async def ask() -> None:
-        async with api(store.open()) as client:
-            before = [await client.get(url) for url in URLS]
-            monkeypatch.setattr("api.routes.router.utc_today", lambda: today + timedelta(days=1))
-            after = [await client.get(url) for url in URLS]
-            assert {answer.json()["to_date"] for answer in before} == {str(today)}
-            assert {answer.json()["to_date"] for answer in after} == {str(today + timedelta(days=1))}
-            for old, new in zip(before, after, strict=True):
-                assert old.headers["ETag"] != new.headers["ETag"]
-
-    asyncio.run(ask())
+    async with api(store.open()) as client:
+        before = [await client.get(url) for url in URLS]
+        monkeypatch.setattr("api.routes.router.utc_today", lambda: today + timedelta(days=1))
+        after = [await client.get(url) for url in URLS]
+        assert {answer.json()["to_date"] for answer in before} == {str(today)}
+        assert {answer.json()["to_date"] for answer in after} == {str(today + timedelta(days=1))}
+        for old, new in zip(before, after, strict=True):
+            assert old.headers["ETag"] != new.headers["ETag"]
 
 
-def test_errors_are_not_to_be_kept(store: Store) -> None:
+async def test_errors_are_not_to_be_kept(store: Store) -> None:
     writing = Writing(store)
-
-    async def ask() -> None:
-        async with api(store.open()) as client:
-            for _ in range(2):
-                missing = await client.get("/customers/c/stats", headers={"If-None-Match": "*"})
-                assert missing.status_code == 404
-                assert "ETag" not in missing.headers
-            commit(writing, 1)
-            assert requests_in(await client.get("/customers/c/stats")) == 1
-
-    asyncio.run(ask())
+    async with api(store.open()) as client:
+        for _ in range(2):
+            missing = await client.get("/customers/c/stats", headers={"If-None-Match": "*"})
+            assert missing.status_code == 404
+            assert "ETag" not in missing.headers
+        commit(writing, 1)
+        assert requests_in(await client.get("/customers/c/stats")) == 1
 
 
-def test_answers_are_those_of_an_api_that_starts_anew_whatever_was_committed(store: Store) -> None:
+async def test_answers_are_those_of_an_api_that_starts_anew_whatever_was_committed(store: Store) -> None:
     pick = random.Random(4)
     yesterday = datetime.now(timezone.utc).date() - timedelta(days=1)
     urls = [f"/customers?sort={sort}" for sort in ("total", "median", "p99", "customer_id")]
@@ -249,25 +221,22 @@ def test_answers_are_those_of_an_api_that_starts_anew_whatever_was_committed(sto
         requests = pick.randrange(1, 9)
         return DayCounts(Counter({pick.choice([200, 500]): requests}), Counter({pick.randrange(2_000): requests}))
 
-    async def ask() -> None:
-        async with api(store.open()) as client:
-            for _ in range(3):
-                writing = Writing(store)
-                for _ in range(8):
-                    ages = pick.choice([[0], [0], [0, 1], range(6)])
-                    counts: dict[DailyKey, DayCounts] = {}
-                    for customer in pick.sample("abcdefgh", pick.randrange(6)):
-                        counts[DailyKey(customer, TODAY - pick.choice(ages))] = row()
-                    counts |= {DailyKey(None, day): row() for day in {day for _, day in counts}}
-                    writing.commit(counts)
-                    async with api(store.open()) as fresh:
-                        asked = pick.sample(urls, 16)
-                        kept, anew = [await asyncio.gather(*map(one.get, asked)) for one in (client, fresh)]
-                        for answer, right in zip(kept, anew, strict=True):
-                            assert answer.json() | {"request_id": ""} == right.json() | {"request_id": ""}
-                writing.close()
-
-    asyncio.run(ask())
+    async with api(store.open()) as client:
+        for _ in range(3):
+            writing = Writing(store)
+            for _ in range(8):
+                ages = pick.choice([[0], [0], [0, 1], range(6)])
+                counts: dict[DailyKey, DayCounts] = {}
+                for customer in pick.sample("abcdefgh", pick.randrange(6)):
+                    counts[DailyKey(customer, TODAY - pick.choice(ages))] = row()
+                counts |= {DailyKey(None, day): row() for day in {day for _, day in counts}}
+                writing.commit(counts)
+                async with api(store.open()) as fresh:
+                    asked = pick.sample(urls, 16)
+                    kept, anew = [await asyncio.gather(*map(one.get, asked)) for one in (client, fresh)]
+                    for answer, right in zip(kept, anew, strict=True):
+                        assert answer.json() | {"request_id": ""} == right.json() | {"request_id": ""}
+            writing.close()
 
 
 @contextmanager
@@ -295,45 +264,37 @@ def customers_asked_for(
         yield writing, open_storage, asked
 
 
-def test_after_a_commit_only_its_customers_are_asked_for_again(influxd: InfluxServer) -> None:
+async def test_after_a_commit_only_its_customers_are_asked_for_again(influxd: InfluxServer) -> None:
     with customers_asked_for(influxd) as (writing, open_storage, asked):
-
-        async def ask() -> None:
-            async with api(open_storage()) as client:
-                await client.get("/customers")
-                assert [names for names, _ in asked] == [["all"]]
-                asked.clear()
-                await client.get("/customers?sort=p99")
-                assert asked == []
-                commit(writing, 2, "dg")
-                listed = (await client.get("/customers")).json()["customers"]
-                assert [one["total_requests"] for one in listed] == [2, 2, 1, 1, 1, 1, 1, 1]
-                assert [names for names, _ in asked] == [["d", "g"]]
-
-        asyncio.run(ask())
+        async with api(open_storage()) as client:
+            await client.get("/customers")
+            assert [names for names, _ in asked] == [["all"]]
+            asked.clear()
+            await client.get("/customers?sort=p99")
+            assert asked == []
+            commit(writing, 2, "dg")
+            listed = (await client.get("/customers")).json()["customers"]
+            assert [one["total_requests"] for one in listed] == [2, 2, 1, 1, 1, 1, 1, 1]
+            assert [names for names, _ in asked] == [["d", "g"]]
 
 
-def test_the_rows_that_the_list_was_made_of_answer_for_its_customers_until_they_change(influxd: InfluxServer) -> None:
+async def test_the_rows_of_the_list_answer_for_its_customers_until_they_change(influxd: InfluxServer) -> None:
     with customers_asked_for(influxd) as (writing, open_storage, asked):
-
-        async def ask() -> None:
-            async with api(open_storage()) as client:
-                await client.get("/customers")
-                asked.clear()
-                for customer in "abc":
-                    assert requests_in(await client.get(f"/customers/{customer}/stats")) == 1
-                assert requests_in(await client.get(f"/customers/d/stats?from_date={to_date(TODAY)}")) == 1
-                assert asked == []
-                commit(writing, 2, "ae")
-                assert requests_in(await client.get("/customers/a/stats")) == 2
-                assert requests_in(await client.get("/customers/e/stats")) == 2
-                assert requests_in(await client.get("/customers/f/stats")) == 1
-                assert asked == [(["a"], 1), (["e"], 1)]
-
-        asyncio.run(ask())
+        async with api(open_storage()) as client:
+            await client.get("/customers")
+            asked.clear()
+            for customer in "abc":
+                assert requests_in(await client.get(f"/customers/{customer}/stats")) == 1
+            assert requests_in(await client.get(f"/customers/d/stats?from_date={to_date(TODAY)}")) == 1
+            assert asked == []
+            commit(writing, 2, "ae")
+            assert requests_in(await client.get("/customers/a/stats")) == 2
+            assert requests_in(await client.get("/customers/e/stats")) == 2
+            assert requests_in(await client.get("/customers/f/stats")) == 1
+            assert asked == [(["a"], 1), (["e"], 1)]
 
 
-def test_the_customers_with_the_most_requests_are_prewarmed(
+async def test_the_customers_with_the_most_requests_are_prewarmed(
     influxd: InfluxServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("api.caching.prewarming._CUSTOMERS", 2)
@@ -341,52 +302,40 @@ def test_the_customers_with_the_most_requests_are_prewarmed(
     monkeypatch.setattr("api.caching.row_cache._MAX_BYTES", 0)
     with customers_asked_for(influxd) as (writing, open_storage, asked):
         commit(writing, 2, "dg")
+        storage, kept = open_storage(), range(TODAY - 45, TODAY + 1)
+        feed, rows = ChangeFeed(storage), RowCache()
+        days = CustomerDays(storage, feed.invalidations, rows)
+        await feed.poll()
+        assert await prewarm(CustomerFigures(storage, feed.invalidations, rows), days, kept) == 8
+        asked.clear()
+        for customer, requests in (("d", 2), ("g", 2), ("a", 1)):
+            assert (await days.over(customer, kept)).together().total == requests
+        assert asked == [(["a"], 46)]
+        await storage.aclose()
 
-        async def ask() -> None:
-            storage, kept = open_storage(), range(TODAY - 45, TODAY + 1)
-            feed, rows = ChangeFeed(storage), RowCache()
-            days = CustomerDays(storage, feed.invalidations, rows)
-            await feed.poll()
-            assert await prewarm(CustomerFigures(storage, feed.invalidations, rows), days, kept) == 8
+
+async def test_after_a_commit_only_the_days_that_it_changed_are_read_again_together(influxd: InfluxServer) -> None:
+    with customers_asked_for(influxd) as (writing, open_storage, asked):
+        async with api(open_storage()) as client:
+            urls = [f"/customers/{customer}/stats" for customer in "abcdefgh"]
+            for requests in (2, 3):
+                await asyncio.gather(*map(client.get, urls))
+                commit(writing, requests, "dfg")
             asked.clear()
-            for customer, requests in (("d", 2), ("g", 2), ("a", 1)):
-                assert (await days.over(customer, kept)).together().total == requests
-            assert asked == [(["a"], 46)]
-            await storage.aclose()
-
-        asyncio.run(ask())
+            answers = await asyncio.gather(*map(client.get, urls))
+            assert [requests_in(answer) for answer in answers] == [1, 1, 1, 3, 1, 3, 3, 1]
+            assert asked == [(["d", "f", "g"], 1)]
 
 
-def test_after_a_commit_only_the_days_that_it_changed_are_read_again_together(influxd: InfluxServer) -> None:
+async def test_who_was_asked_for_lately_is_read_again_with_those_who_ask_first(influxd: InfluxServer) -> None:
     with customers_asked_for(influxd) as (writing, open_storage, asked):
-
-        async def ask() -> None:
-            async with api(open_storage()) as client:
-                urls = [f"/customers/{customer}/stats" for customer in "abcdefgh"]
-                for requests in (2, 3):
-                    await asyncio.gather(*map(client.get, urls))
-                    commit(writing, requests, "dfg")
-                asked.clear()
-                answers = await asyncio.gather(*map(client.get, urls))
-                assert [requests_in(answer) for answer in answers] == [1, 1, 1, 3, 1, 3, 3, 1]
-                assert asked == [(["d", "f", "g"], 1)]
-
-        asyncio.run(ask())
-
-
-def test_who_was_asked_for_lately_is_read_again_with_those_who_ask_first(influxd: InfluxServer) -> None:
-    with customers_asked_for(influxd) as (writing, open_storage, asked):
-
-        async def ask() -> None:
-            async with api(open_storage()) as client:
-                urls = [f"/customers/{customer}/stats" for customer in "abcdef"]
-                for requests in (2, 3):
-                    for url in urls:
-                        await client.get(url)
-                    commit(writing, requests, "abcd")
-                asked.clear()
-                answers = [await client.get(url) for url in urls]
-                assert [requests_in(answer) for answer in answers] == [3, 3, 3, 3, 1, 1]
-                assert asked == [(["a", "b", "c", "d"], 1)]
-
-        asyncio.run(ask())
+        async with api(open_storage()) as client:
+            urls = [f"/customers/{customer}/stats" for customer in "abcdef"]
+            for requests in (2, 3):
+                for url in urls:
+                    await client.get(url)
+                commit(writing, requests, "abcd")
+            asked.clear()
+            answers = [await client.get(url) for url in urls]
+            assert [requests_in(answer) for answer in answers] == [3, 3, 3, 3, 1, 1]
+            assert asked == [(["a", "b", "c", "d"], 1)]
