@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import oracle
@@ -18,7 +18,7 @@ from log_processor.commands.verify.recount import EVERYBODY, LONGEST_LINE, SKIPP
 from log_processor.log_format import LogFormat
 from parsed_log import parsed_line
 from request_log.formats.simple import parse
-from request_log.framing.framed import Framed
+from request_log.framing.framed import BYTE_ORDER_MARK, Framed
 from request_log.framing.wrappers import WRAPPERS
 from request_log.line import LAST_SECOND, Mended
 from request_log.path_template import path_template
@@ -26,6 +26,7 @@ from rollups.groups import escaped
 from wrapped import Part, wrapped
 
 names = map("log_{}".format, count())
+stretches = count(1)
 GOOD = ["2026-11-23", "16:15:35", "cust_5", "/api/v1/resource4", "200", "0.772"]
 OLDEST_DAY = 20_000
 LATEST_SECOND = 1_795_450_535
@@ -71,17 +72,17 @@ paths = st.sampled_from(["(other)", "\\(other)", "(forgotten)", "/(other)", "*",
 
 @pytest.fixture(scope="module")
 def recount(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recount]:
-    """One for all examples: each takes a log of its own."""
+    """One for all examples: each takes a log, or a stretch, of its own."""
     with Recount(tmp_path_factory.mktemp("recount"), OLDEST_DAY, LATEST_SECOND, None) as opened:
         yield opened
 
 
-@settings(deadline=None)
 @given(st.lists(odd_lines, min_size=1, max_size=50))
+@example([BYTE_ORDER_MARK])
 def test_it_judges_lines_as_the_parser_does(recount: Recount, lines: list[bytes]) -> None:
     log, data = next(names), b"".join(line + b"\n" for line in lines)
     recount.add(log, 0, [data])
-    requests, rejected, *_ = parse(data, 0, OLDEST_DAY, LATEST_SECOND)
+    requests, rejected, *_ = Framed.of(parse)(data, 0, OLDEST_DAY, LATEST_SECOND)
     counted = recount.lines(log)
     assert counted.pop(None, 0) == len(requests)
     assert counted == Counter(bad.reason.value for bad in rejected)
@@ -117,30 +118,29 @@ def test_its_figures_are_the_oracles(tmp_path: Path) -> None:
 
 
 def test_stretches_are_told_apart(tmp_path: Path) -> None:
-    stretches = [valid_lines(10 * seed, seed=seed) for seed in (1, 2, 3)]
+    parts = [valid_lines(10 * seed, seed=seed) for seed in (1, 2, 3)]
     with Recount(tmp_path, 0, LAST_SECOND, None) as recount:
-        for stretch, lines in enumerate(stretches):
+        for stretch, lines in enumerate(parts):
             recount.add("a", stretch, [lines])
 
         def counted(last_stretch: int) -> dict[RowKey, object]:
-            wanted = [(customer, day, last_stretch) for customer, day in truth(b"".join(stretches))]
+            wanted = [(customer, day, last_stretch) for customer, day in truth(b"".join(parts))]
             return {key: row.figures for key, row in recount.of_rows(wanted).items()}
 
         for last in range(3):
-            assert counted(last) == truth(b"".join(stretches[: last + 1]))
+            assert counted(last) == truth(b"".join(parts[: last + 1]))
         recount.forget_later()
-        assert counted(2) == truth(stretches[0])
+        assert counted(2) == truth(parts[0])
 
 
-@settings(deadline=None)
 @given(st.lists(st.one_of(paths, st.lists(segments, max_size=13).map("/".join)), min_size=1, max_size=20))
-def test_its_endpoints_are_the_templates_of_paths(tmp_path_factory: pytest.TempPathFactory, paths: list[str]) -> None:
+def test_its_endpoints_are_the_templates_of_paths(recount: Recount, paths: list[str]) -> None:
     lines = "".join(f"2026-11-23 16:15:35 a {path} 200 0.1\n" for path in paths)
     requests, *_ = parse(lines.encode())
-    with Recount(tmp_path_factory.mktemp("endpoints"), 0, LAST_SECOND, None) as recount:
-        recount.add("a", 0, [lines.encode()])
-        query = "SELECT endpoint, sum(lines) FROM divided WHERE part IS NULL GROUP BY endpoint"
-        found = dict(recount.ask(query))
+    stretch = next(stretches)
+    recount.add(next(names), stretch, [lines.encode()])
+    query = "SELECT endpoint, sum(lines) FROM divided WHERE part IS NULL AND stretch = $stretch GROUP BY endpoint"
+    found = dict(recount.ask(query, stretch=stretch))
     assert found == Counter(escaped(path_template(path)) for path in requests.request_paths())
 
 
