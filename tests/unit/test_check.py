@@ -1,5 +1,6 @@
 """What `check` finds out about a log by itself."""
 
+import io
 import json
 import os
 import re
@@ -7,15 +8,19 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stderr, redirect_stdout
 from datetime import datetime, timezone
 from itertools import takewhile
 from pathlib import Path
 from random import Random
+from typing import NamedTuple
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from log_processor.__main__ import main
 from log_processor.commands.check.finding import find
 from log_processor.commands.check.members import json_fields
 from log_processor.commands.check.report import shown
@@ -28,8 +33,33 @@ SOURCES = Path(__file__).parents[2] / "src"
 NOW = datetime.now(timezone.utc).strftime("%d/%b/%Y:%H:%M:%S +0000")
 
 
-def check(path: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """As somebody runs it in an environment that has nothing else."""
+class Ended(NamedTuple):
+    """What a command has returned."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def check(path: Path, **environment: str) -> Ended:
+    """Run the command in this process, in an environment that has nothing else."""
+    streams = [io.TextIOWrapper(io.BytesIO(), "utf-8") for _ in range(2)]
+    with (
+        patch.dict(os.environ, environment, clear=True),
+        patch.object(sys, "argv", ["log_processor", "check", str(path)]),
+        redirect_stdout(streams[0]),
+        redirect_stderr(streams[1]),
+        pytest.raises(SystemExit) as exited,
+    ):
+        main()
+    for stream in streams:
+        stream.seek(0)
+    assert isinstance(exited.value.code, int)
+    return Ended(exited.value.code, streams[0].read(), streams[1].read())
+
+
+def check_in_a_process(path: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Run the command as somebody does, in an environment that has nothing else."""
     return subprocess.run(
         [sys.executable, "-m", "log_processor", "check", str(path)],
         env={"PYTHONPATH": str(SOURCES), **environment},
@@ -280,15 +310,9 @@ def test_whatever_a_line_holds_is_shown_in_any_terminal(encoding: str, tmp_path:
     log.write_bytes(
         combined(user="Müller\u202e\U0001f469", path="/\xfc\x7f").encode() + b"\xff\xfe\x00\x1b]0;title\x07 and so on\n"
     )
-    end = subprocess.run(
-        [sys.executable, "-m", "log_processor", "check", str(log)],
-        env={"PYTHONPATH": str(SOURCES), "LC_ALL": encoding, "PYTHONIOENCODING": "ascii"},
-        capture_output=True,
-        timeout=60,
-    )
-    assert end.returncode == 1
-    assert end.stderr == b""
-    assert all(0x20 <= byte < 0x7F or byte == ord("\n") for byte in end.stdout)
+    end = check_in_a_process(log, LC_ALL=encoding, PYTHONIOENCODING="ascii")
+    assert (end.returncode, end.stderr) == (1, "")
+    assert all(" " <= character <= "~" or character == "\n" for character in end.stdout)
 
 
 def test_a_member_whose_name_a_terminal_obeys_is_not_taken() -> None:
@@ -333,8 +357,8 @@ def test_check_needs_nothing_of_the_processor(tmp_path: Path) -> None:
     log = tmp_path / "access.log"
     log.write_text(combined(user="acme"))
     nowhere = {"STORAGE": "influxdb", "LOG_FILE_PATH": "/nowhere/at/all.log", "DEAD_LETTERS_PATH": "/proc/none/x"}
-    assert check(log, **nowhere).returncode == 0
-    end = check(log, LOG_FORMAT="ncsa")
+    assert check_in_a_process(log, **nowhere).returncode == 0
+    end = check_in_a_process(log, LOG_FORMAT="ncsa")
     assert end.returncode == 78
     assert end.stderr.startswith("LOG_FORMAT=ncsa: ")
 
@@ -383,7 +407,7 @@ def test_it_is_quick(tmp_path: Path) -> None:
     with log.open("w") as file:
         file.writelines(combined(user="acme") for _ in range(200_000))
     before = os.times()
-    assert check(log).returncode == 0
+    assert check_in_a_process(log).returncode == 0
     after = os.times()
     # Seconds of CPU, of which starting takes one.
     assert after.children_user - before.children_user < 10
