@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 import oracle
 import parsed_log
 from lines import valid_lines
-from log_processor.commands.verify.recount import EVERYBODY, LONGEST_LINE, SKIPPED, Recount, RowKey, whole_lines
+from log_processor.commands.verify.definitions import LONGEST_LINE
+from log_processor.commands.verify.recount import EVERYBODY, SKIPPED, Recount, RowKey, whole_lines
 from log_processor.log_format import LogFormat
 from parsed_log import parsed_line
 from request_log.formats.simple import parse

@@ -1,0 +1,263 @@
+"""The definitions of docs/glossary.md in SQL: what a request is, its endpoint, and the figures of a day.
+
+They are written a second time here, so that `verify` shares no definition with what it checks.
+"""
+
+LONGEST_LINE = 65_536
+"""Bytes of a line. A longer line is rejected."""
+SEGMENTS = 10
+"""Segments of a path that its template keeps."""
+LENGTH = 120
+"""Characters of a template."""
+
+TABLES = """
+CREATE TABLE counted (
+    log VARCHAR,            -- NULL: stored requests, whose lines are in no file
+    stretch INTEGER,        -- see Recount
+    reason VARCHAR,         -- why these lines are no requests, or SKIPPED, or LOST; NULL: they are requests
+    customer VARCHAR,       -- this and the following: of requests
+    day INTEGER,            -- UTC, since 1970-01-01
+    status INTEGER,         -- 0: none was logged
+    ms INTEGER,             -- latency, half up
+    lines BIGINT
+);
+CREATE TABLE divided (
+    stretch INTEGER,
+    customer VARCHAR,       -- NULL: all together
+    day INTEGER,
+    part INTEGER,           -- quarter hour of the day; NULL: any
+    endpoint VARCHAR,       -- NULL: any
+    lines BIGINT,
+    successful BIGINT,
+    timed BIGINT,           -- requests that have a latency
+    ms HUGEINT,             -- sum of these latencies
+    squares HUGEINT         -- sum of their squares
+);
+CREATE TABLE mended (
+    log VARCHAR,
+    stretch INTEGER,
+    kind VARCHAR,           -- what was mended
+    lines BIGINT
+);
+CREATE TABLE wanted (customer VARCHAR, day INTEGER, last_stretch INTEGER);
+"""
+
+# Judges each line. The reasons come in the order in which a line is judged.
+JUDGE_LINES = rf"""
+CREATE TEMP TABLE judged AS
+WITH raw_lines AS (SELECT unnest(string_split($text, chr(10))) AS raw),
+lines AS (SELECT raw, CASE WHEN ends_with(raw, chr(13)) THEN left(raw, -1) ELSE raw END AS line FROM raw_lines),
+divided AS (SELECT raw, line, string_split(line, ' ') AS field FROM lines),
+named AS (
+    SELECT
+        raw,
+        line,
+        field,
+        field[1] || ' ' || field[2] AS stamp,
+        field[3] AS customer,
+        field[4] AS path,
+        field[5] AS status,
+        field[6] AS duration,
+        try_cast(field[1] AS DATE) AS date,
+        try_cast(field[6] AS DECIMAL(8, 3)) AS seconds  -- rounds half up
+    FROM divided
+),
+judged AS (
+    SELECT
+        *,
+        date - DATE '1970-01-01' AS day,
+        CASE
+            WHEN strlen(raw) > {LONGEST_LINE} THEN 'too_long'
+            WHEN line = '' THEN 'empty'
+            WHEN regexp_matches(line, '\p{{Cc}}') THEN 'control_character'
+            WHEN len(field) <> 6 OR list_contains(field, '') THEN 'fields'
+            WHEN NOT regexp_full_match(stamp, '\d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d') THEN 'time'
+            WHEN date IS NULL OR date NOT BETWEEN DATE '1970-01-01' AND DATE '2199-12-31' THEN 'time'
+            WHEN stamp[12:13] > '23' OR stamp[15:16] > '59' OR stamp[18:19] > '59' THEN 'time'
+            WHEN strlen(customer) > 256 THEN 'customer'
+            WHEN NOT regexp_full_match(status, '[1-5]\d\d') THEN 'status'
+            WHEN NOT regexp_full_match(duration, '\d+(\.\d+)?') THEN 'duration'
+            WHEN seconds IS NULL OR seconds > 86400 THEN 'duration'
+            WHEN regexp_matches(duration, '^0*86400\.0*[1-9]') THEN 'duration'
+            WHEN day < $oldest_day THEN 'too_old'
+            WHEN epoch(try_cast(stamp AS TIMESTAMP)) > $latest_second THEN 'too_new'
+        END AS reason
+    FROM named
+)
+SELECT reason, NULL AS customer, NULL AS day, NULL AS part, NULL AS path, NULL AS status, NULL AS ms
+FROM judged WHERE reason IS NOT NULL
+UNION ALL
+SELECT NULL, customer, day, stamp[12:13]::INTEGER * 4 + stamp[15:16]::INTEGER // 15, path, status::INTEGER,
+    (1000 * seconds)::INTEGER
+FROM judged WHERE reason IS NULL
+"""
+
+# The requests that a parser has found. Columns hold numbers; customers and paths are places in $names and $paths.
+JUDGE_REQUESTS = """
+CREATE TEMP TABLE judged AS
+SELECT
+    NULL AS reason,
+    ($names::VARCHAR[])[customer + 1] AS customer,
+    day,
+    part,
+    ($paths::VARCHAR[])[path + 1] AS path,
+    status,
+    CASE WHEN ms >= 0 THEN ms END AS ms
+FROM columns
+UNION ALL
+SELECT unnest($reasons::VARCHAR[]), NULL, NULL, NULL, NULL, NULL, NULL
+"""
+
+COUNT = """
+INSERT INTO counted SELECT $log, $stretch, reason, customer, day, status, ms, $sign * count(*) FROM judged GROUP BY ALL
+"""
+# The endpoint of a request is the template of its path.
+COUNT_PARTS_AND_ENDPOINTS = rf"""
+INSERT INTO divided
+WITH paths AS (SELECT DISTINCT path FROM judged WHERE reason IS NULL),
+cut AS (SELECT path, string_split(regexp_replace(path, '[?#].*', '', 's'), '/') AS segments FROM paths),
+named AS (
+    SELECT
+        path,
+        array_to_string(list_transform(segments[:{SEGMENTS + 1}], lambda segment:
+            CASE
+                WHEN regexp_full_match(segment, '[0-9]+|[0-9a-fA-F]{{8}}(-[0-9a-fA-F]{{4}}){{3}}-[0-9a-fA-F]{{12}}')
+                OR regexp_full_match(segment, '[0-9a-fA-F]{{16,}}')
+                OR (
+                    regexp_full_match(segment, '[0-9a-zA-Z_-]{{20,}}')
+                    AND regexp_matches(segment, '[0-9]')
+                    AND regexp_matches(segment, '[a-zA-Z]')
+                )
+                THEN '{{id}}'
+                ELSE segment
+            END
+        ), '/') || CASE WHEN len(segments) > {SEGMENTS + 1} THEN '/…' ELSE '' END AS text
+    FROM cut
+),
+templates AS (
+    SELECT path, CASE WHEN length(text) > {LENGTH} THEN left(text, {LENGTH - 1}) || '…' ELSE text END AS template
+    FROM named
+),
+endpoints AS (
+    SELECT
+        path,
+        CASE WHEN regexp_full_match(template, '\\*\((other|forgotten)\)') THEN '\' ELSE '' END || template AS endpoint
+    FROM templates
+)
+SELECT
+    $stretch,
+    customer,
+    day,
+    part,
+    endpoint,
+    $sign * count(*),
+    $sign * count(*) FILTER (WHERE status BETWEEN 200 AND 399),
+    $sign * count(ms),
+    $sign * coalesce(sum(ms), 0),
+    $sign * coalesce(sum(ms::HUGEINT * ms::HUGEINT), 0)
+FROM judged JOIN endpoints USING (path)
+WHERE reason IS NULL
+GROUP BY GROUPING SETS ((customer, day, part), (customer, day, endpoint), (day, part, endpoint))
+"""
+MERGE = {
+    "counted": """
+CREATE OR REPLACE TABLE counted AS
+SELECT log, stretch, reason, customer, day, status, ms, sum(lines)::BIGINT AS lines FROM counted GROUP BY ALL
+HAVING sum(lines) <> 0
+""",
+    "divided": """
+CREATE OR REPLACE TABLE divided AS
+SELECT
+    stretch,
+    customer,
+    day,
+    part,
+    endpoint,
+    sum(lines)::BIGINT AS lines,
+    sum(successful)::BIGINT AS successful,
+    sum(timed)::BIGINT AS timed,
+    sum(ms)::HUGEINT AS ms,
+    sum(squares)::HUGEINT AS squares
+FROM divided GROUP BY ALL
+HAVING sum(lines) <> 0
+""",
+}
+
+COUNT_MENDED = """
+INSERT INTO mended SELECT $log, $stretch, kind, $sign * count(*) FROM (SELECT unnest($kinds::VARCHAR[]) AS kind)
+GROUP BY kind
+"""
+
+WANT = """
+INSERT INTO wanted
+SELECT unnest($customer::VARCHAR[]), unnest($day::INTEGER[]), unnest($last_stretch::INTEGER[])
+"""
+
+# Two sources of FIGURES: requests as (customer, day, status, ms, lines).
+REQUESTS_OF_DAY = """
+of_customers AS (
+    SELECT customer, day, status, ms, lines FROM counted WHERE stretch <= 0 AND reason IS NULL AND day = $day
+),
+requests AS (
+    SELECT * FROM of_customers UNION ALL SELECT '' AS customer, day, status, ms, lines FROM of_customers
+)
+"""
+REQUESTS_OF_WANTED = """
+requests AS (
+    SELECT wanted.customer, day, status, ms, lines
+    FROM counted JOIN wanted USING (day, customer)
+    WHERE reason IS NULL AND stretch <= last_stretch
+    UNION ALL
+    SELECT wanted.customer, day, status, ms, lines
+    FROM counted JOIN wanted USING (day)
+    WHERE reason IS NULL AND stretch <= last_stretch AND wanted.customer = ''
+)
+"""
+FIGURES = """
+by_status AS (SELECT customer, day, status, sum(lines)::BIGINT AS lines FROM requests GROUP BY ALL),
+by_ms AS (SELECT customer, day, ms, sum(lines)::BIGINT AS lines FROM requests GROUP BY ALL),
+totals AS (
+    SELECT
+        customer,
+        day,
+        sum(lines)::BIGINT AS total,
+        coalesce(sum(lines) FILTER (WHERE status BETWEEN 200 AND 399), 0)::BIGINT AS successful,
+        map(list(status), list(lines)) AS statuses
+    FROM by_status
+    GROUP BY ALL
+),
+ranked AS (
+    SELECT
+        *,
+        sum(lines) OVER (PARTITION BY customer, day) AS timed,
+        sum(lines) OVER (PARTITION BY customer, day ORDER BY ms) AS rank_of_last
+    FROM by_ms
+    WHERE ms IS NOT NULL
+),
+latencies AS (
+    SELECT
+        customer,
+        day,
+        any_value(timed) AS timed,
+        sum(ms * lines)::BIGINT AS sum_ms,
+        min(ms) FILTER (WHERE 2 * rank_of_last >= timed) AS lower_middle,
+        min(ms) FILTER (WHERE 2 * rank_of_last > timed) AS upper_middle,
+        min(ms) FILTER (WHERE 100 * rank_of_last >= 99 * timed) AS p99,
+        map(list(ms), list(lines)) AS latencies
+    FROM ranked
+    GROUP BY customer, day
+)
+SELECT
+    customer,
+    day,
+    total,
+    successful,
+    total - successful,
+    100 * successful / total,
+    sum_ms / (1000 * timed),
+    (lower_middle + upper_middle) / 2000,
+    p99 / 1000,
+    statuses,
+    latencies
+FROM totals LEFT JOIN latencies USING (customer, day)
+"""
