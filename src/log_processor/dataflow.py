@@ -1,4 +1,4 @@
-"""The flow from the log to the store."""
+"""The dataflow: source -> parse -> log handler."""
 
 from collections.abc import Callable
 
@@ -23,12 +23,13 @@ def build(
     prepare: Prepare,
     handler: LogHandler,
 ) -> Dataflow:
-    """From the log to the store. `oldest_day`: the first that is kept, days since 1970-01-01. `latest_second`: the
-    latest that a request may have, Unix time. `too_new`: see parse_chunk. `file_of`: the identity of a log's
-    generation."""
+    """The dataflow from the logs to the store.
+
+    `oldest_day`: the first day that is kept, as days since 1970-01-01. `latest_second`: the latest time that a request
+    may have, Unix time. `too_new`, `file_of`, `prepare`: see parse_chunk.
+    """
     flow = Dataflow("log_processor")
     chunks = op.input("log", flow, source)
-    # Chunk
     batches = op.map(
         "parse",
         chunks,
@@ -45,13 +46,13 @@ def build(
             ),
         ),
     )
-    # (part of the sink, Batch)
+    # A batch comes with the name of the partition of the sink that takes it.
     op.output("log_handler", batches, LogSink(handler))
     return flow
 
 
 class LogSink(FixedPartitionedSink[Batch, None]):
-    """One partition. A DynamicSink would have one on each worker, and a row of counts more than one writer."""
+    """One partition. A DynamicSink would have one on each worker, and several workers would write a row of counts."""
 
     def __init__(self, handler: LogHandler) -> None:
         self._handler = handler
@@ -64,7 +65,7 @@ class LogSink(FixedPartitionedSink[Batch, None]):
 
 
 class LogSinkPartition(StatefulSinkPartition[Batch, None]):
-    """Hands the log handler its batches, and tells it when those of one look at the logs are all there."""
+    """Hands batches to the log handler, and tells it when all batches of a look at the logs are there."""
 
     def __init__(self, handler: LogHandler) -> None:
         self._handler = handler
@@ -75,7 +76,7 @@ class LogSinkPartition(StatefulSinkPartition[Batch, None]):
         self._handler.end_look()
 
     def snapshot(self) -> None:
-        """Nothing is to be kept: the ledger is in the store."""
+        """Bytewax keeps no state: the ledger is in the store."""
 
     def close(self) -> None:
         self._handler.close()

@@ -1,4 +1,4 @@
-"""Puts the processor together and runs it."""
+"""Builds the processor from its parts, and runs it."""
 
 import gc
 from datetime import timedelta
@@ -30,19 +30,19 @@ from storage.errors import StorageUnavailable
 from storage.ledger import decode_report
 from storage.logs import BACKFILL
 
-# Bytewax measures its epochs by the wall clock, so nothing here depends on when they end. Each end wakes all workers.
 EPOCH = timedelta(days=1)
-# While something is to be committed the source waits no longer than this for more, or it would be committed late.
+"""Length of Bytewax's epochs. Nothing depends on their ends, and each end wakes all workers."""
 LONGEST_WAIT_SECONDS_BUSY = 0.01
-# And no shorter than this: between two looks others of this process come to work.
+"""The source's longest wait for lines while a commit is pending, so that the commit is not late."""
 SHORTEST_WAIT_SECONDS = 0.001
+"""The source's shortest wait between two looks, so that other threads of this process get to work."""
 
 log = logger(__name__)
 
 
 def run(settings: ProcessorSettings, only_backfill: bool = False) -> None:
-    """Follow the logs until a signal says to end. `only_backfill`: none of them; it ends when nothing waits to be read
-    into the store."""
+    """Follow the logs until a signal asks for a shutdown. `only_backfill`: follow no logs, and return when all logs in
+    the spool are stored."""
     stop = stop_on_signals(late_status=1 if only_backfill else 0)
     if settings.metrics_port and not only_backfill:
         metrics.serve(settings.metrics_host, settings.metrics_port)
@@ -99,7 +99,7 @@ def run(settings: ProcessorSettings, only_backfill: bool = False) -> None:
         longest = LONGEST_WAIT_SECONDS_BUSY if handler.is_busy() else LONGEST_WAIT_SECONDS
         return max(SHORTEST_WAIT_SECONDS, min(collector.due_in(), followed.look_in(), longest))
 
-    def is_to_stop() -> bool:
+    def stopping() -> bool:
         if only_backfill and followed.are_done:
             stop.set()
         return stop.is_set()
@@ -107,9 +107,9 @@ def run(settings: ProcessorSettings, only_backfill: bool = False) -> None:
     def partition() -> LogPartition:
         do_not_oversleep()
         waits = waiter(settings.follow, followed, settings.poll_interval_ms / 1000, longest_wait)
-        return LogPartition(followed, collector, waits, is_to_stop, handler)
+        return LogPartition(followed, collector, waits, stopping, handler)
 
-    # Millions of short-lived rows and hardly a cycle: the default would look for cycles all the time.
+    # There are millions of short-lived rows, and hardly a cycle. By default the collector would run all the time.
     gc.set_threshold(200_000, 20, 100)
     log.info("started", store=settings.storage, workers=settings.workers, follow=settings.follow)
     flow = dataflow.build(
@@ -127,6 +127,6 @@ def run(settings: ProcessorSettings, only_backfill: bool = False) -> None:
     try:
         storage.close()
     except StorageUnavailable as error:
-        # All is stored; the next processor only waits some seconds to be sure that this one is gone.
+        # All requests are stored. The next processor only has to wait some seconds for this one's lease to expire.
         log.warning("store_not_released", reason=str(error))
     log.info("stopped", lines_lost=0)

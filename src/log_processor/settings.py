@@ -13,12 +13,12 @@ from storage.settings import StorageSettings
 
 
 def _patterns(text: str) -> str:
-    """Check each of the comma-separated paths and globs."""
+    """Check each of the comma-separated paths and globs, and return the text."""
     patterns = _split(text)
     if text and not patterns:
         raise ValueError("names no path and no glob")
     for pattern in patterns:
-        # Of a glob: as far as its first wildcard.
+        # The folder of a glob is the part before its first wildcard.
         while glob.has_magic(str(pattern.parent)):
             pattern = pattern.parent
         can_be_a_log(pattern)
@@ -37,7 +37,7 @@ def _split(text: str) -> list[Path]:
 
 
 class ProcessorSettings(StorageSettings, LogFormat):
-    """What the processor reads from its environment."""
+    """Settings of the log processor. Each is a variable of the environment, named in capital letters."""
 
     log_file_path: LogPath = Field(default=Path("src/log_generator/api_requests.log"), validate_default=True)
     """The log. One outside the project is only followed, with `./start.sh --no-generator`."""
@@ -88,5 +88,5 @@ class ProcessorSettings(StorageSettings, LogFormat):
         return _split(self.log_roots)
 
     def outputs(self) -> list[Path]:
-        """What the processor itself writes."""
+        """The files and folders that the processor writes."""
         return [self.dead_letters_path, self.heartbeat_path, self.sqlite_path, self.backfill_folder]

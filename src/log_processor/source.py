@@ -1,7 +1,7 @@
-"""The dataflow's source: reads the logs, and hands on what was collected.
+"""The source of the dataflow: looks at the logs, and hands on the chunks that the collector has filled.
 
-Nothing stands between this source and the counts, so when the sink has the chunks of a look every line before the
-source's position has been handed on, and none after.
+No step between this source and the sink holds anything back. So when the sink has the chunks of a look, it has every
+line before the position of the source, and no line after it.
 """
 
 import time
@@ -17,25 +17,25 @@ from log_processor.following.waiting import Waiter
 from log_processor.parsing.chunk import Chunk
 from storage.keys import FileKey
 
-# A chunk without lines, by which the sink comes to its work, is sent no sooner than this after the one before.
 BETWEEN_EMPTY_CHUNKS_SECONDS = 0.05
-# Bytewax compares this with the wall clock, and would sleep for as long as that is set back. So the source is always
-# due, and waits by itself, by the monotonic clock.
+"""Least time between two chunks without lines. Such a chunk only makes the sink do the work that is due."""
 ALWAYS_DUE = datetime(1970, 1, 1, tzinfo=timezone.utc)
+"""When Bytewax may ask the source next. Bytewax compares it with the wall clock, and would sleep for as long as that is
+set back. So the source is always due, and waits by itself, by the monotonic clock."""
 
 
-class Stored(Protocol):
-    """What the source asks about the store."""
+class Sink(Protocol):
+    """What the source asks the sink."""
 
     def is_stored(self, file: FileKey, offset: int) -> bool:
-        """Whether all that is before the offset of a file is in all rows of counts."""
+        """Whether all rows of counts have what is before an offset of a file."""
 
-    def look_wanted(self) -> bool:
-        """Whether there is something to do after a look at the logs that finds no lines."""
+    def is_work_due(self) -> bool:
+        """Whether there is work to do even if a look at the logs finds no lines."""
 
 
 class LogSource(FixedPartitionedSource[Chunk, None]):
-    """One partition, which follows all logs: threads of one Python process would not read them any faster."""
+    """One partition, which follows all logs: several threads of one Python process would not read faster."""
 
     def __init__(self, build: Callable[[], "LogPartition"]) -> None:
         self._build = build
@@ -48,7 +48,7 @@ class LogSource(FixedPartitionedSource[Chunk, None]):
 
 
 class LogPartition(StatefulSourcePartition[Chunk, None]):
-    """Follows the logs. Where it is comes from the ledger, so Bytewax has no state to keep for it."""
+    """Follows the logs. Its position comes from the ledger, so Bytewax keeps no state for it."""
 
     def __init__(
         self,
@@ -56,13 +56,14 @@ class LogPartition(StatefulSourcePartition[Chunk, None]):
         collector: Collector,
         waiter: Waiter,
         stopping: Callable[[], bool],
-        stored: Stored,
+        sink: Sink,
     ) -> None:
+        """`stopping`: whether the processor shuts down."""
         self._logs = logs
         self._collector = collector
         self._waiter = waiter
         self._stopping = stopping
-        self._stored = stored
+        self._sink = sink
         self._stopped = False
         self._next_empty_chunk = 0.0
         self._handed_on = False
@@ -72,7 +73,7 @@ class LogPartition(StatefulSourcePartition[Chunk, None]):
             raise StopIteration
         if self._stopping():
             self._stopped = True
-            # The sink ends its work when something comes.
+            # The last chunk makes the sink finish its work.
             return self._collector.flush() or [self._collector.nothing()]
         now = time.monotonic()
         self._logs.discover(now)
@@ -80,13 +81,13 @@ class LogPartition(StatefulSourcePartition[Chunk, None]):
         self._logs.look(now)
         self._logs.look_at_files()
         chunks = self._collector.collect(now)
-        self._logs.finished(self._stored.is_stored)
-        if not chunks and now >= self._next_empty_chunk and self._stored.look_wanted():
-            # The sink works only when something comes.
+        self._logs.finished(self._sink.is_stored)
+        if not chunks and now >= self._next_empty_chunk and self._sink.is_work_due():
+            # The sink works only when a chunk comes.
             chunks = [self._collector.nothing()]
             self._next_empty_chunk = now + BETWEEN_EMPTY_CHUNKS_SECONDS
         elif not chunks and not self._handed_on and not self._collector.has_more:
-            # Not right after something was handed on: the flow would not get to it.
+            # Do not wait right after a chunk: the flow would not get to it.
             time.sleep(self._collector.pause())
             self._waiter.wait()
         self._handed_on = bool(chunks)
@@ -96,7 +97,7 @@ class LogPartition(StatefulSourcePartition[Chunk, None]):
         return ALWAYS_DUE
 
     def snapshot(self) -> None:
-        """Nothing is to be kept."""
+        """Bytewax keeps no state."""
 
     def close(self) -> None:
         self._waiter.close()

@@ -143,7 +143,7 @@ def test_killed_and_started_again_and_again_it_glues_no_lines_together(log: Path
     run(log, MAX_LOGS_TO_GENERATE=1)
     valid, rejected, *_ = parse(log.read_bytes())
     assert len(valid) > 100 * kills
-    # A kill in the instant between two pages can leave half a line, see log_file.pieces.
+    # A kill in the instant between two pages can leave half a line, see log_writer.pieces.
     assert [cut.line for cut in rejected if not cut.line.endswith(CUT_OFF.strip())] == []
     assert len(rejected) <= kills
 

@@ -297,7 +297,10 @@ def count(storage: MemoryStorage, case: Case, pick: random.Random) -> None:
 @contextmanager
 def leaving() -> Iterator[None]:
     """What would end the process ends the processor, and nobody waits for the store."""
-    with patch("log_processor.process.retry.leave", side_effect=Ended), patch("log_processor.process.retry.time.sleep"):
+    with (
+        patch("log_processor.process.retry.exit_now", side_effect=Ended),
+        patch("log_processor.process.retry.time.sleep"),
+    ):
         yield
 
 

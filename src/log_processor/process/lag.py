@@ -1,22 +1,24 @@
-"""For how long each log has had lines that are not counted, by what was observed of it."""
+"""How long each log has had lines that are not counted."""
 
 from storage.logs import LedgerRow
 
 
 class Lag:
-    """Goes by the monotonic clock, and not by what times the lines say: one in the future would hide a lag."""
+    """Measures by the monotonic clock. The times in the lines cannot serve: a time in the future would hide a lag."""
 
     def __init__(self) -> None:
         self._complete: dict[str, float] = {}
-        """When each log was last seen with all of it counted, monotonic seconds."""
+        """Log -> when all of it was last seen counted, monotonic seconds."""
         self._first_seen: dict[str, float] = {}
+        """Log -> when it was first seen, monotonic seconds."""
 
     def seconds(self, row: LedgerRow, behind: int, wall: float, monotonic: float) -> float:
-        """For how long the log has been behind, 0 where it is not; to be asked at each look. `behind`: bytes that are
-        not counted. `wall`: Unix time, s.
+        """How long the log has been behind, in seconds; 0 where it is not. Call it at each look at the logs.
 
-        A log that was never seen complete has been behind for longer than it was seen: since the time of its newest
-        request that is counted, as far as that lies in the past.
+        `behind`: bytes that are not counted. `wall`: Unix time, s. `monotonic`: monotonic seconds.
+
+        A log that was never seen complete has been behind since before it was first seen. Its lag is then counted from
+        the time of the newest counted request, if that lies in the past.
         """
         if not behind:
             self._complete[row.log] = monotonic

@@ -1,10 +1,10 @@
-"""Gives freed memory back to the system."""
+"""Returns freed memory to the system."""
 
 import ctypes
 
 
-def give_back() -> None:
-    """Where the C library can: glibc keeps what was freed between what is in use. Takes some milliseconds."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
+def trim() -> None:
+    """Return free memory to the system, where the C library can. glibc keeps it otherwise. Takes some milliseconds."""
+    malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if malloc_trim is not None:
+        malloc_trim(0)

@@ -1,5 +1,7 @@
-"""What the processor tells Prometheus. Counters begin with the process; names and units as in
-https://prometheus.io/docs/practices/naming/"""
+"""Metrics of the processor for Prometheus. Counters start at 0 with the process.
+
+Names and units follow https://prometheus.io/docs/practices/naming/
+"""
 
 import collections
 import sys
@@ -14,19 +16,19 @@ from service.settings import EXIT_CONFIG
 from storage.logs import LedgerRow
 from storage.observed import ObservedEnd, bytes_behind
 
-_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
+_DURATION_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 
 _READ = Counter("request_statistics_processor_lines_read", "Lines that were read.", ["log"])
 _STORED = Counter("request_statistics_processor_lines_stored", "Requests that were stored.", ["log"])
 _REJECTED = Counter(
-    "request_statistics_processor_lines_rejected", "Lines that are no requests, by why.", ["log", "reason"]
+    "request_statistics_processor_lines_rejected", "Lines that are not requests, by reason.", ["log", "reason"]
 )
 _SKIPPED = Counter(
-    "request_statistics_processor_lines_skipped", "Lines that are comments or say what the next ones mean.", ["log"]
+    "request_statistics_processor_lines_skipped", "Lines that are comments or headers.", ["log"]
 )
 _MENDED = Counter(
     "request_statistics_processor_requests_mended",
-    "Requests of which something was mended, by what it was.",
+    "Requests of which something was mended, by kind.",
     ["log", "kind"],
 )
 _BATCH_LINES = Histogram(
@@ -36,11 +38,11 @@ _BATCH_LINES = Histogram(
 )
 WRITE_SECONDS = Histogram(
     "request_statistics_processor_write_seconds",
-    "How long it took to store a batch of requests, a commit of counts, or a slice of roll-ups; retries included.",
+    "How long a write took: a batch of requests, a commit of counts, or a slice of roll-ups. Includes retries.",
     ["operation"],
-    buckets=_SECONDS,
+    buckets=_DURATION_BUCKETS,
 )
-RETRIES = Counter("request_statistics_processor_store_retries", "Calls of the store that failed and were made again.")
+RETRIES = Counter("request_statistics_processor_store_retries", "Calls of the store that failed and were repeated.")
 STORE_UNAVAILABLE = Gauge(
     "request_statistics_processor_store_unavailable", "1 while the store does not answer, else 0."
 )
@@ -49,14 +51,14 @@ _BYTES_BEHIND = Gauge(
 )
 _SECONDS_BEHIND = Gauge(
     "request_statistics_processor_seconds_behind",
-    "0 when all of the log is counted, else for how long it has not been; at the start by the newest request that is.",
+    "How long the log has had lines that are not counted; 0 when all are. After a start: since the newest counted one.",
     ["log"],
 )
 
 
 def serve(host: str, port: int) -> None:
-    """Answer `GET /metrics` from here on. Where that cannot be, the program ends with status 78 and the variable at
-    fault."""
+    """Answer `GET /metrics` from now on. Where the port cannot be used, the program exits with status 78 and names the
+    setting."""
     try:
         start_http_server(port, host)
     except OSError as error:
@@ -65,7 +67,7 @@ def serve(host: str, port: int) -> None:
 
 
 def count(batch: Batch) -> None:
-    """Count a batch that is stored."""
+    """Count the lines of a batch that is stored."""
     for part in batch.parts:
         if part.stored or part.rejected or part.skipped:
             _READ.labels(part.log).inc(part.stored + len(part.rejected) + part.skipped)
@@ -79,27 +81,27 @@ def count(batch: Batch) -> None:
         _BATCH_LINES.observe(len(batch.requests))
 
 
-def show_lag(sightings: Sequence[ObservedEnd], committed: Mapping[str, LedgerRow], lag: Lag) -> None:
-    """Show how far the store is behind the logs as they were just seen."""
+def show_lag(ends: Sequence[ObservedEnd], committed: Mapping[str, LedgerRow], lag: Lag) -> None:
+    """Set the gauges: how far the store is behind the observed ends of the logs."""
     wall, monotonic = time.time(), time.monotonic()
-    for seen in sightings:
-        row = committed.get(seen.log)
+    for end in ends:
+        row = committed.get(end.log)
         if row is None:
             continue
-        behind = bytes_behind(row, seen)
-        _BYTES_BEHIND.labels(seen.log).set(behind)
-        _SECONDS_BEHIND.labels(seen.log).set(lag.seconds(row, behind, wall, monotonic))
+        behind = bytes_behind(row, end)
+        _BYTES_BEHIND.labels(end.log).set(behind)
+        _SECONDS_BEHIND.labels(end.log).set(lag.seconds(row, behind, wall, monotonic))
 
 
 def forget(log: str) -> None:
-    """A log is no longer followed."""
+    """Remove the gauges of a log that is no longer followed."""
     for gauge in (_BYTES_BEHIND, _SECONDS_BEHIND):
         if (log,) in {tuple(sample.labels.values()) for metric in gauge.collect() for sample in metric.samples}:
             gauge.remove(log)
 
 
 def begin(logs: Iterable[str]) -> None:
-    """Have the series of these logs begin with 0, so that their first lines are an increase."""
+    """Start the counters of these logs at 0, so that their first lines show as an increase."""
     for log in logs:
         for counter in (_READ, _STORED, _SKIPPED):
             counter.labels(log)

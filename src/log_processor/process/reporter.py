@@ -1,4 +1,4 @@
-"""Says once a second that the processor is alive and where the logs are: to the store, and to the health check."""
+"""Reports once a second where the logs are, and that the processor is alive: to the store and to the health check."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,91 +17,93 @@ from storage.logs import LedgerRow
 from storage.observed import ObservedEnd, complete_through, encode_observed_end
 
 REPORT_SECONDS = 1.0
+"""Time between two reports."""
 LATE_SECONDS = 15.0
-# A log in which nothing happens is reported again after this time (s), so that readers know that it is followed.
+"""The health check fails when the heartbeat is older."""
 QUIET_REPORT_SECONDS = 10.0
+"""A log in which nothing happens is reported again after this time, so that readers know that it is followed."""
 
 log = logger(__name__)
 
 
 class Reporter:
-    """Reports to the store, and touches the file at `heartbeat`."""
+    """Writes reports to the store, and touches the heartbeat file."""
 
     def __init__(
         self,
         storage: Storage,
-        sightings: Callable[[], Sequence[ObservedEnd]],
+        observed_ends: Callable[[], Sequence[ObservedEnd]],
         heartbeat: Path,
         latest_second: Callable[[], int] = lambda: LAST_SECOND,
     ) -> None:
-        """`latest_second`: the latest that a request may have now (Unix time)."""
+        """`observed_ends`: where each log ends now. `latest_second`: the latest time that a request may have now (Unix
+        time)."""
         self._storage = storage
-        self._sightings = sightings
+        self._observed_ends = observed_ends
         self._heartbeat = heartbeat
-        self._seen: dict[str, ObservedEnd] = {}
+        self._observed: dict[str, ObservedEnd] = {}
         self._reported: dict[str, ObservedEnd] = {}
         self._latest_second = latest_second
         self._lag = Lag()
         self._next = 0.0
-        self._beats = True
-        self.latest_second = 0
-        """That of the last report."""
+        self._has_heartbeat = True
+        self.reported_latest_second = 0
+        """The latest time that a request may have, by the last report."""
 
     def is_due(self) -> bool:
-        """Whether the last report was a second ago."""
+        """Whether it is time for the next report."""
         return time.monotonic() >= self._next
 
     def complete_through(self, rows: Sequence[LedgerRow]) -> float | None:
-        """All requests that were logged before this time (Unix, s) are counted, where the logs are at these rows; as
-        far as the last report could see."""
-        return complete_through(rows, self._seen)
+        """The time (Unix, s) before which all requests are counted, if the logs are read through these rows. It goes
+        by what the last report has observed."""
+        return complete_through(rows, self._observed)
 
     def report(self, committed: Mapping[str, LedgerRow], number: int) -> None:
-        """Report now. `committed`: how far the logs are; `number`: of the last commit."""
-        sightings = self._sightings()
-        self._seen = {sighting.log: sighting for sighting in sightings}
-        show_lag(sightings, committed, self._lag)
+        """Report now. `committed`: how far each log is counted. `number`: of the last commit."""
+        ends = self._observed_ends()
+        self._observed = {end.log: end for end in ends}
+        show_lag(ends, committed, self._lag)
         through = self.complete_through(list(committed.values()))
         report = Report(time.time(), number, through, self._latest_second())
-        news = [sighting for sighting in sightings if self._is_news(sighting)]
-        rows: dict[Key, str] = {ObservedKey(sighting.log): encode_observed_end(sighting) for sighting in news}
+        changed = [end for end in ends if self._is_changed(end)]
+        rows: dict[Key, str] = {ObservedKey(end.log): encode_observed_end(end) for end in changed}
         until_stored(self._storage.check_lease)
-        # Keys of two kinds may be equal: a log may be called as the report is.
+        # Two groups, for a log may have the name of the report.
         until_stored(partial(self._storage.write, rows, {StateKey("report"): encode_report(report)}))
         until_stored(self._storage.compact)
-        self.latest_second = report.latest_second
-        self._reported.update({sighting.log: sighting for sighting in news})
-        self._beat()
+        self.reported_latest_second = report.latest_second
+        self._reported.update({end.log: end for end in changed})
+        self._touch_heartbeat()
         self._next = time.monotonic() + REPORT_SECONDS
 
-    def _is_news(self, sighting: ObservedEnd) -> bool:
-        reported = self._reported.get(sighting.log)
+    def _is_changed(self, end: ObservedEnd) -> bool:
+        """Whether a log has moved since it was reported, or was reported too long ago."""
+        reported = self._reported.get(end.log)
         return (
             reported is None
-            # On either side: after the clock was set back all are reported anew.
-            or abs(sighting.time - reported.time) > QUIET_REPORT_SECONDS
-            or (sighting.position, sighting.size, sighting.bytes_behind)
-            != (reported.position, reported.size, reported.bytes_behind)
+            # Also where time went back: after the clock was set back all logs are reported anew.
+            or abs(end.time - reported.time) > QUIET_REPORT_SECONDS
+            or (end.position, end.size, end.bytes_behind) != (reported.position, reported.size, reported.bytes_behind)
         )
 
-    def _beat(self) -> None:
-        """Touch the file. Where that fails the health check notices; storing goes on."""
+    def _touch_heartbeat(self) -> None:
+        """Touch the file. Where that fails, storing goes on, and the health check notices."""
         try:
             self._heartbeat.parent.mkdir(parents=True, exist_ok=True)
             self._heartbeat.touch()
         except OSError as error:
-            if self._beats:
+            if self._has_heartbeat:
                 log.warning("heartbeat_failed", file=str(self._heartbeat), reason=error.strerror)
-            self._beats = False
+            self._has_heartbeat = False
         else:
-            self._beats = True
+            self._has_heartbeat = True
 
 
 def is_alive(heartbeat: Path) -> bool:
-    """Whether the file was touched in the last fifteen seconds: the processor polls, and the store answers it.
+    """Whether the heartbeat was touched in the last fifteen seconds: the processor runs, and the store answers it.
 
-    A clock that was set is wrong by the next touch at most. One that was set back would call a file fresh that nobody
-    touches any more, for as long as it was set back: a time in the future says nothing good.
+    A heartbeat in the future counts as late. Else a dead processor would pass for alive after the clock was set back.
     """
     try:
         return abs(time.time() - heartbeat.stat().st_mtime) < LATE_SECONDS

@@ -1,4 +1,4 @@
-"""Tries again until the store takes it, as long as it takes: the log is the buffer."""
+"""Repeats a call of the store until it succeeds, however long that takes. The log is the buffer meanwhile."""
 
 import random
 import time
@@ -6,12 +6,14 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from log_processor.process.metrics import RETRIES, STORE_UNAVAILABLE
-from log_processor.process.shutdown import leave
+from log_processor.process.shutdown import exit_now
 from service.logs import logger
 from storage.errors import LeaseHeld, StorageRefused, StorageUnavailable
 
 FIRST_DELAY_SECONDS = 0.1
+"""Pause before the first repetition. Each further pause is twice as long."""
 LONGEST_DELAY_SECONDS = 5.0
+"""Upper bound of a pause."""
 
 Result = TypeVar("Result")
 
@@ -19,9 +21,9 @@ log = logger(__name__)
 
 
 def until_stored(action: Callable[[], Result]) -> Result:
-    """The result of `action`, which is called again while the store is away, after longer and longer pauses.
+    """The result of `action`. While the store is away, it is called again after longer and longer pauses.
 
-    Ends the program where the store refuses, or another processor has it.
+    Ends the program where the store refuses the call, or another processor holds the lease.
     """
     delay = FIRST_DELAY_SECONDS
     while True:
@@ -31,9 +33,9 @@ def until_stored(action: Callable[[], Result]) -> Result:
             return result
         except (StorageRefused, LeaseHeld) as error:
             log.error("store_refused", reason=str(error))
-            leave(1)
+            exit_now(1)
         except StorageUnavailable as error:
-            # Jitter, so that several clients do not come back all at once.
+            # Jitter keeps several clients from coming back at the same time.
             pause = delay * random.uniform(0.5, 1.0)
             STORE_UNAVAILABLE.set(1)
             RETRIES.inc()

@@ -1,4 +1,4 @@
-"""How the processor ends."""
+"""Shutdown of the processor: by a signal, or at once."""
 
 import logging
 import os
@@ -10,23 +10,23 @@ from typing import NoReturn
 
 from service.logs import logger
 
-# So long a store that is away may hold up the end.
 GRACE_SECONDS = 4.0
+"""How long a store that is away may delay the shutdown. Docker kills a container after ten seconds."""
 
 log = logger(__name__)
 
 
 def stop_on_signals(late_status: int = 0) -> threading.Event:
-    """An event that SIGTERM and SIGINT set: the source then hands on what it has read, and the flow runs dry.
+    """An event that SIGTERM and SIGINT set. The source then hands on what it has read, and the flow ends.
 
-    Where it does not within four seconds, because the store is away, the process ends all the same, with `late_status`.
+    If the flow does not end within the grace period, because the store is away, the process exits with `late_status`.
     """
     stop = threading.Event()
 
     def set_stop(_signal: int, _frame: FrameType | None) -> None:
         if not stop.is_set():
             stop.set()
-            late = threading.Timer(GRACE_SECONDS, _leave_late, [late_status])
+            late = threading.Timer(GRACE_SECONDS, _exit_late, [late_status])
             late.daemon = True
             late.start()
 
@@ -35,16 +35,16 @@ def stop_on_signals(late_status: int = 0) -> threading.Event:
     return stop
 
 
-def _leave_late(status: int) -> None:
+def _exit_late(status: int) -> None:
     log.warning("stopped_before_all_was_stored", lines_lost=0, next="the next start reads them again")
-    leave(status)
+    exit_now(status)
 
 
-def leave(status: int) -> NoReturn:
-    """End the process from any thread, now.
+def exit_now(status: int) -> NoReturn:
+    """Exit from any thread, at once.
 
-    An exception in a dataflow's step makes Bytewax print the traces of two languages. Ending at once is safe: what the
-    ledger does not have is read again.
+    Raising an exception in a step of the dataflow would make Bytewax print tracebacks of two languages. To exit at once
+    is safe: the next start reads again what the ledger does not have.
     """
     logging.shutdown()
     sys.stdout.flush()

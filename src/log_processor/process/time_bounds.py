@@ -1,7 +1,7 @@
-"""What time it is, by two witnesses. No line is rejected for its time, and nothing is removed, on the word of one.
+"""Which times a request may have: bounds by two clocks, neither of which is trusted alone.
 
-The one is the wall clock, which can be set to anything at any time. The other is what was known before: the time of the
-newest stored request, which the monotonic clock carries on.
+One is the wall clock, which can be set to anything at any time. The other is the time of the newest stored request,
+carried on by the monotonic clock. A line is rejected, and a day removed, only where both clocks agree.
 """
 
 import time
@@ -10,30 +10,30 @@ from collections.abc import Callable
 from request_log.line import MAX_SECONDS_AHEAD, SECONDS_A_DAY
 from service.logs import logger
 
-# The other witness follows a wall clock that has been ahead of it for so long without a break, in seconds.
 BELIEVED_AFTER_SECONDS = 3_600.0
-# A line that was accepted is accepted for so many seconds at least: after a crash it is read again.
+"""The carried time follows a wall clock that has been ahead of it for this long without a break."""
 HELD_SECONDS = 3_600.0
-# The wall clock is said to have jumped where it went by so many seconds more, or fewer, than the monotonic one.
+"""The upper bound does not fall for this long: a line that was accepted is accepted again after a crash."""
 JUMP_SECONDS = 10.0
+"""The wall clock has jumped if it went this much more, or less, than the monotonic clock."""
 
 log = logger(__name__)
 
 
 class CarriedTime:
-    """A time that was known, carried on by the monotonic clock. It never goes back."""
+    """A known time, carried on by the monotonic clock. It never goes back."""
 
     def __init__(self, known: float, wall: float, monotonic: float) -> None:
-        """`known`: Unix time, s. `wall` and `monotonic`: what the clocks say, s."""
+        """`known`: Unix time, s. `wall` and `monotonic`: the clocks at that time, s."""
         self._ahead = known - monotonic
-        """Of the monotonic clock, seconds."""
+        """How far the carried time is ahead of the monotonic clock, seconds."""
         self._since = monotonic
         self._least_lead = wall - known
-        """Of the wall clock over this witness since then, seconds."""
+        """The smallest lead of the wall clock over the carried time since then, seconds."""
 
     def time(self, wall: float, monotonic: float) -> float:
-        """Its time (Unix, s) when the clocks say this. To be asked often: a wall clock that is ahead for a moment is
-        told from one that is ahead for long by the answers between."""
+        """The carried time (Unix, s) at these times of the clocks. Call it often: the calls between tell a wall clock
+        that is ahead for a while from one that is ahead for good."""
         now = self._ahead + monotonic
         self._least_lead = min(self._least_lead, wall - now)
         if monotonic - self._since >= BELIEVED_AFTER_SECONDS:
@@ -45,7 +45,7 @@ class CarriedTime:
 
 
 class TimeBounds:
-    """Asks both witnesses."""
+    """The bounds, by the wall clock and the carried time."""
 
     def __init__(
         self,
@@ -55,45 +55,45 @@ class TimeBounds:
         wall: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`newest`: the time of the newest request that is stored; 0: there is none, and the wall clock has to be
-        believed. `modified`: the latest modification of a log; 0: not known. `latest_second`: that by which the process
-        before judged last; 0: not known. All Unix time, s."""
+        """`newest`: the time of the newest stored request; 0: there is none, and the wall clock is trusted alone.
+        `modified`: the latest modification of a log; 0: not known. `latest_second`: the upper bound that the process
+        before used last; 0: not known. All are Unix time, s."""
         self._wall = wall
         self._monotonic = monotonic
         now, began = wall(), monotonic()
-        self._known = CarriedTime(newest or now, now, began)
+        self._carried = CarriedTime(newest or now, now, began)
         self._modified_ahead = modified - began
         self._wall_ahead = now - began
         self._held_ahead = latest_second - MAX_SECONDS_AHEAD - began
-        """The latest time, of the monotonic clock (s), until then."""
+        """The held upper bound: how far it is ahead of the monotonic clock, seconds."""
         self._held_until = began + HELD_SECONDS
 
     def earliest(self) -> float:
-        """The earlier of what the witnesses say (Unix time, s): so late it is, whichever of them is right."""
-        wall, witness, _ = self._ask()
-        return min(wall, witness)
+        """The earlier of both clocks (Unix time, s). It is at least this late, whichever of them is right."""
+        wall, carried, _ = self._read()
+        return min(wall, carried)
 
     def latest(self) -> float:
-        """The later of what the witnesses say (Unix time, s): later it is not, unless both are wrong. Here the logs'
-        files are heard as well: a machine without a clock of its own begins with a time long past. What was the latest
-        is held for a while."""
-        latest, monotonic = max(self._ask()), self._monotonic()
+        """The later of both clocks (Unix time, s). It is no later than this, unless both are wrong. The modification
+        times of the logs count as well: a machine without a hardware clock starts with a time long past. The latest
+        value is held for a while."""
+        latest, monotonic = max(self._read()), self._monotonic()
         if latest - monotonic >= self._held_ahead or monotonic >= self._held_until:
             self._held_ahead, self._held_until = latest - monotonic, monotonic + HELD_SECONDS
         return self._held_ahead + monotonic
 
     def oldest_day(self, retention_days: int) -> int:
-        """The first day that is kept, days since 1970-01-01."""
+        """The first day that is kept, as days since 1970-01-01."""
         return int(self.earliest()) // SECONDS_A_DAY - retention_days
 
     def latest_second(self) -> int:
-        """The latest that a request may have, Unix time."""
+        """The latest time that a request may have, Unix time."""
         return int(self.latest()) + MAX_SECONDS_AHEAD
 
-    def _ask(self) -> tuple[float, float, float]:
+    def _read(self) -> tuple[float, float, float]:
         wall, monotonic = self._wall(), self._monotonic()
         ahead = wall - monotonic
         if abs(ahead - self._wall_ahead) > JUMP_SECONDS:
             log.warning("clock_jumped", seconds=round(ahead - self._wall_ahead))
         self._wall_ahead = ahead
-        return wall, self._known.time(wall, monotonic), self._modified_ahead + monotonic
+        return wall, self._carried.time(wall, monotonic), self._modified_ahead + monotonic

@@ -1,8 +1,7 @@
-"""Stores what the source hands on: each batch at once; after each look at the logs it is counted and, when it is time,
-the counts are committed.
+"""Stores each batch at once. After each look at the logs it counts the stored batches and, when it is time, commits.
 
-Requests are stored under identities that their places give them, so reading them again stores the same. They are
-counted by numbered commits, see log_processor.counting, and a start begins where the ledger says.
+The identity of a stored request follows from its place in the log, so to store a request again changes nothing. Counts
+are committed by numbered commits, see log_processor.counting. A start continues where the ledger says.
 """
 
 import math
@@ -18,26 +17,27 @@ from log_processor.counting.logs import Logs
 from log_processor.counting.rollups import Rollups
 from log_processor.parsing.batch import Batch, BatchPart, stored
 from log_processor.process import metrics
-from log_processor.process.memory import give_back
+from log_processor.process.memory import trim
 from log_processor.process.reporter import Reporter
 from log_processor.process.retry import until_stored
-from log_processor.process.shutdown import leave
+from log_processor.process.shutdown import exit_now
 from log_processor.storing.dead_letters import DeadLetters
 from service.logs import logger
 from storage.contract import Storage
 from storage.keys import FileKey
 
 REJECTED_LINES_SHOWN = 10
-# Seconds for the roll-ups at the end, when a signal gives a few; what is left is read back by the next start.
+"""Rejected lines that are logged after each look."""
 LAST_ROLL_UPS_SECONDS = 2.0
-# Batches that wait for a sender, beside those being sent: a store that answers finds its next one ready.
+"""Time for roll-ups during a shutdown. The next start reads back what is left."""
 BATCHES_WAITING = 2
+"""Batches that wait for a sender, beside the batches being sent: a store that answers finds the next one ready."""
 
 log = logger(__name__)
 
 
 class LogHandler:
-    """Batches have the lines of each log in its order, without gaps."""
+    """Takes batches in. They have the lines of each log in its order, without gaps."""
 
     def __init__(
         self,
@@ -50,13 +50,13 @@ class LogHandler:
         oldest_day: Callable[[], int],
         stop: threading.Event,
     ) -> None:
-        """`oldest_day`: the first that is kept (days since 1970-01-01)."""
+        """`oldest_day`: the first day that is kept (days since 1970-01-01). `stop`: set at the shutdown."""
         self._storage = storage
         self._logs = logs
         self._counts = counts
         self._roll_ups = roll_ups
         self._counted_parts = len(roll_ups.open.parts)
-        """Those of the open buffer that are counted."""
+        """How many parts of the open buffer are counted."""
         self._dead_letters = dead_letters
         self._reporter = reporter
         self._oldest_day = oldest_day
@@ -65,19 +65,19 @@ class LogHandler:
         self._sending: deque[Future[Batch]] = deque()
         """Batches that are not counted yet."""
         self._unsent: deque[Future[Batch]] = deque()
-        """Those of them that may not be stored yet."""
+        """The ones among them that may not be stored yet."""
         self._behind = False
         self._held_lines = 0
         self._held_bytes = 0
         self._due = math.inf
-        """When the first line that is not committed has waited as long as it may, monotonic seconds."""
+        """When the first uncommitted line has to be committed, monotonic seconds."""
         self._since = pace.Since(ended=time.monotonic(), took=0.0)
         self._removed_before = 0
 
     def handle(self, batch: Batch) -> None:
-        """Store a batch's requests; they are counted after a look by which they are stored."""
-        if any(part.newest > self._reporter.latest_second for part in batch.parts):
-            # First, for after a crash these lines are read again: they must not be too new then.
+        """Store the requests of a batch. They are counted after the first look at which they are stored."""
+        if any(part.newest > self._reporter.reported_latest_second for part in batch.parts):
+            # The report comes first: after a crash these lines are read again and must not be too new then.
             self._report()
         self._behind = batch.behind
         self._sending.append(self._senders.submit(_store, batch))
@@ -85,67 +85,63 @@ class LogHandler:
         while len(self._unsent) > self._storage.SENDERS + BATCHES_WAITING:
             wait([self._unsent.popleft()])
 
-    def look_wanted(self) -> bool:
-        """Whether there is something to do after a look at the logs that finds no lines."""
+    def is_work_due(self) -> bool:
+        """Whether there is work to do even if a look at the logs finds no lines."""
         return (
             self._reporter.is_due() or (self.is_busy() and self._is_commit_due()) or self._roll_ups.is_due(is_idle=True)
         )
 
-    def is_begun(self, file: FileKey) -> bool:
-        """Whether a file's number is stored, with its identity."""
-        return file in self._logs.files
-
     def is_stored(self, file: FileKey, offset: int) -> bool:
-        """Whether all that is before the offset of a file is in all rows of counts."""
+        """Whether all rows of counts have what is before an offset of a file."""
         row = self._logs.files.get(file)
         is_counted = row is not None and row.offset >= offset
         return is_counted and (self._roll_ups.is_done or self._logs.is_rolled_up(file.log))
 
     def is_busy(self) -> bool:
-        """Whether something waits to be counted and committed."""
+        """Whether anything waits to be counted and committed."""
         return bool(self._sending) or self._logs.have_changed
 
     def end_look(self) -> None:
         """Count the requests that are stored and, when it is time, commit."""
-        news = self._take(self._stored_batches())
-        # The source waits until a file's number is stored.
-        due = any(part.start == part.end for part in news) or self._is_commit_due() or self._roll_ups.is_full
+        changed = self._take(self._stored_batches())
+        # The source waits until the number of a file is stored.
+        due = any(part.start == part.end for part in changed) or self._is_commit_due() or self._roll_ups.is_full
         if self._logs.have_changed and (due or self._stop.is_set()):
             with metrics.WRITE_SECONDS.labels("counts").time():
                 self._commit()
         elif self._held_lines >= self._storage.LINES_HELD or self._held_bytes >= self._storage.BYTES_HELD:
             self._held_lines = self._held_bytes = 0
             self._counts.flush()
-        self._roll_up(is_idle=not news)
+        self._roll_up(is_idle=not changed)
         if self._reporter.is_due():
             self._report()
             self._remove_expired()
 
     def close(self) -> None:
-        """End the senders, which have nothing left to do."""
+        """Stop the senders, which have nothing left to do."""
         self._senders.shutdown()
         self._counts.close()
         self._dead_letters.close()
 
     def _roll_up(self, is_idle: bool) -> None:
-        """Roll up, where it is time. While a backlog is worked off it waits until the memory is full: many requests at
-        once cost little more than few."""
+        """Roll up, if it is time. During a backlog, roll up only when the buffer is full: many requests at once cost
+        little more than few."""
         before = self._roll_ups.open
         if self._stop.is_set():
             self._roll_ups.finish(LAST_ROLL_UPS_SECONDS)
         elif self._roll_ups.is_full:
             self._roll_ups.finish(math.inf)
-            give_back()
+            trim()
         elif self._roll_ups.is_due(is_idle) and not self._behind:
             self._roll_ups.work()
         if self._roll_ups.open is not before:
             self._counted_parts = 0
 
     def _stored_batches(self) -> list[Batch]:
-        """The batches that are stored and not counted yet, in the order in which they came.
+        """The batches that are stored and not counted yet, in their order.
 
-        While a backlog is worked off those still being sent are left for a later look: waiting for them would leave
-        the store with nothing to do.
+        During a backlog, batches that are still being sent are left for a later look: to wait for them would leave the
+        store idle.
         """
         batches = []
         while self._sending and (self._sending[0].done() or not self._behind or self._stop.is_set()):
@@ -153,14 +149,14 @@ class LogHandler:
         return batches
 
     def _take(self, batches: Sequence[Batch]) -> list[BatchPart]:
-        """Keep rejected lines, and take in what was read: the parts that say something new."""
-        news: list[BatchPart] = []
+        """Write dead letters, and take in the parts of these batches. Returns the parts that change anything."""
+        changed: list[BatchPart] = []
         for batch in batches:
             of_batch = [part for part in batch.parts if self._logs.is_news(part)]
             if not of_batch:
                 continue
-            news += of_batch
-            _keep(self._dead_letters.write, batch)
+            changed += of_batch
+            _or_exit(self._dead_letters.write, batch)
             metrics.count(batch)
             for part in of_batch:
                 self._logs.take(part)
@@ -168,9 +164,9 @@ class LogHandler:
             self._held_bytes += sum(part.length for part in of_batch)
             self._due = min(self._due, batch.due, time.monotonic() + pace.LONGEST_WAIT_SECONDS)
             self._roll_ups.open.take(batch.requests)
-        if news:
-            _report(batches)
-        return news
+        if changed:
+            _log_batches(batches)
+        return changed
 
     def _is_commit_due(self) -> bool:
         has_counts = len(self._roll_ups.open.parts) > self._counted_parts
@@ -178,7 +174,7 @@ class LogHandler:
 
     def _commit(self) -> None:
         start = time.monotonic()
-        _keep(self._dead_letters.sync)
+        _or_exit(self._dead_letters.sync)
         buffer = self._roll_ups.open
         has_counts = len(buffer.parts) > self._counted_parts
         self._counts.commit(
@@ -194,13 +190,13 @@ class LogHandler:
         now = time.monotonic()
         self._since = pace.Since(now, now - start if has_counts else self._since.took)
         if self._behind:
-            give_back()
+            trim()
 
     def _report(self) -> None:
         self._reporter.report(self._logs.committed, self._counts.ledger.number)
 
     def _remove_expired(self) -> None:
-        """Also where nothing is logged any more."""
+        """Remove expired days once a day, also where nothing is logged any more."""
         oldest_day = self._oldest_day()
         if oldest_day != self._removed_before:
             until_stored(lambda: self._storage.remove_expired(oldest_day))
@@ -211,24 +207,24 @@ class LogHandler:
 
 
 def _store(batch: Batch) -> Batch:
-    """Store a batch's requests, in a sender's thread; what the store refuses is rejected."""
+    """Store the requests of a batch, in the thread of a sender. Requests that the store refuses are rejected."""
     if not batch.requests:
         return stored(batch, [])
     with metrics.WRITE_SECONDS.labels("requests").time():
         return stored(batch, until_stored(batch.store))
 
 
-def _keep(action: Callable[..., None], *arguments: Batch) -> None:
-    """Write dead letters, or end the program: the ledger must not move past a line that is kept nowhere."""
+def _or_exit(action: Callable[..., None], *arguments: Batch) -> None:
+    """Call a method of the dead letters, or exit: the ledger must not move past a line that is kept nowhere."""
     try:
         action(*arguments)
     except OSError as error:
         log.error("dead_letters_failed", reason=error.strerror, file=error.filename, lines_lost=0)
-        leave(1)
+        exit_now(1)
 
 
-def _report(batches: Sequence[Batch]) -> None:
-    """Say what became of the lines, and show the rejected ones with their reasons, up to ten a look."""
+def _log_batches(batches: Sequence[Batch]) -> None:
+    """Log the counts of these batches, and some of the rejected lines with their reasons."""
     parts = [part for batch in batches for part in batch.parts]
     rejected = [(part, line) for part in parts for line in part.rejected]
     for part, line in rejected[:REJECTED_LINES_SHOWN]:
