@@ -1,4 +1,4 @@
-"""Parses the lines of a chunk: the batch of their requests goes to the log handler."""
+"""A batch: the requests of a chunk, and what became of its other lines."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,24 +10,22 @@ import numpy as np
 
 from log_processor.parsing.chunk import Chunk, Overlong, Part
 from request_log.framing.content import Content, grouped, line_at, shifted
-from request_log.framing.framed import Framed
+from request_log.framing.framed import BYTE_ORDER_MARK, Framed
 from request_log.line import LAST_SECOND, Reason
 from request_log.requests import Integers, MendedLine, Parsed, Parser, Rejected, Requests, joined
 from storage.logs import FileState, Gap, Position
 from storage.requests import FileId, StoredRequests
 
-# What becomes of the lines is some ten times as large and should stay in the processor's cache.
 PIECE_BYTES = 256 << 10
-# As many of a part say whether it begins with a byte-order mark.
-FIRST_BYTES = 3
+"""Bytes of lines that are parsed at once. The columns are some ten times as large and should fit the CPU's cache."""
 
 Store = Callable[[], list[int]]
-"""Stores requests: which of them the store refuses, by their places."""
+"""Stores requests. Returns the places of the requests that the store refuses."""
 Prepare = Callable[[Iterable[StoredRequests]], Store]
-"""Storage.prepare."""
+"""See Storage.prepare."""
 TooNew = Mapping[tuple[str, int], dict[int, bytes]]
-"""Log and generation -> offset -> a line, without its newline, that was too new when it was read before. Offsets
-ascend."""
+"""Log and number of a file -> offset -> a line, without its newline, that was rejected as too new when it was read
+before. Offsets ascend."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +45,17 @@ class BatchPart:
     length: int
     """Bytes in `Batch.lines`."""
     stored: int
-    """Requests."""
+    """How many requests it has."""
     newest: int
-    """Unix time (s) of the latest request; 0 where there is none."""
+    """Unix time (s) of the latest request; 0 if there is none."""
     rejected: list[Rejected]
-    """In the file's order."""
+    """In the order of the file."""
     skipped: int = 0
-    """Lines that are comments or say what the next ones mean."""
+    """How many lines are comments or headers."""
     mended: Sequence[MendedLine] = ()
-    """What was mended of the requests, in the file's order."""
+    """What was mended of the requests, in the order of the file."""
     context: str = ""
-    """What the file says before `end` of what is behind it, see FileRow."""
+    """The context at `end`, see FileRow."""
 
     @classmethod
     def of(
@@ -69,7 +67,7 @@ class BatchPart:
         skipped: int = 0,
         mended: Sequence[MendedLine] = (),
     ) -> "BatchPart":
-        """What became of a part."""
+        """The part of the batch for a part of the chunk."""
         return cls(
             part.log,
             part.path,
@@ -97,15 +95,15 @@ class Batch:
 
     parts: tuple[BatchPart, ...]
     requests: Requests
-    """Of all parts, in their order, as they are counted. Offsets are those in the files."""
+    """The requests of all parts, in the order of the parts, as they are counted. Offsets are those in the files."""
     behind: bool
     due: float
     lines: bytes
-    """As long as they are not stored."""
+    """The lines of the chunk, until they are stored."""
     in_parts: Mapping[int, bytes]
-    """Those of them that came in parts, by where they begin in `lines`."""
+    """Where a line begins in `lines` -> its bytes, if the line came in parts."""
     store: Store
-    """Stores the requests; without effect when they are stored."""
+    """Stores the requests. Does nothing when they are stored."""
 
 
 def parse_chunk(
@@ -118,16 +116,17 @@ def parse_chunk(
     latest_second: int = LAST_SECOND,
     too_new: TooNew = MappingProxyType({}),
 ) -> Batch:
-    """The requests of a chunk, prepared to be stored. Lines of days before `oldest_day` (days since 1970-01-01) and
-    lines after `latest_second` (Unix time) are rejected. Lines of `too_new` are rejected whatever the time is now.
-    `file_of`: where a log's file lies in the store.
+    """The batch of a chunk, prepared to be stored.
 
-    The lines are parsed without regard to their logs, since a call a log would cost more than few lines do. A piece of
-    about `piece_bytes` goes through all of it before the next one does, while it is in the processor's cache: that
-    saves a third of the time.
+    Lines of days before `oldest_day` (days since 1970-01-01) and lines after `latest_second` (Unix time) are rejected.
+    Lines of `too_new` are rejected whatever the time is now. `file_of`: the file of a log and a number in the store.
+
+    The lines of all logs are parsed together, since a call for each log would cost more than a few lines do. A piece of
+    about `piece_bytes` is parsed and prepared before the next one, while it is in the CPU's cache. That saves a third
+    of the time.
     """
     begins = np.array([0, *accumulate(part.length for part in chunk.parts)], np.int64)[:-1]
-    # From an offset in the chunk's lines to the one in the file.
+    # What is added to an offset in the chunk to get the offset in the file.
     shifts = np.array([part.start.offset for part in chunk.parts], np.int64) - begins
     requests_of_pieces: list[Requests] = []
     parts_of_pieces: list[Integers] = []
@@ -138,7 +137,7 @@ def parse_chunk(
     known = dict(_known_too_new(chunk, shifts.tolist(), too_new))
 
     def part_of(offsets: Integers) -> Integers:
-        # Of several that begin there, only the last one has lines.
+        # Of several parts that begin at one offset, only the last has lines.
         return np.searchsorted(begins, offsets, side="right") - 1
 
     def parsed() -> Iterator[StoredRequests]:
@@ -174,8 +173,7 @@ def parse_chunk(
 
 
 def stored(batch: Batch, refused: Sequence[int]) -> Batch:
-    """The batch when its requests are stored, but for those at these places, which the store refuses: they are
-    rejected."""
+    """The batch after its requests are stored. Requests at the places `refused` are rejected."""
     return replace(_reject(batch, refused) if refused else batch, lines=b"", in_parts={}, store=_nothing_to_store)
 
 
@@ -187,10 +185,10 @@ def _parsed(
     latest_second: int,
     in_parts: dict[int, bytes],
 ) -> Iterator[Parsed]:
-    """What becomes of the lines, in pieces; offsets are those in the chunk. Lines that came in parts are noted."""
+    """Parses the lines in pieces. Offsets are those in the chunk. Adds lines that came in parts to `in_parts`."""
     begins = [0, *accumulate(part.length for part in chunk.parts)]
     if all(
-        parse.is_plain(chunk.lines[begin : begin + FIRST_BYTES], part.start.offset)
+        parse.is_plain(chunk.lines[begin : begin + len(BYTE_ORDER_MARK)], part.start.offset)
         for part, begin in zip(chunk.parts, begins, strict=False)
     ):
         for start, lines in _pieces(chunk.lines, piece_bytes):
@@ -210,7 +208,7 @@ def _parsed(
 
 
 def _known_too_new(chunk: Chunk, shifts: Sequence[int], too_new: TooNew) -> Iterator[tuple[int, bytes]]:
-    """Those lines of a chunk that are among these: where each begins in it, and the line."""
+    """The lines of `too_new` that the chunk has: where each begins in the chunk, and the line."""
     for part, shift in zip(chunk.parts, shifts, strict=True):
         of_file = too_new.get((part.log, part.start.generation), {})
         if part.start.offset <= next(reversed(of_file), -1):
@@ -222,19 +220,19 @@ def _known_too_new(chunk: Chunk, shifts: Sequence[int], too_new: TooNew) -> Iter
 def _reject_too_new(
     requests: Requests, bad: list[Rejected], too_new: Mapping[int, bytes], line_of: Callable[[int], bytes]
 ) -> tuple[Requests, list[Rejected]]:
-    """Reject those of the requests whose lines are these. `line_of`: the line at an offset."""
+    """Reject the requests whose lines are in `too_new`. `line_of`: the line at an offset of the chunk."""
     offsets = requests.offsets.tolist()
-    # Before the store was emptied another line may have been there.
-    of_again = {offset for offset in offsets if offset in too_new and line_of(offset) == too_new[offset]}
-    if not of_again:
+    # If the store was emptied meanwhile, another line may be at the offset.
+    rejected_again = {offset for offset in offsets if offset in too_new and line_of(offset) == too_new[offset]}
+    if not rejected_again:
         return requests, bad
-    again = [Rejected(offset, Reason.TOO_NEW, too_new[offset]) for offset in sorted(of_again)]
-    left = requests.select([offset not in of_again for offset in offsets])
-    return left, sorted([*bad, *again], key=attrgetter("offset"))
+    lines = [Rejected(offset, Reason.TOO_NEW, too_new[offset]) for offset in sorted(rejected_again)]
+    left = requests.select([offset not in rejected_again for offset in offsets])
+    return left, sorted([*bad, *lines], key=attrgetter("offset"))
 
 
 def _without(mended: Sequence[MendedLine], rejected: Iterable[Rejected]) -> Sequence[MendedLine]:
-    """Those of the mended lines that are not rejected."""
+    """The mended lines that are not rejected."""
     places = {line.offset for line in rejected}
     return [line for line in mended if line.offset not in places]
 
@@ -248,7 +246,7 @@ def _nothing_to_store() -> list[int]:
 
 
 def _pieces(lines: bytes, piece_bytes: int) -> Iterator[tuple[int, bytes]]:
-    """Where each piece of these lines begins, and the piece."""
+    """The lines in pieces of about `piece_bytes`: where each piece begins, and the piece."""
     start = 0
     while start < len(lines):
         end = lines.find(b"\n", start + piece_bytes) + 1 or len(lines)
@@ -257,8 +255,8 @@ def _pieces(lines: bytes, piece_bytes: int) -> Iterator[tuple[int, bytes]]:
 
 
 def _requests_by_part(parts: Integers, requests: Requests, count: int) -> tuple[list[int], list[int]]:
-    """How many requests each of `count` parts has, and the latest second of them. `parts`: of each request, in
-    ascending order."""
+    """How many requests each of `count` parts has, and its latest second. `parts`: the part of each request,
+    ascending."""
     newest = np.zeros(count, np.int64)
     firsts = np.flatnonzero(np.diff(parts, prepend=-1))
     if len(firsts):

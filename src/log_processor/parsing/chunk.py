@@ -1,18 +1,19 @@
-"""What the source hands on: whole lines of several logs together, as they were read."""
+"""A chunk: whole lines of several logs, as the source has read them."""
 
 import hashlib
 from dataclasses import dataclass, field
 
 from storage.logs import FileState, Gap, Position
 
-# What is kept of a line that is too long.
 KEPT_BYTES = 1024
+"""Bytes that are kept of a line that is too long: its first ones, and its last ones."""
 DIGEST_BYTES = 16
+"""Bytes of the hash of such a line."""
 
 
 @dataclass(slots=True)
 class Overlong:
-    """A line too long to be a request, and so not held: only its length, its hash, its first bytes and its last."""
+    """A line that is too long to be a request. Only its length, its hash, its first and its last bytes are held."""
 
     length: int = 0
     beginning: bytes = b""
@@ -20,7 +21,7 @@ class Overlong:
     digest: "hashlib.blake2b" = field(default_factory=lambda: hashlib.blake2b(digest_size=DIGEST_BYTES))
 
     def add(self, data: bytes) -> None:
-        """The line's next bytes."""
+        """Take in the next bytes of the line."""
         self.length += len(data)
         self.beginning += data[: KEPT_BYTES - len(self.beginning)]
         self.end = (self.end + data)[-KEPT_BYTES:]
@@ -29,43 +30,43 @@ class Overlong:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Whole lines of one file of a log, from `start` up to `end`, or none: then it says how the file is now."""
+    """Whole lines of one file of a log, from `start` up to `end`. A part without lines tells the state of the file."""
 
     log: str
     path: str
-    """Where the file is."""
+    """The path of the file."""
     start: Position
     end: Position
     identity: str
-    """Of the file, at `end`; see log_processor.following.identity."""
+    """The identity of the file at `end`, see log_processor.following.identity."""
     length: int = 0
-    """Bytes in `Chunk.lines`: one more than in the file where the file's last line has no newline; 0 for zeros that
-    were skipped."""
+    """Bytes in `Chunk.lines`. One more than in the file where its last line has no newline; 0 where zeros were
+    skipped."""
     gaps: tuple[Gap, ...] = ()
-    """What could not be read any more."""
+    """Ranges that could not be read any more."""
     overlong: Overlong | None = None
-    """Instead of lines: one that is too long."""
+    """A line that is too long, instead of lines."""
     state: FileState = "live"
     size: int = 0
-    """Bytes that the file had when it was seen last."""
+    """Bytes of the file when it was seen last."""
     copy_of: int | None = None
-    """Of a copy: the number of the file that it is a copy of."""
+    """If the file is a copy: the number of the original."""
     gone: int = 0
-    """Since which day it is not there, see FileRow."""
+    """The day since which the file is gone, see FileRow."""
     context: str = ""
-    """What the file says before `start` of what is behind it, see request_log.framing.protocol.Framing."""
+    """The context at `start`, see request_log.framing.protocol.Framing."""
     context_after: str = ""
-    """What it says before `end`."""
+    """The context at `end`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Lines of several logs. The parts of a file are in its order."""
+    """Lines of several logs. The parts of a file are in the order of the file."""
 
     parts: tuple[Part, ...] = ()
     lines: bytes = b""
-    """Of all parts, in their order. Each line ends in a newline."""
+    """The lines of all parts, in the order of the parts. Each line ends in a newline."""
     behind: bool = False
-    """Whether much more waits in the files."""
+    """Whether there is a backlog: much more waits in the files."""
     due: float = 0.0
-    """When the first line has waited as long as it may (monotonic seconds). A full chunk comes before that."""
+    """When the first line has to be handed on, monotonic seconds. A full chunk comes earlier."""

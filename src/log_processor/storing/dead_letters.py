@@ -1,15 +1,15 @@
-"""Keeps every rejected line, with its position and its reason, in files that a person can read and mend from.
+"""Dead letters: every rejected line, with its position and its reason, in files from which a person can mend a log.
 
-One JSON object a line:
+Each line is a JSON object:
 
     {"log": "api_requests", "generation": 0, "offset": 4711, "reason": "status", "length": 52, "line": "2026-11-23 ..."}
 
-`line` is the text without its newline; bytes that are not UTF-8 stand as lone surrogates (Python's surrogateescape).
-Of a line that is too long only the beginning is kept, with `blake2b`, the hash of all of it (16 bytes).
+`line` is the text without its newline. A byte that is not UTF-8 becomes a lone surrogate (Python's surrogateescape).
+Of a line that is too long, only the beginning is kept, and `blake2b`, the hash of the whole line (16 bytes).
 
-One process writes: it holds a lock on the file. A predecessor that was stopped may still have it open, and go on to
-write when it is continued. Its successor, which has the lease, puts a copy in the file's place; so what the predecessor
-writes goes nowhere.
+Only one process writes: it holds a lock on the file. A suspended predecessor may still have the file open, and write
+when it is resumed. So its successor, which has the lease, replaces the file by a copy, and the predecessor writes to
+the replaced one.
 """
 
 import fcntl
@@ -31,6 +31,7 @@ from storage.keys import FileKey
 from storage.logs import FileRow, Position
 
 FILES_KEPT = 5
+"""Files, the current one among them."""
 
 
 class _Entry(NamedTuple):
@@ -42,8 +43,10 @@ class _Entry(NamedTuple):
 
 
 def kept_lines(path: Path, reason: Reason) -> Iterator[tuple[str, Position, bytes]]:
-    """The lines that were rejected for this reason and are still kept in the file at `path` and those before it, but
-    for lines that are too long: log, position, and the line without its newline."""
+    """The lines that were rejected for a reason, in the file at `path` and its rotated ones.
+
+    Yields the log, the position, and the line without its newline. A line that is too long is cut.
+    """
     for name in _names(path):
         for entry in _entries(name):
             if entry.reason == reason.value:
@@ -51,13 +54,13 @@ def kept_lines(path: Path, reason: Reason) -> Iterator[tuple[str, Position, byte
 
 
 class DeadLetters:
-    """The file at `path`; at `max_bytes` it becomes `path.1`, that `path.2`, and so on: five in all."""
+    """Writes the file at `path`. At `max_bytes` it is rotated to `path.1`, that one to `path.2`, and so on."""
 
     def __init__(
         self, path: Path, max_bytes: int, files: Mapping[FileKey, FileRow], check_lease: Callable[[], None]
     ) -> None:
-        """`files`: from where each file will be read. `check_lease`: ends the program where this process has lost the
-        lease, see Storage. OSError where the file cannot be written."""
+        """`files`: through which offset each file is committed. `check_lease`: exits where this process has lost the
+        lease, see Storage. Raises OSError where the file cannot be written."""
         self._path = path
         self._max_bytes = max_bytes
         self._check_lease = check_lease
@@ -65,13 +68,13 @@ class DeadLetters:
         self._file = self._take_over()
         _cut_half_line_off(path)
         self._known: set[bytes] = set()
-        """The digests of the entries of lines that will be read again."""
+        """Hashes of the dead letters of lines that will be read again."""
         self.too_new: TooNew = {}
-        """Those of these lines that were too new: this is not decided anew."""
+        """The lines among them that were too new. They are rejected again, whatever the time is now."""
         self._note_beyond(files)
 
     def write(self, batch: Batch) -> None:
-        """Write a batch's rejected lines that are not here yet. OSError where the disk does not take them."""
+        """Write the rejected lines of a batch that are not kept yet. Raises OSError where they cannot be written."""
         entries = [_entry(part.log, part.start.generation, line) for part in batch.parts for line in part.rejected]
         fresh = [entry for entry in entries if _digest(entry) not in self._known]
         if not fresh:
@@ -86,7 +89,7 @@ class DeadLetters:
             self._file.flush()
 
     def sync(self) -> None:
-        """Return when what was written will survive a power cut."""
+        """Return when all that was written survives a power cut."""
         with self._errors():
             os.fsync(self._file.fileno())
 
@@ -95,7 +98,7 @@ class DeadLetters:
         self._file.close()
 
     def _note_beyond(self, files: Mapping[FileKey, FileRow]) -> None:
-        """Note the entries beyond what is committed: a crash came between, and their lines will be read again."""
+        """Note the dead letters beyond what is committed. After a crash their lines are read again."""
         too_new = []
         for name in _names(self._path):
             for entry in _entries(name):
@@ -110,7 +113,7 @@ class DeadLetters:
         self.too_new = found
 
     def _take_over(self) -> BinaryIO:
-        """Open the file, or where another process has it open, a copy in its place."""
+        """Open the file. If another process has it locked, replace it by a copy, and open that."""
         file = self._open()
         while not _lock(file):
             copy = self._path.with_name(f".{self._path.name}.copy")
@@ -124,7 +127,7 @@ class DeadLetters:
 
     def _open(self) -> BinaryIO:
         file = self._path.open("ab")
-        # A new name survives a power cut only when its folder is written as well.
+        # A new file survives a power cut only if its folder is written as well.
         folder = os.open(self._path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
@@ -133,7 +136,7 @@ class DeadLetters:
         return file
 
     def _is_taken_away(self) -> bool:
-        """Whether somebody moved, replaced or deleted the file: an editor does, and a successor."""
+        """Whether the file was moved, replaced or deleted, as an editor does, and a successor."""
         try:
             return not os.path.samestat(self._path.stat(), os.fstat(self._file.fileno()))
         except FileNotFoundError:
@@ -152,12 +155,12 @@ class DeadLetters:
         self._file.close()
         self._file = self._open()
         _lock(self._file)
-        # After it was opened: a successor takes the lease first, and the file then.
+        # The check comes last: a successor takes the lease first, and then the file.
         self._check_lease()
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
-        """Errors of a file that is open do not say which it is."""
+        """Name the file in errors: those of an open file do not."""
         try:
             yield
         except OSError as error:
@@ -191,7 +194,7 @@ def _digest(entry: bytes) -> bytes:
 
 
 def _entries(path: Path) -> Iterator[_Entry]:
-    """Each entry. People edit these files: what is no entry is none of ours."""
+    """The dead letters of a file. People edit these files, so a line that is no dead letter is skipped."""
     try:
         file = path.open("rb")
     except FileNotFoundError:
@@ -209,19 +212,19 @@ def _entries(path: Path) -> Iterator[_Entry]:
 
 
 def _lock(file: BinaryIO) -> bool:
-    """Lock a file until it is closed; whether no other process has locked it."""
+    """Lock a file until it is closed. Returns whether no other process has locked it."""
     try:
         fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError:
-        # A file system without locks: two processes could then both have the file open.
+        # The file system has no locks, so two processes can have the file open.
         return True
     return True
 
 
 def _cut_half_line_off(path: Path) -> None:
-    """What a crash left half written is written again, for its line is read again."""
+    """Cut a line that a crash left half written. It is written again, for the rejected line is read again."""
     if path.exists():
         with path.open("rb+") as file:
             file.truncate(file.read().rfind(b"\n") + 1)
