@@ -1,10 +1,10 @@
 """The log processor.
 
-run              follows the logs and stores their requests (the default)
-check FILE       finds out the settings for a log, or tries those that are given, by its first thousand lines
-backfill FILE... reads old logs, compressed ones too, into the store
-verify           checks the store's numbers against the logs' files
-health           says by its exit status whether a processor runs here and moves on
+run              follow the logs and store their requests (the default)
+check FILE       find the settings for a log by its first thousand lines, or try the given settings
+backfill FILE... read old logs into the store, compressed ones too
+verify           compare the figures in the store with the files of the logs
+health           exit with status 0 if a processor runs here and makes progress
 """
 
 import argparse
@@ -28,9 +28,9 @@ def main() -> None:
     of_backfill = commands.add_parser("backfill")
     of_backfill.add_argument("files", type=Path, nargs="+", metavar="FILE")
     how = of_backfill.add_mutually_exclusive_group()
-    how.add_argument("--anyway", action="store_true", help="read files whose lines seem to be stored, too")
+    how.add_argument("--anyway", action="store_true", help="also read files whose lines seem to be stored")
     how.add_argument(
-        "--forget", action="store_true", help="take files out of the store again, by their paths or their names in it"
+        "--forget", action="store_true", help="remove files from the store, by their paths or their names in the store"
     )
     arguments = parser.parse_args()
     if arguments.command == "check":
@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def _run(arguments: argparse.Namespace, settings: ProcessorSettings) -> int:
-    """Each command imports what it needs: the health check is asked every few seconds."""
+    """Run a command. Each imports only what it needs, for the health check runs every few seconds."""
     match arguments.command:
         case "health":
             return 0 if is_alive(settings.heartbeat_path) else 1

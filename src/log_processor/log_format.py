@@ -1,4 +1,4 @@
-"""Settings that say what the lines of the logs look like."""
+"""The settings of the format of the logs, and the parser that they mean."""
 
 import shlex
 from collections.abc import Iterator
@@ -41,13 +41,13 @@ Name = Literal[
     "regex",
 ]
 FORMATS: tuple[Name, ...] = get_args(Name)
-"""In the order in which they are tried where nobody says which it is."""
+"""In the order in which `check` tries them."""
 WITH_COLUMNS = ("w3c", *(name for name, preset in PRESETS.items() if preset.is_w3c))
-"""Formats whose files have lines that say what the columns of the next ones are."""
+"""Formats whose files have lines that name the columns of the lines behind them."""
 
 
 class LogFormat(Settings):
-    """The format of all logs that are followed."""
+    """Settings of the format, which all logs have."""
 
     log_format: Name = "simple"
     """How the lines are read, see docs/logs.md. The generator writes `simple`."""
@@ -70,7 +70,7 @@ class LogFormat(Settings):
     @classmethod
     def _has_no_headers(cls, text: str, info: ValidationInfo) -> str:
         if text and (name := info.data.get("log_format")) in WITH_COLUMNS:
-            raise ValueError(f"not with LOG_FORMAT={name}, where files have lines that say what the columns are")
+            raise ValueError(f"not with LOG_FORMAT={name}, whose files have lines that name the columns")
         return text
 
     @field_validator("log_pattern")
@@ -94,12 +94,12 @@ class LogFormat(Settings):
         if not text:
             return text
         if log_format == "simple":
-            raise ValueError("only with another LOG_FORMAT than simple")
+            raise ValueError("not with LOG_FORMAT=simple")
         if text.startswith(_IN_PATH):
             if not Expression(text.removeprefix(_IN_PATH)).count:
                 raise ValueError("the regular expression has no group")
         elif log_format in ("json", "regex"):
-            raise ValueError(f"allowed: {_IN_PATH}EXPRESSION; else it is the field or group `customer`")
+            raise ValueError(f"allowed: {_IN_PATH}EXPRESSION; by default it is the field or group `customer`")
         elif log_format in WITH_COLUMNS:
             if not w3c.COLUMN.fullmatch(text):
                 default = PRESETS[log_format].customer if log_format in PRESETS else w3c.CUSTOMER
@@ -126,22 +126,22 @@ class LogFormat(Settings):
         return text
 
     def described(self) -> str:
-        """The settings, but for those that are as they are by default, as a shell takes them."""
+        """The settings that are not as by default, in the syntax of a shell."""
         return " ".join(f"{name}={shlex.quote(value)}" for name, value in self.different())
 
     def different(self) -> Iterator[tuple[str, str]]:
-        """Variables of the environment with their values: the format, and what is not as it is by default."""
+        """Variables of the environment with their values: the format, and all that is not as by default."""
         for name, field in LogFormat.model_fields.items():
             value = getattr(self, name)
             if name == "log_format" or value != field.default:
                 yield name.upper(), value
 
     def duration_unit(self) -> Unit:
-        """Of durations that do not name theirs."""
+        """The unit of durations that do not name theirs."""
         return self.log_duration_unit or (self._preset.duration_unit if self._preset else "s")
 
     def parser(self) -> Framed:
-        """What reads lines of this format."""
+        """A parser of files in this format."""
         customer_of = self._customer_of()
         if self.log_format in WITH_COLUMNS:
             default = self._preset.customer if self._preset else w3c.CUSTOMER
@@ -152,7 +152,7 @@ class LogFormat(Settings):
         return Framed(WRAPPERS[self.log_wrapper] if self.log_wrapper else PLAIN, lambda _: parse)
 
     def lines(self, data: bytes) -> dict[int, bytes]:
-        """The lines of a file that begins with this: where each begins in it -> the line as the format has it."""
+        """The lines of a file that begins with `data`: offset -> the line as the format has it."""
         return {
             place: line
             for content in self.parser().contents(data, 0, "")
@@ -160,7 +160,8 @@ class LogFormat(Settings):
         }
 
     def divide(self) -> Divide | None:
-        """What finds the fields of a line; None for `simple`, and where a line does not say what its columns are."""
+        """A function that finds the fields of a line. None for `simple`, and for formats with columns, which
+        other lines name."""
         if self.log_format == "simple" or self.log_format in WITH_COLUMNS:
             return None
         field = "" if self.log_customer_from.startswith(_IN_PATH) else self.log_customer_from
@@ -173,13 +174,13 @@ class LogFormat(Settings):
         return (common if self.log_format == "common" else combined)(field or "remote_user")
 
     def numbered_customers(self) -> list[str]:
-        """Fields that may be the customer of which a line has several: `extra` for `extra1` and so on."""
+        """Numbered fields that may be the customer: `extra` stands for `extra1`, `extra2`, ..."""
         if self._preset is None:
             return ["extra"] if self.log_format == "combined" else []
         return [name for name in ("extra", "capture") if f"{name}N" in self._preset.customers()]
 
     def _customer_of(self) -> CustomerOf | None:
-        """What finds the customer in a path, where it is there."""
+        """A function that finds the customer in a path, if the settings say that it is there."""
         if not self.log_customer_from.startswith(_IN_PATH):
             return None
         return customer_in_path(Expression(self.log_customer_from.removeprefix(_IN_PATH)))
@@ -190,7 +191,8 @@ class LogFormat(Settings):
 
 
 def _is_for(log_format: str, text: str, info: ValidationInfo) -> bool:
-    """Whether a setting is that of the format, which is checked then."""
+    """Whether the setting `text` belongs to `log_format`, and that is the format. ValueError if it belongs to another
+    format than that of the settings."""
     if "log_format" not in info.data or info.data["log_format"] == log_format:
         return info.data.get("log_format") == log_format
     if text:
@@ -199,7 +201,7 @@ def _is_for(log_format: str, text: str, info: ValidationInfo) -> bool:
 
 
 def _json_names(text: str) -> dict[str, str]:
-    """Field -> what it is called, of those that are not called as they are."""
+    """Field -> the name of its member, from LOG_JSON_FIELDS."""
     names: dict[str, str] = {}
     for part in filter(None, map(str.strip, text.split(","))):
         field, _, name = part.partition("=")

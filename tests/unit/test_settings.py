@@ -55,7 +55,7 @@ BAD = [
     ("LOG_WRAPPER", "podman", A_CHOICE + "'', 'cri', 'docker' or 'syslog'"),
     ("LOG_PATTERN", "(?P<time>.*)", "only with LOG_FORMAT=regex"),
     ("LOG_JSON_FIELDS", "time=ts", "only with LOG_FORMAT=json"),
-    ("LOG_CUSTOMER_FROM", "remote_user", "only with another LOG_FORMAT than simple"),
+    ("LOG_CUSTOMER_FROM", "remote_user", "not with LOG_FORMAT=simple"),
     ("LOG_DURATION_UNIT", "ms", "LOG_FORMAT=simple has seconds"),
     ("LOG_DURATION_UNIT", "min", A_CHOICE + "'', 's', 'ms', 'us' or 'ns'"),
     ("START_POSITION", "middle", A_CHOICE + "'end' or 'beginning'"),

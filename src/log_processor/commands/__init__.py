@@ -1,1 +1,2 @@
-"""What the program does beside following logs: a module each."""
+"""The commands beside `run`: check, backfill and verify. They share only their output. Only `backfill` changes the
+store."""

@@ -1,4 +1,4 @@
-"""A line that says how far a long reading is."""
+"""A progress bar for long reads."""
 
 import sys
 import time
@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _BETWEEN_SECONDS = 0.2
+"""Time between two updates."""
 _WIDTH = 30
+"""Characters of the bar."""
 
 
 class ProgressBar:
-    """Written to standard error, over and over on the same line; nothing where that is no terminal."""
+    """Drawn on one line of standard error. Not drawn if standard error is no terminal."""
 
     def __init__(self) -> None:
         self._is_shown = sys.stderr.isatty()
@@ -20,7 +22,7 @@ class ProgressBar:
 
     @contextmanager
     def of(self, total: int) -> Iterator[None]:
-        """For the reading of so many bytes."""
+        """Show progress while `total` bytes are read."""
         self._total, self._done = total, 0
         self._began = time.monotonic()
         self._next = self._began + _BETWEEN_SECONDS
@@ -31,7 +33,7 @@ class ProgressBar:
                 sys.stderr.write("\r\x1b[K")
 
     def advance(self, count: int) -> None:
-        """So many bytes more were read."""
+        """`count` more bytes were read."""
         self._done += count
         now = time.monotonic()
         if self._is_shown and now >= self._next:

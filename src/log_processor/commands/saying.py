@@ -1,19 +1,19 @@
-"""What commands tell in a terminal."""
+"""Output of commands in a terminal."""
 
 import os
 import sys
 
 
 def say(text: str) -> None:
-    """Print lines on standard output, at once.
+    """Print lines on standard output, and flush it.
 
-    Where their reader has gone, as `head` does, these and later ones are left out. Any other failure ends the program
-    with status 1 and a sentence.
+    If the reader has gone, as `head` does, this and all later output is dropped. After any other failure the program
+    exits with status 1 and a sentence.
     """
     try:
         print(_for_terminal(text, sys.stdout.encoding), flush=True)  # noqa: T201
     except OSError as error:
-        # What could not be written is still in the buffer, and the interpreter tries again at its end.
+        # The text is still in the buffer, and the interpreter would try to write it again at exit.
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)
@@ -27,7 +27,7 @@ def say_error(text: str) -> None:
 
 
 def escaped(text: str) -> str:
-    """The text with escapes for what does not print: a log, and the name of a file, may hold what a terminal obeys."""
+    """The text with escapes for unprintable characters: a log, or the name of a file, may hold control sequences."""
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape", "surrogatepass").decode()
         for character in text
