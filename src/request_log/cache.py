@@ -1,21 +1,21 @@
-"""Remembers what texts mean, since most texts of a log come again."""
+"""A cache for the meanings of texts: most texts of a log repeat."""
 
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
 INVALID = -2
-"""The meaning of a text that has none."""
+"""The meaning of an invalid text."""
 CACHE_LIMIT = 100_000
-"""Texts in a cache. At this number it starts anew."""
+"""Texts in a cache. At this number it is cleared."""
 LONGEST_CACHED = 128
-"""Characters of a text. Longer texts hardly come again, and take the memory."""
+"""Characters of a text. Longer texts hardly repeat, and take much memory."""
 
 Logged = TypeVar("Logged", bound=str | float)
 Meaning = TypeVar("Meaning")
 
 
 class Cache(dict[Logged, Meaning], Generic[Logged, Meaning]):
-    """A text, or a number, -> its meaning, which is computed once."""
+    """Text or number -> its meaning, which is computed once."""
 
     def __init__(self, compute: Callable[[Logged], Meaning]) -> None:
         super().__init__()

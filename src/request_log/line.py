@@ -5,22 +5,24 @@ from enum import Enum
 from time import gmtime, strftime
 
 MAX_LINE_BYTES = 64 * 1024
+"""Bytes of the longest line, without its newline."""
 MIN_LINE_BYTES = 16
-"""With its newline. So of a log no two lines begin in the same so many bytes, which is what tells them apart."""
+"""Bytes of the shortest line, with its newline. No two lines of a log begin in the same block of this size, so a block
+identifies a line."""
 MAX_CUSTOMER_BYTES = 256
 MAX_DURATION_SECONDS = 86_400
 FIRST_YEAR = 1970
 LAST_YEAR = 2199
 SECONDS_A_DAY = 86_400
 LAST_SECOND = 7_258_118_399
-"""The last one of the last year, Unix time."""
+"""The last second of the last year, Unix time."""
 MAX_SECONDS_AHEAD = SECONDS_A_DAY
-"""A line may be so much later than the time at which it is read: zones that are taken for UTC are no further ahead."""
-_STAMP = "%Y-%m-%d %H:%M:%S"
+"""How much later than now a line may be. No time zone that is taken for UTC is further ahead."""
+_TIMESTAMP = "%Y-%m-%d %H:%M:%S"
 
 
 class Reason(str, Enum):
-    """Why a line is no request. Few, for they are counted one by one."""
+    """Why a line is not a request. Each reason is a series of the metrics, so there are few."""
 
     EMPTY = "empty"
     TOO_LONG = "too_long"
@@ -35,20 +37,20 @@ class Reason(str, Enum):
     TOO_OLD = "too_old"
     TOO_NEW = "too_new"
     REFUSED = "refused"
-    """Valid, but the store does not take it."""
+    """The line is valid, but the store refuses it."""
 
 
 class Mended(str, Enum):
-    """What of a request was not as it should be and was understood all the same, or left out."""
+    """Which part of a request is malformed, and was corrected or left out."""
 
     DURATION = "duration"
-    """It was not understood or is beyond its bounds, so none is known; or it was found in a list."""
+    """The duration was not understood or is out of bounds, so it is unknown; or it was one of a list."""
     STATUS = "status"
-    """It has none, or was found in a list."""
+    """There is no status, or it was one of a list."""
     ENCODING = "encoding"
-    """Bytes that are no UTF-8 are written as `\\xNN`."""
+    """Bytes that are not UTF-8 are written as `\\xNN`."""
     CONTROL_CHARACTER = "control_character"
-    """So are control characters."""
+    """Control characters are written as `\\xNN`."""
 
 
 def is_customer(text: str) -> bool:
@@ -65,13 +67,13 @@ def format_lines(
 ) -> bytes:
     """The lines of many requests, each with its newline, from columns of equal length.
 
-    `seconds` is Unix time, `durations_ms` whole milliseconds; the lines have UTC, and the duration in seconds. The
-    caller answers for valid customers and paths: no white space, no control characters.
+    `seconds`: Unix time. `durations_ms`: whole milliseconds. A line has its time in UTC, and its duration in seconds.
+    The caller ensures that customers and paths are valid: no white space, no control characters.
     """
-    stamps = {second: strftime(_STAMP, gmtime(second)) for second in set(seconds)}
-    columns = (map(stamps.__getitem__, seconds), customer_ids, paths, statuses, durations_ms)
+    timestamps = {second: strftime(_TIMESTAMP, gmtime(second)) for second in set(seconds)}
+    columns = (map(timestamps.__getitem__, seconds), customer_ids, paths, statuses, durations_ms)
     return "".join(map(_line, *columns)).encode()
 
 
-def _line(stamp: str, customer_id: str, path: str, status: int, duration_ms: int) -> str:
-    return f"{stamp} {customer_id} {path} {status} {duration_ms // 1000}.{duration_ms % 1000:03d}\n"
+def _line(timestamp: str, customer_id: str, path: str, status: int, duration_ms: int) -> str:
+    return f"{timestamp} {customer_id} {path} {status} {duration_ms // 1000}.{duration_ms % 1000:03d}\n"

@@ -1,4 +1,4 @@
-"""What is read from a log: requests, in columns, and the lines that are none."""
+"""The result of parsing a log: requests in columns, rejected lines, and skipped lines."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from request_log.line import LAST_SECOND, SECONDS_A_DAY, Mended, Reason
 from request_log.path_template import path_template
 
 NONE = -1
-"""Stands in a column of numbers where a line has none."""
+"""Stands in a column of numbers for a missing value."""
 Integers = NDArray[np.int64]
 
 
@@ -27,36 +27,36 @@ def _none() -> Integers:
 
 @dataclass(slots=True)
 class Requests:
-    """Valid requests, those of each log in its order: columns of equal length."""
+    """Valid requests as columns of equal length. The requests of a log are in its order."""
 
     names: list[str] = field(default_factory=list)
-    """The customers, each once; not a column."""
+    """The different customers; not a column."""
     customers: Integers = field(default_factory=_none)
-    """Their places in `names`."""
+    """The place of each customer in `names`."""
     path_texts: list[str] = field(default_factory=list)
-    """The paths, or their templates; not a column."""
+    """The different paths, or their templates; not a column."""
     paths: Integers = field(default_factory=_none)
-    """Their places in `path_texts`."""
+    """The place of each path in `path_texts`."""
     durations: list[str] = field(default_factory=list)
-    """Seconds, a plain decimal, as logged; empty where none was."""
+    """Seconds as a plain decimal, as logged; "" if not logged."""
     statuses: Integers = field(default_factory=_none)
     latencies: Integers = field(default_factory=_none)
-    """The durations in whole milliseconds, half up; NONE where none was logged."""
+    """The durations in whole milliseconds, rounded half up; NONE if not logged."""
     seconds: Integers = field(default_factory=_none)
     """Unix time."""
     milliseconds: Integers = field(default_factory=_none)
-    """Of that second; NONE where the time was logged without a fraction."""
+    """Milliseconds of the second; NONE if the time was logged without a fraction."""
     offsets: Integers = field(default_factory=_none)
-    """Where each line begins in its file, in bytes."""
+    """Where each line begins in its file, bytes."""
     method_texts: list[str] = field(default_factory=list)
-    """The methods, each once, "" where none was logged; not a column."""
+    """The different methods, "" if not logged; not a column."""
     methods: Integers = field(default_factory=_none)
-    """Their places in `method_texts`."""
+    """The place of each method in `method_texts`."""
     sizes: Integers = field(default_factory=_none)
-    """Of the answers, in bytes; NONE where none was logged."""
+    """Bytes of the responses; NONE if not logged."""
 
     def __post_init__(self) -> None:
-        """A log may have neither methods nor sizes."""
+        """Fill in the columns of methods and sizes, which a log may lack."""
         if len(self.methods) != len(self):
             self.method_texts, self.methods = [""], np.zeros(len(self), np.int64)
         if len(self.sizes) != len(self):
@@ -67,32 +67,32 @@ class Requests:
 
     @property
     def days(self) -> Integers:
-        """UTC days since 1970-01-01."""
+        """A column: UTC days since 1970-01-01."""
         return self.seconds // SECONDS_A_DAY
 
     def customer_ids(self) -> list[str]:
-        """A column: whose each request is."""
+        """A column: the customer of each request."""
         return [self.names[customer] for customer in self.customers.tolist()]
 
     def request_paths(self) -> list[str]:
-        """A column: the path of each."""
+        """A column: the path of each request."""
         return [self.path_texts[path] for path in self.paths.tolist()]
 
     def request_methods(self) -> list[str]:
-        """A column: the method of each."""
+        """A column: the method of each request."""
         return [self.method_texts[method] for method in self.methods.tolist()]
 
     def to_count(self) -> "Requests":
-        """The same without durations as logged and with the templates of the paths: texts take most of the memory, and
-        of templates there are few."""
+        """These requests with the templates of their paths and without durations as logged. Texts take most of the
+        memory, and there are few templates."""
         return replace(self, path_texts=list(map(_templates.__getitem__, self.path_texts)), durations=[])
 
     def select(self, selectors: Sequence[bool]) -> "Requests":
-        """Those requests whose selector is true."""
+        """The requests whose selector is true."""
         return self.at(np.flatnonzero(selectors))
 
     def at(self, places: Integers) -> "Requests":
-        """The requests at these places, in this order."""
+        """The requests at these places, in the order of the places."""
         return replace(
             self,
             customers=self.customers[places],
@@ -109,7 +109,7 @@ class Requests:
 
 
 def joined(parts: Sequence[Requests]) -> Requests:
-    """The requests of all these parts."""
+    """The requests of all parts, in the order of the parts."""
     if len(parts) <= 1:
         return parts[0] if parts else Requests()
     names, customers = _joined([(part.names, part.customers) for part in parts])
@@ -133,7 +133,7 @@ def joined(parts: Sequence[Requests]) -> Requests:
 
 
 def _joined(parts: Sequence[tuple[list[str], Integers]]) -> tuple[list[str], Integers]:
-    """The texts of all parts, each once, and the column of their places."""
+    """The different texts of all parts, and the column of places among them."""
     texts, places = numbered([text for of_part, _ in parts for text in of_part])
     ends = accumulate(len(of_part) for of_part, _ in parts)
     columns = [places[end - len(of_part) : end][column] for end, (of_part, column) in zip(ends, parts, strict=True)]
@@ -141,7 +141,7 @@ def _joined(parts: Sequence[tuple[list[str], Integers]]) -> tuple[list[str], Int
 
 
 def numbered(texts: Sequence[str]) -> tuple[list[str], Integers]:
-    """The different texts, in the order in which they come, and of each text its place among them."""
+    """The different texts in the order of their first occurrence, and the place of each text among them."""
     places: defaultdict[str, int] = defaultdict(count().__next__)
     numbers = np.fromiter(map(places.__getitem__, texts), np.int64, len(texts))
     return list(places), numbers
@@ -149,39 +149,39 @@ def numbered(texts: Sequence[str]) -> tuple[list[str], Integers]:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A line that is no request: where it begins (bytes), why it was rejected, and its bytes without the newline."""
+    """A line that is not a request: where it begins (bytes), the reason, and its bytes without the newline."""
 
     offset: int
     reason: Reason
     line: bytes
     length: int | None = None
-    """Bytes of the whole line, where `line` is only its beginning; `digest` is its hash then."""
+    """Bytes of the whole line, if `line` is only its beginning. `digest` is then the hash of the whole line."""
     digest: str = ""
 
 
 class MendedLine(NamedTuple):
-    """What was mended of a request: where its line begins (bytes), and what it was."""
+    """A mended part of a request: where its line begins (bytes), and which part."""
 
     offset: int
     what: Mended
 
 
 class Parsed(NamedTuple):
-    """What becomes of lines: each is a request, rejected or skipped. All are in the log's order."""
+    """The result of parsing lines: each is a request, rejected or skipped. All are in the order of the log."""
 
     requests: Requests
     rejected: list[Rejected]
     skipped: Sequence[int] = ()
-    """Where lines begin (bytes) that are comments or say what the next ones mean."""
+    """Where the lines begin (bytes) that are comments or headers."""
     mended: Sequence[MendedLine] = ()
 
 
 class Parser(Protocol):
-    """Reads the lines of a format."""
+    """Parses the lines of a format."""
 
     def __call__(self, data: bytes, offset: int = 0, oldest_day: int = 0, latest_second: int = LAST_SECOND) -> Parsed:
-        """What becomes of whole lines (`data` ends in a newline).
+        """Parse whole lines; `data` ends in a newline.
 
-        `offset` is where `data` begins in its file, in bytes. Lines of days before `oldest_day` (days since 1970-01-01)
-        are rejected, and lines after `latest_second` (Unix time).
+        `offset`: where `data` begins in its file, bytes. Lines of days before `oldest_day` (days since 1970-01-01) and
+        lines after `latest_second` (Unix time) are rejected.
         """

@@ -700,7 +700,7 @@ def test_a_time_is_understood_in_every_zone(
         ({"log_format": "json", "log_json_fields": "when=a"}, "when=a: allowed is FIELD=NAME"),
         ({"log_format": "json", "log_json_fields": "time"}, "time: allowed is FIELD=NAME"),
         ({"log_format": "json", "log_json_fields": "time=a..b"}, "NAME as a, a.b or a|b"),
-        ({"log_format": "simple", "log_customer_from": "path:(.)"}, "another LOG_FORMAT than simple"),
+        ({"log_format": "simple", "log_customer_from": "path:(.)"}, "not with LOG_FORMAT=simple"),
         ({"log_format": "common", "log_customer_from": "extra1"}, "with LOG_FORMAT=combined also"),
         ({"log_format": "w3c", "log_customer_from": "a b"}, "or a column, as cs-username"),
         ({"log_format": "w3c", "log_wrapper": "cri"}, "not with LOG_FORMAT=w3c"),

@@ -1,4 +1,4 @@
-"""How long a request took, in the forms in which logs have it. No duration rejects a request."""
+"""Durations in the forms in which logs have them. None of them rejects a request."""
 
 import re
 from decimal import ROUND_HALF_UP, Decimal
@@ -11,7 +11,7 @@ from request_log.requests import NONE
 
 _NUMBER = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?P<exponent>[eE][+-]?[0-9]{1,2})?")
 _WITH_COMMA = re.compile(r"[0-9]+,[0-9]+")
-# Go writes 1m2.5s, with only the last part below a second.
+# Go writes 1m2.5s; only the last part may have a fraction.
 _PARTS = re.compile(r"(?:(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:ns|us|ms|s|m|h))+")
 _PART = re.compile(r"([0-9.]+)([a-z]+)")
 _NUMBER_AND_UNIT = re.compile(r"(?P<number>[0-9.,eE+-]+) ?(?P<unit>[mun]?s)")
@@ -26,17 +26,18 @@ _SCALES = {
 }
 _MILLISECOND = Decimal("0.001")
 _LONGEST_DURATION = 100
+"""Characters."""
 
 
 class Duration(NamedTuple):
     """How long a request took."""
 
     seconds: str
-    """A plain decimal; empty where it is not known."""
+    """A plain decimal; "" if unknown."""
     milliseconds: int
-    """Half up; NONE where it is not known."""
+    """Rounded half up; NONE if unknown."""
     is_mended: bool
-    """Whether it was logged and not understood, or is one of several."""
+    """Whether it was logged but not understood, or is one of a list."""
 
 
 NOT_MEASURED = Duration("", NONE, False)
@@ -44,16 +45,15 @@ _NOT_UNDERSTOOD = Duration("", NONE, True)
 
 
 class Durations(Cache[str, Duration]):
-    """The meaning of durations."""
+    """Text -> duration."""
 
     def __init__(self, unit: str) -> None:
-        """`unit`: s, ms, us or ns; of durations that do not name theirs."""
+        """`unit`: s, ms, us or ns, for durations that do not name theirs."""
         super().__init__(self._duration)
         self._scale = _SCALES[unit]
 
     def total(self, texts: tuple[str, ...]) -> Duration:
-        """The sum of durations that follow each other; not known unless each is. What was not logged at all (an empty
-        text) adds nothing."""
+        """The sum of consecutive durations; unknown if any of them is. An empty text adds nothing."""
         parts = [self[text] for text in texts if text]
         if len(parts) < 2:
             return parts[0] if parts else NOT_MEASURED
@@ -80,7 +80,7 @@ class Durations(Cache[str, Duration]):
         seconds = self._seconds(text)
         if seconds is None or seconds > MAX_DURATION_SECONDS:
             return _NOT_UNDERSTOOD
-        # A plain decimal stays as it was logged.
+        # A plain decimal is kept as it was logged.
         is_plain = self._scale == 1 and text.replace(".", "", 1).isdecimal() and text[0] != "." != text[-1]
         return Duration(text if is_plain else f"{seconds:f}", _milliseconds(seconds), False)
 

@@ -1,4 +1,4 @@
-"""Bytes and characters that a text of a log cannot show: how web servers write them, and how they are stored."""
+"""Escapes: how web servers write bytes and characters that do not print, and how such characters are stored."""
 
 import re
 
@@ -8,20 +8,20 @@ from request_log.line import Mended
 # nginx writes \x22, Apache also \" and \t.
 _ESCAPE = re.compile(rb'\\(?:x([0-9A-Fa-f]{2})|(["\\])|([bnrtv]))')
 _LETTERS = {b"b": b"\b", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v"}
-# Control characters are Unicode's category Cc. A surrogate stands for a byte that is no UTF-8.
+# Control characters are Unicode's category Cc. A surrogate stands for a byte that is not UTF-8.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _BAD_BYTE = re.compile("[\ud800-\udfff]")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 
 
 def text_of(data: bytes) -> str:
-    """The text of bytes. A byte that is no UTF-8 becomes a surrogate, which `printable` writes as `\\xNN`."""
+    """The text of bytes. A byte that is not UTF-8 becomes a surrogate, which `printable` writes as `\\xNN`."""
     return data.decode(errors="surrogateescape")
 
 
 def closing_quote(text: str, start: int) -> int:
-    """Where the quotation mark is that ends the text which begins at `start`; -1 where there is none. One behind an odd
-    number of backslashes ends nothing."""
+    """The place of the quotation mark that ends the text at `start`; -1 if there is none. A mark behind an odd number
+    of backslashes does not end the text."""
     while True:
         end = text.find('"', start)
         before = text[start:end]
@@ -31,15 +31,15 @@ def closing_quote(text: str, start: int) -> int:
 
 
 def unescaped(text: str) -> str:
-    """The text as it was before a web server logged it; see `text_of` for bytes that are no UTF-8."""
+    """The text without the escapes of a web server. For bytes that are not UTF-8 see `text_of`."""
     if "\\" not in text:
         return text
     return text_of(_ESCAPE.sub(_byte, text.encode(errors="surrogateescape")))
 
 
 def printable(text: str) -> tuple[str, tuple[Mended, ...]]:
-    """The text as it is stored, with `\\xNN` for control characters and for bytes that are no UTF-8, and what of it was
-    mended so."""
+    """The text as it is stored, and what was mended: control characters, and bytes that are not UTF-8, become
+    `\\xNN`."""
     return _PRINTABLE[text]
 
 

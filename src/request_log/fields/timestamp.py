@@ -1,4 +1,4 @@
-"""When a request was, in the forms in which logs have it."""
+"""Timestamps in the forms in which logs have them."""
 
 import re
 from collections.abc import Sequence
@@ -17,24 +17,26 @@ _MONTHS = {
     for number, name in enumerate("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)  # noqa: SIM905
 }
 _CLOCK = r"(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})"
-# ISO 8601 and RFC 3339; also with a space or a tab (W3C), and with slashes (Go's log).
+# ISO 8601 and RFC 3339; also with a space or a tab (W3C), and with slashes (Go's log package).
 _ISO = re.compile(
     rf"(?P<year>[0-9]{{4}})(?P<dash>[-/])(?P<month>[0-9]{{2}})(?P=dash)(?P<day>[0-9]{{2}})(?:[Tt \t]| - ){_CLOCK}"
 )
-# The common log format's, or with a space (Python's http.server, and what is made of it).
+# The form of the common log format; also with a space (Python's http.server and its derivatives).
 _COMMON = re.compile(rf"(?P<day>[0-9]{{2}})/(?P<month>{'|'.join(_MONTHS)})/(?P<year>[0-9]{{4}})[: ]{_CLOCK}")
 _ZONE = re.compile(r"Z|z|UTC|GMT|[+-][0-9]{2}(?::?[0-9]{2})?(?: [A-Z]{1,5}| [+-][0-9]{2,4})?")
-# What is common to them: the comma is of Python's logging. Behind the offset Go writes the zone's abbreviation, or the
-# offset again, and Java the zone's name.
+# A date and time of either form, a fraction and a zone. Python's logging writes the fraction behind a comma. Behind the
+# offset, Go writes the abbreviation of the zone, or the offset again, and Java the name of the zone.
 _CALENDAR = re.compile(
-    r"(?P<stamp>[^.,+Zz]{6,18}:[0-9]{2})(?:[.,](?P<fraction>[0-9]+))?"
+    r"(?P<timestamp>[^.,+Zz]{6,18}:[0-9]{2})(?:[.,](?P<fraction>[0-9]+))?"
     rf" ?(?P<zone>{_ZONE.pattern})?"
     r"(?P<name>\[[A-Za-z0-9_+/-]+\])?"
 )
 _LONGEST_UNIX = 20
+"""Digits of Unix time, before the fraction."""
 _UNIX = re.compile(rf"(?P<whole>[0-9]{{1,{_LONGEST_UNIX}}})(?:\.(?P<fraction>[0-9]+))?")
-# Of Unix time in s, ms, us and ns: each begins where the one before is past the last year.
 _UNIX_UNITS = [(10**11, 1), (10**14, 1_000), (10**17, 1_000_000), (10**20, 1_000_000_000)]
+"""Upper bounds of Unix time in s, ms, us and ns, and the units of a second. Beyond a bound a time in that unit would be
+past the last year."""
 _LONGEST_OFFSET_SECONDS = 18 * 3600
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 
@@ -43,9 +45,9 @@ class Timestamp(NamedTuple):
     """A point in time."""
 
     second: int
-    """Unix time; INVALID where the text is none."""
+    """Unix time; INVALID if the text is no timestamp."""
     millisecond: int
-    """Of the second, what is beyond cut off; NONE where there is no fraction."""
+    """Milliseconds of the second, cut off; NONE if there is no fraction."""
 
 
 _NO_TIMESTAMP = Timestamp(INVALID, NONE)
@@ -53,7 +55,7 @@ _NO_TIMESTAMP = Timestamp(INVALID, NONE)
 
 @lru_cache(CACHE_LIMIT)
 def day_of(year_month_day: int) -> int:
-    """20261123 -> days since 1970-01-01; INVALID for no day, and outside the years of a log."""
+    """20261123 -> days since 1970-01-01; INVALID if there is no such day, or it lies outside the years of a log."""
     try:
         day = date(year_month_day // 10_000, year_month_day // 100 % 100, year_month_day % 100)
     except ValueError:
@@ -63,17 +65,17 @@ def day_of(year_month_day: int) -> int:
 
 def _timestamp(text: str) -> Timestamp:
     whole, point, rest = text.partition(".")
-    # Times with a fraction hardly come again, so the usual ones are read without an expression.
+    # Times with a fraction hardly repeat, so the usual ones are parsed without a regular expression.
     if point and text.isascii():
         if whole.isdecimal() and rest.isdecimal() and len(whole) <= _LONGEST_UNIX:
             return _of_unix(int(whole), rest)
         length = 1 if rest.endswith("Z") else len("+00:00")
-        second, offset, fraction = _STAMPS[whole], _OFFSETS[rest[-length:]], rest[:-length]
+        second, offset, fraction = _LOCAL_TIMES[whole], _OFFSETS[rest[-length:]], rest[:-length]
         if second != INVALID != offset and fraction.isdecimal():
             return _checked(second - offset, _millisecond(fraction))
     if match := _CALENDAR.fullmatch(text):
-        second, offset = _STAMPS[match["stamp"]], _OFFSETS[match["zone"] or "Z"]
-        # The name of a zone alone does not say its offset.
+        second, offset = _LOCAL_TIMES[match["timestamp"]], _OFFSETS[match["zone"] or "Z"]
+        # The name of a zone does not tell its offset.
         if INVALID in (second, offset) or (match["name"] and not match["zone"]):
             return _NO_TIMESTAMP
         return _checked(second - offset, _millisecond(match["fraction"]))
@@ -82,22 +84,22 @@ def _timestamp(text: str) -> Timestamp:
     return _NO_TIMESTAMP
 
 
-def _stamp(text: str) -> int:
-    """Unix time of a date and time in UTC."""
+def _local_time(text: str) -> int:
+    """Unix time of a date and time, taken for UTC; INVALID if it is none."""
     match = _ISO.fullmatch(text) or _COMMON.fullmatch(text)
     if match is None:
         return INVALID
     month = _MONTHS.get(match["month"]) or int(match["month"])
     day = day_of(int(match["year"]) * 10_000 + month * 100 + int(match["day"]))
     hour, minute, second = int(match["hour"]), int(match["minute"]), int(match["second"])
-    # A leap second is none.
+    # A leap second is not valid.
     if day == INVALID or hour > 23 or minute > 59 or second > 59:
         return INVALID
     return day * SECONDS_A_DAY + hour * 3600 + minute * 60 + second
 
 
 def _offset(zone: str) -> int:
-    """Of a zone from UTC, in seconds; INVALID where it is none."""
+    """The offset of a zone from UTC, seconds; INVALID if the text is no zone."""
     if not _ZONE.fullmatch(zone):
         return INVALID
     if zone[0] not in "+-":
@@ -123,14 +125,14 @@ def _millisecond(fraction: str | None) -> int:
 
 
 def _checked(second: int, millisecond: int) -> Timestamp:
-    """None that is before the first year or, by its zone, after the last."""
+    """The timestamp, if it lies in the years of a log. Its zone may move it out of them."""
     return Timestamp(second, millisecond) if _FIRST_SECOND <= second < _END_SECOND else _NO_TIMESTAMP
 
 
 _FIRST_SECOND = day_of(FIRST_YEAR * 10_000 + 101) * SECONDS_A_DAY
 _END_SECOND = (day_of(LAST_YEAR * 10_000 + 1231) + 1) * SECONDS_A_DAY
 
-_STAMPS = Cache(_stamp)
+_LOCAL_TIMES = Cache(_local_time)
 _OFFSETS = Cache(_offset)
 TIMESTAMPS = Cache(_timestamp)
 

@@ -1,4 +1,4 @@
-"""What the values of a request mean in all formats but `simple`, which is strict: there no value rejects a request."""
+"""The meaning of status, size, method and request line in all formats but `simple`. None of them rejects a request."""
 
 import re
 
@@ -6,16 +6,19 @@ from request_log.cache import Cache
 from request_log.requests import NONE
 
 NOT_LOGGED = "-"
-"""Stands for a field that is empty, as in the common log format: so requests without a customer have this one."""
+"""Stands for an empty field, as in the common log format. It is the customer of requests without a customer."""
 NO_STATUS = 0
+"""The status of a request without one."""
 LEAST_STATUS, GREATEST_STATUS = 100, 999
 LONGEST_SIZE = 15
+"""Digits of a size in bytes."""
 GREATEST_SIZE = 10**LONGEST_SIZE - 1
 # 200.0 is 200.
 _STATUS = re.compile(r"([1-9][0-9]{2})(?:\.0+)?")
 LIST = re.compile(r", | : ")
 """Separates the values of several upstreams, as nginx writes them: `, ` between servers, ` : ` between groups."""
 _LONGEST_METHOD = 32
+"""Characters."""
 _METHOD = re.compile(r"[A-Za-z!#$%&'*+.^_`|~0-9-]+")
 
 
@@ -27,7 +30,7 @@ def _status(text: str) -> int:
 
 
 STATUSES = Cache(_status)
-"""The status that a text says, NO_STATUS where it says none. It is negative where it is the last one of a list."""
+"""Text -> status, NO_STATUS if it is none. Negative if the text is a list, of which it is the last."""
 
 
 def _size(text: str) -> int:
@@ -35,7 +38,7 @@ def _size(text: str) -> int:
 
 
 SIZES = Cache(_size)
-"""Bytes; NONE where a text is no number of them."""
+"""Text -> bytes; NONE if it is no such number."""
 
 
 def _method(text: str) -> str:
@@ -43,12 +46,12 @@ def _method(text: str) -> str:
 
 
 METHODS = Cache(_method)
-"""The method of a request; empty where a text is none."""
+"""Text -> method; "" if it is none."""
 
 
 def request_line(request: str) -> tuple[str, str]:
-    """Method and path of `GET /a HTTP/1.1`. Both are empty where it is no request, as when TLS is spoken to a server
-    that does not."""
+    """Method and path of `GET /a HTTP/1.1`. Both are "" if the text is no request line. So it is when a client speaks
+    TLS to a server without it."""
     method, _, path = request.partition(" ")
     target, _, protocol = path.rpartition(" ")
     if target and protocol.startswith("HTTP/"):

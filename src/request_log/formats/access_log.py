@@ -1,4 +1,4 @@
-"""The formats of web servers: the common log format, and `combined`, as nginx and Apache write them.
+"""The common log format, and `combined`, as nginx and Apache write them.
 
 https://httpd.apache.org/docs/2.4/logs.html#accesslog and https://nginx.org/en/docs/http/ngx_http_log_module.html
 """
@@ -17,14 +17,14 @@ from request_log.formats.line_by_line import COMMENT, NO_COLUMNS, Columns, Divid
 from request_log.requests import NONE, Integers
 
 CUSTOMER_FIELDS = re.compile(r"remote_addr|remote_user|referer|user_agent|extra[1-9][0-9]?")
-"""What may name the customer. `extra1` and so on: what is logged behind the user agent in quotation marks."""
+"""Fields that may be the customer. `extra1`, `extra2`, ... are the quoted texts behind the user agent."""
 _EXTRA = "extra"
 _QUOTED = {"referer": 0, "user_agent": 1}
-"""Places among the texts in quotation marks behind the size of the answer."""
+"""Field -> its place among the quoted texts behind the size of the response."""
 _TIME_ENDS = '] "'
-# What may stand for a duration: `0.004`, `-`, `12.5 ms`, `0.001, 0.002 : 0.003`, or several of these.
+# The forms of a duration: `0.004`, `-`, `12.5 ms`, `0.001, 0.002 : 0.003`, or several of these.
 _DURATION = re.compile(r'[-.0-9][^ "]*(?: (?:[mnu\u00b5\u03bc]?s|(?:: )?[-.0-9][^ "]*))*')
-# Of several durations, as of `$request_time $upstream_response_time`: they become a list.
+# Between several durations, as of `$request_time $upstream_response_time`. They become a list.
 _BETWEEN_DURATIONS = re.compile(r"(?<![,:]) (?=[-.0-9])")
 _QUOTE, _SPACE, _COMMA, _DASH, _NEWLINE, _RETURN, _BACKSLASH = b'" ,-\n\r\\'
 _QUOTE_TEXT = '"'
@@ -33,14 +33,14 @@ _STAMP_LENGTH = len("[25/Nov/2026:12:00:01 +0000] ")
 _SHORTEST_HEAD = len("a - b ") + _STAMP_LENGTH
 _PROTOCOL_LENGTH = len(" HTTP/1.1")
 _QUOTES_OF_COMBINED = 6
-# Longer ones are for a closer look: bytes of an address and of a method, with the space behind it.
 _LONGEST_ADDRESS = 48
 _LONGEST_METHOD = 12
+"""Bytes of an address and of a method with the space behind it. Lines with longer ones are divided one by one."""
 Bytes = NDArray[np.uint8]
 
 
 def common(customer_field: str) -> Divide:
-    """Divides lines of the common log format, with the duration behind it where it is logged."""
+    """Divides lines of the common log format, which may have a duration at the end."""
     is_address = customer_field == "remote_addr"
 
     def divide(line: str) -> Fields | None:
@@ -63,10 +63,10 @@ def common(customer_field: str) -> Divide:
 
 
 class Combined(DivideChunk):
-    """Divides lines of the combined format: behind it may come more fields in quotation marks, and a duration."""
+    """Divides lines of the combined format, which may have more quoted texts, and a duration, at the end."""
 
     def __init__(self, customer_field: str) -> None:
-        """`customer_field`: of `CUSTOMER_FIELDS`."""
+        """`customer_field`: one of `CUSTOMER_FIELDS`."""
         self._customer_field = customer_field
         if customer_field.startswith(_EXTRA):
             self._quoted = int(customer_field.removeprefix(_EXTRA)) + 1
@@ -97,7 +97,7 @@ class Combined(DivideChunk):
         return Fields(head.time, unescaped(_logged(customer)), unescaped(path), status, duration, method, size)
 
     def columns(self, data: bytes, starts: Integers) -> tuple[Columns, Sequence[int] | Integers]:
-        """See `DivideChunk`. Of lines that have as many quotation marks as most, with a time of nginx's length."""
+        """See `DivideChunk`. Takes lines with the most frequent number of quotation marks and a time as of nginx."""
         bytes_ = np.frombuffer(data + b"\n" * _LONGEST_ADDRESS, np.uint8)
         own = bytes_[: len(data)]
         marks = np.flatnonzero((own == _QUOTE) | (own == _NEWLINE))
@@ -123,7 +123,7 @@ class Combined(DivideChunk):
         return self._cut(data, found, places)
 
     def _cut(self, data: bytes, found: "_Boundaries", places: Integers) -> tuple[Columns, Sequence[int] | Integers]:
-        # One character a byte: the lines are ASCII.
+        # Each character is a byte, for the lines are ASCII.
         text = data.decode("latin-1")
         quotes = found.quotes
         times = found.times(text)
@@ -132,7 +132,7 @@ class Combined(DivideChunk):
             durations = [""] * len(places)
         else:
             durations = _texts(text, quotes[-1] + 2, found.ends)
-        # Of the request, then of each text in quotation marks.
+        # The first two marks are those of the request. Each quoted text has two more.
         first = 2 + 2 * self._quoted
         if first >= len(quotes):
             customers = [""] * len(places)
@@ -148,7 +148,7 @@ class Combined(DivideChunk):
         statuses, sizes = found.statuses, found.sizes
         no_methods = {method for method in set(methods) if METHODS[method] != method}
         if no_methods or " " in "".join(durations) or "[" in "".join(times.texts):
-            # These need a closer look.
+            # Lines with these are divided one by one.
             rows = zip(times.places.tolist(), durations, methods, strict=True)
             is_good = [
                 "[" not in times.texts[time] and " " not in duration and method not in no_methods
@@ -163,13 +163,13 @@ class Combined(DivideChunk):
 
 
 class _Head(NamedTuple):
-    """What a line begins with."""
+    """The beginning of a line."""
 
     address: str
     user: str
     time: str
     quote: int
-    """Where the request's quotation mark is."""
+    """The place of the quotation mark before the request."""
 
 
 def _head(line: str) -> _Head | None:
@@ -184,7 +184,7 @@ def _head(line: str) -> _Head | None:
 
 
 def _tail(line: str, quote: int) -> tuple[list[str], str] | None:
-    """The texts in quotation marks, the first of which begins at `quote`, and the duration among them."""
+    """The quoted texts, of which the first begins at `quote`, and the duration, which may stand among them."""
     quoted = []
     duration = ""
     while True:
@@ -213,8 +213,7 @@ def _logged(text: str) -> str:
 
 
 def _are_odd(data: bytes, own: Bytes, newlines: Integers) -> Flags:
-    """Of each line, whether it begins with a comment's mark, or has a backslash, a control character or a byte that is
-    not ASCII."""
+    """For each line, whether it is a comment, or has a backslash, a control character or a byte that is not ASCII."""
     starts = np.concatenate(([0], newlines[:-1] + 1))
     is_odd: Flags = own[starts] == COMMENT[0]
     controls = np.count_nonzero(own < _SPACE) - len(newlines)
@@ -234,8 +233,8 @@ class _Boundaries:
     """Where the fields of many lines begin and end."""
 
     def __init__(self, bytes_: Bytes, starts: Integers, ends: Integers, quotes: Integers) -> None:
-        """`bytes_`: all that the lines are in, with some more behind it. `quotes`: of each line the places of its
-        quotation marks, a row for the first ones and so on."""
+        """`bytes_`: the lines, and some bytes behind them. `quotes`: the places of quotation marks: a row for the first
+        mark of each line, a row for the second, and so on."""
         self._bytes = bytes_
         self.starts = starts
         self.ends = ends
@@ -251,7 +250,7 @@ class _Boundaries:
         self._are_sizes |= is_none
 
     def are_good(self) -> Flags:
-        """Of each line, whether it is as it should be between its fields."""
+        """For each line, whether the bytes between its fields are as they should be."""
         quotes = self.quotes
         users = self.address_ends + 3
         user_ends = quotes[0] - _STAMP_LENGTH - 1
@@ -284,7 +283,7 @@ class _Boundaries:
         return is_good
 
     def times(self, text: str) -> Repeated:
-        """The times, each once where lines of the same time follow each other."""
+        """The times. Consecutive lines with the same time share one text."""
         length = _STAMP_LENGTH - len("[] ")
         begins = self.quotes[0] - _STAMP_LENGTH + 1
         stamps = self._windows(begins, length)
@@ -293,7 +292,7 @@ class _Boundaries:
         return Repeated(_texts(text, begins[is_new], begins[is_new] + length), np.cumsum(is_new) - 1)
 
     def _numbers(self, begins: Integers, ends: Integers, longest: int) -> tuple[Integers, Flags]:
-        """Numbers in decimal digits, and which of them are such."""
+        """The decimal numbers between two places of each line, and which lines have one."""
         lengths = ends - begins
         shifts = np.arange(min(int(lengths.max(initial=1)), longest))
         digits = self._bytes[ends[:, np.newaxis] - 1 - shifts] - np.uint8(ord("0"))
@@ -302,7 +301,7 @@ class _Boundaries:
         return np.where(is_before, 0, digits) @ (10**shifts), are_numbers
 
     def _windows(self, places: Integers, length: int) -> Bytes:
-        """So many bytes from each place on."""
+        """The `length` bytes from each place on."""
         return np.lib.stride_tricks.sliding_window_view(self._bytes, length)[places]
 
 

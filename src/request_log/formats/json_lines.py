@@ -1,4 +1,4 @@
-"""Logs that have an object in JSON on each line."""
+"""The format `json`: each line is an object, whose members are the fields."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,12 +22,12 @@ from request_log.line import MIN_LINE_BYTES
 from request_log.requests import Integers
 
 FIELDS = ("time", "customer", "path", "status", "duration", "duration_2", "duration_3", "method", "bytes", "request")
-"""What a member may be. A `request` is a line such as `GET /a HTTP/1.1`, for method and path without a member."""
+"""Fields that a member may be. `request` is a line such as `GET /a HTTP/1.1`, for logs without method and path."""
 DEFAULT_NAMES = {field: field for field in ("time", "customer", "path", "status", "duration", "method", "bytes")}
-"""What members are called that are looked for though nobody has said what they are called."""
+"""Field -> the name of its member, for fields that the settings do not name."""
 _NUMBER = re.compile(r"(?P<whole>-?(?:0|[1-9][0-9]*))(?P<rest>(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)")
 _UNUSABLE = "?"
-"""Stands for a status, a duration and so on that is an object or true."""
+"""Replaces an optional field whose value is an object or a boolean."""
 _OPEN, _CLOSE, _RETURN = b"{}\r"
 _Paths = Mapping[str, Sequence[Sequence[str]]]
 _Members = dict[str, Sequence[Any]]
@@ -37,11 +37,11 @@ _LEAF = int | float | str | list[Any] | dict[str, Any] | None
 
 
 class JsonLines(DivideChunk):
-    """Divides objects."""
+    """Divides lines that are objects."""
 
     def __init__(self, names: Mapping[str, str]) -> None:
-        """`names`: what some of `FIELDS` are called; `a.b` is b in the object a, where no member is called so itself.
-        Of `a|b` the first one counts that is not empty."""
+        """`names`: field -> name of its member. `a.b` is the member b of the object a, unless a member itself has that
+        name. Of `a|b` the first counts that is not empty."""
         self._paths = {
             field: [one.split(".") for one in name.split("|")] for field, name in (DEFAULT_NAMES | dict(names)).items()
         }
@@ -69,11 +69,11 @@ class JsonLines(DivideChunk):
         return Fields(time, customer, path, status, duration, method, size, more_durations)
 
     def _is_of_request(self, record: dict[str, Value]) -> bool:
-        """Whether a member is there, if only empty, that a program's other messages do not have."""
+        """Whether the object has a member, even an empty one, that only messages about requests have."""
         return any(_member(record, path) is not None for field in _OF_REQUEST for path in self._paths.get(field, ()))
 
     def columns(self, data: bytes, starts: Integers) -> tuple[Columns, Sequence[int] | Integers]:
-        """See `DivideChunk`. Of lines that are JSON."""
+        """See `DivideChunk`. Takes lines that are JSON."""
         if self._fast is None:
             return NO_COLUMNS, ()
         records, places = self._fast.records(data, starts)
@@ -88,7 +88,7 @@ class JsonLines(DivideChunk):
         if may_be_other or any(None in column for column in needed):
             is_good = [None not in row for row in zip(*needed, strict=True)]
             if may_be_other:
-                # Whether an empty member is there is for a closer look.
+                # Lines that may lack the members of a request are divided one by one.
                 of_request = zip(*(texts[field] for field in _OF_REQUEST if field in texts), strict=True)
                 is_good = [good and any(row) for good, row in zip(is_good, of_request, strict=True)]
             places = places[is_good]
@@ -111,11 +111,11 @@ class JsonLines(DivideChunk):
 
 
 class _Fast:
-    """Decodes only those members of objects that are asked for."""
+    """Decodes only the members of objects that are fields."""
 
     def __init__(self, paths: _Paths) -> None:
-        """`paths`: of each field the members that may be it: each the names of the objects that it is in, and its
-        own."""
+        """`paths`: field -> the members that it may be. A member is given by the names of the objects around it and its
+        own name."""
         tree: _Tree = {}
         for path in chain.from_iterable(paths.values()):
             _grow(tree, path)
@@ -127,13 +127,13 @@ class _Fast:
         }
 
     def records(self, data: bytes, starts: Integers) -> tuple[list[Any], Integers]:
-        """The objects of lines, and the places of these lines; lines that are not JSON are left out."""
+        """The objects of lines, and the places of these lines. Lines that are not JSON are left out."""
         own = np.frombuffer(data, np.uint8)
         newlines = np.append(starts[1:], len(data)) - 1
         ends = newlines - (own[newlines - 1] == _RETURN)
         is_object = (own[starts] == _OPEN) & (own[ends - 1] == _CLOSE) & (newlines - starts + 1 >= MIN_LINE_BYTES)
         if is_object.all():
-            # No object goes on in a line that begins with another one, so as many objects as lines are one on each.
+            # Each line begins with an object, so if there are as many objects as lines, each line has one.
             with suppress(*_NOT_JSON):
                 records = self._decoder.decode_lines(data)
                 if len(records) == len(starts):
@@ -148,11 +148,11 @@ class _Fast:
         return records, np.array(places, np.int64)
 
     def members(self, records: list[Any]) -> _Members:
-        """The members of the objects themselves: columns, UNSET where an object has none."""
+        """The top-level members of the objects: attribute -> column, with UNSET where an object has none."""
         return dict(zip(self._attributes, zip(*map(astuple, records), strict=True), strict=True))
 
     def values(self, field: str, records: list[Any], members: _Members) -> Sequence[Any]:
-        """A column: the member of each record, UNSET where it has none."""
+        """A column: the value of the field in each record, UNSET where it has none."""
         columns = []
         if len(self._places[field]) == 1:
             return self._column(self._places[field][0], records, members)
@@ -184,7 +184,7 @@ _Attributes = dict[str, "tuple[str, _Attributes]"]
 
 
 def _fast(paths: _Paths) -> _Fast | None:
-    """None where a member that is asked for has others inside it that are."""
+    """None if a field is a member of another field, which a struct cannot express."""
     whole = set(map(tuple, chain.from_iterable(paths.values())))
     if any(path[:length] in whole for path in whole for length in range(1, len(path))):
         return None
@@ -201,7 +201,7 @@ def _grow(tree: _Tree, path: Sequence[str]) -> None:
 
 
 def _struct(tree: _Tree) -> tuple[type[msgspec.Struct], _Attributes]:
-    """A type that has these members, and what its attributes are called."""
+    """A type with these members, and the names of its attributes."""
     fields: list[tuple[str, Any, Any]] = []
     attributes: _Attributes = {}
     for number, (name, inner) in enumerate(tree.items()):
@@ -218,7 +218,7 @@ def _struct(tree: _Tree) -> tuple[type[msgspec.Struct], _Attributes]:
 
 
 def _places(attributes: _Attributes, path: Sequence[str], prefix: str = "") -> Iterator[str]:
-    """The attributes that may have the member at a path; inside each other, `a.b`."""
+    """The attributes that may hold the member at a path: for `a.b`, the member of that name, and the one inside `a`."""
     name, *rest = path
     yield prefix + attributes[".".join(path)][0]
     if rest:
@@ -232,7 +232,7 @@ def _of_request(method: str, path: str, request: str | None) -> tuple[str, str]:
 
 
 def _first(texts: Sequence[str | None]) -> str | None:
-    """The first that is not empty."""
+    """The first text that is not empty."""
     return next((text for text in texts if text != ""), "")
 
 
@@ -241,7 +241,7 @@ def _usable(text: str | None) -> str:
 
 
 def _member(record: dict[str, Value], path: Sequence[str]) -> Value | None:
-    """The member at a path, None where there is none."""
+    """The member at a path; None if there is none."""
     name, *rest = path
     whole = ".".join(path)
     if not rest or whole in record:
@@ -251,7 +251,7 @@ def _member(record: dict[str, Value], path: Sequence[str]) -> Value | None:
 
 
 def _integers(values: Sequence[Any]) -> Integers | None:
-    """The values where all are integers of 64 bits."""
+    """The values, if all are integers of 64 bits."""
     if set(map(type, values)) != {int}:
         return None
     with suppress(OverflowError):
@@ -271,9 +271,9 @@ def _texts(values: Sequence[Any]) -> Sequence[str | None]:
 
 
 def _text(value: Any) -> str | None:
-    """What a member says; None where it is not something that a field can be."""
+    """The text of a value; None if a field cannot have such a value."""
     if isinstance(value, list):
-        # Headers are logged so, because one may come more than once.
+        # Headers are logged as lists, for a header may repeat.
         value = next((member for member in value if isinstance(member, list) or _text(member) != ""), "")
     match value:
         case None | msgspec.UNSET:

@@ -1,7 +1,7 @@
-"""Reads logs in all formats but `simple`: a format says only where in a line its fields are.
+"""The parser of all formats but `simple`. A format only finds the fields of a line; their meaning is decided here.
 
-Most formats take a line apart at a time. Some can also do so for many lines at once, which costs much less, and leave
-lines that are odd in any way to the other way. What the fields mean is decided here, for all lines of a chunk together.
+Most formats divide one line at a time. Some can also divide many lines at once, which costs much less; they leave odd
+lines to the first way. The meaning of the fields is decided for all lines of a chunk together.
 """
 
 from abc import ABC, abstractmethod
@@ -32,15 +32,15 @@ from request_log.line import LAST_SECOND, MAX_LINE_BYTES, MIN_LINE_BYTES, SECOND
 from request_log.requests import NONE, Integers, MendedLine, Parsed, Rejected, Requests, joined, numbered
 
 COMMENT = b"#"
-"""Begins a line that is skipped."""
+"""The first byte of a line that is skipped."""
 Flags = NDArray[np.bool_]
 CustomerOf = Callable[[str], str]
-"""Finds the customer in a path; empty where there is none."""
+"""Path -> customer, "" if there is none."""
 
 
 class Fields(NamedTuple):
-    """What a line says, each as its text; empty where there is nothing. A surrogate in it stands for a byte that is no
-    UTF-8: see `escapes.text_of`."""
+    """The texts of the fields of a line, "" for a missing one. A surrogate stands for a byte that is not UTF-8, see
+    `escapes.text_of`."""
 
     time: str
     customer: str
@@ -49,17 +49,17 @@ class Fields(NamedTuple):
     duration: str = ""
     method: str = ""
     size: str = ""
-    """Of the answer, in bytes."""
+    """Bytes of the response."""
     more_durations: tuple[str, ...] = ()
-    """They are added."""
+    """Durations that are added to `duration`."""
 
 
 class Repeated(NamedTuple):
-    """A column in which texts come again."""
+    """A column in which texts repeat."""
 
     texts: Sequence[str]
     places: Integers
-    """Of each line's text among them."""
+    """The place of each line's text in `texts`."""
 
 
 @dataclass(slots=True)
@@ -74,18 +74,18 @@ class Columns:
     methods: Sequence[str] | Repeated
     sizes: Sequence[str] | Integers
     more_durations: Sequence[tuple[str, ...]] = ()
-    """Empty where no line has any."""
+    """Empty if no line has any."""
     are_printable: bool = False
-    """Whether customers and paths are known to be as they are stored, or empty."""
+    """Whether customers and paths are known to be printable or empty."""
 
 
 NO_COLUMNS = Columns((), (), (), (), (), (), ())
 Divide = Callable[[str], Fields | None]
-"""Finds the fields of a line; None where it is not made as the format says."""
+"""Line -> its fields; None if the line does not have the format."""
 
 
 class DivideChunk(ABC):
-    """A `Divide` that can also take many lines apart at once. Both ways find the same."""
+    """A `Divide` that can also divide many lines at once. Both ways find the same fields."""
 
     @abstractmethod
     def __call__(self, line: str) -> Fields | None:
@@ -93,10 +93,10 @@ class DivideChunk(ABC):
 
     @abstractmethod
     def columns(self, data: bytes, starts: Integers) -> tuple[Columns, Sequence[int] | Integers]:
-        """The fields of lines that are made as the format says, and their places among all lines, which ascend. Other
-        lines are left out; so is any line that would need a closer look.
+        """The fields of lines that have the format, and the places of these lines among all, ascending. Other lines are
+        left out, and so are lines that need a closer look.
 
-        `data` are whole lines that are not too long, `starts` where each of them begins in it.
+        `data`: whole lines, none of which is too long. `starts`: where each of them begins in `data`.
         """
 
 
@@ -104,7 +104,7 @@ class LineByLine:
     """A `Parser`."""
 
     def __init__(self, divide: Divide, duration_unit: str, customer_of: CustomerOf | None) -> None:
-        """`duration_unit`: of durations that do not name theirs. `customer_of`: the customer is in the path."""
+        """`duration_unit`: of durations that do not name theirs. `customer_of`: finds customers in paths."""
         self._divide = divide
         self._customers = None if customer_of is None else Cache(customer_of)
         self._durations = Durations(duration_unit)
@@ -150,7 +150,7 @@ class LineByLine:
         return parsed._replace(rejected=rejected + parsed.rejected, skipped=skipped)
 
     def _fields(self, line: bytes) -> Fields | Reason | None:
-        """None: the line is a comment."""
+        """The fields of a line, the reason to reject it, or None if it is a comment."""
         if len(line) > MAX_LINE_BYTES:
             return Reason.TOO_LONG
         text = text_of(line).removesuffix("\r")
@@ -163,7 +163,7 @@ class LineByLine:
         return self._divide(text) or Reason.FIELDS
 
     def _requests(self, columns: Columns, data: bytes, offsets: Integers, oldest: int, latest: int) -> Parsed:
-        """What becomes of lines that were taken apart, each beginning at its offset in `data`."""
+        """Parse the fields of lines. `offsets`: where each line begins in `data`. `oldest` and `latest`: Unix time."""
         if columns.more_durations:
             every = zip(columns.durations, columns.more_durations, strict=True)
             found = [self._durations.total((first, *others)) for first, others in every]
@@ -216,7 +216,7 @@ class LineByLine:
 
 
 def _timestamps(column: Sequence[str] | Repeated) -> tuple[Integers, Integers]:
-    """Seconds and milliseconds."""
+    """Two columns: seconds and milliseconds."""
     if not isinstance(column, Repeated):
         return timestamps(column)
     seconds, milliseconds = timestamps(column.texts)
@@ -237,14 +237,14 @@ def _sizes(column: Sequence[str] | Integers) -> Integers:
 
 
 def _methods(column: Sequence[str] | Repeated) -> tuple[list[str], Integers]:
-    """The different methods, and of each line its place among them."""
+    """The different methods, and the column of places among them."""
     texts, places = column if isinstance(column, Repeated) else numbered(column)
     methods, merged = numbered(list(map(METHODS.__getitem__, texts)))
     return methods, merged[places]
 
 
 def _written(texts: Sequence[str], are_printable: bool) -> tuple[list[str], Integers, dict[Mended, Flags]]:
-    """The different texts as they are stored, of each text its place among them, and of which ones what was mended."""
+    """The different texts as they are stored, the column of places among them, and the mended lines by kind."""
     found, places = numbered(texts)
     if "" not in found and (are_printable or "".join(found).isprintable()):
         return found, places, {}
@@ -255,8 +255,8 @@ def _written(texts: Sequence[str], are_printable: bool) -> tuple[list[str], Inte
 
 
 def _judged(requests: Requests, data: bytes, oldest: int, latest: int) -> tuple[Requests, list[Rejected], Flags]:
-    """Reject those that are at no time, whose customer is too long, or that are too old or too new. The last element
-    says which are none of that."""
+    """Reject requests with an invalid time, a customer that is too long, or a time out of bounds. The last element says
+    which requests are good."""
     seconds = requests.seconds
     is_too_long = ~np.fromiter(map(is_customer, requests.names), bool, len(requests.names))[requests.customers]
     reasons = {
@@ -275,7 +275,7 @@ def _judged(requests: Requests, data: bytes, oldest: int, latest: int) -> tuple[
 
 
 def _together(parts: Sequence[Parsed], offset: int) -> Parsed:
-    """What became of the lines of a chunk that begins at `offset` in its file, in the log's order."""
+    """The result for a chunk that begins at `offset` in its file, in the order of the log."""
     requests = joined([part.requests for part in parts if part.requests])
     offsets = requests.offsets
     if (offsets[1:] < offsets[:-1]).any():

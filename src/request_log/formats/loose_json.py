@@ -1,7 +1,5 @@
-"""Reads an object in JSON of which some values are not JSON: `NaN`, `-`, nothing, several numbers, or strings with
-`\\x22`, control characters or bytes that are no UTF-8.
-
-It takes time that is proportional to the line's length.
+"""Reads an object of which some values are not JSON: `NaN`, `-`, nothing, several numbers, or strings with `\\x22`,
+control characters or bytes that are not UTF-8. Takes time proportional to the length of the line.
 """
 
 import re
@@ -11,17 +9,17 @@ from request_log.fields.escapes import closing_quote, text_of
 
 _SPACES = re.compile(r"[ \t\r\n]*")
 _BARE = re.compile(r'[^,"{}\[\]]*')
-# A member with a text or a bare value, and what follows it: most are so. Nothing in it can be matched in two ways.
+# A member with a string or a bare value, and the byte behind it. Most members match, and each in only one way.
 _MEMBER = re.compile(r'[ \t\r\n]*"([^"\\]*)"[ \t\r\n]*:(?:[ \t\r\n]*"([^"\\]*)"[ \t\r\n]*|([^,"{}\[\]]*))([,}])')
 _WHITE = " \t\r\n"
 _MEMBER_OR_END = ('"', "}", ",", "")
-"""What follows a comma that is not inside a value without quotation marks."""
+"""What follows a comma that is not part of a bare value."""
 _ESCAPES = re.compile(r"(?:\\u[0-9A-Fa-f]{4})+|(?:\\x[0-9A-Fa-f]{2})+|\\.", re.DOTALL)
 _LETTERS: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\", "/": "/"}
 
 
 class Bare(str):
-    """A value without quotation marks, as it is written: a number, true, null, or what is no JSON."""
+    """A value without quotation marks, as written: a number, true, null, or a text that is not JSON."""
 
     __slots__ = ()
 
@@ -30,9 +28,9 @@ Value = str | dict[str, "Value"] | list["Value"]
 
 
 def read_object(text: str) -> dict[str, Value] | None:
-    """The members of an object; None where the text is none. Of members of one name the last one counts.
+    """The members of an object; None if the text is no object. Of several members with one name the last counts.
 
-    In an object a value without quotation marks goes on through commas that no member follows.
+    In an object, a comma that no member follows is part of a bare value.
     """
     place = _end_of_spaces(text, 0)
     if text[place : place + 1] != "{":
@@ -88,7 +86,7 @@ def read_object(text: str) -> dict[str, Value] | None:
 
 
 def _simple_members(text: str, place: int, members: dict[str, Value]) -> int:
-    """Add members that need no closer look; where the first other one begins, or the object ends."""
+    """Add the members that `_MEMBER` matches. Returns where the first other member begins, or the object ends."""
     while match := _MEMBER.match(text, place):
         name, quoted, bare, end = match.groups()
         after = match.end()
@@ -127,7 +125,7 @@ def _characters(escapes: "re.Match[str]") -> str:
     match text[1]:
         case "u" if len(text) > 2:
             units = b"".join(int(unit, 16).to_bytes(2, "little") for unit in text.split("\\u")[1:])
-            # A surrogate that is not one of a pair cannot be written in UTF-8: its bytes are no UTF-8.
+            # A lone surrogate cannot be written in UTF-8, so its bytes count as bytes that are not UTF-8.
             return text_of(units.decode("utf-16-le", "surrogatepass").encode(errors="surrogatepass"))
         case "x" if len(text) > 2:
             return text_of(bytes.fromhex(text.replace("\\x", "")))

@@ -1,4 +1,4 @@
-"""Takes lines apart as a preset says, of whichever shape of the preset each line is."""
+"""Divides lines of a preset. Each line may have any of the shapes of the preset."""
 
 import re
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _NUMBER_SIGN = re.compile(r"#([0-9A-F]{2})")
 
 
 class OneOf(DivideChunk):
-    """A line that begins with `{` is divided as an object, any other line as text, by the first of these that can."""
+    """Divides a line that begins with `{` as an object, and any other line as text, by the first shape that it has."""
 
     def __init__(self, objects: Sequence[Divide], texts: Sequence[Divide]) -> None:
         self._objects = objects
@@ -31,7 +31,7 @@ class OneOf(DivideChunk):
         return next((fields for fields in found if fields is not None), None)
 
     def columns(self, data: bytes, starts: Integers) -> tuple[Columns, Sequence[int] | Integers]:
-        """See `DivideChunk`. Lines of a log are mostly of one shape, so one that the first line may have is tried."""
+        """See `DivideChunk`. Most logs have one shape, so only the first one that the first line may have is tried."""
         is_object = data.startswith(_OBJECT)
         first, *_ = (self._objects if is_object else self._texts) or (None,)
         if not isinstance(first, DivideChunk):
@@ -43,8 +43,8 @@ class OneOf(DivideChunk):
 
 
 def divide_preset(preset: Preset, customer: str) -> Divide:
-    """Divides lines of a preset in text or JSON. `customer`: as in LOG_CUSTOMER_FROM. ValueError: its number is so high
-    that no expression can find it."""
+    """Divides lines of a preset in text or JSON. `customer`: as in LOG_CUSTOMER_FROM. ValueError if its number is too
+    high for an expression."""
     objects = [_divide(shape, customer) for shape in preset.shapes if shape.parser == "json"]
     texts = [_divide(shape, customer) for shape in preset.shapes if shape.parser != "json"]
     return objects[0] if len(objects) == 1 and not texts else OneOf(objects, texts)
@@ -65,7 +65,7 @@ def _divide(shape: Shape, customer: str) -> Divide:
 
 
 def _without_customer(divide: Divide) -> Divide:
-    """These lines do not have the field that the customer is."""
+    """Leaves out the customer, for lines that do not have its field."""
 
     def divide_without(line: str) -> Fields | None:
         fields = divide(line)
@@ -75,7 +75,7 @@ def _without_customer(divide: Divide) -> Divide:
 
 
 def _with_number_signs(divide: Divide) -> Divide:
-    """HAProxy escapes a byte as `#C3`, a `#` among them, and leaves backslashes as they are."""
+    """Reads the escapes of HAProxy: a byte, and `#` itself, is written as `#C3`, and a backslash is not escaped."""
 
     def divide_escaped(line: str) -> Fields | None:
         if "#" in line or "\\" in line:

@@ -1,6 +1,6 @@
-"""Logs of which a regular expression says what is where.
+"""The format `regex`: a regular expression finds the fields of a line by its named groups.
 
-Expressions are run by RE2, in time that is proportional to a line's length whatever is in both.
+RE2 runs the expressions, in time proportional to the length of the line, whatever the expression is.
 """
 
 import re
@@ -13,10 +13,10 @@ from request_log.formats.line_by_line import CustomerOf, Divide, Fields
 
 NEEDED = ("time", "path", "status")
 GROUPS = (*NEEDED, "customer", "duration", "duration_2", "duration_3", "method", "bytes", "request")
-"""`request` is a line such as `GET /a HTTP/1.1`, instead of `path`, or of it and `method`."""
+"""`request` is a line such as `GET /a HTTP/1.1`. It replaces `path`, or `path` and `method`."""
 _REQUEST = "request"
-# Of RE2's instructions: many more could take microseconds a byte.
 _LARGEST_PROGRAM = 2_000
+"""Instructions of RE2. Many more could take microseconds a byte."""
 _COUNTED = re.compile(r"\{(?:[0-9]+,)?([0-9]+),?\}")
 _MORE_DURATIONS = ("duration_2", "duration_3")
 _MISSING = 0
@@ -26,36 +26,36 @@ class Expression:
     """A regular expression in RE2's syntax (https://github.com/google/re2/wiki/Syntax)."""
 
     def __init__(self, text: str) -> None:
-        """ValueError, with the place in it: it is none, or one that cannot be run in linear time."""
+        """ValueError, with the place of the error, if RE2 does not accept the expression or it is too large."""
         options = re2.Options()
         options.log_errors = False
         try:
             self._compiled = re2.compile(text.encode(), options)
         except re2.error as error:
-            raise ValueError(_refusal(text, error.args[0].decode())) from None
+            raise ValueError(_error_message(text, error.args[0].decode())) from None
         if self._compiled.programsize > _LARGEST_PROGRAM:
             largest = max(_COUNTED.finditer(text), key=lambda match: int(match[1]), default=None)
             place = f", most of all by {largest[0]} at character {largest.start() + 1}" if largest else ""
             raise ValueError(f"the regular expression is too large{place}")
         self.groups: dict[str, int] = {name.decode(): place for name, place in self._compiled.groupindex.items()}
-        """Places of named groups."""
+        """Name of a group -> its number."""
         self.count: int = self._compiled.groups
-        """Groups, with a name or without."""
+        """Number of groups, with and without a name."""
         for name in self.groups:
             if len(places := [match.start() for match in re.finditer(rf"\(\?P?<{name}>", text)]) > 1:
                 raise ValueError(f"not a regular expression: the group {name} again at character {places[1] + 1}")
 
     def full_match(self, text: str) -> "re2._Match[bytes] | None":
-        """How it matches the whole text."""
+        """The match of the whole text."""
         return self._compiled.fullmatch(text.encode(errors="surrogatepass"))
 
     def search(self, text: str) -> "re2._Match[bytes] | None":
-        """How it matches the text at the first place where it does."""
+        """The first match in the text."""
         return self._compiled.search(text.encode(errors="surrogatepass"))
 
 
 def pattern(expression: Expression) -> Divide:
-    """Divides lines by the groups of an expression that matches whole lines: some of `GROUPS`, and those `NEEDED`."""
+    """Divides lines by the groups of an expression that matches whole lines. It has all groups that are `NEEDED`."""
     place_of = expression.groups
     places = [place_of.get(name, _MISSING) for name in ("time", "customer", "path", "status", "duration", "method")]
     places += [place_of.get(name, _MISSING) for name in ("bytes", _REQUEST, *_MORE_DURATIONS)]
@@ -86,7 +86,7 @@ def pattern(expression: Expression) -> Divide:
 
 
 def customer_in_path(expression: Expression) -> CustomerOf:
-    """Finds customers by the first group of an expression."""
+    """Finds the customer in a path by the first group of an expression."""
 
     def customer_of(path: str) -> str:
         match = expression.search(path)
@@ -96,7 +96,7 @@ def customer_in_path(expression: Expression) -> CustomerOf:
 
 
 def missing_group(expression: Expression) -> str | None:
-    """A group of those `NEEDED` that an expression lacks."""
+    """A needed group that the expression lacks; None if it has all."""
     return next((name for name in NEEDED if name not in expression.groups and name not in _instead(expression)), None)
 
 
@@ -104,13 +104,13 @@ def _instead(expression: Expression) -> tuple[str, ...]:
     return ("path",) if _REQUEST in expression.groups else ()
 
 
-def _refusal(text: str, message: str) -> str:
-    """Why an expression is refused; RE2 says of what, and not where that is."""
+def _error_message(text: str, message: str) -> str:
+    """The validation error for an expression. RE2 names the faulty part, and not its place."""
     what, _, fragment = message.partition(": ")
     if fragment and fragment != text:
         place = f" at character {text.find(fragment) + 1}"
     else:
-        # Of parentheses, which Python's own expressions have as well.
+        # Python's own parser tells the place, as of an unbalanced parenthesis.
         fragment, place = "", ""
         try:
             re.compile(text)

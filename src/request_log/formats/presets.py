@@ -1,7 +1,7 @@
-"""The formats that servers write, as settings of the parsers: data, of which `LOG_FORMAT` names one entry.
+"""Presets: the formats of servers, as settings of the parsers. `LOG_FORMAT` names one of them.
 
-A server writes lines of several shapes. A line that begins with `{` is read by the shapes in JSON, every other line by
-those in text, each by the first shape that it has.
+A server may write lines of several shapes. A line that begins with `{` is parsed by the first JSON shape that it has,
+and every other line by the first text shape that it has.
 """
 
 import re
@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 HEADER = "header:"
-"""Before the name of a header that the server logs by its name."""
+"""Prefix in LOG_CUSTOMER_FROM of the name of a header, for servers that log headers by name."""
 _NUMBERED = re.compile(r"(?P<name>[a-z]+)(?P<number>[1-9][0-9]?)")
 _HEADER = re.compile(rf"{HEADER}[A-Za-z0-9_-]+")
 _GROUP = re.compile(r"\(\?P<([a-z_0-9]+)>")
 _COUNTED = ("extra", "capture")
-"""Fields of which a line has several: `extra1` is the first."""
+"""Fields that a line has several times: `extra1` is the first."""
 _FIELDS = ("time", "customer", "path", "status", "duration", "duration_2", "duration_3", "method", "bytes", "request")
 
 
@@ -24,26 +24,26 @@ class Shape:
     """One shape of lines."""
 
     written_by: str
-    """Which of the server's log configurations."""
+    """The configuration of the server that writes such lines."""
     parser: Literal["common", "combined", "json", "regex", "w3c"]
     customers: Mapping[str, str] = field(default_factory=dict)
-    """Where customers may be, as `LOG_CUSTOMER_FROM` names it -> the parser's word for it."""
+    """Field in LOG_CUSTOMER_FROM that may be the customer -> its name in the parser."""
     members: Mapping[str, str] = field(default_factory=dict)
-    """Of `json`: what the fields are called, as in LOG_JSON_FIELDS. Of `a|b` the first counts that is there."""
+    """For `json`: field -> name of its member, as in LOG_JSON_FIELDS."""
     header: str = ""
-    """Of `json`: what the member with a header is called; `{title}` is `X-Customer`, `{snake}` is `x_customer`."""
+    """For `json`: the name of the member with a header. `{title}` is `X-Customer`, and `{snake}` is `x_customer`."""
     expression: str = ""
-    """Of `regex`: it has a group of each name in `customers`, and groups of fields."""
+    """For `regex`: has a group for each name in `customers`, and for each field."""
     numbered: str = ""
-    """Of `regex`: what replaces `(?#numbered)` where the customer is the nth of such fields; it has `{before}`, which
-    is n - 1, and the group `customer`."""
+    """For `regex`: replaces `(?#numbered)` if the customer is the nth numbered field. Has `{before}`, that is n - 1,
+    and the group `customer`."""
     has_number_signs: bool = False
-    """Of `regex`: bytes are escaped as `#C3`, and a backslash is not escaped."""
+    """For `regex`: bytes are escaped as `#C3`, and a backslash is not escaped."""
     mark: str = ""
-    """Of `w3c`: a text in such files by which they are told from other W3C logs where nobody says whose they are."""
+    """For `w3c`: a text in such files by which `check` tells them from other W3C logs."""
 
     def customer(self, name: str) -> str:
-        """The parser's word for this field of LOG_CUSTOMER_FROM; empty where these lines do not have it."""
+        """The name in the parser of a field of LOG_CUSTOMER_FROM; "" if these lines do not have the field."""
         if name.startswith(HEADER) and self.header:
             words = re.findall("[A-Za-z0-9]+", name.removeprefix(HEADER))
             return self.header.format(title="-".join(map(str.capitalize, words)), snake="_".join(words).lower())
@@ -52,7 +52,7 @@ class Shape:
         return self.customers.get(name, "")
 
     def expression_for(self, name: str) -> str:
-        """The expression of a shape of `regex`, with the group `customer` where this field is."""
+        """The expression of a shape of `regex`, with this field as the group `customer`."""
         match = _NUMBERED.fullmatch(name)
         is_numbered = match is not None and match["name"] in self.customers
         numbered = self.numbered.replace("{before}", str(int(match["number"]) - 1)) if match and is_numbered else ""
@@ -67,13 +67,13 @@ class Shape:
 
 @dataclass(frozen=True)
 class Preset:
-    """A server's format."""
+    """The format of a server."""
 
     shapes: tuple[Shape, ...]
     customer: str
-    """Where the customer is, unless LOG_CUSTOMER_FROM says otherwise."""
+    """The default of LOG_CUSTOMER_FROM."""
     duration_unit: Literal["s", "ms", "us", "ns"] = "s"
-    """Of durations that do not name theirs."""
+    """The unit of durations that do not name theirs."""
 
     @property
     def mark(self) -> str:
@@ -82,11 +82,11 @@ class Preset:
 
     @property
     def is_w3c(self) -> bool:
-        """Whether lines say what the columns of the next ones are."""
+        """Whether lines name the columns of the lines behind them."""
         return self.shapes[0].parser == "w3c"
 
     def customers(self) -> list[str]:
-        """What LOG_CUSTOMER_FROM may be, in words for people; `extra1` and so on are `extraN`."""
+        """The values of LOG_CUSTOMER_FROM, for people: `extraN` stands for `extra1`, `extra2`, ..."""
         found: list[str] = []
         for shape in self.shapes:
             found += [f"{name}N" if name in _COUNTED else name for name in shape.customers]
@@ -94,17 +94,17 @@ class Preset:
         return list(dict.fromkeys(found))
 
     def has_customer(self, name: str) -> bool:
-        """Whether LOG_CUSTOMER_FROM may be this."""
+        """Whether this is a value of LOG_CUSTOMER_FROM."""
         if name.startswith(HEADER) and not _HEADER.fullmatch(name):
             return False
         return name not in _COUNTED and any(shape.customer(name) for shape in self.shapes)
 
 
-# What is between quotation marks, with a backslash before one that is part of it; and where no backslash has one.
+# A quoted text, with escaped quotation marks; and the inside of one in which a backslash need not be escaped.
 _QUOTED = r'"[^"\\]*(?:\\.[^"\\]*)*"'
 _UNTIL_MARK = r'(?:[^"]|\\")*?'
 _REQUEST = r'"(?P<request>[^"\\]*(?:\\.[^"\\]*)*)"'
-# A user may hold spaces. Nothing else may: what stands before a line is not a part of it.
+# Only a user may have spaces. So a prefix before the line is not taken for a part of it.
 _USER = r"(?P<remote_user>[^ ](?:.*?[^ ])?)"
 _CLIENT = rf"(?P<remote_addr>[^ ,]+) - {_USER} \[(?P<time>[^\]]*)\] "
 _REFERER_AND_AGENT = r'"(?P<referer>[^"\\]*(?:\\.[^"\\]*)*)" "(?P<user_agent>[^"\\]*(?:\\.[^"\\]*)*)"'
@@ -196,7 +196,7 @@ PRESETS: Mapping[str, Preset] = {
                 {name: name for name in ("capture", "remote_addr", "frontend", "backend")},
                 expression=(
                     r"(?P<remote_addr>[^ ,]+) - - \[(?P<time>[^\]]+)\] "
-                    # HAProxy cuts lines that are too long for it: then the rest is missing.
+                    # HAProxy cuts lines that are too long for it, so the rest may be missing.
                     r'"(?P<request>[^"]*)(?:" (?P<status>[0-9-]+) \+?(?P<bytes>[0-9]+) "" "" [0-9]+ [0-9]+ '
                     r'"(?P<frontend>[^"]*?)~?" "(?P<backend>[^"]*)" "[^"]*" [0-9+-]+ [0-9+-]+ [0-9+-]+ [0-9+-]+ '
                     r'\+?(?P<duration>[0-9-]+) [^ ]{4} [0-9+ ]+ "[^"]*" "[^"]*"(?#numbered)(?: .*)?)?'
@@ -236,8 +236,8 @@ PRESETS: Mapping[str, Preset] = {
                 "accessLog.format common or genericCLF",
                 "regex",
                 {name: name for name in ("remote_user", "remote_addr", "router", "user_agent", "referer")},
-                # X-Forwarded-For stands for the address as the client sent it. Of headers only quotation marks are
-                # escaped, and not a backslash before one. So what has others is not of Traefik.
+                # X-Forwarded-For replaces the address, as the client has sent it. In headers, Traefik escapes quotation
+                # marks, but not a backslash before one. So a text with other escapes is not Traefik's.
                 expression=(
                     rf"(?P<remote_addr>[^ ,]+(?:, ?[^ ,]+)*) - {_USER} \[(?P<time>[^\]]*)\] "
                     r'"(?P<request>.*?)" (?P<status>[0-9-]+) (?P<bytes>[0-9-]+) '
@@ -358,7 +358,7 @@ PRESETS: Mapping[str, Preset] = {
                 "combined with a backslash that is not escaped before a quotation mark",
                 "regex",
                 _OF_COMBINED,
-                # Quotation marks are escaped, and backslashes are not: a text ends at the first that may be its end.
+                # Quotation marks are escaped, but backslashes are not, so a text ends at the first possible mark.
                 expression=(
                     rf'{_CLIENT}"(?P<request>.*?)" (?P<status>[0-9]+) (?P<bytes>[0-9-]+) "(?P<referer>{_UNTIL_MARK})" '
                     rf'"(?P<user_agent>{_UNTIL_MARK})"(?#numbered)(?: "{_UNTIL_MARK}")*?(?: (?P<duration>[0-9.]+|-))?'

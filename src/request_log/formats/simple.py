@@ -1,9 +1,8 @@
-"""Reads lines of our own format, `simple`, a chunk at a time.
+"""The format `simple`, that of the log generator: date, time, customer, path, status and duration.
 
-There is one grammar: six fields with single spaces between them, and each field by itself. A chunk is taken apart by a
-few calls for all of its lines, because a call a line would cost several times as much, and a field's text that was seen
-before is looked up instead of checked again. Lines that are odd in any way are set aside and looked at one by one, so
-they cost only themselves.
+The six fields have single spaces between them, and each field has a grammar of its own. A few calls parse all lines of
+a chunk together, for a call for each line would cost several times as much. The meaning of a text that was seen before
+is looked up. Only lines that are odd in any way are parsed one by one.
 """
 
 import re
@@ -22,8 +21,8 @@ from request_log.requests import NONE, Integers, Parsed, Rejected, Requests, num
 
 FIELDS = 6
 _ENDS = np.frombuffer(b"     \n", np.uint8)
-"""What each field ends in."""
-_STAMP = b"0000-00-00 00:00:00 "
+"""The byte behind each field."""
+_TIMESTAMP = b"0000-00-00 00:00:00 "
 # White space is U+0020 alone; control characters are Unicode's category Cc. A carriage return may end a line.
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 _STATUS = re.compile(r"[1-5][0-9]{2}")
@@ -31,11 +30,7 @@ _DURATION = re.compile(r"([0-9]+)(?:\.([0-9]+))?")
 
 
 def parse(data: bytes, offset: int = 0, oldest_day: int = 0, latest_second: int = LAST_SECOND) -> Parsed:
-    """What becomes of whole lines (`data` ends in a newline).
-
-    `offset` is where `data` begins in its file, in bytes. Lines of days before `oldest_day` (days since 1970-01-01)
-    are rejected: they are beyond what is kept. So are lines after `latest_second` (Unix time).
-    """
+    """See `Parser`."""
     starts = starts_of(data)
     offsets = starts + offset
     fields = _fields(data, len(starts))
@@ -100,14 +95,14 @@ def _lines(data: bytes) -> list[bytes]:
 
 
 def _seconds(data: bytes, starts: Integers) -> Integers:
-    """The Unix time that each line begins with, INVALID where there is none. A leap second is none."""
-    windows = np.lib.stride_tricks.sliding_window_view(np.frombuffer(data + _STAMP, np.uint8), len(_STAMP))
-    stamps = np.ascontiguousarray(windows[starts].T)
-    digits = [place for place, byte in enumerate(_STAMP) if byte == ord("0")]
-    others = [place for place, byte in enumerate(_STAMP) if byte != ord("0")]
-    values = stamps - np.uint8(ord("0"))
+    """The Unix time at the beginning of each line; INVALID if there is none. A leap second is not valid."""
+    windows = np.lib.stride_tricks.sliding_window_view(np.frombuffer(data + _TIMESTAMP, np.uint8), len(_TIMESTAMP))
+    timestamps = np.ascontiguousarray(windows[starts].T)
+    digits = [place for place, byte in enumerate(_TIMESTAMP) if byte == ord("0")]
+    others = [place for place, byte in enumerate(_TIMESTAMP) if byte != ord("0")]
+    values = timestamps - np.uint8(ord("0"))
     is_valid = (values[digits] < 10).all(axis=0)
-    is_valid &= (stamps[others] == np.frombuffer(_STAMP, np.uint8)[others, np.newaxis]).all(axis=0)
+    is_valid &= (timestamps[others] == np.frombuffer(_TIMESTAMP, np.uint8)[others, np.newaxis]).all(axis=0)
 
     def number(*places: int) -> Integers:
         value: Integers = values[places[0]].astype(np.int64)
@@ -123,7 +118,7 @@ def _seconds(data: bytes, starts: Integers) -> Integers:
 
 
 def _fields(data: bytes, lines: int) -> list[list[str]] | None:
-    """The last four fields of so many lines of six, a list for each field. None if any line has another shape."""
+    """The last four fields of lines of six fields: a list for each field. None if any line has another shape."""
     if b"\r" in data:
         data = data.replace(b"\r\n", b"\n")
     try:
@@ -132,7 +127,7 @@ def _fields(data: bytes, lines: int) -> list[list[str]] | None:
         return None
     if b"\x7f" in data if text.isascii() else _CONTROL.search(text):
         return None
-    # All other control characters are below the space, so they make it another shape.
+    # All other control characters are below the space, so a line with one has another shape.
     characters = np.frombuffer(data, np.uint8)
     ends = np.flatnonzero(characters <= ord(" "))
     if len(ends) != lines * FIELDS or np.diff(ends, prepend=-1).min(initial=2) < 2:
@@ -149,7 +144,7 @@ def _rejected(lines: list[bytes], offsets: Integers, reasons: Sequence[Reason | 
 
 
 def _reason_of_shape(line: bytes) -> Reason | None:
-    """Why a line is not six fields, None if it is."""
+    """The reason why a line is not six fields; None if it is."""
     if len(line) > MAX_LINE_BYTES:
         return Reason.TOO_LONG
     try:
@@ -165,7 +160,7 @@ def _reason_of_shape(line: bytes) -> Reason | None:
 
 
 def _reason_of_fields(second: int, customer: str, status: int, latency: int, oldest: int, latest: int) -> Reason | None:
-    """Why six fields are no request, None if they are one."""
+    """The reason why six fields are no request; None if they are one."""
     if second == INVALID:
         return Reason.TIME
     if not is_customer(customer):

@@ -1,11 +1,11 @@
-"""The extended log file format of the W3C, as CloudFront and IIS write it.
+"""The extended log file format of the W3C, as written by CloudFront and IIS.
 
 https://www.w3.org/TR/WD-logfile.html
 https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/standard-logs-reference.html
 https://learn.microsoft.com/en-us/windows/win32/http/w3c-logging
 
-Lines like `#Fields: date time cs-method cs-uri-stem sc-status` say what the columns of the next lines are. Files differ
-in them, and a file may have several. The context of a file is its last such line.
+Lines like `#Fields: date time cs-method cs-uri-stem sc-status` name the columns of the lines behind them. They differ
+between files, and a file may have several. The context at an offset is the last such line before it.
 """
 
 import re
@@ -27,11 +27,11 @@ from request_log.line import MAX_LINE_BYTES, MIN_LINE_BYTES
 from request_log.requests import Integers, Parser
 
 COLUMN = re.compile(r"[A-Za-z0-9()._-]+")
-"""What a column may be called."""
+"""The name of a column."""
 CUSTOMER = "cs-username"
 _FIELDS = b"#Fields:"
 _COMMENT = b"#"
-# Each of its columns that begins so is CloudFront's alone.
+# Only CloudFront has columns whose names begin with this.
 _OF_CLOUDFRONT = "x-edge-"
 _TIMES = (("date", "time"), ("timestamp(ms)",), ("timestamp",))
 _PATHS = ("cs-uri-stem", "cs-uri")
@@ -41,7 +41,7 @@ _MOST_PARSERS = 100
 
 
 class W3C:
-    """A `Framing`: the columns of lines follow from a line before them."""
+    """A `Framing`: a line before the others names their columns."""
 
     has_parts = False
     has_context = True
@@ -85,8 +85,8 @@ class W3C:
 def w3c(
     duration_unit: str, customer_column: str = CUSTOMER, customer_of: CustomerOf | None = None
 ) -> Callable[[str], Parser]:
-    """A parser for the lines behind a `#Fields` line. `duration_unit`: of the column `time-taken`. `customer_of`: the
-    customer is in the path, and in no column."""
+    """Context -> the parser of the lines behind that `#Fields` line. `duration_unit`: of the column `time-taken`.
+    `customer_of`: finds the customer, if it is in the path and in no column."""
 
     @lru_cache(_MOST_PARSERS)
     def parser_of(context: str) -> Parser:
@@ -103,7 +103,7 @@ def _divide(context: str, customer_column: str) -> Divide:
     path = next((places[name] for name in _PATHS if name in places), None)
     status = places.get("sc-status")
     if times is None or path is None or status is None:
-        # Before the first such line, or without what a request has.
+        # There is no such line yet, or a needed column is missing.
         return lambda line: None
     return _Divide(
         len(names),
@@ -121,7 +121,7 @@ def _divide(context: str, customer_column: str) -> Divide:
 
 @dataclass(frozen=True, slots=True)
 class _Divide(DivideChunk):
-    """Divides lines of so many columns, by the places of those that matter; None of one that is not there."""
+    """Divides lines of `count` columns. The other attributes are places of columns, None for a missing one."""
 
     count: int
     times: list[int]
@@ -133,7 +133,7 @@ class _Divide(DivideChunk):
     method: int | None
     size: int | None
     is_encoded: bool
-    """Whether values are encoded once more than they came: CloudFront does so."""
+    """Whether values are percent-encoded once more, as by CloudFront."""
 
     def __call__(self, line: str) -> Fields | None:
         values = _values(line, self.count)
@@ -189,10 +189,10 @@ class _Divide(DivideChunk):
         )
 
     def _good_lines(self, data: bytes, starts: Integers, separator: bytes) -> Integers:
-        """The places of lines with the right number of values, none of which is empty or quoted."""
+        """The places of lines with `count` values, none of them empty or quoted."""
         characters = np.frombuffer(data, np.uint8)
         ends = np.flatnonzero((characters == ord(separator)) | (characters == ord("\n")))
-        # Of each value the line, and of each line how many values it has.
+        # The line of each value, and the number of values in each line.
         lines = np.searchsorted(starts, ends, side="right") - 1
         is_good = np.bincount(lines, minlength=len(starts)) == self.count
         lengths = np.diff(ends, prepend=-1) - 1

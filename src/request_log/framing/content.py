@@ -1,4 +1,4 @@
-"""Lines as a format has them, taken from the bytes of a file, and where each of them begins there."""
+"""Lines of a format, and where each of them begins in the bytes of the file that they were taken from."""
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,29 +11,29 @@ from request_log.requests import Integers, Rejected
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """Lines as a format has them."""
+    """Lines as the format has them."""
 
     data: bytes
-    """Each line ends in a newline."""
+    """The lines. Each ends in a newline."""
     places: Integers
-    """Where each line begins in the bytes that it was taken from."""
+    """Where each line begins in the bytes that it was taken from: its place."""
     context: str = ""
-    """What the parser has to know of all these lines."""
+    """The context of all these lines, see protocol.Framing."""
     rejected: list[Rejected] = field(default_factory=list)
-    """Lines that do not lie in the file as they should. Offsets are places."""
+    """Lines that are not wrapped as they should be. Offsets are places."""
     skipped: list[int] = field(default_factory=list)
-    """The places of lines that are comments or say what the next ones mean."""
+    """The places of lines that are comments or headers."""
     in_parts: dict[int, bytes] = field(default_factory=dict)
-    """Place -> the bytes of a line that came in parts, without the last newline."""
+    """Place -> the bytes of a line that came in parts, as they are in the file, without the last newline."""
 
 
 def line_at(place: int, data: bytes, in_parts: Mapping[int, bytes]) -> bytes:
-    """The bytes of the line that begins at a place, without its newline. `in_parts`: see Content."""
+    """The bytes of the line at a place, without its newline. `in_parts`: see Content."""
     return in_parts.get(place) or data[place : data.index(b"\n", place)]
 
 
 def grouped(contents: Iterable[Content], size: int) -> Iterator[Content]:
-    """The same lines in pieces of about `size` bytes, each of them of one context."""
+    """The lines in pieces of about `size` bytes. Each piece has one context."""
     group: list[Content] = []
     length = 0
     for content in contents:
@@ -48,7 +48,7 @@ def grouped(contents: Iterable[Content], size: int) -> Iterator[Content]:
 
 
 def shifted(content: Content, by: int) -> Content:
-    """The same lines where what they were taken from begins so many bytes further on."""
+    """The lines with all places moved by a number of bytes."""
     if not by:
         return content
     return Content(
@@ -62,7 +62,7 @@ def shifted(content: Content, by: int) -> Content:
 
 
 def _cut(content: Content, size: int) -> Iterator[Content]:
-    """A content in pieces of about `size` bytes."""
+    """The lines in pieces of about `size` bytes."""
     if len(content.data) < 2 * size:
         yield content
         return
@@ -78,7 +78,7 @@ def _cut(content: Content, size: int) -> Iterator[Content]:
             data,
             content.places[line : line + lines],
             content.context,
-            [one for one in content.rejected if first <= one.offset < behind],
+            [rejected for rejected in content.rejected if first <= rejected.offset < behind],
             [place for place in content.skipped if first <= place < behind],
             {place: text for place, text in content.in_parts.items() if first <= place < behind},
         )

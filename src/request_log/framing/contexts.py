@@ -1,12 +1,13 @@
-"""What the bytes before an offset of a file say of those after it."""
+"""The contexts of a file, found by reading it."""
 
 from request_log.framing.protocol import Framing, Read
 
 _BLOCK_BYTES = 1 << 20
+"""Bytes that are read at once."""
 
 
 class Contexts:
-    """The contexts of a file, at offsets at which lines begin. Where they ascend, the file is read once."""
+    """The contexts at offsets at which lines begin. If the offsets ascend, the file is read only once."""
 
     def __init__(self, framing: Framing, read: Read) -> None:
         self._framing = framing
@@ -31,6 +32,6 @@ class Contexts:
         return self._context
 
     def note(self, offset: int, context: str) -> None:
-        """The context at an offset, which somebody has found."""
+        """Remember the context at an offset, which the caller has found."""
         if offset > self._offset:
             self._offset, self._context = offset, context

@@ -1,6 +1,6 @@
-"""A parser of lines that a framing finds in the bytes of a file.
+"""A parser together with the framing that finds its lines in the bytes of a file.
 
-A line's offset is that of its first byte in the file, whatever stands before it there.
+The offset of a line is that of its first byte in the file, before anything that wraps the line.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -16,28 +16,28 @@ from request_log.line import LAST_SECOND, MAX_LINE_BYTES
 from request_log.requests import Parsed, Parser, joined
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-"""At a file's beginning it is no part of the first line."""
+"""At the beginning of a file it is not part of the first line."""
 
 
 class Framed:
-    """A `Parser` of lines that a framing finds."""
+    """A `Parser` of the lines that a framing finds."""
 
     def __init__(self, framing: Framing, parser_of: Callable[[str], Parser]) -> None:
-        """`parser_of`: the parser for lines of which a context is known."""
+        """`parser_of`: context -> the parser of lines with that context."""
         self.framing = framing
         self._parser_of = parser_of
 
     @classmethod
     def of(cls, parse: Parser) -> "Framed":
-        """A parser, which may have a framing already."""
+        """A parser with its framing: the plain one if it has none yet."""
         return parse if isinstance(parse, Framed) else cls(PLAIN, lambda _: parse)
 
     def __call__(self, data: bytes, offset: int = 0, oldest_day: int = 0, latest_second: int = LAST_SECOND) -> Parsed:
-        """See `Parser`. `data` begins where no context is known."""
+        """See `Parser`. `data` begins with an empty context."""
         return self.parse(data, offset, oldest_day, latest_second)
 
     def parse(self, data: bytes, offset: int, oldest_day: int, latest_second: int, context: str = "") -> Parsed:
-        """See `Parser`. `context`: at the offset."""
+        """See `Parser`. `context`: the context at `offset`."""
         if self.is_plain(data, offset):
             return self._parser_of("")(data, offset, oldest_day, latest_second)
         found = [
@@ -53,11 +53,11 @@ class Framed:
         )
 
     def is_plain(self, data: bytes, offset: int) -> bool:
-        """Whether lines of a file from an offset on are lines of the format, as they are."""
+        """Whether `data`, at an offset of a file, is made of lines of the format as they are."""
         return self.framing is PLAIN and (offset > 0 or not data.startswith(BYTE_ORDER_MARK))
 
     def contents(self, data: bytes, offset: int, context: str) -> Iterator[Content]:
-        """The lines in `data`, which begins at an offset of its file."""
+        """The lines in `data`, which begins at `offset` in its file, with `context`."""
         if offset or not data.startswith(BYTE_ORDER_MARK) or data.find(b"\n") > MAX_LINE_BYTES:
             yield from self.framing.contents(data, context)
             return
@@ -65,8 +65,7 @@ class Framed:
             yield _behind_mark(content)
 
     def parse_content(self, content: Content, data: bytes, oldest_day: int, latest_second: int) -> Parsed:
-        """What becomes of lines that were taken from `data`. Offsets are places in it; rejected lines are as they lie
-        there."""
+        """Parse lines that were taken from `data`. Offsets are places in it; rejected lines are those of `data`."""
         parse = self._parser_of(content.context)
         requests, rejected, skipped, mended = parse(content.data, 0, oldest_day, latest_second)
         begins = starts_of(content.data)
@@ -91,7 +90,7 @@ class Framed:
 
 
 def _behind_mark(content: Content) -> Content:
-    """Lines that begin behind a byte-order mark, which belongs to the file's first one."""
+    """Lines behind a byte-order mark. The place of the first line is that of the mark."""
     by = len(BYTE_ORDER_MARK)
     places = content.places + by
     return Content(

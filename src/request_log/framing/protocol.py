@@ -1,4 +1,4 @@
-"""What a framing is, and the plain one."""
+"""The protocol of framings, and the plain framing."""
 
 from collections.abc import Callable, Iterable
 from typing import NamedTuple, Protocol
@@ -7,54 +7,55 @@ from request_log.framing.content import Content
 from request_log.framing.scanning import starts_of
 
 Read = Callable[[int, int], bytes]
-"""Reads a length from an offset on; fewer bytes only at the file's end."""
+"""(length, offset) -> bytes of a file. Fewer than `length` only at the end of the file."""
 
 
 class Whole(NamedTuple):
-    """How far the lines of a file can be taken from it."""
+    """How far the lines of a file are whole."""
 
     length: int
-    """Bytes up to a place at which no line is open that comes in parts."""
+    """Bytes up to a place at which no line in parts is open."""
     lines: int
-    """Newlines in them."""
+    """Newlines in these bytes."""
     context: str
-    """See Framing, at that place."""
+    """The context at that place."""
 
 
 class Framing(Protocol):
-    """Finds lines in the bytes of a file.
+    """Finds the lines of a format in the bytes of a file.
 
-    A context is what the bytes before an offset say of those after it, as text: "" at a file's beginning.
+    The context at an offset is a text with all that the bytes before the offset tell about the lines after it. At the
+    beginning of a file it is "".
     """
 
     @property
     def has_parts(self) -> bool:
-        """Whether a line may come in parts: else each newline ends one."""
+        """Whether a line may come in parts. If not, each newline ends a line."""
 
     @property
     def has_context(self) -> bool:
-        """Whether lines say anything of those behind them."""
+        """Whether lines tell anything about the lines after them."""
 
     def whole(self, data: bytes, context: str, least: int = 0) -> Whole:
-        """The last place in `data` at which no line is open, or the first one behind at least so many newlines.
+        """The last place in `data` at which no line is open. `least`: the first such place behind that many newlines.
         `data`: whole lines of the file, which begin where no line is open."""
 
     def after(self, data: bytes, context: str) -> str:
         """The context behind `data`."""
 
     def after_hole(self, context: str) -> str:
-        """The context behind zeros, or a line of the file that is longer than MAX_LINE_BYTES, which is not held. They
-        end a line that is open."""
+        """The context behind a hole: zeros, or a line of the file longer than MAX_LINE_BYTES, which is not held. A hole
+        ends a line that is open."""
 
     def context_at(self, read: Read, offset: int) -> str:
-        """The context at an offset of a file, by what is before it."""
+        """The context at an offset of a file, found by reading what is before it."""
 
     def contents(self, data: bytes, context: str) -> Iterable[Content]:
-        """The lines in `data`, in the file's order. A line that is open at its end is taken as it is."""
+        """The lines in `data`, in the order of the file. A line that is open at the end is taken as it is."""
 
 
 class Plain:
-    """A line of the file is a line of the format."""
+    """The framing of logs without any: a line of the file is a line of the format."""
 
     has_parts = False
     has_context = False
@@ -84,7 +85,7 @@ PLAIN = Plain()
 
 
 def whole_lines(data: bytes, context: str, least: int) -> Whole:
-    """See Framing.whole, where no line comes in parts."""
+    """`Framing.whole` of framings without lines in parts."""
     starts = starts_of(data)
     if 0 < least < len(starts):
         return Whole(int(starts[least]), least, context)

@@ -1,4 +1,4 @@
-"""Where the lines of some bytes begin."""
+"""Finds the beginnings of lines."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from request_log.requests import Integers
 
 
 def starts_of(data: bytes) -> Integers:
-    """Where in `data` each line begins."""
+    """Where each line begins in `data`."""
     ends = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n"))
     starts = np.zeros_like(ends)
     starts[1:] = ends[:-1] + 1
@@ -15,5 +15,5 @@ def starts_of(data: bytes) -> Integers:
 
 
 def is_any_too_long(data: bytes, starts: Integers) -> bool:
-    """Whether one of these whole lines, which begin there, has more than MAX_LINE_BYTES."""
+    """Whether any of these whole lines, which begin at `starts`, is longer than MAX_LINE_BYTES."""
     return int(np.diff(starts, append=len(data)).max(initial=0)) > MAX_LINE_BYTES + 1

@@ -1,11 +1,11 @@
-"""What stands around the lines of a log: put there by the runtime of a container, or by syslog.
+"""Wrappers: what the runtime of a container, or syslog, puts around the lines of a log.
 
 CRI (containerd, CRI-O) https://github.com/kubernetes/design-proposals-archive/blob/main/node/kubelet-cri-logging.md
 Docker's json-file      https://docs.docker.com/engine/logging/drivers/json-file/
 syslog                  https://www.rfc-editor.org/rfc/rfc3164 and https://www.rfc-editor.org/rfc/rfc5424
 
-A runtime cuts a long line into parts, each of which is a line of the file. Parts of the container's two streams may lie
-among each other. The line stands where its first part does.
+A runtime cuts a long line into parts, each of which is a line of the file. The parts of the container's two streams may
+alternate. The place of a line is that of its first part.
 """
 
 import re
@@ -23,8 +23,8 @@ from request_log.line import MAX_LINE_BYTES, Reason
 from request_log.requests import Rejected
 
 MAX_SPAN_BYTES = 4 * MAX_LINE_BYTES
-"""Of the file, from a line's first part to its last. What comes among the parts waits for the last one, in memory; so a
-line whose parts lie further apart is too long."""
+"""Bytes of the file from the first part of a line to its last. Lines between the parts wait in memory for the last one,
+so a line whose parts are further apart is too long."""
 
 _STREAMS = (b"stdout", b"stderr")
 _CRI = re.compile(
@@ -47,24 +47,24 @@ _SYSLOG = re.compile(
 
 
 class _Part(NamedTuple):
-    """What a line of the file holds."""
+    """The content of a line of the file."""
 
     stream: bytes
     is_last: bool
-    """Whether it ends a line of the log."""
+    """Whether it is the last part of its line."""
     text: bytes
 
 
 @dataclass(slots=True)
 class _Line:
-    """A line of the log, as far as its parts came."""
+    """A line of the log, as far as its parts have come."""
 
     place: int
     texts: list[bytes] = field(default_factory=list)
     parts: list[bytes] = field(default_factory=list)
     length: int = 0
     reason: Reason | None = None
-    """Why it is rejected."""
+    """The reason to reject it; None if it is good."""
 
     def add(self, text: bytes, part: bytes) -> None:
         self.texts.append(text)
@@ -77,23 +77,23 @@ class _Line:
 
 
 class _Joining:
-    """Puts lines together from their parts."""
+    """Joins the parts of lines."""
 
     def __init__(self, context: str, part_of: Callable[[bytes], _Part | None]) -> None:
         self._part_of = part_of
         self.open: dict[bytes, _Line] = {}
-        """By stream: lines whose last part has not come."""
+        """Stream -> its line, if the last part has not come."""
         self._cut: set[bytes] = set(context.encode().split()).intersection(_STREAMS)
-        """Streams of whose line more parts come that are left out: it is rejected, or began before."""
+        """Streams whose next parts are dropped, up to the last one: their line is rejected, or began before."""
 
     @property
     def context(self) -> str:
-        """The streams of whose line more parts come that are not taken."""
+        """The context: the streams whose line goes on."""
         return b" ".join(sorted(self._cut | self.open.keys())).decode()
 
     def take_all(self, data: bytes) -> Iterator[tuple[_Line | None, int]]:
-        """Take the file's next lines: after each of them the log's line that has begun with it, and the place behind
-        it in `data`."""
+        """Take the next lines of the file. Yields for each the line of the log that has begun with it, if any, and the
+        place behind it in `data`."""
         place = 0
         for line in data.split(b"\n")[:-1]:
             begun = self._take(line, place)
@@ -101,9 +101,9 @@ class _Joining:
             yield begun, place
 
     def _take(self, line: bytes, place: int) -> _Line | None:
-        """Take the file's next line, which begins at a place: the log's line that has begun with it."""
+        """Take the next line of the file, at a place. Returns the line of the log that has begun with it, if any."""
         if line.startswith(b"\0") or len(line) > MAX_LINE_BYTES:
-            # Behind a hole nothing goes on. And a line that is too long need not be held: nobody knows what it is.
+            # No line goes on behind a hole, or behind a line that is too long, which readers need not hold.
             self.open.clear()
             self._cut.clear()
             line = line.lstrip(b"\0")
@@ -139,7 +139,7 @@ class _Joining:
 
 
 class Container:
-    """A `Framing`: lines of a container's two streams."""
+    """A `Framing`: the lines of the two streams of a container."""
 
     has_parts = True
     has_context = True
@@ -150,9 +150,9 @@ class Container:
         may_have_parts: Callable[[bytes], bool],
         texts_of: Callable[[bytes], bytes | None],
     ) -> None:
-        """`part_of`: what a line of the file holds, None where it is not wrapped as it should be. `may_have_parts`:
-        False only where each of these lines is a whole one. `texts_of`: what lines hold that are all whole ones and
-        wrapped as they should be; None where that is not so, or is not quickly found out."""
+        """`part_of`: the content of a line of the file, None if it is not wrapped as it should be. `may_have_parts`: is
+        False only if no line comes in parts. `texts_of`: the content of lines that are all whole and wrapped as they
+        should be; None if they are not, or it would take long to find out."""
         self._part_of = part_of
         self._may_have_parts = may_have_parts
         self._texts_of = texts_of
@@ -184,7 +184,7 @@ class Container:
         return ""
 
     def context_at(self, read: Read, offset: int) -> str:
-        """See Framing. A line's parts lie no further apart than MAX_SPAN_BYTES."""
+        """See Framing. The parts of a line are no further apart than MAX_SPAN_BYTES."""
         start = max(0, offset - MAX_SPAN_BYTES)
         lines = read(offset - start, start).split(b"\n")[1 if start else 0 : -1]
         is_in_line: dict[bytes, bool] = {}
@@ -216,7 +216,7 @@ class Container:
 
 
 class Syslog(Plain):
-    """A `Framing`: lines behind a header of syslog, each of them whole."""
+    """A `Framing`: whole lines, each behind a header of syslog."""
 
     def contents(self, data: bytes, context: str) -> Iterable[Content]:
         """See Framing."""
@@ -269,7 +269,7 @@ def _docker_part(line: bytes) -> _Part | None:
 
 
 def _may_have_docker_parts(data: bytes) -> bool:
-    """Whether not every line's log ends in a newline, or that is not plain to see."""
+    """Whether any text may lack its newline."""
     return b'\\\\n","' in data or not all(b'\\n","stream":"std' in line for line in data.split(b"\n")[:-1])
 
 
@@ -287,4 +287,4 @@ WRAPPERS: dict[str, Framing] = {
     "docker": Container(_docker_part, _may_have_docker_parts, _docker_texts),
     "syslog": Syslog(),
 }
-"""By the names of the setting LOG_WRAPPER."""
+"""Value of the setting LOG_WRAPPER -> framing."""
