@@ -80,8 +80,11 @@ ELSEWHERE = {
         "tests/integration/test_log_formats.py",
         'pipeline.run("check", str(log)',
     ),
-    "LOG_FILES='/var/log/containers/shop-*.log' LOG_WRAPPER=cri LOG_FORMAT=json PYTHONPATH=src .venv/bin/python -m "
-    "log_processor": ("tests/integration/test_framed_logs.py", '{"LOG_FORMAT": "json", "LOG_WRAPPER": wrapper}'),
+    "LOG_FILES='/var/log/containers/shop-*.log' LOG_ROOTS=/var/log/pods LOG_WRAPPER=cri LOG_FORMAT=json PYTHONPATH=src "
+    ".venv/bin/python -m log_processor": (
+        "tests/integration/test_framed_logs.py",
+        '{"LOG_FORMAT": "json", "LOG_WRAPPER": wrapper}',
+    ),
     "./cleanup.sh": (SCRIPT_TESTS, "def test_from_a_start_to_the_cleanup"),
     "./testmode.sh": (".ci/run", "./testmode.sh"),
 }
@@ -116,7 +119,7 @@ def test_the_readme_is_short() -> None:
 def test_blocks_are_of_known_kinds() -> None:
     languages = {language for text in PAGES.values() for language, _ in BLOCK.findall(text)}
     servers = {"nginx", "apache", "caddy", "yaml", "haproxy"}
-    assert languages == {"sh", "text", "json", "mermaid", "python", *servers} - ({"python"} - languages)
+    assert languages == {"sh", "text", "json", "mermaid", "diff", *servers}
 
 
 @pytest.mark.parametrize("command", sorted(filter(is_run_elsewhere, COMMANDS)), ids=lambda command: command.text)
@@ -154,6 +157,39 @@ def test_links_lead_somewhere(page: str) -> None:
             assert anchor in {re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings}, (
                 anchor
             )
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_paths_that_are_named_are_there(page: str) -> None:
+    named = re.findall(r"`((?:src|tests|docs|bench|deploy|scripts)/[\w./-]*)`", PAGES[page])
+    # Logs come and go.
+    assert [path for path in named if not (PROJECT / path).exists() and ".log" not in path] == []
+
+
+def test_the_example_of_a_new_figure_is_true(tmp_path: Path) -> None:
+    shutil.copytree(PROJECT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__", "*.log*"))
+    for language, block in BLOCK.findall(PAGES["CONTRIBUTING.md"]):
+        for file in re.split(r"^--- ", block, flags=re.MULTILINE)[1:] if language == "diff" else ():
+            path, *hunks = re.split(r"\n@@\n", file)
+            text = (tmp_path / path).read_text()
+            for hunk in hunks:
+                lines = f"{hunk.rstrip(chr(10))}\n".splitlines(keepends=True)
+                old, new = ("".join(line[1:] for line in lines if line[0] != sign) for sign in "+-")
+                assert text.count(old) == 1, (path, hunk)
+                text = text.replace(old, new)
+            (tmp_path / path).write_text(text)
+    program = """if True:
+        import numpy as np
+        from api.schemas.figures import Figures
+        from log_processor.commands.verify.check import _NOTHING
+        from rollups.figures import NOTHING, figures
+        from rollups.histogram import Histogram
+        found = figures(Histogram(3, 3, np.array([5, 70]), np.array([2, 1])))
+        assert Figures(**found._asdict()).max_latency == 0.07
+        assert len(_NOTHING.figures) == len(NOTHING)
+    """
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "src")}
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True)
 
 
 @pytest.mark.parametrize("page", PAGES)
