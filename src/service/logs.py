@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 import structlog
 
+from service.printable import printable
+
 Level = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 LineFormat = Literal["logfmt", "json"]
 
@@ -31,7 +33,7 @@ def configure(service: str, level: Level, line_format: LineFormat = "logfmt") ->
 
     def name_service(_logger: object, _method: str, event: Any) -> Any:
         event["service"] = service
-        return {key: event[key] for key in [*_FIRST, *event] if key in event}
+        return {key: _printable(event[key]) for key in [*_FIRST, *event] if key in event}
 
     structlog.configure(
         processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -60,6 +62,11 @@ def configure(service: str, level: Level, line_format: LineFormat = "logfmt") ->
             "root": {"handlers": ["stdout"], "level": level},
         }
     )
+
+
+def _printable(value: Any) -> Any:
+    # The renderers write line feeds and tabs in their own ways.
+    return printable(value, kept="\n\t") if isinstance(value, str) else value
 
 
 def logger(name: str) -> structlog.stdlib.BoundLogger:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from log_processor.commands.saying import escaped
+from service.printable import printable
 
 SOURCES = Path(__file__).parents[2] / "src"
 FULL = Path("/dev/full")
@@ -55,6 +55,6 @@ def test_whatever_is_told_comes_in_the_encoding_of_the_terminal(encoding: str) -
 
 @given(st.text(st.characters()))
 def test_what_is_escaped_prints(text: str) -> None:
-    assert escaped(text).isprintable()
+    assert printable(text).isprintable()
     if text.isprintable():
-        assert escaped(text) == text
+        assert printable(text) == text

@@ -34,7 +34,7 @@ ROOMS = {
         *("client", "line_protocol", "lease", "places", "schema", "migration", "connection"),
         *("requests", "rows", "counts", "ledger", "store", "setup"),
     ],
-    "service": ["version", "settings", "logs"],
+    "service": ["version", "printable", "settings", "logs"],
     "request_log": ["line", "path_template", "cache", "requests", "fields", "framing", "formats"],
     "log_processor": [
         *("log_format", "settings", "spool"),

@@ -3,6 +3,8 @@
 import os
 import sys
 
+from service.printable import printable
+
 
 def say(text: str) -> None:
     """Print lines on standard output, and flush it.
@@ -26,14 +28,6 @@ def say_error(text: str) -> None:
     print(_for_terminal(text, sys.stderr.encoding), file=sys.stderr)  # noqa: T201
 
 
-def escaped(text: str) -> str:
-    """The text with escapes for unprintable characters: a log, or the name of a file, may hold control sequences."""
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape", "surrogatepass").decode()
-        for character in text
-    )
-
-
 def _for_terminal(text: str, encoding: str | None) -> str:
     encoding = encoding or "ascii"
-    return "\n".join(map(escaped, text.split("\n"))).encode(encoding, "backslashreplace").decode(encoding)
+    return "\n".join(map(printable, text.split("\n"))).encode(encoding, "backslashreplace").decode(encoding)

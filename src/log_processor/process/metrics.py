@@ -23,9 +23,7 @@ _STORED = Counter("request_statistics_processor_lines_stored", "Requests that we
 _REJECTED = Counter(
     "request_statistics_processor_lines_rejected", "Lines that are not requests, by reason.", ["log", "reason"]
 )
-_SKIPPED = Counter(
-    "request_statistics_processor_lines_skipped", "Lines that are comments or headers.", ["log"]
-)
+_SKIPPED = Counter("request_statistics_processor_lines_skipped", "Lines that are comments or headers.", ["log"])
 _MENDED = Counter(
     "request_statistics_processor_requests_mended",
     "Requests of which something was mended, by kind.",

@@ -8,10 +8,10 @@ from itertools import islice
 
 from log_processor.commands.check.finding import Found
 from log_processor.commands.check.suspicions import suspicions
-from log_processor.commands.saying import escaped
 from log_processor.log_format import LogFormat
 from request_log.fields.values import NOT_LOGGED
 from request_log.requests import NONE, Parsed, Rejected, Requests
+from service.printable import printable
 
 _MOST_SHOWN = 5
 _SHOWN_OF_A_LINE = 200
@@ -117,4 +117,4 @@ def shown(text: str | bytes) -> str:
     """A text for a terminal: its beginning, with escapes for what does not print."""
     if isinstance(text, bytes):
         text = text.decode(errors="backslashreplace")
-    return escaped(text[:_SHOWN_OF_A_LINE]) + ("..." if len(text) > _SHOWN_OF_A_LINE else "")
+    return printable(text[:_SHOWN_OF_A_LINE]) + ("..." if len(text) > _SHOWN_OF_A_LINE else "")
