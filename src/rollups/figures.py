@@ -106,6 +106,11 @@ def _ranks(total: Number) -> tuple[Number, Number, Number]:
     return (total + 1) // 2, total // 2 + 1, (P99 * total + 99) // 100
 
 
+def uptime(successful: int, total: int) -> float:
+    """The percentage of the requests that succeeded. All figures of the api, CSV and page have it from here."""
+    return 100 * successful / total
+
+
 def _figures(
     total: int, successful: int, timed: int, milliseconds: int, lower: int, upper: int, p99: int
 ) -> Statistics:
@@ -113,7 +118,7 @@ def _figures(
         total_requests=total,
         successful_requests=successful,
         failed_requests=total - successful,
-        uptime=100 * successful / total,
+        uptime=uptime(successful, total),
         average_latency=milliseconds / (1000 * timed) if timed else None,
         median_latency=(lower + upper) / 2000 if timed else None,
         p99_latency=p99 / 1000 if timed else None,

@@ -1,5 +1,6 @@
 """The api's answers, over HTTP, from real stores."""
 
+import csv
 import random
 import re
 from collections import Counter
@@ -379,6 +380,27 @@ def test_customers_are_listed_with_their_totals_in_pages(listed: Store) -> None:
 )
 def test_what_cannot_be_listed_is_refused(sqlite: Store, query: str) -> None:
     assert response(sqlite, f"/customers?{query}").status_code == 422
+
+
+def test_the_uptime_of_all_answers_comes_from_one_function(sqlite: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rollups.figures.uptime", lambda successful, total: 42.0)
+    sqlite.fill(line(today(), "c") + line(today(), "c", 500))
+    lists = {
+        "/customers": "customers",
+        "/customers/stats": "daily",
+        "/customers/c/stats": "daily",
+        "/customers/c/stats?percentiles=50": "daily",
+        "/customers/c/series?interval=day": "points",
+        "/customers/c/series?interval=hour": "points",
+        "/customers/c/series?interval=minute": "points",
+        "/customers/c/paths": "paths",
+    }
+    for url, rows in lists.items():
+        found = answer(sqlite, url)
+        assert [row["uptime"] for row in found[rows]] == [42.0], url
+        assert found.get("uptime", 42.0) == 42.0, url
+        as_csv = response(sqlite, url, {"Accept": "text/csv"}).text
+        assert [row["uptime"] for row in csv.DictReader(as_csv.splitlines())] == ["42.0"], url
 
 
 def test_an_empty_store_is_ready_and_has_no_customers(store: Store) -> None:
