@@ -294,19 +294,15 @@ async def test_the_rows_of_the_list_answer_for_its_customers_until_they_change(i
             assert asked == [(["a"], 1), (["e"], 1)]
 
 
-async def test_the_customers_with_the_most_requests_are_prewarmed(
-    influxd: InfluxServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("api.caching.prewarming._CUSTOMERS", 2)
-    # So that first questions about the others ask the store.
-    monkeypatch.setattr("api.caching.row_cache._MAX_BYTES", 0)
+async def test_the_customers_with_the_most_requests_are_prewarmed(influxd: InfluxServer) -> None:
     with customers_asked_for(influxd) as (writing, open_storage, asked):
         commit(writing, 2, "dg")
         storage, kept = open_storage(), range(TODAY - 45, TODAY + 1)
-        feed, rows = ChangeFeed(storage), RowCache()
+        # Without cached rows, the first questions about other customers read the store.
+        feed, rows = ChangeFeed(storage), RowCache(max_bytes=0)
         days = CustomerDays(storage, feed.invalidations, rows)
         await feed.poll()
-        assert await prewarm(CustomerFigures(storage, feed.invalidations, rows), days, kept) == 8
+        assert await prewarm(CustomerFigures(storage, feed.invalidations, rows), days, kept, customers=2) == 8
         asked.clear()
         for customer, requests in (("d", 2), ("g", 2), ("a", 1)):
             assert (await days.over(customer, kept)).together().total == requests

@@ -1,4 +1,4 @@
-"""What requests share: questions under way, and what was built before."""
+"""Single flight and the loading cache: who gets which result, and how often it is made."""
 
 import asyncio
 from collections.abc import Iterator
@@ -10,58 +10,59 @@ from api.caching.loading_cache import LoadingCache
 from api.caching.single_flight import SingleFlight
 
 
-async def test_an_answer_goes_only_to_those_who_came_before_its_question_began() -> None:
+
+async def test_a_caller_gets_the_result_of_a_call_that_began_after_it_arrived() -> None:
     began: asyncio.Queue[asyncio.Future[int]] = asyncio.Queue()
 
-    async def ask() -> int:
-        answer = asyncio.get_running_loop().create_future()
-        began.put_nowait(answer)
-        return await answer  # type: ignore[no-any-return]
+    async def call() -> int:
+        result = asyncio.get_running_loop().create_future()
+        began.put_nowait(result)
+        return await result  # type: ignore[no-any-return]
 
-    shared = SingleFlight(ask)
-    early = [asyncio.create_task(shared()) for _ in range(3)]
+    flight = SingleFlight(call)
+    early = [asyncio.create_task(flight()) for _ in range(3)]
     first = await began.get()
-    late = [asyncio.create_task(shared()) for _ in range(3)]
+    late = [asyncio.create_task(flight()) for _ in range(3)]
     for _ in range(10):
         await asyncio.sleep(0)
-    assert began.empty(), "one question at a time"
+    assert began.empty(), "a second call runs at the same time"
     first.set_result(1)
     (await began.get()).set_result(2)
     assert await asyncio.gather(*early, *late) == [1, 1, 1, 2, 2, 2]
     assert began.empty()
 
 
-async def test_a_question_that_fails_fails_for_its_own_alone_and_is_asked_again() -> None:
-    answers: Iterator[OSError | str] = iter([OSError("away"), "back"])
+async def test_an_error_reaches_the_callers_of_its_call_alone() -> None:
+    results: Iterator[OSError | str] = iter([OSError("unavailable"), "available"])
 
-    async def ask() -> str:
-        answer = next(answers)
-        if isinstance(answer, OSError):
-            raise answer
-        return answer
+    async def call() -> str:
+        result = next(results)
+        if isinstance(result, OSError):
+            raise result
+        return result
 
-    shared = SingleFlight(ask)
-    for failed in await asyncio.gather(shared(), shared(), return_exceptions=True):
-        assert isinstance(failed, OSError)
-    assert await shared() == "back"
+    flight = SingleFlight(call)
+    for error in await asyncio.gather(flight(), flight(), return_exceptions=True):
+        assert isinstance(error, OSError)
+    assert await flight() == "available"
 
 
-async def test_one_who_leaves_does_not_take_the_answer_from_the_others() -> None:
-    answer = asyncio.get_running_loop().create_future()
+async def test_a_cancelled_caller_does_not_cancel_the_call_of_the_others() -> None:
+    result = asyncio.get_running_loop().create_future()
 
-    async def ask() -> str:
-        return await answer  # type: ignore[no-any-return]
+    async def call() -> str:
+        return await result  # type: ignore[no-any-return]
 
-    shared = SingleFlight(ask)
-    leaving, staying = asyncio.create_task(shared()), asyncio.create_task(shared())
+    flight = SingleFlight(call)
+    cancelled, other = asyncio.create_task(flight()), asyncio.create_task(flight())
     await asyncio.sleep(0)
-    leaving.cancel()
+    cancelled.cancel()
     await asyncio.sleep(0)
-    answer.set_result("answer")
-    assert await staying == "answer"
+    result.set_result("result")
+    assert await other == "result"
 
 
-async def test_what_was_asked_for_last_is_kept_as_far_as_there_is_room() -> None:
+async def test_the_cache_keeps_the_most_recently_used_values_up_to_its_size() -> None:
     builds: list[str] = []
 
     async def build(key: str) -> bytes:
@@ -69,46 +70,47 @@ async def test_what_was_asked_for_last_is_kept_as_far_as_there_is_room() -> None
         await asyncio.sleep(0)
         return key.encode() * 10
 
-    built: LoadingCache[bytes] = LoadingCache(30, 60.0)
+    cache: LoadingCache[bytes] = LoadingCache(30, 60.0)
     for key in "abcab":
-        assert await built.get(key, partial(build, key)) == key.encode() * 10
+        assert await cache.get(key, partial(build, key)) == key.encode() * 10
     assert builds == ["a", "b", "c"]
-    await built.get("d", partial(build, "d"))
-    await built.get("a", partial(build, "a"))
+    await cache.get("d", partial(build, "d"))
+    await cache.get("a", partial(build, "a"))
     assert builds == ["a", "b", "c", "d"]
-    await built.get("c", partial(build, "c"))
+    await cache.get("c", partial(build, "c"))
     assert builds == ["a", "b", "c", "d", "c"]
-    await asyncio.gather(*(built.get("e", partial(build, "e")) for _ in range(5)))
-    assert builds == ["a", "b", "c", "d", "c", "e"], "those who want the same wait for one"
+    await asyncio.gather(*(cache.get("e", partial(build, "e")) for _ in range(5)))
+    assert builds == ["a", "b", "c", "d", "c", "e"], "callers of one key share one build"
 
 
-async def test_what_could_not_be_built_is_built_the_next_time() -> None:
+async def test_a_failed_build_is_repeated_for_the_next_caller() -> None:
     async def fail() -> bytes:
-        raise OSError("away")
+        raise OSError("unavailable")
 
     async def build() -> bytes:
         return b"built"
 
-    built: LoadingCache[bytes] = LoadingCache(30, 60.0)
-    with pytest.raises(OSError, match="away"):
-        await built.get("key", fail)
-    assert await built.get("key", build) == b"built"
+    cache: LoadingCache[bytes] = LoadingCache(30, 60.0)
+    with pytest.raises(OSError, match="unavailable"):
+        await cache.get("key", fail)
+    assert await cache.get("key", build) == b"built"
 
 
-async def test_what_takes_too_long_to_build_is_built_all_the_same_for_whoever_asks_later() -> None:
-    built: LoadingCache[bytes] = LoadingCache(30, 0.001)
+async def test_a_build_that_takes_too_long_goes_on_for_later_callers() -> None:
+    cache: LoadingCache[bytes] = LoadingCache(30, 0.001)
     value = asyncio.get_running_loop().create_future()
-    begun: list[str] = []
+    builds = 0
 
     async def build() -> bytes:
-        begun.append("once")
+        nonlocal builds
+        builds += 1
         return await value  # type: ignore[no-any-return]
 
     with pytest.raises(asyncio.TimeoutError):
-        await built.get("key", build)
+        await cache.get("key", build)
     with pytest.raises(asyncio.TimeoutError):
-        await built.get("key", build)
+        await cache.get("key", build)
     value.set_result(b"built")
     await asyncio.sleep(0)
-    assert await built.get("key", build) == b"built"
-    assert begun == ["once"]
+    assert await cache.get("key", build) == b"built"
+    assert builds == 1

@@ -1,9 +1,6 @@
 """The row cache: which rows it keeps, and for which questions."""
 
-import pytest
-
-from api.caching import row_cache
-from api.caching.row_cache import RowCache
+from api.caching.row_cache import OVERHEAD_BYTES, RowCache
 from rollups.counts import DailyAggregate
 
 DAYS = range(10, 20)
@@ -13,7 +10,7 @@ def row(characters: int) -> DailyAggregate:
     return DailyAggregate("", "x" * characters)
 
 
-def test_rows_of_fewer_days_do_not_replace_those_of_more() -> None:
+def test_rows_over_fewer_days_do_not_replace_rows_over_more() -> None:
     cache = RowCache()
     cache.put(DAYS, 1, {"a": {10: row(1), 19: row(2)}})
     cache.put(range(19, 20), 2, {"a": {19: row(3)}, "b": {19: row(4)}})
@@ -33,12 +30,10 @@ def test_other_days_and_customers_and_all_together_are_not_cached() -> None:
     assert cache.get(None, DAYS) is None
 
 
-def test_the_size_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(row_cache, "_MAX_BYTES", 103)
-    monkeypatch.setattr(row_cache, "_OVERHEAD_BYTES", 1)
-    cache = RowCache()
+def test_the_size_is_bounded() -> None:
+    cache = RowCache(3 * OVERHEAD_BYTES + 100)
     for _ in range(3):
-        cache.put(DAYS, 1, {"a": {10: row(60)}, "b": {10: row(43)}, "c": {10: row(30), 11: row(10)}})
+        cache.put(DAYS, 1, {"a": {10: row(60)}, "b": {10: row(OVERHEAD_BYTES + 41)}, "c": {10: row(30), 11: row(10)}})
         assert [cache.get(name, DAYS) is not None for name in "abc"] == [True, False, True]
-    cache.put(DAYS, 2, {"a": {10: row(58)}, "b": {10: row(1)}})
+    cache.put(DAYS, 2, {"a": {}, "b": {10: row(1)}})
     assert cache.get("b", DAYS) == (2, {10: row(1)})

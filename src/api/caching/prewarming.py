@@ -20,8 +20,8 @@ from storage.errors import StorageError
 _BEFORE_MIDNIGHT = timedelta(minutes=5)
 # Between two polls of the change feed, in seconds.
 _POLL_SECONDS = 10.0
-# Customers whose daily counts are prewarmed: the ones with the most requests. Each takes up to some hundred kilobytes.
-_CUSTOMERS = 200
+CUSTOMERS = 200
+"""How many customers have their daily counts prewarmed. Each takes up to some hundred kilobytes."""
 
 log = logger(__name__)
 
@@ -46,10 +46,13 @@ async def keep_prewarmed(feed: ChangeFeed, figures: CustomerFigures, days: Custo
         await asyncio.sleep(_POLL_SECONDS)
 
 
-async def prewarm(figures: CustomerFigures, days: CustomerDays, kept: range) -> int:
-    """Read the figures of all customers over these days, and the daily counts of some. Returns how many customers."""
+async def prewarm(figures: CustomerFigures, days: CustomerDays, kept: range, customers: int = CUSTOMERS) -> int:
+    """Read the figures of all customers over these days, and the daily counts of the ones with the most requests.
+
+    Returns how many customers have requests.
+    """
     found = await figures.over(kept)
-    for customer in nlargest(_CUSTOMERS, found, key=lambda customer: found[customer].total_requests):
+    for customer in nlargest(customers, found, key=lambda customer: found[customer].total_requests):
         await days.prewarm(customer, kept)
         # Lets questions in between.
         await asyncio.sleep(0)

@@ -5,10 +5,8 @@ from typing import NamedTuple
 
 from rollups.counts import DailyAggregate
 
-# Bound of all cached rows.
-_MAX_BYTES = 32 << 20
-# What a row takes beside its text: mostly Python objects.
-_OVERHEAD_BYTES = 400
+OVERHEAD_BYTES = 400
+"""What a row takes beside its text: mostly Python objects."""
 
 
 class _Cached(NamedTuple):
@@ -26,7 +24,9 @@ class _Cached(NamedTuple):
 class RowCache:
     """Keeps the rows of as many customers as there is room for."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_bytes: int = 32 << 20) -> None:
+        """`max_bytes`: bound of all cached rows."""
+        self._max_bytes = max_bytes
         self._customers: dict[str, _Cached] = {}
         self._bytes = 0
 
@@ -41,11 +41,11 @@ class RowCache:
                 if before.days != days and _covers(before.days, days):
                     continue
                 self._bytes -= self._customers.pop(customer).size
-            size = _OVERHEAD_BYTES * len(of_days)
-            if not size or self._bytes + size > _MAX_BYTES:
+            size = OVERHEAD_BYTES * len(of_days)
+            if not size or self._bytes + size > self._max_bytes:
                 continue
             size += sum(len(row.statuses) + len(row.latencies) for row in of_days.values())
-            if self._bytes + size <= _MAX_BYTES:
+            if self._bytes + size <= self._max_bytes:
                 self._customers[customer] = _Cached(days, poll, of_days, size)
                 self._bytes += size
 
