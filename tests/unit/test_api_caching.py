@@ -10,7 +10,6 @@ from api.caching.loading_cache import LoadingCache
 from api.caching.single_flight import SingleFlight
 
 
-
 async def test_a_caller_gets_the_result_of_a_call_that_began_after_it_arrived() -> None:
     began: asyncio.Queue[asyncio.Future[int]] = asyncio.Queue()
 
