@@ -1,10 +1,8 @@
-"""Rows and requests of tests of the contract, and a question to a store."""
+"""Rows and requests of tests of the contract."""
 
-import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from json_log import PARSE, json_line
 from request_log.line import Mended, Reason
@@ -39,25 +37,11 @@ ODD_CUSTOMERS = [
 ODD_LOGS = ["log", "odd name,=\\", "ünï/%41", "report", "counts"]
 """Some names are those of rows of another kind."""
 
-Answer = TypeVar("Answer")
-
 
 class OpenStorage(Protocol):
     """Opens a connection to one store, as a writer."""
 
     def __call__(self, writer: str = MAIN) -> Storage: ...
-
-
-def ask(storage: Storage, question: Callable[[Storage], Awaitable[Answer]]) -> Answer:
-    """The answer of the asynchronous half, which is closed after it."""
-
-    async def answer() -> Answer:
-        try:
-            return await question(storage)
-        finally:
-            await storage.aclose()
-
-    return asyncio.run(answer())
 
 
 def counts(statuses: dict[int, int], latencies: dict[int, int]) -> DayCounts:

@@ -26,7 +26,6 @@ from stored_rows import (
     ODD_CUSTOMERS,
     TODAY,
     OpenStorage,
-    ask,
     counts,
     line_of,
     log_row,
@@ -34,7 +33,7 @@ from stored_rows import (
     store_lines,
     write_segments,
 )
-from stores import days_of, read_daily, write_daily
+from stores import ask, days_of, read_daily, write_daily
 
 
 def test_an_empty_store_knows_nothing(open_storage: OpenStorage) -> None:

@@ -12,7 +12,8 @@ from storage.ledger import (
 )
 from storage.logs import FileRow, Position, decode_file, decode_log, encode_file, encode_log
 from storage.observed import ObservedEnd, encode_observed_end
-from stored_rows import ODD_CUSTOMERS, ODD_LOGS, OpenStorage, ask, intent_of, log_row
+from stored_rows import ODD_CUSTOMERS, ODD_LOGS, OpenStorage, intent_of, log_row
+from stores import ask
 
 
 def test_rows_of_logs_come_back(open_storage: OpenStorage) -> None:

@@ -16,8 +16,8 @@ from request_log.requests import NONE, Requests
 from rollups.counts import DailyKey
 from storage.contract import MAIN
 from storage.requests import FileId, LoggedRequest, OffsetRange, StoredRequests
-from stored_rows import MIDNIGHT, TODAY, OpenStorage, ask, counts, line_of, store_lines
-from stores import write_daily
+from stored_rows import MIDNIGHT, TODAY, OpenStorage, counts, line_of, store_lines
+from stores import ask, write_daily
 
 
 def test_requests_can_be_stored_twice(open_storage: OpenStorage) -> None:

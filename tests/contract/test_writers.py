@@ -31,8 +31,8 @@ from storage.ledger import (
 )
 from storage.logs import FileRow, Position, decode_log, encode_file, encode_log
 from storage.observed import ObservedEnd, encode_observed_end
-from stored_rows import MIDNIGHT, TODAY, OpenStorage, ask, counts, intent_of, log_row, segment_of, write_segments
-from stores import count_lines, days_of, read_daily, write_daily
+from stored_rows import MIDNIGHT, TODAY, OpenStorage, counts, intent_of, log_row, segment_of, write_segments
+from stores import ask, count_lines, days_of, read_daily, write_daily
 
 
 def test_the_rows_of_two_writers_are_separate(open_storage: OpenStorage) -> None:

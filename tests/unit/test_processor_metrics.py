@@ -26,7 +26,7 @@ class Counted(NamedTuple):
 
 def counted(log: str) -> Counted:
     def value(name: str, **labels: str) -> float:
-        return REGISTRY.get_sample_value(f"log_processor_{name}_total", {"log": log, **labels}) or 0.0
+        return REGISTRY.get_sample_value(f"request_statistics_processor_{name}_total", {"log": log, **labels}) or 0.0
 
     return Counted(
         value("lines_read"),
