@@ -238,3 +238,32 @@ def test_an_error_names_the_file(open_letters: OpenLetters, path: Path) -> None:
     path.parent.rmdir()
     with pytest.raises(OSError, match=str(path)):
         letters.write(batch(b"first"))
+
+
+@pytest.mark.parametrize("content", [b"of somebody else", b"a line\n" * 9, b'{"no": "log"}\n', b"\x00" * 100])
+@pytest.mark.parametrize("name", ["", ".1", ".4"])
+def test_another_file_of_this_name_is_not_touched(
+    open_letters: OpenLetters, path: Path, content: bytes, name: str
+) -> None:
+    foreign = path.with_name(path.name + name)
+    path.parent.mkdir()
+    foreign.write_bytes(content)
+    with pytest.raises(FileExistsError) as raised:
+        open_letters()
+    assert raised.value.filename == str(foreign)
+    assert foreign.read_bytes() == content
+
+
+def test_what_a_link_leads_to_is_not_touched(open_letters: OpenLetters, path: Path) -> None:
+    target = path.with_name("of somebody else")
+    path.parent.mkdir()
+    target.write_bytes(b"")
+    path.symlink_to(target)
+    with pytest.raises(FileExistsError, match="it is a link"):
+        open_letters()
+    assert target.read_bytes() == b""
+
+
+def test_only_their_owner_may_read_them(open_letters: OpenLetters, path: Path) -> None:
+    open_letters().write(batch(b"bad"))
+    assert path.stat().st_mode & 0o777 == 0o600

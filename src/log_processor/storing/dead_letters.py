@@ -12,6 +12,7 @@ when it is resumed. So its successor, which has the lease, replaces the file by 
 the replaced one.
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -32,6 +33,11 @@ from storage.logs import FileRow, Position
 
 FILES_KEPT = 5
 """Files, the current one among them."""
+
+# Each dead letter begins so.
+_BEGINNING = b'{"log": "'
+# Bytes of a file that are read to see whether it has dead letters.
+_LOOKED_AT_BYTES = 64 << 10
 
 
 class _Entry(NamedTuple):
@@ -65,6 +71,8 @@ class DeadLetters:
         self._max_bytes = max_bytes
         self._check_lease = check_lease
         path.parent.mkdir(parents=True, exist_ok=True)
+        for name in _names(path):
+            _refuse_foreign(name)
         self._file = self._take_over()
         _cut_half_line_off(path)
         self._known: set[bytes] = set()
@@ -126,7 +134,8 @@ class DeadLetters:
         return file
 
     def _open(self) -> BinaryIO:
-        file = self._path.open("ab")
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
+        file = os.fdopen(os.open(self._path, flags, 0o600), "ab")
         # A new file survives a power cut only if its folder is written as well.
         folder = os.open(self._path.parent, os.O_RDONLY)
         try:
@@ -166,6 +175,20 @@ class DeadLetters:
         except OSError as error:
             error.filename = str(self._path)
             raise
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Raise OSError where another file has the name: its end would be cut, and it would be moved."""
+    if path.is_symlink():
+        raise FileExistsError(errno.EEXIST, "it is a link, and dead letters would overwrite its target", str(path))
+    try:
+        with path.open("rb") as file:
+            beginning = file.read(_LOOKED_AT_BYTES)
+    except FileNotFoundError:
+        return
+    # People edit these files, and a crash may leave a half line.
+    if beginning and not any(line.startswith(_BEGINNING[: len(line)]) for line in beginning.split(b"\n") if line):
+        raise FileExistsError(errno.EEXIST, "it is no file of dead letters", str(path))
 
 
 def _names(path: Path) -> list[Path]:
