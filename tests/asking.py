@@ -1,4 +1,4 @@
-"""Questions to an api that has a store."""
+"""Requests to an api inside the process of the test."""
 
 import asyncio
 from datetime import date, datetime, timedelta, timezone
@@ -26,7 +26,7 @@ Headers = dict[str, str] | dict[bytes, bytes]
 
 
 def responses(store: Store, *urls: str, headers: Headers | None = None, method: str = "GET") -> list[httpx.Response]:
-    """The api's responses to these, from one process's life."""
+    """The responses of one api to these URLs, in order."""
 
     async def ask() -> list[httpx.Response]:
         storage = store.open()
@@ -40,13 +40,13 @@ def responses(store: Store, *urls: str, headers: Headers | None = None, method: 
 
 
 def response(store: Store, url: str, headers: Headers | None = None, method: str = "GET") -> httpx.Response:
-    """The response to one."""
+    """The response to one URL."""
     (answer,) = responses(store, url, headers=headers, method=method)
     return answer
 
 
 def answer(store: Store, url: str) -> Any:
-    """The body of a response that must be 200."""
+    """The JSON of a response that must have status 200."""
     found = response(store, url)
     assert found.status_code == 200, found.text
     return found.json()
@@ -63,15 +63,15 @@ def problem_detail(found: httpx.Response, status: HTTPStatus) -> Any:
 
 
 def line(day: date, customer: str, status: int = 200, seconds: str = "0.100", clock: str = "12:00:00") -> bytes:
-    """A line of the log, at that time of that day."""
+    """A line of a log in the format `simple`."""
     return f"{day} {clock} {customer} /api/v1/resource1 {status} {seconds}\n".encode()
 
 
 def today() -> date:
-    """The UTC day."""
+    """Today in UTC."""
     return datetime.now(timezone.utc).date()
 
 
 def ago(days: int) -> date:
-    """The UTC day so many days before."""
+    """The UTC day this many days before today."""
     return today() - timedelta(days=days)

@@ -38,7 +38,7 @@ REFUSED = {
 
 
 def all_examples() -> dict[str, dict[str, Any]]:
-    """By the name of an operation, or the status of an error: the answer by its media type."""
+    """By the name of an operation, or the status of an error: the response by its media type."""
     with (
         tempfile.TemporaryDirectory() as folder,
         patch("api.routes.router.utc_today", lambda: date(2026, 11, 24)),
@@ -58,8 +58,7 @@ def all_examples() -> dict[str, dict[str, Any]]:
 
 
 def _questions(store: Store) -> dict[str, tuple[str, list[str]]]:
-    """The operations of the document: the question that their parameters' examples make, and the media types that they
-    answer it with."""
+    """By operation: the URL that the examples of its parameters make, and the media types of its response."""
     document = response(store, "/openapi.json").json()
     found = {}
     for path, operations in document["paths"].items():
@@ -73,7 +72,7 @@ def _questions(store: Store) -> dict[str, tuple[str, list[str]]]:
                     query[parameter["name"]] = example["value"]
         kinds = list(operation["responses"]["200"]["content"])
         if kinds == ["text/event-stream"]:
-            # It has no end.
+            # Its response has no end.
             continue
         found[operation["operationId"]] = (str(httpx.URL(path, params=query)), kinds)
     return found

@@ -35,7 +35,7 @@ class Api:
         return self.client.get(url)
 
     def until(self, url: str, status: int) -> httpx.Response:
-        """The first response to `url` that has the status."""
+        """The first response to `url` that has this status."""
         found: list[httpx.Response] = []
 
         def answers() -> bool:
@@ -48,12 +48,12 @@ class Api:
         return found[-1]
 
     def end(self, number: signal.Signals) -> int:
-        """End it by a signal; its exit status."""
+        """Send a signal, and return the exit status."""
         self._process.send_signal(number)
         return self._process.wait(timeout=WAIT_SECONDS)
 
     def said(self) -> str:
-        """What it has printed."""
+        """The output so far."""
         return self._output.read_text()
 
     def close(self) -> None:
@@ -64,7 +64,7 @@ class Api:
 
 @contextmanager
 def running(folder: Path, environment: dict[str, str]) -> Iterator[Api]:
-    """An api that answers."""
+    """An api, once it answers."""
     api = Api(folder, environment)
     try:
         api.until("/health", 200)

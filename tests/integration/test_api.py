@@ -54,7 +54,7 @@ ODD_CUSTOMERS = [
     "<script>",
 ]
 WITHOUT_PATH = [".", "..", "../..", "a/../b"]
-"""Customers that HTTP clients cannot ask for in a path, for they take it for a relative one."""
+"""Customers that HTTP clients cannot send in a path, because they resolve these as relative paths."""
 
 
 def in_path(customer: str) -> str:
@@ -75,7 +75,7 @@ def test_every_figure_of_every_customer_and_day_is_that_of_the_log(store: Store)
     assert served == truth
 
 
-def test_the_figures_over_the_range_are_those_of_all_its_requests(store: Store) -> None:
+def test_figures_over_a_range_are_those_of_all_its_requests(store: Store) -> None:
     store.fill(
         line(ago(2), "c", 200, "0.100")
         + line(ago(2), "c", 301, "0.300")
@@ -103,7 +103,7 @@ def test_the_figures_over_the_range_are_those_of_all_its_requests(store: Store) 
     assert (everybody["total_requests"], everybody["p99_latency"]) == (5, 9.0)
 
 
-def test_both_dates_are_inclusive_and_the_answer_says_which_were_used(store: Store) -> None:
+def test_both_dates_are_inclusive_and_the_answer_has_the_dates_that_were_used(store: Store) -> None:
     store.fill(b"".join(line(ago(age), "c") for age in (4, 3, 2, 1, 0)))
 
     def days(query: str) -> list[str]:
@@ -118,7 +118,7 @@ def test_both_dates_are_inclusive_and_the_answer_says_which_were_used(store: Sto
     assert days(f"from_date={ago(1)}&to_date=2199-01-01") == [str(ago(age)) for age in (1, 0, 1, 0)]
 
 
-def test_days_before_what_is_kept_are_left_out_even_while_the_store_has_them(store: Store) -> None:
+def test_expired_days_are_left_out_even_if_the_store_still_has_them(store: Store) -> None:
     store.fill(line(ago(RETENTION_DAYS), "c") + line(ago(RETENTION_DAYS + 1), "c"))
     found = answer(store, "/customers/c/stats?from_date=1970-01-01")
     assert [day["date"] for day in found["daily"]] == [str(ago(RETENTION_DAYS))]
@@ -127,7 +127,7 @@ def test_days_before_what_is_kept_are_left_out_even_while_the_store_has_them(sto
     assert answer(store, f"/customers?to_date={ago(RETENTION_DAYS + 1)}")["total"] == 0
 
 
-def test_a_customer_never_seen_is_404_and_one_without_requests_in_the_range_is_zero(store: Store) -> None:
+def test_an_unknown_customer_is_404_and_one_without_requests_in_the_range_is_zero(store: Store) -> None:
     store.fill(line(ago(3), "c"))
     for url in ("/customers/nobody/stats", "/customers/stats?customer_id=nobody"):
         found = response(store, url)
@@ -156,7 +156,7 @@ def test_every_customer_id_can_be_asked_for(store: Store) -> None:
     assert [one["customer_id"] for one in listed["customers"]] == sorted([*ODD_CUSTOMERS, *WITHOUT_PATH], reverse=True)
 
 
-def test_slashes_may_stay_as_they_are(sqlite: Store) -> None:
+def test_slashes_in_a_customer_id_need_no_encoding(sqlite: Store) -> None:
     sqlite.fill(line(today(), "a/b") + line(today(), "stats"))
     assert answer(sqlite, "/customers/a/b/stats")["customer_id"] == "a/b"
     assert answer(sqlite, "/customers/stats/stats")["customer_id"] == "stats"
@@ -164,7 +164,7 @@ def test_slashes_may_stay_as_they_are(sqlite: Store) -> None:
 
 
 @pytest.mark.parametrize("what", ["series", "paths", "requests"])
-def test_what_there_is_of_one_customer_alone_asks_for_it(sqlite: Store, what: str) -> None:
+def test_questions_about_one_customer_require_its_id(sqlite: Store, what: str) -> None:
     found = response(sqlite, f"/customers/{what}")
     assert found.status_code == 422
     (fault,) = found.json()["detail"]
@@ -172,7 +172,7 @@ def test_what_there_is_of_one_customer_alone_asks_for_it(sqlite: Store, what: st
 
 
 @pytest.mark.parametrize("url", ["/customers//stats", "/customers/stats?customer_id=", "/customers/paths?customer_id="])
-def test_an_empty_customer_id_is_refused_and_is_not_all_customers(sqlite: Store, url: str) -> None:
+def test_an_empty_customer_id_is_invalid_and_does_not_mean_all_customers(sqlite: Store, url: str) -> None:
     sqlite.fill(line(today(), "c"))
     assert response(sqlite, url).status_code == 422
 
@@ -196,7 +196,7 @@ def test_an_empty_customer_id_is_refused_and_is_not_all_customers(sqlite: Store,
     ],
 )
 @pytest.mark.parametrize("parameter", ["from_date", "to_date"])
-def test_what_is_no_date_is_refused(sqlite: Store, parameter: str, text: str) -> None:
+def test_an_invalid_date_is_rejected(sqlite: Store, parameter: str, text: str) -> None:
     found = response(sqlite, f"/customers/stats?{parameter}={quote(text)}")
     assert found.status_code == 422
     (fault,) = found.json()["detail"]
@@ -204,7 +204,7 @@ def test_what_is_no_date_is_refused(sqlite: Store, parameter: str, text: str) ->
 
 
 @pytest.mark.parametrize("url", ["/customers", "/customers/stats", "/customers/c/stats"])
-def test_ranges_that_cannot_be_are_refused(sqlite: Store, url: str) -> None:
+def test_an_impossible_range_is_rejected(sqlite: Store, url: str) -> None:
     sqlite.fill(line(today(), "c"))
     before = today()
     future, reverse, longest = responses(
@@ -221,7 +221,7 @@ def test_ranges_that_cannot_be_are_refused(sqlite: Store, url: str) -> None:
     assert longest.status_code == 200
 
 
-# Five customers; equal ones in `requests`, `failures`, `uptime` and latencies among them.
+# Five customers, some of them equal in `requests`, `failures`, `uptime` and latencies.
 LISTED = {
     "a": [(200, "0.1"), (200, "0.2"), (500, "0.9")],
     "b": [(200, "0.5"), (200, "0.5")],
@@ -233,7 +233,7 @@ LISTED = {
 
 @pytest.fixture
 def listed(store: Store) -> Store:
-    """A store with the customers of LISTED today, and one that was here ten days ago."""
+    """A store with the customers of LISTED today, and another customer ten days ago."""
     lines = [line(today(), customer, *request) for customer, requests in LISTED.items() for request in requests]
     store.fill(b"".join(lines) + line(ago(10), "gone"))
     return store
@@ -249,7 +249,7 @@ SORTS: list[tuple[str, Callable[[oracle.Figures], Any]]] = [
 ]
 
 
-def test_customers_are_sorted_by_any_figure_and_equal_ones_by_their_id(listed: Store) -> None:
+def test_customers_are_sorted_by_any_figure_and_then_by_id(listed: Store) -> None:
     figures = {customer: oracle.figures(requests) for customer, requests in LISTED.items()}
     urls = [
         f"/customers?from_date={today()}&sort={sort}&order={order}" for sort, _ in SORTS for order in ("asc", "desc")
@@ -264,7 +264,7 @@ def test_customers_are_sorted_by_any_figure_and_equal_ones_by_their_id(listed: S
     ]
 
 
-def test_what_was_logged_without_durations_counts_and_has_no_latencies(store: Store) -> None:
+def test_requests_without_durations_count_and_have_no_latencies(store: Store) -> None:
     timed = json_line(f"{today()}T12:00:00.25Z", "b", "/a", 200, "0.5")
     untimed = b"".join(json_line(f"{today()}T12:00:01Z", customer, "/a", 500) for customer in "acd")
     store.fill(timed + untimed, PARSE)
@@ -293,7 +293,7 @@ def test_what_was_logged_without_durations_counts_and_has_no_latencies(store: St
     assert (of_b["time"], of_b["duration"]) == (f"{today()}T12:00:00.250000Z", 0.5)
 
 
-def test_a_request_without_a_status_failed_and_its_status_is_null(store: Store) -> None:
+def test_a_request_without_a_status_has_failed_with_status_null(store: Store) -> None:
     pick = random.Random(1)
     noon = int(datetime.combine(today(), clock(12), timezone.utc).timestamp())
     statuses = [0, *(pick.choice([0, 100, 199, 200, 399, 400, 599, 600, 999]) for _ in range(60))]
@@ -378,7 +378,7 @@ def test_customers_are_listed_with_their_totals_in_pages(listed: Store) -> None:
         f"cursor={'x' * 1001}",
     ],
 )
-def test_what_cannot_be_listed_is_refused(sqlite: Store, query: str) -> None:
+def test_invalid_parameters_of_the_list_are_rejected(sqlite: Store, query: str) -> None:
     assert response(sqlite, f"/customers?{query}").status_code == 422
 
 
@@ -411,7 +411,7 @@ def test_an_empty_store_is_ready_and_has_no_customers(store: Store) -> None:
 
 
 @pytest.mark.parametrize("url", ["/nothing", "/customers/", "/customers/c", "/redoc", "/static-offline-docs/no"])
-def test_what_is_not_there_has_the_shape_of_an_error(sqlite: Store, url: str) -> None:
+def test_an_unknown_url_is_404_with_problem_details(sqlite: Store, url: str) -> None:
     found = response(sqlite, url)
     assert problem_detail(found, HTTPStatus.NOT_FOUND) == "Not Found"
 
@@ -428,27 +428,27 @@ def test_the_documentation_needs_no_other_server(sqlite: Store) -> None:
 
 
 @pytest.mark.parametrize("url", ["/customers/c/stats", "/customers", "/customers/nobody/stats", "/health", "/nothing"])
-def test_head_is_answered_as_get_without_the_body(sqlite: Store, url: str) -> None:
+def test_head_has_the_response_of_get_without_the_body(sqlite: Store, url: str) -> None:
     sqlite.fill(line(today(), "c"))
     get, head = (response(sqlite, url, {"X-Request-ID": "id"}, method=method) for method in ("GET", "HEAD"))
     assert (head.status_code, head.headers, head.content) == (get.status_code, get.headers, b"")
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
-def test_other_methods_are_405_with_those_that_are_allowed(sqlite: Store, method: str) -> None:
+def test_other_methods_are_405_with_the_allowed_ones(sqlite: Store, method: str) -> None:
     for url in ("/customers/c/stats", "/customers", "/ready"):
-        refused = response(sqlite, url, method=method)
-        assert refused.headers["Allow"] == "GET, HEAD"
-        assert problem_detail(refused, HTTPStatus.METHOD_NOT_ALLOWED) == "Method Not Allowed"
+        rejected = response(sqlite, url, method=method)
+        assert rejected.headers["Allow"] == "GET, HEAD"
+        assert problem_detail(rejected, HTTPStatus.METHOD_NOT_ALLOWED) == "Method Not Allowed"
 
 
-def test_a_url_that_is_too_long_is_refused(sqlite: Store) -> None:
+def test_a_too_long_url_is_rejected(sqlite: Store) -> None:
     for url in (f"/customers/{'x' * 8_000}/stats", f"/customers?search={'x' * 8_000}"):
-        refused = response(sqlite, url)
-        detail = problem_detail(refused, HTTPStatus.REQUEST_URI_TOO_LONG)
+        rejected = response(sqlite, url)
+        detail = problem_detail(rejected, HTTPStatus.REQUEST_URI_TOO_LONG)
         assert detail == "The path and the query are longer than 8000 characters"
 
 
-def test_a_customer_id_that_is_too_long_for_any_log_is_refused(sqlite: Store) -> None:
+def test_a_customer_id_that_is_too_long_for_any_log_is_rejected(sqlite: Store) -> None:
     for url in (f"/customers/{'x' * 257}/stats", f"/customers/latencies?customer_id={'x' * 257}"):
         assert response(sqlite, url).status_code == 422

@@ -1,4 +1,4 @@
-"""How long the api lets an answer take."""
+"""Bounds of the api: durations of answers, and known parameters."""
 
 from http import HTTPStatus
 
@@ -15,13 +15,13 @@ def store(sqlite: Store) -> Store:
     return sqlite
 
 
-def test_a_question_that_takes_sqlite_too_long_is_given_up(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_query_that_takes_sqlite_too_long_is_503(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     assert response(store, "/customers").status_code == 200
     monkeypatch.setattr("storage.sqlite.connection._QUESTION_SECONDS", 0.0)
-    refused = response(store, "/customers")
-    assert refused.status_code == 503
-    assert refused.headers["Retry-After"] == "5"
-    assert refused.json()["detail"] == "SQLite store requests.sqlite: no answer within 0 s"
+    rejected = response(store, "/customers")
+    assert rejected.status_code == 503
+    assert rejected.headers["Retry-After"] == "5"
+    assert rejected.json()["detail"] == "SQLite store requests.sqlite: no answer within 0 s"
 
 
 @pytest.mark.parametrize(
@@ -41,15 +41,15 @@ def test_a_question_that_takes_sqlite_too_long_is_given_up(store: Store, monkeyp
         ("/status?verbose=1", "verbose", "there are none"),
     ],
 )
-def test_a_parameter_that_there_is_not_is_refused(store: Store, url: str, name: str, said: str) -> None:
-    refused = response(store, url)
-    (error,) = problem_detail(refused, HTTPStatus.UNPROCESSABLE_ENTITY)
+def test_an_unknown_parameter_is_rejected_with_the_known_ones(store: Store, url: str, name: str, said: str) -> None:
+    rejected = response(store, url)
+    (error,) = problem_detail(rejected, HTTPStatus.UNPROCESSABLE_ENTITY)
     assert error["loc"] == ["query", name]
     assert error["msg"] == f"There is no such parameter: {said}"
 
 
-def test_an_answer_that_takes_too_long_is_not_waited_for(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_that_takes_too_long_is_503(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("api.questions.responding._MAX_SECONDS", 0.0)
-    refused = response(store, "/customers")
-    assert refused.status_code == 503
-    assert "ask again" in refused.json()["detail"]
+    rejected = response(store, "/customers")
+    assert rejected.status_code == 503
+    assert "ask again" in rejected.json()["detail"]

@@ -1,4 +1,4 @@
-"""CSV: the same figures as JSON, and nothing in it that a spreadsheet would run."""
+"""CSV: the figures of JSON, and no cell that a spreadsheet would run."""
 
 import csv
 import io
@@ -38,7 +38,7 @@ def flat(row: dict[str, object]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("url", LISTS)
-def test_csv_has_the_rows_of_the_json(store: Store, url: str) -> None:
+def test_csv_has_the_rows_of_json(store: Store, url: str) -> None:
     store.fill(line(ago(1), "c", 404, "0.2") + line(ago(0), "c") + line(ago(0), "d,\u5ba2", 500, "9"))
     as_json = response(store, url)
     as_csv = response(store, url, {"Accept": "text/csv"})
@@ -50,7 +50,7 @@ def test_csv_has_the_rows_of_the_json(store: Store, url: str) -> None:
     assert (by_query.content, by_query.headers["ETag"]) == (as_csv.content, as_csv.headers["ETag"])
 
 
-def test_the_header_row_is_there_without_rows(sqlite: Store) -> None:
+def test_an_empty_list_has_a_header_row(sqlite: Store) -> None:
     figures = "total_requests,successful_requests,failed_requests,uptime,average_latency,median_latency,p99_latency"
     urls = [*LISTS, "/customers/stats?percentiles=50,99.9"]
     sqlite.fill(line(ago(5), "c"))
@@ -83,13 +83,13 @@ def test_no_cell_is_a_formula(sqlite: Store) -> None:
         ("x" * 250, "x" * 94),
     ],
 )
-def test_the_name_of_the_file_is_safe(sqlite: Store, customer: str, name: str) -> None:
+def test_the_file_name_has_safe_characters_only(sqlite: Store, customer: str, name: str) -> None:
     sqlite.fill(line(today(), customer))
     answered = response(sqlite, f"/customers/stats?format=csv&customer_id={quote(customer)}")
     assert answered.headers["Content-Disposition"] == f'attachment; filename="daily-{name}.csv"'
 
 
-def test_both_formats_of_a_request_are_kept_apart(store: Store) -> None:
+def test_the_caches_tell_both_formats_of_a_request_apart(store: Store) -> None:
     store.fill(line(today(), "c"))
     for accept in ("text/csv", "*/*", "text/csv", "application/json"):
         for answered in responses(store, *["/customers/c/stats"] * 2, headers={"Accept": accept}):
@@ -98,7 +98,7 @@ def test_both_formats_of_a_request_are_kept_apart(store: Store) -> None:
             )
 
 
-def test_a_client_that_has_the_csv_is_told_so(store: Store) -> None:
+def test_a_client_that_has_the_csv_gets_304(store: Store) -> None:
     store.fill(line(today(), "c"))
     first = response(store, "/customers/c/stats?format=csv")
     tag = {"If-None-Match": first.headers["ETag"]}
@@ -118,7 +118,7 @@ def test_errors_are_json(sqlite: Store) -> None:
         assert answered.headers["Content-Type"] == "application/problem+json"
 
 
-def test_csv_says_beside_it_through_which_time_it_is_complete(store: Store) -> None:
+def test_csv_has_complete_through_in_a_header(store: Store) -> None:
     storage = store.open()
     count_lines(storage, line(today(), "c"))
     assert "Complete-Through" not in response(store, "/customers?format=csv").headers

@@ -20,7 +20,7 @@ def filled(store: Store) -> Store:
     return store
 
 
-def test_percentiles_are_there_when_they_are_asked_for(filled: Store) -> None:
+def test_percentiles_are_in_the_answer_on_request(filled: Store) -> None:
     found = answer(filled, "/customers/c/stats?percentiles=99.9,50,20.0,100")
     assert found["percentiles"] == {"20": 0.0, "50": 0.015, "99.9": 1.001, "100": 1.001}
     assert [day["percentiles"] for day in found["daily"]] == [
@@ -34,16 +34,16 @@ def test_percentiles_are_there_when_they_are_asked_for(filled: Store) -> None:
     assert all("percentiles" not in day for day in without["daily"])
 
 
-def test_what_is_no_percentile_is_refused_with_the_parameter(filled: Store) -> None:
+def test_an_invalid_percentile_is_rejected_with_its_parameter(filled: Store) -> None:
     for url in ("/customers/stats", "/customers/c/stats"):
-        refused = response(filled, f"{url}?percentiles=50,101")
-        assert refused.status_code == 422
-        (fault,) = refused.json()["detail"]
+        rejected = response(filled, f"{url}?percentiles=50,101")
+        assert rejected.status_code == 422
+        (fault,) = rejected.json()["detail"]
         assert fault["loc"] == ["query", "percentiles"]
         assert fault["msg"].startswith("'101' is not a percentile: a number above 0 and up to 100")
 
 
-def test_the_statuses_are_counted_over_the_range(filled: Store) -> None:
+def test_requests_of_each_status_are_counted_over_the_range(filled: Store) -> None:
     found = answer(filled, "/customers/c/status-codes")
     assert (found["customer_id"], found["to_date"]) == ("c", str(today()))
     assert found["status_codes"] == [
@@ -58,7 +58,7 @@ def test_the_statuses_are_counted_over_the_range(filled: Store) -> None:
     assert everybody["status_codes"] == [{"status": 200, "requests": 1}, {"status": 503, "requests": 2}]
 
 
-def test_the_latencies_are_counted_in_bins_without_a_hole(filled: Store) -> None:
+def test_latencies_are_counted_in_bins_without_a_hole(filled: Store) -> None:
     found = answer(filled, f"/customers/c/latencies?to_date={ago(1)}")
     assert (found["customer_id"], found["total"]) == ("c", 3)
     assert found["bins"] == [
@@ -73,7 +73,7 @@ def test_the_latencies_are_counted_in_bins_without_a_hole(filled: Store) -> None
 
 
 @pytest.mark.parametrize("what", ["status-codes", "latencies"])
-def test_a_customer_never_seen_is_404_and_one_without_requests_in_the_range_has_none(filled: Store, what: str) -> None:
+def test_an_unknown_customer_is_404_and_one_without_requests_has_an_empty_list(filled: Store, what: str) -> None:
     assert response(filled, f"/customers/nobody/{what}").status_code == 404
     found = answer(filled, f"/customers/other/{what}?to_date={ago(1)}")
     assert found["bins" if what == "latencies" else "status_codes"] == []

@@ -1,4 +1,4 @@
-"""What every answer of the api has beside its content: an id, and what protects whoever shows it."""
+"""Headers of every response: the request id, and security headers."""
 
 import pytest
 
@@ -23,7 +23,7 @@ def test_a_request_keeps_its_id(store: Store, path: str) -> None:
 
 
 @pytest.mark.parametrize("given", ["", "two words", "x" * 129, "\u00e9"])
-def test_a_request_without_a_sane_id_gets_one(store: Store, given: str) -> None:
+def test_a_request_without_a_valid_id_gets_one(store: Store, given: str) -> None:
     found = [response(store, "/nowhere", {b"X-Request-ID": given.encode("latin-1")}) for _ in range(2)]
     ids = {answered.headers["X-Request-ID"] for answered in found}
     assert len(ids) == 2
@@ -32,7 +32,7 @@ def test_a_request_without_a_sane_id_gets_one(store: Store, given: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/customers/cust_1/stats", "/customers?format=csv", "/nowhere", "/docs"])
-def test_a_browser_may_do_nothing_with_an_answer_but_show_it(store: Store, path: str) -> None:
+def test_a_browser_may_only_show_a_response(store: Store, path: str) -> None:
     headers = response(store, path).headers
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["X-Frame-Options"] == "DENY"

@@ -1,4 +1,4 @@
-"""The api as a process: `python -m api` on a socket, with a store that comes and goes."""
+"""The api as a process: `python -m api` on a socket, with a store that is sometimes unavailable."""
 
 import json
 import os
@@ -27,7 +27,7 @@ from until import WAIT_SECONDS, wait_until
 
 @contextmanager
 def relay(port: int, to: str) -> Iterator[None]:
-    """Carries connections from the port to the server with this URL, and in the end cuts them."""
+    """Forwards connections from the port to the server with this URL, and closes them in the end."""
     url = httpx.URL(to)
     listener = socket.create_server(("127.0.0.1", port))
     ends: list[socket.socket] = []
@@ -70,7 +70,7 @@ def line(customer: str) -> bytes:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_ends_well_when_told_to_even_with_a_connection_open(
+def test_a_signal_ends_it_with_status_0_even_with_an_open_connection(
     tmp_path: Path, sqlite: Store, number: signal.Signals
 ) -> None:
     with running(tmp_path, sqlite.environment) as api, socket.create_connection(("127.0.0.1", api.port)):
@@ -82,7 +82,7 @@ def test_it_ends_well_when_told_to_even_with_a_connection_open(
     assert all(event.startswith("ts=") and " service=api " in event for event in said)
 
 
-def test_requests_are_logged_when_debugging(tmp_path: Path, sqlite: Store) -> None:
+def test_requests_are_logged_at_level_debug(tmp_path: Path, sqlite: Store) -> None:
     with running(tmp_path, {**sqlite.environment, "LOGGING_LEVEL": "DEBUG"}) as api:
         api.get("/customers/nobody/stats")
         assert api.end(signal.SIGTERM) == 0
@@ -116,7 +116,7 @@ def test_log_lines_have_the_traceparent_of_their_request_if_it_is_valid(tmp_path
 
 
 @pytest.mark.parametrize("path", ["/", "/page/vendor/uplot.js", "/customers", "/docs"])
-def test_head_is_answered_as_get_without_the_body(tmp_path: Path, sqlite: Store, path: str) -> None:
+def test_head_has_the_response_of_get_without_the_body(tmp_path: Path, sqlite: Store, path: str) -> None:
     with running(tmp_path, sqlite.environment) as api:
         for _ in range(2):
             get, head = api.client.get(path), api.client.head(path)
@@ -125,13 +125,13 @@ def test_head_is_answered_as_get_without_the_body(tmp_path: Path, sqlite: Store,
         assert "level=error" not in api.said()
 
 
-def test_the_list_is_ready_before_anyone_asks(tmp_path: Path, sqlite: Store) -> None:
+def test_the_list_is_prewarmed(tmp_path: Path, sqlite: Store) -> None:
     sqlite.fill(line("cust_1") + line("cust_2"))
     with running(tmp_path, sqlite.environment) as api:
         wait_until(lambda: "event=prewarmed customers=2" in api.said(), "the list is ready")
 
 
-def test_log_lines_are_json_where_that_is_wanted(tmp_path: Path, sqlite: Store) -> None:
+def test_log_lines_are_json_on_request(tmp_path: Path, sqlite: Store) -> None:
     with running(tmp_path, {**sqlite.environment, "LOGGING_FORMAT": "json"}) as api:
         assert api.end(signal.SIGTERM) == 0
         events = [json.loads(event) for event in api.said().splitlines()]
@@ -140,7 +140,7 @@ def test_log_lines_are_json_where_that_is_wanted(tmp_path: Path, sqlite: Store) 
     assert events[0]["port"] == api.port
 
 
-def test_pages_of_other_origins_may_ask_only_where_they_are_allowed(tmp_path: Path, sqlite: Store) -> None:
+def test_only_pages_of_allowed_origins_may_ask(tmp_path: Path, sqlite: Store) -> None:
     origins = {"CORS_ORIGINS": "https://a.example, http://localhost:3000"}
     with running(tmp_path, {**sqlite.environment, **origins}) as api:
 
@@ -155,7 +155,7 @@ def test_pages_of_other_origins_may_ask_only_where_they_are_allowed(tmp_path: Pa
         assert allowed("https://b.example") is None
 
 
-def test_customer_ids_survive_the_way_through_a_socket(tmp_path: Path, sqlite: Store) -> None:
+def test_customer_ids_pass_through_a_socket_unchanged(tmp_path: Path, sqlite: Store) -> None:
     customers = [
         "a/b",
         "a//b",
@@ -179,7 +179,7 @@ def test_customer_ids_survive_the_way_through_a_socket(tmp_path: Path, sqlite: S
         assert api.get("/customers/stats?customer_id=..").json()["customer_id"] == ".."
 
 
-def test_a_taken_port_is_told_in_one_line(tmp_path: Path, sqlite: Store) -> None:
+def test_a_taken_port_is_reported_in_one_line(tmp_path: Path, sqlite: Store) -> None:
     with running(tmp_path, sqlite.environment) as api:
         second = subprocess.run(
             [sys.executable, "-m", "api"],
@@ -195,7 +195,7 @@ def test_a_taken_port_is_told_in_one_line(tmp_path: Path, sqlite: Store) -> None
 
 
 @pytest.mark.parametrize(("argument", "status"), [("--help", 0), ("--port=80", 2)])
-def test_an_argument_is_not_passed_over(argument: str, status: int) -> None:
+def test_unknown_arguments_are_rejected(argument: str, status: int) -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "api", argument],
         env={**os.environ, "PYTHONPATH": str(SOURCES), "API_PORT": str(free_port())},
@@ -217,7 +217,7 @@ def test_an_argument_is_not_passed_over(argument: str, status: int) -> None:
         ("CORS_ORIGINS", "a.example"),
     ],
 )
-def test_a_bad_setting_is_told_in_one_line(name: str, value: str) -> None:
+def test_an_invalid_setting_is_reported_in_one_line(name: str, value: str) -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "api"],
         env={**os.environ, "PYTHONPATH": str(SOURCES), "STORAGE": "sqlite", name: value},
@@ -230,12 +230,12 @@ def test_a_bad_setting_is_told_in_one_line(name: str, value: str) -> None:
     assert len(ended.stderr.splitlines()) == 1
 
 
-def test_it_answers_again_when_the_file_is_back(tmp_path: Path, sqlite: Store) -> None:
+def test_it_recovers_when_the_sqlite_file_is_back(tmp_path: Path, sqlite: Store) -> None:
     sqlite.fill(line("c"))
     path = Path(sqlite.environment["SQLITE_PATH"])
     with running(tmp_path, sqlite.environment) as api:
         assert api.get("/customers/c/stats").status_code == 200
-        # Into a folder, with the write-ahead log that it may have.
+        # With its write-ahead log, if it has one.
         away = tmp_path / "away"
         away.mkdir()
         files = [file.rename(away / file.name) for file in tmp_path.glob(f"{path.name}*")]
@@ -252,7 +252,7 @@ def test_it_answers_again_when_the_file_is_back(tmp_path: Path, sqlite: Store) -
         assert "event=store_unavailable" in api.said()
 
 
-def test_it_answers_again_when_influxdb_is_back(tmp_path: Path, influxd: InfluxServer) -> None:
+def test_it_recovers_when_influxdb_is_back(tmp_path: Path, influxd: InfluxServer) -> None:
     port = free_port()
     with influxdb_store(influxd) as store:
         store.fill(line("c"))
@@ -269,7 +269,7 @@ def test_it_answers_again_when_influxdb_is_back(tmp_path: Path, influxd: InfluxS
                     assert api.get("/ready").status_code == 200
 
 
-def test_a_wrong_token_is_told_without_asking_to_try_again(tmp_path: Path, influxd: InfluxServer) -> None:
+def test_a_wrong_token_is_503_without_retry_after(tmp_path: Path, influxd: InfluxServer) -> None:
     with influxdb_store(influxd) as store, running(tmp_path, {**store.environment, "INFLUXDB_TOKEN": "wrong"}) as api:
         response = api.get("/customers/stats")
         assert response.status_code == 503
@@ -278,7 +278,7 @@ def test_a_wrong_token_is_told_without_asking_to_try_again(tmp_path: Path, influ
         assert "event=store_refused" in api.said()
 
 
-def test_a_fault_of_ours_is_500_in_the_same_shape_and_logged(tmp_path: Path, sqlite: Store) -> None:
+def test_an_internal_error_is_500_with_problem_details_and_logged(tmp_path: Path, sqlite: Store) -> None:
     sqlite.fill(line("broken") + line("c"))
     with closing(sqlite3.connect(sqlite.environment["SQLITE_PATH"])) as connection, connection:
         connection.execute("UPDATE daily SET row = '1 status=rubbish' WHERE customer = 'broken'")

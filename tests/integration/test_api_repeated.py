@@ -1,4 +1,4 @@
-"""Questions that are asked again: what they cost, and that their answers are never older than the ledger."""
+"""Repeated questions: what they cost the store, and that answers are never older than the ledger."""
 
 import asyncio
 import json
@@ -42,7 +42,7 @@ URLS = [
 
 @asynccontextmanager
 async def api(storage: Storage) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of an api that lives as long."""
+    """A client of an api, which ends with it."""
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(build_app(storage, 45)), base_url="http://api"
     ) as client:
@@ -51,7 +51,7 @@ async def api(storage: Storage) -> AsyncIterator[httpx.AsyncClient]:
 
 
 class Writing:
-    """A writer that goes on where the one before it has ended."""
+    """A writer that continues the commits of the writer before."""
 
     def __init__(self, store: Store) -> None:
         self._storage = store.open()
@@ -59,12 +59,12 @@ class Writing:
         self._number = decode_ledger(self._storage.read_state("counts")).number
 
     def commit(self, counts: Mapping[DailyKey, DayCounts]) -> None:
-        """Replace these rows."""
+        """Commit these rows."""
         self._number += 1
         commit_daily(self._storage, counts, self._number, self._token)
 
     def report(self, complete_through: float) -> None:
-        """Say that all that was logged before this time (Unix, s) is counted."""
+        """Report that all requests before this time (Unix, s) are counted."""
         write_report(self._storage, Report(complete_through, self._number, complete_through))
 
     def close(self) -> None:
@@ -73,7 +73,7 @@ class Writing:
 
 @contextmanager
 def store_behind_proxy(influxd: InfluxServer) -> Iterator[tuple[Writing, FaultyProxy, Callable[[], Storage]]]:
-    """A store that is written to directly, a proxy before it, and what opens a connection through that."""
+    """A writer to a store, a proxy in front of the store, and a function that opens the store through the proxy."""
     with influxdb_store(influxd) as store, faulty_proxy(influxd.url) as proxy:
         writing = Writing(store)
         bucket = store.environment["INFLUXDB_BUCKET"]
@@ -81,7 +81,7 @@ def store_behind_proxy(influxd: InfluxServer) -> Iterator[tuple[Writing, FaultyP
 
 
 def commit(writing: Writing, requests: int, customers: str = "c") -> None:
-    """Each customer has so many requests, today."""
+    """Commit this number of requests today for each customer."""
     counts = DayCounts(Counter({200: requests}), Counter({requests: requests}))
     writing.commit({DailyKey(customer, TODAY): counts for customer in [*customers, None]})
 
@@ -101,12 +101,12 @@ async def test_an_answer_is_never_older_than_the_ledger(store: Store) -> None:
                 assert [requests_in(answer) for answer in answers] == [requests] * len(URLS) * 2
 
 
-async def test_the_client_that_has_the_answer_is_told_so_until_the_ledger_moves(store: Store) -> None:
+async def test_a_client_that_has_the_answer_gets_304_until_the_ledger_changes(store: Store) -> None:
     writing = Writing(store)
     commit(writing, 1)
     async with api(store.open()) as client:
         tags = [(await client.get(url)).headers["ETag"] for url in URLS]
-        # The third question is the first one in other words.
+        # The first and the third URL ask the same question.
         assert len(set(tags)) == len(URLS) - 1
         assert all(tag.startswith('W/"') for tag in tags)
         for url, tag in zip(URLS, tags, strict=True):
@@ -124,7 +124,7 @@ async def test_the_client_that_has_the_answer_is_told_so_until_the_ledger_moves(
             assert news.headers["ETag"] != tag
 
 
-async def test_complete_through_moves_while_the_ledger_stands_still(store: Store) -> None:
+async def test_complete_through_advances_while_the_ledger_is_unchanged(store: Store) -> None:
     writing = Writing(store)
     commit(writing, 1)
     async with api(store.open()) as client:
@@ -140,7 +140,7 @@ async def test_complete_through_moves_while_the_ledger_stands_still(store: Store
             assert answers[0].headers["ETag"] == answers[1].headers["ETag"]
 
 
-async def test_a_question_that_is_asked_again_costs_the_store_a_look_at_its_ledger(influxd: InfluxServer) -> None:
+async def test_a_repeated_question_costs_the_store_one_poll(influxd: InfluxServer) -> None:
     asked: list[str] = []
 
     def note(request: Request) -> None:
@@ -160,14 +160,14 @@ async def test_a_question_that_is_asked_again_costs_the_store_a_look_at_its_ledg
             asked.clear()
             await asyncio.gather(*(client.get(url) for url in URLS * 20))
             assert len(asked) <= 2, "asked once for all who wait"
-            # A moved ledger: each question is asked anew, once.
+            # After a commit, each question reads the store once.
             commit(writing, 2)
             asked.clear()
             await asyncio.gather(*(client.get(url) for url in URLS * 20))
             assert sum("FROM daily" in question for question in asked) <= len(URLS) - 1
 
 
-async def test_what_is_built_is_not_answered_while_the_store_is_away(influxd: InfluxServer) -> None:
+async def test_cached_answers_are_not_given_while_the_store_is_unavailable(influxd: InfluxServer) -> None:
     with store_behind_proxy(influxd) as (writing, proxy, open_storage):
         commit(writing, 1)
         async with api(open_storage()) as client:
@@ -182,7 +182,7 @@ async def test_what_is_built_is_not_answered_while_the_store_is_away(influxd: In
                 assert requests_in(await client.get(url)) == 1
 
 
-async def test_a_question_means_other_days_after_midnight(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_request_is_about_other_days_after_midnight(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = valid_lines(200, days=2, customers=["c"])
     store.fill(lines)
     today = datetime.now(timezone.utc).date()
@@ -196,7 +196,7 @@ async def test_a_question_means_other_days_after_midnight(store: Store, monkeypa
             assert old.headers["ETag"] != new.headers["ETag"]
 
 
-async def test_errors_are_not_to_be_kept(store: Store) -> None:
+async def test_errors_are_not_cached(store: Store) -> None:
     writing = Writing(store)
     async with api(store.open()) as client:
         for _ in range(2):
@@ -207,7 +207,7 @@ async def test_errors_are_not_to_be_kept(store: Store) -> None:
         assert requests_in(await client.get("/customers/c/stats")) == 1
 
 
-async def test_answers_are_those_of_an_api_that_starts_anew_whatever_was_committed(store: Store) -> None:
+async def test_cached_answers_equal_those_of_a_fresh_api_after_any_commits(store: Store) -> None:
     pick = random.Random(4)
     yesterday = datetime.now(timezone.utc).date() - timedelta(days=1)
     urls = [f"/customers?sort={sort}" for sort in ("total", "median", "p99", "customer_id")]
@@ -243,8 +243,10 @@ async def test_answers_are_those_of_an_api_that_starts_anew_whatever_was_committ
 def customers_asked_for(
     influxd: InfluxServer,
 ) -> Iterator[tuple[Writing, Callable[[], Storage], list[tuple[list[str], int]]]]:
-    """A store with a commit of eight customers, how to open it, and what it is asked for rows of customers: the names,
-    or `all`, and the number of days, of each question."""
+    """A writer to a store with eight customers, a function that opens the store, and the queries for customers' rows.
+
+    A query is the names, or `all`, and the number of days.
+    """
     asked: list[tuple[list[str], int]] = []
 
     def note(request: Request) -> None:
@@ -264,7 +266,7 @@ def customers_asked_for(
         yield writing, open_storage, asked
 
 
-async def test_after_a_commit_only_its_customers_are_asked_for_again(influxd: InfluxServer) -> None:
+async def test_after_a_commit_the_list_reads_only_the_customers_of_the_commit(influxd: InfluxServer) -> None:
     with customers_asked_for(influxd) as (writing, open_storage, asked):
         async with api(open_storage()) as client:
             await client.get("/customers")
@@ -278,7 +280,7 @@ async def test_after_a_commit_only_its_customers_are_asked_for_again(influxd: In
             assert [names for names, _ in asked] == [["d", "g"]]
 
 
-async def test_the_rows_of_the_list_answer_for_its_customers_until_they_change(influxd: InfluxServer) -> None:
+async def test_rows_of_the_list_answer_questions_about_a_customer_until_it_changes(influxd: InfluxServer) -> None:
     with customers_asked_for(influxd) as (writing, open_storage, asked):
         async with api(open_storage()) as client:
             await client.get("/customers")
@@ -310,7 +312,7 @@ async def test_the_customers_with_the_most_requests_are_prewarmed(influxd: Influ
         await storage.aclose()
 
 
-async def test_after_a_commit_only_the_days_that_it_changed_are_read_again_together(influxd: InfluxServer) -> None:
+async def test_after_a_commit_its_days_are_read_in_one_query_for_all_customers(influxd: InfluxServer) -> None:
     with customers_asked_for(influxd) as (writing, open_storage, asked):
         async with api(open_storage()) as client:
             urls = [f"/customers/{customer}/stats" for customer in "abcdefgh"]
@@ -323,7 +325,7 @@ async def test_after_a_commit_only_the_days_that_it_changed_are_read_again_toget
             assert asked == [(["d", "f", "g"], 1)]
 
 
-async def test_who_was_asked_for_lately_is_read_again_with_those_who_ask_first(influxd: InfluxServer) -> None:
+async def test_recently_asked_customers_are_read_in_the_query_of_the_first_question(influxd: InfluxServer) -> None:
     with customers_asked_for(influxd) as (writing, open_storage, asked):
         async with api(open_storage()) as client:
             urls = [f"/customers/{customer}/stats" for customer in "abcdef"]

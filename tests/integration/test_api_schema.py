@@ -1,5 +1,7 @@
-"""Requests that the OpenAPI document allows, and others that it does not, to a real api on either store: no answer is a
-fault of ours, and each is as the document says."""
+"""Generated requests, valid and invalid by the OpenAPI document, to a real api on either store.
+
+No response is an internal error, and each is as the document says.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -21,7 +23,7 @@ EXAMPLES = 30
 
 @pytest.fixture(scope="module", params=["sqlite", "influxdb"])
 def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    """One for all requests."""
+    """One store for all requests."""
     if request.param == "influxdb":
         server: InfluxServer = request.getfixturevalue("influxd")
         with influxdb_store(server) as opened:
@@ -40,7 +42,7 @@ def document(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
-def test_every_answer_is_as_the_document_says(document: BaseSchema, mode: GenerationMode) -> None:
+def test_every_response_is_as_the_document_says(document: BaseSchema, mode: GenerationMode) -> None:
     for found in document.get_all_operations():
         assert isinstance(found, Ok), found
         operation = found.ok()
@@ -60,11 +62,11 @@ def test_every_answer_is_as_the_document_says(document: BaseSchema, mode: Genera
 
 
 def _excepted(answered: Response) -> list[CheckFunction]:
-    """The checks that would not know that this answer is right."""
+    """The checks that would reject this correct response."""
     if answered.status_code == 414:
-        # It refuses what is too long, too.
+        # A too long URL is rejected, even with valid parameters.
         return [negative_data_rejection]
     if answered.status_code == 422 and all(fault["type"] == "value_error" for fault in answered.json()["detail"]):
-        # What no schema can say: a date in the future, the end before the beginning, a cursor of another page.
+        # No schema can say this: a date in the future, an end before its start, a cursor of another ranking.
         return [positive_data_acceptance]
     return []

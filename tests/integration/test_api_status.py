@@ -1,4 +1,4 @@
-"""How far the store is, as the api tells it."""
+"""`/status` and `complete_through`: how far the store is."""
 
 import asyncio
 import time
@@ -25,7 +25,7 @@ on_sqlite = pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 
 
 def get(open_storage: Callable[[], Storage], *urls: str) -> list[Any]:
-    """The api's answers."""
+    """The answers of the api."""
 
     async def ask() -> list[Any]:
         storage = open_storage()
@@ -40,7 +40,7 @@ def get(open_storage: Callable[[], Storage], *urls: str) -> list[Any]:
 
 
 def fill(pipeline: Pipeline, logs: Sequence[LedgerRow], sightings: Sequence[ObservedEnd]) -> None:
-    """What a processor stores that commits once and then, where it has seen any of the logs, reports once."""
+    """Store what a processor does that commits once and then reports once on the logs that it has seen."""
     storage = pipeline.open_storage()
     commit_daily(storage, {}, 1, storage.acquire(), logs)
     if sightings:
@@ -55,7 +55,7 @@ def row(position: Position, newest: int = NOW - 5, log: str = "log") -> LedgerRo
 
 
 def read_through(position: Position) -> int:
-    """Bytes of all files: the first one had a hundred."""
+    """Bytes of all files; the first file had a hundred."""
     return 100 * position.generation + position.offset
 
 
@@ -67,7 +67,7 @@ def unix(text: str | None) -> float | None:
     return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp() if text is not None else None
 
 
-def test_a_log_is_told_in_full(pipeline: Pipeline) -> None:
+def test_the_status_of_a_log_is_complete(pipeline: Pipeline) -> None:
     ledger = LedgerRow(
         "a log",
         "/logs/a.log",
@@ -115,18 +115,18 @@ def test_a_log_is_told_in_full(pipeline: Pipeline) -> None:
 @pytest.mark.parametrize(
     ("ledger", "sighting", "bytes_behind", "complete"),
     [
-        # All that was there is stored.
+        # Everything that was seen is stored.
         (row(Position(0, 100)), seen(Position(0, 100), 100, 0), 0, NOW),
-        # It was only read then, and not yet all of it, but is stored by now.
+        # The log was partly read when it was seen, and is stored now.
         (row(Position(0, 100)), seen(Position(0, 60), 100, 40), 0, NOW),
         (row(Position(1, 20)), seen(Position(0, 60), 100, 40), 0, NOW),
-        # It was read, and is not yet stored.
+        # Read, but not stored yet.
         (row(Position(0, 40)), seen(Position(0, 100), 100, 0), 60, NOW - 5),
         (row(Position(0, 40)), seen(Position(0, 60), 100, 40), 60, NOW - 5),
         (row(Position(0, 40)), seen(Position(1, 100), 150, 50), 210, NOW - 5),
-        # More than this file had to come, and it is not known how much of it is stored by now.
+        # Further files were expected, and it is unknown how much of them is stored now.
         (row(Position(1, 20)), seen(Position(0, 60), 100, 540), 480, NOW - 5),
-        # The newest time tells nothing.
+        # The newest time is in the future, so it says nothing.
         (row(Position(0, 40), newest=0), seen(Position(0, 100), 100, 0), 60, None),
         (row(Position(0, 40), newest=NOW + 10**6), seen(Position(0, 100), 100, 0), 60, None),
         (row(Position(0, 0), newest=0), seen(Position(0, 0), 0, 0), 0, NOW),
@@ -149,17 +149,17 @@ def test_how_far_it_is(
 
 
 @on_sqlite
-def test_of_several_logs_the_least_counts(pipeline: Pipeline) -> None:
+def test_the_slowest_log_decides_complete_through(pipeline: Pipeline) -> None:
     ledger = [row(Position(0, 100), log="a"), row(Position(0, 40), log="b"), row(Position(0, 10), NOW - 10**6, "old")]
     seen_now = [seen(Position(0, 100), 100, 0, log=log) for log in ("a", "b")]
-    # The third is no longer followed: the last reports are without it.
+    # The third log is not followed any more: the latest reports do not have it.
     fill(pipeline, ledger, [*seen_now, seen(Position(0, 10), 100, 90, age=3_600, log="old")])
     (status,) = get(pipeline.open_storage, "/status")
     assert unix(status["complete_through"]) == NOW - 5
     assert [log["bytes_behind"] for log in status["logs"]] == [0, 60, 90]
 
 
-def test_a_processor_that_was_never_seen_is_not_complete(pipeline: Pipeline) -> None:
+def test_complete_through_is_unknown_before_the_first_report(pipeline: Pipeline) -> None:
     status, stats = get(pipeline.open_storage, "/status", "/customers/stats")
     assert status == {"complete_through": None, "clock_faults": [], "logs": []}
     assert stats["complete_through"] is None
@@ -170,7 +170,7 @@ def test_a_processor_that_was_never_seen_is_not_complete(pipeline: Pipeline) -> 
     assert status["complete_through"] is stats["complete_through"] is None
 
 
-def test_a_log_in_which_nothing_happens_is_as_fresh_as_the_report(pipeline: Pipeline) -> None:
+def test_an_idle_log_is_as_fresh_as_the_report(pipeline: Pipeline) -> None:
     now = time.time()
     rows = [row(Position(0, 100), log=log) for log in ("changing", "gone", "quiet", "waiting")]
     storage = pipeline.open_storage()
@@ -180,9 +180,9 @@ def test_a_log_in_which_nothing_happens_is_as_fresh_as_the_report(pipeline: Pipe
         Report(now, 1, now - 0.1),
         [
             ObservedEnd("changing", now - 0.1, Position(0, 100), 100, 0, 100),
-            # It is not followed any more.
+            # The log is not followed any more.
             ObservedEnd("gone", now - 40, Position(0, 100), 100, 0, 100),
-            # That it has not changed since is not stored again each time.
+            # The sighting of an unchanged log is not stored with each report.
             ObservedEnd("quiet", now - 9, Position(0, 100), 100, 0, 100),
         ],
     )
@@ -197,7 +197,7 @@ def test_a_log_in_which_nothing_happens_is_as_fresh_as_the_report(pipeline: Pipe
     )
 
 
-def test_a_log_that_was_seen_before_the_clock_was_set_back_is_not_in_the_report(pipeline: Pipeline) -> None:
+def test_a_log_that_was_last_seen_before_the_clock_was_set_back_is_not_in_the_report(pipeline: Pipeline) -> None:
     now = time.time()
     storage = pipeline.open_storage()
     rows = [row(Position(0, 100), int(now) + 3_000, log) for log in ("followed", "gone")]
@@ -214,7 +214,7 @@ def test_a_log_that_was_seen_before_the_clock_was_set_back_is_not_in_the_report(
     assert "of log followed is 3,000 s ahead" in fault or "of log followed is 2,999 s ahead" in fault
 
 
-def test_a_report_of_before_the_commit_says_nothing_of_it(pipeline: Pipeline) -> None:
+def test_a_report_from_before_the_commit_says_nothing_about_it(pipeline: Pipeline) -> None:
     storage = pipeline.open_storage()
     token = storage.acquire()
     for number, complete in ((1, NOW - 9), (2, NOW - 5)):
@@ -226,7 +226,7 @@ def test_a_report_of_before_the_commit_says_nothing_of_it(pipeline: Pipeline) ->
     assert unix(stats["complete_through"]) == NOW - 5
 
 
-def test_of_several_writers_the_least_counts(store: Store) -> None:
+def test_the_slowest_writer_decides_complete_through(store: Store) -> None:
     for writer, complete in (("main", NOW), ("web-1", NOW - 7)):
         storage = store.open(writer)
         commit_daily(storage, {}, 1, storage.acquire(), [row(Position(0, 100))], complete)

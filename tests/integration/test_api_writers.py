@@ -1,4 +1,4 @@
-"""A store that several writers have filled answers as one does that a single writer has filled with the same lines."""
+"""A store of several writers has the answers of a store with the same lines from one writer."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ WRITERS = ["main", "web-1", "web 2"]
 
 @pytest.fixture(params=["sqlite", "influxdb"])
 def new_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[str], Store]]:
-    """Makes a fresh store of either kind, by a name."""
+    """A function that makes a fresh store of either kind with this name."""
     with ExitStack() as stack:
 
         def make(name: str) -> Store:
@@ -35,7 +35,7 @@ def new_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callab
 
 
 def urls() -> list[str]:
-    """Every question that can be asked about customers."""
+    """The URL of every question about customers."""
     days = f"from_date={ago(2)}&to_date={ago(1)}"
     found = [f"/customers?sort={sort}&order=asc" for sort in ("total", "failed", "average", "median", "p99")]
     found += [f"/customers?{days}&limit=2", "/customers/stats", f"/customers/stats?percentiles=10,50,99.9&{days}"]
@@ -51,23 +51,23 @@ def urls() -> list[str]:
 
 
 def in_order(answer: dict[str, Any]) -> dict[str, Any]:
-    """An answer in which requests of one second, of which each log has an order of its own, are in one order."""
+    """The answer with the requests of each second sorted: their order differs between logs."""
     if "requests" in answer:
         answer["requests"].sort(key=lambda request: (request["time"], *map(str, request.values())), reverse=True)
     return answer
 
 
-def test_answers_are_those_of_one_writer_with_all_lines(new_store: Callable[[str], Store]) -> None:
+def test_answers_equal_those_of_one_writer_with_all_lines(new_store: Callable[[str], Store]) -> None:
     lines = valid_lines(3_000, customers=CUSTOMERS).splitlines(keepends=True)
     pick = random.Random(5)
     of_writers: dict[str, list[bytes]] = {writer: [] for writer in WRITERS}
     for one in lines:
-        # One of them has no requests of the last customer.
+        # One log has no requests of the last customer.
         at = 2 if CUSTOMERS[2].encode() in one else 3
         of_writers[pick.choice(WRITERS[:at])].append(one)
     several, single = new_store("several"), new_store("single")
     for writer, own in of_writers.items():
-        # Two of them call their log alike.
+        # Two writers have a log of the same name.
         several.fill(b"".join(own), writer=writer, log="log" if writer != "main" else "other")
     single.fill(b"".join(lines))
     asked = urls()
@@ -77,7 +77,7 @@ def test_answers_are_those_of_one_writer_with_all_lines(new_store: Callable[[str
         assert any(isinstance(value, list) and value for value in found.json().values()), url
 
 
-def test_what_another_writer_commits_is_in_the_next_answer(new_store: Callable[[str], Store], tmp_path: Path) -> None:
+def test_a_commit_of_another_writer_is_in_the_next_answer(new_store: Callable[[str], Store], tmp_path: Path) -> None:
     store = new_store("store")
     store.fill(line(today(), "cust_1"))
     with running(tmp_path, store.environment) as api:

@@ -1,4 +1,4 @@
-"""Which days a question is about."""
+"""The ranges of days and intervals that parameters mean."""
 
 from datetime import date, timedelta
 
@@ -34,20 +34,20 @@ def asked(from_date: date | None, to_date: date | None) -> tuple[date, date]:
         (date(2026, 11, 1), date(9999, 12, 31), (date(2026, 11, 1), TODAY)),
     ],
 )
-def test_the_range_is_what_was_asked_for_as_far_as_it_is_kept(
+def test_the_range_has_the_days_that_are_kept(
     from_date: date | None, to_date: date | None, expected: tuple[date, date]
 ) -> None:
     assert asked(from_date, to_date) == expected
 
 
 @pytest.mark.parametrize("from_date", [None, date(1970, 1, 1)])
-def test_a_range_older_than_all_that_is_kept_has_no_days(from_date: date | None) -> None:
+def test_an_expired_range_has_no_days(from_date: date | None) -> None:
     answer = date_range(from_date, OLDEST - timedelta(days=1), TODAY, 45)
     assert not answer.days
     assert answer.to_date == OLDEST - timedelta(days=1)
 
 
-def test_a_from_date_in_the_future_is_refused_and_told_the_date_in_utc() -> None:
+def test_a_from_date_in_the_future_is_rejected_with_the_utc_date() -> None:
     with pytest.raises(RequestValidationError) as refusal:
         asked(TODAY + timedelta(days=1), None)
     (fault,) = refusal.value.errors()
@@ -55,7 +55,7 @@ def test_a_from_date_in_the_future_is_refused_and_told_the_date_in_utc() -> None
     assert "2026-11-24 in UTC" in fault["msg"]
 
 
-def test_a_to_date_before_the_from_date_is_refused() -> None:
+def test_a_to_date_before_the_from_date_is_rejected() -> None:
     with pytest.raises(RequestValidationError) as refusal:
         asked(date(2026, 11, 2), date(2026, 11, 1))
     (fault,) = refusal.value.errors()
@@ -64,7 +64,7 @@ def test_a_to_date_before_the_from_date_is_refused() -> None:
 
 
 @given(st.none() | DATES, st.none() | DATES, DATES, st.integers(1, 3650))
-def test_the_days_are_those_that_were_asked_for_and_are_kept(
+def test_the_days_are_those_of_the_question_that_are_kept(
     from_date: date | None, until: date | None, today: date, retention_days: int
 ) -> None:
     refused = from_date is not None and (from_date > today or (until is not None and until < from_date))
@@ -82,12 +82,12 @@ def test_the_days_are_those_that_were_asked_for_and_are_kept(
 
 
 @given(DATES)
-def test_a_day_is_a_date(value: date) -> None:
+def test_to_date_is_the_inverse_of_to_day(value: date) -> None:
     assert to_date(to_day(value)) == value
     assert to_day(date(1970, 1, 2)) == 1
 
 
-def test_as_many_days_as_can_be_asked_for_where_more_are_kept() -> None:
+def test_a_series_of_days_is_bounded_if_more_are_kept() -> None:
 
     times = time_range("day", None, None, TODAY, 3_650)
     assert len(times.days) == MAX_POINTS

@@ -1,4 +1,4 @@
-"""Which format a request asks for."""
+"""Content negotiation by `Accept`."""
 
 import pytest
 from fastapi import Request
@@ -27,7 +27,7 @@ def request(*accept: str) -> Request:
         'text/html;a="b,application/json", text/csv',
     ],
 )
-def test_csv_is_wanted(accept: str) -> None:
+def test_accept_prefers_csv(accept: str) -> None:
     assert negotiate_format(request(accept)) == "csv"
 
 
@@ -53,15 +53,15 @@ def test_csv_is_wanted(accept: str) -> None:
         '"',
     ],
 )
-def test_json_is_wanted(accept: str) -> None:
+def test_accept_prefers_json(accept: str) -> None:
     assert negotiate_format(request(accept)) == "json"
 
 
-def test_several_headers_are_one_list() -> None:
+def test_several_accept_headers_are_one_list() -> None:
     assert negotiate_format(request("application/json;q=0.1", "text/csv;q=0.2")) == "csv"
     assert negotiate_format(request()) == "json"
 
 
 @given(st.text(st.characters(max_codepoint=255)))
-def test_any_text_is_taken(accept: str) -> None:
+def test_any_accept_header_has_a_format(accept: str) -> None:
     assert negotiate_format(request(accept)) in ("json", "csv")

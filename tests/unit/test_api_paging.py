@@ -1,4 +1,4 @@
-"""Pages of customers: all come once, in order, whatever they are called and however many are equal."""
+"""Pages of customers: each customer is on one page, in order, whatever its id and however many are equal."""
 
 from base64 import urlsafe_b64encode
 from dataclasses import replace
@@ -33,7 +33,7 @@ FIGURE = {
 
 
 def pages(ranking: Ranking, figures: dict[str, Statistics], limit: int) -> list[list[str]]:
-    """All pages, each from the cursor of the one before."""
+    """The ids of all pages, each page from the cursor of the page before."""
     found = []
     after = None
     while True:
@@ -59,7 +59,7 @@ def test_the_pages_are_all_customers_in_order(figures: dict[str, Statistics], ra
 
 
 @given(st.dictionaries(IDS, FIGURES, min_size=1), RANKINGS, st.integers(1, 5), st.data())
-def test_customers_that_come_and_go_move_no_other(
+def test_new_and_removed_customers_move_no_other(
     figures: dict[str, Statistics], ranking: Ranking, limit: int, data: st.DataObject
 ) -> None:
     ranking = replace(ranking, search=None)
@@ -76,7 +76,7 @@ def test_customers_that_come_and_go_move_no_other(
     assert len(rest) == len(set(rest))
 
 
-def test_a_search_is_for_a_part_of_the_id_in_whatever_case() -> None:
+def test_a_search_is_for_a_part_of_the_id_in_any_case() -> None:
     figures = dict.fromkeys(["Shop-1", "shop-2", "SHOP", "other", "STRASSE"], Statistics(1, 1, 0, 100.0, 0.1, 0.1, 0.1))
 
     def found(search: str) -> tuple[int, list[str]]:
@@ -89,7 +89,7 @@ def test_a_search_is_for_a_part_of_the_id_in_whatever_case() -> None:
 
 
 @given(RANKINGS, PLACES)
-def test_a_cursor_leads_back_to_its_place(ranking: Ranking, place: PageKey) -> None:
+def test_read_cursor_is_the_inverse_of_write_cursor(ranking: Ranking, place: PageKey) -> None:
     assert ranking.read_cursor(ranking.write_cursor(place)) == place
 
 
@@ -100,7 +100,7 @@ def test_the_cursor_of_the_longest_id_may_be_sent() -> None:
 
 
 @given(RANKINGS, PLACES, st.data())
-def test_a_cursor_that_was_changed_is_refused(ranking: Ranking, place: PageKey, data: st.DataObject) -> None:
+def test_a_changed_cursor_is_rejected(ranking: Ranking, place: PageKey, data: st.DataObject) -> None:
     cursor = ranking.write_cursor(place)
     at = data.draw(st.integers(0, len(cursor) - 1))
     letter = data.draw(st.characters().filter(lambda one: one != cursor[at]))
@@ -111,14 +111,14 @@ def test_a_cursor_that_was_changed_is_refused(ranking: Ranking, place: PageKey, 
 
 
 @given(RANKINGS, RANKINGS, PLACES)
-def test_a_cursor_of_another_list_is_refused(ranking: Ranking, other: Ranking, place: PageKey) -> None:
+def test_a_cursor_of_another_ranking_is_rejected(ranking: Ranking, other: Ranking, place: PageKey) -> None:
     if ranking != other:
         with pytest.raises(RequestValidationError):
             other.read_cursor(ranking.write_cursor(place))
 
 
 @given(RANKINGS, st.sampled_from([b"", b"[]", b"[1]", b'["1","a"]', b"[1,2]", b'[NaN,"a"]', b'[1,"a",3]', b"[" * 700]))
-def test_one_that_was_made_up_is_refused(ranking: Ranking, text: bytes) -> None:
+def test_a_forged_cursor_is_rejected(ranking: Ranking, text: bytes) -> None:
     made_up = urlsafe_b64encode(ranking._check(text) + text).decode().rstrip("=")
     with pytest.raises(RequestValidationError):
         ranking.read_cursor(made_up)

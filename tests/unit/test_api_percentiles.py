@@ -1,4 +1,4 @@
-"""Percentiles: what may be asked for, and that the answers are exact."""
+"""Percentiles: valid parameters, and exact values."""
 
 from collections import Counter
 from decimal import Decimal
@@ -30,7 +30,7 @@ def test_a_percentile_is_the_nearest_rank(latencies: dict[int, int], asked: list
 
 
 def nearest_rank(latencies: dict[int, int], percentile: Fraction) -> float:
-    """In seconds; counted to rather than looked up."""
+    """The percentile in seconds, found by counting."""
     rank = ceil(percentile / 100 * sum(latencies.values()))
     for milliseconds in sorted(latencies):
         rank -= latencies[milliseconds]
@@ -45,12 +45,12 @@ def test_a_rank_is_not_rounded_where_a_float_would_be() -> None:
     assert percentiles(counts, parse_percentiles("7,7.001")) == [0.001, 0.002]
 
 
-def test_without_requests_there_is_no_latency() -> None:
+def test_no_requests_have_no_percentiles() -> None:
     assert percentiles(histogram_of_counts(DayCounts()), [50_000, 99_900]) == [None, None]
     assert latency_bins(histogram_of_counts(DayCounts())) == []
 
 
-def test_percentiles_are_named_once_ascending_and_without_zeros_at_the_end() -> None:
+def test_percentiles_are_distinct_ascending_and_without_trailing_zeros() -> None:
     assert [*map(format_percentile, parse_percentiles("99.90,50,0.001,100.000,99.9,50.0,10"))] == [
         "0.001",
         "10",
@@ -79,7 +79,7 @@ def test_percentiles_are_named_once_ascending_and_without_zeros_at_the_end() -> 
         (",".join(["50"] * 21), "there are 21 percentiles: ask for at most 20 at once"),
     ],
 )
-def test_what_is_no_percentile_is_told(text: str, message: str) -> None:
+def test_an_invalid_percentile_is_named(text: str, message: str) -> None:
     with pytest.raises(RequestValidationError) as refused:
         parse_percentiles(text)
     (fault,) = refused.value.errors()
