@@ -49,8 +49,10 @@ class LogHandler:
         reporter: Reporter,
         oldest_day: Callable[[], int],
         stop: threading.Event,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`oldest_day`: the first day that is kept (days since 1970-01-01). `stop`: set at the shutdown."""
+        """`oldest_day`: the first day that is kept (days since 1970-01-01). `stop`: set at the shutdown. `monotonic`: a
+        clock, which a test may replace."""
         self._storage = storage
         self._logs = logs
         self._counts = counts
@@ -61,6 +63,7 @@ class LogHandler:
         self._reporter = reporter
         self._oldest_day = oldest_day
         self._stop = stop
+        self._monotonic = monotonic
         self._senders = ThreadPoolExecutor(storage.SENDERS, thread_name_prefix="sender")
         self._sending: deque[Future[Batch]] = deque()
         """Batches that are not counted yet."""
@@ -71,7 +74,7 @@ class LogHandler:
         self._held_bytes = 0
         self._due = math.inf
         """When the first uncommitted line has to be committed, monotonic seconds."""
-        self._since = pace.Since(ended=time.monotonic(), took=0.0)
+        self._since = pace.Since(ended=monotonic(), took=0.0)
         self._removed_before = 0
 
     def handle(self, batch: Batch) -> None:
@@ -162,7 +165,7 @@ class LogHandler:
                 self._logs.take(part)
             self._held_lines += len(batch.requests)
             self._held_bytes += sum(part.length for part in of_batch)
-            self._due = min(self._due, batch.due, time.monotonic() + pace.LONGEST_WAIT_SECONDS)
+            self._due = min(self._due, batch.due, self._monotonic() + pace.LONGEST_WAIT_SECONDS)
             self._roll_ups.open.take(batch.requests)
         if changed:
             _log_batches(batches)
@@ -170,10 +173,10 @@ class LogHandler:
 
     def _is_commit_due(self) -> bool:
         has_counts = len(self._roll_ups.open.parts) > self._counted_parts
-        return pace.is_commit_due(time.monotonic(), self._since, self._behind, self._due if has_counts else -math.inf)
+        return pace.is_commit_due(self._monotonic(), self._since, self._behind, self._due if has_counts else -math.inf)
 
     def _commit(self) -> None:
-        start = time.monotonic()
+        start = self._monotonic()
         _or_exit(self._dead_letters.sync)
         buffer = self._roll_ups.open
         has_counts = len(buffer.parts) > self._counted_parts
@@ -187,7 +190,7 @@ class LogHandler:
         self._counted_parts = len(buffer.parts)
         self._held_lines = self._held_bytes = 0
         self._due = math.inf
-        now = time.monotonic()
+        now = self._monotonic()
         self._since = pace.Since(now, now - start if has_counts else self._since.took)
         if self._behind:
             trim()
