@@ -480,11 +480,3 @@ def test_the_commands_of_the_documentation_read_what_the_servers_write(server: s
     settings_of_command = servers.settings(server)
     assert settings_of_command["log_format"] == server.lower()
     assert rows((DATA / file).read_bytes(), **settings_of_command)
-
-
-def test_links_of_the_documentation_lead_somewhere() -> None:
-    targets = re.findall(r"\]\(([^)]+)\)", DOCS)
-    headings = {heading.lower().replace(" ", "-") for heading in re.findall(r"^#+ (.*)$", DOCS, re.MULTILINE)}
-    for target in targets:
-        path, _, heading = target.partition("#")
-        assert (Path(servers.__file__).parents[1] / "docs" / path).exists() if path else heading in headings, target
