@@ -213,7 +213,8 @@ class Family:
         self._seem_lost: set[int | None] = set()
         """Files of which the last look has found neither the content nor a copy."""
         self._waits_since: float | None = None
-        self._missing_since: float | None = None
+        self._missing: dict[File, float] = {}
+        """Files that are looked for, and since when (monotonic seconds)."""
         self._next_tending = 0.0
         self._left_out: set[Path] = set()
 
@@ -331,7 +332,7 @@ class Family:
                 file.nameless_since = now
                 self.is_dirty = True
             self._tend(file, reader, now)
-        return self.is_dirty or self._waits_since is not None or self._missing_since is not None
+        return self.is_dirty or self._waits_since is not None or bool(self._missing)
 
     def close(self) -> None:
         """Close all descriptors."""
@@ -709,14 +710,14 @@ class Family:
             if file.reader is not None and file.state == "live":
                 file.state = "open"
                 self.news[file] = None
-        gone = [file for file in files if file.reader is None]
         now = self.clock.monotonic()
-        self._missing_since = (self._missing_since or now) if gone else None
-        if waits or self._missing_since is None or now - self._missing_since < GRACE_SECONDS:
+        self._missing = {file: self._missing.get(file, now) for file in files if file.reader is None}
+        if waits:
             return
-        self._missing_since = None
-        for file in gone:
-            self._give_up(file, DELETED)
+        for file, since in list(self._missing.items()):
+            if now - since >= GRACE_SECONDS:
+                del self._missing[file]
+                self._give_up(file, DELETED)
 
     def _give_up(self, file: File, reason: str) -> None:
         """What a file held is not there any more. One that was rotated, and read to its end, may go."""
