@@ -11,7 +11,7 @@ from typing import Any
 
 import oracle
 from rollups.counts import Kind, RollupRow
-from rollups.figures import figures, statistics
+from rollups.figures import figures, figures_of_counts
 from rollups.groups import group_of, histograms_of_endpoints, histograms_of_hours
 from rollups.histogram import Histogram
 from storage.contract import MAIN, Storage
@@ -199,7 +199,7 @@ class Pipeline:
         async def stored(storage: Storage) -> dict[tuple[str | None, str], oracle.Figures]:
             names = [*await storage.customers(None, FIRST_DAY, LAST_DAY), None]
             return {
-                (name, (date(1970, 1, 1) + timedelta(days=day)).isoformat()): statistics(counts)
+                (name, (date(1970, 1, 1) + timedelta(days=day)).isoformat()): figures_of_counts(counts)
                 for name in names
                 for day, counts in (await days_of(storage, name, FIRST_DAY, LAST_DAY)).items()
             }

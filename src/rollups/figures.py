@@ -16,7 +16,7 @@ from rollups.counts import DayCounts
 from rollups.histogram import Histogram, Histograms, histogram_of_counts, segment_sums
 
 P99 = 99
-"""The percentile of `Statistics.p99_latency`."""
+"""The percentile of `Figures.p99_latency`."""
 BIN_EDGES = np.array(
     [0, 1, 2, 3, 5, 7, *(step * 10**power for power in range(7) for step in (10, 15, 20, 30, 50, 70)), 100_000_000]
 )
@@ -26,7 +26,7 @@ about 1.5 times the one before, close to the preferred numbers of the series E6 
 Number = TypeVar("Number", int, Integers)
 
 
-class Statistics(NamedTuple):
+class Figures(NamedTuple):
     """The figures of some requests. Latencies are in seconds, and None where no request has one."""
 
     total_requests: int
@@ -40,15 +40,15 @@ class Statistics(NamedTuple):
     p99_latency: float | None
 
 
-NOTHING = Statistics(0, 0, 0, None, None, None, None)
+NOTHING = Figures(0, 0, 0, None, None, None, None)
 
 
-def statistics(counts: DayCounts) -> Statistics:
+def figures_of_counts(counts: DayCounts) -> Figures:
     """The figures of these counts, exact to the millisecond."""
     return figures(histogram_of_counts(counts))
 
 
-def figures(histogram: Histogram) -> Statistics:
+def figures(histogram: Histogram) -> Figures:
     """The figures of a histogram."""
     if not histogram.total:
         return NOTHING
@@ -86,7 +86,7 @@ def latency_bins(histogram: Histogram) -> list[tuple[int, int, int]]:
     return bins[of_latency[0] : of_latency[-1] + 1]
 
 
-def figures_of_each(histograms: Histograms) -> list[Statistics]:
+def figures_of_each(histograms: Histograms) -> list[Figures]:
     """The figures of each of these histograms, which all have requests."""
     timed = segment_sums(histograms.counts, histograms.sizes)
     milliseconds = segment_sums(histograms.latencies * histograms.counts, histograms.sizes)
@@ -111,10 +111,8 @@ def uptime(successful: int, total: int) -> float:
     return 100 * successful / total
 
 
-def _figures(
-    total: int, successful: int, timed: int, milliseconds: int, lower: int, upper: int, p99: int
-) -> Statistics:
-    return Statistics(
+def _figures(total: int, successful: int, timed: int, milliseconds: int, lower: int, upper: int, p99: int) -> Figures:
+    return Figures(
         total_requests=total,
         successful_requests=successful,
         failed_requests=total - successful,

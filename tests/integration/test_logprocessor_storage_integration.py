@@ -22,7 +22,7 @@ from log_processor.process.reporter import Reporter
 from log_processor.storing.dead_letters import DeadLetters
 from log_processor.storing.log_handler import LogHandler
 from request_log.formats.simple import parse
-from rollups.figures import statistics
+from rollups.figures import figures_of_counts
 from storage.contract import Storage
 from storage.influxdb import InfluxStorage
 from storage.sqlite import SqliteStorage
@@ -76,7 +76,7 @@ class TestCustomerStatsIntegration(unittest.TestCase):
         await self.storage.aclose()
         return {
             customer: {
-                str(date.fromordinal(date(1970, 1, 1).toordinal() + day)): statistics(counts)
+                str(date.fromordinal(date(1970, 1, 1).toordinal() + day)): figures_of_counts(counts)
                 for day, counts in days.items()
             }
             for customer, days in stored.items()

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.questions.paging import MAX_CURSOR, Order, PageKey, Ranking, Sort
-from rollups.figures import Statistics
+from rollups.figures import Figures
 
 RANKINGS = st.builds(
     Ranking,
@@ -21,7 +21,7 @@ RANKINGS = st.builds(
 IDS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1)
 PLACES = st.builds(PageKey, st.integers() | st.floats(allow_nan=False, allow_infinity=False), IDS)
 # Few values, so that many are equal.
-FIGURES = st.builds(Statistics, *[st.integers(1, 3)] * 3, *[st.sampled_from([0.1, 0.2, 0.30000000000000004, 99.0])] * 4)
+FIGURES = st.builds(Figures, *[st.integers(1, 3)] * 3, *[st.sampled_from([0.1, 0.2, 0.30000000000000004, 99.0])] * 4)
 FIGURE = {
     "total": "total_requests",
     "failed": "failed_requests",
@@ -32,7 +32,7 @@ FIGURE = {
 }
 
 
-def pages(ranking: Ranking, figures: dict[str, Statistics], limit: int) -> list[list[str]]:
+def pages(ranking: Ranking, figures: dict[str, Figures], limit: int) -> list[list[str]]:
     """The ids of all pages, each page from the cursor of the page before."""
     found = []
     after = None
@@ -47,7 +47,7 @@ def pages(ranking: Ranking, figures: dict[str, Statistics], limit: int) -> list[
 
 
 @given(st.dictionaries(IDS, FIGURES), RANKINGS, st.integers(1, 5))
-def test_the_pages_are_all_customers_in_order(figures: dict[str, Statistics], ranking: Ranking, limit: int) -> None:
+def test_the_pages_are_all_customers_in_order(figures: dict[str, Figures], ranking: Ranking, limit: int) -> None:
     ranking = replace(ranking, search=None)
     found = [customer for page in pages(ranking, figures, limit) for customer in page]
     by_id = sorted(figures, reverse=ranking.sort == "customer_id" and ranking.order == "desc")
@@ -60,7 +60,7 @@ def test_the_pages_are_all_customers_in_order(figures: dict[str, Statistics], ra
 
 @given(st.dictionaries(IDS, FIGURES, min_size=1), RANKINGS, st.integers(1, 5), st.data())
 def test_new_and_removed_customers_move_no_other(
-    figures: dict[str, Statistics], ranking: Ranking, limit: int, data: st.DataObject
+    figures: dict[str, Figures], ranking: Ranking, limit: int, data: st.DataObject
 ) -> None:
     ranking = replace(ranking, search=None)
     _, first, last = ranking.page(figures, None, limit)
@@ -77,7 +77,7 @@ def test_new_and_removed_customers_move_no_other(
 
 
 def test_a_search_is_for_a_part_of_the_id_in_any_case() -> None:
-    figures = dict.fromkeys(["Shop-1", "shop-2", "SHOP", "other", "STRASSE"], Statistics(1, 1, 0, 100.0, 0.1, 0.1, 0.1))
+    figures = dict.fromkeys(["Shop-1", "shop-2", "SHOP", "other", "STRASSE"], Figures(1, 1, 0, 100.0, 0.1, 0.1, 0.1))
 
     def found(search: str) -> tuple[int, list[str]]:
         return Ranking("customer_id", "asc", search.casefold()).page(figures, None, 2)[:2]

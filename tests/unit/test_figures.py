@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import oracle
 from rollups.counters import pack
 from rollups.counts import DayCounts
-from rollups.figures import figures, figures_of_each, statistics
+from rollups.figures import figures, figures_of_counts, figures_of_each
 from rollups.histogram import histogram_of, histograms_of, merge, merge_each, pack_each
 
 latencies = st.one_of(st.none(), st.integers(0, 86_400_000))
@@ -23,28 +23,28 @@ def counts_of(requests: Sequence[tuple[int, int | None]]) -> DayCounts:
 @given(requests)
 def test_figures_are_exact(requests: list[tuple[int, int | None]]) -> None:
     logged = [(status or None, "" if ms is None else f"{ms // 1000}.{ms % 1000:03d}") for status, ms in requests]
-    assert statistics(counts_of(requests)) == oracle.figures(logged)
+    assert figures_of_counts(counts_of(requests)) == oracle.figures(logged)
 
 
 def test_figures_of_every_count_up_to_a_thousand() -> None:
     for n in range(1, 1_001):
         logged = [(200, f"{ms // 1000}.{ms % 1000:03d}") for ms in range(n)]
-        assert statistics(counts_of([(200, ms) for ms in range(n)])) == oracle.figures(logged)
+        assert figures_of_counts(counts_of([(200, ms) for ms in range(n)])) == oracle.figures(logged)
 
 
 def test_without_requests_there_is_nothing_to_divide() -> None:
-    assert statistics(DayCounts()) == (0, 0, 0, None, None, None, None)
+    assert figures_of_counts(DayCounts()) == (0, 0, 0, None, None, None, None)
 
 
 @given(st.lists(requests, max_size=4))
 def test_days_add_up_as_they_are_stored(days: list[list[tuple[int, int | None]]]) -> None:
     rows = [counts_of(day) for day in days]
     stored = [pack(row) for row in rows]
-    assert [figures(histogram_of(row)) for row in stored] == [statistics(row) for row in rows]
+    assert [figures(histogram_of(row)) for row in stored] == [figures_of_counts(row) for row in rows]
     assert [figures(one) for one in histograms_of(stored).each()] == figures_of_each(histograms_of(stored))
-    assert figures_of_each(histograms_of(stored)) == [statistics(row) for row in rows]
+    assert figures_of_each(histograms_of(stored)) == [figures_of_counts(row) for row in rows]
     together = merge([histogram_of(row) for row in stored])
-    assert figures(together) == statistics(counts_of([request for day in days for request in day]))
+    assert figures(together) == figures_of_counts(counts_of([request for day in days for request in day]))
 
 
 def test_one_of_several_that_is_kept_does_not_hold_the_memory_of_all() -> None:

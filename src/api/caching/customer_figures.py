@@ -8,7 +8,7 @@ from api.caching.invalidation_log import InvalidationLog, open_days
 from api.caching.row_cache import RowCache
 from api.caching.single_flight import SingleFlight
 from rollups.counts import DailyAggregate
-from rollups.figures import Statistics, figures_of_each
+from rollups.figures import Figures, figures_of_each
 from rollups.histogram import merge_each, pack_each
 from storage.contract import Storage
 
@@ -19,7 +19,7 @@ _CUSTOMERS_PER_QUERY_OF_OPEN_DAYS = 100
 # Bound of the closed days' rows of one range: characters.
 _MAX_CHARACTERS = 32 << 20
 
-_Figures = Mapping[str, Statistics]
+_Figures = Mapping[str, Figures]
 _Rows = Mapping[str, Mapping[int, DailyAggregate]]
 
 
@@ -85,7 +85,7 @@ class _CachedRange:
 
     async def _read_all_days(self, customers: Sequence[str], poll: int) -> _Figures:
         """The figures of these customers, from all their counts, read after this poll."""
-        figures: dict[str, Statistics] = {}
+        figures: dict[str, Figures] = {}
         async for rows in self._read(customers, self._days, _CUSTOMERS_PER_QUERY):
             self._rows.put(self._days, poll, rows)
             closed, new = await asyncio.to_thread(_closed_and_figures_of, rows, open_days(self._days))
@@ -99,7 +99,7 @@ class _CachedRange:
 
     async def _read_open_days(self, customers: Sequence[str]) -> _Figures:
         """The figures of these customers, from the cached counts of their closed days and the counts of open days."""
-        figures: dict[str, Statistics] = {}
+        figures: dict[str, Figures] = {}
         async for rows in self._read(customers, open_days(self._days), _CUSTOMERS_PER_QUERY_OF_OPEN_DAYS):
             groups = {customer: [*self._closed[customer], *days.values()] for customer, days in rows.items()}
             figures.update(await asyncio.to_thread(_figures_of, groups))

@@ -9,7 +9,7 @@ from api.questions.dates import DateRange
 from api.questions.paging import PageKey, Ranking
 from api.questions.question import Question, Sources
 from api.schemas.customers import CustomerList, CustomerStatistics
-from rollups.figures import Statistics
+from rollups.figures import Figures
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class CustomersQuestion(Question):
         # Ranking 100,000 customers would block the event loop for tens of milliseconds.
         return await asyncio.to_thread(self._page, figures)
 
-    def _page(self, figures: Mapping[str, Statistics]) -> CustomerList:
+    def _page(self, figures: Mapping[str, Figures]) -> CustomerList:
         total, page, last = self.ranking.page(figures, self.after, self.limit)
         return CustomerList(
             from_date=self.dates.from_date,

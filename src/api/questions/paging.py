@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 from pydantic import TypeAdapter
 
 from api.questions.validation import validation_error
-from rollups.figures import Statistics
+from rollups.figures import Figures
 
 Sort = Literal["total", "failed", "uptime", "average", "median", "p99", "customer_id"]
 Order = Literal["asc", "desc"]
@@ -58,7 +58,7 @@ class Ranking:
     """A part of the id, case-folded; None: all customers."""
 
     def page(
-        self, figures: Mapping[str, Statistics], after: PageKey | None, limit: int
+        self, figures: Mapping[str, Figures], after: PageKey | None, limit: int
     ) -> tuple[int, list[str], PageKey | None]:
         """The number of customers on all pages, the ids of the page after this key, and the key of the page's last
         customer if more pages follow.
@@ -74,7 +74,7 @@ class Ranking:
         last = PageKey(*page[-1]) if len(keys) > limit else None
         return total, [customer for _, customer in page], last
 
-    def _keys(self, figures: Mapping[str, Statistics]) -> list[tuple[float, str]]:
+    def _keys(self, figures: Mapping[str, Figures]) -> list[tuple[float, str]]:
         """The keys of all customers, as plain tuples, which are faster."""
         search = self.search
         listed = (

@@ -26,7 +26,7 @@ from request_log.line import SECONDS_A_DAY, Mended, Reason
 from request_log.requests import Parser
 from rollups.counters import unpack
 from rollups.counts import NO_COUNTS, DailyAggregate, DailyKey, DayCounts
-from rollups.figures import Statistics, statistics
+from rollups.figures import Figures, figures_of_counts
 from storage.contract import Storage
 from storage.logs import LedgerRow
 
@@ -217,7 +217,7 @@ def _differences(key: RowKey, counted: Counted, stored: DayCounts) -> Iterator[D
     """The counts, of latencies only the first that differs; and the figures, where there are any of such counts."""
     customer, day = key[0] or "(all)", date_of(key[1])
     if stored.statuses.total() >= stored.latencies.total():
-        for figure, log, store in zip(Statistics._fields, counted.figures, statistics(stored), strict=True):
+        for figure, log, store in zip(Figures._fields, counted.figures, figures_of_counts(stored), strict=True):
             if log != store:
                 yield Difference(customer, day, figure, log, store)
     statuses = counted.statuses.items() ^ stored.statuses.items()
