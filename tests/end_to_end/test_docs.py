@@ -29,8 +29,10 @@ PAGES = {
         "docs/operations.md",
         "docs/logs.md",
         "docs/upgrade.md",
-        *sorted({"CONTRIBUTING.md", "CHANGELOG.md"} & {path.name for path in PROJECT.glob("*.md")}),
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
         *sorted(str(path.relative_to(PROJECT)) for path in PROJECT.glob("docs/**/*.md")),
+        "tests/README.md",
     )
 }
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -87,6 +89,10 @@ ELSEWHERE = {
     ),
     "./cleanup.sh": (SCRIPT_TESTS, "def test_from_a_start_to_the_cleanup"),
     "./testmode.sh": (".ci/run", "./testmode.sh"),
+    "docker exec -it log_processor python -m pytest tests/unit": (
+        ".ci/run",
+        "docker exec log_processor python -m pytest",
+    ),
 }
 """Commands that are run where this says, in this form. Other commands of docker are in .ci/run word for word."""
 ELSEWHERE_OF_PAGES = {"docs/reverse-proxy.md": ("tests/integration/test_reverse_proxy.py", 'block("sh")')}
