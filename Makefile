@@ -2,8 +2,8 @@
 
 PYTHON := .venv/bin/python
 WITH_TESTS := PYTHONPATH=src:tests
-# How real software writes and rotates logs, a case each; a folder that is not a part of this project.
-CASES ?= ../shared/cases
+# A folder outside the project with cases of how real software writes and rotates logs.
+CASES ?=
 # Case 20 wants the settings that take wrappers off; tests of ours have its lines.
 CASES_LEFT_OUT := 20-%
 ARGS ?=
@@ -48,7 +48,7 @@ bench: ## measure, some 30 minutes; ARGS names parts
 torture: ## kill the processor again and again, and compare the store with the log
 	$(WITH_TESTS) $(PYTHON) -m torture --store sqlite $(ARGS)
 
-cases: ## run the cases of the folder CASES, each with a store and ports of its own
+cases: ## run the cases of a folder, each with a store and ports of its own: make cases CASES=folder
 	printf '%s\n' $(filter-out $(CASES_LEFT_OUT),$(notdir $(wildcard $(CASES)/[0-9]*))) | \
 	  xargs --max-procs="$$(nproc)" --max-args=1 $(CASES)/run
 
