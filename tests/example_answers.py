@@ -41,7 +41,7 @@ def all_examples() -> dict[str, dict[str, Any]]:
     """By the name of an operation, or the status of an error: the response by its media type."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        patch("api.routes.router.utc_today", lambda: date(2026, 11, 24)),
+        patch("api.routes.request_cache.utc_today", lambda: date(2026, 11, 24)),
         patch("api.routes.service.time.time", lambda: SEEN + 0.4),
     ):
         with sqlite_store(Path(folder)) as store:

@@ -64,13 +64,14 @@ def build_app(storage: Storage, retention_days: int, cors_origins: Sequence[str]
     app.state.storage = storage
     app.state.retention_days = retention_days
     app.state.responder = Responder(feed, Sources(storage, days, figures))
-    app.state.request_cache = RequestCache()
+    app.state.request_cache = RequestCache(app.router.middleware_stack, app.state.responder)
     app.state.status_reader = status_reader
     app.state.events = events.Events(feed, status_reader)
     for router in (customers.router, service.router, events.router):
         app.include_router(router)
     serve_page(app)
     app.add_api_route("/metrics", metrics, include_in_schema=False)
+    app.router.middleware_stack = app.state.request_cache
     # The last one is the outermost.
     app.add_middleware(MeasureRequests)
     app.add_middleware(Head)

@@ -9,17 +9,13 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
 from api.questions.validation import validation_error
-from api.utc import utc_today
 
 MAX_URL = 8_000
 """Characters of path and query: three times as many as the longest sensible question has."""
 
 
 class _Route(APIRoute):
-    """Rejects long URLs and unknown parameters: with a misspelled name ignored, the answer would be a wrong one.
-
-    Responds to a request of the request cache without parsing it again.
-    """
+    """Rejects long URLs and unknown parameters: with a misspelled name ignored, the answer would be a wrong one."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         parse_and_answer = super().get_route_handler()
@@ -28,12 +24,6 @@ class _Route(APIRoute):
         async def handle(request: Request) -> Response:
             if len(request.scope["raw_path"]) + len(request.scope["query_string"]) > MAX_URL:
                 raise HTTPException(414, f"The path and the query are longer than {MAX_URL} characters")
-            # Read once, so that a request at midnight is about one day.
-            request.state.today = utc_today()
-            question = request.app.state.request_cache.get(request)
-            if question is not None:
-                cached: Response = await request.app.state.responder.respond(request, question)
-                return cached
             for name in request.query_params.keys() - known:
                 allowed = f"allowed are {', '.join(sorted(known))}" if known else "there are none"
                 raise validation_error(name, request.query_params[name], f"There is no such parameter: {allowed}")
