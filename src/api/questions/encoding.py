@@ -42,7 +42,8 @@ def encode(listing: Listing, as_format: Format) -> Body:
 
 def _json(listing: Listing) -> Body:
     # The first occurrence is the field, because strings have their quotes escaped.
-    before, name, after = listing.as_json().partition(_COMPLETE_THROUGH)
+    text = listing.model_dump_json(exclude_unset=True).encode()
+    before, name, after = text.partition(_COMPLETE_THROUGH)
     parts = (before + name, after.removeprefix(b"null"))
     return Body(parts, "application/json", next_cursor=getattr(listing, "next_cursor", None))
 

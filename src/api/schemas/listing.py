@@ -29,10 +29,6 @@ class Listing(BaseModel):
         (row,) = get_args(type(self).model_fields[self.ROWS].annotation)
         return list(row.model_fields)
 
-    def as_json(self) -> bytes:
-        """The answer as JSON."""
-        return self.model_dump_json(exclude_unset=True).encode()
-
 
 class Range(Listing):
     """The UTC days of the answer, both inclusive: the days of the question that are kept."""

@@ -1,7 +1,6 @@
 """The statistics of one customer or of all customers together."""
 
 from datetime import date
-from functools import cached_property
 
 from pydantic import BaseModel, Field
 
@@ -21,22 +20,12 @@ class Day(BaseModel):
 class DayStatistics(Percentiles, Figures, Day):
     """The statistics of one day."""
 
-    @cached_property
-    def as_json(self) -> bytes:
-        """The object as JSON."""
-        return self.model_dump_json(exclude_unset=True).encode()
-
 
 class Statistics(Percentiles, Figures, Range, CustomerOrAll):
     """The statistics over the range, and of each of its days."""
 
     ROWS = "daily"
     daily: list[DayStatistics] = Field(description="Each UTC day that has requests, oldest first.")
-
-    def as_json(self) -> bytes:
-        # Most days come from a cache, together with their JSON, which takes longer to make than the rest.
-        rest = self.model_dump_json(exclude_unset=True, exclude={"daily"}).encode()
-        return b'%b,"daily":[%b]}' % (rest[:-1], b",".join([day.as_json for day in self.daily]))
 
     def columns(self) -> list[str]:
         names = [name for name in super().columns() if name != "percentiles"]
