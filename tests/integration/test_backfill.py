@@ -317,8 +317,8 @@ def test_a_file_is_not_read_in_another_format_than_it_was_tried_in(pipeline: Pip
     pipeline.until_stored()
     old = write(tmp_path / "old.log", LINES)
     assert refused(pipeline, old, LOG_FORMAT="json", LOG_CUSTOMER_FROM="path:/(.)") == (
-        "The processor that runs reads LOG_FORMAT=simple, and not LOG_FORMAT=json LOG_CUSTOMER_FROM='path:/(.)': "
-        "stop it before.\n"
+        "The running processor reads LOG_FORMAT=simple, and not LOG_FORMAT=json LOG_CUSTOMER_FROM='path:/(.)': "
+        "stop it first.\n"
     )
 
 
@@ -353,12 +353,12 @@ def test_a_file_is_taken_out_of_the_store_again_and_read_anew(pipeline: Pipeline
     # The processor would not know.
     end = pipeline.run("backfill", "--forget", str(old))
     assert end.returncode == 1
-    assert end.stdout == "A processor runs, and nothing is taken back beside it: stop it before.\n"
+    assert end.stdout == "A processor runs, and nothing can be removed while it does: stop it first.\n"
     pipeline.end()
 
     (name,) = (row.log for row in pipeline.ledger() if row.path == str(old))
     end = pipeline.run("backfill", "--forget", str(old))
-    assert end.stdout == f"{old}: 3,000 requests of {name} were taken back.\n"
+    assert end.stdout == f"{old}: 3,000 requests of {name} were removed.\n"
     assert end.stderr == ""
     assert end.returncode == 0
     assert pipeline.stored() == oracle.days_of(kept)

@@ -1,11 +1,11 @@
-"""Reads old logs into the store, by the rules and under identities like those of the logs that are followed.
+"""The command `backfill`: reads old logs into the store, by the same rules as the logs that are followed.
 
-Only one process writes to a store. So the files are copied into a folder, log_processor.spool, from which the processor
-takes them while it follows its logs; where none runs, one is run here for as long as there are any.
+Only one process writes to a store. So the files are copied into the spool, from which the processor reads them while it
+follows its logs. If no processor runs, the command runs one until the spool is empty.
 
-news    what of a file is not in the store yet
-known   where in a text bytes are that are known
-sample  some of the lines that are to be read
+unread  the ranges of a file that the store does not have yet
+known   finds known bytes in a text
+sample  samples the lines that are to be read
 """
 
 import asyncio
@@ -21,9 +21,9 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TypeVar
 
-from log_processor.commands.backfill.known import OffsetRange
-from log_processor.commands.backfill.news import HandedIn, news_of
+from log_processor.commands.backfill.known import ByteRange
 from log_processor.commands.backfill.sample import are_known, sample
+from log_processor.commands.backfill.unread import InputFile, unread_of
 from log_processor.commands.progress_bar import ProgressBar
 from log_processor.commands.saying import say
 from log_processor.counting.forget import forget
@@ -43,19 +43,20 @@ from storage.errors import LeaseHeld, StorageError, StorageUnavailable
 from storage.logs import BACKFILL, FileRow, LedgerRow
 
 _LOOK_SECONDS = 0.2
-# Longer than a processor that works may be without a commit.
+"""Time between two looks at the progress of the processor."""
 _SILENT_SECONDS = 60.0
+"""A processor without a commit for this long is taken for dead."""
 
 Answer = TypeVar("Answer")
 
 
 def backfill(settings: ProcessorSettings, paths: list[Path], anyway: bool = False) -> int:
-    """Read the files, show how far that is, and say what came of it. `anyway`: also those of which some lines were
-    looked up and all are stored. The exit status: 0 where all is in the store."""
+    """Read files into the store, show the progress, and print the result. `anyway`: also read files whose sampled lines
+    are all stored. Returns the exit status: 0 if everything is in the store."""
     try:
         spool = Spool(settings.backfill_folder)
         if _is_held(settings) and spool.format() != settings.described():
-            say(f"The processor that runs reads {spool.format()}, and not {settings.described()}: stop it before.")
+            say(f"The running processor reads {spool.format()}, and not {settings.described()}: stop it first.")
             return 1
         copied: dict[Path, list[str]] = {}
         status = 0
@@ -70,7 +71,7 @@ def backfill(settings: ProcessorSettings, paths: list[Path], anyway: bool = Fals
                 status = 1
         for path, reason in not_understood.items():
             if any(copied.values()):
-                # The format is that of the other files, so these lines are rejected, and counted as such.
+                # Other files have the format, so the lines of this one are rejected and counted.
                 copied[path] = _hand_in(settings, spool, path, anyway, is_rejected=True)
             else:
                 say(f"{reason}, so nothing is read.")
@@ -79,7 +80,7 @@ def backfill(settings: ProcessorSettings, paths: list[Path], anyway: bool = Fals
         now, _ = _ask(settings, _stored)
         for path, names in copied.items():
             if names:
-                say(_what_came_of(path, [now[name] for name in names]))
+                say(_result(path, [now[name] for name in names]))
         return status
     except StorageError as error:
         say(str(error))
@@ -91,7 +92,7 @@ def backfill(settings: ProcessorSettings, paths: list[Path], anyway: bool = Fals
 
 
 def take_back(settings: ProcessorSettings, files: list[str]) -> int:
-    """Take files out of the store again, by their paths or by the names of their logs. The exit status: 0 where none of
+    """Remove files from the store, by their paths or by the names of their logs. Returns the exit status: 0 if none of
     them is in the store any more."""
     logs.configure("log_processor", "WARNING", settings.logging_format)
     storage = open_storage(settings)
@@ -103,7 +104,7 @@ def take_back(settings: ProcessorSettings, files: list[str]) -> int:
         finally:
             counting.counts.close()
     except LeaseHeld:
-        say("A processor runs, and nothing is taken back beside it: stop it before.")
+        say("A processor runs, and nothing can be removed while it does: stop it first.")
         return 1
     except StorageError as error:
         say(str(error))
@@ -114,56 +115,58 @@ def take_back(settings: ProcessorSettings, files: list[str]) -> int:
 
 
 def _take_back(settings: ProcessorSettings, storage: Storage, counting: Counting, file: str) -> int:
-    """The exit status."""
+    """Remove one file. Returns the exit status."""
     rows = counting.logs.committed
     found = [row for row in rows.values() if row.log.startswith(BACKFILL) and file in (row.log, row.path)]
     found = found or [
         row for row in rows.values() if row.log.startswith(BACKFILL) and row.path == str(Path(file).absolute())
     ]
     if not found:
-        say(f"{file} is no file that was backfilled, and no name of one; /status lists both.")
+        say(f"{file} is neither the path nor the name of a backfilled file; /status lists both.")
         return 1
     time_bounds = TimeBounds(max(row.newest for row in rows.values()), 0)
     for row in found:
         if Spool(settings.backfill_folder).is_waiting(row.log):
-            say(f"{row.path}: {row.log} is still to be read: let a processor, or backfill, do that before.")
+            say(f"{row.path}: {row.log} is still in the spool: let a processor, or backfill, read it first.")
             return 1
         progress = ProgressBar()
         with progress.of(row.bytes):
             oldest_day = time_bounds.oldest_day(settings.retention_days)
             requests = forget(storage, *counting, row.log, oldest_day, progress.advance)
-        say(f"{row.path}: {requests:,} requests of {row.log} were taken back.")
+        say(f"{row.path}: {requests:,} requests of {row.log} were removed.")
     return 0
 
 
 class NotUnderstood(NoLog):
-    """No line of a file is a request in the format."""
+    """No sampled line of a file is a request in the format."""
 
 
 def _hand_in(
     settings: ProcessorSettings, spool: Spool, path: Path, anyway: bool, is_rejected: bool = False
 ) -> list[str]:
-    """Copy what is new in a file; what the copies are called. NoLog where nothing of it is to be read. `is_rejected`:
-    also where no line is understood."""
+    """Copy the unread ranges of a file into the spool. Returns the names of the copies.
+
+    `is_rejected`: also copy a range of which no line is understood. Raises NoLog if nothing is to be read.
+    """
     with ExitStack() as stack:
         stack.enter_context(spool.adding())
         text, found = stack.enter_context(unpacked(path, spool.folder))
-        file = HandedIn(text, text.seek(0, io.SEEK_END), (found.st_dev, found.st_ino))
+        file = InputFile(text, text.seek(0, io.SEEK_END), (found.st_dev, found.st_ino))
         waiting = []
         for one in spool.waiting():
-            # One that has just been removed is stored.
+            # A log that has just been removed from the spool is stored.
             with suppress(FileNotFoundError):
                 waiting.append(stack.enter_context(one.path.open("rb")))
         ledger, rows = _ask(settings, _stored)
         time_bounds = TimeBounds(max((row.newest for row in ledger.values()), default=0), found.st_mtime)
         oldest_day = time_bounds.oldest_day(settings.retention_days)
         parse = settings.parser()
-        news = news_of(file, waiting, ledger.values(), rows, parse.framing is w3c.FRAMING)
+        unread = unread_of(file, waiting, ledger.values(), rows, parse.framing is w3c.FRAMING)
         contexts = Contexts(parse.framing, file.read)
-        for stretch in news:
-            sampled = sample(file, stretch, parse)
+        for span in unread:
+            sampled = sample(file, span, parse)
             if not sampled:
-                reason = f"{path}: no line {_of(file, stretch)}is understood as {settings.described()}"
+                reason = f"{path}: no line {_of(file, span)}is understood as {settings.described()}"
                 if not is_rejected:
                     raise NotUnderstood(reason)
                 say(f"{reason}: its lines are rejected.")
@@ -171,21 +174,21 @@ def _hand_in(
             are_known_in = partial(are_known, sampled, oldest_day, waiting=waiting)
             if not anyway and _ask(settings, are_known_in):
                 raise NoLog(
-                    f"{path}: all lines {_of(file, stretch)}that were looked up are stored, so nothing is read. "
+                    f"{path}: all lines {_of(file, span)}that were looked up are stored, so nothing is read. "
                     "`backfill --anyway` reads it."
                 )
-        count = sum(stretch.end - stretch.start for stretch in news)
-        say(f"{path}: {count:,} bytes are new." if news else f"{path}: nothing is new in it.")
-        return [spool.add(path, file.blocks(stretch), contexts.at(stretch.start)) for stretch in news]
+        count = sum(span.end - span.start for span in unread)
+        say(f"{path}: {count:,} bytes are new." if unread else f"{path}: nothing is new in it.")
+        return [spool.add(path, file.blocks(span), contexts.at(span.start)) for span in unread]
 
 
-def _of(file: HandedIn, stretch: OffsetRange) -> str:
-    """Which lines are spoken of, with a space behind."""
-    return f"from byte {stretch.start:,} to {stretch.end:,} " if stretch != (0, file.size) else ""
+def _of(file: InputFile, span: ByteRange) -> str:
+    """Names a range of a file, with a space behind; "" for the whole file."""
+    return f"from byte {span.start:,} to {span.end:,} " if span != (0, file.size) else ""
 
 
 def _ask(settings: ProcessorSettings, question: Callable[[Storage], Awaitable[Answer]]) -> Answer:
-    """Ask the store."""
+    """Ask the store by a connection of its own."""
 
     async def ask(storage: Storage) -> Answer:
         try:
@@ -198,32 +201,32 @@ def _ask(settings: ProcessorSettings, question: Callable[[Storage], Awaitable[An
 
 
 async def _stored(storage: Storage) -> tuple[dict[str, LedgerRow], list[FileRow]]:
-    """The ledger, a row a log, and the files of the logs."""
-    # The logs later: each file is one of a log that is found then.
+    """The ledger, with a row for each log, and the files of the logs."""
+    # Files are read first, so that the log of each file is found.
     files = [row for writer, row in await storage.files() if writer == MAIN]
     return {row.log: row for writer, row in await storage.logs() if writer == MAIN}, files
 
 
 def _wait_until_stored(settings: ProcessorSettings, spool: Spool) -> None:
-    """Until the processor has stored all that waits; where none runs, it is run here."""
+    """Wait until the processor has stored the spool. If none runs, run one."""
     while waiting := spool.waiting():
         if _is_held(settings):
             _show_progress(settings, spool, waiting)
         else:
             logs.configure("log_processor", "WARNING", settings.logging_format)
-            # Of each rejected line there is a dead letter, and a count in the end.
+            # Rejected lines are not logged: they are dead letters, and are counted in the result.
             logging.getLogger(log_handler.__name__).setLevel(logging.ERROR)
             watching = threading.Thread(target=_show_progress, args=(settings, spool, waiting), daemon=True)
             watching.start()
             run(settings, only_backfill=True)
             if spool.waiting():
-                # By a signal.
+                # A signal has stopped it.
                 raise KeyboardInterrupt
             watching.join()
 
 
 def _show_progress(settings: ProcessorSettings, spool: Spool, logs: Sequence[SpooledLog]) -> None:
-    """Show how far these logs are read, until all are, or none has come further for some time."""
+    """Show the progress of these logs, until all are read, or none has moved for some time."""
     progress = ProgressBar()
     names = [log.name for log in logs]
     moved, through = time.monotonic(), 0
@@ -232,7 +235,7 @@ def _show_progress(settings: ProcessorSettings, spool: Spool, logs: Sequence[Spo
             try:
                 ledger, _ = _ask(settings, _stored)
             except StorageUnavailable:
-                # The processor waits for it, too.
+                # The processor waits for the store as well.
                 ledger = {}
             now = sum(ledger[name].bytes for name in names if name in ledger)
             if now > through:
@@ -242,7 +245,7 @@ def _show_progress(settings: ProcessorSettings, spool: Spool, logs: Sequence[Spo
 
 
 def _is_held(settings: ProcessorSettings) -> bool:
-    """Whether a processor runs that writes to this store."""
+    """Whether a processor holds the lease of this store."""
     storage = open_storage(settings)
     try:
         storage.acquire()
@@ -253,7 +256,7 @@ def _is_held(settings: ProcessorSettings) -> bool:
     return False
 
 
-def _what_came_of(path: Path, rows: Sequence[LedgerRow]) -> str:
+def _result(path: Path, rows: Sequence[LedgerRow]) -> str:
     read, stored, skipped = (sum(map(attrgetter(name), rows)) for name in ("read", "stored", "skipped"))
     rejected: Counter[str] = Counter()
     mended: Counter[str] = Counter()
@@ -269,5 +272,5 @@ def _what_came_of(path: Path, rows: Sequence[LedgerRow]) -> str:
 
 
 def _by_kind(counts: Counter[str]) -> str:
-    """For people, with a space before; empty where there are none."""
+    """The counts by kind in parentheses, with a space before; "" if there are none."""
     return f" ({', '.join(f'{kind} {lines:,}' for kind, lines in sorted(counts.items()))})" if counts else ""

@@ -1,4 +1,4 @@
-"""Where in a text bytes are that are known: they were read, or they wait to be read."""
+"""Finds known bytes in a text: bytes that were read before, or will be read without this command."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,52 +9,52 @@ from log_processor.following.identity import Hasher, Identity, Read, blocks, fir
 from request_log.line import MAX_LINE_BYTES
 from storage.logs import FileRow
 
-# So many equal bytes are no chance. Fewer count only where a file is expected: at the beginning of the text, or behind
-# another one that is known.
 ENOUGH_BYTES = 256
+"""Equal bytes that cannot be chance. Fewer count only where a known file is expected: at the beginning of the text, or
+behind another known file."""
 _LONGEST_LINE_BYTES = MAX_LINE_BYTES + 2
 
 FirstLine = tuple[int, str]
-"""Length and digest of a first line."""
+"""Length and hash of a first line."""
 
 
-class OffsetRange(NamedTuple):
-    """Bytes of a text: from `start` until before `end`."""
+class ByteRange(NamedTuple):
+    """Bytes of a text, from `start` up to `end`."""
 
     start: int
     end: int
 
 
 class Known(Protocol):
-    """Bytes of a file that are known, from `start` on."""
+    """The known bytes of a file, from `start` on."""
 
     @property
     def start(self) -> int:
-        """Their offset in the file."""
+        """The offset of the known bytes in their file."""
 
     @property
     def begin(self) -> int:
-        """The offset from which on the file is known, if what is before `start` is known by other things: that is so
-        where the whole file is in the text."""
+        """The offset from which on the file is known, if the text has the whole file. Before `start` it is known by
+        earlier numbers of the file."""
 
     @property
     def first_line(self) -> FirstLine | None:
-        """The first of these bytes; None where that is not known."""
+        """The first line of these bytes; None if it is unknown."""
 
     @property
     def may_be_cut(self) -> bool:
-        """Whether any beginning of these bytes is looked for at the end of the text."""
+        """Whether the end of the text may have only the first of these bytes."""
 
     def length_at(self, read: Read, place: int, size: int) -> int:
-        """How many of these bytes are at a place of a text of `size` bytes."""
+        """How many of these bytes a text of `size` bytes has at a place."""
 
     def begins_at(self, read: Read, place: int) -> bool:
-        """Whether the file's first bytes are at a place of the text."""
+        """Whether the text has the first bytes of the file at a place."""
 
 
 @dataclass(frozen=True)
 class ReadFile:
-    """What was read of a file."""
+    """The bytes of a file that were read."""
 
     row: FileRow
     begin: int
@@ -97,15 +97,15 @@ class ReadFile:
 
 @dataclass(frozen=True)
 class UnreadFile:
-    """What was not read yet of a file that is there."""
+    """The bytes of a present file that were not read yet."""
 
     read: Read
     start: int
     size: int
-    """Of the file, in bytes."""
+    """Bytes of the file."""
     begin: int
     identity: Identity | None = None
-    """Of the file at `start`; None where nothing was read."""
+    """The identity of the file at `start`; None if nothing was read."""
 
     may_be_cut = True
 
@@ -125,14 +125,14 @@ class UnreadFile:
             same += len(equal)
             if len(equal) < len(block):
                 break
-        # A line that only begins alike is another one; one that is still being written is the same.
+        # A line with only the same beginning is another line, unless it is still being written.
         return same if place + same == size else line_end
 
     def begins_at(self, read: Read, place: int) -> bool:
         return self.identity is None or self.identity.agrees(self.start, _shifted(read, place))
 
 
-def stretches(known: Iterable[Known], text: BinaryIO, size: int) -> list[OffsetRange]:
+def known_ranges(known: Iterable[Known], text: BinaryIO, size: int) -> list[ByteRange]:
     """Where known bytes are in a text of `size` bytes, in its order. It is gone through line by line: each line may be
     the first one of what is known."""
     return _Search(known, text, size).found
@@ -155,7 +155,7 @@ class _Search:
         self._lengths = {length for length, _ in self._by_first_line}
         self._expected = {0}
         """Where a file may begin: at the text's beginning, and where another one ends."""
-        self.found: list[OffsetRange] = []
+        self.found: list[ByteRange] = []
         place = 0
         while place < size:
             place = self._next(place)
@@ -166,11 +166,11 @@ class _Search:
         is_beginning = True
         while place < self._size and (line := self._text.readline(min(_LONGEST_LINE_BYTES, self._size - place))):
             if is_beginning and (candidates := self._candidates(place, line)):
-                stretch = self._longest(place, candidates)
-                if stretch is not None:
-                    self.found.append(stretch)
-                    self._expected.add(stretch.end)
-                    return stretch.end
+                span = self._longest(place, candidates)
+                if span is not None:
+                    self.found.append(span)
+                    self._expected.add(span.end)
+                    return span.end
                 self._text.seek(place + len(line))
             is_beginning = line.endswith(b"\n")
             place += len(line)
@@ -186,24 +186,24 @@ class _Search:
             found += self._may_be_cut
         return found
 
-    def _longest(self, place: int, candidates: Iterable[Known]) -> OffsetRange | None:
-        found = [stretch for one in candidates if (stretch := self._stretch(place, one)) is not None]
-        return max(found, key=lambda stretch: (stretch.end, -stretch.start), default=None)
+    def _longest(self, place: int, candidates: Iterable[Known]) -> ByteRange | None:
+        found = [span for one in candidates if (span := self._range(place, one)) is not None]
+        return max(found, key=lambda span: (span.end, -span.start), default=None)
 
-    def _stretch(self, place: int, one: Known) -> OffsetRange | None:
-        """What is at a place, and before it."""
+    def _range(self, place: int, one: Known) -> ByteRange | None:
+        """The range of known bytes at a place, and before it."""
         length = one.length_at(self._read, place, self._size)
         if not length:
             return None
         end = place + length
         last = self._read(2, end - 1)
         if last.endswith(b"\n") and len(last) == 2 and last != b"\n\n":
-            # Its last line was read without a newline.
+            # The last line was read without its newline.
             end += 1
         file = place - one.start
         if file in self._expected and one.begins_at(self._read, file):
-            return OffsetRange(file + one.begin, end)
-        return OffsetRange(place, end) if length >= ENOUGH_BYTES else None
+            return ByteRange(file + one.begin, end)
+        return ByteRange(place, end) if length >= ENOUGH_BYTES else None
 
     def _read(self, length: int, offset: int) -> bytes:
         self._text.seek(offset)
@@ -211,11 +211,11 @@ class _Search:
 
 
 def _shifted(read: Read, by: int) -> Read:
-    """Reads at offsets that are so much less."""
+    """Reads `by` bytes further on."""
     return lambda length, offset: read(length, by + offset) if by + offset >= 0 else b""
 
 
 def _common(one: bytes, other: bytes) -> bytes:
-    """The first bytes that both have."""
+    """The common beginning of both."""
     pairs = enumerate(zip(one, other, strict=False))
     return one[: next((place for place, (a, b) in pairs if a != b), min(len(one), len(other)))]

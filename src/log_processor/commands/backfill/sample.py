@@ -1,7 +1,7 @@
-"""Looks at some of the lines that are to be read, before they are.
+"""Samples the lines of a file before they are read, to find out whether the store already has them.
 
-Hashes tell files, and no part of one. So lines tell whether they are of a file that was read: those of the store have
-the same time, customer, path, status and duration.
+A hash identifies a file, but no part of it. So sampled requests are looked up in the store: by time, customer, path,
+status and duration.
 """
 
 import mmap
@@ -11,8 +11,8 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from log_processor.commands.backfill.known import OffsetRange
-from log_processor.commands.backfill.news import HandedIn
+from log_processor.commands.backfill.known import ByteRange
+from log_processor.commands.backfill.unread import InputFile
 from request_log.framing.contexts import Contexts
 from request_log.framing.framed import Framed
 from request_log.line import LAST_SECOND, MAX_LINE_BYTES, SECONDS_A_DAY
@@ -20,29 +20,31 @@ from request_log.requests import NONE
 from storage.contract import Storage
 from storage.requests import LoggedRequest
 
-# Lines that are tried: the first ones, and as many again from all over.
 _FIRST_LINES = 500
+"""Sampled lines at the beginning of a range."""
 _SPREAD_LINES = 500
-# Requests that are looked up in the store, and how many of a customer in a second are looked through.
+"""Sampled lines from all over a range."""
 _LOOKED_UP = 20
+"""Sampled requests that are looked up in the store."""
 _MOST_A_SECOND = 10_000
+"""Stored requests of a customer in a second that are compared."""
 
 
 class Sampled(NamedTuple):
-    """A request of the sample."""
+    """A sampled request."""
 
     line: bytes
     customer: str
     request: LoggedRequest
 
 
-def sample(file: HandedIn, stretch: OffsetRange, parse: Framed) -> list[Sampled]:
-    """The requests in up to a thousand lines of a stretch, in its order."""
-    found = {**_lines(file, stretch.start, stretch.end, _FIRST_LINES), **_spread(file, stretch)}
+def sample(file: InputFile, span: ByteRange, parse: Framed) -> list[Sampled]:
+    """The requests in up to a thousand lines of a range, in its order."""
+    found = {**_lines(file, span.start, span.end, _FIRST_LINES), **_spread(file, span)}
     lines = [(offset, found[offset].removesuffix(b"\n") + b"\n") for offset in sorted(found)]
     framing = parse.framing
     if framing.has_parts:
-        # What is behind a part here is not its rest.
+        # The rest of a line in parts is not in the sample.
         lines = [(offset, line) for offset, line in lines if framing.whole(line, "").length]
         of_contexts = {"": lines}
     else:
@@ -85,14 +87,16 @@ def _sampled(lines: Sequence[tuple[int, bytes]], context: str, parse: Framed) ->
 
 
 async def are_known(sampled: Sequence[Sampled], oldest_day: int, storage: Storage, waiting: Iterable[BinaryIO]) -> bool:
-    """Whether some of these requests were looked up and the store has them all, or will have them, because they wait.
-    `oldest_day`: the first that it keeps (days since 1970-01-01)."""
+    """Whether all requests that were looked up are in the store or in the spool, and there are any.
+
+    `oldest_day`: the first day that the store keeps (days since 1970-01-01). `waiting`: the files in the spool.
+    """
     kept = [one for one in sampled if one.request.second >= oldest_day * SECONDS_A_DAY]
     places = np.unique(np.linspace(0, len(kept) - 1, _LOOKED_UP).astype(int)).tolist() if kept else []
     for line, customer, request in map(kept.__getitem__, places):
         second = request.second
         stored = await storage.requests(customer, second, second + 1, "all", _MOST_A_SECOND)
-        # A store of the schema before has neither methods nor bytes.
+        # A store of the previous schema has neither methods nor bytes.
         is_stored = request in (one._replace(method=None, bytes=None) for one in stored)
         if not is_stored and not any(_has(file, line) for file in waiting):
             return False
@@ -104,8 +108,8 @@ def _has(file: BinaryIO, line: bytes) -> bool:
         return data.find(line) >= 0
 
 
-def _lines(file: HandedIn, start: int, end: int, most: int) -> dict[int, bytes]:
-    """Offset -> line, of the first lines from an offset on."""
+def _lines(file: InputFile, start: int, end: int, most: int) -> dict[int, bytes]:
+    """Offset -> line, for up to `most` lines from `start` on."""
     file.text.seek(start)
     found: dict[int, bytes] = {}
     while start < end and len(found) < most:
@@ -115,11 +119,11 @@ def _lines(file: HandedIn, start: int, end: int, most: int) -> dict[int, bytes]:
     return found
 
 
-def _spread(file: HandedIn, stretch: OffsetRange) -> dict[int, bytes]:
-    """Offset -> line, from all over the stretch."""
+def _spread(file: InputFile, span: ByteRange) -> dict[int, bytes]:
+    """Offset -> line, from all over a range."""
     found: dict[int, bytes] = {}
-    for offset in np.linspace(*stretch, _SPREAD_LINES, endpoint=False).astype(int).tolist():
-        # The line in which this is, and the next one.
-        two = list(_lines(file, offset, stretch.end, 2).items())
+    for offset in np.linspace(*span, _SPREAD_LINES, endpoint=False).astype(int).tolist():
+        # Skip the line around the offset, and take the next one.
+        two = list(_lines(file, offset, span.end, 2).items())
         found |= two[1:]
     return found
