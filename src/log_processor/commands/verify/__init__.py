@@ -1,27 +1,30 @@
-"""Checks the numbers: counts every line anew that is in a log's files, and compares that with the store.
+"""The command `verify`: counts every line in the files of the logs anew, and compares the counts with the store.
 
-It starts from the files. Its rule of what is to be counted:
+It starts from the files. These rules say what is to be counted:
 
-- A log's files are those whose names differ from the log's in marks of rotation alone, beside the log and beside what
-  a link at its path points to; and those that the store says it has read, wherever they are. Compressed ones are read.
-- Each byte of a file that the store says it has read is counted once. A file that begins with all that is in another
-  one, with a request in it, is the same file further on: the other one is its copy.
-- All other bytes are accounted for only if they are in a gap, are those of another file, were there before the log was
-  followed, or are half a line that may become a whole one. Else they are told, and not all agrees.
-- What the store has read and no file has any more is told. In its place the stored requests are counted, and only days
-  are compared of which there are lines in files.
+- The files of a log are beside the log, or beside the target of a link at its path, and their names differ from its
+  name only in marks of rotation. Files that the store has read belong to it as well, wherever they are. Compressed
+  files are read.
+- Each byte that the store has read of a file is counted once. If a file begins with all bytes of another file, and
+  those have a request, the other file is a copy.
+- All other bytes must be accounted for: they are in a gap, belong to another file, were there before the log was
+  followed, or are half a line that may become a whole one. Other bytes are reported, and the command fails.
+- Bytes that the store has read and no file has any more are reported. The stored requests are counted instead, and only
+  days with lines in files are compared.
 
-It shares nothing with the pipeline but what tells a file by its names and its bytes, the parsers of formats that are
-not our own, and the dead letters, which tell what was too new when it was read; nothing of counts.
+The command shares with the processor how files are identified, the parsers of all formats but `simple`, and the dead
+letters of lines that were too new. It shares nothing that counts.
 
-present    the files that are there
-linked     which of them the store has read, and which are copies
-committed  how far the commits of the store are
-recount    the definitions of a request and of the figures, in SQL
-counting   counts the lines of files
-check      compares days row by row, while the store moves on
-roll_ups   compares quarter hours and endpoints
-accounted  finds bytes that nobody accounts for
+present      the files that are there
+linked       which of them the store has read, and which are copies
+committed    how far the store has counted
+definitions  the definitions of a request and of the figures, in SQL
+recount      counts lines by these definitions
+counting     finds the lines to count in the files
+check        compares days row by row, while the store moves on
+roll_ups     compares quarter hours and endpoints
+accounted    finds bytes that are not accounted for
+outcome      the result, for people
 """
 
 import asyncio
@@ -40,14 +43,17 @@ from storage.contract import MAIN, Storage
 from storage.errors import StorageError
 
 _ATTEMPTS = 3
+"""How often the check starts anew because files were rotated, or too many commits came."""
 _INTERRUPTED = 128 + signal.SIGINT
 
 
 def verify(settings: ProcessorSettings) -> int:
-    """Print what differs between the logs' files and the store, or that all agree. The exit status: 0 where all that
-    could be checked agrees, 1 where something differs or nothing could be checked."""
+    """Print the differences between the files of the logs and the store, or that all agree.
+
+    Returns the exit status: 0 if all that could be checked agrees, 1 if anything differs or nothing could be checked.
+    """
     storage = open_storage(settings)
-    # With asyncio.run Ctrl+C would be heard at the next answer of the store alone, not while lines are counted.
+    # asyncio.run would delay Ctrl+C until the next answer of the store.
     loop = asyncio.new_event_loop()
     try:
         return loop.run_until_complete(_verify(storage, settings))

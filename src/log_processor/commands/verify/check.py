@@ -1,8 +1,7 @@
-"""Compares the store with the log's files.
+"""Compares the daily rows of the store with the files of the logs, while the processor goes on.
 
-The store may go on meanwhile. So the lines are counted through one commit, and a row of the store that is not what they
-say is looked at again: it says which commit counted in it last, and has to hold the lines through that one, as the
-intents of the commits since tell. No moment of rest is needed.
+All lines are counted through one commit. A row that differs may have later lines, so it is read again. It names the
+last commit that has counted in it, and must have the lines through that commit, as the intents of the commits tell.
 """
 
 import time
@@ -32,6 +31,7 @@ from storage.logs import LedgerRow
 
 _NOTHING = Counted((0, 0, 0, None, None, None, None), {}, {})
 _ROWS_AT_ONCE = 50_000
+"""Differing rows that are read again at once."""
 
 
 async def check(
@@ -46,21 +46,24 @@ async def check(
     framing: Framing = PLAIN,
     roots: Roots | None = None,
 ) -> Outcome | None:
-    """Compare all that can be; None where the store has no ledger. `writer`: whose counts, that of the connection.
-    `parse`: of a format that is not our own. `dead_letters`: the file of rejected lines. `folder`: for what does not
-    fit into memory. `silent_seconds`: where a store does not change for so long nobody works. `framing`: how lines of
-    our own format lie in their files. `roots`: where files may be read; None: anywhere."""
+    """Compare all that can be compared. None if the store has no ledger.
+
+    `writer`: the writer of the connection, whose counts are checked. `parse`: the parser, None for `simple`.
+    `dead_letters`: the file of dead letters. `folder`: for data that does not fit into memory. `silent_seconds`: if the
+    store does not change for so long, no processor runs. `framing`: the framing of `simple`. `roots`: where files may
+    be read; None: anywhere.
+    """
     rolled_up = read_rolled_up(storage)
     committed = await read_committed(storage, writer)
     if not committed.logs:
         return None
     rolled_up.check(committed)
     number = committed.number
-    # Later than the ledger: what was rejected as too old is too old now.
+    # The day is taken after the ledger was read, so a line that was rejected as too old is too old now.
     today = int(time.time()) // SECONDS_A_DAY
     oldest_day = today - retention_days
     with ExitStack() as stack:
-        # A line that was accepted is not too new, whatever the clock says by now.
+        # A line that was accepted is not too new, whatever the clock says now.
         newest = max(row.newest for row in committed.logs.values())
         latest_second = TimeBounds(newest, modified=0).latest_second()
         recount = stack.enter_context(Recount(folder, oldest_day, latest_second, parse, framing))
@@ -86,7 +89,7 @@ async def check(
             outcome.unchecked.append(f"The counts of other writers were not checked, nor roll-ups: {others}.")
         else:
             try:
-                # The counts may have been put back to an earlier time.
+                # An older copy of the store may have been restored.
                 commits = rolled_up.commits if rolled_up.commits.begun_through <= number else None
                 roll_ups = RollUps(storage, recount, lines, committed, commits, silent_seconds)
                 outcome.differences += await roll_ups.differences(oldest_day)
@@ -97,15 +100,15 @@ async def check(
 
 
 def _ledger_differences(recount: Recount, lines: Lines, committed: Committed) -> list[Difference]:
-    """Where the rows of logs are not what their lines say; of logs whose lines are all in files."""
-    # The rows of logs may be further than the ledger.
+    """The differences between the rows of logs and their lines, for logs whose lines are all in files."""
+    # The rows of logs may be ahead of the ledger.
     lines.count_later((1, stretch) for stretch in committed.later())
     sizes: Counter[str] = Counter()
     for row in committed.files.values():
         sizes[row.log] += row.offset - row.start
     found = []
     for log in committed.logs.values():
-        # The rows of files that are gone are removed when nothing of them is kept any more.
+        # The row of a file is removed when the file is gone and none of its requests is kept.
         if (removed := log.bytes - sizes[log.log]) > 0:
             lines.gone[log.log] += removed
         elif removed:
@@ -118,12 +121,12 @@ def _ledger_differences(recount: Recount, lines: Lines, committed: Committed) ->
 
 
 def _row_differences(row: LedgerRow, lines: Counter[str | None], mended: Counter[str]) -> Iterator[Difference]:
-    # What is too old by now was rejected, or stored when it was not yet; nothing else was rejected for that.
+    # A line that is too old now was either rejected as such, or stored when it was not yet too old.
     too_old = min(lines[Reason.TOO_OLD.value], row.rejected.get(Reason.TOO_OLD, 0))
     not_yet = lines[Reason.TOO_OLD.value] - too_old
     lines[None] += not_yet
     lines[Reason.TOO_OLD.value] = too_old
-    # And what was too new then is a request, or too old, by now.
+    # A line that was too new when it was read may be a request, or too old, by now.
     not_any_more = max(0, row.rejected.get(Reason.TOO_NEW, 0) - lines[Reason.TOO_NEW.value])
     lines[None] -= not_any_more
     lines[Reason.TOO_NEW.value] += not_any_more
@@ -132,7 +135,7 @@ def _row_differences(row: LedgerRow, lines: Counter[str | None], mended: Counter
     figures.append(("lines skipped", lines[SKIPPED], row.skipped))
     for what in Mended:
         in_log, in_store = mended[what.value], row.mended.get(what, 0)
-        # What was mended of lines that were judged in another way then is not known.
+        # Nobody knows what was mended of lines that were judged differently when they were read.
         if not in_log - not_any_more <= in_store <= in_log + not_yet:
             figures.append((f"mended: {what.value}", in_log, in_store))
     for figure in figures:
@@ -143,8 +146,8 @@ def _row_differences(row: LedgerRow, lines: Counter[str | None], mended: Counter
 async def _suspects(
     storage: Storage, recount: Recount, lines: Lines, first_day: int, today: int, are_sums: bool
 ) -> list[RowKey]:
-    """The rows that may differ from what is committed. `are_sums`: whether the store answers with the sums of several
-    writers, which tell nothing of one."""
+    """The rows that may differ from the lines. `are_sums`: whether the store answers with sums over several writers, so
+    that all rows may."""
     everybody = await storage.days(None, first_day, LAST_DAY)
     suspects: list[RowKey] = []
     for day in sorted({*everybody, *recount.days(), *range(first_day, today + 1)}):
@@ -165,7 +168,7 @@ async def _suspects(
 async def _confirm(
     storage: Storage, recount: Recount, lines: Lines, committed: Committed, suspects: Sequence[RowKey]
 ) -> list[Difference]:
-    """Where suspected rows really are not what the log says."""
+    """The differences in suspected rows that remain after they are read again."""
     found = storage.read_daily([_daily_key(key) for key in suspects])
     stored = {key: found.get(_daily_key(key), DailyAggregate(NO_COUNTS, NO_COUNTS)) for key in suspects}
     intents = await later_intents(storage, committed, max(row.commit for row in stored.values()))
@@ -186,7 +189,7 @@ async def _account(
     silent_seconds: float,
     framing: Framing,
 ) -> None:
-    """Say what becomes of all lines that are in files, and of those that are in none."""
+    """Report the bytes that are not accounted for, not read yet, or in no file any more."""
     accounts, activity = await accounts_in_the_end(storage, lines.linked, committed, silent_seconds, framing)
     if activity == "behind":
         outcome.unread = [f"{left} are not read yet." for left in accounts.left]

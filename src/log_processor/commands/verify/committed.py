@@ -24,33 +24,33 @@ from storage.ledger import (
 from storage.logs import FileRow, LedgerRow
 from storage.requests import FileId, OffsetRange
 
-_TAKEN_OUT = "A file is being taken out of the store."
+_BEING_REMOVED = "A file is being removed from the store."
 
 
 class Committed(NamedTuple):
-    """What the commits of a writer have counted, through one of them."""
+    """What a writer has counted, through one commit."""
 
     writer: str
     ledger: Ledger
-    """Of that commit."""
+    """The ledger of that commit."""
     logs: Mapping[str, LedgerRow]
-    """The row of each log, as the latest commit says whose intent is there."""
+    """Log -> its row, as of the latest commit whose intent is there."""
     files: Mapping[FileKey, FileRow]
-    """Those of the files, also."""
+    """File -> its row, as of the same commit."""
     offsets: Mapping[FileKey, int]
-    """Through which offset each file is counted by that commit."""
+    """File -> the offset through which it is counted by that commit."""
     since: Mapping[str, int]
-    """From which place on the intents of later commits lie, see Storage.intents."""
+    """Writer -> the place from which on the intents of later commits lie, see Storage.intents."""
     other_writers: tuple[str, ...]
 
     @property
     def number(self) -> int:
-        """Of that commit."""
+        """The number of that commit."""
         return self.ledger.number
 
     @property
     def bytes(self) -> int:
-        """Bytes of logs that are counted by it."""
+        """Bytes of logs that are counted."""
         return sum(end - start for _, start, end in self.stretches({}))
 
     def stretches(self, after: Mapping[FileKey, int]) -> Iterator[OffsetRange]:
@@ -69,17 +69,17 @@ class Committed(NamedTuple):
 
 
 class RollUpCommits(NamedTuple):
-    """The last commit of roll-ups that has ended, and the last one that has begun: the same, or the next one."""
+    """The last commit of roll-ups that has ended, and the last that has begun: the same commit, or the next."""
 
     ended: int
     ended_through: int
-    """The commit of counts through which the roll-ups have all after it."""
+    """The commit of counts through which the roll-ups have all requests after that commit."""
     begun: int
     begun_through: int
 
     @classmethod
     def read(cls, storage: Storage) -> "RollUpCommits":
-        """Those of the connection's writer."""
+        """The commits of the writer of the connection."""
         ledger = decode_rollup_ledger(storage.read_state("rollups"))
         intent = _roll_up_intent(storage)
         if intent is None or intent.number <= ledger.number:
@@ -88,7 +88,7 @@ class RollUpCommits(NamedTuple):
 
 
 class RolledUpTo(NamedTuple):
-    """How far roll-ups have files."""
+    """How far the roll-ups have the files."""
 
     commits: RollUpCommits
     logs: Mapping[str, RolledUp]
@@ -97,25 +97,26 @@ class RolledUpTo(NamedTuple):
     """Through which offset they have files by the commit that has begun, where that is further."""
 
     def check(self, committed: "Committed") -> None:
-        """FilesChanged where they have more of a file than the counts have: it is being taken out."""
+        """Raise FilesChanged if the roll-ups have more of a file than the counts: the file is being removed."""
         for key, offset in committed.offsets.items():
             if self.commits.begun_through <= committed.number and self.bounds(committed.files[key])[0] > offset:
-                raise FilesChanged(_TAKEN_OUT)
+                raise FilesChanged(_BEING_REMOVED)
 
     def bounds(self, row: FileRow) -> tuple[int, int]:
-        """Through which offsets they have a file by the one and by the other commit."""
+        """The offsets through which the roll-ups have a file, by the ended commit and by the begun one."""
         ended = self.logs.get(row.log, RolledUp()).through(row)
         return ended, self.begun.get(FileKey(row.log, row.generation), ended)
 
 
 def read_rolled_up(storage: Storage) -> RolledUpTo:
-    """Read it; before how far the counts are, which then are further. FilesChanged while a file is taken out."""
+    """How far the roll-ups are. Call this before the counts are read, so that these are further. Raises FilesChanged
+    while a file is removed."""
     while True:
         commits = RollUpCommits.read(storage)
         _, _, rows = storage.read_logs()
         intent = _roll_up_intent(storage) if commits.begun > commits.ended else None
         if intent is not None and intent.weight < 0:
-            raise FilesChanged(_TAKEN_OUT)
+            raise FilesChanged(_BEING_REMOVED)
         if RollUpCommits.read(storage) == commits:
             logs = {log: decode_rolled_up(row) for log, row in rows.items()}
             stretches = intent.ranges if intent is not None else ()
@@ -124,7 +125,7 @@ def read_rolled_up(storage: Storage) -> RolledUpTo:
 
 
 def _roll_up_intent(storage: Storage) -> RollupIntent | None:
-    """The latest intent of roll-ups."""
+    """The latest intent of roll-ups; None if there is none."""
     text = storage.read_state("rollups_intent")
     return decode_rollup_intent(text) if text else None
 
@@ -185,5 +186,5 @@ def _without_holes(intents: Mapping[int, Intent], after: int, through: int) -> l
     except KeyError as error:
         raise FilesChanged(f"The store no longer has what commit {error} counted.") from None
     if any(intent.weight < 0 for intent in found):
-        raise FilesChanged(_TAKEN_OUT)
+        raise FilesChanged(_BEING_REMOVED)
     return found

@@ -1,4 +1,4 @@
-"""Counts the lines that the rows of the store speak of, each once, whoever else has it too."""
+"""Finds the lines that the store has counted in the files, and counts each of them once."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -20,12 +20,12 @@ from storage.keys import FileKey
 from storage.logs import Position
 from storage.requests import OffsetRange
 
-# Bytes of logs of which the stored requests are read at once: some ten million requests.
 _BYTES_AT_ONCE = 1 << 30
+"""Bytes of logs whose stored requests are read at once: some ten million requests."""
 
 
 class Lines:
-    """The lines of a store's logs."""
+    """The lines of the logs in a store."""
 
     def __init__(
         self, storage: Storage, recount: Recount, committed: Committed, stack: ExitStack, roots: Roots | None
@@ -37,12 +37,12 @@ class Lines:
         self._counted: dict[TextFile, Ranges] = {}
         self._contexts: dict[TextFile, Contexts] = {}
         self.gone: Counter[str] = Counter()
-        """Log -> its bytes that are counted and in no file any more."""
+        """Log -> its counted bytes that are in no file any more."""
         self.days: list[int] | None = None
-        """Those of which all requests are counted; None: all."""
+        """The days of which all requests are counted; None: all days."""
 
     def count(self, committed: Committed, rolled_up: RolledUpTo, report: Callable[[int], None]) -> None:
-        """Count all that is committed. `report` is told of each step's bytes."""
+        """Count all committed lines. `report` gets the bytes of each step."""
         parts: list[tuple[int, OffsetRange]] = []
         for file, start, end in committed.stretches({}):
             for stretch, bound in enumerate(rolled_up.bounds(committed.row(file)), ROLLED_UP):
@@ -54,15 +54,15 @@ class Lines:
         if gone:
             for _, (file, start, end) in gone:
                 self.gone[file.log] += end - start
-            # To read the requests of other days would say nothing of the files.
+            # Requests of other days tell nothing about the files, so they are not read.
             self.days = sorted(self._recount.days())
         self._count_stored(gone)
 
     def reject(
         self, committed: Committed, rolled_up: RolledUpTo, too_new: Iterable[tuple[str, Position, bytes]]
     ) -> None:
-        """Take out of what is committed the lines that were rejected as too new, and are not any more. `too_new`: each
-        with its log and its position."""
+        """Take out lines that were rejected as too new when they were read, and are not too new now. `too_new`: log,
+        position and line of each."""
         found: dict[tuple[str, int, str], list[bytes]] = {}
         for log, (generation, offset), line in sorted(too_new):
             key = FileKey(log, generation)
@@ -82,15 +82,15 @@ class Lines:
         self._count_stored(self._count_files([(0, stretch) for stretch in stretches], self._counted))
 
     async def catch_up(self, before: Committed) -> Committed:
-        """Count what was committed since, and forget what was counted of later commits. So what is compared next needs
-        the intents of the last moments alone, however long all before has taken."""
+        """Count what was committed since, and forget what was counted of later commits. The next comparison then needs
+        only recent intents, however long the check has run."""
         committed = await read_committed(self._storage, before.writer, before)
         self._recount.forget_later()
         self.count_more(committed, committed.stretches(before.offsets))
         return committed
 
     def count_later(self, parts: Iterable[tuple[int, OffsetRange]]) -> None:
-        """Count what later commits have counted, each as a stretch of its own, see Recount.forget_later."""
+        """Count what later commits have counted, each commit as a stretch of its own, see Recount.forget_later."""
         counted = {file: ranges.copy() for file, ranges in self._counted.items()}
         self._count_stored(self._count_files(parts, counted))
 
@@ -104,7 +104,7 @@ class Lines:
         counted: dict[TextFile, Ranges],
         report: Callable[[int], None] = lambda _: None,
     ) -> list[tuple[int, OffsetRange]]:
-        """Count the lines that are in files; the parts that are in none."""
+        """Count the lines that are in files. Returns the parts that are in no file."""
         gone = []
         for number, part in parts:
             file = self.linked.file(FileKey(part.file.log, part.file.generation))
@@ -124,7 +124,7 @@ class Lines:
         return self._contexts.setdefault(file, Contexts(self._recount.framing, file.read))
 
     def _count_stored(self, parts: Iterable[tuple[int, OffsetRange]]) -> None:
-        """Count the requests that the store has of these parts, for their lines are in no file."""
+        """Count the stored requests of these parts, whose lines are in no file."""
         by_number: dict[int, list[list[OffsetRange]]] = {}
         size = 0
         for number, part in parts:

@@ -1,6 +1,6 @@
-"""Which bytes of which present file the rows of the store speak of.
+"""Links the rows of files in the store to present files.
 
-The store's rows tell where to look. That a file is the one that a row speaks of, its bytes tell.
+A row tells where to look for its file. The bytes of a file tell whether it is the one.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -16,7 +16,7 @@ from storage.logs import FileRow, LedgerRow
 
 
 class Linked:
-    """The files that are there, those of rows among them."""
+    """The present files, and which of them is that of a row."""
 
     def __init__(
         self,
@@ -35,12 +35,12 @@ class Linked:
         self.look(logs, rows)
 
     def look(self, logs: Iterable[LedgerRow], rows: Mapping[FileKey, FileRow]) -> None:
-        """Find the files of rows that are new."""
+        """Link the rows that are new."""
         new = {key: row for key, row in rows.items() if row.offset and key not in self._of_rows}
         if self._of_rows and new:
             self.present.look(list(logs), list(rows.values()))
             self._wholes.clear()
-        # By inode first: two files may have the same bytes.
+        # The inode goes first, for two files may have the same bytes.
         self._of_rows.update({key: self._by_inode(row) for key, row in new.items()})
         known: dict[TextFile, Ranges] = {}
         for key, row in rows.items():
@@ -51,17 +51,17 @@ class Linked:
                 self._of_rows[key] = self._by_content(row, known)
 
     def file(self, key: FileKey) -> TextFile | None:
-        """The present file that has what was read of a row's file, from its beginning on; None where none has."""
+        """The present file that begins with the bytes that were read of a row's file; None if none does."""
         return self._of_rows.get(key)
 
     def whole(self, file: TextFile) -> TextFile:
-        """The longest file that begins with all that is in this one: itself, where this is no copy."""
+        """The longest file that begins with all bytes of this one: the file itself if it is no copy."""
         if file not in self._wholes:
             self._wholes[file] = self._find_whole(file)
         return self._wholes[file]
 
     def check(self, rows: Mapping[FileKey, FileRow]) -> None:
-        """Raise FilesChanged where a file no longer has what was read of it: it was changed in its place."""
+        """Raise FilesChanged if a file no longer has the bytes that were read of it: it was changed in place."""
         for key, row in rows.items():
             file = self.file(key)
             if file is not None and not file.is_compressed and not _agrees(file, row):
@@ -74,7 +74,7 @@ class Linked:
 
     def _by_content(self, row: FileRow, known: Mapping[TextFile, Ranges]) -> TextFile | None:
         for file in sorted(self.present.files.values(), key=lambda one: (str(one.path) != row.path, str(one.path))):
-            # At the log's path a file that is read from its beginning is new, for rotation has made room for it.
+            # A file at the path of a log that is read from its beginning is new: rotation has made room for it.
             read = known.get(file, Ranges())
             is_new = file.inode in self.present.at_paths and not read.is_apart(row.start, row.offset)
             if (
@@ -88,13 +88,13 @@ class Linked:
 
     def _find_whole(self, file: TextFile) -> TextFile:
         logs = self.present.logs
-        # Of equal ones the one with the shortest name is the whole one: that at the log's path.
+        # Of equal files, the one with the shortest name is the original: it is at the path of the log.
         for other in sorted(self.present.files.values(), key=lambda one: (-one.size, len(str(one.path)), one.inode)):
             if other is file:
                 break
-            # What a backfill read may be a file of any log.
+            # A backfilled file may belong to any log.
             are_alike = not logs[file] or not logs[other] or logs[file] & logs[other]
-            # At the log's path a file is new, for rotation has made room for it.
+            # A file at the path of a log is new: rotation has made room for it.
             is_new = file.inode in self.present.at_paths and logs[other]
             if are_alike and not is_new and other.begins_with(file, file.size):
                 return other if self._has_request(file.blocks(0, file.size)) else file
@@ -102,5 +102,5 @@ class Linked:
 
 
 def _agrees(file: TextFile, row: FileRow) -> bool:
-    """Whether a file has what was read of a row's file, as far as samples tell."""
+    """Whether a file has the bytes that were read of a row's file, as far as samples tell."""
     return row.offset <= file.size and Identity.decode(row.identity).agrees(row.offset, file.read)

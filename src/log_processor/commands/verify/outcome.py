@@ -1,4 +1,4 @@
-"""What a check has found, and how it is told."""
+"""The outcome of a check, and its text for people."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -9,14 +9,14 @@ from typing import NamedTuple
 from log_processor.commands.verify.recount import LOST, SKIPPED
 
 SHOWN = 100
-"""Differences, and sentences of a kind, that are told one by one."""
+"""Differences, and sentences of a kind, that are printed."""
 _EPOCH = date(1970, 1, 1)
 LAST_DAY = (date(2199, 12, 31) - _EPOCH).days
 """The last day that a request can have, as days since 1970-01-01."""
 
 
 class Difference(NamedTuple):
-    """A figure that is not in the store what it is in the log."""
+    """A figure that differs between the log and the store."""
 
     customer: str
     date: str
@@ -27,32 +27,32 @@ class Difference(NamedTuple):
 
 @dataclass(slots=True)
 class Outcome:
-    """What was in the log, and where the store is different."""
+    """What the logs have, and where the store differs."""
 
     lines: Counter[str | None]
-    """Those that are committed: requests (None), and the others by reason, SKIPPED and LOST."""
+    """Committed lines: requests (None), and the others by reason, SKIPPED and LOST."""
     mended: Counter[str]
-    """Of how many of these requests something was mended, by what it was."""
+    """How many of these requests were mended, by kind."""
     customers: int
     days: int
-    """Days that were compared, and have requests in files."""
+    """Compared days with requests in files."""
     differences: list[Difference]
     unaccounted: list[str] = field(default_factory=list)
-    """Sentences, as all that follow: lines of files of which the store knows nothing."""
+    """Sentences about lines in files that the store does not know."""
     unread: list[str] = field(default_factory=list)
-    """Lines of files that a processor is about to read."""
+    """Sentences about lines in files that a processor is about to read."""
     unchecked: list[str] = field(default_factory=list)
-    """What could not be checked, and why."""
+    """Sentences about what could not be checked, and why."""
     notes: list[str] = field(default_factory=list)
-    """What is rightly not counted."""
+    """Sentences about lines that are rightly not counted."""
 
     @property
     def status(self) -> int:
-        """The exit status: 0 where all that could be checked agrees, and something could."""
+        """The exit status: 0 if all that could be checked agrees, and anything could."""
         return 1 if self.differences or self.unaccounted or not self.days else 0
 
     def text(self) -> str:
-        """For people, in lines."""
+        """The text for people."""
         rejected = {
             reason: lines for reason, lines in self.lines.items() if reason not in (None, SKIPPED, LOST) and lines
         }
@@ -86,7 +86,7 @@ def date_of(day: int) -> str:
 
 
 def _by_kind(counts: Mapping[str, int]) -> str:
-    """For people, with a space before; empty where there are none."""
+    """The counts by kind in parentheses, with a space before; "" if there are none."""
     listed = ", ".join(f"{kind} {lines:,}" for kind, lines in sorted(counts.items()))
     return f" ({listed})" if listed else ""
 

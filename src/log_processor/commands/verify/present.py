@@ -1,4 +1,4 @@
-"""The files that are there: which of them belong to a log, and which are copies of others."""
+"""The files that are there, and the logs that they belong to by their names."""
 
 import os
 import time
@@ -14,6 +14,7 @@ from log_processor.following.roots import Roots
 from storage.logs import BACKFILL, FileRow, LedgerRow
 
 _LOOKS = 10
+"""How often the folders are scanned before the command gives up."""
 _BETWEEN_LOOKS_SECONDS = 0.05
 
 
@@ -23,7 +24,7 @@ class _Found(NamedTuple):
 
 
 class Present:
-    """The files of the store's logs that are there. They stay open until `stack` is closed."""
+    """The present files of the logs in the store. They stay open until `stack` is closed."""
 
     def __init__(
         self, logs: Iterable[LedgerRow], rows: Iterable[FileRow], stack: ExitStack, roots: Roots | None = None
@@ -33,32 +34,31 @@ class Present:
         self._roots = roots
         self.files: dict[Inode, TextFile] = {}
         self.logs: dict[TextFile, frozenset[str]] = {}
-        """Of each file the logs whose family it belongs to by its name; none: it is only where a file was when it was
-        read, as that of a backfill."""
+        """File -> the logs to whose family it belongs by its name. Empty for a file that only lies where another was
+        read, as a backfilled one."""
         self.at_paths: set[Inode] = set()
-        """The files that are at the paths of logs."""
+        """The files at the paths of logs."""
         self._unreadable: dict[Inode, tuple[Path, str]] = {}
         self.look(list(logs), list(rows))
         self.first = list(self.files.values())
-        """The files that the first look has found."""
+        """The files that the first scan has found."""
 
     def look(self, logs: list[LedgerRow], rows: list[FileRow]) -> None:
-        """Open the files that have come since the last look."""
+        """Open the files that have come since the last scan."""
         for _ in range(_LOOKS):
             found = _scan(logs, rows, self._roots)
             self.at_paths = {inode for inode in map(_inode, logs) if inode is not None}
             with suppress(FileNotFoundError):
                 for inode, (path, of_logs) in found.items():
                     self._open(inode, path, of_logs)
-                # What a rotation renames may be missed by a single scan.
+                # A single scan may miss a file that is being renamed.
                 if _scan(logs, rows, self._roots).keys() == found.keys():
                     return
             time.sleep(_BETWEEN_LOOKS_SECONDS)
         raise FilesChanged(f"The files of {logs[0].path} change again and again.")
 
     def unreadable(self) -> list[str]:
-        """Sentences that name the files that cannot be read. A file that is being compressed is not meant: it stands
-        beside itself."""
+        """A sentence for each file that cannot be read, unless the uncompressed file is still beside it."""
         paths = {file.path for file in self.files.values()}
         return [
             sentence
@@ -75,14 +75,14 @@ class Present:
             self._unreadable[inode] = path, str(error)
             return
         if file.inode != inode:
-            # It was renamed since.
+            # The file was renamed since.
             raise FileNotFoundError
         self.files[inode] = file
         self.logs[file] = logs
 
 
 def _scan(logs: Iterable[LedgerRow], rows: Iterable[FileRow], roots: Roots | None) -> dict[Inode, _Found]:
-    """All files that may be those of logs, by inode: so one that has several names comes once."""
+    """All files that may belong to logs, by inode: a file with several names comes once."""
     found: dict[Inode, _Found] = {}
     folders = _Folders()
 
@@ -104,7 +104,7 @@ def _scan(logs: Iterable[LedgerRow], rows: Iterable[FileRow], roots: Roots | Non
     for log in logs:
         if not log.log.startswith(BACKFILL):
             path = Path(log.path)
-            # What a link points to is rotated where it is. It may be a file with a date, and so may the log's newest.
+            # The target of a link is rotated in its own folder. Its name may have a date, as that of the newest file.
             target = path.resolve() if path.is_symlink() else path
             if roots is not None and roots.are_named(path):
                 roots = roots.extended([target.parent])
@@ -117,7 +117,7 @@ def _scan(logs: Iterable[LedgerRow], rows: Iterable[FileRow], roots: Roots | Non
 
 
 def _inode(log: LedgerRow) -> Inode | None:
-    """Of the file at the log's path."""
+    """The inode of the file at the path of a log; None if there is none."""
     try:
         status = Path(log.path).stat()
     except OSError:
@@ -126,14 +126,14 @@ def _inode(log: LedgerRow) -> Inode | None:
 
 
 class _Folders(dict[Path, dict[str, Inode]]):
-    """The regular files of folders by name, as they are when a folder is first asked for."""
+    """Folder -> its regular files by name, as they are when the folder is first asked for."""
 
     def __missing__(self, folder: Path) -> dict[str, Inode]:
         self[folder] = _list(folder)
         return self[folder]
 
     def family(self, folder: Path, base: str) -> list[str]:
-        """The files that are those of a log by their names."""
+        """The files that belong to a log by their names."""
         return [name for name in self[folder] if is_of(name, base)]
 
     def called(self, folder: Path, name: str) -> list[str]:
@@ -142,7 +142,7 @@ class _Folders(dict[Path, dict[str, Inode]]):
 
 
 def _list(folder: Path) -> dict[str, Inode]:
-    """The regular files in a folder, by name; a link counts as what it points to."""
+    """The regular files in a folder, by name. A link counts as its target."""
     found = {}
     try:
         with os.scandir(folder) as entries:

@@ -1,23 +1,23 @@
-"""Ranges of bytes."""
+"""Sets of byte ranges."""
 
 from collections.abc import Iterator
 
 
 class Ranges:
-    """Ranges of integers, each from a start until before an end. They do not overlap."""
+    """Ranges of integers, each from a start up to an end. They do not overlap."""
 
     def __init__(self) -> None:
         self._ranges: list[tuple[int, int]] = []
         """In ascending order."""
 
     def copy(self) -> "Ranges":
-        """The same, to be added to."""
+        """A copy."""
         copied = Ranges()
         copied._ranges = list(self._ranges)
         return copied
 
     def missing(self, start: int, end: int) -> Iterator[tuple[int, int]]:
-        """The parts of a range that are in none of these."""
+        """The parts of a range that are in none of these ranges."""
         for begin, stop in self._ranges:
             if begin >= end:
                 break
@@ -28,11 +28,11 @@ class Ranges:
             yield start, end
 
     def is_apart(self, start: int, end: int) -> bool:
-        """Whether a range overlaps none of these."""
+        """Whether a range overlaps none of these ranges."""
         return list(self.missing(start, end)) == [(start, end)]
 
     def add(self, start: int, end: int) -> list[tuple[int, int]]:
-        """Add a range: the parts of it that are new."""
+        """Add a range. Returns the parts of it that are new."""
         new = list(self.missing(start, end))
         joined: list[tuple[int, int]] = []
         for begin, stop in sorted([*self._ranges, *new]):

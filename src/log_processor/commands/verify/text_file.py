@@ -1,4 +1,4 @@
-"""One file of a log, as text, compressed or not."""
+"""A file of a log, decompressed."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -12,22 +12,22 @@ from log_processor.following.names import uncompressed
 
 BLOCK_BYTES = 4 << 20
 Inode = tuple[int, int]
-"""Of a device and on it."""
+"""Numbers of the device and of the inode."""
 
 
 class FilesChanged(Exception):
-    """The files or the store are no longer as they were found: to be begun again. Its text is a sentence for people."""
+    """The files or the store have changed meanwhile, so the check has to start anew. Says why in a sentence."""
 
 
 class Unreadable(Exception):
-    """A file that cannot be read. Its text is a sentence for people."""
+    """A file cannot be read. Says why in a sentence."""
 
 
 class TextFile:
-    """A file that stays open, so it can be read whatever it is called by now. Its offsets are those of the text."""
+    """A file that stays open, so it can be read even if it is renamed. Offsets are those of the decompressed text."""
 
     def __init__(self, path: Path, stack: ExitStack) -> None:
-        """Unreadable where it is damaged, or compressed by something that is not read here; FileNotFoundError."""
+        """Raises FileNotFoundError, and Unreadable if the file is damaged or its compression is unknown."""
         self.path = path
         try:
             self._file = cast(BinaryIO, stack.enter_context(path.open("rb", buffering=0)))
@@ -42,10 +42,10 @@ class TextFile:
         """Unix time, s."""
         self.is_compressed = is_compressed(os.pread(self._file.fileno(), MAGIC_BYTES, 0))
         if not self.is_compressed and uncompressed(path.name) != path.name:
-            raise Unreadable(f"{path} cannot be read: nobody here knows how it is compressed.")
+            raise Unreadable(f"{path} cannot be read: its compression is unknown.")
         self._text: BinaryIO | None = None
         self._place = 0
-        """Of `_text`."""
+        """The position in `_text`."""
         self.head = b""
         self.first_size = self._measured() if self.is_compressed else self.bytes_on_disk
         """Bytes of text when it was opened."""
@@ -57,7 +57,7 @@ class TextFile:
         return self.first_size if self.is_compressed else os.fstat(self._file.fileno()).st_size
 
     def read(self, length: int, start: int) -> bytes:
-        """So many bytes from an offset on; fewer only at the file's end. Unreadable."""
+        """`length` bytes from an offset on; fewer only at the end of the file. Raises Unreadable."""
         if start + length <= len(self.head):
             return self.head[start : start + length]
         blocks = []
@@ -68,8 +68,8 @@ class TextFile:
         return b"".join(blocks)
 
     def blocks(self, start: int, end: int, report: Callable[[int], None] = lambda _: None) -> Iterator[bytes]:
-        """The bytes between two offsets, some at a time; `report` is told how many. FilesChanged where there are
-        fewer."""
+        """The bytes between two offsets, in blocks. `report` gets the size of each. Raises FilesChanged if the file has
+        become shorter."""
         while start < end:
             block = self.read(min(BLOCK_BYTES, end - start), start)
             if not block:
@@ -79,7 +79,7 @@ class TextFile:
             report(len(block))
 
     def begins_with(self, other: "TextFile", length: int) -> bool:
-        """Whether the first bytes of both, so many, are the same."""
+        """Whether the first `length` bytes of both files are equal."""
         if min(self.size, other.size) < length or self.head[:length] != other.head[:length]:
             return False
         return all(
