@@ -6,6 +6,9 @@ log_files      which logs there are, by paths and globs
 followed_logs  all of them, and those that wait in the spool
 waiting        notices what happens to their files
 family         one log: which files it has, and what becomes of them
+handed_in      a log in the spool: one file, which does not grow
+file           a file with a number: how far it is read
+roots          which files may be read, where links lead
 names          which names are those of a log's files
 owners         which log a file is of that several find
 matching       which present files are the known ones. Pure

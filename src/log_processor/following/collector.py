@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from log_processor.following.family import File
+from log_processor.following.file import File
 from log_processor.following.followed_logs import FollowedLogs
 from log_processor.following.reader import Reader
 from log_processor.parsing.chunk import Chunk, Overlong, Part

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from log_processor.following.clock import SYSTEM, Clock
+from log_processor.following.file import File
 from log_processor.following.identity import HEAD_BYTES, Identity, Samples, has_all
 from log_processor.following.log_files import OUTSIDE, Folders, FoundLog
 from log_processor.following.matching import FileAt, Known, Matching, New, Present, match
@@ -28,11 +29,9 @@ from log_processor.following.present import (
 )
 from log_processor.following.reader import Reader
 from log_processor.following.roots import Roots
-from log_processor.spool import SpooledLog
 from request_log.framing.protocol import PLAIN, Framing
 from request_log.line import SECONDS_A_DAY
 from service.logs import logger
-from storage.keys import FileKey
 from storage.logs import FileRow, FileState, Gap, LedgerRow, Position
 from storage.observed import ObservedEnd
 
@@ -60,95 +59,6 @@ Start = Literal["end", "beginning", "whole"]
 beginnings of all its files."""
 
 log = logger(__name__)
-
-
-class File:
-    """A file of a log that has a number."""
-
-    def __init__(self, family: "Family", row: FileRow) -> None:
-        self.family = family
-        self.key = FileKey(row.log, row.generation)
-        self.start = row.start
-        self.state: FileState = row.state
-        self.path = row.path
-        self.copy_of = row.copy_of
-        self.gone = row.gone
-        self.gaps: list[Gap] = []
-        """What could not be read, until someone takes it from here."""
-        self.reader: Reader | None = None
-        self.least: int | None = None
-        """The fewest bytes that were seen in its place since it is no longer what was read of it."""
-        self.size = row.size
-        self.size_elsewhere = 0
-        """Bytes that it had when another file had them all, and went on with its last line."""
-        self.nameless_since: float | None = None
-        """When it was first seen to have no name any more, monotonic seconds."""
-        self._offset = row.offset
-        self._identity = row.identity
-        self._context = row.context
-
-    @property
-    def offset(self) -> int:
-        """Through which it was handed on."""
-        return self.reader.offset if self.reader is not None else self._offset
-
-    @property
-    def identity(self) -> str:
-        """Of the file at the offset."""
-        return (self.reader.identity if self.reader is not None else "") or self._identity
-
-    @property
-    def context(self) -> str:
-        """What the file says before the offset of what is behind it, see request_log.framing.protocol.Framing."""
-        return self.reader.context if self.reader is not None else self._context
-
-    @property
-    def position(self) -> Position:
-        """Through which it was handed on."""
-        return Position(self.key.generation, self.offset)
-
-    @property
-    def may_be_behind(self) -> bool:
-        """Whether speed counts more than freshness while there is much to read."""
-        return self.family.may_be_behind
-
-    def read_from(self, descriptor: int, at: FileAt, is_final: bool) -> None:
-        """Read on in the file at this place, from a descriptor of its text."""
-        identity = Identity.decode(self.identity)
-        family = self.family
-        reader = Reader(
-            descriptor, at, self.start, self.offset, identity, is_final, family.clock, family.framing, self.context
-        )
-        self.let_go()
-        self.reader = self.family.reading[self] = reader
-        self.family.news[self] = None
-
-    def note_last_line(self, one: Candidate, start: int) -> None:
-        """Another file goes on after it, and is read from `start`."""
-        if self.reader is not None:
-            size = self.reader.size
-            if one.read(size - start, start) == self.reader.read(size - start, start):
-                self.size_elsewhere = size
-
-    def be_in(self, inode: int, size: int) -> None:
-        """It is this file now, which need not be read."""
-        if self.reader is None and self._identity:
-            self._identity = str(Identity.decode(self._identity).moved(inode))
-        self.size = size
-
-    def let_go(self) -> None:
-        """Close its descriptor."""
-        if self.reader is not None:
-            self._offset, self._identity, self._context = self.offset, self.identity, self.context
-            self.reader.close()
-            self.reader = None
-            del self.family.reading[self]
-
-    def close(self) -> None:
-        """Nothing more is read under its number."""
-        self.let_go()
-        self.state = "closed"
-        self.family.news[self] = None
 
 
 class Family:
@@ -764,45 +674,3 @@ class Family:
 
     def _claim(self, one: Candidate) -> None:
         self._owners.claim(self, one)
-
-
-class HandedIn(Family):
-    """A log that waits in the spool: one file, which does not grow."""
-
-    def __init__(
-        self,
-        waiting: SpooledLog,
-        row: LedgerRow | None,
-        files: Iterable[FileRow],
-        unpacking: Unpacking,
-        may_be_behind: bool,
-        framing: Framing = PLAIN,
-    ) -> None:
-        found = FoundLog(waiting.name, Path(waiting.origin), True, False)
-        super().__init__(found, row, files, Owners(), unpacking, framing=framing)
-        self.may_be_behind = may_be_behind
-        self._text = waiting.path
-        self._context = waiting.context
-
-    def has_changed(self) -> bool:
-        return False
-
-    def look(self, folders: Folders) -> None:
-        """Open it."""
-        self.is_dirty = False
-        if not self.files:
-            found = self._text.stat()
-            row = FileRow(self.name, 0, size=found.st_size, path=str(self.path), context=self._context)
-            self.files[0] = File(self, row)
-            self.news[self.files[0]] = None
-        file = self.files[0]
-        if file.reader is None and file.state != "closed":
-            file.state = "open"
-            descriptor = os.open(self._text, os.O_RDONLY)
-            found = os.fstat(descriptor)
-            file.read_from(descriptor, (found.st_dev, found.st_ino), is_final=True)
-
-    @property
-    def is_done(self) -> bool:
-        """Whether all of it was handed on."""
-        return bool(self.files) and self.files[0].state == "closed"

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Literal
 
 from log_processor.following.clock import SYSTEM, Clock
-from log_processor.following.family import Family, File, HandedIn
+from log_processor.following.family import Family
+from log_processor.following.file import File
+from log_processor.following.handed_in import HandedIn
 from log_processor.following.log_files import Folders, FoundLog, LogFiles, names_in
 from log_processor.following.names import base_of
 from log_processor.following.owners import Owners

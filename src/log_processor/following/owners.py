@@ -2,40 +2,50 @@
 
 from collections import defaultdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from log_processor.following.matching import FileAt
 from log_processor.following.present import Candidate
 
-if TYPE_CHECKING:
-    from log_processor.following.family import Family
+
+class Owner(Protocol):
+    """A log that has files. See `family.Family`."""
+
+    def knows(self, one: Candidate) -> bool:
+        """Whether a file is one of this log's by its inode and its bytes."""
+
+    def has_open(self, at: FileAt) -> bool:
+        """Whether the file at this place is open: its inode is its own then."""
+
+    def look_also_at(self, path: Path) -> None:
+        """A file of this log was found there."""
 
 
 class Owners:
     """A file is of the log that has found it first, and stays of it whatever it is called then."""
 
     def __init__(self) -> None:
-        self._owners: dict[FileAt, Family] = {}
+        self._owners: dict[FileAt, Owner] = {}
         """Of the files that were there when their logs were looked at."""
         self._paths: dict[FileAt, Path] = {}
         """Where they were."""
-        self._files: defaultdict[Family, set[FileAt]] = defaultdict(set)
+        self._files: defaultdict[Owner, set[FileAt]] = defaultdict(set)
         """The same, by their logs."""
-        self._known: defaultdict[int, dict[Family, None]] = defaultdict(dict)
+        self._known: defaultdict[int, dict[Owner, None]] = defaultdict(dict)
         """Inode -> the logs that have had a file with it."""
 
-    def know(self, family: "Family", inode: int) -> None:
+    def know(self, family: Owner, inode: int) -> None:
         """A log has a file with this inode."""
         self._known[inode][family] = None
 
-    def claim(self, family: "Family", one: Candidate) -> None:
+    def claim(self, family: Owner, one: Candidate) -> None:
         """A file is of a log."""
         self._owners[one.at] = family
         self._paths[one.at] = one.path
         self._files[family].add(one.at)
         self.know(family, one.at[1])
 
-    def is_of_another(self, family: "Family", one: Candidate) -> bool:
+    def is_of_another(self, family: Owner, one: Candidate) -> bool:
         """Whether a file that a log has found is of another one. That one is told where the file is."""
         owner = self._owners.get(one.at)
         if owner is not None and owner is not family and not self._is_there_still(owner, one):
@@ -49,14 +59,14 @@ class Owners:
                     break
         return owner is not None and owner is not family
 
-    def keep(self, family: "Family", there: set[FileAt]) -> None:
+    def keep(self, family: Owner, there: set[FileAt]) -> None:
         """Of a log's files these are there."""
         for at in self._files[family] - there:
             if self._owners.get(at) is family:
                 del self._owners[at], self._paths[at]
         self._files[family] &= there
 
-    def _is_there_still(self, owner: "Family", one: Candidate) -> bool:
+    def _is_there_still(self, owner: Owner, one: Candidate) -> bool:
         """Whether the file with this inode that was of a log is."""
         if owner.has_open(one.at):
             return True
