@@ -7,7 +7,6 @@ import logging
 import re
 import secrets
 import time
-from itertools import count
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -29,9 +28,6 @@ class RequestIds:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        # New ids are this process and a number, because a random id for each request would take longer.
-        self._process = secrets.token_hex(8)
-        self._numbers = count()
         self._logs = logging.getLogger(__name__).isEnabledFor(logging.DEBUG)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -46,7 +42,7 @@ class RequestIds:
             elif name == b"traceparent":
                 traceparent = value
         if not _VALID_ID.fullmatch(raw_id):
-            raw_id = f"{self._process}-{next(self._numbers)}".encode()
+            raw_id = secrets.token_hex(8).encode()
         request_id = raw_id.decode("ascii")
         scope.setdefault("state", {})["request_id"] = request_id
         # All further log lines of this request have these.

@@ -1,7 +1,6 @@
 """Content negotiation: JSON or CSV (RFC 9110, section 12.5.1)."""
 
 import re
-from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from fastapi import Request
@@ -25,11 +24,7 @@ class _Preference(NamedTuple):
 
 def negotiate_format(request: Request) -> Format:
     """The format that `Accept` prefers. JSON if it prefers neither or accepts neither, or if there is no `Accept`."""
-    return _negotiate(",".join(request.headers.getlist("Accept")))
-
-
-@lru_cache(maxsize=100)
-def _negotiate(accept: str) -> Format:
+    accept = ",".join(request.headers.getlist("Accept"))
     elements = [[part.strip() for part in _PART.findall(element)] for element in _ELEMENT.findall(accept)]
     return "csv" if _preference(elements, "csv") > _preference(elements, "json") else "json"
 
