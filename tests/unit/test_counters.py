@@ -29,7 +29,7 @@ def test_a_counter_comes_back(counter: dict[int, int]) -> None:
 
 
 @given(st.lists(counters, min_size=1))
-def test_many_at_once_are_written_as_each_is(given: list[dict[int, int]]) -> None:
+def test_several_counters_are_encoded_as_each_is(given: list[dict[int, int]]) -> None:
     in_order = [sorted(counter.items()) for counter in given]
     numbers = np.array([pair for pairs in in_order for pair in pairs], np.int64).reshape(-1, 2)
     texts = encode_counters(numbers[:, 0], numbers[:, 1], np.cumsum([0, *map(len, in_order)]))
@@ -37,7 +37,7 @@ def test_many_at_once_are_written_as_each_is(given: list[dict[int, int]]) -> Non
 
 
 @given(st.lists(counters))
-def test_many_at_once_are_read_as_each_is(given: list[dict[int, int]]) -> None:
+def test_several_counters_are_decoded_as_each_is(given: list[dict[int, int]]) -> None:
     values, counts, sizes = counters_arrays(list(map(encode_counter, given)))
     pairs = list(zip(values.tolist(), counts.tolist(), strict=True))
     assert pairs == [pair for counter in given for pair in sorted(counter.items())]
@@ -45,19 +45,19 @@ def test_many_at_once_are_read_as_each_is(given: list[dict[int, int]]) -> None:
 
 
 @given(counters, counters)
-def test_what_is_added_is_counted(counter: dict[int, int], more: dict[int, int]) -> None:
+def test_counters_add_up(counter: dict[int, int], more: dict[int, int]) -> None:
     text = add_to_counter(encode_counter(counter), encode_counter(more))
     assert text == encode_counter(Counter(counter) + Counter(more))
 
 
 @given(counters, counters)
-def test_what_was_added_can_be_taken_from_it(counter: dict[int, int], more: dict[int, int]) -> None:
+def test_a_counter_that_was_added_can_be_taken_back(counter: dict[int, int], more: dict[int, int]) -> None:
     text = add_to_counter(encode_counter(counter), encode_counter(more))
     assert take_from_counter(text, encode_counter(more)) == encode_counter(counter)
 
 
 @pytest.mark.parametrize("less", [{200: 3}, {404: 1}, {100: 1}, {200: 2, 500: 1}])
-def test_what_was_not_added_cannot_be_taken_from_it(less: dict[int, int]) -> None:
+def test_a_counter_that_was_not_added_cannot_be_taken_back(less: dict[int, int]) -> None:
     for counter in ({200: 2}, {}):
         with pytest.raises(ValueError, match="has not all of"):
             take_from_counter(encode_counter(counter), encode_counter(less))

@@ -55,12 +55,12 @@ FIRST_DAY = 20_780
 """2026-11-23, in days since 1970-01-01."""
 REFUSED = "refused"
 TO_THE_END = 1 << 60
-"""More steps than a processor takes."""
+"""More steps than any processor takes."""
 OF_ONE_GROUP = [name for name in (f"cust_{number}" for number in range(9_000)) if group_of(name) == 7][:2]
 
 
 class Line(NamedTuple):
-    """A line of a log. Without a customer it is no request: rejected, or skipped where its status is 0."""
+    """A line of a log. A line without a customer is rejected, or skipped if its status is 0."""
 
     customer: str | None
     day: int
@@ -93,7 +93,7 @@ Action = Literal["run", "fail", "crash", "pause", "wake", "land"]
 
 @dataclass(frozen=True)
 class Case:
-    """What happens to which logs."""
+    """Some logs, and what happens to their processors."""
 
     logs: Sequence[Sequence[Sequence[Line]]]
     """Log -> its files, which are read side by side -> lines."""
@@ -103,7 +103,7 @@ class Case:
     holds: bool
     """Whether the store holds requests until they are flushed."""
     seed: int
-    """Of what a processor does next, and of the order in which the rows of a group land."""
+    """The seed of what a processor does next, and of the order in which the rows of a group land."""
 
     def file(self, log: str, generation: int) -> bytes:
         return b"".join(text_of(line) for line in self.logs[int(log)][generation // 2])
@@ -138,7 +138,7 @@ limits = st.builds(
     rollups_characters=st.just(LIMITS.rollups_characters),
     row_characters=st.sampled_from([40, 80, 160, LIMITS.row_characters]),
     slice_characters=st.sampled_from([1, 200, LIMITS.slice_characters]),
-    # What a run does must not depend on its speed.
+    # A run must not depend on its speed.
     slice_seconds=st.just(math.inf),
 )
 cases = st.builds(
@@ -152,11 +152,11 @@ cases = st.builds(
 
 
 class Ended(BaseException):
-    """A processor ends: it was killed, or it found out that another one has taken over."""
+    """Ends a processor: it was killed, or it found out that another one has taken over."""
 
 
 class Processor:
-    """A processor in a thread that takes so many steps at the store as it is told to."""
+    """A processor in a thread, which takes steps at the store when it is told to."""
 
     def __init__(
         self,
@@ -175,7 +175,7 @@ class Processor:
         self.steps_taken = 0
         self._is_killed = self._is_to_fail = self.has_ended = False
         self._error: Exception | None = None
-        # Each is released by the thread that lets the other one go on.
+        # The thread that lets the other one go on releases each semaphore.
         self._go, self._waits = threading.Lock(), threading.Lock()
         self._go.acquire()
         self._waits.acquire()
@@ -228,7 +228,7 @@ class Processor:
 
 
 def count(storage: MemoryStorage, case: Case, pick: random.Random) -> None:
-    """Store and count all that there is, as the processor does but at random times."""
+    """Store and count all lines, like the processor but at random times."""
     logs, counts, roll_ups = start(storage, until_stored(storage.acquire), "", case.limits)
     counted = len(roll_ups.open.parts)
     places = {key: row.offset for key, row in logs.files.items()}
@@ -259,7 +259,7 @@ def count(storage: MemoryStorage, case: Case, pick: random.Random) -> None:
         return part_of(key, len(text), "closed" if is_last and pick.random() < 0.5 else "open"), text
 
     try:
-        # Of the files' numbers every other one is left out.
+        # Every other number of a file is left out.
         files = [FileKey(str(log), 2 * number) for log, of_log in enumerate(case.logs) for number in range(len(of_log))]
         new = [log for log in {key.log for key in files} if log not in logs.committed and pick.random() < 0.5]
         if new:
@@ -277,7 +277,7 @@ def count(storage: MemoryStorage, case: Case, pick: random.Random) -> None:
                 some = [read(key) for key in pick.sample(grown, pick.randint(1, len(grown)))]
                 take(*(part for part, _ in some), text=b"".join(text for _, text in some))
             elif what == "begin" and unknown:
-                # Its lines are read when that is committed.
+                # The lines of a file are read when its number is committed.
                 take(part_of(pick.choice(list(unknown.values())), 0))
                 commit()
             elif what == "commit" and logs.have_changed:
@@ -296,7 +296,7 @@ def count(storage: MemoryStorage, case: Case, pick: random.Random) -> None:
 
 @contextmanager
 def leaving() -> Iterator[None]:
-    """What would end the process ends the processor, and nobody waits for the store."""
+    """What would end the process ends the processor, and no retry waits for the store."""
     with (
         patch("log_processor.process.retry.exit_now", side_effect=Ended),
         patch("log_processor.process.retry.time.sleep"),
@@ -305,7 +305,7 @@ def leaving() -> Iterator[None]:
 
 
 def run(case: Case, storage: type[MemoryStorage] = MemoryStorage) -> MemoryStore:
-    """The store in the end."""
+    """The store after all processors have ended."""
     store = MemoryStore([REFUSED])
     begun = 0
     paused: list[Processor] = []
@@ -338,10 +338,10 @@ def run(case: Case, storage: type[MemoryStorage] = MemoryStorage) -> MemoryStore
                 elif action == "land" and late:
                     late.pop(number % len(late))()
             for one in paused:
-                # Some see their last write fail.
+                # The last write of some processors fails.
                 if case.seed % 2:
                     one.fail()
-            # All is done, by one that is not disturbed and by one that begins when all others have ended.
+            # An undisturbed processor does all that is left, and another one begins after all have ended.
             for one in (current, *paused):
                 one.run(TO_THE_END)
             for write in late:
@@ -355,11 +355,11 @@ def run(case: Case, storage: type[MemoryStorage] = MemoryStorage) -> MemoryStore
 
 
 Counted = tuple[int, int, Counter[int]]
-"""Requests, those of them that succeeded, and how often there was each latency (ms)."""
+"""Requests, successful requests, and latency (ms) -> requests."""
 
 
 def expected(case: Case, forgotten: int | None = None) -> dict[str, Any]:
-    """What the store has to say in the end, one line after the other. `forgotten`: the log that was taken out again."""
+    """The expected contents of the store, counted line by line. `forgotten`: the log that was taken out again."""
     logs = [
         [[line for line in lines if number != forgotten] for lines in of_log] for number, of_log in enumerate(case.logs)
     ]
@@ -410,7 +410,7 @@ def ask(store: MemoryStore, question: Callable[[Storage], Coroutine[Any, Any, An
 
 
 def said(store: MemoryStore) -> dict[str, Any]:
-    """What the store says in the end."""
+    """The contents of the store."""
 
     async def look(storage: Storage) -> dict[str, Any]:
         logs = [row for _, row in await storage.logs()]
@@ -469,7 +469,7 @@ def test_each_line_is_counted_once(case: Case) -> None:
 
 
 def forget_first(storage: MemoryStorage, case: Case, pick: random.Random) -> None:
-    """Take the first log out of the store again."""
+    """Take the first log out of the store."""
     logs, counts, roll_ups = start(storage, until_stored(storage.acquire), "", case.limits)
     try:
         if "0" in logs.committed:
@@ -480,7 +480,7 @@ def forget_first(storage: MemoryStorage, case: Case, pick: random.Random) -> Non
 
 @given(cases)
 @settings(max_examples=100)
-def test_a_log_is_taken_out_again_whatever_crashes(case: Case) -> None:
+def test_a_log_is_taken_out_of_the_store_whatever_crashes(case: Case) -> None:
     store = MemoryStore([REFUSED])
     with leaving():
         Processor(store, case, 0).run(TO_THE_END)
@@ -496,14 +496,14 @@ def test_a_log_is_taken_out_again_whatever_crashes(case: Case) -> None:
 
 
 class UnfencedStorage(MemoryStorage):
-    """A processor does not find out that another one has taken over."""
+    """A store whose processor does not find out that another one has taken over."""
 
     def check_lease(self) -> None:
         self._turn()
 
 
 class ForgetfulStorage(MemoryStorage):
-    """A start does not find what was broken off."""
+    """A store in which a start does not find a broken-off commit."""
 
     def read_intent(self, number: int) -> str:
         return ""
@@ -513,14 +513,14 @@ class ForgetfulStorage(MemoryStorage):
 
 
 @pytest.mark.parametrize("broken", [UnfencedStorage, ForgetfulStorage])
-def test_without_reading_the_lease_back_or_the_intent_some_are_not(broken: type[MemoryStorage]) -> None:
-    """So the test above does find such faults."""
+def test_without_the_check_of_the_lease_or_the_intent_some_lines_are_not(broken: type[MemoryStorage]) -> None:
+    """The test above finds such faults."""
 
     def is_wrong(case: Case) -> bool:
         try:
             return said(run(case, broken)) != expected(case)
         except (AssertionError, KeyError):
-            # It found out by itself that something is wrong, and ended.
+            # The processor found the fault by itself, and ended.
             return False
 
     budget = settings(max_examples=1_000, phases=[Phase.generate], derandomize=True, database=None)
@@ -540,13 +540,13 @@ SMALL = Case(
 
 
 def steps_of(case: Case) -> int:
-    """How many steps a processor takes that is not disturbed."""
+    """The steps of an undisturbed processor."""
     processor = Processor(MemoryStore(), case, 1, MemoryStorage)
     processor.run(TO_THE_END)
     return processor.steps_taken
 
 
-def test_a_predecessor_may_finish_its_commit_at_any_moment_of_a_start() -> None:
+def test_a_predecessor_may_finish_its_commit_at_any_step_of_a_start() -> None:
     steps_of_a_start = 12
     with leaving():
         for paused_after in range(steps_of(SMALL)):
@@ -560,7 +560,7 @@ def test_a_predecessor_may_finish_its_commit_at_any_moment_of_a_start() -> None:
                 assert said(store) == expected(SMALL), (paused_after, woken_after)
 
 
-def test_a_commit_whose_requests_cannot_all_be_read_back_is_a_gap() -> None:
+def test_a_commit_that_cannot_read_back_all_of_its_requests_leaves_a_gap() -> None:
     outcomes = set()
     with leaving():
         for crashed_after in range(steps_of(SMALL)):
@@ -578,14 +578,14 @@ def test_a_commit_whose_requests_cannot_all_be_read_back_is_a_gap() -> None:
     assert outcomes == {(4, 4), (4, 3, "partly counted"), (4, 4, "partly counted")}
 
 
-def test_what_was_too_old_when_it_was_read_again_is_not_counted_by_a_commit_that_is_done_again() -> None:
+def test_a_redo_does_not_count_a_request_that_was_too_old_when_it_was_read_again() -> None:
     storage = MemoryStorage(MemoryStore())
     token = storage.acquire()
     lines = b"".join(text_of(Line("cust", day, 15, "/a", 200, "0.5", "GET", 512)) for day in (1, 0, 1))
     requests, *_ = parse(lines)
     file = FileId("log", 0, lane=0, base=0)
     storage.prepare([StoredRequests([file], np.zeros(3, np.int64), requests)])()
-    # The second was stored before a crash, and its day has expired since.
+    # The second request was stored before a crash, and its day has expired since.
     row = LedgerRow(
         "log", "/log", Position(0, 0), Position(0, len(lines)), len(lines), 3, 2, Counter({Reason.TOO_OLD: 1})
     )
@@ -610,7 +610,7 @@ def test_what_was_too_old_when_it_was_read_again_is_not_counted_by_a_commit_that
     assert {day: counts.statuses.total() for day, counts in days.items()} == {FIRST_DAY + 1: 2}
 
 
-def test_what_expired_before_it_was_rolled_up_does_not_hold_the_roll_ups_up() -> None:
+def test_requests_that_expire_before_they_are_rolled_up_do_not_block_the_rollups() -> None:
     with leaving():
         for crashed_after in range(steps_of(SMALL)):
             store = MemoryStore()

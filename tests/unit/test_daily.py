@@ -1,4 +1,4 @@
-"""Requests come into their daily rows exactly once, also where a commit is done again."""
+"""Requests are counted in their daily aggregates exactly once, also where a commit is done again."""
 
 from collections import Counter
 from datetime import datetime
@@ -47,7 +47,7 @@ def parsed(content: list[bytes]) -> Requests:
 
 
 def buffer_of(content: list[bytes], cuts: list[int]) -> Buffer:
-    """The lines in batches that begin at these."""
+    """The lines in batches that begin at these indices."""
     buffer = Buffer()
     for first, last in pairwise(sorted({0, len(content), *(cut % len(content) for cut in cuts)})):
         buffer.take(parsed(content[first:last]))
@@ -77,7 +77,7 @@ def counters(rows: dict[DailyKey, DailyAggregate]) -> Counters:
     return {key: (counts.statuses, counts.latencies) for key, row in rows.items() for counts in [unpack(row)]}
 
 
-def test_a_row_an_addition_and_the_row_after_it() -> None:
+def test_an_aggregate_a_delta_and_their_sum() -> None:
     requests, *_ = simple.parse(
         b"2026-11-23 16:15:35 cust_1 /api 200 0.772\n"
         b"2026-11-23 16:15:36 cust_1 /api 404 0.020\n"
@@ -100,7 +100,7 @@ def test_a_row_an_addition_and_the_row_after_it() -> None:
 
 @pytest.mark.parametrize("at_once", [7, 250_000])
 @given(content=contents, cuts=st.lists(st.integers(0, 100)))
-def test_lines_are_counted_as_one_by_one(at_once: int, content: list[bytes], cuts: list[int]) -> None:
+def test_many_lines_are_counted_as_one_by_one(at_once: int, content: list[bytes], cuts: list[int]) -> None:
     buffer = buffer_of(content, cuts)
     rows: dict[DailyKey, DailyAggregate] = {}
     for delta in daily.daily_deltas(buffer.parts, buffer.customers(), at_once):
@@ -120,19 +120,19 @@ def test_all_customers_together_come_first(content: list[bytes]) -> None:
 
 
 @given(st.data(), contents, contents, st.lists(st.integers(0, 100)))
-def test_what_a_row_has_already_is_not_added_again(
+def test_a_delta_is_not_added_twice(
     data: st.DataObject, before: list[bytes], content: list[bytes], cuts: list[int]
 ) -> None:
     rows: dict[DailyKey, DailyAggregate] = {}
     add(buffer_of(before, cuts), rows, 1)
     whole = dict(rows)
     add(buffer_of(content, cuts), whole, 2)
-    # Some rows were written by one who died before the ledger was.
+    # A process wrote some of the rows and died before the ledger.
     rows |= {key: row for key, row in whole.items() if data.draw(st.booleans())}
     add(buffer_of(data.draw(st.permutations(content)), cuts), rows, 2)
     assert rows == whole
     assert counters(rows) == one_by_one([*before, *content])
 
 
-def test_nothing_is_added_where_there_are_no_requests() -> None:
+def test_without_requests_there_is_no_delta() -> None:
     assert list(daily.daily_deltas([], [])) == []

@@ -1,4 +1,4 @@
-"""Figures from counts, against the definitions computed in the plainest way."""
+"""Figures from counts, against their definitions computed in the plainest way."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -32,12 +32,12 @@ def test_figures_of_every_count_up_to_a_thousand() -> None:
         assert figures_of_counts(counts_of([(200, ms) for ms in range(n)])) == oracle.figures(logged)
 
 
-def test_without_requests_there_is_nothing_to_divide() -> None:
+def test_figures_without_requests() -> None:
     assert figures_of_counts(DayCounts()) == (0, 0, 0, None, None, None, None)
 
 
 @given(st.lists(requests, max_size=4))
-def test_days_add_up_as_they_are_stored(days: list[list[tuple[int, int | None]]]) -> None:
+def test_histograms_of_several_days_add_up(days: list[list[tuple[int, int | None]]]) -> None:
     rows = [counts_of(day) for day in days]
     stored = [pack(row) for row in rows]
     assert [figures(histogram_of(row)) for row in stored] == [figures_of_counts(row) for row in rows]
@@ -47,7 +47,7 @@ def test_days_add_up_as_they_are_stored(days: list[list[tuple[int, int | None]]]
     assert figures(together) == figures_of_counts(counts_of([request for day in days for request in day]))
 
 
-def test_one_of_several_that_is_kept_does_not_hold_the_memory_of_all() -> None:
+def test_a_copy_of_one_histogram_does_not_hold_the_memory_of_all() -> None:
     row = pack(counts_of([(200, ms) for ms in range(1_000)]))
     one = next(histograms_of([row, row]).each()).copy()
     assert one.latencies.base is None
@@ -55,16 +55,16 @@ def test_one_of_several_that_is_kept_does_not_hold_the_memory_of_all() -> None:
 
 
 @given(st.lists(st.lists(requests, min_size=1, max_size=3), min_size=1, max_size=4))
-def test_many_are_figured_at_once_as_one_by_one(customers: list[list[list[tuple[int, int | None]]]]) -> None:
+def test_many_figures_at_once_are_those_of_each(customers: list[list[list[tuple[int, int | None]]]]) -> None:
     rows = [[pack(counts_of(day)) for day in days] for days in customers]
     one_by_one = [figures(merge([histogram_of(row) for row in days])) for days in rows]
     assert figures_of_each(merge_each(rows)) == one_by_one
-    # Some of the rows in one, together with the others.
+    # Some of the aggregates merged into one, beside the others.
     first = pack_each(merge_each([days[:-1] for days in rows]))
     assert figures_of_each(merge_each([[row, days[-1]] for row, days in zip(first, rows, strict=True)])) == one_by_one
 
 
-def test_very_many_latencies_are_figured_as_well() -> None:
+def test_figures_of_very_many_latencies() -> None:
     row = DayCounts(Counter({200: 3_000, 500: 3_000}), Counter({28_800 * n: 2 for n in range(3_000)}))
     assert figures_of_each(merge_each([[pack(row)]])) == [figures(histogram_of(pack(row)))]
     assert figures(histogram_of(pack(row))) == oracle.figures(

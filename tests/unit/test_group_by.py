@@ -1,4 +1,4 @@
-"""The different ones of many numbers."""
+"""Distinct integers of an array, against Python's own counting."""
 
 from collections import Counter
 
@@ -13,13 +13,13 @@ numbers = st.one_of(*(st.lists(st.integers(0, largest)) for largest in (9, 86_40
 
 
 @given(numbers)
-def test_each_is_counted(given: list[int]) -> None:
+def test_distinct_integers_are_counted(given: list[int]) -> None:
     values, counts = counts_of(np.array(given, np.int64))
     assert list(zip(values.tolist(), counts.tolist(), strict=True)) == sorted(Counter(given).items())
 
 
 @given(numbers, st.data())
-def test_what_comes_with_each_is_summed(given: list[int], data: st.DataObject) -> None:
+def test_the_amounts_of_distinct_integers_are_summed(given: list[int], data: st.DataObject) -> None:
     amounts = data.draw(st.lists(st.integers(1, 1 << 53), min_size=len(given), max_size=len(given)))
     expected: Counter[int] = Counter()
     for number, amount in zip(given, amounts, strict=True):
@@ -29,7 +29,7 @@ def test_what_comes_with_each_is_summed(given: list[int], data: st.DataObject) -
 
 
 @given(numbers)
-def test_each_has_a_place_in_the_order_in_which_they_come(given: list[int]) -> None:
+def test_distinct_integers_come_in_the_order_of_their_appearance(given: list[int]) -> None:
     values, places = appearing(np.array(given, np.int64))
     assert values == list(dict.fromkeys(given))
     assert [values[place] for place in places] == given

@@ -1,4 +1,4 @@
-"""The text of what says how far a writer is."""
+"""The text of ledgers, intents, logs and files."""
 
 import json
 from collections import Counter
@@ -83,7 +83,7 @@ intents = st.builds(
     days=st.lists(numbers, max_size=3).map(tuple),
     ledger=ledgers,
 )
-roll_up_intents = st.builds(
+rollup_intents = st.builds(
     RollupIntent, numbers, numbers, numbers, ranges, numbers, numbers, st.dictionaries(texts, rolled_up, max_size=3)
 )
 
@@ -144,7 +144,7 @@ def test_the_text_of_an_intent() -> None:
     assert decode_intent(text) == INTENT
 
 
-def test_the_text_of_an_intent_of_roll_ups() -> None:
+def test_the_text_of_an_intent_of_rollups() -> None:
     intent = RollupIntent(4, 1_234_000, 17, INTENT.ranges, 5, 6, {"api": RolledUp(2, {1: 420})})
     text = (
         '{"number":4,"token":1234000,"through":17,"ranges":[[["api",1,3,160],42,420]],"oldest":5,"newest":6,'
@@ -160,29 +160,29 @@ def test_the_texts_of_ledgers_and_reports() -> None:
     assert encode_rollup_ledger(RollupLedger(4, 17)) == "[4, 17]"
     text = "[1795450537.25, 17, 1795450536.5, 1795536937]"
     assert encode_report(Report(1_795_450_537.25, 17, 1_795_450_536.5, 1_795_536_937)) == text
-    # As it was before it had the latest second.
+    # A report of an earlier version has no latest second.
     assert decode_report("[1795450537.25, 17, null]") == Report(1_795_450_537.25, 17, None, 0)
     assert encode_rolled_up(RolledUp(2, {1: 420})) == "[2,[1,420]]"
 
 
-def test_an_empty_text_is_what_is_there_before_the_first_commit() -> None:
+def test_an_empty_text_is_the_ledger_before_the_first_commit() -> None:
     assert decode_ledger("") == Ledger()
     assert decode_rollup_ledger("") == RollupLedger()
     assert decode_report("") is None
 
 
 @given(intents)
-def test_an_intent_comes_back(intent: Intent) -> None:
+def test_an_intent_is_read_as_it_was_written(intent: Intent) -> None:
     assert decode_intent(encode_intent(intent)) == intent
 
 
-@given(roll_up_intents)
-def test_an_intent_of_roll_ups_comes_back(intent: RollupIntent) -> None:
+@given(rollup_intents)
+def test_an_intent_of_rollups_is_read_as_it_was_written(intent: RollupIntent) -> None:
     assert decode_rollup_intent(encode_rollup_intent(intent)) == intent
 
 
 @given(logs, files, ledgers, positions, rolled_up, numbers, seconds)
-def test_rows_come_back(
+def test_rows_are_read_as_they_were_written(
     log: LedgerRow, file: FileRow, ledger: Ledger, position: Position, through: RolledUp, number: int, time: float
 ) -> None:
     assert decode_log(log.log, encode_log(log)) == log
@@ -197,7 +197,7 @@ def test_rows_come_back(
 
 
 @pytest.mark.parametrize(
-    ("counts", "roll_ups", "expected"),
+    ("counts", "rollups", "expected"),
     [
         (Ledger(), RollupLedger(), True),
         (Ledger(17, None, (5, 6)), RollupLedger(4, 17), True),
@@ -206,8 +206,8 @@ def test_rows_come_back(
         (Ledger(17, None, None), RollupLedger(4, 12), True),
     ],
 )
-def test_whether_all_is_rolled_up(counts: Ledger, roll_ups: RollupLedger, expected: bool) -> None:
-    assert is_rolled_up(counts, roll_ups) == expected
+def test_whether_all_is_rolled_up(counts: Ledger, rollups: RollupLedger, expected: bool) -> None:
+    assert is_rolled_up(counts, rollups) == expected
 
 
 def test_a_gap_is_at_the_position() -> None:

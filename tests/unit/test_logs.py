@@ -1,4 +1,4 @@
-"""How far the processor is in each log, and where its files lie."""
+"""How far the writer is in each log, and where the files of a log lie in lanes."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ def part(
 
 
 def begin(generation: int, log: str = "log", state: FileState = "live", start: int = 0) -> BatchPart:
-    """The beginning of a file."""
+    """The part with which a file begins."""
     return part(generation, start, start, log, state)
 
 
@@ -48,7 +48,7 @@ def commit(logs: Logs) -> None:
     logs.commit(*logs.changed())
 
 
-def test_what_is_taken_in_is_added_up() -> None:
+def test_the_row_of_a_log_adds_up_its_parts() -> None:
     assert not Logs([], [], {}).have_changed
     logs = Logs([], [], {})
     logs.take(begin(0))
@@ -77,7 +77,7 @@ def test_what_is_taken_in_is_added_up() -> None:
     assert logs.changed() == ((), ())
 
 
-def test_files_of_a_log_are_read_side_by_side() -> None:
+def test_files_of_a_log_are_read_at_the_same_time() -> None:
     logs = Logs([], [], {})
     logs.take(begin(0))
     logs.take(part(0, 0, 100, stored=2))
@@ -94,7 +94,7 @@ def test_files_of_a_log_are_read_side_by_side() -> None:
     }
 
 
-def test_a_part_that_says_nothing_new_is_no_news() -> None:
+def test_a_part_without_anything_new_is_no_news() -> None:
     logs = Logs([], [], {})
     assert logs.is_news(begin(0))
     logs.take(begin(0))
@@ -105,7 +105,7 @@ def test_a_part_that_says_nothing_new_is_no_news() -> None:
 
 
 @pytest.mark.parametrize("start", [99, 101])
-def test_lines_that_did_not_come_end_the_program(start: int) -> None:
+def test_missing_lines_end_the_program(start: int) -> None:
     logs = Logs([], [], {})
     logs.take(part(0, 0, 100))
     with pytest.raises(AssertionError, match="did not come"):
@@ -121,7 +121,7 @@ def test_the_latest_gaps_are_kept() -> None:
     assert row.gaps == gaps[5:]
 
 
-def test_files_lie_one_after_the_other_in_lanes_that_no_file_holds() -> None:
+def test_files_follow_one_another_in_lanes_in_which_no_file_is_read_on() -> None:
     logs = Logs([], [], {})
     logs.take(begin(0))
     logs.take(part(0, 0, 100))
@@ -132,9 +132,9 @@ def test_files_lie_one_after_the_other_in_lanes_that_no_file_holds() -> None:
     logs.take(part(0, 100, 100, state="closed"))
     logs.take(begin(2))
     logs.take(part(2, 0, 16, state="closed"))
-    # What goes on in the middle of a file lies behind what was there before.
+    # A file that is read on from its middle lies behind the files before it.
     logs.take(begin(3, start=1_000))
-    # A copy has no place.
+    # A copy is in no lane.
     logs.take(begin(4, state="copy"))
     expected = [
         FileId("log", 0, 0, 0),
@@ -146,7 +146,7 @@ def test_files_lie_one_after_the_other_in_lanes_that_no_file_holds() -> None:
     assert [logs.file("log", generation) for generation in range(5)] == expected
     assert logs.file("other", 0) == FileId("other", 0, 1, 0)
     rows, files = logs.changed()
-    # After a restart, in whatever order the store gives them.
+    # After a restart, in any order in which the store gives the rows.
     again = Logs(rows, reversed(files), {})
     again.take(begin(5))
     assert again.file("log", 5) == FileId("log", 5, 3, 0)
@@ -155,20 +155,20 @@ def test_files_lie_one_after_the_other_in_lanes_that_no_file_holds() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 60), st.integers(0, 60), st.booleans()), max_size=20))
-def test_no_two_files_have_a_place_in_common(files: list[tuple[str, int, int, bool]]) -> None:
+def test_no_two_files_overlap_in_a_lane(files: list[tuple[str, int, int, bool]]) -> None:
     logs = Logs([], [], {})
     places: set[tuple[int, int]] = set()
     for generation, (log, start, length, is_closed) in enumerate(files):
         logs.take(begin(generation, log, start=start))
         logs.take(part(generation, start, start + length, log, "closed" if is_closed else "open"))
         file = logs.file(log, generation)
-        # Requests are told apart to the step of a lane.
+        # The step of a lane is the resolution of the places of requests.
         own = {(file.lane, (file.base + offset) // LANE_STEP) for offset in range(start, start + length)}
         assert not places & own
         places |= own
 
 
-def test_the_requests_of_a_commit_are_stretches_of_files() -> None:
+def test_the_requests_of_a_commit_are_offset_ranges_of_files() -> None:
     logs = Logs([], [], {})
     logs.take(begin(0))
     logs.take(part(0, 0, 100))
@@ -222,7 +222,7 @@ def test_the_rows_of_a_commit_that_is_done_again_are_those_of_its_intent() -> No
     )
 
 
-def test_files_that_are_gone_for_long_are_expired_but_for_the_last_one() -> None:
+def test_files_that_are_long_gone_have_expired_except_the_last_one() -> None:
     files = [FileRow("log", number, 0, 0, gone=gone) for number, gone in enumerate((0, 99, 100, 90))]
     logs = Logs([], files, {})
     assert logs.expired(100) == [FileKey("log", 1)]

@@ -27,7 +27,7 @@ class Row(NamedTuple):
     writer: int = 0
     commit: int = 0
     lines: int = 0
-    """Of a row's name; else all that are counted, of an intent after its commit."""
+    """Counted lines: of a row those with its name; of the ledger, and of an intent after its commit, all."""
 
 
 @dataclass
@@ -47,8 +47,8 @@ class Shared:
 
 
 def write_commits(shared: Shared, me: int, pick: random.Random, has_intent: bool, reads_lease: bool) -> Iterator[None]:
-    """What a writer does; it may stop wherever it yields."""
-    # A lease that is taken late is lower than those taken since.
+    """What a writer does. It may stop wherever it yields."""
+    # The token of a lease that lands late is lower than those acquired since.
     shared.lease = max(shared.lease, me)
     yield
     ledger = shared.read("ledger")
@@ -85,7 +85,7 @@ def is_right(seed: int, has_intent: bool = True, reads_lease: bool = True) -> bo
     asleep: list[Iterator[None]] = []
     for me in range(1, 30):
         writer = write_commits(shared, me, pick, has_intent, reads_lease)
-        # The last one is not disturbed by a successor, but by sleepers.
+        # Sleepers disturb the last writer, but no successor does.
         steps = pick.randrange(60) if me < 29 else 1_000
         for _ in range(steps):
             next(writer, None)
@@ -101,5 +101,5 @@ def test_each_line_is_counted_once() -> None:
 
 
 @pytest.mark.parametrize("without", ["has_intent", "reads_lease"])
-def test_without_the_intent_or_reading_the_lease_back_some_are_not(without: str) -> None:
+def test_without_the_intent_or_the_check_of_the_lease_some_lines_are_not(without: str) -> None:
     assert not all(is_right(seed, **{without: False}) for seed in range(RUNS))

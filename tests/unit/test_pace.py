@@ -27,24 +27,24 @@ from log_processor.counting.pace import Since
         (60.0, True, 30.0),
     ],
 )
-def test_how_long_to_wait_after_a_commit(took: float, behind: bool, expected: float) -> None:
+def test_the_pause_after_a_commit(took: float, behind: bool, expected: float) -> None:
     assert pace.pause(took, behind) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
     ("now", "took", "behind", "due", "expected"),
     [
-        # Nothing waits that is due.
+        # No line has waited long enough.
         (1_000.0, 0.0, False, math.inf, False),
         (1_001.0, 0.0, False, 1_001.1, False),
         (1_001.0, 0.0, False, 1_001.0, True),
-        # Without counts it is due when the pause is over.
+        # Without counts a commit is due when the pause is over.
         (1_000.0, 0.0, False, -math.inf, False),
         (1_001.0, 0.0, False, -math.inf, True),
-        # It is due, but the last commit took one second and ended two seconds ago.
+        # A line is due, but the last commit took one second and ended two seconds ago.
         (1_002.0, 1.0, False, 1_001.0, False),
         (1_003.0, 1.0, False, 1_001.0, True),
-        # While a backlog is worked off nobody waits for a line.
+        # While a backlog is worked off, no line is due.
         (1_020.0, 1.0, True, math.inf, True),
         (1_019.0, 1.0, True, 1_000.0, False),
         (1_029.0, 0.0, True, 1_000.0, False),
@@ -64,5 +64,5 @@ def test_a_slice_takes_a_twentieth_of_the_time(took: float, expected: float) -> 
 @pytest.mark.parametrize(
     ("took", "expected"), [(0.0, 2.0), (0.1, 2.0), (0.2, 3.8), (1.0, 19.0), (2.0, 30.0), (60.0, 30.0)]
 )
-def test_how_long_to_wait_after_rolling_up(took: float, expected: float) -> None:
+def test_the_pause_after_a_commit_of_rollups(took: float, expected: float) -> None:
     assert pace.pause_between_rollups(took) == pytest.approx(expected)

@@ -1,4 +1,4 @@
-"""Requests that are read back from a store."""
+"""Requests that are read back from a store, as columns."""
 
 import random
 
@@ -6,7 +6,7 @@ from request_log.requests import NONE
 from storage.read_back import ReadBack
 
 
-def test_they_come_in_the_order_of_the_log_whatever_their_number() -> None:
+def test_requests_come_in_the_order_of_their_offsets() -> None:
     pick = random.Random(1)
     rows = [
         (
@@ -42,5 +42,5 @@ def test_they_come_in_the_order_of_the_log_whatever_their_number() -> None:
     assert found == [(*row[:5], milliseconds[row[5]], *row[6:]) for row in rows]
 
 
-def test_there_may_be_none() -> None:
+def test_no_requests() -> None:
     assert list(ReadBack().in_order()) == []

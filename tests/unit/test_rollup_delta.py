@@ -1,4 +1,4 @@
-"""Requests come into the rows of roll-ups exactly once, also where a commit is done again."""
+"""Requests are counted in roll-ups exactly once, also where a commit is done again."""
 
 import random
 from typing import Literal
@@ -59,7 +59,7 @@ def add(
     most_characters: int = MOST_CHARACTERS,
     weight: Literal[1, -1] = 1,
 ) -> None:
-    """Do a commit, which may have been broken off."""
+    """Do a commit, which may have been broken off before."""
     buffer = Buffer()
     for batch in batches:
         parse = parsed_log.parse if batch and batch[0].startswith(b"{") else simple.parse
@@ -74,7 +74,7 @@ def add(
 
 
 def figures_of(rows: Rows) -> dict[tuple[str, int, int | str | tuple[str, int]], object]:
-    """Of each customer, and of all together, each day and each part."""
+    """(customer, day, part) -> figures; the customer is "" for all together."""
     found: dict[tuple[str, int, int | str | tuple[str, int]], Histogram] = {}
     for key, segments in rows.items():
         for name in {name for row in segments for name in decode_names(row.names)}:
@@ -96,13 +96,13 @@ def figures_of(rows: Rows) -> dict[tuple[str, int, int | str | tuple[str, int]],
 
 
 def requests_of(rows: Rows, kind: Kind, name: str) -> dict[int | str, int]:
-    """How many requests each part of a customer has, of all days."""
+    """Part -> requests of a customer, of all days."""
     segments = [row for key, found in rows.items() if key.kind == kind and key.group < ALL_CUSTOMERS for row in found]
     histograms = histograms_of_hours(segments, name) if kind == "parts" else histograms_of_endpoints(segments, name)
     return {part: histogram.total for part, histogram in histograms.items()}
 
 
-def test_a_row_an_addition_and_the_row_after_it() -> None:
+def test_a_rollup_a_delta_and_their_sum() -> None:
     first = [b"2026-11-23 00:20:00 a /x 200 0.005\n"]
     second = [b"2026-11-23 00:40:00 a /y 404 0.007\n", b"2026-11-23 00:20:01 a /x 200 0.005\n"]
     rows: Rows = {}
@@ -142,7 +142,7 @@ def test_figures_are_those_of_each_hour_and_endpoint() -> None:
 
 @pytest.mark.parametrize("most_characters", [200, 700, MOST_CHARACTERS])
 @given(before=contents, content=contents, data=st.data())
-def test_rows_depend_on_what_the_requests_are_and_not_on_their_order(
+def test_rows_depend_on_the_requests_and_not_on_their_order(
     most_characters: int, before: list[bytes], content: list[bytes], data: st.DataObject
 ) -> None:
     one: Rows = {}
@@ -155,14 +155,14 @@ def test_rows_depend_on_what_the_requests_are_and_not_on_their_order(
 
 @pytest.mark.parametrize("most_characters", [200, 700, MOST_CHARACTERS])
 @given(before=contents, content=contents, data=st.data())
-def test_what_a_row_has_already_is_not_added_again(
+def test_a_delta_is_not_added_twice(
     most_characters: int, before: list[bytes], content: list[bytes], data: st.DataObject
 ) -> None:
     rows: Rows = {}
     add(rows, 1, before, most_characters=most_characters)
     whole = {key: list(found) for key, found in rows.items()}
     add(whole, 2, content, most_characters=most_characters)
-    # Some rows were written by one who died before the ledger was, each of them through some segment.
+    # A process wrote some of the rows, each up to some segment, and died before the ledger.
     for key, found in whole.items():
         new = [row for row in found if row.commit == 2]
         written = data.draw(st.integers(0, len(new)))
@@ -187,7 +187,7 @@ def test_endpoints_beyond_the_first_hundred_share_a_name() -> None:
     endpoints = [f"/p{n:c}" for n in range(0x4E00, 0x4E00 + 2 * MOST_ENDPOINTS)]
     content = [f"2026-11-23 16:15:35 a {endpoint} 200 0.1\n".encode() for endpoint in endpoints]
     rows: Rows = {}
-    # An endpoint of the first commit keeps its name, those of the second one get what names are left by their order.
+    # An endpoint of the first commit keeps its name. Those of the second one get the names that are left, in order.
     add(rows, 1, content[150:190])
     add(rows, 2, content[190:], content[:150])
     (row,) = rows[RollupKey(group_of("a"), FIRST_DAY, "endpoints")]
@@ -196,7 +196,7 @@ def test_endpoints_beyond_the_first_hundred_share_a_name() -> None:
     assert requests_of(rows, "endpoints", "a") == {**dict.fromkeys(named, 1), OTHER: MOST_ENDPOINTS}
 
 
-def test_an_endpoint_that_is_called_like_a_reserved_name_is_told_from_it() -> None:
+def test_an_endpoint_with_a_reserved_name_is_escaped() -> None:
     rows: Rows = {}
     add(rows, 1, [f"2026-11-23 16:15:35 a {endpoint} 200 0.1\n".encode() for endpoint in ("(other)", "\\(other)")])
     assert requests_of(rows, "endpoints", "a") == {"\\(other)": 1, "\\\\(other)": 1}
@@ -243,7 +243,7 @@ def test_customers_that_share_a_row_have_a_hundred_endpoints_each() -> None:
     assert histograms_of_endpoints([row], "cust_of_another_group") == {}
 
 
-def test_names_that_leave_no_room_for_counts_are_left_behind() -> None:
+def test_names_that_leave_no_room_for_counts_are_not_repeated() -> None:
     pick = random.Random(1)
     content = [
         f"2026-11-23 16:15:35 {pick.choice(OF_ONE_GROUP)} /{pick.randbytes(7).hex()} 200 0.1\n".encode()
@@ -259,7 +259,7 @@ def test_names_that_leave_no_room_for_counts_are_left_behind() -> None:
 
 
 @given(contents, contents, contents, st.sampled_from([60, 200, MOST_CHARACTERS]))
-def test_what_was_added_is_taken_back_once(
+def test_a_delta_is_taken_back_once(
     first: list[bytes], wrong: list[bytes], last: list[bytes], most_characters: int
 ) -> None:
     rows: Rows = {}

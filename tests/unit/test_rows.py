@@ -21,7 +21,7 @@ DAILY = f"17 status={STATUSES} latency={LATENCIES}"
 ROLLUP = f'17 names={{"cust_1":["/api","/b"]}} status={STATUSES} latency={LATENCIES}'
 
 
-def test_the_text_of_a_daily_row() -> None:
+def test_the_text_of_a_daily_aggregate() -> None:
     row = DailyAggregate(STATUSES, LATENCIES, 17)
     assert encode_daily(row) == DAILY
     assert decode_daily(DAILY) == row
@@ -29,7 +29,7 @@ def test_the_text_of_a_daily_row() -> None:
     assert (counts.statuses, counts.latencies) == (Counter({200: 2, 404: 1}), Counter({20: 1, 772: 2}))
 
 
-def test_the_text_of_a_roll_up() -> None:
+def test_the_text_of_a_rollup() -> None:
     row = RollupRow("endpoints", 3, '{"cust_1":["/api","/b"]}', STATUSES, LATENCIES, 17)
     assert encode_rollup(row) == ROLLUP
     assert decode_rollup("endpoints", 3, ROLLUP) == row
@@ -42,28 +42,28 @@ def test_the_text_of_a_roll_up() -> None:
 
 
 @pytest.mark.parametrize("text", [f"17 bytes=HAAA= status={STATUSES} new=x=y= latency={LATENCIES}", f"{DAILY} later="])
-def test_a_name_that_is_not_known_is_ignored(text: str) -> None:
+def test_an_unknown_name_is_ignored(text: str) -> None:
     assert decode_daily(text) == decode_daily(DAILY)
 
 
-def test_a_name_that_is_missing_was_not_counted() -> None:
+def test_a_missing_name_was_not_counted() -> None:
     assert decode_daily(f"17 status={STATUSES}") == DailyAggregate(STATUSES, NO_COUNTS, 17)
     assert decode_daily("17") == DailyAggregate(NO_COUNTS, NO_COUNTS, 17)
     assert decode_rollup("parts", 0, "17 names={}") == RollupRow("parts", 0, "{}", NO_COUNTS, NO_COUNTS, 17)
 
 
 @given(daily_rows)
-def test_a_daily_row_comes_back(row: DailyAggregate) -> None:
+def test_a_daily_aggregate_is_read_as_it_was_written(row: DailyAggregate) -> None:
     assert decode_daily(encode_daily(row)) == row
 
 
 @given(st.lists(daily_rows, min_size=1, max_size=4))
-def test_rows_of_several_writers_add_up(rows: list[DailyAggregate]) -> None:
+def test_daily_aggregates_of_several_writers_add_up(rows: list[DailyAggregate]) -> None:
     counts = unpack(added_up(rows))
     assert counts.statuses == sum((unpack(row).statuses for row in rows), Counter[int]())
     assert counts.latencies == sum((unpack(row).latencies for row in rows), Counter[int]())
 
 
-def test_a_single_row_is_passed_on_as_it_is() -> None:
+def test_a_single_daily_aggregate_is_returned_as_it_is() -> None:
     row = DailyAggregate("not even a counter", "", 17)
     assert added_up([row]) is row
