@@ -1,4 +1,4 @@
-"""Counts files that a test lays out, without a processor that follows them: the test says what was read of which."""
+"""Counts files that a test lays out, without a processor that follows them. The test says what is read of each file."""
 
 import math
 from dataclasses import dataclass, field, replace
@@ -24,7 +24,7 @@ from stores import ask
 
 RETENTION_DAYS = 45
 SILENT_SECONDS = 0.3
-"""No other process works."""
+"""No other process is at work."""
 
 
 @dataclass
@@ -83,7 +83,7 @@ class Read:
 
 
 class Counting:
-    """Counts what it is told, as the processor of a store."""
+    """Counts what the test tells it to, as the processor of a store."""
 
     def __init__(self, storage: Storage, path: Path, limits: Limits = LIMITS, parse: Parser = simple.parse) -> None:
         """`path`: of the log that is called `log`."""
@@ -107,7 +107,7 @@ class Counting:
                 path = self._path if read.log == "log" else read.path
                 self.logs.begin(LedgerRow(read.log, str(path), begin, begin))
         parts = tuple(read.part() for read in reads)
-        # A file has its place in the store before any of its lines.
+        # The number of a file is stored before its lines.
         begins = {key_of(part): replace(part, end=part.start, length=0, gaps=()) for part in reversed(parts)}
         self._take(tuple(begin for key, begin in reversed(begins.items()) if key not in self.logs.files), b"")
         first = len(self._roll_ups.open.parts)

@@ -1,8 +1,7 @@
-"""A store in memory that is as unkind as a store may be. A test decides where it crashes, pauses and writes late.
+"""A store in memory that is as unkind as the contract allows. A test decides where it crashes, pauses and writes late.
 
-Like InfluxDB it has no transactions: each row of a group is a write of its own; the value with the highest fencing
-token counts.
-Each lease has a token. A predecessor goes on until `check_lease` tells it.
+Like InfluxDB it has no transactions: each row of a group is a write of its own, and the row with the highest fencing
+token counts. A predecessor goes on writing until `check_lease` tells it.
 """
 
 import random
@@ -37,11 +36,11 @@ INTENTS_KEPT = 1_000
 
 AnyKey = TypeVar("AnyKey", DailyKey, RollupSegmentKey, LogKey, FileKey, RolledUpKey, ObservedKey, IntentKey, StateKey)
 Write = Callable[[], None]
-"""Lands in the store when it is called."""
+"""A write, which lands in the store when it is called."""
 
 
 class StoredRequest(NamedTuple):
-    """A request, by its place in its file (bytes)."""
+    """A stored request, with its offset in its file (bytes)."""
 
     offset: int
     customer: str
@@ -49,7 +48,7 @@ class StoredRequest(NamedTuple):
 
 
 class MemoryStore:
-    """What all connections share. The store refuses the requests of the customers `refused`."""
+    """The contents of a store, which its connections share. `refused`: customers whose requests the store refuses."""
 
     def __init__(self, refused: Collection[str] = ()) -> None:
         self.refused = refused
@@ -108,7 +107,7 @@ class MemoryStore:
 
 
 class MemoryStorage(Storage):
-    """A connection. `turn` is called before each single write and each question: it may wait, or raise to end it all.
+    """A connection. `turn` is called before each single write and each question: it may wait, or raise an error.
 
     `pick`: the order in which the rows of a group land. `holds`: whether requests are held until `flush`.
     """
@@ -132,9 +131,9 @@ class MemoryStorage(Storage):
         self._held: list[Write] = []
         self._owners = store.owners.setdefault(writer, [])
         self._token: int | None = None
-        """The one to write at; None where it must be a new one, for of a write that failed nobody knows what landed."""
+        """The fencing token of the next write; None where that takes a new one, because an earlier write failed."""
         self.under_way: list[Write] = []
-        """Writes that were sent and did not land yet."""
+        """Writes that were sent and have not landed yet."""
         self._failed: list[Write] = []
 
     def set_up(self) -> None:
@@ -272,11 +271,11 @@ class MemoryStorage(Storage):
             del rows[key]
 
     def late_writes(self) -> list[Write]:
-        """Those that may still land."""
+        """The writes that may still land."""
         return self.under_way + self._failed
 
     def _send(self, writes: Sequence[Write]) -> None:
-        """All of them are sent, and land one by one in whatever order; each may be the last one to do so."""
+        """Send writes, which land one by one in any order. Any of them may be the last one that lands."""
         self.under_way = self._pick.sample(writes, len(writes))
         try:
             while self.under_way:

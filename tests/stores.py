@@ -1,4 +1,4 @@
-"""Stores for tests: either backend, filled from the lines of a log."""
+"""Stores for tests: of either kind, filled from the lines of a log."""
 
 import asyncio
 import math
@@ -34,16 +34,16 @@ class Store:
     """A store that was set up."""
 
     environment: dict[str, str]
-    """Names it to a service."""
+    """The environment variables that name the store to a service."""
     connect: Callable[[str], Storage]
-    """Opens a connection as a writer."""
+    """Opens a connection as the writer of this name."""
 
     def open(self, writer: str = MAIN) -> Storage:
         """Opens a connection."""
         return self.connect(writer)
 
     def fill(self, lines: bytes, parse: Parser = simple.parse, writer: str = MAIN, log: str = "log") -> None:
-        """Store valid lines, as all there is of a log; once only."""
+        """Store and count valid lines as the whole of a log. Only once for each log."""
         storage = self.open(writer)
         count_lines(storage, lines, parse, log)
 
@@ -77,7 +77,7 @@ def commit_daily(
     logs: Sequence[LedgerRow] = (),
     complete_through: float | None = None,
 ) -> None:
-    """A commit of these daily rows and of how far these logs are, by the contract alone."""
+    """Commit daily aggregates and rows of logs, by the contract alone."""
     customers = tuple(sorted({key.customer for key in counts if key.customer is not None}))
     days = tuple(sorted({key.day for key in counts}))
     ledger = Ledger(number, complete_through)
@@ -89,7 +89,7 @@ def commit_daily(
 
 
 def write_report(storage: Storage, report: Report, sightings: Iterable[ObservedEnd] = ()) -> None:
-    """What a processor says once a second."""
+    """Write the report of a processor."""
     storage.write(
         {ObservedKey(sighting.log): encode_observed_end(sighting) for sighting in sightings},
         {StateKey("report"): encode_report(report)},
@@ -97,17 +97,17 @@ def write_report(storage: Storage, report: Report, sightings: Iterable[ObservedE
 
 
 def write_daily(storage: Storage, counts: Mapping[DailyKey, DayCounts], commit: int = 1) -> None:
-    """Write daily rows that are not packed."""
+    """Write daily aggregates."""
     storage.write({key: encode_daily(pack(row, commit)) for key, row in counts.items()})
 
 
 def read_daily(storage: Storage, keys: Collection[DailyKey]) -> dict[DailyKey, DayCounts]:
-    """`Storage.read_daily`, unpacked."""
+    """`Storage.read_daily`, as counters."""
     return {key: unpack(row) for key, row in storage.read_daily(keys).items()}
 
 
 async def days_of(storage: Storage, customer: str | None, first: int, last: int) -> dict[int, DayCounts]:
-    """`Storage.days`, unpacked."""
+    """`Storage.days`, as counters."""
     return {day: unpack(row) for day, row in (await storage.days(customer, first, last)).items()}
 
 
@@ -124,7 +124,7 @@ def ask(storage: Storage, question: Callable[[Storage], Awaitable[Answer]]) -> A
 
 
 def to_no_store(parts: Iterable[StoredRequests]) -> Callable[[], list[int]]:
-    """`Storage.prepare` for who only wants to see what is read."""
+    """A `Storage.prepare` that stores nothing, for tests of reading."""
     for _ in parts:
         pass
     return lambda: []
