@@ -12,16 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from request_log.line import MIN_LINE_BYTES, SECONDS_A_DAY
 from request_log.requests import NONE, Requests
-from rollups.counts import (
-    NO_COUNTS,
-    SUCCESS,
-    DailyAggregate,
-    DailyKey,
-    Kind,
-    RollupKey,
-    RollupRow,
-    RollupSegmentKey,
-)
+from rollups.counts import NO_COUNTS, SUCCESS, DailyAggregate, DailyKey, Kind, RollupKey, RollupRow, RollupSegmentKey
 from rollups.rows import added_up, decode_daily, decode_rollup
 from storage.contract import LATEST_INTENTS, MAIN, Storage
 from storage.errors import LeaseHeld, StorageUnavailable

@@ -10,10 +10,7 @@ from rollups.counters import encode_counter
 from rollups.counts import DayCounts, Kind, RollupRow, RollupSegmentKey
 from rollups.rows import encode_rollup
 from storage.contract import MAIN, Storage
-from storage.ledger import (
-    Intent,
-    encode_intent,
-)
+from storage.ledger import Intent, encode_intent
 from storage.logs import Gap, LedgerRow, Position
 from storage.requests import FileId, StoredRequests
 

@@ -6,19 +6,11 @@ import pytest
 
 from rollups.counters import encode_counter
 from rollups.counts import DailyKey, RollupKey, RollupRow
-from rollups.groups import (
-    ALL_OF_HOUR,
-    encode_names,
-    group_of,
-)
+from rollups.groups import ALL_OF_HOUR, encode_names, group_of
 from storage.contract import MAIN, Storage
 from storage.influxdb import InfluxStorage
 from storage.keys import LogKey, StateKey
-from storage.ledger import (
-    Ledger,
-    decode_ledger,
-    encode_ledger,
-)
+from storage.ledger import Ledger, decode_ledger, encode_ledger
 from storage.logs import decode_log, encode_log
 from storage.requests import FileId, OffsetRange
 from stored_rows import (

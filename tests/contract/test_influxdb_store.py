@@ -8,9 +8,7 @@ import pytest
 
 from influxd import InfluxServer
 from rollups.counts import DailyKey, RollupKey, RollupSegmentKey
-from rollups.groups import (
-    ALL_CUSTOMERS,
-)
+from rollups.groups import ALL_CUSTOMERS
 from rollups.rows import encode_rollup
 from storage.contract import MAIN
 from storage.errors import LeaseHeld

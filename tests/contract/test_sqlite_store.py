@@ -14,10 +14,7 @@ from rollups.counts import DailyKey
 from storage.errors import StorageRefused
 from storage.requests import FileId, StoredRequests
 from storage.sqlite import SqliteStorage
-from stored_rows import (
-    TODAY,
-    counts,
-)
+from stored_rows import TODAY, counts
 from stores import write_daily
 
 

@@ -7,11 +7,7 @@ from storage import schema_4
 from storage.errors import StorageRefused
 from storage.influxdb.client import Client, Row
 from storage.influxdb.lease import Lease
-from storage.influxdb.line_protocol import (
-    AFTER_ALL_LINES,
-    DAY,
-    tag,
-)
+from storage.influxdb.line_protocol import AFTER_ALL_LINES, DAY, tag
 from storage.influxdb.places import Places, predicate
 from storage.influxdb.schema import COUNTS, SCHEMA, STORE
 

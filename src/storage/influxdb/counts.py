@@ -7,9 +7,7 @@ from rollups.counts import DailyAggregate, DailyKey, Kind, RollupKey, RollupRow,
 from rollups.rows import added_up, decode_daily, decode_rollup
 from storage.influxdb.client import Row
 from storage.influxdb.connection import IN_RANGE, time_range
-from storage.influxdb.line_protocol import (
-    DAY,
-)
+from storage.influxdb.line_protocol import DAY
 from storage.influxdb.rows import InfluxRows
 
 # Keys that one question names.

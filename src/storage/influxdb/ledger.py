@@ -5,11 +5,7 @@ from urllib.parse import unquote
 
 from storage.contract import LATEST_INTENTS
 from storage.influxdb.connection import AFTER, InfluxConnection
-from storage.influxdb.line_protocol import (
-    AFTER_ALL_LINES,
-    DAY,
-    tag,
-)
+from storage.influxdb.line_protocol import AFTER_ALL_LINES, DAY, tag
 from storage.keys import FileKey, Key, LogKey, ObservedKey, RolledUpKey, StateName
 from storage.ledger import StoredIntent, WriterState, decode_intent
 from storage.logs import FileRow, LedgerRow, decode_file, decode_log

@@ -7,11 +7,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from rollups.groups import ALL_CUSTOMERS
 from storage.influxdb.client import Row
 from storage.influxdb.connection import InfluxConnection
-from storage.influxdb.line_protocol import (
-    AFTER_ALL_LINES,
-    DAY,
-    tag,
-)
+from storage.influxdb.line_protocol import AFTER_ALL_LINES, DAY, tag
 from storage.influxdb.places import MEASUREMENTS, Place, row_line
 from storage.keys import IntentKey, Rows
 from storage.ledger import decode_intent

@@ -13,10 +13,7 @@ from storage.contract import MAIN, Storage
 from storage.influxdb import migration
 from storage.influxdb.counts import InfluxCounts
 from storage.influxdb.ledger import InfluxLedger
-from storage.influxdb.line_protocol import (
-    AFTER_ALL_LINES,
-    string_field,
-)
+from storage.influxdb.line_protocol import AFTER_ALL_LINES, string_field
 from storage.influxdb.places import Places
 from storage.influxdb.requests import InfluxRequests
 from storage.influxdb.schema import SCHEMA, STORE
