@@ -1,4 +1,4 @@
-"""Deltas of roll-ups: adds requests to the rows of roll-ups, once for each commit, also where it is done again."""
+"""Deltas of roll-ups: adds requests to the rows of roll-ups, once for each commit, also in a redo."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -100,8 +100,7 @@ class RollupDelta:
         """The segments to be written, each before the next one; none where this commit has counted already.
 
         `row`: the last segment that is stored. The result depends on the requests alone, not on their order or on the
-        indices of names. So a start that does a commit again writes what is missing of it, even beside a predecessor
-        that goes on.
+        indices of names. So a redo writes what is missing of a commit, even beside a predecessor that goes on.
         """
         if row.commit == commit:
             return self._chunks(requests, row, commit)[-row.left :] if row.left else []

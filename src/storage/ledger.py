@@ -1,4 +1,4 @@
-"""How far a writer is: its ledgers, and the intents from which a start does a broken-off commit again.
+"""How far a writer is: its ledgers, and the intents from which a start redoes a broken-off commit.
 
 A ledger is a checkpoint with a balance: it is the commit point, and up to it lines read = stored + rejected + skipped.
 Its text is the same in both stores.
@@ -37,7 +37,7 @@ class RollupLedger:
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """What a commit of counts is about to do. A start that does the commit again decides nothing anew."""
+    """What a commit of counts is about to do. A redo of the commit decides nothing anew."""
 
     number: int
     """The number of the commit."""

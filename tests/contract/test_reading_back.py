@@ -1,4 +1,4 @@
-"""Requests are read back from the store for a commit that is done again."""
+"""Requests are read back from the store for a redo."""
 
 import time
 from itertools import pairwise

@@ -119,7 +119,7 @@ class Processor:
         self._counting.__exit__()
 
     def restart(self) -> None:
-        """End, if it was not killed, and start again: a commit that was broken off is done again."""
+        """End, if it was not killed, and start again: a start redoes a commit that was broken off."""
         self.close()
         self._is_killed = False
         self._start()

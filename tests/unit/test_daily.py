@@ -1,4 +1,4 @@
-"""Requests are counted in their daily aggregates exactly once, also where a commit is done again."""
+"""Requests are counted in their daily aggregates exactly once, also in a redo."""
 
 from collections import Counter
 from datetime import datetime
@@ -94,7 +94,7 @@ def test_an_aggregate_a_delta_and_their_sum() -> None:
     # 200 three times and 404 once; 20 ms twice and 772 ms twice.
     after = "17 status=HyACUAQMAAQA= latency=HFAAEAwIAAgA="
     assert encode_daily(daily.add(of_customer, row, 17)) == after
-    # The commit is done again.
+    # A redo of the commit.
     assert encode_daily(daily.add(of_customer, decode_daily(after), 17)) == after
 
 

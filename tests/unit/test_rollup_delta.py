@@ -1,4 +1,4 @@
-"""Requests are counted in roll-ups exactly once, also where a commit is done again."""
+"""Requests are counted in roll-ups exactly once, also in a redo."""
 
 import random
 from typing import Literal

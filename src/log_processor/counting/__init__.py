@@ -2,7 +2,7 @@
 
 Does not own reading lines (`following`, `parsing`) and storing requests (`storing`).
 
-start    what a start does: it does a commit again that was broken off
+start    what a start does: it redoes a commit that was broken off
 commit   the order of a commit
 logs     how far the writer is in each log
 buffer   requests that are stored and not rolled up yet

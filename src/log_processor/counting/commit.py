@@ -3,8 +3,8 @@
     requests -> intent -> the lease read back -> rows -> ledger
 
 Each step is durable before the next one begins. The ledger is one row, which is the commit point. Every other row has
-the number of the last commit that counted in it. A start that finds an intent beyond the ledger does exactly that
-commit again: it adds to the rows with a lower number, and leaves the others.
+the number of the last commit that counted in it. A start that finds an intent beyond the ledger redoes exactly
+that commit: it adds to the rows with a lower number, and leaves the others.
 
 The lease is read back after the intent. So if a process has lost its lease, either its successor finds the intent, or
 the process finds out and writes no row.

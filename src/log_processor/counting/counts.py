@@ -50,7 +50,7 @@ class Counts:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="writer")
         self._writing: Future[None] | None = None
 
-    def do_again(self, intent: Intent) -> None:
+    def redo(self, intent: Intent) -> None:
         """Do exactly the commit that was broken off, before all other commits. Its requests are in the store."""
         buffer = Buffer()
 
@@ -72,7 +72,7 @@ class Counts:
                 intent,
                 logs=tuple(with_gap(row, _PARTLY_COUNTED) if row.log in logs else row for row in intent.logs),
             )
-        log.info("commit_done_again", commit=intent.number, requests=buffer.lines)
+        log.info("commit_redone", commit=intent.number, requests=buffer.lines)
         self._commit(replace(intent, token=self._token), buffer.parts, buffer.customers())
 
     def commit(
@@ -137,8 +137,8 @@ class Counts:
         )
         return buffer.lines
 
-    def tell_all_anew(self, oldest_day: int) -> None:
-        """Do a commit that changes nothing, and after which readers of the change feed read all anew."""
+    def invalidate_all(self, oldest_day: int) -> None:
+        """Do a commit that changes nothing and invalidates everything for readers of the change feed."""
         self._commit_taking_back(Buffer(), (), (), (), (None, ()), oldest_day)
 
     def _commit_taking_back(

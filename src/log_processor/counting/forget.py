@@ -1,8 +1,8 @@
 """Takes a backfilled log out of the store again.
 
 The counts of its files are taken back from the end on, a step at a time. Each step is a commit of counts and a commit
-of roll-ups of weight -1, whose requests are read back from the store. The next start does a broken-off step again, like
-any commit. The row of a file says how much is left, so another run continues there. When no row has counts of the log
+of roll-ups of weight -1, whose requests are read back from the store. The next start redoes a broken-off step, like any
+commit. The row of a file says how much is left, so another run continues there. When no row has counts of the log
 any more, its requests are removed, an empty commit tells readers of the change feed, and its rows are removed.
 
 At the beginning the roll-ups have all that is counted, and their position in the log is stored with the offsets of all
@@ -57,7 +57,7 @@ def forget(
     # From here on nothing is checked: a successor may have read the same log again.
     until_stored(storage.check_lease)
     until_stored(partial(storage.remove_requests, log, files))
-    counts.tell_all_anew(oldest_day)
+    counts.invalidate_all(oldest_day)
     until_stored(partial(storage.remove_log, log, files))
     logs.forget_log(log)
     return requests

@@ -130,7 +130,7 @@ class Logs:
         return tuple(found)
 
     def commit(self, rows: Iterable[LedgerRow], files: Iterable[FileRow]) -> None:
-        """Note that these rows are committed: all changed ones, or those of a commit that was done again."""
+        """Note that these rows are committed: all changed ones, or those of a redone commit."""
         for row in rows:
             self.committed[row.log] = self._taken[row.log] = row
         for file in files:

@@ -58,7 +58,7 @@ class Rollups:
         """Seconds that the last commit has taken so far."""
         self._next_slice = self._next_begin = 0.0
 
-    def do_again(self, intent: RollupIntent) -> None:
+    def redo(self, intent: RollupIntent) -> None:
         """Do a commit as a whole, such as one that was broken off, while no other is under way. Its requests are in the
         store."""
         self._begin(intent, self._read_back(intent.ranges, intent.oldest, intent.newest))
@@ -80,9 +80,9 @@ class Rollups:
                 positions=self._logs.after_taking_back(),
                 weight=-1,
             )
-            self.do_again(intent)
+            self.redo(intent)
 
-    def take_from_store(self) -> None:
+    def read_backlog(self) -> None:
         """Read the roll-ups' backlog back from the store."""
         self.take_back()
         rollup_backlog = self._counts.ledger.rollup_backlog
