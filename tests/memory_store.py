@@ -10,20 +10,18 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
-from request_log.line import MIN_LINE_BYTES, SECONDS_A_DAY
+from request_log.line import SECONDS_A_DAY
 from request_log.requests import NONE, Requests
 from rollups.counts import NO_COUNTS, SUCCESS, DailyAggregate, DailyKey, Kind, RollupKey, RollupRow, RollupSegmentKey
 from rollups.rows import added_up, decode_daily, decode_rollup
-from storage.contract import LATEST_INTENTS, MAIN, Storage
+from storage.contract import INTENTS_KEPT, LATEST_INTENTS, MAIN, Storage
 from storage.errors import LeaseHeld, StorageUnavailable
 from storage.keys import FileKey, IntentKey, Key, LogKey, ObservedKey, RolledUpKey, Rows, StateKey, StateName
 from storage.ledger import StoredIntent, WriterState
-from storage.logs import FileRow, LedgerRow, decode_file, decode_log
+from storage.logs import CELL_BYTES, FileRow, LedgerRow, decode_file, decode_log
 from storage.observed import ObservedEnd, decode_observed_end
 from storage.read_back import ReadBack
 from storage.requests import FileId, LoggedRequest, OffsetRange, Outcome, StoredRequests
-
-INTENTS_KEPT = 1_000
 
 AnyKey = TypeVar("AnyKey", DailyKey, RollupSegmentKey, LogKey, FileKey, RolledUpKey, ObservedKey, IntentKey, StateKey)
 Write = Callable[[], None]
@@ -93,7 +91,7 @@ class MemoryStore:
                 method or None,
                 None if size == NONE else size,
             )
-            cell = (file.base + offset) // MIN_LINE_BYTES
+            cell = (file.base + offset) // CELL_BYTES
             self.requests[writer, file.lane, cell] = StoredRequest(offset, customer, logged)
 
 
@@ -172,7 +170,7 @@ class MemoryStorage(Storage):
     def _read_range(self, offset_range: OffsetRange, oldest: int, newest: int) -> Iterator[Requests]:
         self._turn()
         file = offset_range.file
-        first, end = ((file.base + offset) // MIN_LINE_BYTES for offset in (offset_range.start, offset_range.end))
+        first, end = ((file.base + offset) // CELL_BYTES for offset in (offset_range.start, offset_range.end))
         stored = ReadBack()
         stored.add(
             (found.offset, found.logged.second, found.customer, *found.logged[2:])

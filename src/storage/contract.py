@@ -22,6 +22,8 @@ MAIN = "main"
 """The name of the only writer of most stores."""
 LATEST_INTENTS = 2
 """Intents that a reader without a cursor asks for: those of the last commit and of one that is under way."""
+INTENTS_KEPT = 1_000
+"""Intents of a writer that compaction keeps, at least."""
 
 
 class Storage(ABC):

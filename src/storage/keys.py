@@ -32,7 +32,7 @@ class ObservedKey(NamedTuple):
 
 
 class IntentKey(NamedTuple):
-    """The key of an Intent, the number of its commit. The last thousand intents are kept."""
+    """The key of an Intent, the number of its commit. The latest INTENTS_KEPT are kept."""
 
     number: int
 

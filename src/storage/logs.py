@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
-from request_log.line import Mended, Reason
+from request_log.line import MIN_LINE_BYTES, Mended, Reason
 
 BACKFILL = "backfill-"
 """Prefix of the names of logs that were backfilled: read once, and not followed."""
+CELL_BYTES = MIN_LINE_BYTES
+"""Bytes of a cell. A lane is divided into cells: each file begins at a cell, and no two lines begin in the same one."""
 
 
 class Position(NamedTuple):

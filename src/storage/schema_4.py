@@ -14,14 +14,12 @@ from request_log.line import Reason
 from storage.errors import StorageRefused
 from storage.keys import FileKey, Key, LogKey, ObservedKey, RolledUpKey, StateKey
 from storage.ledger import Ledger, RolledUp, encode_ledger, encode_rolled_up
-from storage.logs import BACKFILL, FileRow, Gap, LedgerRow, Position, encode_file, encode_log
+from storage.logs import BACKFILL, CELL_BYTES, FileRow, Gap, LedgerRow, Position, encode_file, encode_log
 from storage.observed import ObservedEnd, complete_through, encode_observed_end
 
 VERSION = 4
 BEFORE = (2, 3)
 """Schemas that a release of schema 4 brings up to schema 4."""
-# Files begin at a multiple of this in their lane (bytes), see log_processor.counting.logs.
-_LANE_STEP = 16
 
 
 class EndedFile(NamedTuple):
@@ -118,7 +116,7 @@ def rows_of_logs(logs: Iterable[Log], ended: Iterable[EndedFile], ends: Sequence
                     _identity(file.fingerprint),
                 )
             )
-            base += -(-file.offset // _LANE_STEP) * _LANE_STEP
+            base += -(-file.offset // CELL_BYTES) * CELL_BYTES
         logs_after[row.log] = row = replace(row, bytes=sum(file.offset - file.start for file in files))
         rows += [(FileKey(row.log, file.generation), encode_file(file)) for file in files]
         rows.append((LogKey(row.log), encode_log(row)))

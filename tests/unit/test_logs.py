@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from log_processor.counting.logs import GAPS_KEPT, LANE_STEP, Logs
+from log_processor.counting.logs import GAPS_KEPT, Logs
 from log_processor.parsing.batch import BatchPart
 from request_log.line import Mended, Reason
 from request_log.requests import MendedLine, Rejected
 from storage.keys import FileKey
 from storage.ledger import RolledUp
-from storage.logs import FileRow, FileState, Gap, LedgerRow, Position
+from storage.logs import CELL_BYTES, FileRow, FileState, Gap, LedgerRow, Position
 from storage.requests import FileId, OffsetRange
 
 
@@ -162,8 +162,8 @@ def test_no_two_files_overlap_in_a_lane(files: list[tuple[str, int, int, bool]])
         logs.take(begin(generation, log, start=start))
         logs.take(part(generation, start, start + length, log, "closed" if is_closed else "open"))
         file = logs.file(log, generation)
-        # The step of a lane is the resolution of the places of requests.
-        own = {(file.lane, (file.base + offset) // LANE_STEP) for offset in range(start, start + length)}
+        # A request is stored under its cell.
+        own = {(file.lane, (file.base + offset) // CELL_BYTES) for offset in range(start, start + length)}
         assert not places & own
         places |= own
 

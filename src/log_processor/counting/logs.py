@@ -9,13 +9,11 @@ from log_processor.process.retry import until_stored
 from storage.contract import Storage
 from storage.keys import FileKey
 from storage.ledger import RolledUp, decode_rolled_up
-from storage.logs import BACKFILL, FileRow, LedgerRow, Position, decode_file, decode_log
+from storage.logs import BACKFILL, CELL_BYTES, FileRow, LedgerRow, Position, decode_file, decode_log
 from storage.requests import FileId, OffsetRange
 
 # Gaps that the row of a log has: the latest ones.
 GAPS_KEPT = 100
-# Files begin at a multiple of this in their lane (bytes): it is the resolution of the places of requests.
-LANE_STEP = 16
 
 
 class Logs:
@@ -264,8 +262,8 @@ class Logs:
         lanes = {row.lane for of_file, row in self._taken_files.items() if of_file.log == key.log and row.lane >= 0}
         free = sorted(lanes - self._held.keys())
         lane = free[0] if free else 1 + max(self._ends, default=-1)
-        begin = -(-self._ends.get(lane, 0) // LANE_STEP) * LANE_STEP
-        return replace(row, lane=lane, base=max(0, begin - start // LANE_STEP * LANE_STEP))
+        begin = -(-self._ends.get(lane, 0) // CELL_BYTES) * CELL_BYTES
+        return replace(row, lane=lane, base=max(0, begin - start // CELL_BYTES * CELL_BYTES))
 
     def _note(self, key: FileKey, row: FileRow) -> None:
         self._numbers[key.log] = max(self._numbers[key.log], key.generation + 1)

@@ -7,8 +7,9 @@ from urllib.parse import quote
 
 import numpy as np
 
-from request_log.line import MIN_LINE_BYTES, SECONDS_A_DAY
+from request_log.line import SECONDS_A_DAY
 from request_log.requests import NONE, Integers, Requests
+from storage.logs import CELL_BYTES
 from storage.requests import StoredRequests
 
 NANOSECONDS = 10**9
@@ -20,8 +21,6 @@ _BITS_OF_SECONDS = 40
 _PLAIN = re.compile("[A-Za-z0-9_.~-]*").fullmatch
 SHARDS = 256
 """Shards of the series of requests."""
-CELL_BYTES = MIN_LINE_BYTES
-"""Bytes of a cell. A lane is divided into cells, and no two lines begin in the same one."""
 CELLS_A_PART = 10**6
 """Cells that a request with milliseconds can tell by its time: the nanoseconds of a millisecond."""
 PARTS = 1_000

@@ -16,7 +16,6 @@ from storage.influxdb.client import BadRequest, Row
 from storage.influxdb.connection import IN_RANGE, InfluxConnection
 from storage.influxdb.line_protocol import (
     AFTER_ALL_LINES,
-    CELL_BYTES,
     DAY,
     NANOSECONDS,
     cell_of,
@@ -25,6 +24,7 @@ from storage.influxdb.line_protocol import (
     tag,
 )
 from storage.influxdb.places import predicate
+from storage.logs import CELL_BYTES
 from storage.read_back import ReadBack, StoredRow
 from storage.requests import OUTCOMES, FileId, LoggedRequest, OffsetRange, Outcome, StoredRequests
 

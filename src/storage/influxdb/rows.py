@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 
 from rollups.groups import ALL_CUSTOMERS
+from storage.contract import INTENTS_KEPT
 from storage.influxdb.client import Row
 from storage.influxdb.connection import InfluxConnection
 from storage.influxdb.line_protocol import AFTER_ALL_LINES, DAY, tag
@@ -16,8 +17,6 @@ from storage.ledger import decode_intent
 _LINES_A_WRITE = 2_500
 # Deletes of one compaction.
 _DELETES_A_COMPACTION = 10
-# Intents of a writer that compaction keeps.
-_INTENTS_KEPT = 1_000
 # Old intents are removed after this many commits: a delete costs as much as several commits.
 _INTENTS_A_REMOVAL = 500
 
@@ -90,8 +89,8 @@ class InfluxRows(InfluxConnection):
         return str(row["row"])
 
     def compact(self) -> None:
-        if len(self._intents) >= _INTENTS_KEPT + _INTENTS_A_REMOVAL:
-            while len(self._intents) > _INTENTS_KEPT:
+        if len(self._intents) >= INTENTS_KEPT + _INTENTS_A_REMOVAL:
+            while len(self._intents) > INTENTS_KEPT:
                 self._intents.popleft()
             self._delete(self._series_of_intents(), AFTER_ALL_LINES, self._intents[0] - 1)
         for _ in range(min(_DELETES_A_COMPACTION, len(self._replaced))):

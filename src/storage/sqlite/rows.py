@@ -5,12 +5,10 @@ from collections.abc import Iterable
 from itertools import groupby
 
 from rollups.counts import DailyKey
+from storage.contract import INTENTS_KEPT
 from storage.keys import Key, Rows
 from storage.sqlite.connection import SqliteConnection
 from storage.sqlite.schema import ALL_CUSTOMERS, TABLES
-
-# Intents of a writer that compaction keeps.
-_INTENTS_KEPT = 1_000
 
 
 class SqliteRows(SqliteConnection):
@@ -39,5 +37,5 @@ class SqliteRows(SqliteConnection):
             connection.execute(
                 "DELETE FROM intents WHERE writer = :writer"
                 " AND number <= (SELECT max(number) FROM intents WHERE writer = :writer) - :kept",
-                {"writer": self._writer_id, "kept": _INTENTS_KEPT},
+                {"writer": self._writer_id, "kept": INTENTS_KEPT},
             )
