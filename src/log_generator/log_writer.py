@@ -1,4 +1,4 @@
-"""The log on disk: it only grows, and only by whole lines."""
+"""Writes the log on disk. It only grows, and only by whole lines."""
 
 import mmap
 import os
@@ -10,19 +10,19 @@ from service.logs import logger
 log = logger(__name__)
 
 CUT_OFF = b" (cut off)\n"
-"""Ends a half line that was found at the end of the file. With a bare newline it could pass for a whole request with
-another duration; so it is rejected by every reader. Nothing that a reader may have seen is taken back."""
+"""Ends half a line at the end of the file, so that every reader rejects it. With a bare newline it could pass for a
+whole request with another duration. Bytes that a reader may have seen are never removed."""
 
 
 class LogWriter:
-    """Appends lines to a log, and follows it when it is rotated away. Methods raise OSError."""
+    """Appends lines to a log, and reopens it after a rotation. Methods raise OSError."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._descriptor = self._open()
 
     def append(self, lines: bytes) -> None:
-        """Append whole lines. A log that was renamed or deleted since the last call is begun anew."""
+        """Append whole lines. If the log was renamed or deleted since the last call, begin a new one."""
         if self._is_rotated():
             self.close()
             self._descriptor = self._open()
@@ -51,17 +51,17 @@ class LogWriter:
 
     def _write(self, data: bytes) -> None:
         while data:
-            # Short when the disk fills up; then the next call raises the reason.
+            # A write is short when the disk fills up. Then the next write raises the reason.
             data = data[os.write(self._descriptor, data) :]
 
 
 def pieces(lines: bytes, position: int, page: int = mmap.PAGESIZE) -> Iterator[bytes]:
-    """Whole lines to be appended at `position` (bytes), cut so that one `write` each leaves no half line when killed.
+    """Lines to append at `position` (bytes), in pieces for one `write` each, so that a kill leaves no half line.
 
-    The kernel copies a write a page of the file at a time and gives up between two when SIGKILL is pending. So lines
-    are written together up to the page's end, and the line that crosses it on its own: a kill can cut only that one,
-    and only in the fraction of a microsecond between its halves. (Killed while writing without a pause, 22 of 300
-    files ended in a half line; 292 did when each batch was one write.)
+    The kernel copies a write page by page, and stops between two pages when SIGKILL is pending. So one piece has the
+    lines up to the end of a page, and another the line that crosses it. A kill can cut only that line, and only in a
+    fraction of a microsecond. (Of 300 files whose writer was killed while it wrote without a pause, 22 ended in half a
+    line. With one write for each batch, 292 did.)
     """
     start = 0
     while start < len(lines):

@@ -1,4 +1,4 @@
-"""When how many lines are due, and keeping to it."""
+"""The schedule: when how many lines are due, and writing them in time."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -9,17 +9,18 @@ from service.logs import logger
 log = logger(__name__)
 
 MAX_LINES_AT_ONCE = 10_000
-"""Larger batches are written in parts of this size, which bounds memory and how long a stop takes."""
+"""Lines that are written at once. It bounds memory, and how long a stop takes."""
 REPORT_SECONDS = 10.0
+"""Time between two log events about the progress."""
 TOLERATED_SECONDS = 1.0
-"""How late lines may be without a warning, at least; at long intervals it is one interval."""
+"""How late lines may be without a warning. Longer intervals tolerate one interval."""
 
 
 def plan(batch_size: int, interval: float, limit: int) -> Iterator[tuple[float, int]]:
-    """What is due, in order: seconds after the start, and how many lines.
+    """The schedule, in order: seconds after the start, and how many lines are due then.
 
-    `batch_size` lines every `interval` seconds, the first at once, `limit` in total (0: without end). The times depend
-    on the start alone, so that neither writing nor waiting too long lowers the rate.
+    `batch_size` lines are due every `interval` seconds, the first at once, and `limit` in total (0: no limit). Times
+    count from the start, so a late write does not lower the rate.
     """
     planned = 0
     for batch in count():
@@ -40,10 +41,10 @@ def follow(
     tolerated: float = TOLERATED_SECONDS,
     clock: Callable[[], float] = time.monotonic,
 ) -> int:
-    """Write what is due when it is due, and say now and then how far it is. Returns the number of lines written.
+    """Write lines when they are due, and log the progress now and then. Returns the number of lines written.
 
-    `wait` waits so many seconds and returns whether to stop. What could not be written in time is written as soon as
-    possible; lines that are more than `tolerated` seconds late are a warning.
+    `wait` waits a number of seconds and returns whether to stop. Late lines are written as soon as possible. Lines more
+    than `tolerated` seconds late cause a warning.
     """
     start = reported = clock()
     written = written_before = 0

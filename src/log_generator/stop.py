@@ -1,4 +1,4 @@
-"""Being asked to stop."""
+"""Stops the program on a signal."""
 
 import os
 import select
@@ -6,17 +6,17 @@ import signal
 
 
 class StopSignal:
-    """SIGTERM and SIGINT, as something to wait for. They interrupt nothing: what is under way is finished first."""
+    """Waits for SIGTERM and SIGINT. The signals interrupt nothing: work under way is finished first."""
 
     def __init__(self) -> None:
         self._wakeup, arrival = os.pipe()
         os.set_blocking(arrival, False)
         signal.set_wakeup_fd(arrival)
         for number in (signal.SIGTERM, signal.SIGINT):
-            # Without a handler of Python's the signal would not reach the descriptor.
+            # Without a Python handler, the signal would not reach the descriptor.
             signal.signal(number, lambda _number, _frame: None)
 
     def wait(self, seconds: float) -> bool:
-        """Wait so long, or until a signal has arrived. Returns whether one has."""
+        """Wait a number of seconds, or until a signal arrives. Returns whether one has arrived."""
         arrived, _, _ = select.select([self._wakeup], [], [], seconds)
         return bool(arrived)

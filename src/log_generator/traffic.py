@@ -1,7 +1,7 @@
-"""Requests as real traffic has them: few busy and many quiet customers, some that fail more, latency with a long tail.
+"""Requests like those of real traffic: few busy and many quiet customers, some with more failures, long-tailed latency.
 
-Each column is drawn from a generator of its own, so the requests of a seed are the same however they are cut into
-batches and whatever times they have.
+Each column comes from a random generator of its own. So a seed gives the same requests, whatever the batches and the
+times are.
 """
 
 from itertools import accumulate
@@ -10,7 +10,7 @@ from random import Random
 
 from request_log.line import SECONDS_A_DAY, format_lines
 
-# Path -> (share of the traffic, median latency in ms).
+# Path -> (share of the traffic in percent, median latency in ms).
 PATHS = {
     "/api/v1/status": (5, 3),
     "/api/v1/login": (10, 120),
@@ -21,7 +21,7 @@ PATHS = {
     "/api/v1/payments": (4, 400),
     "/api/v1/reports/monthly": (1, 2500),
 }
-# HTTP status -> share, of the requests that succeed and of those that fail.
+# HTTP status -> share in percent, of the successful and of the failed requests.
 SUCCEEDED = {200: 85, 201: 8, 204: 4, 301: 3}
 FAILED = {400: 20, 401: 15, 404: 30, 429: 10, 500: 12, 502: 5, 503: 8}
 
@@ -34,10 +34,10 @@ MAX_FAILURE_RATE = 0.5
 
 
 class Traffic:
-    """An endless stream of requests of `customers` customers, the same for the same seed."""
+    """An endless stream of requests. The same seed gives the same stream."""
 
     def __init__(self, seed: int, customers: int, history_days: int = 0) -> None:
-        """`history_days`: over how many days back from now the times are spread evenly, in no order; 0: all are now."""
+        """`history_days`: the times are spread evenly over this many days before now, in no order; 0: all are now."""
 
         def stream(column: str) -> Random:
             return Random(f"{seed} {column}")

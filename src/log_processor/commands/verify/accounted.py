@@ -1,4 +1,4 @@
-"""Which bytes of present files nobody accounts for.
+"""Finds bytes of present files that are not accounted for.
 
 Each line of a readable file is stored or rejected, in a gap, or in a copy. Else the processor has yet to read it, or it
 is lost.
@@ -22,14 +22,14 @@ from storage.keys import FileKey
 from storage.logs import FileRow, Position
 
 SILENT_SECONDS = 3.0
-"""Where a store does not change for so long nobody works: a processor says that it does each second."""
+"""If a store does not change for so long, no processor runs: a processor reports each second."""
 # What is there when lines are counted is mostly read by the time that they are.
 _WAIT_SECONDS = 10.0
 _BETWEEN_LOOKS_SECONDS = 0.2
 
 
 class Left(NamedTuple):
-    """Bytes that nobody accounts for."""
+    """Bytes of a file that are not accounted for."""
 
     file: TextFile
     start: int
@@ -43,14 +43,14 @@ class Left(NamedTuple):
 
 
 Activity = Literal["silent", "behind", "done"]
-"""Of a processor: none runs; it knows that it has more to read; or it does not."""
+"""What a processor does: none runs; it knows that it has more to read; or it knows of nothing more."""
 
 
 class Accounts(NamedTuple):
-    """What of the present files is accounted for."""
+    """Which bytes of the present files are accounted for."""
 
     left: list[Left]
-    """What is not."""
+    """The bytes that are not accounted for."""
     copies: list[str]
     """Sentences that name copies."""
     unfollowed: Counter[str]
@@ -60,8 +60,7 @@ class Accounts(NamedTuple):
 async def accounts_in_the_end(
     storage: Storage, linked: Linked, committed: Committed, silent_seconds: float, framing: Framing
 ) -> tuple[Accounts, Activity]:
-    """What is accounted for when a processor that works has had time to read what is there; and what it does then.
-    `framing`: how lines lie in the files."""
+    """The accounts after a running processor has had time to read all files, and what it does then."""
     began = moved = time.monotonic()
     before = None
     while (accounts := accounts_of(linked, committed, framing)).left:
@@ -82,7 +81,7 @@ async def accounts_in_the_end(
 
 
 def accounts_of(linked: Linked, committed: Committed, framing: Framing) -> Accounts:
-    """What is accounted for by what is committed."""
+    """The accounts by what is committed."""
     read: dict[TextFile, Ranges] = {}
     rows: dict[TextFile, list[FileRow]] = {}
     gaps: dict[TextFile, int] = {}
@@ -123,7 +122,7 @@ def accounts_of(linked: Linked, committed: Committed, framing: Framing) -> Accou
 
 
 def _was_compressed_before(file: TextFile, logs: frozenset[str], committed: Committed) -> bool:
-    """Whether a compressed file was there before its log was followed. It is known by its place and size alone."""
+    """Whether a compressed file was there before its log was followed. Only its place and its size are known."""
     return file.is_compressed and any(
         row.log in logs
         and row.state == "closed"
@@ -134,14 +133,14 @@ def _was_compressed_before(file: TextFile, logs: frozenset[str], committed: Comm
 
 
 def _begins_late(row: FileRow, committed: Committed) -> bool:
-    """Whether what is before the row's start was there before the log was followed: nothing was ever read of the file,
-    or it is the one with which the log began."""
+    """Whether the bytes before the row's start were there before the log was followed: the file was never read, or the
+    log began with it."""
     first = committed.logs[row.log].first
     return row.start == row.offset or Position(row.generation, row.start) == first
 
 
 def _was_changed(row: FileRow, file: TextFile, linked: Linked, committed: Committed) -> bool:
-    """Whether what is before the row's start was read of a file that changed then, in its place."""
+    """Whether the bytes before the row's start were read of the file before it was changed in place."""
     for key, before in committed.files.items():
         if key.log == row.log and linked.file(key) is None and before.offset:
             identity = Identity.decode(before.identity)
@@ -153,7 +152,7 @@ def _was_changed(row: FileRow, file: TextFile, linked: Linked, committed: Commit
 
 
 def _same_beginning(linked: Linked, read: dict[TextFile, Ranges], file: TextFile, length: int) -> TextFile | None:
-    """Another file of the log, all of whose first bytes, so many, are read and are those of this one."""
+    """Another file of the log whose first `length` bytes are all read and are equal to those of this one."""
     for other, logs in linked.present.logs.items():
         if (
             linked.whole(other) is not linked.whole(file)
@@ -166,8 +165,8 @@ def _same_beginning(linked: Linked, read: dict[TextFile, Ranges], file: TextFile
 
 
 def _end_of_lines(file: TextFile, start: int, framing: Framing) -> int:
-    """Where the last line ends that begins after an offset. Half a line is a line when nothing more comes, and so is
-    one whose last part has not come; zeros at the end are none."""
+    """Where the last line ends that begins after an offset. An unfinished line counts when nothing more comes. Zeros at
+    the end are no line."""
     is_final = file.is_compressed or file.modified < time.time() - SECONDS_A_DAY
     end = place = start
     if framing.has_parts and not is_final:

@@ -30,7 +30,7 @@ class Lines:
     def __init__(
         self, storage: Storage, recount: Recount, committed: Committed, stack: ExitStack, roots: Roots | None
     ) -> None:
-        """Opens the files, until `stack` is closed. `roots`: where files may be read; None: anywhere."""
+        """Open the files until `stack` is closed. `roots`: where files may be read; None: anywhere."""
         self.linked = Linked(committed.logs.values(), committed.files, recount.has_request, stack, roots)
         self._storage = storage
         self._recount = recount

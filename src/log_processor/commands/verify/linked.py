@@ -26,8 +26,8 @@ class Linked:
         stack: ExitStack,
         roots: Roots | None,
     ) -> None:
-        """`has_request`: whether there is any in the blocks of a part of a log. Two files may have the same header;
-        requests say what they are. `roots`: where files may be read; None: anywhere."""
+        """`has_request`: whether the blocks of a part of a log have a request. Two files may have the same header; only
+        requests tell them apart. `roots`: where files may be read; None: anywhere."""
         self.present = Present(logs, rows.values(), stack, roots)
         self._has_request = has_request
         self._of_rows: dict[FileKey, TextFile | None] = {}

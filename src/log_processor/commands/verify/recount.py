@@ -1,4 +1,4 @@
-"""Counts a log's requests anew, in SQL: by day, by quarter hour, and by endpoint.
+"""Counts the requests of logs anew, in SQL: by day, by quarter hour, and by endpoint.
 
 These are the definitions of docs/glossary.md, written a second time: nothing here is shared with what is being checked,
 but for the parsers of formats that are not our own, whose requests are counted here all the same.
@@ -36,16 +36,18 @@ from request_log.framing.protocol import PLAIN, Framing
 from request_log.requests import Parser, Requests
 
 EVERYBODY = ""
-"""Stands for all customers together: a customer has at least one character."""
+"""Stands for all customers together. A customer has at least one character."""
 RowKey = tuple[str, int]
 """A customer, or EVERYBODY, and a UTC day (days since 1970-01-01)."""
 THREADS = 2
-# Counts of single blocks are put together when there are so many more.
+"""Threads of the database, and blocks that are counted at once."""
 ROWS_APART = 2_000_000
+"""Rows of counts beyond which the counts of single blocks are merged."""
 BLOCKS_BETWEEN_TIDYING = 64
 MEMORY_LIMIT = "1GB"
+"""Of the database. Other data goes to files."""
 SKIPPED, LOST = "skipped", "lost"
-"""Stand for the reason of lines that are comments, and of lines of which a parser says nothing."""
+"""Reasons of lines that are comments, and of lines that a parser has lost."""
 ROLLED_UP, BEING_ROLLED_UP = -2, -1
 """Stretches, see Recount."""
 SECONDS_A_DAY = 86_400
@@ -55,12 +57,12 @@ _ZEROS = re.compile(rb"^\0+", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """One customer's day."""
+    """The counts of a customer on a day."""
 
     figures: tuple[float | None, ...]
     """Total, successful, failed, uptime (%), average, median and p99 latency (s)."""
     statuses: dict[int, int]
-    """HTTP status, 0 where none was logged -> requests."""
+    """HTTP status, 0 if not logged -> requests."""
     latencies: dict[int, int]
     """Whole milliseconds -> requests."""
 
@@ -70,13 +72,13 @@ class _Lines(NamedTuple):
 
     data: bytes
     start: int
-    """Where they begin in the file."""
+    """The offset in the file."""
     context: str
-    """What that says before them, see request_log.framing.protocol.Framing."""
+    """The context at that offset, see request_log.framing.protocol.Framing."""
 
 
 class Recount:
-    """Lines are counted here as they are read, and the counts asked for. To be closed.
+    """Counts lines as they are read, and answers with the counts. A context manager.
 
     Lines are counted as those of a stretch, a number, and asked for through one: `ROLLED_UP` has what the roll-ups had
     at first, `BEING_ROLLED_UP` what was being rolled up then, 0 what else is committed, and n what the nth commit after
@@ -86,7 +88,7 @@ class Recount:
     def __init__(
         self, folder: Path, oldest_day: int, latest_second: int, parse: Parser | None, framing: Framing = PLAIN
     ) -> None:
-        """`folder`: what does not fit into memory goes here. Lines of days before `oldest_day`, and those after
+        """`folder`: for data that does not fit into memory. Lines of days before `oldest_day`, and lines after
         `latest_second` (Unix time), are left out. `parse`: of a format that is not our own. `framing`: how lines of our
         own lie in their files."""
         config: dict[str, str | bool | int | float | list[str]] = {
@@ -112,8 +114,11 @@ class Recount:
         self._database.close()
 
     def add(self, log: str, stretch: int, blocks: Iterable[bytes], start: int = 0, context: str = "") -> str:
-        """Count the lines of a part of a log. What comes after the last newline is a line as well. `start`: where the
-        part begins in its file. `context`: what that says before it, see Framing; the answer is that behind it."""
+        """Count the lines of a part of a log. Bytes behind the last newline are a line as well.
+
+        `start`: where the part begins in its file. `context`: the context there, see Framing. Returns the context at
+        the end.
+        """
         pending: set[Future[None]] = set()
         last = _Lines(b"", start, context)
         for number, lines in enumerate(self._whole_lines(blocks, start, context), 1):
@@ -132,15 +137,15 @@ class Recount:
         return self.framing.after(last.data, last.context)
 
     def add_stored(self, stretch: int, requests: Requests) -> None:
-        """Count requests of the store, whose lines are in no file any more."""
+        """Count stored requests whose lines are in no file any more."""
         with self._database.cursor() as cursor:
             _judge_requests(cursor, requests, ())
             _count(cursor, None, stretch, ())
         self._tidy()
 
     def reject(self, log: str, stretch: int, lines: bytes, context: str = "") -> None:
-        """Take these lines out of a stretch, where they are requests: they were too new when they were read.
-        `context`: of all of them."""
+        """Take lines out of a stretch, if they are requests: they were too new when they were read. `context`: the
+        context of all of them."""
         with self._database.cursor() as cursor:
             mended = self._judge(cursor, _Lines(lines + b"\n", 0, context))
             cursor.execute("DELETE FROM judged WHERE reason IS NOT NULL")
@@ -151,21 +156,21 @@ class Recount:
         self._put_together()
 
     def has_request(self, blocks: Iterable[bytes]) -> bool:
-        """Whether there is any request in a part of a log."""
+        """Whether a part of a log has a request."""
         return any(map(self._has_request, self._whole_lines(blocks, 0, "")))
 
     @property
     def framing(self) -> Framing:
-        """How lines lie in their files."""
+        """The framing of the lines."""
         return self._parse.framing
 
     def forget_later(self) -> None:
-        """Forget all stretches but what is committed."""
+        """Forget the stretches of later commits."""
         for table in (*MERGE, "mended"):
             self.ask(f"DELETE FROM {table} WHERE stretch > 0")
 
     def mended(self, log: str, last_stretch: int = 0) -> Counter[str]:
-        """Of how many requests of a log, through a stretch, something was mended, by what it was."""
+        """How many requests of a log, through a stretch, were mended, by kind."""
         query = "SELECT kind, sum(lines)::BIGINT FROM mended WHERE log = $log AND stretch <= $last GROUP BY kind"
         return Counter(dict(self.ask(query, log=log, last=last_stretch)))
 
@@ -175,40 +180,40 @@ class Recount:
         return Counter(dict(self.ask(query, log=log, last=last_stretch)))
 
     def customers(self) -> list[str]:
-        """All that are committed."""
+        """The customers of all committed requests."""
         rows = self.ask("SELECT DISTINCT customer FROM counted WHERE stretch <= 0 AND reason IS NULL ORDER BY customer")
         return [customer for (customer,) in rows]
 
     def days(self) -> set[int]:
-        """Those of which requests are in files."""
+        """The days with requests in files."""
         query = "SELECT DISTINCT day FROM counted WHERE stretch <= 0 AND reason IS NULL AND log IS NOT NULL"
         return {day for (day,) in self.ask(query)}
 
     def of_day(self, day: int) -> dict[str, Counted]:
-        """What is committed of a day, by customer and of EVERYBODY."""
+        """The committed counts of a day, by customer and for EVERYBODY."""
         rows = self.ask(f"WITH {REQUESTS_OF_DAY}, {FIGURES}", day=day)
         return {customer: counted for (customer, _), counted in map(_counted, rows)}
 
     def of_rows(self, wanted: Iterable[tuple[str, int, int]]) -> dict[RowKey, Counted]:
-        """The counts of single rows. `wanted`: customer, day, through which stretch."""
+        """The counts of single rows. `wanted`: customer, day, last stretch."""
         columns = [list(column) for column in zip(*wanted, strict=True)]
         self.ask("DELETE FROM wanted")
         self.ask(WANT, **dict(zip(["customer", "day", "last_stretch"], columns, strict=True)))
         return dict(map(_counted, self.ask(f"WITH {REQUESTS_OF_WANTED}, {FIGURES}")))
 
     def ask(self, query: str, **parameters: Any) -> list[tuple[Any, ...]]:
-        """The rows that answer a query."""
+        """The rows of a query."""
         with self._database.cursor() as cursor:
             return cursor.execute(query, parameters).fetchall()
 
     def insert(self, query: str, columns: Mapping[str, NDArray[Any]], **parameters: Any) -> None:
-        """Insert what a query makes of `columns`, a table."""
+        """Run a query that inserts from `columns`, a table."""
         with self._database.cursor() as cursor:
             cursor.register("columns", columns)
             cursor.execute(query, parameters)
 
     def _whole_lines(self, blocks: Iterable[bytes], start: int, context: str) -> Iterator["_Lines"]:
-        """The lines of a part of a file, some at a time: where one comes in parts, all of it at once."""
+        """The lines of a part of a file, some at a time. All parts of a line come together."""
         rest = b""
         for block in whole_lines(blocks, b"\0" if self.framing.has_parts else b""):
             data = rest + block + b"\n"
@@ -233,7 +238,7 @@ class Recount:
             return bool(found.fetchall())
 
     def _judge(self, cursor: "duckdb.DuckDBPyConnection", lines: "_Lines") -> list[str]:
-        """Judge lines; what was mended of them, each time."""
+        """Judge lines. Returns each kind of mending, once for each mended line."""
         data, start, context = lines
         if not self._is_own:
             parsed = self._parse.parse(data, start, context=context, **self._times)
@@ -254,14 +259,14 @@ class Recount:
         return []
 
     def _number_of(self, lines: "_Lines") -> int:
-        """How many lines of the log these lines of a file are."""
+        """How many lines of the log are in these lines of a file."""
         if not self.framing.has_parts:
             return lines.data.count(b"\n")
         contents = self._parse.contents(*lines)
         return sum(len(content.places) + len(content.rejected) + len(content.skipped) for content in contents)
 
     def _tidy(self) -> None:
-        """Put the blocks' counts together where that makes much fewer rows of them."""
+        """Merge the counts of single blocks, if that removes many rows."""
         for table, put_together in MERGE.items():
             rows = f"SELECT count(*) FROM {table}"
             if self.ask(rows)[0][0] > 2 * self._tidy_rows[table] + ROWS_APART:
@@ -292,7 +297,7 @@ def _judge_requests(cursor: "duckdb.DuckDBPyConnection", requests: Requests, rea
 def _count(
     cursor: "duckdb.DuckDBPyConnection", log: str | None, stretch: int, mended: Sequence[str], sign: int = 1
 ) -> None:
-    """Count what was judged, and what was mended; with -1 it is taken out."""
+    """Count judged and mended lines. `sign`: -1 takes them out."""
     cursor.execute(COUNT, {"log": log, "stretch": stretch, "sign": sign})
     cursor.execute(COUNT_PARTS_AND_ENDPOINTS, {"stretch": stretch, "sign": sign})
     if mended:
@@ -300,8 +305,8 @@ def _count(
 
 
 def whole_lines(blocks: Iterable[bytes], hole: bytes = b"") -> Iterator[bytes]:
-    """The same bytes in blocks that end with a line; without its newline, and with `hole` instead of zeros at a line's
-    beginning. Of a line that is too long only so much is held and handed on that it still is."""
+    """The bytes in blocks that end with a line, without its newline. `hole` replaces zeros at the beginning of a line.
+    A line that is too long is cut, but stays too long."""
     rest = b""
     too_long = False
     for block in blocks:
@@ -324,7 +329,7 @@ def whole_lines(blocks: Iterable[bytes], hole: bytes = b"") -> Iterator[bytes]:
 
 
 def _decoded(lines: bytes) -> tuple[str | None, list[str]]:
-    """The lines that are UTF-8, None where there is none, and why each other one is no request."""
+    """The lines that are UTF-8, None if there are none, and the reason to reject each other line."""
     try:
         return lines.decode(), []
     except UnicodeDecodeError:
