@@ -1,5 +1,5 @@
-"""Tries a log's first lines: finds out which settings read them, or tries those that are given, and says what is
-understood and what would be rejected."""
+"""The command `check`: tries the first lines of a log. It finds the settings for them, or tries the given settings, and
+prints what is understood and what would be rejected."""
 
 import shlex
 from collections.abc import Iterator
@@ -20,18 +20,18 @@ _BY_TIME = (Reason.TOO_OLD, Reason.TOO_NEW)
 
 
 class CheckSettings(LogFormat):
-    """What `check` reads from its environment."""
+    """Settings of `check`."""
 
     retention_days: int = Field(default=45, ge=1, le=3650)
     """Whole UTC days before today that are kept."""
 
     def given(self) -> LogFormat | None:
-        """The settings of the format; None where none is given."""
+        """The settings of the format; None if none is given."""
         return self if self.model_fields_set & LogFormat.model_fields.keys() else None
 
 
 def check(settings: CheckSettings, path: Path) -> int:
-    """Print what is understood of a file's first thousand lines. The exit status: 0 where all of them are."""
+    """Print what is understood of the first thousand lines of a file. Returns the exit status: 0 if all of them are."""
     try:
         sample = Sample.of(path)
         modified = path.stat().st_mtime
@@ -53,7 +53,7 @@ def check(settings: CheckSettings, path: Path) -> int:
 def _report(
     path: Path, sample: Sample, is_given: bool, found: Found | None, in_time: tuple[int, int]
 ) -> tuple[list[str], bool]:
-    """What is printed, and whether every line is understood."""
+    """The lines to print, and whether every line of the log is understood."""
     more = [f"These are its first {LINES:,} lines; it has more."] if sample.has_more else []
     if found is None:
         count = sample.data.count(b"\n")
@@ -62,7 +62,7 @@ def _report(
         said = f"{path}: 0 of {count:,} lines are understood in any format."
         return [said, *more, hint, "The lines begin so:", *first], False
     parse = found.settings.parser()
-    # The last line may be one of which more parts come.
+    # More parts of the last line may follow.
     end = parse.framing.whole(sample.data, "").length if sample.has_more else 0
     data = sample.data[:end] if end else sample.data
     parsed = parse(data)
@@ -86,7 +86,7 @@ def _assignments(found: Found) -> Iterator[str]:
 
 
 def _better(sample: Sample, understood: int) -> Iterator[str]:
-    """Settings that understand more lines than those that are given."""
+    """Settings that understand more lines than the given ones."""
     other = find(sample)
     if other is not None and (count := len(other.settings.parser()(sample.data).requests)) > understood:
         yield f"{other.settings.described()} would understand {count:,} of these lines."

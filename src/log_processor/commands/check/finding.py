@@ -1,4 +1,4 @@
-"""Finds out by a log's lines which settings read them."""
+"""Finds the settings that read the lines of a log."""
 
 import re
 from collections import Counter
@@ -16,30 +16,31 @@ from request_log.framing.wrappers import WRAPPERS
 from request_log.requests import Parsed
 
 _DEFAULTS = {name: field.default for name, field in LogFormat.model_fields.items()}
-# A word in the name of a header that says whose a request is, and not what.
+# Words in the names of headers that hold a customer.
 _OF_CUSTOMERS = re.compile(r"customer|tenant|account|client|organi[sz]ation|company|partner|api-?key", re.IGNORECASE)
 _MOST_NUMBERED = 9
+"""Numbered fields that are tried."""
 _OPTIONAL = ("duration", "method", "bytes")
-# Fewer lines may each be of another customer by chance.
 _MANY = 10
+"""In fewer lines, each may have another customer by chance."""
 _MINUTE = 60
-# Of bare durations, of which the one in the middle is hardly so many seconds.
 _LEAST_MS, _LEAST_WHOLE_MS = 10, 2
-# How the name of a member says the unit: durationMs, took_us; Node's loggers have responseTime in ms.
+"""Bare durations with a median from this on are milliseconds: decimals, and whole numbers."""
+# Names of members that tell the unit: durationMs, took_us. Loggers for Node have responseTime in ms.
 _NAMES_UNIT = re.compile(r"_([mun])s$|(?<=[a-z])([MUN])s$|(?:_millis|Millis|responseTime)$")
 
 
 @dataclass(frozen=True)
 class Found:
-    """Settings for a log."""
+    """The settings for a log."""
 
     settings: LogFormat
     is_unit_guessed: bool
-    """Whether the unit of its durations is not in the lines and not known by the format."""
+    """Whether neither the lines nor the format tell the unit of durations."""
 
 
 def find(sample: Sample) -> Found | None:
-    """The settings that understand most lines; None where by none any line has a path and a status."""
+    """The settings that understand most lines; None if with no settings any line has a path and a status."""
     best, score = None, (0, 0)
     for settings in _candidates(sample):
         its_score = _score(settings.parser()(sample.data))
@@ -55,7 +56,7 @@ def find(sample: Sample) -> Found | None:
 
 
 def guessed_unit(settings: LogFormat, sample: Sample) -> str | None:
-    """The likely unit of durations that do not name theirs; None where the settings or the lines say it."""
+    """The likely unit of durations that do not name theirs; None if the settings or the lines tell it."""
     if settings.log_duration_unit or settings.log_format in ("simple", *PRESETS):
         return None
     in_seconds, in_ns = (
@@ -69,7 +70,7 @@ def guessed_unit(settings: LogFormat, sample: Sample) -> str | None:
 
 
 def _unit_of(numbers: Sequence[Decimal]) -> str:
-    """The likely unit of bare durations, in ascending order: hardly any request takes a minute."""
+    """The likely unit of bare durations, given in ascending order. Hardly any request takes a minute."""
     middle, longest = numbers[len(numbers) // 2], numbers[-1]
     are_whole = all(number == number.to_integral_value() for number in numbers)
     if are_whole and (middle >= 1_000_000 or longest >= _MINUTE * 1_000_000):
@@ -80,7 +81,7 @@ def _unit_of(numbers: Sequence[Decimal]) -> str:
 
 
 def _candidates(sample: Sample) -> Iterator[LogFormat]:
-    """In the order in which the first of the best is taken."""
+    """The settings that are tried. Of equally good ones the first is taken."""
     for wrapper in ("", *WRAPPERS):
         for name in FORMATS:
             can_be_wrapped = not wrapper or name not in WITH_COLUMNS
@@ -93,13 +94,13 @@ def _candidates(sample: Sample) -> Iterator[LogFormat]:
 
 
 def _may_be(name: Name, data: bytes) -> bool:
-    """Whether the lines may be of a server whose lines have a form that others have as well."""
+    """Whether the lines have the mark of the format, if it needs one."""
     mark = PRESETS[name].mark if name in PRESETS else ""
     return mark.encode() in data
 
 
 def _score(parsed: Parsed) -> tuple[int, int]:
-    """How many requests have a path and a status, and how many requests there are."""
+    """The number of requests with a path and a status, and the number of all requests."""
     requests = parsed.requests
     with_path = [path != NOT_LOGGED for path in requests.path_texts]
     good = sum(
@@ -110,7 +111,7 @@ def _score(parsed: Parsed) -> tuple[int, int]:
 
 
 def _with_members(settings: LogFormat, sample: Sample) -> LogFormat:
-    """The settings with the members that a line is understood without: a log may use the default names for others."""
+    """The settings with the names of optional members. A log may use the default names for other members."""
     if settings.log_format != "json":
         return settings
     names = json_fields(settings.lines(sample.data).values())
@@ -124,7 +125,7 @@ def _json_names(settings: LogFormat) -> dict[str, str]:
 
 
 def _with_customer(settings: LogFormat, sample: Sample) -> LogFormat:
-    """The settings, and where the customer is if another field than that by default names more."""
+    """The settings with another field for the customer, if that field names more customers than the default."""
     best, most = settings, _customers(settings, sample).total()
     least = 1 if not most else 2
     for changed in _other_customers(settings, sample):
@@ -150,7 +151,7 @@ def _other_customers(settings: LogFormat, sample: Sample) -> Iterator[LogFormat]
 
 
 def _headers(settings: LogFormat, sample: Sample) -> Iterator[str]:
-    """The headers that name customers, by their names, those that most lines have first."""
+    """The headers whose names hint at customers, the most frequent first."""
     templates = (
         [shape.header for shape in PRESETS[settings.log_format].shapes if shape.header]
         if (settings.log_format in PRESETS)
@@ -168,7 +169,7 @@ def _headers(settings: LogFormat, sample: Sample) -> Iterator[str]:
 
 
 def _customers(settings: LogFormat, sample: Sample) -> Counter[str]:
-    """Of the lines that have a customer."""
+    """Customer -> lines."""
     found = Counter(settings.parser()(sample.data).requests.customer_ids())
     found.pop(NOT_LOGGED, None)
     return found
@@ -179,7 +180,7 @@ def _joined(names: dict[str, str]) -> str:
 
 
 def _settings(**values: str) -> LogFormat:
-    """Settings of which others than these are as by default, whatever the environment says."""
+    """Settings with these values and defaults for all others, whatever the environment has."""
     return LogFormat(**{**_DEFAULTS, **values})
 
 

@@ -1,4 +1,4 @@
-"""Finds out what the members of JSON objects are."""
+"""Finds out which fields the members of JSON objects are."""
 
 import json
 import re
@@ -12,10 +12,11 @@ from request_log.fields.timestamp import TIMESTAMPS
 from request_log.fields.values import STATUSES
 
 _DEPTH = 4
+"""Levels of objects that are searched."""
 _NAME = re.compile(r"[^,=|\s]+")
 _PLAIN = re.compile(r"[^a-z0-9]")
 _DURATIONS = Durations("ns")
-# What each field is called by frameworks and servers, in lower case without any other character, the likeliest first.
+# Field -> the names that frameworks and servers give it, the likeliest first: lower case letters and digits only.
 _CALLED = {
     "time": "time timestamp ts timeiso8601 timelocal starttime startutc datetime date requesttime msec t",
     "customer": (
@@ -33,6 +34,7 @@ _CALLED = {
     "bytes": "bytes bytessent bodybytessent size responsesize contentlength length bodysize",
 }
 _LEAST_VALID = 0.5
+"""Share of valid values from which on a member may be a field."""
 
 
 def _is_time(value: Any) -> bool:
@@ -76,8 +78,10 @@ _CAN_BE: dict[str, Callable[[Any], bool]] = {
 
 
 def json_fields(lines: Iterable[bytes]) -> dict[str, str]:
-    """What the fields are called in lines that are objects: field -> member, as in LOG_JSON_FIELDS. By their names, and
-    by what they hold in at least half of the objects that have them."""
+    """Field -> the name of its member, as in LOG_JSON_FIELDS, for lines that are objects.
+
+    A member is chosen by its name. Its value must be valid in more than half of the objects that have it.
+    """
     there: Counter[str] = Counter()
     valid: dict[str, Counter[str]] = {field: Counter() for field in _CAN_BE}
     for line in lines:
@@ -100,7 +104,7 @@ def json_fields(lines: Iterable[bytes]) -> dict[str, str]:
 
 
 def _plain(name: str) -> Iterator[str]:
-    """A member's name without what stands before its last part, and before the last but one."""
+    """The last part of a member's name, and the last two parts together, without special characters."""
     parts = name.split(".")
     yield _PLAIN.sub("", parts[-1].lower())
     yield _PLAIN.sub("", "".join(parts[-2:]).lower())

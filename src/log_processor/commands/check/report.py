@@ -1,4 +1,4 @@
-"""Says what is understood of a log, and what is not."""
+"""The report of `check`: what is understood of a log, and what is not."""
 
 import re
 import time
@@ -14,12 +14,14 @@ from request_log.requests import NONE, Parsed, Rejected, Requests
 from service.printable import printable
 
 _MOST_SHOWN = 5
+"""Lines, customers and so on that are printed of each kind."""
 _SHOWN_OF_A_LINE = 200
+"""Characters."""
 _ZONE = re.compile(r"(?:Z|UTC|GMT|[+-][0-9]{2}:?[0-9]{2})(?: UTC|\[[^\]]*\])?$|^[0-9.]+$", re.IGNORECASE)
 
 
 def understood(found: Found, parsed: Parsed, data: bytes) -> Iterator[str]:
-    """Five lines, field by field, and all lines together. `data`: the lines."""
+    """Five lines, field by field, and a summary of all lines. `data`: the lines."""
     requests = parsed.requests
     if not requests:
         return
@@ -60,7 +62,7 @@ def _fields(found: Found, requests: Requests, place: int, line: bytes) -> Iterat
 
 
 def _time_as_logged(settings: LogFormat, line: bytes) -> str | None:
-    """None where the format says what zone its times are in."""
+    """The time of a line as logged; None if the format defines the zone of its times."""
     divide = settings.divide()
     fields = divide(line.decode(errors="surrogateescape").removesuffix("\r")) if divide is not None else None
     return fields.time if fields is not None else None
@@ -84,7 +86,7 @@ def _together(requests: Requests) -> Iterator[str]:
 
 
 def suspicious(requests: Requests) -> Iterator[str]:
-    """What may be wrong though it was understood."""
+    """What may be wrong although it was understood."""
     found = list(suspicions(requests))
     if found:
         yield "Suspicious:"
@@ -92,7 +94,7 @@ def suspicious(requests: Requests) -> Iterator[str]:
 
 
 def rejected(found: Sequence[Rejected], data: bytes) -> Iterator[str]:
-    """What of these lines would be rejected, and why."""
+    """The lines that would be rejected, by reason."""
     for reason, count in Counter(line.reason for line in found).most_common():
         yield f"Rejected as {reason.value}: {count:,}"
         for line in islice((line for line in found if line.reason is reason), _MOST_SHOWN):
@@ -100,7 +102,7 @@ def rejected(found: Sequence[Rejected], data: bytes) -> Iterator[str]:
 
 
 def _number(data: bytes, offset: int) -> int:
-    """Of the line that begins at an offset, from 1."""
+    """The number of the line at an offset, from 1."""
     return data.count(b"\n", 0, offset) + 1
 
 
@@ -114,7 +116,7 @@ def _time(second: int) -> str:
 
 
 def shown(text: str | bytes) -> str:
-    """A text for a terminal: its beginning, with escapes for what does not print."""
+    """The beginning of a text, with escapes for unprintable characters."""
     if isinstance(text, bytes):
         text = text.decode(errors="backslashreplace")
     return printable(text[:_SHOWN_OF_A_LINE]) + ("..." if len(text) > _SHOWN_OF_A_LINE else "")

@@ -1,4 +1,4 @@
-"""The beginning of a log."""
+"""A sample of a log: its first lines."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,8 +7,8 @@ from log_processor.following.compressed import opened
 from request_log.line import MAX_LINE_BYTES
 
 LINES = 1_000
-# Of all lines together, so that memory is bounded where lines are long.
 _MAX_BYTES = 32 << 20
+"""Bytes of all lines together. It bounds memory where lines are long."""
 
 
 @dataclass(frozen=True)
@@ -16,13 +16,13 @@ class Sample:
     """The first lines of a log."""
 
     data: bytes
-    """Each line ends in a newline. One that is too long is cut behind the longest that is read."""
+    """The lines. Each ends in a newline. A line that is too long is cut, but stays too long."""
     has_more: bool
-    """Whether the log goes on."""
+    """Whether the log has more lines."""
 
     @classmethod
     def of(cls, path: Path) -> "Sample":
-        """Read a file, compressed or not: NoLog where that fails."""
+        """Read the first lines of a file, compressed or not. Raises NoLog."""
         lines: list[bytes] = []
         length = 0
         with opened(path) as file:

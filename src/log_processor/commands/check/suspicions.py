@@ -1,4 +1,4 @@
-"""What of requests that were understood hints that they were misunderstood."""
+"""Hints that requests were misunderstood."""
 
 import ipaddress
 import re
@@ -11,18 +11,19 @@ from request_log.fields.values import NOT_LOGGED
 from request_log.requests import NONE, Requests
 
 _MANY = 10
-# Of the customers: when so many look like something else, they are.
+"""Lines from which on a coincidence is suspicious."""
 _MOST = 0.5
+"""Share of customers that look like something else from which on it is suspicious."""
 _AGENT = re.compile(r"(?:Mozilla|curl|Wget|python-requests|Go-http-client|okhttp|kube-probe|PostmanRuntime)/")
 _PORT = re.compile(r":[0-9]+$")
-# Smaller numbers are hardly times.
+# Numbers that are too small for a time.
 _NUMBER = re.compile(r"[0-9.]{1,9}")
-# Milliseconds of the latency in the middle.
 _LONG = 60_000
+"""Milliseconds. A longer median latency is suspicious."""
 
 
 def suspicions(requests: Requests) -> Iterator[str]:
-    """Sentences for people."""
+    """A sentence for each suspicion."""
     if not requests:
         return
     lines = len(requests)
@@ -48,7 +49,7 @@ def suspicions(requests: Requests) -> Iterator[str]:
 
 
 def what_looks_like(customers: Collection[str]) -> tuple[str, list[str]] | None:
-    """What most of these customers look like, if they are not what a customer is called, and those that do."""
+    """What most of these customers look like, if not like customers, and the customers that do; else None."""
     looks = defaultdict(list)
     for customer in customers:
         looks[_look(customer)].append(customer)

@@ -28,9 +28,10 @@ from storage.keys import FileKey
 
 _UNITS_AT_ONCE = 64
 _CELLS_AT_ONCE = 500_000
+"""Counts of roll-ups that are inserted into the database at once."""
 _BETWEEN_LOOKS_SECONDS = 0.05
-# A commit of roll-ups takes long where lines come all the time and rows are wide.
 _WAIT_SECONDS = 300.0
+"""Longest wait for a commit of roll-ups. Commits are long where lines come all the time and rows are wide."""
 _OF_ALL = range(ALL_CUSTOMERS, ALL_OF_HOUR + 24)
 _KINDS: tuple[Kind, ...] = ("parts", "endpoints", "endpoint_parts", "hours")
 # What a row counts is one integer, see rollups.groups.
@@ -216,7 +217,7 @@ class RollUps:
         at_once = _UNITS_AT_ONCE
         while left:
             some = left[:at_once]
-            commits, last_ended, last_begun = await self._moment()
+            commits, last_ended, last_begun = await self._wait_until_counted()
             is_whole = await self._read(some, oldest_day, commits)
             if is_whole and RollUpCommits.read(self._storage) == commits:
                 found += self._compare(last_ended, last_begun)
@@ -225,7 +226,7 @@ class RollUps:
                 at_once = max(1, at_once // 2)
         return found
 
-    async def _moment(self) -> tuple[RollUpCommits, int, int]:
+    async def _wait_until_counted(self) -> tuple[RollUpCommits, int, int]:
         """Wait until the lines are counted that the roll-ups have: how far they are, and through which stretches, see
         Recount, they have the lines by the commit that has ended and by the one that has begun."""
         began = moved = time.monotonic()
