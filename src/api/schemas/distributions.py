@@ -36,6 +36,6 @@ class Latencies(Range, CustomerOrAll):
     total: int = Field(description="The requests of all bins: those that were logged with a duration.", examples=[1042])
     bins: list[LatencyBin] = Field(
         description="Ascending and without a hole, from the first to the last bin that has requests; at most 48 bins. "
-        "They end at 1, 2, 3, 5 and 7 ms, and at 1, 1.5, 2, 3, 5 and 7 times each higher power of ten, so that they "
-        "are about equally wide on a logarithmic scale."
+        "They end at 1, 2, 3, 5 and 7 ms, and at 1, 1.5, 2, 3, 5 and 7 times each higher power of ten. So they are "
+        "about equally wide on a logarithmic scale."
     )

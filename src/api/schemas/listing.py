@@ -11,8 +11,8 @@ CompleteThrough = Annotated[
         description="All requests that were logged before this time (UTC) are counted; later ones may be. It is the "
         "time at which the processor last looked at the log, if it has counted all that the log had then. Otherwise it "
         "is the time of the newest counted request, which assumes that the log is in the order of its times. Of "
-        "several logs, the earliest time. null: unknown, because the processor has not reported yet, or because it is "
-        "behind in a log of which it has counted nothing or whose newest time is in the future.",
+        "several logs, the earliest time. null: unknown, because the processor has not reported yet, or is behind "
+        "in a log. Of that log it has counted nothing, or the newest time is in the future.",
         examples=["2026-11-24T06:30:01.482000Z"],
     ),
 ]

@@ -1,4 +1,4 @@
-// Asks the api. The browser keeps answers with their ETag, so what has not changed costs a 304.
+// Requests to the api. The browser caches answers with their ETag, so an unchanged answer costs a 304.
 
 export async function ask(path, parameters = {}) {
   const query = new URLSearchParams(Object.entries(parameters).filter(([, value]) => value !== "" && value != null));

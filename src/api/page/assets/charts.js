@@ -1,4 +1,4 @@
-// Charts by uPlot. Beside each is a table with the same figures.
+// Charts by uPlot. Each has a table with the same figures.
 
 import uPlot from "./vendor/uplot.js";
 import { element, table } from "./elements.js";
@@ -8,14 +8,14 @@ const drawn = new Set();
 
 const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
-// `step`: seconds between two points, where the horizontal axis is the time.
+// `step`: seconds between two points, if the horizontal axis is time.
 function axes(unit, step) {
   const common = { stroke: color("muted"), grid: { stroke: color("line"), width: 1 }, ticks: { show: false }, font: "12px system-ui" };
   const stamp = (splits) => splits.map((time) => when(time, step));
   return [step ? { ...common, space: 70, values: (_, splits) => stamp(splits) } : common, { ...common, size: 64, values: (_, values) => values.map((value) => (value == null ? "" : unit(value))) }];
 }
 
-// A figure that draws itself anew when its width changes.
+// A chart that redraws itself when its width changes.
 function figure(title, draw, columns, rows) {
   const canvas = element("div", { class: "chart", "aria-hidden": "true" });
   const made = element("figure", {},
@@ -35,7 +35,7 @@ function figure(title, draw, columns, rows) {
   return made;
 }
 
-// Let go of those that are not on the page any more.
+// Destroys the charts that are not on the page any more.
 export function sweep() {
   for (const one of drawn) if (!one.made.isConnected) { one.stop(); drawn.delete(one); }
 }
@@ -58,7 +58,7 @@ export function stacked(title, times, parts, step, unit, columns, rows) {
   return figure(title, (canvas, size) => new uPlot({
     ...size, ...LEGEND, axes: axes(unit, step),
     scales: { x: { range: (_, low, high) => [low, high + step] }, y: { range: (_, low, high) => [0, Math.max(1, high * 1.05)] } },
-    // What is drawn first lies below.
+    // The first series is drawn below the others.
     series: [{ value: stampIn(step) }, ...series.reverse()],
   }, [times, ...sums.reverse()], canvas), columns, rows);
 }
@@ -74,7 +74,7 @@ export function lines(title, times, parts, step, unit, columns, rows, range) {
   }, [times, ...parts.map((part) => part.values)], canvas), columns, rows);
 }
 
-// Bars side by side, each with a name of its own.
+// Bars side by side, each with its name.
 export function bars(title, names, values, unit, columns, rows) {
   const places = names.map((_, place) => place);
   const few = (plot, splits) => splits.map((place) => names[place] ?? "");

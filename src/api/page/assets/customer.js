@@ -12,7 +12,7 @@ const HOURS_UP_TO_DAYS = 3;
 
 export async function customer() {
   const { customer: id, status } = state();
-  // The id in the query: one such as `..` cannot be in a path.
+  // The id is in the query, because a path cannot carry an id such as `..`.
   const askAbout = (what, parameters) => ask(`/customers/${what}`, { customer_id: id, ...parameters });
   const [stats, codes, latencies, paths, latest] = await Promise.all([
     askAbout("stats", range()),

@@ -1,4 +1,4 @@
-// Makes elements. Text is only ever text: nothing that a log line holds is read as HTML.
+// Makes elements. Content is always text: nothing in a log line is parsed as HTML.
 
 export function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);
@@ -11,7 +11,7 @@ export function element(name, attributes = {}, ...children) {
   return made;
 }
 
-// `columns`: { title, value(row), number, sort }. `sorting`: { by, order, change(by) }, where it can be sorted.
+// `columns`: { title, value(row), number, sort }. `sorting`: { by, order, change(by) }, if the table can be sorted.
 export function table(caption, columns, rows, sorting) {
   const head = columns.map((column) => {
     const sorted = sorting && column.sort === sorting.by;

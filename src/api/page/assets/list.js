@@ -36,7 +36,7 @@ export async function list() {
   ];
 }
 
-// What became of all lines that were read, whatever their days.
+// The lines of all days that were read: stored, rejected, skipped.
 function ofLines(logs) {
   const sum = (name) => logs.reduce((total, log) => total + log[name], 0);
   if (!sum("lines_read")) return null;

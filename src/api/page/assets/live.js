@@ -1,4 +1,4 @@
-// What the api tells as it comes: that the store has moved on, how far it is, or that it is away.
+// Events of the api: the progress of the store, or that it does not answer.
 
 import { age, bytes, time } from "./format.js";
 
@@ -11,7 +11,7 @@ const banner = document.getElementById("banner");
 let latest = null;
 let heard = 0;
 
-// `moved`: called when there may be other figures.
+// `moved`: called when figures may have changed.
 export function listen(moved) {
   let ledger = null;
   connect();
@@ -25,7 +25,7 @@ export function listen(moved) {
       const isBack = !banner.hidden;
       away(null);
       show();
-      // After a while without answers what the URL says may not be shown yet.
+      // After an outage, the page may not show yet what the URL says.
       if (isBack || ledger !== latest.ledger) {
         ledger = latest.ledger;
         moved();
@@ -34,13 +34,13 @@ export function listen(moved) {
     source.addEventListener("away", (event) => away(JSON.parse(event.data).detail));
     source.addEventListener("error", () => {
       away("The api tells nothing new.");
-      // After an answer that is none (503: too many listen) the browser does not try again.
+      // The browser does not reconnect after an error such as 503, too many listeners.
       if (source.readyState === EventSource.CLOSED) setTimeout(connect, AGAIN_MILLISECONDS);
     });
   }
 }
 
-// The last figures stay, and a quiet line says so.
+// The last figures stay, and a line says that they are not live.
 function away(why) {
   banner.hidden = why == null;
   if (why != null) banner.textContent = `${why} What is shown is from before; this page goes on by itself.`;

@@ -1,4 +1,4 @@
-// Shows what the URL says, again when that changes or the store has moved on.
+// Shows what the URL says, and again when the URL or the store changes.
 
 import { redraw, sweep } from "./charts.js";
 import { customer } from "./customer.js";
@@ -14,7 +14,7 @@ let showing = false;
 let again = false;
 let waiting = null;
 
-// One at a time; what comes meanwhile is shown after it.
+// Renders once at a time; later changes are rendered afterwards.
 async function show() {
   if (showing) { again = true; return; }
   showing = true;
@@ -26,7 +26,7 @@ async function show() {
     try {
       made = await (id ? customer() : list());
     } catch (error) {
-      // While the store is away the last figures stay; the banner says why.
+      // While the store does not answer, the last figures stay, and the banner says why.
       if ((error.status == null || error.status >= 500) && content.querySelector("h1")) continue;
       made = [element("h1", {}, id || "Customers"), element("div", { class: "toolbar" }, rangePicker()), element("p", { class: "card empty" }, error.message),
         id ? element("p", {}, element("a", { href: "/", "data-inside": true }, "← All customers")) : null];
@@ -38,7 +38,7 @@ async function show() {
   showing = false;
 }
 
-// Keeps what the reader is at: the focus, what is typed, and what is unfolded.
+// Keeps the reader's state: the focus, typed text, and open details.
 function replace(parts) {
   const key = (node) => node?.closest?.("main") && (node.localName === "summary" ? titleOf(node.parentElement) : node.name || node.getAttribute("href") || node.textContent);
   const at = key(document.activeElement);
@@ -52,7 +52,7 @@ function replace(parts) {
   sweep();
 }
 
-// A new toolbar would lose a date, or a composed character, that is typed in part.
+// A new toolbar would lose a partly typed date or composed character.
 function replaceAround(toolbar, parts) {
   const place = parts.findIndex((part) => part.matches(".toolbar"));
   const made = parts[place].querySelectorAll("button");
@@ -90,7 +90,7 @@ choose(localStorage.getItem("theme"));
 
 addEventListener("statechange", show);
 addEventListener("popstate", () => {
-  // What is typed in it belongs to the URL that was left.
+  // Its typed text belongs to the URL before.
   content.querySelector(".toolbar")?.remove();
   show();
 });

@@ -16,14 +16,14 @@ export function rangePicker() {
   const date = (name, label, value) => element("label", {}, label,
     element("input", {
       type: "date", name, value, min: "1970-01-01", max: day(0),
-      // While its year is typed it is of the first century.
+      // A partly typed year is in the first century.
       onchange: ({ target }) => target.validity.valid && change({ [name]: target.value }),
     }));
   return element("fieldset", { class: "range" }, element("legend", { class: "unseen" }, "Range of days"),
     presets, date("from", "From", from), date("to", "To", to));
 }
 
-// As the api wants it.
+// As parameters of the api.
 export function range() {
   const { from, to } = state();
   return { from_date: from, to_date: to };

@@ -1,4 +1,4 @@
-// What is shown is in the URL, so that it can be shared and gone back to.
+// The state of the page is its URL, so that it can be shared and the browser can go back.
 
 const DEFAULTS = { customer: "", from: "", to: "", search: "", sort: "total", order: "desc", status: "all" };
 
@@ -7,14 +7,14 @@ export function state() {
   return Object.fromEntries(Object.keys(DEFAULTS).map((name) => [name, query.get(name) ?? DEFAULTS[name]]));
 }
 
-// The URL of this state with some changes.
+// The URL of the state with these changes.
 export function urlWith(changes) {
   const next = { ...state(), ...changes };
   const query = new URLSearchParams(Object.entries(next).filter(([name, value]) => value !== DEFAULTS[name]));
   return query.size ? `/?${query}` : "/";
 }
 
-// `replace`: without a step to go back to, for what is typed.
+// `replace`: adds no step to the history, for text that is being typed.
 export function change(changes, replace = false) {
   history[replace ? "replaceState" : "pushState"](null, "", urlWith(changes));
   dispatchEvent(new Event("statechange"));
