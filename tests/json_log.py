@@ -2,10 +2,10 @@
 
 import json
 
-from request_log.formats.json_lines import json_lines
+from request_log.formats.json_lines import JsonLines
 from request_log.formats.line_by_line import LineByLine
 
-PARSE = LineByLine(json_lines({}), "s", None)
+PARSE = LineByLine(JsonLines({}), "s", None)
 
 
 def json_line(time: str, customer: str = "cust_1", path: str = "/", status: int = 200, duration: str = "") -> bytes:

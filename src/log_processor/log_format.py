@@ -7,8 +7,8 @@ from typing import Literal, get_args
 from pydantic import ValidationInfo, field_validator
 
 from request_log.formats import simple, w3c
-from request_log.formats.access_log import CUSTOMER_FIELDS, combined, common
-from request_log.formats.json_lines import FIELDS, json_lines
+from request_log.formats.access_log import CUSTOMER_FIELDS, Combined, common
+from request_log.formats.json_lines import FIELDS, JsonLines
 from request_log.formats.line_by_line import CustomerOf, Divide, LineByLine
 from request_log.formats.one_of import divide_preset
 from request_log.formats.pattern import NEEDED, Expression, customer_in_path, missing_group, pattern
@@ -168,10 +168,10 @@ class LogFormat(Settings):
         if self._preset is not None:
             return divide_preset(self._preset, field or self._preset.customer)
         if self.log_format == "json":
-            return json_lines(_json_names(self.log_json_fields))
+            return JsonLines(_json_names(self.log_json_fields))
         if self.log_format == "regex":
             return pattern(Expression(self.log_pattern))
-        return (common if self.log_format == "common" else combined)(field or "remote_user")
+        return (common if self.log_format == "common" else Combined)(field or "remote_user")
 
     def numbered_customers(self) -> list[str]:
         """Numbered fields that may be the customer: `extra` stands for `extra1`, `extra2`, ..."""

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 
 from log_processor.log_format import LogFormat
 from service.logs import Level, LineFormat
-from service.settings import PROJECT_ROOT, LogPath, OutputFolder, OutputPath, can_be_a_log
+from service.settings import PROJECT_ROOT, LogPath, OutputFolder, OutputPath, can_be_a_log, comma_separated
 from storage.settings import StorageSettings
 
 
@@ -33,7 +33,7 @@ def _folders(text: str) -> str:
 
 
 def _split(text: str) -> list[Path]:
-    return [PROJECT_ROOT / pattern.strip() for pattern in text.split(",") if pattern.strip()]
+    return [PROJECT_ROOT / path for path in comma_separated(text)]
 
 
 class ProcessorSettings(StorageSettings, LogFormat):

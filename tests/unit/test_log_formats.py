@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from log_processor.log_format import LogFormat
-from request_log.formats.access_log import combined
-from request_log.formats.json_lines import json_lines
+from request_log.formats.access_log import Combined
+from request_log.formats.json_lines import JsonLines
 from request_log.formats.line_by_line import DivideChunk, LineByLine
 from request_log.line import Mended, Reason
 from request_log.requests import NONE, Parser, Requests
@@ -547,10 +547,10 @@ json_objects = st.builds(
 @pytest.mark.parametrize(
     "divide",
     [
-        *(combined(field) for field in ("remote_user", "remote_addr", "referer", "user_agent", "extra1")),
-        json_lines({}),
-        json_lines({"customer": "a.b", "duration_2": "other", "request": "request", "path": "a"}),
-        json_lines({"customer": "a.b", "time": "time", "path": "request.uri"}),
+        *(Combined(field) for field in ("remote_user", "remote_addr", "referer", "user_agent", "extra1")),
+        JsonLines({}),
+        JsonLines({"customer": "a.b", "duration_2": "other", "request": "request", "path": "a"}),
+        JsonLines({"customer": "a.b", "time": "time", "path": "request.uri"}),
     ],
     ids=["user", "address", "referer", "agent", "extra", "json", "json, inside itself", "json, inside"],
 )

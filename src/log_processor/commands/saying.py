@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Mapping
 
 from service.printable import printable
 
@@ -26,6 +27,12 @@ def say(text: str) -> None:
 def say_error(text: str) -> None:
     """Print lines on standard error."""
     print(_for_terminal(text, sys.stderr.encoding), file=sys.stderr)  # noqa: T201
+
+
+def by_kind(counts: Mapping[str, int]) -> str:
+    """The counts by kind in parentheses, with a space before; "" if there are none."""
+    listed = ", ".join(f"{kind} {count:,}" for kind, count in sorted(counts.items()))
+    return f" ({listed})" if listed else ""
 
 
 def _for_terminal(text: str, encoding: str | None) -> str:

@@ -303,8 +303,3 @@ class _Boundaries:
     def _windows(self, places: Integers, length: int) -> Bytes:
         """The `length` bytes from each place on."""
         return np.lib.stride_tricks.sliding_window_view(self._bytes, length)[places]
-
-
-def combined(customer_field: str) -> Combined:
-    """See `Combined`."""
-    return Combined(customer_field)

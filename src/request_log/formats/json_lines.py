@@ -311,8 +311,3 @@ def _float(number: float) -> str:
 
 
 _FLOATS = Cache(_float)
-
-
-def json_lines(names: Mapping[str, str]) -> JsonLines:
-    """See `JsonLines`."""
-    return JsonLines(names)

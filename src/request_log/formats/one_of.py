@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from request_log.formats.access_log import combined, common
-from request_log.formats.json_lines import json_lines
+from request_log.formats.access_log import Combined, common
+from request_log.formats.json_lines import JsonLines
 from request_log.formats.line_by_line import NO_COLUMNS, Columns, Divide, DivideChunk, Fields
 from request_log.formats.pattern import Expression, pattern
 from request_log.formats.presets import Preset, Shape
@@ -54,14 +54,14 @@ def _divide(shape: Shape, customer: str) -> Divide:
     word = shape.customer(customer)
     match shape.parser:
         case "json":
-            return json_lines({**shape.members, "customer": word})
+            return JsonLines({**shape.members, "customer": word})
         case "regex":
             divide = pattern(Expression(shape.expression_for(customer)))
             return _with_number_signs(divide) if shape.has_number_signs else divide
         case "common":
             return common(word) if word else _without_customer(common(_NO_GROUP))
         case _:
-            return combined(word) if word else _without_customer(combined(_NO_GROUP))
+            return Combined(word) if word else _without_customer(Combined(_NO_GROUP))
 
 
 def _without_customer(divide: Divide) -> Divide:

@@ -25,7 +25,7 @@ from log_processor.commands.backfill.known import ByteRange
 from log_processor.commands.backfill.sample import are_known, sample
 from log_processor.commands.backfill.unread import InputFile, unread_of
 from log_processor.commands.progress_bar import ProgressBar
-from log_processor.commands.saying import say
+from log_processor.commands.saying import by_kind, say
 from log_processor.counting.forget import forget
 from log_processor.counting.start import Counting, start
 from log_processor.following.compressed import NoLog, unpacked
@@ -263,14 +263,9 @@ def _result(path: Path, rows: Sequence[LedgerRow]) -> str:
     for row in rows:
         rejected.update({reason.value: lines for reason, lines in row.rejected.items()})
         mended.update({what.value: requests for what, requests in row.mended.items()})
-    counts = [f"{read:,} lines read", f"{stored:,} stored", f"{rejected.total():,} rejected{_by_kind(rejected)}"]
+    counts = [f"{read:,} lines read", f"{stored:,} stored", f"{rejected.total():,} rejected{by_kind(rejected)}"]
     if skipped:
         counts.append(f"{skipped:,} skipped")
     if mended:
-        counts.append(f"mended{_by_kind(mended)}")
+        counts.append(f"mended{by_kind(mended)}")
     return f"{path}: {', '.join(counts)}."
-
-
-def _by_kind(counts: Counter[str]) -> str:
-    """The counts by kind in parentheses, with a space before; "" if there are none."""
-    return f" ({', '.join(f'{kind} {lines:,}' for kind, lines in sorted(counts.items()))})" if counts else ""

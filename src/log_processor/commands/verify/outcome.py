@@ -1,11 +1,11 @@
 """The outcome of a check, and its text for people."""
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import NamedTuple
 
+from log_processor.commands.saying import by_kind
 from log_processor.commands.verify.recount import LOST, SKIPPED
 
 SHOWN = 100
@@ -59,9 +59,9 @@ class Outcome:
         skipped = self.lines[SKIPPED]
         counts = (
             f"lines {self.lines.total():,}, requests {self.lines[None]:,},"
-            f" rejected {sum(rejected.values()):,}{_by_kind(rejected)},"
+            f" rejected {sum(rejected.values()):,}{by_kind(rejected)},"
             f"{f' skipped {skipped:,},' if skipped else ''}"
-            f"{f' mended{_by_kind(self.mended)},' if self.mended else ''}"
+            f"{f' mended{by_kind(self.mended)},' if self.mended else ''}"
             f" customers {self.customers:,}, days {self.days:,}."
         )
         if self.differences:
@@ -83,12 +83,6 @@ class Outcome:
 def date_of(day: int) -> str:
     """A day since 1970-01-01 as `2026-11-23`."""
     return str(_EPOCH + timedelta(days=day))
-
-
-def _by_kind(counts: Mapping[str, int]) -> str:
-    """The counts by kind in parentheses, with a space before; "" if there are none."""
-    listed = ", ".join(f"{kind} {lines:,}" for kind, lines in sorted(counts.items()))
-    return f" ({listed})" if listed else ""
 
 
 def _shown(lines: list[str]) -> list[str]:
