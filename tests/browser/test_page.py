@@ -222,7 +222,7 @@ def test_it_says_what_became_of_all_lines(browser: Browser, sqlite: Store, tmp_p
         shown.open()
         expect(shown.page.locator(".lines")).to_contain_text(
             "Lines read: 1,206, of them 1,201 requests, 2 rejected, 3 skipped. "
-            "Requests of which something was mended: duration 1,200, control character 1,200."
+            "Requests with a mended field: duration 1,200, control character 1,200."
         )
 
 
@@ -256,7 +256,7 @@ def test_while_the_store_is_away_the_last_figures_stay(browser: Browser, sqlite:
         database = Path(sqlite.environment["SQLITE_PATH"])
         shown.pipeline.end()
         database.rename(tmp_path / "away")
-        expect(page.get_by_role("alert")).to_contain_text("What is shown is from before")
+        expect(page.get_by_role("alert")).to_contain_text("The figures are from before")
         expect(page.get_by_role("link", name="cust_1")).to_be_visible()
         (tmp_path / "away").rename(database)
         expect(page.get_by_role("alert")).to_be_hidden(timeout=15_000)

@@ -45,7 +45,7 @@ function ofLines(logs) {
   const kinds = [...mended].map(([kind, requests]) => `${kind.replace("_", " ")} ${count(requests)}`).join(", ");
   return element("p", { class: "lines muted" },
     `Lines read: ${count(sum("lines_read"))}, of them ${count(sum("lines_stored"))} requests, ${count(sum("lines_rejected"))} rejected, ${count(sum("lines_skipped"))} skipped. `,
-    kinds ? `Requests of which something was mended: ${kinds}. ` : null,
+    kinds ? `Requests with a mended field: ${kinds}. ` : null,
     element("a", { href: "/status" }, "By log"));
 }
 
@@ -69,12 +69,12 @@ function sortBy(by) {
 }
 
 function nothing(search, total) {
-  if (search && total) return element("p", { class: "card empty" }, "No customer's id has this in it.");
+  if (search && total) return element("p", { class: "card empty" }, "No customer id contains this text.");
   const { from, to } = state();
   if (from || to) return element("p", { class: "card empty" }, "No requests in these days.");
   return element("section", { class: "card empty" },
     element("h2", {}, "Nothing is counted yet"),
-    element("p", {}, "As soon as a line is appended to the log, its customer is here. A line to try it with:"),
+    element("p", {}, "When a line is appended to the log, its customer appears here. A line to try it with:"),
     element("pre", {}, `${new Date().toISOString().slice(0, 19).replace("T", " ")} cust_1 /api/v1/orders 200 0.048`),
     element("p", {}, "If lines come and nothing changes: ", element("a", { href: "/status" }, "/status"), " says how far the processor is."));
 }

@@ -33,7 +33,7 @@ export function listen(moved) {
     });
     source.addEventListener("away", (event) => away(JSON.parse(event.data).detail));
     source.addEventListener("error", () => {
-      away("The api tells nothing new.");
+      away("The api does not answer.");
       // The browser does not reconnect after an error such as 503, too many listeners.
       if (source.readyState === EventSource.CLOSED) setTimeout(connect, AGAIN_MILLISECONDS);
     });
@@ -43,7 +43,7 @@ export function listen(moved) {
 // The last figures stay, and a line says that they are not live.
 function away(why) {
   banner.hidden = why == null;
-  if (why != null) banner.textContent = `${why} What is shown is from before; this page goes on by itself.`;
+  if (why != null) banner.textContent = `${why} The figures are from before. The page updates when the api answers again.`;
 }
 
 function show() {
@@ -56,9 +56,9 @@ function show() {
   } else if (clock != null && seen < 0) {
     tell("warn", clock);
   } else if (through == null) {
-    tell("warn", behind ? `Catching up: ${bytes(behind)} of the log to go` : "Nothing is counted yet");
+    tell("warn", behind ? `Catching up: ${bytes(behind)} of the log not counted yet` : "Nothing is counted yet");
   } else if (behind && of + since > BEHIND_SECONDS) {
-    tell("warn", `Behind: ${bytes(behind)} of the log to go; counted through ${time(through)}, ${age(of + since)} ago`);
+    tell("warn", `Behind: ${bytes(behind)} of the log not counted yet; counted through ${time(through)}, ${age(of + since)} ago`);
   } else {
     tell("good", `Live · counted through ${time(through).slice(11)}, ${age(of + since)} ago`);
   }
