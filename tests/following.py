@@ -232,7 +232,7 @@ class Follower:
     @property
     def is_undecided(self) -> bool:
         """Whether it waits for what may still come to decide which file is which."""
-        return any(family._waits_since is not None for family in self.logs._families.values())
+        return any(family._undecided_since is not None for family in self.logs._families.values())
 
     def look(self) -> None:
         """Look at the log's files, as before each step, when the thread has done its work."""

@@ -745,18 +745,18 @@ class TestLines:
 class TestBytesBehind:
     def test_of_all_files(self, log: Log, follow: Follow) -> None:
         follower = following(log, follow)
-        (sighting,) = follower.logs.sightings()
-        assert (sighting.size, sighting.bytes_behind, sighting.bytes) == (len(A), 0, len(A))
+        (observed,) = follower.logs.observed_ends()
+        assert (observed.size, observed.bytes_behind, observed.bytes) == (len(A), 0, len(A))
         log.write(B)
         log.rename("log.1")
         log.write(C + b"half a line")
         follower.look()
-        (sighting,) = follower.logs.sightings()
-        assert (sighting.size, sighting.bytes_behind) == (len(C) + 11, len(B) + len(C) + 11)
-        (sighting,) = follower.drain().logs.sightings()
-        assert (sighting.size, sighting.bytes_behind) == (len(C) + 11, 0)
-        assert sighting.bytes == len(A + B + C)
+        (observed,) = follower.logs.observed_ends()
+        assert (observed.size, observed.bytes_behind) == (len(C) + 11, len(B) + len(C) + 11)
+        (observed,) = follower.drain().logs.observed_ends()
+        assert (observed.size, observed.bytes_behind) == (len(C) + 11, 0)
+        assert observed.bytes == len(A + B + C)
 
     def test_where_there_is_no_file(self, log: Log, follow: Follow) -> None:
-        (sighting,) = follow().logs.sightings()
-        assert (sighting.size, sighting.bytes_behind) == (0, 0)
+        (observed,) = follow().logs.observed_ends()
+        assert (observed.size, observed.bytes_behind) == (0, 0)

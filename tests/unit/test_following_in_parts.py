@@ -65,8 +65,8 @@ def test_the_read_through_waits_for_the_last_part(log: Log, wrapper: str) -> Non
     (row,) = follower.stored.files.values()
     assert row.offset == places[1]
     assert follower.lines == {(0, 0): b"a"}
-    (sighting,) = follower.logs.sightings()
-    assert sighting.bytes_behind == 0
+    (observed,) = follower.logs.observed_ends()
+    assert observed.bytes_behind == 0
     log.write(data[places[3] :])
     follower.drain()
     assert follower.lines == {(0, 0): b"a", (0, places[1]): b"bd", (0, places[2]): b"c"}

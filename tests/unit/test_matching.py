@@ -27,7 +27,7 @@ class Family:
     open: frozenset[int] = frozenset()
     starts: dict[int, int] = field(default_factory=dict)
 
-    def match(self, is_late: bool = True, waits: bool = False) -> Matching:
+    def match(self, grace_is_over: bool = True, texts_are_pending: bool = False) -> Matching:
         known = [
             Known(
                 number,
@@ -40,7 +40,7 @@ class Family:
             )
             for number, (inode, data) in self.read.items()
         ]
-        return match(known, map(self.present, self.files), self, is_late, waits)
+        return match(known, map(self.present, self.files), self, grace_is_over, texts_are_pending)
 
     def present(self, inode: int) -> Present:
         name = self.names.get(inode, OTHER)
@@ -119,12 +119,12 @@ class TestSituations:
         assert (found(matching), new(matching), matching.missing) == ({}, {7: 0}, [0])
 
     def test_a_copy_may_still_be_unpacked(self) -> None:
-        matching = Family({7: C}, {7: LIVE}, {0: (7, A)}).match(waits=True)
-        assert (new(matching), matching.waits) == ({}, True)
+        matching = Family({7: C}, {7: LIVE}, {0: (7, A)}).match(texts_are_pending=True)
+        assert (new(matching), matching.is_undecided) == ({}, True)
 
     def test_cut_at_its_end(self) -> None:
         family = Family({7: A + C}, {7: LIVE}, {0: (7, A + B)})
-        assert family.match(is_late=False).waits
+        assert family.match(grace_is_over=False).is_undecided
         assert new(family.match()) == {7: len(A)}
 
     def test_rsync_and_editors_put_a_copy_in_its_place(self) -> None:
@@ -154,8 +154,8 @@ class TestSituations:
 
     def test_a_copy_at_the_logs_path_in_progress(self) -> None:
         family = Family({7: A + B, 8: A}, {7: "", 8: LIVE}, {0: (7, A)}, open=frozenset({0}))
-        matching = family.match(is_late=False)
-        assert (new(matching), matching.waits) == ({}, True)
+        matching = family.match(grace_is_over=False)
+        assert (new(matching), matching.is_undecided) == ({}, True)
         assert new(family.match()) == {8: len(A)}
 
     def test_a_copy_of_what_is_gone(self) -> None:
@@ -168,8 +168,8 @@ class TestSituations:
     def test_a_copy_that_has_more_than_was_seen_of_its_file(self) -> None:
         """The file may have grown while the copy was read."""
         family = Family({7: A, 8: A + B}, {}, {0: (7, A)})
-        matching = family.match(is_late=False)
-        assert (found(matching), new(matching), matching.waits) == ({0: 7}, {}, True)
+        matching = family.match(grace_is_over=False)
+        assert (found(matching), new(matching), matching.is_undecided) == ({0: 7}, {}, True)
         family.files[7] = A + B
         assert copies(family.match()) == {8: 7}
 
@@ -276,9 +276,11 @@ def _share(one: bytes, other: bytes) -> bool:
 
 
 @given(families(), st.booleans(), st.booleans())
-def test_each_line_is_read_once(drawn: tuple[Family, list[bytes]], is_late: bool, waits: bool) -> None:
+def test_each_line_is_read_once(
+    drawn: tuple[Family, list[bytes]], grace_is_over: bool, texts_are_pending: bool
+) -> None:
     family, read = drawn
-    matching = family.match(is_late, waits)
+    matching = family.match(grace_is_over, texts_are_pending)
     times = Counter(read)
     offsets = {present.at[1]: len(family.read[number][1]) for number, present in matching.found.items()} | new(matching)
     assert len(offsets) == len(matching.found) + len(matching.new), "a file is read under one number"
@@ -287,16 +289,16 @@ def test_each_line_is_read_once(drawn: tuple[Family, list[bytes]], is_late: bool
     # Half a line is the beginning of a copy, which is none.
     there = {line for data in family.files.values() for line in data.splitlines(keepends=True) if line.endswith(b"\n")}
     for line in {line.rstrip(b"\n") for line in there} - {HEADER.strip()}:
-        assert times[line] == 1 or (matching.waits and not times[line]), line
+        assert times[line] == 1 or (matching.is_undecided and not times[line]), line
     for line in set(times) - {HEADER.strip()}:
         assert times[line] <= 1, line
 
 
 @given(families(), st.booleans())
-def test_no_file_is_left_out(drawn: tuple[Family, list[bytes]], is_late: bool) -> None:
+def test_no_file_is_left_out(drawn: tuple[Family, list[bytes]], grace_is_over: bool) -> None:
     """Each file is known, new, a copy, or waited on; each number is found, missing or closed."""
     family, _ = drawn
-    matching = family.match(is_late)
+    matching = family.match(grace_is_over)
     known = set(found(matching).values()) | set(new(matching)) | set(copies(matching))
-    assert known == set(family.files) or matching.waits
+    assert known == set(family.files) or matching.is_undecided
     assert set(family.read) == set(matching.found) | set(matching.missing) | family.closed

@@ -8,7 +8,7 @@ import pytest
 
 from following import QUIET, Follower, Time, line_of
 from log_processor.following import log_files
-from log_processor.following.present import Unpacking, candidate
+from log_processor.following.present import Decompressor, candidate_at
 
 LINES = [b"%d is a line" % number for number in range(200)]
 TEXT = b"\n".join(LINES) + b"\n"
@@ -158,14 +158,14 @@ def test_names_that_are_shifted_before_a_file_is_unpacked(tmp_path: Path) -> Non
     """By its path it would be another file."""
     path = tmp_path / "app.log.1.gz"
     path.write_bytes(gzip.compress(TEXT))
-    one = candidate(path, is_live=False, is_rotated=True)
-    assert one is not None
+    candidate = candidate_at(path, is_live=False, is_rotated=True)
+    assert candidate is not None
     path.rename(tmp_path / "app.log.2.gz")
     path.write_bytes(gzip.compress(b"another\n"))
-    unpacking = Unpacking(tmp_path / "scratch")
+    decompressor = Decompressor(tmp_path / "scratch")
     with pytest.raises(FileNotFoundError):
-        unpacking.text(one)
-    unpacking.close()
+        decompressor.text(candidate)
+    decompressor.close()
 
 
 @pytest.mark.parametrize("header", [[], [b"#" * 1500]], ids=["no header", "header"])
@@ -205,12 +205,12 @@ def test_a_file_is_known_whose_inode_an_earlier_one_has_had(log: Path) -> None:
     log.write_bytes(TEXT)
     follower = Follower(log, Time()).drain()
     log.write_bytes(b"another\n" + TEXT)
-    one = candidate(log, is_live=False, is_rotated=True)
-    assert one is not None
+    candidate = candidate_at(log, is_live=False, is_rotated=True)
+    assert candidate is not None
     follower = restart(follower.drain(), log)
     (family,) = follower.logs._families.values()
-    assert family.knows(one)
-    one.close()
+    assert family.knows(candidate)
+    candidate.close()
     follower.close()
 
 

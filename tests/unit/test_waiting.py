@@ -54,7 +54,7 @@ def logs(folder: Path) -> Logs:
 @pytest.fixture
 def events(logs: Logs) -> Iterator[Events]:
     """Of the folder, which it watches already."""
-    events = Events(logs, longest=lambda: SECONDS)
+    events = Events(logs, longest_wait=lambda: SECONDS)
     assert events.wait() is HAPPENED
     logs.changed.clear()
     yield events
@@ -130,14 +130,14 @@ def test_it_is_told_while_it_waits(folder: Path, events: Events) -> None:
 
 def test_what_happened_just_before_the_watch_is_not_missed(folder: Path, logs: Logs) -> None:
     _append(folder)
-    fresh = Events(logs, longest=lambda: SECONDS)
+    fresh = Events(logs, longest_wait=lambda: SECONDS)
     assert fresh.wait() is HAPPENED
     assert logs.changed == {(folder, "")}
     fresh.close()
 
 
 def test_it_does_not_wait_while_there_is_something_to_do(logs: Logs) -> None:
-    busy = Events(logs, longest=lambda: 0.0)
+    busy = Events(logs, longest_wait=lambda: 0.0)
     assert busy.wait() is HAPPENED
     assert busy.wait() is NOTHING
     busy.close()
@@ -178,7 +178,7 @@ def test_a_moved_folder_is_another_ones_now(folder: Path, events: Events) -> Non
 
 
 def test_a_folder_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
-    events = Events(Logs(tmp_path / "later"), longest=lambda: SECONDS)
+    events = Events(Logs(tmp_path / "later"), longest_wait=lambda: SECONDS)
     assert events.wait() is NOTHING
     (tmp_path / "later").mkdir()
     assert events.wait() is HAPPENED
@@ -192,7 +192,7 @@ def test_no_more_watches_to_be_had_is_said_once(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(inotify_simple.INotify, "add_watch", refuse)
-    events = Events(Logs(folder), longest=lambda: SECONDS)
+    events = Events(Logs(folder), longest_wait=lambda: SECONDS)
     for _ in range(2):
         assert events.wait() is NOTHING
     assert capsys.readouterr().out.count("no_events") == 1

@@ -114,10 +114,10 @@ class Collector:
     def _tell_news(self, at_once: "_Parts") -> None:
         """Hand on what is new about the files themselves: their numbers are stored before their lines."""
         for file in self._logs.news():
-            at_once.take_nothing(file)
+            at_once.take_state(file)
             if file.reader is None:
                 # What waited of it is read anew, from where it is now.
-                self._let_go(file)
+                self._stop_reading(file)
             elif self._is_begun(file.key):
                 self._note_waiting(file)
                 self._note_unread(file)
@@ -131,7 +131,7 @@ class Collector:
             self._note_unread(file)
             self._logs.to_read[file] = None
 
-    def _let_go(self, file: File) -> None:
+    def _stop_reading(self, file: File) -> None:
         """A file is not read any more."""
         self._unread.pop(file, None)
         self._unbegun.pop(file, None)
@@ -174,7 +174,7 @@ class Collector:
         elif reader.is_final and not more:
             at_once.take_last(file, reader)
             file.close()
-            self._let_go(file)
+            self._stop_reading(file)
             return False
         self._note_waiting(file)
         self._note_unread(file)
@@ -187,10 +187,10 @@ class Collector:
         self._bytes -= length
         reader = file.reader
         # What changed in its place waits until it is clear where it goes on.
-        waits = reader is not None and reader.lines and file not in self._unbegun and not reader.has_changed
-        if last or not waits:
+        may_be_taken = reader is not None and reader.lines and file not in self._unbegun and not reader.has_changed
+        if last or not may_be_taken:
             self._waiting.pop(file, None)
-        if waits and reader is not None:
+        if may_be_taken and reader is not None:
             self._waiting[file] = reader.lines, len(reader.buffer)
             self._lines += reader.lines
             self._bytes += len(reader.buffer)
@@ -271,7 +271,7 @@ class _Parts:
         if reader.skip():
             self._add(file, start, b"")
 
-    def take_nothing(self, file: File) -> None:
+    def take_state(self, file: File) -> None:
         """Only how the file is."""
         self._add(file, _Place.of(file), b"")
 

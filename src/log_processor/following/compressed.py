@@ -97,7 +97,7 @@ def opened(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def unpacked(path: Path, folder: Path) -> Iterator[tuple[BinaryIO, os.stat_result]]:
+def decompressed(path: Path, folder: Path) -> Iterator[tuple[BinaryIO, os.stat_result]]:
     """The same, to be read from anywhere: of a compressed file the text is written into the folder meanwhile. And the
     status of the file itself."""
     with ExitStack() as stack:

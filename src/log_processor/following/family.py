@@ -1,7 +1,7 @@
 """One log: a family of files, each of which is read once.
 
 A family looks at its files when something has changed. It matches them with those that it knows, see `matching`, and
-does what follows: a new file gets a number, a moved one is read on, one that is gone is closed.
+does what follows: a new file gets a number, a moved candidate is read on, candidate that is gone is closed.
 """
 
 import errno
@@ -21,10 +21,10 @@ from log_processor.following.owners import Owners
 from log_processor.following.present import (
     BytesOfFiles,
     Candidate,
+    Decompressor,
     Memory,
     Stamp,
-    Unpacking,
-    candidate,
+    candidate_at,
     end_of_last_line,
 )
 from log_processor.following.reader import Reader
@@ -73,7 +73,7 @@ class Family:
         row: LedgerRow | None,
         files: Iterable[FileRow],
         owners: Owners,
-        unpacking: Unpacking,
+        decompressor: Decompressor,
         clock: Clock = SYSTEM,
         handed_in: Callable[[], list[FileRow]] = list,
         framing: Framing = PLAIN,
@@ -87,7 +87,7 @@ class Family:
         self.clock = clock
         self.framing = framing
         self._has_path = found.has_path
-        self._may_go = found.is_from_glob
+        self._is_from_glob = found.is_from_glob
         self.bytes = row.bytes if row is not None else 0
         """Bytes that were handed on of all files."""
         self.reading: dict[File, Reader] = {}
@@ -99,30 +99,30 @@ class Family:
         """Whether the files are to be looked at."""
         self._owners = owners
         for file in self.files.values():
-            owners.know(self, Identity.decode(file.identity).inode)
-        self._also: set[Path] = set()
+            owners.note_inode(self, Identity.decode(file.identity).inode)
+        self._other_paths: set[Path] = set()
         """Where files of this log were found that look like another one's."""
-        self._unpacking = unpacking
+        self._decompressor = decompressor
         self._handed_in = handed_in
-        self._memory = Memory(unpacking, clock)
+        self._memory = Memory(decompressor, clock)
         stored = {Path(file.path).parent for file in self.files.values()}
         self._folders = {self.path.parent, *stored}
         self._roots = roots.extended(stored) if roots is not None else None
         self._has_files = False
         """Whether the last look has found any, also of other logs."""
-        self._sizes: dict[int, int] = {}
+        self._sizes_by_inode: dict[int, int] = {}
         """Bytes in the files by inode, as the last look has found them."""
         self.is_gone = False
         """Whether the last look has found nothing of it."""
-        self._kept: set[File] = set()
+        self._unchanged: set[File] = set()
         """Compressed files that the last look has found unchanged."""
         self._matched: set[Stamp] = set()
         """Compressed files of which it was found out what they are."""
-        self._unpacked: set[Stamp] = set()
+        self._requested_texts: set[Stamp] = set()
         """Compressed files that were to be unpacked in the last look."""
         self._seem_lost: set[int | None] = set()
         """Files of which the last look has found neither the content nor a copy."""
-        self._waits_since: float | None = None
+        self._undecided_since: float | None = None
         self._missing: dict[File, float] = {}
         """Files that are looked for, and since when (monotonic seconds)."""
         self._next_tending = 0.0
@@ -156,7 +156,7 @@ class Family:
             return found.st_size > 0
         return (found.st_dev, found.st_ino) != reader.at
 
-    def sighting(self, now: float) -> ObservedEnd:
+    def observed_end(self, now: float) -> ObservedEnd:
         """The log as it is `now` (Unix time, s)."""
         live = self.live or max(self.files.values(), key=lambda file: (file.state == "live", file.key), default=None)
         behind = sum(reader.bytes_behind for reader in self.reading.values())
@@ -165,14 +165,14 @@ class Family:
         size = live.reader.size if live.reader is not None else live.size
         return ObservedEnd(self.name, now, live.position, size, behind, self.bytes)
 
-    def knows(self, one: Candidate) -> bool:
+    def knows(self, candidate: Candidate) -> bool:
         """Whether a file is one of this log's by its inode and its bytes."""
         for file in self.files.values():
             identity = Identity.decode(file.identity)
             # Several may have had the inode, one after the other.
-            if identity.inode == one.at[1] and file.offset <= one.stamp.size:
+            if identity.inode == candidate.at[1] and file.offset <= candidate.stamp.size:
                 try:
-                    if identity.agrees(file.offset, one.read):
+                    if identity.agrees(file.offset, candidate.read):
                         return True
                 except OSError:
                     return False
@@ -184,7 +184,7 @@ class Family:
 
     def look_also_at(self, path: Path) -> None:
         """A file of this log was found there."""
-        self._also.add(path)
+        self._other_paths.add(path)
         self.is_dirty = True
 
     # The look.
@@ -192,11 +192,16 @@ class Family:
     def begin(self, start: Start, folders: Folders) -> LedgerRow:
         """The row of a log that the store does not know. Its files are noted, as `start` says."""
         candidates = self._candidates_at_rest(folders) if start != "whole" else {}
-        for one in candidates.values():
-            through = self._handed_in_through(one) if one.is_live else 0
-            is_read = start == "beginning" and one.is_live
-            self._note(one, through if through or is_read or one.is_compressed else end_of_last_line(one, one.size))
-            one.close()
+        for candidate in candidates.values():
+            through = self._handed_in_through(candidate) if candidate.is_live else 0
+            is_read = start == "beginning" and candidate.is_live
+            self._note(
+                candidate,
+                through
+                if through or is_read or candidate.is_compressed
+                else end_of_last_line(candidate, candidate.size),
+            )
+            candidate.close()
         position = self.live.position if self.live is not None else Position(0, 0)
         return LedgerRow(self.name, str(self.path), position, position)
 
@@ -207,12 +212,12 @@ class Family:
         found = list(candidates.values())
         identities = {number: Identity.decode(file.identity) for number, file in self.files.items()}
         try:
-            waits = self._unpack(candidates, identities)
-            matching = self._match(candidates, identities, waits)
+            texts_are_pending = self._decompress(candidates, identities)
+            matching = self._match(candidates, identities, texts_are_pending)
             for present in self._to_be_opened(matching):
                 candidates[present.at].open()
             # Otherwise the files were rotated meanwhile.
-            are_there = all(one.is_as_it_was() for one in found)
+            are_there = all(candidate.is_as_it_was() for candidate in found)
             self.is_dirty = not (are_there and self._are_still(matching, candidates, identities))
             if self.is_dirty or self._may_have_copies(matching):
                 return
@@ -223,11 +228,11 @@ class Family:
                 self._leave_out(self.path, error.strerror or "it cannot be opened")
             return
         finally:
-            for one in found:
-                one.close()
-        self.is_gone = self._may_go and not self._has_files and not self.reading and not self.news
-        there = {one.at for one in found} | {reader.at for reader in self.reading.values()}
-        self._owners.keep(self, there)
+            for candidate in found:
+                candidate.close()
+        self.is_gone = self._is_from_glob and not self._has_files and not self.reading and not self.news
+        there = {candidate.at for candidate in found} | {reader.at for reader in self.reading.values()}
+        self._owners.retain(self, there)
 
     def tend(self) -> bool:
         """Close what is read to its end and grows no more. To be called now and then; whether the files are to be
@@ -242,12 +247,12 @@ class Family:
                 file.nameless_since = now
                 self.is_dirty = True
             self._tend(file, reader, now)
-        return self.is_dirty or self._waits_since is not None or bool(self._missing)
+        return self.is_dirty or self._undecided_since is not None or bool(self._missing)
 
     def close(self) -> None:
         """Close all descriptors."""
         for file in self.files.values():
-            file.let_go()
+            file.close_reader()
 
     # How it is done.
 
@@ -263,42 +268,45 @@ class Family:
         rotated = [
             folder / name
             for folder in dict.fromkeys([*self._folders, base.parent])
-            for one in own
-            for name in folders[folder].of(one)
+            for own_name in own
+            for name in folders[folder].of(own_name)
         ]
         moved = [Path(reader.moved_to()) for reader in self.reading.values() if not reader.is_deleted]
         for path in moved:
             self._add_folder(path.parent)
         roots = self._roots
-        if roots is not None and not self._may_go:
+        if roots is not None and not self._is_from_glob:
             roots = roots.extended([base.parent])
         moved += [Path(file.path) for file in self.files.values() if not file.gone]
         found: dict[FileAt, Candidate] = {}
-        self._sizes.clear()
+        self._sizes_by_inode.clear()
         self._has_files = False
-        for path in dict.fromkeys([self.path, *rotated, *moved, *self._also]):
+        for path in dict.fromkeys([self.path, *rotated, *moved, *self._other_paths]):
             is_live = path in (self.path, base)
-            one = candidate(path, is_live, path in rotated and not is_live, roots)
-            if one is None:
+            candidate = candidate_at(path, is_live, path in rotated and not is_live, roots)
+            if candidate is None:
                 continue
             self._has_files = True
-            self._sizes[one.at[1]] = one.stamp.size
-            if not one.stamp.size or one.at in found or self._owners.is_of_another(self, one):
-                one.close()
+            self._sizes_by_inode[candidate.at[1]] = candidate.stamp.size
+            if not candidate.stamp.size or candidate.at in found or self._owners.belongs_to_another(self, candidate):
+                candidate.close()
                 continue
-            if self._may_be_read(one):
-                found[one.at] = one
-        if not self._has_path and found and not any(one.is_live for one in found.values()):
-            newest = max(found.values(), key=lambda one: (not one.is_compressed, one.stamp.modified, one.path.name))
+            if self._may_be_read(candidate):
+                found[candidate.at] = candidate
+        if not self._has_path and found and not any(candidate.is_live for candidate in found.values()):
+            newest = max(
+                found.values(),
+                key=lambda candidate: (not candidate.is_compressed, candidate.stamp.modified, candidate.path.name),
+            )
             newest.is_live = not newest.is_compressed
         for file, reader in self.reading.items():
             if reader.is_deleted and reader.size and not (reader.has_changed and reader.is_final):
-                one = Candidate.nameless(Path(file.path), reader.fileno())
+                candidate = Candidate.nameless(Path(file.path), reader.fileno())
                 # The text of a compressed file never had a name.
-                if one.at == reader.at:
-                    found.setdefault(one.at, one)
+                if candidate.at == reader.at:
+                    found.setdefault(candidate.at, candidate)
                 else:
-                    one.close()
+                    candidate.close()
         return found
 
     def _candidates_at_rest(self, folders: Folders) -> dict[FileAt, Candidate]:
@@ -307,32 +315,32 @@ class Family:
         candidates = self._candidates(folders)
         for _ in range(_MOST_LOOKS_AT_BEGIN):
             before, candidates = candidates, self._candidates(Folders())
-            for one in before.values():
-                one.close()
+            for candidate in before.values():
+                candidate.close()
             if before.keys() == candidates.keys():
                 break
         return candidates
 
-    def _may_be_read(self, one: Candidate) -> bool:
+    def _may_be_read(self, candidate: Candidate) -> bool:
         """Whether it can be read. What cannot is left out, and that is said once."""
-        if not one.lies_inside():
-            self._leave_out(one.path, OUTSIDE)
+        if not candidate.lies_inside():
+            self._leave_out(candidate.path, OUTSIDE)
             return False
         try:
-            kind = self._memory.kind(one)
+            kind = self._memory.kind(candidate)
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.ESTALE):
                 return False
             if error.errno in (errno.EMFILE, errno.ENFILE):
                 self.is_dirty = True
-            self._leave_out(one.path, error.strerror or "it cannot be opened")
+            self._leave_out(candidate.path, error.strerror or "it cannot be opened")
             return False
-        one.is_compressed = kind == "compressed"
-        if kind == "text" and uncompressed(one.path.name) != one.path.name:
-            self._leave_out(one.path, "it is compressed in a way that is not read here")
+        candidate.is_compressed = kind == "compressed"
+        if kind == "text" and uncompressed(candidate.path.name) != candidate.path.name:
+            self._leave_out(candidate.path, "it is compressed in a way that is not read here")
             return False
         if kind == "text":
-            self._left_out.discard(one.path)
+            self._left_out.discard(candidate.path)
         return True
 
     def _leave_out(self, path: Path, reason: str) -> None:
@@ -342,71 +350,73 @@ class Family:
                 "file_not_read", log=self.name, path=os.fsencode(path).decode(errors="backslashreplace"), reason=reason
             )
 
-    def _unpack(self, candidates: dict[FileAt, Candidate], identities: Mapping[int, Identity]) -> bool:
+    def _decompress(self, candidates: dict[FileAt, Candidate], identities: Mapping[int, Identity]) -> bool:
         """Have compressed files unpacked that are not known; whether that is still under way. Only those that are
         unpacked are left in the candidates."""
         known = {identities[number].inode: file for number, file in self.files.items()}
-        waits = False
-        asked = set()
-        self._kept.clear()
-        packed = [one for one in candidates.values() if one.is_compressed]
-        self._matched &= {one.stamp for one in packed}
-        for one in packed:
-            file = known.get(one.at[1])
-            if file is not None and file.size == one.stamp.size and self._is_settled(file, one, identities):
-                self._claim(one)
-                self._be_at(file, one)
-                self._kept.add(file)
-                del candidates[one.at]
+        texts_are_pending = False
+        requested = set()
+        self._unchanged.clear()
+        compressed = [candidate for candidate in candidates.values() if candidate.is_compressed]
+        self._matched &= {candidate.stamp for candidate in compressed}
+        for candidate in compressed:
+            file = known.get(candidate.at[1])
+            if file is not None and file.size == candidate.stamp.size and self._is_settled(file, candidate, identities):
+                self._claim(candidate)
+                self._note_place(file, candidate)
+                self._unchanged.add(file)
+                del candidates[candidate.at]
                 continue
-            asked.add(one.stamp)
+            requested.add(candidate.stamp)
             try:
-                text = self._unpacking.text(one)
+                text = self._decompressor.text(candidate)
             except OSError as error:
                 if error.errno in (errno.ENOENT, errno.ESTALE):
                     raise
-                self._leave_out(one.path, f"it cannot be unpacked for now: {error.strerror}")
-                waits = True
-                del candidates[one.at]
+                self._leave_out(candidate.path, f"it cannot be unpacked for now: {error.strerror}")
+                texts_are_pending = True
+                del candidates[candidate.at]
                 continue
             if isinstance(text, int):
-                one.text = text
-                self._left_out.discard(one.path)
+                candidate.text_descriptor = text
+                self._left_out.discard(candidate.path)
                 continue
-            if text is None and self.clock.unix() - one.stamp.modified / 1e9 >= HALF_WRITTEN_SECONDS:
-                self._leave_out(one.path, "it cannot be unpacked")
+            if text is None and self.clock.unix() - candidate.stamp.modified / 1e9 >= HALF_WRITTEN_SECONDS:
+                self._leave_out(candidate.path, "it cannot be unpacked")
             else:
                 # One that cannot be unpacked may be in the making.
-                waits = True
-            del candidates[one.at]
+                texts_are_pending = True
+            del candidates[candidate.at]
         # Some were only seen while they were in the making.
-        for stamp in self._unpacked - asked:
-            self._unpacking.forget(stamp)
-        self._unpacked = asked
-        return waits
+        for stamp in self._requested_texts - requested:
+            self._decompressor.forget(stamp)
+        self._requested_texts = requested
+        return texts_are_pending
 
-    def _is_settled(self, file: File, one: Candidate, identities: Mapping[int, Identity]) -> bool:
+    def _is_settled(self, file: File, candidate: Candidate, identities: Mapping[int, Identity]) -> bool:
         """Whether a compressed file, which has the inode of a known one, is that and need not be unpacked."""
         if file.state == "copy":
             # What it is a copy of may be gone.
             file = self.files.get(file.copy_of, file) if file.copy_of is not None else file
         is_done = file.reader is not None or file.state in ("closed", "copy")
-        if not is_done or one.stamp in self._matched:
+        if not is_done or candidate.stamp in self._matched:
             return is_done
-        begins = identities[file.key.generation].begins(file.start, one.head(MOST_OF_HEAD_BYTES))
+        begins = identities[file.key.generation].begins(file.start, candidate.head(MOST_OF_HEAD_BYTES))
         if begins:
-            self._note_matched(one)
+            self._note_matched(candidate)
         return begins
 
-    def _note_matched(self, one: Candidate) -> None:
+    def _note_matched(self, candidate: Candidate) -> None:
         """Which file a compressed one is need not be found out again, as long as it does not change."""
-        if one.stamp.is_settled(self.clock.unix()):
-            self._matched.add(one.stamp)
+        if candidate.stamp.is_settled(self.clock.unix()):
+            self._matched.add(candidate.stamp)
 
-    def _match(self, candidates: dict[FileAt, Candidate], identities: Mapping[int, Identity], waits: bool) -> Matching:
+    def _match(
+        self, candidates: dict[FileAt, Candidate], identities: Mapping[int, Identity], texts_are_pending: bool
+    ) -> Matching:
         # Of what is or was a copy nothing was read, so nothing is known of it.
         files = [file for file in self.files.values() if file.copy_of is None]
-        least: dict[int, int] = {}
+        least_sizes: dict[int, int] = {}
         ahead: dict[int, Samples] = {}
         known = []
         for file in files:
@@ -414,11 +424,13 @@ class Family:
             number = file.key.generation
             ahead[number] = reader.ahead if reader is not None else ()
             inode = identities[number].inode
-            seen = self._sizes.get(inode, file.offset)
+            seen = self._sizes_by_inode.get(inode, file.offset)
             if reader is not None and reader.has_changed:
-                seen = min(reader.least, reader.size)
-            if seen < file.offset or file.least is not None:
-                file.least = least[number] = min(seen, file.least if file.least is not None else seen)
+                seen = min(reader.least_size, reader.size)
+            if seen < file.offset or file.least_size is not None:
+                file.least_size = least_sizes[number] = min(
+                    seen, file.least_size if file.least_size is not None else seen
+                )
             known.append(
                 Known(
                     number,
@@ -428,14 +440,18 @@ class Family:
                     file.state == "closed" or (reader is not None and reader.is_final and reader.has_changed),
                     reader.at if reader is not None and not reader.is_of_text else None,
                     reader is not None and reader.has_changed,
-                    file in self._kept or (reader is not None and reader.is_final and not reader.has_changed),
+                    file in self._unchanged or (reader is not None and reader.is_final and not reader.has_changed),
                     bool(file.gone),
                 )
             )
-        evidence = BytesOfFiles(candidates, identities, ahead, least, self._memory)
+        evidence = BytesOfFiles(candidates, identities, ahead, least_sizes, self._memory)
         now = self.clock.monotonic()
-        is_late = self._waits_since is not None and now - self._waits_since >= GRACE_SECONDS and not waits
-        return match(known, [one.present() for one in candidates.values()], evidence, is_late, waits)
+        is_late = (
+            self._undecided_since is not None and now - self._undecided_since >= GRACE_SECONDS and not texts_are_pending
+        )
+        return match(
+            known, [candidate.present() for candidate in candidates.values()], evidence, is_late, texts_are_pending
+        )
 
     def _to_be_opened(self, matching: Matching) -> Iterator[Present]:
         """What `_apply` reads: it is open then, whatever becomes of its name."""
@@ -449,12 +465,16 @@ class Family:
     ) -> bool:
         """Whether none of the known files was emptied while they were looked at, and has grown again since."""
         for number, present in matching.found.items():
-            one, identity, file = candidates[present.at], identities[number], self.files[number]
-            if one.is_unchanged():
+            candidate, identity, file = candidates[present.at], identities[number], self.files[number]
+            if candidate.is_unchanged():
                 continue
-            if identity.length and not identity.agrees(file.offset, one.read):
+            if identity.length and not identity.agrees(file.offset, candidate.read):
                 return False
-            if file.reader is not None and file.reader.at == one.at and not has_all(file.reader.ahead, one.read):
+            if (
+                file.reader is not None
+                and file.reader.at == candidate.at
+                and not has_all(file.reader.ahead, candidate.read)
+            ):
                 return False
         return True
 
@@ -467,10 +487,10 @@ class Family:
         return self.is_dirty
 
     def _apply(self, matching: Matching, candidates: dict[FileAt, Candidate]) -> None:
-        self._waits_since = (self._waits_since or self.clock.monotonic()) if matching.waits else None
+        self._undecided_since = (self._undecided_since or self.clock.monotonic()) if matching.is_undecided else None
         numbers = {present.at: number for number, present in matching.found.items()}
         for number, present in matching.found.items():
-            self._go_on(self.files[number], candidates[present.at])
+            self._continue(self.files[number], candidates[present.at])
         for new in matching.new:
             file = self._begin_new(new, candidates[new.present.at], new.instead_of in matching.found)
             numbers[new.present.at] = file.key.generation
@@ -479,15 +499,20 @@ class Family:
             for present, of in matching.copies
         }
         for file in self.files.values():
-            if file.state == "copy" and file not in copies and file not in self._kept and not matching.waits:
+            if (
+                file.state == "copy"
+                and file not in copies
+                and file not in self._unchanged
+                and not matching.is_undecided
+            ):
                 file.close()
-        self._miss([self.files[number] for number in matching.missing], matching.waits)
-        if not matching.waits:
-            for one in candidates.values():
-                if one.is_compressed:
-                    self._unpacking.forget(one.stamp)
-                    self._note_matched(one)
-            self._note_gone({*numbers.values(), *(file.key.generation for file in copies | self._kept)})
+        self._note_missing([self.files[number] for number in matching.missing], matching.is_undecided)
+        if not matching.is_undecided:
+            for candidate in candidates.values():
+                if candidate.is_compressed:
+                    self._decompressor.forget(candidate.stamp)
+                    self._note_matched(candidate)
+            self._note_gone({*numbers.values(), *(file.key.generation for file in copies | self._unchanged)})
 
     def _note_gone(self, there: set[int]) -> None:
         """Note since when files that are not read any more are not there."""
@@ -498,36 +523,36 @@ class Family:
                 file.gone = 0 if is_there else today
                 self.news[file] = None
 
-    def _go_on(self, file: File, one: Candidate) -> None:
+    def _continue(self, file: File, candidate: Candidate) -> None:
         """A known file is this one."""
-        self._claim(one)
-        file.least = None
+        self._claim(candidate)
+        file.least_size = None
         reader = file.reader
-        if reader is not None and reader.at == one.at:
-            file.size = one.stamp.size
-        elif one.size > file.offset and file.state == "closed":
-            file.be_in(one.at[1], one.stamp.size)
-            self._be_at(file, one)
-            self._add(one, file.offset)
+        if reader is not None and reader.at == candidate.at:
+            file.size = candidate.stamp.size
+        elif candidate.size > file.offset and file.state == "closed":
+            file.move_to(candidate.at[1], candidate.stamp.size)
+            self._note_place(file, candidate)
+            self._add(candidate, file.offset)
             return
-        elif one.size > file.offset or (one.is_live and file.state != "closed"):
-            self._open(file, one)
+        elif candidate.size > file.offset or (candidate.is_live and file.state != "closed"):
+            self._open(file, candidate)
         else:
-            file.let_go()
-            file.be_in(one.at[1], one.stamp.size)
+            file.close_reader()
+            file.move_to(candidate.at[1], candidate.stamp.size)
             if file.state != "closed":
                 file.close()
-        self._be_at(file, one)
+        self._note_place(file, candidate)
 
-    def _be_at(self, file: File, one: Candidate) -> None:
+    def _note_place(self, file: File, candidate: Candidate) -> None:
         state: FileState = file.state
         if state in ("live", "open"):
-            state = "live" if one.is_live else "open"
-        if (file.state, file.path) != (state, str(one.path)):
-            file.state, file.path = state, str(one.path)
+            state = "live" if candidate.is_live else "open"
+        if (file.state, file.path) != (state, str(candidate.path)):
+            file.state, file.path = state, str(candidate.path)
             self.news[file] = None
         if state != "copy":
-            self._folders.add(one.path.parent)
+            self._folders.add(candidate.path.parent)
 
     def _add_folder(self, folder: Path) -> None:
         """One of its files was moved there."""
@@ -535,7 +560,7 @@ class Family:
             self._folders.add(folder)
             self._roots = self._roots.extended([folder]) if self._roots is not None else None
 
-    def _begin_new(self, new: New, one: Candidate, is_found: bool) -> File:
+    def _begin_new(self, new: New, candidate: Candidate, is_found: bool) -> File:
         """A new file, perhaps in the place of a known one, which perhaps was found elsewhere."""
         before = self.files.get(new.instead_of) if new.instead_of is not None else None
         if before is not None and not is_found and before.state in ("live", "open"):
@@ -547,9 +572,9 @@ class Family:
             before.gaps.append(Gap(before.position, CUT))
             self.news[before] = None
         if new.after is not None:
-            self.files[new.after].note_last_line(one, new.start)
-        self._claim(one)
-        return self._add(one, new.start or self._handed_in_through(one))
+            self.files[new.after].note_last_line(candidate, new.start)
+        self._claim(candidate)
+        return self._add(candidate, new.start or self._handed_in_through(candidate))
 
     def _number(self, row: FileRow) -> File:
         """Give a file the next number; that in the row says nothing."""
@@ -558,63 +583,73 @@ class Family:
         self.news[file] = None
         return file
 
-    def _add(self, one: Candidate, start: int) -> File:
-        state: FileState = "live" if one.is_live else "open"
+    def _add(self, candidate: Candidate, start: int) -> File:
+        state: FileState = "live" if candidate.is_live else "open"
         file = self._number(
-            FileRow(self.name, 0, start=start, offset=start, size=one.stamp.size, state=state, path=str(one.path))
+            FileRow(
+                self.name,
+                0,
+                start=start,
+                offset=start,
+                size=candidate.stamp.size,
+                state=state,
+                path=str(candidate.path),
+            )
         )
-        self._open(file, one)
-        log.info("file_begun", log=self.name, generation=file.key.generation, offset=start, path=str(one.path))
+        self._open(file, candidate)
+        log.info("file_begun", log=self.name, generation=file.key.generation, offset=start, path=str(candidate.path))
         return file
 
-    def _handed_in_through(self, one: Candidate) -> int:
+    def _handed_in_through(self, candidate: Candidate) -> int:
         """How far a file consists of files that were handed in: so far it is read."""
         files = [(row.offset, Identity.decode(row.identity)) for row in self._handed_in()]
         through = 0
 
         def read(length: int, offset: int) -> bytes:
-            return one.read(length, through + offset)
+            return candidate.read(length, through + offset)
 
         while ends := [
-            end for end, identity in files if 0 < end <= one.size - through and identity.agrees_whole(0, end, read)
+            end
+            for end, identity in files
+            if 0 < end <= candidate.size - through and identity.agrees_whole(0, end, read)
         ]:
             through += max(ends)
         return through
 
-    def _note(self, one: Candidate, offset: int) -> None:
+    def _note(self, candidate: Candidate, offset: int) -> None:
         """A file of which nothing before the offset is read."""
-        self._claim(one)
-        if one.is_compressed:
-            identity = Identity.of_bytes(one.at[1], one.head(HEAD_BYTES), b"")
+        self._claim(candidate)
+        if candidate.is_compressed:
+            identity = Identity.of_bytes(candidate.at[1], candidate.head(HEAD_BYTES), b"")
         else:
-            identity = Identity.sampled(one.at[1], offset, one.read)
+            identity = Identity.sampled(candidate.at[1], offset, candidate.read)
         row = FileRow(
             self.name,
             0,
             start=offset,
             offset=offset,
-            size=one.stamp.size,
-            state="live" if one.is_live else "closed",
-            path=str(one.path),
+            size=candidate.stamp.size,
+            state="live" if candidate.is_live else "closed",
+            path=str(candidate.path),
             identity=str(identity),
         )
         file = self._number(row)
-        if one.is_live:
-            self._open(file, one)
+        if candidate.is_live:
+            self._open(file, candidate)
 
-    def _note_copy(self, one: Candidate, of: int) -> File:
-        self._claim(one)
-        identity = f"{one.at[1]}-0--"
+    def _note_copy(self, candidate: Candidate, of: int) -> File:
+        self._claim(candidate)
+        identity = f"{candidate.at[1]}-0--"
         file = next((file for file in self.files.values() if (file.state, file.identity) == ("copy", identity)), None)
         if file is None:
             file = self._number(FileRow(self.name, 0, state="copy", identity=identity))
-            log.info("copy_not_read", log=self.name, path=str(one.path), copy_of=of)
-        if (file.path, file.copy_of, file.size) != (str(one.path), of, one.stamp.size):
-            file.path, file.copy_of, file.size = str(one.path), of, one.stamp.size
+            log.info("copy_not_read", log=self.name, path=str(candidate.path), copy_of=of)
+        if (file.path, file.copy_of, file.size) != (str(candidate.path), of, candidate.stamp.size):
+            file.path, file.copy_of, file.size = str(candidate.path), of, candidate.stamp.size
             self.news[file] = None
         return file
 
-    def _miss(self, files: list[File], waits: bool) -> None:
+    def _note_missing(self, files: list[File], is_undecided: bool) -> None:
         """These files are not there. What is open is read to its end; the others are lost, after a while."""
         for file in files:
             if file.reader is not None and file.state == "live":
@@ -622,7 +657,7 @@ class Family:
                 self.news[file] = None
         now = self.clock.monotonic()
         self._missing = {file: self._missing.get(file, now) for file in files if file.reader is None}
-        if waits:
+        if is_undecided:
             return
         for file, since in list(self._missing.items()):
             if now - since >= GRACE_SECONDS:
@@ -645,9 +680,9 @@ class Family:
             file.close()
         self.news[file] = None
 
-    def _open(self, file: File, one: Candidate) -> None:
-        file.size = one.stamp.size
-        file.read_from(one.descriptor(), one.at, is_final=one.is_compressed)
+    def _open(self, file: File, candidate: Candidate) -> None:
+        file.size = candidate.stamp.size
+        file.read_from(candidate.descriptor(), candidate.at, is_final=candidate.is_compressed)
 
     def _tend(self, file: File, reader: Reader, now: float) -> None:
         if reader.is_final or reader.has_changed or reader.has_more or reader.has_grown() or reader.lines:
@@ -672,5 +707,5 @@ class Family:
         number = file.key.generation
         return (other.size for other in self.files.values() if (other.state, other.copy_of) == ("copy", number))
 
-    def _claim(self, one: Candidate) -> None:
-        self._owners.claim(self, one)
+    def _claim(self, candidate: Candidate) -> None:
+        self._owners.claim(self, candidate)

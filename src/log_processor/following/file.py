@@ -47,7 +47,7 @@ class File:
         self.gaps: list[Gap] = []
         """What could not be read, until someone takes it from here."""
         self.reader: Reader | None = None
-        self.least: int | None = None
+        self.least_size: int | None = None
         """The fewest bytes that were seen in its place since it is no longer what was read of it."""
         self.size = row.size
         self.size_elsewhere = 0
@@ -90,24 +90,24 @@ class File:
         reader = Reader(
             descriptor, at, self.start, self.offset, identity, is_final, family.clock, family.framing, self.context
         )
-        self.let_go()
+        self.close_reader()
         self.reader = self.family.reading[self] = reader
         self.family.news[self] = None
 
-    def note_last_line(self, one: Candidate, start: int) -> None:
+    def note_last_line(self, candidate: Candidate, start: int) -> None:
         """Another file goes on after it, and is read from `start`."""
         if self.reader is not None:
             size = self.reader.size
-            if one.read(size - start, start) == self.reader.read(size - start, start):
+            if candidate.read(size - start, start) == self.reader.read(size - start, start):
                 self.size_elsewhere = size
 
-    def be_in(self, inode: int, size: int) -> None:
+    def move_to(self, inode: int, size: int) -> None:
         """It is this file now, which need not be read."""
         if self.reader is None and self._identity:
             self._identity = str(Identity.decode(self._identity).moved(inode))
         self.size = size
 
-    def let_go(self) -> None:
+    def close_reader(self) -> None:
         """Close its descriptor."""
         if self.reader is not None:
             self._offset, self._identity, self._context = self.offset, self.identity, self.context
@@ -117,6 +117,6 @@ class File:
 
     def close(self) -> None:
         """Nothing more is read under its number."""
-        self.let_go()
+        self.close_reader()
         self.state = "closed"
         self.family.news[self] = None

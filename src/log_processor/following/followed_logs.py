@@ -13,7 +13,7 @@ from log_processor.following.handed_in import HandedIn
 from log_processor.following.log_files import Folders, FoundLog, LogFiles, names_in
 from log_processor.following.names import base_of
 from log_processor.following.owners import Owners
-from log_processor.following.present import Unpacking
+from log_processor.following.present import Decompressor
 from log_processor.following.reader import Reader
 from log_processor.process.metrics import forget
 from log_processor.spool import Spool
@@ -59,7 +59,7 @@ class FollowedLogs:
         self._rows: dict[str, list[FileRow]] = {}
         for key, row in sorted(rows.items()):
             self._rows.setdefault(key.log, []).append(row)
-        self._unpacking = Unpacking(scratch, thread)
+        self._decompressor = Decompressor(scratch, thread)
         self._look_seconds = look_seconds
         self._clock = clock
         self._framing = framing
@@ -125,7 +125,7 @@ class FollowedLogs:
                     waiting,
                     self._ledger.get(waiting.name),
                     self._rows.pop(waiting.name, ()),
-                    self._unpacking,
+                    self._decompressor,
                     may_be_behind=not self._at,
                     framing=self._framing,
                 )
@@ -203,16 +203,16 @@ class FollowedLogs:
         """In how many seconds all logs are to be looked at."""
         return max(0.0, self._next_look - self._clock.monotonic())
 
-    def sightings(self) -> list[ObservedEnd]:
+    def observed_ends(self) -> list[ObservedEnd]:
         """Each log as it is now."""
         now = self._clock.unix()
-        return [family.sighting(now) for family in self._families.values()]
+        return [family.observed_end(now) for family in self._families.values()]
 
     def close(self) -> None:
         """Close the files."""
         for family in self._families.values():
             family.close()
-        self._unpacking.close()
+        self._decompressor.close()
 
     def _add(self, found: FoundLog) -> Family:
         family = self._gone.pop(found.name, None) or Family(
@@ -220,7 +220,7 @@ class FollowedLogs:
             self._ledger.get(found.name),
             self._rows.pop(found.name, ()),
             self._owners,
-            self._unpacking,
+            self._decompressor,
             self._clock,
             self._rows_of_handed_in,
             self._framing,

@@ -8,7 +8,7 @@ from log_processor.following.family import Family
 from log_processor.following.file import File
 from log_processor.following.log_files import Folders, FoundLog
 from log_processor.following.owners import Owners
-from log_processor.following.present import Unpacking
+from log_processor.following.present import Decompressor
 from log_processor.spool import SpooledLog
 from request_log.framing.protocol import PLAIN, Framing
 from storage.logs import FileRow, LedgerRow
@@ -22,12 +22,12 @@ class HandedIn(Family):
         waiting: SpooledLog,
         row: LedgerRow | None,
         files: Iterable[FileRow],
-        unpacking: Unpacking,
+        decompressor: Decompressor,
         may_be_behind: bool,
         framing: Framing = PLAIN,
     ) -> None:
         found = FoundLog(waiting.name, Path(waiting.origin), True, False)
-        super().__init__(found, row, files, Owners(), unpacking, framing=framing)
+        super().__init__(found, row, files, Owners(), decompressor, framing=framing)
         self.may_be_behind = may_be_behind
         self._text = waiting.path
         self._context = waiting.context

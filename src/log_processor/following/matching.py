@@ -113,24 +113,35 @@ class Matching:
     """With the present file that has their bytes, or the number of the known one of which they were read."""
     missing: list[int] = field(default_factory=list)
     """Known files that are not closed and not there."""
-    waits: bool = False
+    is_undecided: bool = False
     """Whether something could not be decided yet."""
 
 
 def match(
-    known: Sequence[Known], present: Iterable[Present], evidence: Evidence, is_late: bool, waits: bool = False
+    known: Sequence[Known],
+    present: Iterable[Present],
+    evidence: Evidence,
+    grace_is_over: bool,
+    texts_are_pending: bool = False,
 ) -> Matching:
-    """Match them. `is_late`: whether it was waited long enough for a copy that may still be made. `waits`: whether the
+    """Match them. `grace_is_over`: whether a copy that may still be made was waited for long enough.
+
+    `texts_are_pending`: whether the
     text of some files is not known yet."""
-    return _Match(known, present, evidence, is_late, waits).result
+    return _Match(known, present, evidence, grace_is_over, texts_are_pending).result
 
 
 class _Match:
     def __init__(
-        self, known: Sequence[Known], present: Iterable[Present], evidence: Evidence, is_late: bool, waits: bool
+        self,
+        known: Sequence[Known],
+        present: Iterable[Present],
+        evidence: Evidence,
+        grace_is_over: bool,
+        texts_are_pending: bool,
     ) -> None:
         self._evidence = evidence
-        self._is_late = is_late
+        self._grace_is_over = grace_is_over
         self._known = sorted(known, key=lambda file: (-file.offset, -file.number))
         self._free = {file.at: file for file in present}
         self._undecided: set[FileAt] = set()
@@ -139,19 +150,19 @@ class _Match:
         """What has grown since its known file was closed: it may as well be another one with its inode."""
         self._waiting: list[Present] = []
         """Those that cannot be decided yet."""
-        self.result = Matching(waits=waits)
+        self.result = Matching(is_undecided=texts_are_pending)
         self._match_inodes()
         self._match_content([file for file in self._known if not file.is_closed])
         for at, grown in self._grown.items():
-            if at in self._free and not self._is_gone_on_with(grown):
-                self._find(grown, self._free[at])
+            if at in self._free and not self._is_continued(grown):
+                self._assign(grown, self._free[at])
         self._match_content([file for file in self._known if file.is_closed])
         # Those that changed come first: others may be their copies.
         order = sorted(self._free.values(), key=lambda file: (-file.size, not file.is_live, file.at))
         for file in sorted(order, key=lambda file: file.at not in self._changed):
             if file.at not in self._undecided:
                 self._decide(file)
-        self.result.waits |= bool(self._undecided or self._waiting)
+        self.result.is_undecided |= bool(self._undecided or self._waiting)
         self.result.missing = [
             file.number
             for file in self._known
@@ -179,15 +190,15 @@ class _Match:
             self._grown.setdefault(file.at, known)
             self._changed.pop(file.at, None)
         elif is_still:
-            self._find(known, file)
+            self._assign(known, file)
             self._changed.pop(file.at, None)
-        elif not self._has_its_inode(known, file) and (
+        elif not self._has_reused_inode(known, file) and (
             file.at not in self._changed or self._changed[file.at].is_closed
         ):
             self._changed[file.at] = known
 
     @staticmethod
-    def _has_its_inode(known: Known, file: Present) -> bool:
+    def _has_reused_inode(known: Known, file: Present) -> bool:
         """Whether a file that does not hold what was read of a known one has been given its inode: it did not change in
         its place then. Nobody changes a compressed file, and what was rotated does not come back to the log's path."""
         is_back = known.is_closed and known.at is None and file.is_live
@@ -195,7 +206,7 @@ class _Match:
 
     def _match_content(self, files: list[Known]) -> None:
         for known in files:
-            if known.number in self.result.found or known.is_there or self._is_gone_on_with(known):
+            if known.number in self.result.found or known.is_there or self._is_continued(known):
                 continue
             for file in sorted(self._free.values(), key=lambda file: -file.size):
                 changed = self._changed.get(file.at)
@@ -210,7 +221,7 @@ class _Match:
                 if answer is None:
                     self._undecided.add(file.at)
                 elif answer and file.at not in self._undecided:
-                    self._find(known, file)
+                    self._assign(known, file)
                     break
 
     def _has_its_bytes(self, file: Present) -> bool:
@@ -220,7 +231,7 @@ class _Match:
             for other in self.result.found.values()
         )
 
-    def _is_gone_on_with(self, known: Known) -> bool:
+    def _is_continued(self, known: Known) -> bool:
         """Whether what was read of a file is in one that is read on under another number: it is in no other then."""
         return known.offset > 0 and any(
             other.start >= known.offset
@@ -231,27 +242,27 @@ class _Match:
 
     def _decide(self, file: Present) -> None:
         changed = self._changed.get(file.at)
-        if (changed is not None and self._may_be_found(changed)) or self._waits_for_another(file):
+        if (changed is not None and self._may_be_found(changed)) or self._shares_bytes_with_waiting(file):
             self._waiting.append(file)
-        elif changed is not None and not self._is_another(changed, file):
+        elif changed is not None and not self._is_unrelated(changed, file):
             self._decide_changed(changed, file)
-        elif not self._is_copy(file) and not self._goes_on(file):
+        elif not self._is_copy(file) and not self._continues_another(file):
             self.result.new.append(New(file, 0, changed.number if changed is not None else None))
 
     def _may_be_found(self, known: Known) -> bool:
         """Whether what is not known yet may be a copy of a file that changed."""
-        waits = self._undecided or self.result.waits
-        return bool(waits) and not known.is_closed and known.number not in self.result.found
+        is_undecided = self._undecided or self.result.is_undecided
+        return bool(is_undecided) and not known.is_closed and known.number not in self.result.found
 
-    def _waits_for_another(self, file: Present) -> bool:
+    def _shares_bytes_with_waiting(self, file: Present) -> bool:
         """Whether one of two files, which have the same bytes as far as both go, waits."""
         for other in self._waiting:
-            short, long = sorted((file, other), key=lambda one: one.size)
+            short, long = sorted((file, other), key=lambda present: present.size)
             if self._evidence.begins(short, long, None) is not False:
                 return True
         return False
 
-    def _is_another(self, known: Known, file: Present) -> bool:
+    def _is_unrelated(self, known: Known, file: Present) -> bool:
         """Whether a file has nothing of a known one but its inode, which the system has given to another file."""
         return known.at is None and self._evidence.common(known, file)[1] == known.start
 
@@ -260,7 +271,7 @@ class _Match:
             self.result.new.append(New(file, 0, known.number))
             return
         same, unsure = self._evidence.common(known, file)
-        if unsure > known.start and not self._is_late:
+        if unsure > known.start and not self._grace_is_over:
             # A copy that holds all would make all of this new.
             self._waiting.append(file)
             return
@@ -269,17 +280,17 @@ class _Match:
     def _is_copy(self, file: Present) -> bool:
         """Whether it is one, or goes on after what was in its place, or that cannot be told yet."""
         found = [(self.result.found[known.number], known) for known in self._known if known.number in self.result.found]
-        for other, is_known in [*found, *((new.present, None) for new in self.result.new)]:
+        for other, known_other in [*found, *((new.present, None) for new in self.result.new)]:
             if file.size > other.size or (file.is_live and (other.is_rotated or other.is_live)):
                 continue
-            begins = self._evidence.begins(file, other, is_known)
-            if begins and file.is_live and other.is_nameless and (file.size == other.size or self._is_late):
-                after = None if is_known is None else is_known.number
+            begins = self._evidence.begins(file, other, known_other)
+            if begins and file.is_live and other.is_nameless and (file.size == other.size or self._grace_is_over):
+                after = None if known_other is None else known_other.number
                 self.result.new.append(New(file, self._evidence.parting(file, other), after=after))
                 return True
             if begins is None or (begins and file.is_live):
                 # At the log's path a copy of what was there before is still being made.
-                self.result.waits = True
+                self.result.is_undecided = True
                 return True
             if begins:
                 self.result.copies.append((file, other))
@@ -296,14 +307,14 @@ class _Match:
             elif known.offset > file.size:
                 is_part = self._evidence.ends_in(file, known)
             if is_part is None:
-                self.result.waits = True
+                self.result.is_undecided = True
                 return True
             if is_part:
                 self.result.copies.append((file, known.number))
                 return True
         return False
 
-    def _goes_on(self, file: Present) -> bool:
+    def _continues_another(self, file: Present) -> bool:
         """Whether it goes on where another one parts from it, or that cannot be told yet."""
         for known in self._known:
             other = self.result.found.get(known.number)
@@ -320,21 +331,21 @@ class _Match:
             elif other is not None:
                 shares = file.size >= other.size and self._evidence.begins(other, file, None)
             if shares is None:
-                self.result.waits = True
+                self.result.is_undecided = True
                 return True
             if shares:
                 # All of what is compressed and unchanged was read.
                 parting = self._evidence.parting(file, other) if other is not None else known.offset
                 has_all = other is not None and not other.is_nameless and parting == other.size
-                if has_all and not self._is_late:
+                if has_all and not self._grace_is_over:
                     # The other one may have grown since its size was seen: then this one is its copy.
-                    self.result.waits = True
+                    self.result.is_undecided = True
                     return True
                 start = max(known.offset, parting)
                 self.result.new.append(New(file, start, after=known.number))
                 return True
         return False
 
-    def _find(self, known: Known, file: Present) -> None:
+    def _assign(self, known: Known, file: Present) -> None:
         self.result.found[known.number] = file
         del self._free[file.at]

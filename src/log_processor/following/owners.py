@@ -11,7 +11,7 @@ from log_processor.following.present import Candidate
 class Owner(Protocol):
     """A log that has files. See `family.Family`."""
 
-    def knows(self, one: Candidate) -> bool:
+    def knows(self, candidate: Candidate) -> bool:
         """Whether a file is one of this log's by its inode and its bytes."""
 
     def has_open(self, at: FileAt) -> bool:
@@ -34,44 +34,44 @@ class Owners:
         self._known: defaultdict[int, dict[Owner, None]] = defaultdict(dict)
         """Inode -> the logs that have had a file with it."""
 
-    def know(self, family: Owner, inode: int) -> None:
+    def note_inode(self, family: Owner, inode: int) -> None:
         """A log has a file with this inode."""
         self._known[inode][family] = None
 
-    def claim(self, family: Owner, one: Candidate) -> None:
+    def claim(self, family: Owner, candidate: Candidate) -> None:
         """A file is of a log."""
-        self._owners[one.at] = family
-        self._paths[one.at] = one.path
-        self._files[family].add(one.at)
-        self.know(family, one.at[1])
+        self._owners[candidate.at] = family
+        self._paths[candidate.at] = candidate.path
+        self._files[family].add(candidate.at)
+        self.note_inode(family, candidate.at[1])
 
-    def is_of_another(self, family: Owner, one: Candidate) -> bool:
+    def belongs_to_another(self, family: Owner, candidate: Candidate) -> bool:
         """Whether a file that a log has found is of another one. That one is told where the file is."""
-        owner = self._owners.get(one.at)
-        if owner is not None and owner is not family and not self._is_there_still(owner, one):
-            # The system has given its inode to this one.
+        owner = self._owners.get(candidate.at)
+        if owner is not None and owner is not family and not self._is_there_still(owner, candidate):
+            # The system has given its inode to this candidate.
             owner = None
         if owner is None:
-            for other in self._known.get(one.at[1], {}):
-                if other is not family and other.knows(one):
+            for other in self._known.get(candidate.at[1], {}):
+                if other is not family and other.knows(candidate):
                     owner = other
-                    other.look_also_at(one.path)
+                    other.look_also_at(candidate.path)
                     break
         return owner is not None and owner is not family
 
-    def keep(self, family: Owner, there: set[FileAt]) -> None:
+    def retain(self, family: Owner, there: set[FileAt]) -> None:
         """Of a log's files these are there."""
         for at in self._files[family] - there:
             if self._owners.get(at) is family:
                 del self._owners[at], self._paths[at]
         self._files[family] &= there
 
-    def _is_there_still(self, owner: Owner, one: Candidate) -> bool:
+    def _is_there_still(self, owner: Owner, candidate: Candidate) -> bool:
         """Whether the file with this inode that was of a log is."""
-        if owner.has_open(one.at):
+        if owner.has_open(candidate.at):
             return True
         try:
-            found = self._paths[one.at].stat()
+            found = self._paths[candidate.at].stat()
         except OSError:
             return False
-        return (found.st_dev, found.st_ino) == one.at
+        return (found.st_dev, found.st_ino) == candidate.at

@@ -46,7 +46,7 @@ class Stamp(NamedTuple):
         return cls((found.st_dev, found.st_ino), found.st_size, found.st_mtime_ns)
 
 
-class Unpacking:
+class Decompressor:
     """Unpacks compressed files in a thread, each into a file without a name."""
 
     def __init__(self, scratch: Path, thread: Executor | None = None) -> None:
@@ -55,17 +55,19 @@ class Unpacking:
         self._thread = thread or ThreadPoolExecutor(1, thread_name_prefix="unpacking")
         self._texts: dict[Stamp, Future[int | None]] = {}
 
-    def text(self, one: "Candidate") -> "int | Future[int | None] | None":
+    def text(self, candidate: "Candidate") -> "int | Future[int | None] | None":
         """A descriptor of the text of a file; None where it cannot be unpacked, or changed meanwhile; a future while it
         is unpacked. OSError where the file is not there any more, or where there is no room for its text: the next call
         tries again."""
-        if one.stamp not in self._texts:
-            self._texts[one.stamp] = self._thread.submit(self._unpack, one.path, one.stamp, os.dup(one.open()))
-        found = self._texts[one.stamp]
+        if candidate.stamp not in self._texts:
+            self._texts[candidate.stamp] = self._thread.submit(
+                self._decompress, candidate.path, candidate.stamp, os.dup(candidate.open())
+            )
+        found = self._texts[candidate.stamp]
         if not found.done():
             return found
         if found.exception() is not None:
-            del self._texts[one.stamp]
+            del self._texts[candidate.stamp]
         return found.result()
 
     def run(self, files: list[int], find: Callable[..., bool]) -> Future[bool]:
@@ -95,7 +97,7 @@ class Unpacking:
             self.forget(stamp)
         self._thread.shutdown(cancel_futures=True)
 
-    def _unpack(self, path: Path, stamp: Stamp, descriptor: int) -> int | None:
+    def _decompress(self, path: Path, stamp: Stamp, descriptor: int) -> int | None:
         """By its descriptor, for by now another file may have the path. `path`: for people."""
         with os.fdopen(descriptor, "rb") as file:
             self._scratch.mkdir(parents=True, exist_ok=True)
@@ -138,7 +140,7 @@ class Candidate:
         self.stamp = Stamp.of(found)
         self.is_live = is_live
         self.is_rotated = is_rotated
-        self.text: int | None = None
+        self.text_descriptor: int | None = None
         """A descriptor of its text, where it is compressed and unpacked."""
         self.is_compressed = False
         self.is_nameless = False
@@ -152,10 +154,10 @@ class Candidate:
     @classmethod
     def nameless(cls, path: Path, descriptor: int) -> "Candidate":
         """A file that is open, and has no name any more. `path`: where it was."""
-        one = cls(path, os.fstat(descriptor), False, False)
-        one.is_nameless = True
-        one._file = os.dup(descriptor)
-        return one
+        candidate = cls(path, os.fstat(descriptor), False, False)
+        candidate.is_nameless = True
+        candidate._file = os.dup(descriptor)
+        return candidate
 
     def is_as_it_was(self) -> bool:
         """Whether the file has its name still, and has at most grown."""
@@ -197,15 +199,17 @@ class Candidate:
     @property
     def size(self) -> int:
         """Bytes of its text."""
-        return self.stamp.size if self.text is None else os.fstat(self.text).st_size
+        return self.stamp.size if self.text_descriptor is None else os.fstat(self.text_descriptor).st_size
 
     def present(self) -> Present:
         """For matching."""
-        return Present(self.at, self.size, self.is_live, self.is_rotated, self.is_nameless, self.text is not None)
+        return Present(
+            self.at, self.size, self.is_live, self.is_rotated, self.is_nameless, self.text_descriptor is not None
+        )
 
     def read(self, length: int, offset: int) -> bytes:
         """Bytes of its text."""
-        return os.pread(self.text if self.text is not None else self.open(), length, offset)
+        return os.pread(self.text_descriptor if self.text_descriptor is not None else self.open(), length, offset)
 
     def head(self, length: int) -> bytes:
         """The first bytes of its text, unpacked or not. Those that there are where it is damaged."""
@@ -219,7 +223,7 @@ class Candidate:
 
     def descriptor(self) -> int:
         """Another descriptor of its text, which the caller closes."""
-        return os.dup(self.text if self.text is not None else self.open())
+        return os.dup(self.text_descriptor if self.text_descriptor is not None else self.open())
 
     def close(self) -> None:
         """Close the file."""
@@ -228,7 +232,7 @@ class Candidate:
             self._file = None
 
 
-def candidate(path: Path, is_live: bool, is_rotated: bool, roots: Roots | None = None) -> Candidate | None:
+def candidate_at(path: Path, is_live: bool, is_rotated: bool, roots: Roots | None = None) -> Candidate | None:
     """The file at a path; None where there is no regular one. `roots`: as for `Candidate`."""
     try:
         found = path.stat()
@@ -240,22 +244,22 @@ def candidate(path: Path, is_live: bool, is_rotated: bool, roots: Roots | None =
 class Memory:
     """What was found out of files that have not changed since."""
 
-    def __init__(self, unpacking: Unpacking, clock: Clock) -> None:
-        self._unpacking = unpacking
+    def __init__(self, decompressor: Decompressor, clock: Clock) -> None:
+        self._decompressor = decompressor
         self._clock = clock
         self._still: dict[tuple[int, FileAt], tuple[int, Stamp]] = {}
         self._answers: dict[tuple[object, ...], bool | Future[bool]] = {}
         self._kinds: dict[Stamp, Literal["compressed", "text"]] = {}
 
-    def kind(self, one: Candidate) -> Literal["compressed", "text"]:
+    def kind(self, candidate: Candidate) -> Literal["compressed", "text"]:
         """What a file is by its first bytes. OSError where it cannot be opened."""
-        if one.stamp in self._kinds:
-            return self._kinds[one.stamp]
+        if candidate.stamp in self._kinds:
+            return self._kinds[candidate.stamp]
         kind: Literal["compressed", "text"]
-        kind = "compressed" if is_compressed(os.pread(one.open(), MAGIC_BYTES, 0)) else "text"
-        if one.stamp.is_settled(self._clock.unix()):
+        kind = "compressed" if is_compressed(os.pread(candidate.open(), MAGIC_BYTES, 0)) else "text"
+        if candidate.stamp.is_settled(self._clock.unix()):
             _bound(self._kinds)
-            self._kinds[one.stamp] = kind
+            self._kinds[candidate.stamp] = kind
         return kind
 
     def is_still(self, known: Known, stamp: Stamp) -> bool:
@@ -280,7 +284,7 @@ class Memory:
                     return found
                 self._answers[question] = found
             else:
-                self._answers[question] = self._unpacking.run([file.descriptor() for file in files], find)
+                self._answers[question] = self._decompressor.run([file.descriptor() for file in files], find)
         answer = self._answers[question]
         if isinstance(answer, Future):
             return answer.result() if answer.done() else None
@@ -300,7 +304,7 @@ class BytesOfFiles:
         candidates: dict[FileAt, Candidate],
         identities: Mapping[int, Identity],
         ahead: Mapping[int, Samples],
-        least: dict[int, int],
+        least_sizes: dict[int, int],
         memory: Memory,
     ) -> None:
         """By the numbers of known files: their identities, what was read ahead of their offsets, and the fewest bytes
@@ -308,7 +312,7 @@ class BytesOfFiles:
         self._candidates = candidates
         self._identities = identities
         self._ahead = ahead
-        self._least = least
+        self._least_sizes = least_sizes
         self._memory = memory
 
     def is_still(self, known: Known, present: Present) -> bool | None:
@@ -349,7 +353,7 @@ class BytesOfFiles:
 
     def begins(self, present: Present, other: Present, known: Known | None) -> bool | None:
         file, longer = self._candidates[present.at], self._candidates[other.at]
-        # What was read of the other one is there still. What is behind that may have changed since the last look.
+        # What was read of the other candidate is there still. What is behind that may have changed since the last look.
         is_read = known is not None and known.offset >= file.size
         if file.read(_FIRST_BYTES, 0) != longer.read(min(_FIRST_BYTES, file.size), 0):
             return False
@@ -364,9 +368,9 @@ class BytesOfFiles:
     def common(self, known: Known, present: Present) -> tuple[int, int]:
         file = self._candidates[present.at]
         same, unsure = self._identities[known.number].common(known.start, known.offset, file.size, file.read)
-        least = self._least.get(known.number, file.size)
-        if least <= unsure:
-            return min(same, least), least
+        least_size = self._least_sizes.get(known.number, file.size)
+        if least_size <= unsure:
+            return min(same, least_size), least_size
         # What is before `start` may have changed as well: what is there may be the middle of a line.
         return same, _line_beginning(file, unsure)
 
@@ -386,10 +390,10 @@ def end_of_last_line(file: Candidate, end: int) -> int:
     return 0
 
 
-def _common(one: Read, other: Read, size: int) -> int:
+def _common(candidate: Read, other: Read, size: int) -> int:
     """How many of the first bytes are the same."""
     at = 0
-    for block in blocks(one, 0, size):
+    for block in blocks(candidate, 0, size):
         same = other(len(block), at)
         if block != same:
             return at + next(

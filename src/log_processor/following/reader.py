@@ -70,7 +70,7 @@ class Reader:
         self._hasher = Hasher.resumed(identity, start, offset, self.read)
         self._identity = self._identify()
         self._clock = clock
-        self.least = self._seen.st_size
+        self.least_size = self._seen.st_size
         """The fewest bytes that were seen in the file since it held what was read of it."""
         self.quiet_since = clock.monotonic()
         """When something was read last, monotonic seconds."""
@@ -178,10 +178,10 @@ class Reader:
         data = os.pread(self._file, len(self._last_read) + limit, end - len(self._last_read))
         if found.st_size < end or not data.startswith(self._last_read if end else self._seen_head):
             self.has_changed = True
-            self.least = min(self.least, found.st_size, self.size)
+            self.least_size = min(self.least_size, found.st_size, self.size)
             return False
         self._seen = found
-        self.least = found.st_size
+        self.least_size = found.st_size
         self._zeros_at_end = 0
         fresh = data[len(self._last_read) :]
         if b"\0" in fresh:
@@ -195,7 +195,7 @@ class Reader:
         self.quiet_since = self._clock.monotonic()
         self.buffer += fresh
         if self.overlong is not None:
-            self._let_go()
+            self._drop_overlong_line()
         if self._framing.has_parts:
             self._find_whole()
         else:
@@ -203,7 +203,7 @@ class Reader:
         if self.overlong is None and not self.lines and len(self.buffer) > MAX_LINE_BYTES:
             half_line = self.buffer.rfind(b"\n") + 1
             if not half_line:
-                self._let_go()
+                self._drop_overlong_line()
             elif len(self.buffer) - half_line > MAX_LINE_BYTES:
                 self._end_open_lines()
         return True
@@ -325,7 +325,7 @@ class Reader:
         self._whole_bytes = self.buffer.rfind(b"\n") + 1
         self.lines = _newlines(bytes(self.buffer))
 
-    def _let_go(self) -> None:
+    def _drop_overlong_line(self) -> None:
         """Do not hold the line that the buffer begins with: it is too long to be a request."""
         self.overlong = self.overlong or Overlong()
         end = self.buffer.find(b"\n")

@@ -55,12 +55,12 @@ class Waiter(ABC):
 class Polling(Waiter):
     """Looks at each poll interval. For a while by itself: a look costs a fraction of what a call by Bytewax does."""
 
-    def __init__(self, logs: Watched, interval: float, longest: Callable[[], float]) -> None:
-        """`interval`: seconds. `longest`: as for Events."""
+    def __init__(self, logs: Watched, interval: float, longest_wait: Callable[[], float]) -> None:
+        """`interval`: seconds. `longest_wait`: as for Events."""
         self._logs = logs
         self._interval = interval
         self._interval_at_rest = max(interval, min(2 * interval, LONGEST_AT_REST_SECONDS))
-        self._longest = longest
+        self._longest = longest_wait
         self._rests_from = 0.0
 
     def look(self) -> None:
@@ -84,11 +84,12 @@ class Polling(Waiter):
 class Events(Waiter):
     """Waits for the system to say that something happened in the logs' folders (inotify)."""
 
-    def __init__(self, logs: Watched, longest: Callable[[], float]) -> None:
-        """`longest`: how long to wait at most (s), since something is to be done then without an event, such as a batch
+    def __init__(self, logs: Watched, longest_wait: Callable[[], float]) -> None:
+        """`longest_wait`: how long to wait at most (s), since something is to be done then without an event, such as a
+        batch
         that becomes due. OSError where the system has no listener left."""
         self._logs = logs
-        self._longest = longest
+        self._longest = longest_wait
         # Here, for the library is only there on Linux.
         from inotify_simple import INotify, flags
 
@@ -147,11 +148,13 @@ class Events(Waiter):
         return len(self._watched) > watched
 
 
-def waiter(follow: Literal["events", "poll"], logs: Watched, interval: float, longest: Callable[[], float]) -> Waiter:
+def waiter(
+    follow: Literal["events", "poll"], logs: Watched, interval: float, longest_wait: Callable[[], float]
+) -> Waiter:
     """What `follow` asks for: events where the system has them, else polling."""
     if follow == "events" and sys.platform == "linux":
         try:
-            return Events(logs, longest)
+            return Events(logs, longest_wait)
         except OSError as error:
             log.warning("no_events", reason=error.strerror, instead="poll")
-    return Polling(logs, interval, longest)
+    return Polling(logs, interval, longest_wait)

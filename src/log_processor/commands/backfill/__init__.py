@@ -28,7 +28,7 @@ from log_processor.commands.progress_bar import ProgressBar
 from log_processor.commands.saying import by_kind, say
 from log_processor.counting.forget import forget
 from log_processor.counting.start import Counting, start
-from log_processor.following.compressed import NoLog, unpacked
+from log_processor.following.compressed import NoLog, decompressed
 from log_processor.process.time_bounds import TimeBounds
 from log_processor.run import run
 from log_processor.settings import ProcessorSettings
@@ -150,7 +150,7 @@ def _hand_in(
     """
     with ExitStack() as stack:
         stack.enter_context(spool.adding())
-        text, found = stack.enter_context(unpacked(path, spool.folder))
+        text, found = stack.enter_context(decompressed(path, spool.folder))
         file = InputFile(text, text.seek(0, io.SEEK_END), (found.st_dev, found.st_ino))
         waiting = []
         for one in spool.waiting():
