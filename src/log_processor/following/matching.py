@@ -1,27 +1,29 @@
-"""Which of the files that are there are those that are known.
+"""Matches known files with present files, one to one.
 
-Known files and present ones are matched one to one. The order of files does not matter, and names hardly do: each file
-is read once, to its end, whatever it is called.
+A known file has a generation. A present file is in the file system now. The order of files does not matter, and names
+hardly do: each file is read once, to its end, whatever it is called.
 
 The rules, in this order:
 
-1. A known file is the present file with its inode, where that still holds what was read. Equal inodes alone say
-   nothing.
-2. A known file that is not there any more, or that changed in its place, is the largest present file that holds all
-   that was read of it: a copy that was put in its place, a copy that was made before the log was emptied, or what
-   became of it by compression.
-3. Where a file changed in its place, what it still has of what was read is not read again. What follows has a new
-   number. All of it is new where rule 2 has found the old content elsewhere. A compressed file does not change in its
-   place, nor does one that is gone, nor one that was rotated and closed at the log's path: another file has its inode.
-4. A file that is not at the log's path is a copy where its bytes are the first of another present file, or of what was
-   read of a known one. It is not read, for as long as that is so.
-5. A file that holds all that was read of another one that is there, or all of one of which nothing was read, goes on
-   where the two part. But at the log's path, beside a rotated file, a file is new: rotation made room for it, and equal
-   beginnings are no identity. A file that has lost its name and is still open is there: its writer may go on.
-6. All other files are new, and read from their beginning.
+1. A known file is the present file with its inode, if that file still holds all that was read. Equal inodes alone
+   prove nothing.
+2. A known file may be gone, or may have changed in its place. Then it is the largest present file that holds all that
+   was read of it. That file is a copy that took its place, a copy from before the log was emptied, or the result of
+   compression.
+3. A file may have changed in its place. The part that still equals what was read is not read again. The rest gets a
+   new generation. If rule 2 has found the old content elsewhere, the whole file is new. Three kinds of file never change
+   in their place: a compressed file, a file that is gone, and a rotated and closed file whose inode is now at the log's
+   path. There another file has the inode.
+4. A file that is not at the log's path may be a copy. It is one if all its bytes are the first bytes of another present
+   file, or of what was read of a known file. A copy is not read as long as this holds.
+5. A file continues another file that is there, if it holds all that was read of that file. If nothing was read of that
+   file, it has to hold all of that file's bytes. It is then read from the place where the two part. An exception is a
+   file at the log's path beside a rotated file: it is new. Rotation made room for it, and an equal beginning proves no
+   identity. A file without a name that is still open counts as there, because its writer may go on.
+6. All other files are new, and are read from their beginning.
 
-The same bytes under another inode, with the original gone, may be a copy or may have been written twice: nobody can
-tell. By rule 2 they are the known file.
+Equal bytes under another inode, with the original gone, may be a copy, or the same lines written twice. The bytes
+cannot tell which. By rule 2 they are the known file.
 """
 
 from collections.abc import Iterable, Sequence
@@ -33,86 +35,90 @@ FileAt = tuple[int, int]
 
 
 class Present(NamedTuple):
-    """A file that is there, with bytes in it."""
+    """A file that is in the file system now, or is open without a name, and that is not empty."""
 
     at: FileAt
     size: int
-    """Bytes of its text."""
+    """Bytes of its text, after decompression."""
     is_live: bool
-    """Whether it is at the log's path, or is the newest of a log that has no path."""
+    """Whether the file is at the log's path, or is the newest file of a log without a path."""
     is_rotated: bool
-    """Whether its name is one that rotation gives."""
+    """Whether rotation gives names like the file's."""
     is_nameless: bool = False
-    """Whether it has no name any more, and is only open."""
+    """Whether the file has lost its name, and is only open."""
     is_compressed: bool = False
 
 
 class Known(NamedTuple):
-    """A file that has a number."""
+    """A file that has a generation."""
 
     number: int
+    """The file's generation."""
     inode: int
     start: int
+    """Offset at which reading began."""
     offset: int
-    """Through which it was read."""
+    """The end of what was read."""
     is_closed: bool
     at: FileAt | None
-    """Where it is open."""
+    """Device and inode, where the file is open."""
     has_changed: bool
-    """Whether it was seen to hold no longer what was read of it."""
+    """Whether an earlier look saw that the file no longer holds what was read of it."""
     is_there: bool = False
-    """Whether it need not be looked for: it is open and read to its end, or compressed and unchanged."""
+    """Whether no search is needed: the file is open and read to its end, or compressed and unchanged."""
     is_gone: bool = False
-    """Whether it was seen not to be there any more."""
+    """Whether an earlier look saw that the file is gone."""
 
 
 class Evidence(Protocol):
-    """What the bytes of the files say. None: it is not known yet."""
+    """Answers from the bytes of the files. An answer of None is not known yet."""
 
     def is_still(self, known: Known, present: Present) -> bool | None:
-        """Whether a present file with the known one's inode still holds what was read of that."""
+        """Whether a present file, which has the known file's inode, still holds what was read of the known file."""
 
     def holds(self, known: Known, present: Present) -> bool | None:
-        """Whether a present file holds all that was read of a known one."""
+        """Whether a present file holds all that was read of a known file."""
 
     def ends_in(self, present: Present, known: Known) -> bool | None:
-        """Whether a present file holds nothing but the first part of what was read of a known one."""
+        """Whether a present file holds nothing but the first part of what was read of a known file."""
 
     def begins(self, present: Present, other: Present, known: Known | None) -> bool | None:
-        """Whether the bytes of a present file are the first of another one's; `known`: which the other one is."""
+        """Whether all bytes of a present file are the first bytes of `other`. `known`: the known file that `other`
+        is."""
 
     def common(self, known: Known, present: Present) -> tuple[int, int]:
-        """How far a file that changed in its place is what was read of it, see Identity.common."""
+        """How far a file that changed in its place still equals what was read of it: two offsets, see
+        `Identity.common`."""
 
     def parting(self, present: Present, other: Present) -> int:
-        """The end of the last line that two present files have in common from their beginning on."""
+        """The offset at which two present files part: the end of the last line of their common beginning."""
 
 
 class New(NamedTuple):
-    """A present file that gets a number."""
+    """A present file that gets a generation."""
 
     present: Present
     start: int
-    """Offset at which it is read from."""
+    """Offset from which the file is read."""
     instead_of: int | None = None
-    """The known file that was in its place."""
+    """Generation of the known file that was in its place."""
     is_unsure: bool = False
-    """Whether lines before `start` may be new: it cannot be told which."""
+    """Whether lines before `start` may be new. The bytes cannot tell which."""
     after: int | None = None
-    """The known file that it has its first bytes from."""
+    """Generation of the known file that this file continues."""
 
 
 @dataclass(slots=True)
 class Matching:
-    """What was found out."""
+    """The result of matching."""
 
     found: dict[int, Present] = field(default_factory=dict)
-    """By the numbers of known files."""
+    """Generation of a known file -> the present file that it is."""
     new: list[New] = field(default_factory=list)
     copies: list[tuple[Present, Present | int]] = field(default_factory=list)
-    """With the present file that has their bytes, or the number of the known one of which they were read."""
+    """Each copy, with the present file that has its bytes, or with the generation under which its bytes were read."""
     missing: list[int] = field(default_factory=list)
-    """Known files that are not closed and not there."""
+    """Generations of known files that are neither closed nor there."""
     is_undecided: bool = False
     """Whether something could not be decided yet."""
 
@@ -124,10 +130,11 @@ def match(
     grace_is_over: bool,
     texts_are_pending: bool = False,
 ) -> Matching:
-    """Match them. `grace_is_over`: whether a copy that may still be made was waited for long enough.
+    """Match known files with present files, by the rules above.
 
-    `texts_are_pending`: whether the
-    text of some files is not known yet."""
+    `grace_is_over`: whether matching has waited long enough for a copy that may still be made. `texts_are_pending`:
+    whether some compressed files are not among `present`, because their text is not known yet.
+    """
     return _Match(known, present, evidence, grace_is_over, texts_are_pending).result
 
 
@@ -147,9 +154,9 @@ class _Match:
         self._undecided: set[FileAt] = set()
         self._changed: dict[FileAt, Known] = {}
         self._grown: dict[FileAt, Known] = {}
-        """What has grown since its known file was closed: it may as well be another one with its inode."""
+        """Files that have grown since their known file was closed. Each may as well be another file with its inode."""
         self._waiting: list[Present] = []
-        """Those that cannot be decided yet."""
+        """Files that cannot be decided yet."""
         self.result = Matching(is_undecided=texts_are_pending)
         self._match_inodes()
         self._match_content([file for file in self._known if not file.is_closed])
@@ -157,7 +164,7 @@ class _Match:
             if at in self._free and not self._is_continued(grown):
                 self._assign(grown, self._free[at])
         self._match_content([file for file in self._known if file.is_closed])
-        # Those that changed come first: others may be their copies.
+        # Changed files come first, because other files may be their copies.
         order = sorted(self._free.values(), key=lambda file: (-file.size, not file.is_live, file.at))
         for file in sorted(order, key=lambda file: file.at not in self._changed):
             if file.at not in self._undecided:
@@ -199,8 +206,11 @@ class _Match:
 
     @staticmethod
     def _has_reused_inode(known: Known, file: Present) -> bool:
-        """Whether a file that does not hold what was read of a known one has been given its inode: it did not change in
-        its place then. Nobody changes a compressed file, and what was rotated does not come back to the log's path."""
+        """Whether the system has given a known file's inode to another file, so that nothing changed in its place.
+
+        The file does not hold what was read of the known file. Compressed files are never changed. A rotated file does
+        not come back to the log's path.
+        """
         is_back = known.is_closed and known.at is None and file.is_live
         return known.is_there or known.is_gone or file.is_compressed or is_back
 
@@ -225,14 +235,15 @@ class _Match:
                     break
 
     def _has_its_bytes(self, file: Present) -> bool:
-        """Whether a file that is found may have all bytes of this one, which is its copy then."""
+        """Whether a file that is already matched may have all bytes of this file. Then this file is its copy."""
         return any(
             file.size <= other.size and self._evidence.begins(file, other, None) is not False
             for other in self.result.found.values()
         )
 
     def _is_continued(self, known: Known) -> bool:
-        """Whether what was read of a file is in one that is read on under another number: it is in no other then."""
+        """Whether a file under another generation holds what was read of this file and is read on. Then no other file
+        is looked for."""
         return known.offset > 0 and any(
             other.start >= known.offset
             and other.number in self.result.found
@@ -250,12 +261,12 @@ class _Match:
             self.result.new.append(New(file, 0, changed.number if changed is not None else None))
 
     def _may_be_found(self, known: Known) -> bool:
-        """Whether what is not known yet may be a copy of a file that changed."""
+        """Whether a copy of a changed file may be among the files that are not known yet."""
         is_undecided = self._undecided or self.result.is_undecided
         return bool(is_undecided) and not known.is_closed and known.number not in self.result.found
 
     def _shares_bytes_with_waiting(self, file: Present) -> bool:
-        """Whether one of two files, which have the same bytes as far as both go, waits."""
+        """Whether a file that waits may have the same bytes as this file, as far as both go."""
         for other in self._waiting:
             short, long = sorted((file, other), key=lambda present: present.size)
             if self._evidence.begins(short, long, None) is not False:
@@ -263,7 +274,7 @@ class _Match:
         return False
 
     def _is_unrelated(self, known: Known, file: Present) -> bool:
-        """Whether a file has nothing of a known one but its inode, which the system has given to another file."""
+        """Whether a file shares only the inode with a known file. Then the system has given that inode to it."""
         return known.at is None and self._evidence.common(known, file)[1] == known.start
 
     def _decide_changed(self, known: Known, file: Present) -> None:
@@ -272,13 +283,13 @@ class _Match:
             return
         same, unsure = self._evidence.common(known, file)
         if unsure > known.start and not self._grace_is_over:
-            # A copy that holds all would make all of this new.
+            # If a copy with all old content appears, the whole file is new.
             self._waiting.append(file)
             return
         self.result.new.append(New(file, min(max(same, unsure), file.size), known.number, unsure > same))
 
     def _is_copy(self, file: Present) -> bool:
-        """Whether it is one, or goes on after what was in its place, or that cannot be told yet."""
+        """Whether the file is decided here: as a copy, as the continuation of a nameless file, or as undecided yet."""
         found = [(self.result.found[known.number], known) for known in self._known if known.number in self.result.found]
         for other, known_other in [*found, *((new.present, None) for new in self.result.new)]:
             if file.size > other.size or (file.is_live and (other.is_rotated or other.is_live)):
@@ -289,7 +300,7 @@ class _Match:
                 self.result.new.append(New(file, self._evidence.parting(file, other), after=after))
                 return True
             if begins is None or (begins and file.is_live):
-                # At the log's path a copy of what was there before is still being made.
+                # A file that is copied to the log's path may not be whole yet.
                 self.result.is_undecided = True
                 return True
             if begins:
@@ -299,7 +310,7 @@ class _Match:
             return False
         for known in self._known:
             if known.number in self.result.found:
-                # Its bytes were compared.
+                # The loop above has compared their bytes.
                 continue
             is_part: bool | None = False
             if known.is_there and known.offset == file.size:
@@ -315,7 +326,7 @@ class _Match:
         return False
 
     def _continues_another(self, file: Present) -> bool:
-        """Whether it goes on where another one parts from it, or that cannot be told yet."""
+        """Whether the file is decided here: as the continuation of another file (rule 5), or as undecided yet."""
         for known in self._known:
             other = self.result.found.get(known.number)
             if other is None and not known.is_there:
@@ -324,7 +335,7 @@ class _Match:
                 continue
             shares: bool | None = False
             if other is not None and 0 < known.offset == known.start:
-                # What is before was read of yet another one.
+                # Nothing was read under this generation: the bytes before its offset were read under an earlier one.
                 shares = file.size >= known.offset and self._evidence.parting(file, other) >= known.offset
             elif known.offset:
                 shares = file.size >= known.offset and self._evidence.holds(known, file)
@@ -334,11 +345,11 @@ class _Match:
                 self.result.is_undecided = True
                 return True
             if shares:
-                # All of what is compressed and unchanged was read.
+                # A compressed file that is unchanged was read to its end: the two part at its offset.
                 parting = self._evidence.parting(file, other) if other is not None else known.offset
                 has_all = other is not None and not other.is_nameless and parting == other.size
                 if has_all and not self._grace_is_over:
-                    # The other one may have grown since its size was seen: then this one is its copy.
+                    # The other file may have grown since its size was seen. Then this file is its copy.
                     self.result.is_undecided = True
                     return True
                 start = max(known.offset, parting)
