@@ -1,7 +1,7 @@
 """One log: a family of files, each of which is read once.
 
-A family looks at its files when something has changed. It matches them with those that it knows, see `matching`, and
-does what follows: a new file gets a number, a moved candidate is read on, candidate that is gone is closed.
+A family looks at its files when something has changed. It matches the present files with the known files, see
+`matching`. A new file then gets a generation, a moved file is read on, and a file that is gone is closed.
 """
 
 import errno
@@ -35,19 +35,22 @@ from service.logs import logger
 from storage.logs import FileRow, FileState, Gap, LedgerRow, Position
 from storage.observed import ObservedEnd
 
-# A copy, or the next name of a file, is waited for so long (s) before the file is called lost.
+# Seconds to wait for a copy, or for the next name, of a missing file before the file counts as lost.
 GRACE_SECONDS = 2.0
-# A file without a name is closed when nothing was written to it for so long (s); a rotated one, when it was read to its
-# end. What is written to the latter later has a number of its own.
+# Seconds without a write after which a file without a name is closed.
 DELETED_QUIET_SECONDS = 5.0
+# Seconds without a write after which a rotated file that was read to its end is closed. Lines that are written to it
+# later get a generation of their own.
 ROTATED_QUIET_SECONDS = 60.0
-# Half a line at the end of a file that nobody writes to is a line after this time (s).
+# Seconds without a write after which half a line at the end of a file counts as a line.
 HALF_LINE_SECONDS = SECONDS_A_DAY
-# A compressed file that cannot be unpacked may be in the making for so long (s) after it was written last.
+# Seconds after its last write for which a compressed file that cannot be decompressed may still be in the making.
 HALF_WRITTEN_SECONDS = 60.0
-# So much of the text of a compressed file tells whether it is one that was read before: two may have the same header.
+# Bytes of the text of a compressed file that tell whether the file was read before. Fewer would not do, because two
+# files may have the same header.
 MOST_OF_HEAD_BYTES = 64 << 10
 
+# Bound on the looks at a log that keeps rotating while its files are noted for the first time.
 _MOST_LOOKS_AT_BEGIN = 20
 
 CUT = "its end was cut off or changed after it was read"
@@ -55,8 +58,8 @@ TRUNCATED = "the file was truncated, and no copy holds all that was read of it"
 DELETED = "the file was deleted, or cannot be read any more, before all of it was read"
 
 Start = Literal["end", "beginning", "whole"]
-"""Where to begin in a log that the store does not know: at the end or the beginning of its current file, or at the
-beginnings of all its files."""
+"""Where to begin in a log that the store does not know: `end` or `beginning` of its current file, or the beginning of
+every file (`whole`)."""
 
 log = logger(__name__)
 
@@ -79,9 +82,9 @@ class Family:
         framing: Framing = PLAIN,
         roots: Roots | None = None,
     ) -> None:
-        """`row`, `files`: what the store has of it. `owners`: which files are whose. `handed_in`: the files that the
-        store has because somebody handed them in. `framing`: how its lines lie in its files. `roots`: where its files
-        may lie that are not at a path that somebody has named; None: anywhere."""
+        """`row`, `files`: the log's rows in the store. `owners`: which log each file belongs to. `decompressor`: gives
+        the text of compressed files. `handed_in`: the rows of files that `backfill` handed in. `framing`: how lines lie
+        in the files. `roots`: folders that may hold the files, except files at a named path; None: any folder."""
         self.name = found.name
         self.path = found.path
         self.clock = clock
@@ -89,19 +92,19 @@ class Family:
         self._has_path = found.has_path
         self._is_from_glob = found.is_from_glob
         self.bytes = row.bytes if row is not None else 0
-        """Bytes that were handed on of all files."""
+        """Bytes of all files that were handed on."""
         self.reading: dict[File, Reader] = {}
         """The files that are open."""
         self.files = {row.generation: File(self, row) for row in files}
         self.news: dict[File, None] = {}
-        """Files of which something other than lines is to be handed on."""
+        """Files with a change other than new lines that is to be handed on."""
         self.is_dirty = True
-        """Whether the files are to be looked at."""
+        """Whether the files need a look."""
         self._owners = owners
         for file in self.files.values():
             owners.note_inode(self, Identity.decode(file.identity).inode)
         self._other_paths: set[Path] = set()
-        """Where files of this log were found that look like another one's."""
+        """Paths of this log's files whose names look like another log's."""
         self._decompressor = decompressor
         self._handed_in = handed_in
         self._memory = Memory(decompressor, clock)
@@ -109,26 +112,29 @@ class Family:
         self._folders = {self.path.parent, *stored}
         self._roots = roots.extended(stored) if roots is not None else None
         self._has_files = False
-        """Whether the last look has found any, also of other logs."""
+        """Whether the last look found any file at the log's paths, be it another log's."""
         self._sizes_by_inode: dict[int, int] = {}
-        """Bytes in the files by inode, as the last look has found them."""
+        """Inode -> bytes in the file, as the last look found it."""
         self.is_gone = False
-        """Whether the last look has found nothing of it."""
+        """Whether the last look found no file of the log, and the log may be forgotten."""
         self._unchanged: set[File] = set()
-        """Compressed files that the last look has found unchanged."""
+        """Compressed files that the last look found unchanged."""
         self._matched: set[Stamp] = set()
-        """Compressed files of which it was found out what they are."""
+        """Compressed files that were matched since they changed last."""
         self._requested_texts: set[Stamp] = set()
-        """Compressed files that were to be unpacked in the last look."""
+        """Compressed files whose text the last look requested."""
         self._seem_lost: set[int | None] = set()
-        """Files of which the last look has found neither the content nor a copy."""
+        """Generations of files for which the last look found neither the content nor a copy."""
         self._undecided_since: float | None = None
+        """Since when matching could not decide everything, monotonic seconds."""
         self._missing: dict[File, float] = {}
-        """Files that are looked for, and since when (monotonic seconds)."""
+        """Missing file -> since when it is looked for, monotonic seconds."""
         self._next_tending = 0.0
+        """When the next tending is due, monotonic seconds."""
         self._left_out: set[Path] = set()
+        """Paths that the log names as not read, so that each is logged once."""
 
-    # What is asked of it while lines are read.
+    # Questions while lines are read.
 
     @property
     def live(self) -> File | None:
@@ -136,11 +142,11 @@ class Family:
         return next((file for file in reversed(self.reading) if file.state == "live"), None)
 
     def folders(self) -> set[Path]:
-        """Where its files are."""
+        """Folders that have the log's files."""
         return self._folders
 
     def has_changed(self) -> bool:
-        """Whether another file is at the log's path than the one that is read."""
+        """Whether the file at the log's path is another one than the file that is read."""
         live = self.live
         reader = live.reader if live is not None else None
         if reader is not None and (reader.has_changed or not self._has_path):
@@ -152,12 +158,12 @@ class Family:
         except OSError:
             return reader is not None
         if reader is None:
-            # An empty file is none yet.
+            # An empty file does not count yet.
             return found.st_size > 0
         return (found.st_dev, found.st_ino) != reader.at
 
     def observed_end(self, now: float) -> ObservedEnd:
-        """The log as it is `now` (Unix time, s)."""
+        """How far the log goes `now` (Unix time, s)."""
         live = self.live or max(self.files.values(), key=lambda file: (file.state == "live", file.key), default=None)
         behind = sum(reader.bytes_behind for reader in self.reading.values())
         if live is None:
@@ -166,10 +172,10 @@ class Family:
         return ObservedEnd(self.name, now, live.position, size, behind, self.bytes)
 
     def knows(self, candidate: Candidate) -> bool:
-        """Whether a file is one of this log's by its inode and its bytes."""
+        """Whether a file is one of this log's, by its inode and its bytes."""
         for file in self.files.values():
             identity = Identity.decode(file.identity)
-            # Several may have had the inode, one after the other.
+            # Several files may have had the inode, one after the other.
             if identity.inode == candidate.at[1] and file.offset <= candidate.stamp.size:
                 try:
                     if identity.agrees(file.offset, candidate.read):
@@ -179,18 +185,18 @@ class Family:
         return False
 
     def has_open(self, at: FileAt) -> bool:
-        """Whether the file at this place is open: its inode is its own then."""
+        """Whether the file with this device and inode is open. Then the system gives its inode to no other file."""
         return any(reader.at == at and not reader.is_of_text for reader in self.reading.values())
 
     def look_also_at(self, path: Path) -> None:
-        """A file of this log was found there."""
+        """Look for a file of this log at this path, too."""
         self._other_paths.add(path)
         self.is_dirty = True
 
     # The look.
 
     def begin(self, start: Start, folders: Folders) -> LedgerRow:
-        """The row of a log that the store does not know. Its files are noted, as `start` says."""
+        """Note the files of a log that the store does not know, as `start` says, and return the log's row."""
         candidates = self._candidates_at_rest(folders) if start != "whole" else {}
         for candidate in candidates.values():
             through = self._handed_in_through(candidate) if candidate.is_live else 0
@@ -206,7 +212,7 @@ class Family:
         return LedgerRow(self.name, str(self.path), position, position)
 
     def look(self, folders: Folders) -> None:
-        """Look at the files, and do what follows."""
+        """Match the files that are there with the known files, and open, number and close files accordingly."""
         self.is_dirty = False
         candidates = self._candidates(folders)
         found = list(candidates.values())
@@ -216,7 +222,7 @@ class Family:
             matching = self._match(candidates, identities, texts_are_pending)
             for present in self._to_be_opened(matching):
                 candidates[present.at].open()
-            # Otherwise the files were rotated meanwhile.
+            # Without this, a rotation during the look would go unnoticed.
             are_there = all(candidate.is_as_it_was() for candidate in found)
             self.is_dirty = not (are_there and self._are_still(matching, candidates, identities))
             if self.is_dirty or self._may_have_copies(matching):
@@ -235,15 +241,17 @@ class Family:
         self._owners.retain(self, there)
 
     def tend(self) -> bool:
-        """Close what is read to its end and grows no more. To be called now and then; whether the files are to be
-        looked at again."""
+        """Close files that are read to their end and grow no more; return whether the files need another look.
+
+        The source calls this now and then. Most calls do nothing.
+        """
         now = self.clock.monotonic()
         if now < self._next_tending:
             return False
         self._next_tending = now + GRACE_SECONDS / 4
         for file, reader in list(self.reading.items()):
             if file.nameless_since is None and reader.is_deleted:
-                # What took its place is looked at first: it may go on with its last line.
+                # The file that took its place gets a look first, because it may continue the last line.
                 file.nameless_since = now
                 self.is_dirty = True
             self._tend(file, reader, now)
@@ -254,12 +262,12 @@ class Family:
         for file in self.files.values():
             file.close_reader()
 
-    # How it is done.
+    # Steps of a look.
 
     def _candidates(self, folders: Folders) -> dict[FileAt, Candidate]:
-        """The log's files that have bytes, as they are now, without those of other logs."""
+        """The log's files that are not empty, as they are now, without files of other logs."""
         base = self.path.resolve() if self.path.is_symlink() else self.path
-        # What was moved elsewhere, and compressed there, tells where to look.
+        # A file that was moved elsewhere, and compressed there, tells which folder to list.
         for reader in self.reading.values():
             if reader.is_deleted and not reader.is_final:
                 self._add_folder(Path(reader.moved_to()).parent)
@@ -302,7 +310,7 @@ class Family:
         for file, reader in self.reading.items():
             if reader.is_deleted and reader.size and not (reader.has_changed and reader.is_final):
                 candidate = Candidate.nameless(Path(file.path), reader.fileno())
-                # The text of a compressed file never had a name.
+                # A decompressed text never had a name.
                 if candidate.at == reader.at:
                     found.setdefault(candidate.at, candidate)
                 else:
@@ -310,8 +318,10 @@ class Family:
         return found
 
     def _candidates_at_rest(self, folders: Folders) -> dict[FileAt, Candidate]:
-        """The same, none missing: what is renamed between the listing of its folder and the look at its old name is
-        not found there."""
+        """The log's files from two equal looks in a row, so that none is missing.
+
+        One look misses a file that is renamed between the listing of its folder and the look at its old name.
+        """
         candidates = self._candidates(folders)
         for _ in range(_MOST_LOOKS_AT_BEGIN):
             before, candidates = candidates, self._candidates(Folders())
@@ -322,7 +332,7 @@ class Family:
         return candidates
 
     def _may_be_read(self, candidate: Candidate) -> bool:
-        """Whether it can be read. What cannot is left out, and that is said once."""
+        """Whether a file can be read. A file that cannot is left out, and logged once."""
         if not candidate.lies_inside():
             self._leave_out(candidate.path, OUTSIDE)
             return False
@@ -351,8 +361,10 @@ class Family:
             )
 
     def _decompress(self, candidates: dict[FileAt, Candidate], identities: Mapping[int, Identity]) -> bool:
-        """Have compressed files unpacked that are not known; whether that is still under way. Only those that are
-        unpacked are left in the candidates."""
+        """Request the texts of compressed files that are not known; return whether some are still to come.
+
+        Compressed files without a text are removed from the candidates.
+        """
         known = {identities[number].inode: file for number, file in self.files.items()}
         texts_are_pending = False
         requested = set()
@@ -384,19 +396,19 @@ class Family:
             if text is None and self.clock.unix() - candidate.stamp.modified / 1e9 >= HALF_WRITTEN_SECONDS:
                 self._leave_out(candidate.path, "it cannot be unpacked")
             else:
-                # One that cannot be unpacked may be in the making.
+                # A file that cannot be decompressed may be in the making.
                 texts_are_pending = True
             del candidates[candidate.at]
-        # Some were only seen while they were in the making.
+        # Some files were requested only while they were in the making.
         for stamp in self._requested_texts - requested:
             self._decompressor.forget(stamp)
         self._requested_texts = requested
         return texts_are_pending
 
     def _is_settled(self, file: File, candidate: Candidate, identities: Mapping[int, Identity]) -> bool:
-        """Whether a compressed file, which has the inode of a known one, is that and need not be unpacked."""
+        """Whether a compressed file with a known file's inode is that file, and need not be decompressed."""
         if file.state == "copy":
-            # What it is a copy of may be gone.
+            # The original of the copy may be gone.
             file = self.files.get(file.copy_of, file) if file.copy_of is not None else file
         is_done = file.reader is not None or file.state in ("closed", "copy")
         if not is_done or candidate.stamp in self._matched:
@@ -407,14 +419,14 @@ class Family:
         return begins
 
     def _note_matched(self, candidate: Candidate) -> None:
-        """Which file a compressed one is need not be found out again, as long as it does not change."""
+        """Note that a compressed file was matched. As long as it does not change, it is not matched again."""
         if candidate.stamp.is_settled(self.clock.unix()):
             self._matched.add(candidate.stamp)
 
     def _match(
         self, candidates: dict[FileAt, Candidate], identities: Mapping[int, Identity], texts_are_pending: bool
     ) -> Matching:
-        # Of what is or was a copy nothing was read, so nothing is known of it.
+        # Nothing was read of a file that is or was a copy, so it cannot be recognized.
         files = [file for file in self.files.values() if file.copy_of is None]
         least_sizes: dict[int, int] = {}
         ahead: dict[int, Samples] = {}
@@ -454,7 +466,7 @@ class Family:
         )
 
     def _to_be_opened(self, matching: Matching) -> Iterator[Present]:
-        """What `_apply` reads: it is open then, whatever becomes of its name."""
+        """The files that `_apply` reads. Opened before, they can be read whatever becomes of their names."""
         yield from (new.present for new in matching.new)
         for number, present in matching.found.items():
             if present.is_live or present.size > self.files[number].offset:
@@ -463,7 +475,7 @@ class Family:
     def _are_still(
         self, matching: Matching, candidates: dict[FileAt, Candidate], identities: Mapping[int, Identity]
     ) -> bool:
-        """Whether none of the known files was emptied while they were looked at, and has grown again since."""
+        """Whether no known file was emptied, and has grown again, while the files were looked at."""
         for number, present in matching.found.items():
             candidate, identity, file = candidates[present.at], identities[number], self.files[number]
             if candidate.is_unchanged():
@@ -479,8 +491,10 @@ class Family:
         return True
 
     def _may_have_copies(self, matching: Matching) -> bool:
-        """Whether files seem lost for the first time. Their copies may have been made since the folders were listed:
-        the next look lists them again."""
+        """Whether files seem lost for the first time.
+
+        Their copies may have been made after the folders were listed. The next look lists the folders again.
+        """
         before = self._seem_lost
         self._seem_lost = {new.instead_of for new in matching.new} - matching.found.keys() - {None}
         self.is_dirty = not self._seem_lost <= before
@@ -515,7 +529,7 @@ class Family:
             self._note_gone({*numbers.values(), *(file.key.generation for file in copies | self._unchanged)})
 
     def _note_gone(self, there: set[int]) -> None:
-        """Note since when files that are not read any more are not there."""
+        """Note the day since when files that are not read any more are gone."""
         today = int(self.clock.unix()) // SECONDS_A_DAY
         for number, file in self.files.items():
             is_there = number in there or file in self.reading or file.state in ("live", "open")
@@ -524,7 +538,7 @@ class Family:
                 self.news[file] = None
 
     def _continue(self, file: File, candidate: Candidate) -> None:
-        """A known file is this one."""
+        """Continue a known file in the present file that it is."""
         self._claim(candidate)
         file.least_size = None
         reader = file.reader
@@ -555,13 +569,13 @@ class Family:
             self._folders.add(candidate.path.parent)
 
     def _add_folder(self, folder: Path) -> None:
-        """One of its files was moved there."""
+        """Note that one of the log's files was moved to this folder."""
         if folder not in self._folders:
             self._folders.add(folder)
             self._roots = self._roots.extended([folder]) if self._roots is not None else None
 
     def _begin_new(self, new: New, candidate: Candidate, is_found: bool) -> File:
-        """A new file, perhaps in the place of a known one, which perhaps was found elsewhere."""
+        """Begin a new file, perhaps in the place of a known file. `is_found`: whether that file was found elsewhere."""
         before = self.files.get(new.instead_of) if new.instead_of is not None else None
         if before is not None and not is_found and before.state in ("live", "open"):
             if new.start:
@@ -577,7 +591,7 @@ class Family:
         return self._add(candidate, new.start or self._handed_in_through(candidate))
 
     def _number(self, row: FileRow) -> File:
-        """Give a file the next number; that in the row says nothing."""
+        """Give a file the next generation. The generation in the row is ignored."""
         number = 1 + max(self.files, default=-1)
         file = self.files[number] = File(self, replace(row, generation=number))
         self.news[file] = None
@@ -601,7 +615,7 @@ class Family:
         return file
 
     def _handed_in_through(self, candidate: Candidate) -> int:
-        """How far a file consists of files that were handed in: so far it is read."""
+        """The offset through which a file consists of handed-in files. These bytes are read already."""
         files = [(row.offset, Identity.decode(row.identity)) for row in self._handed_in()]
         through = 0
 
@@ -617,7 +631,7 @@ class Family:
         return through
 
     def _note(self, candidate: Candidate, offset: int) -> None:
-        """A file of which nothing before the offset is read."""
+        """Note a file whose bytes before the offset are never read."""
         self._claim(candidate)
         if candidate.is_compressed:
             identity = Identity.of_bytes(candidate.at[1], candidate.head(HEAD_BYTES), b"")
@@ -650,7 +664,7 @@ class Family:
         return file
 
     def _note_missing(self, files: list[File], is_undecided: bool) -> None:
-        """These files are not there. What is open is read to its end; the others are lost, after a while."""
+        """Note files that are not there. An open file is read to its end. Another file is lost after a while."""
         for file in files:
             if file.reader is not None and file.state == "live":
                 file.state = "open"
@@ -665,7 +679,7 @@ class Family:
                 self._give_up(file, DELETED)
 
     def _give_up(self, file: File, reason: str) -> None:
-        """What a file held is not there any more. One that was rotated, and read to its end, may go."""
+        """Note that a file's content is gone. A file that was rotated, and read to its end, is closed without loss."""
         if file.state == "live" or file.reader is not None or file.offset < file.size:
             self._lose(file, reason)
         else:
@@ -692,7 +706,7 @@ class Family:
         if reader.is_deleted:
             if min(quiet, now - (file.nameless_since or now)) >= DELETED_QUIET_SECONDS:
                 if reader.size in (file.size_elsewhere, *self._sizes_of_copies(file)):
-                    # Its last line is the other one's.
+                    # The other file has the last line, and continues it.
                     reader.end()
                 reader.is_final = True
                 self.news[file] = None

@@ -11,9 +11,9 @@ The rules, in this order:
    was read of it. That file is a copy that took its place, a copy from before the log was emptied, or the result of
    compression.
 3. A file may have changed in its place. The part that still equals what was read is not read again. The rest gets a
-   new generation. If rule 2 has found the old content elsewhere, the whole file is new. Three kinds of file never change
-   in their place: a compressed file, a file that is gone, and a rotated and closed file whose inode is now at the log's
-   path. There another file has the inode.
+   new generation. If rule 2 has found the old content elsewhere, the whole file is new. Three kinds of file never
+   change in their place: a compressed file, a file that is gone, and a rotated and closed file whose inode is now at
+   the log's path. There another file has the inode.
 4. A file that is not at the log's path may be a copy. It is one if all its bytes are the first bytes of another present
    file, or of what was read of a known file. A copy is not read as long as this holds.
 5. A file continues another file that is there, if it holds all that was read of that file. If nothing was read of that

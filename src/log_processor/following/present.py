@@ -1,4 +1,4 @@
-"""The files that are there, and what their bytes say about who they are."""
+"""The files that are there, and the evidence in their bytes by which they are matched."""
 
 import errno
 import os
@@ -17,48 +17,57 @@ from log_processor.following.matching import FileAt, Known, Present
 from log_processor.following.roots import Roots
 from service.logs import logger
 
+# Bytes that one read takes forwards, and that one step of decompression writes.
 _COPY_BYTES = 1 << 20
+# Bytes that one read takes backwards, in search of a newline.
 _STEP_BYTES = 64 << 10
-# What has to be read of a file that is larger is read in a thread.
+# Bytes from which on files are compared in a thread, so that the lines of other files need not wait.
 _LARGE_BYTES = 32 << 20
+# Bound on each memory of answers.
 _MOST_ANSWERS = 10_000
+# Seconds after a file's time in which another change might leave that time as it is.
 _SETTLED_SECONDS = 0.1
+# Bytes whose comparison tells most files apart at once.
 _FIRST_BYTES = 4096
 
 log = logger(__name__)
 
 
 class Stamp(NamedTuple):
-    """What changes when a file does."""
+    """Device and inode, size and time of a file. A stamp changes whenever the file does."""
 
     at: FileAt
     size: int
+    """Bytes."""
     modified: int
+    """Unix time, ns."""
 
     def is_settled(self, now: float) -> bool:
-        """Whether a change would be seen by it `now` (Unix time, s). The system's times have steps of some
+        """Whether a change `now` (Unix time, s) would change the stamp. A system's times have steps of some
         milliseconds."""
         return abs(now - self.modified / 1e9) > _SETTLED_SECONDS
 
     @classmethod
     def of(cls, found: os.stat_result) -> "Stamp":
-        """Of a file's status."""
+        """The stamp of a file, by its status."""
         return cls((found.st_dev, found.st_ino), found.st_size, found.st_mtime_ns)
 
 
 class Decompressor:
-    """Unpacks compressed files in a thread, each into a file without a name."""
+    """Decompresses files in a thread, each into a file without a name."""
 
     def __init__(self, scratch: Path, thread: Executor | None = None) -> None:
-        """`scratch`: the folder in which there is room for them. `thread`: where they are unpacked."""
+        """`scratch`: a folder for the texts. `thread`: runs the decompression."""
         self._scratch = scratch
         self._thread = thread or ThreadPoolExecutor(1, thread_name_prefix="unpacking")
         self._texts: dict[Stamp, Future[int | None]] = {}
 
     def text(self, candidate: "Candidate") -> "int | Future[int | None] | None":
-        """A descriptor of the text of a file; None where it cannot be unpacked, or changed meanwhile; a future while it
-        is unpacked. OSError where the file is not there any more, or where there is no room for its text: the next call
-        tries again."""
+        """A descriptor of a file's text. A future while the file is being decompressed. None if it cannot be
+        decompressed, or changed meanwhile.
+
+        Raises OSError if the file is gone, or if there is no room for the text. The next call tries again.
+        """
         if candidate.stamp not in self._texts:
             self._texts[candidate.stamp] = self._thread.submit(
                 self._decompress, candidate.path, candidate.stamp, os.dup(candidate.open())
@@ -71,7 +80,10 @@ class Decompressor:
         return found.result()
 
     def run(self, files: list[int], find: Callable[..., bool]) -> Future[bool]:
-        """Find something out about files, whose descriptors are closed then."""
+        """Call `find` in the thread, with a function for each file that reads it; then close the descriptors.
+
+        `files`: descriptors.
+        """
 
         def read_of(file: int) -> Read:
             return lambda length, offset: os.pread(file, length, offset)
@@ -86,7 +98,7 @@ class Decompressor:
         return self._thread.submit(work)
 
     def forget(self, stamp: Stamp) -> None:
-        """The text is not needed any more."""
+        """Close the text of a file, which is not needed any more."""
         found = self._texts.pop(stamp, None)
         if found is not None:
             found.add_done_callback(_close)
@@ -98,7 +110,7 @@ class Decompressor:
         self._thread.shutdown(cancel_futures=True)
 
     def _decompress(self, path: Path, stamp: Stamp, descriptor: int) -> int | None:
-        """By its descriptor, for by now another file may have the path. `path`: for people."""
+        """Decompress a file by its descriptor, because another file may have the path by now. `path`: for the log."""
         with os.fdopen(descriptor, "rb") as file:
             self._scratch.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self._scratch, buffering=0) as text:
@@ -115,7 +127,7 @@ class Decompressor:
 
 
 def _blocks(file: BinaryIO) -> Iterator[bytes]:
-    """The text of a file, some at a time. One of FAULTS where it is damaged."""
+    """The text of a file, in blocks. Raises one of FAULTS if the file is damaged."""
     file.seek(0)
     text = text_of(file)
     while block := text.read(_COPY_BYTES):
@@ -129,19 +141,20 @@ def _close(done: "Future[int | None]") -> None:
 
 
 class Candidate:
-    """A file that is there. Its bytes are read when something asks for them."""
+    """A file that is there. It is opened when its bytes are first read."""
 
     def __init__(
         self, path: Path, found: os.stat_result, is_live: bool, is_rotated: bool, roots: Roots | None = None
     ) -> None:
-        """`roots`: where it has to lie, links followed; None: anywhere."""
+        """`found`: the file's status. `is_live`, `is_rotated`: as for `matching.Present`. `roots`: folders that have to
+        hold the file, links followed; None: any folder."""
         self.path = path
         self._roots = roots
         self.stamp = Stamp.of(found)
         self.is_live = is_live
         self.is_rotated = is_rotated
         self.text_descriptor: int | None = None
-        """A descriptor of its text, where it is compressed and unpacked."""
+        """A descriptor of the decompressed text; None without one."""
         self.is_compressed = False
         self.is_nameless = False
         self._file: int | None = None
@@ -153,14 +166,14 @@ class Candidate:
 
     @classmethod
     def nameless(cls, path: Path, descriptor: int) -> "Candidate":
-        """A file that is open, and has no name any more. `path`: where it was."""
+        """A file that is open, and has lost its name. `path`: its last path."""
         candidate = cls(path, os.fstat(descriptor), False, False)
         candidate.is_nameless = True
         candidate._file = os.dup(descriptor)
         return candidate
 
     def is_as_it_was(self) -> bool:
-        """Whether the file has its name still, and has at most grown."""
+        """Whether the file still has its name, and has not shrunk."""
         if self.is_nameless:
             return True
         try:
@@ -170,16 +183,17 @@ class Candidate:
         return (found.st_dev, found.st_ino) == self.at and found.st_size >= self.stamp.size
 
     def is_unchanged(self) -> bool:
-        """Whether nothing was written to the file since it was found. OSError where it is not there any more."""
+        """Whether nothing was written to the file since it was found. Raises OSError if it is gone."""
         found = os.fstat(self.open()) if self.is_nameless else self.path.stat()
         return Stamp.of(found) == self.stamp
 
     def lies_inside(self) -> bool:
-        """Whether it lies where it has to."""
+        """Whether the file lies in one of the allowed folders."""
         return self._roots is None or self._roots.have_file_at(self.path)
 
     def open(self) -> int:
-        """A descriptor of the file. OSError where it is not there any more, or may not be read."""
+        """The descriptor of the file, which stays this object's. Raises OSError if the file is gone, or may not be
+        read."""
         if self._file is None:
             file = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
             found = os.fstat(file)
@@ -191,28 +205,28 @@ class Candidate:
         return self._file
 
     def _lies_inside(self, file: int) -> bool:
-        """Whether an open file does: a link may have been changed since its target was looked at."""
+        """Whether an open file lies in one of the allowed folders. A link may have changed since `lies_inside`."""
         if self._roots is None or self._roots.are_named(self.path):
             return True
         return self._roots.have(os.readlink(f"/proc/self/fd/{file}"))  # noqa: PTH115 (a text, also of what is deleted)
 
     @property
     def size(self) -> int:
-        """Bytes of its text."""
+        """Bytes of the file's text, after decompression."""
         return self.stamp.size if self.text_descriptor is None else os.fstat(self.text_descriptor).st_size
 
     def present(self) -> Present:
-        """For matching."""
+        """The file as matching sees it."""
         return Present(
             self.at, self.size, self.is_live, self.is_rotated, self.is_nameless, self.text_descriptor is not None
         )
 
     def read(self, length: int, offset: int) -> bytes:
-        """Bytes of its text."""
+        """Up to `length` bytes of the file's text, from `offset` on."""
         return os.pread(self.text_descriptor if self.text_descriptor is not None else self.open(), length, offset)
 
     def head(self, length: int) -> bytes:
-        """The first bytes of its text, unpacked or not. Those that there are where it is damaged."""
+        """The first bytes of the file's text, decompressed now if needed; fewer if the file is damaged or short."""
         with os.fdopen(os.dup(self.open()), "rb") as file:
             file.seek(0)
             text, head = text_of(file), b""
@@ -222,7 +236,7 @@ class Candidate:
             return head
 
     def descriptor(self) -> int:
-        """Another descriptor of its text, which the caller closes."""
+        """A new descriptor of the file's text. The caller closes it."""
         return os.dup(self.text_descriptor if self.text_descriptor is not None else self.open())
 
     def close(self) -> None:
@@ -233,7 +247,7 @@ class Candidate:
 
 
 def candidate_at(path: Path, is_live: bool, is_rotated: bool, roots: Roots | None = None) -> Candidate | None:
-    """The file at a path; None where there is no regular one. `roots`: as for `Candidate`."""
+    """The file at a path; None if there is no regular file. `roots`: as for `Candidate`."""
     try:
         found = path.stat()
     except OSError:
@@ -242,7 +256,7 @@ def candidate_at(path: Path, is_live: bool, is_rotated: bool, roots: Roots | Non
 
 
 class Memory:
-    """What was found out of files that have not changed since."""
+    """Keeps answers about files that have not changed since."""
 
     def __init__(self, decompressor: Decompressor, clock: Clock) -> None:
         self._decompressor = decompressor
@@ -252,7 +266,7 @@ class Memory:
         self._kinds: dict[Stamp, Literal["compressed", "text"]] = {}
 
     def kind(self, candidate: Candidate) -> Literal["compressed", "text"]:
-        """What a file is by its first bytes. OSError where it cannot be opened."""
+        """Whether a file is compressed, by its first bytes. Raises OSError if it cannot be opened."""
         if candidate.stamp in self._kinds:
             return self._kinds[candidate.stamp]
         kind: Literal["compressed", "text"]
@@ -263,19 +277,22 @@ class Memory:
         return kind
 
     def is_still(self, known: Known, stamp: Stamp) -> bool:
-        """Whether it was seen that this file holds what was read of a known one."""
+        """Whether an earlier look saw that this file holds what was read of a known file."""
         return self._still.get((known.number, stamp.at)) == (known.offset, stamp)
 
     def note_still(self, known: Known, stamp: Stamp) -> None:
-        """It does."""
+        """Note that this file holds what was read of a known file."""
         if not stamp.is_settled(self._clock.unix()):
             return
         _bound(self._still)
         self._still[known.number, stamp.at] = known.offset, stamp
 
     def answer(self, question: tuple[object, ...], find: Callable[..., bool], *files: Candidate) -> bool | None:
-        """The answer to a question about files as they are now, which `find` answers from what reads each of them.
-        Where one is large it does so in a thread: None as long as the answer is not there."""
+        """The answer to a question about files as they are now; None while a thread is still finding it.
+
+        `question`: names the question and the stamps of the files. `find`: gets a function for each file that reads it.
+        It runs in a thread if a file is large.
+        """
         if question not in self._answers:
             _bound(self._answers)
             if all(file.size < _LARGE_BYTES for file in files):
@@ -297,7 +314,7 @@ def _bound(memory: dict[Any, Any]) -> None:
 
 
 class BytesOfFiles:
-    """The evidence of the files' bytes, see matching.Evidence."""
+    """Evidence from the bytes of files, see `matching.Evidence`."""
 
     def __init__(
         self,
@@ -307,8 +324,9 @@ class BytesOfFiles:
         least_sizes: dict[int, int],
         memory: Memory,
     ) -> None:
-        """By the numbers of known files: their identities, what was read ahead of their offsets, and the fewest bytes
-        that were seen of those that changed in their place."""
+        """Each by the generation of a known file. `identities`: of the files. `ahead`: bytes that were read after the
+        file's offset and not handed on. `least_sizes`: the fewest bytes that a file had since it changed in its
+        place."""
         self._candidates = candidates
         self._identities = identities
         self._ahead = ahead
@@ -320,7 +338,7 @@ class BytesOfFiles:
         if self._memory.is_still(known, file.stamp):
             return True
         identity = self._identities[known.number]
-        # Nothing is known of a file of which nothing was read; it is read from the same offset either way.
+        # A file without an identity cannot be recognized. It is read from the same offset either way.
         agrees = not identity.length or identity.agrees(known.offset, file.read)
         agrees = agrees and has_all(self._ahead[known.number], file.read)
         if agrees:
@@ -331,7 +349,7 @@ class BytesOfFiles:
         file = self._candidates[present.at]
         identity = self._identities[known.number]
         if not identity.length:
-            # It is known by what waits in memory.
+            # The bytes in memory, which are not handed on, tell the file.
             ahead = self._ahead[known.number]
             return bool(ahead) and has_all(ahead, file.read)
         if not identity.agrees(known.offset, file.read):
@@ -353,7 +371,8 @@ class BytesOfFiles:
 
     def begins(self, present: Present, other: Present, known: Known | None) -> bool | None:
         file, longer = self._candidates[present.at], self._candidates[other.at]
-        # What was read of the other candidate is there still. What is behind that may have changed since the last look.
+        # The bytes that were read of the other file are still there. Those after them may have changed since the last
+        # look, so an answer about them counts only for the stamp of that file.
         is_read = known is not None and known.offset >= file.size
         if file.read(_FIRST_BYTES, 0) != longer.read(min(_FIRST_BYTES, file.size), 0):
             return False
@@ -371,7 +390,7 @@ class BytesOfFiles:
         least_size = self._least_sizes.get(known.number, file.size)
         if least_size <= unsure:
             return min(same, least_size), least_size
-        # What is before `start` may have changed as well: what is there may be the middle of a line.
+        # The bytes before `start` may have changed as well. Then the offset may be in the middle of a line.
         return same, _line_beginning(file, unsure)
 
     def parting(self, present: Present, other: Present) -> int:
@@ -380,7 +399,7 @@ class BytesOfFiles:
 
 
 def end_of_last_line(file: Candidate, end: int) -> int:
-    """The offset after the last newline before an end: a line that is still being written is not passed over."""
+    """The offset after the last newline before `end`, so that a line that is still being written is not skipped."""
     while end > 0:
         begin = max(0, end - _STEP_BYTES)
         newline = file.read(end - begin, begin).rfind(b"\n")
@@ -390,11 +409,11 @@ def end_of_last_line(file: Candidate, end: int) -> int:
     return 0
 
 
-def _common(candidate: Read, other: Read, size: int) -> int:
-    """How many of the first bytes are the same."""
+def _common(first: Read, second: Read, size: int) -> int:
+    """How many of the first bytes two files have in common, at most `size`."""
     at = 0
-    for block in blocks(candidate, 0, size):
-        same = other(len(block), at)
+    for block in blocks(first, 0, size):
+        same = second(len(block), at)
         if block != same:
             return at + next(
                 (place for place, (a, b) in enumerate(zip(block, same, strict=False)) if a != b), len(same)
@@ -404,7 +423,7 @@ def _common(candidate: Read, other: Read, size: int) -> int:
 
 
 def _line_beginning(file: Candidate, offset: int) -> int:
-    """Where the first line begins that does not begin before the offset."""
+    """The offset at which the first line begins that does not begin before `offset`."""
     if not offset:
         return 0
     at = offset - 1
