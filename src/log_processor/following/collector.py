@@ -1,4 +1,4 @@
-"""Collects the lines of all logs by size or time.
+"""Collects lines of all logs in chunks, by number or time.
 
 The files are the buffer: lines wait in them until they make a chunk, so nothing is lost with the process.
 """
@@ -16,62 +16,69 @@ from service.logs import logger
 from storage.keys import FileKey
 from storage.logs import Position
 
-# Of all logs together not much more than this is read ahead. Of each in its turn at least a share is read.
+# Approximate bound, in bytes, on what is read ahead of all logs together.
 READ_BYTES = 2 << 20
+# Bytes that each file may have read in its turn, at least, so that no file starves.
 SHARE_BYTES = 128 << 10
+# Seconds between two log lines about the progress of a backlog.
 PROGRESS_SECONDS = 5.0
-# With so much to read the logs are behind, until they have been read nearly to their ends: the processor then cares
-# more for its speed than for freshness.
+# Unread bytes at which a backlog begins and ends. During a backlog the processor cares more for speed than for
+# freshness.
 BEHIND_BYTES = 8 << 20
 CAUGHT_UP_BYTES = 64 << 10
-# While lines wait for their chunk, what comes after them is not looked at for this share of the wait, and at most this
-# long: each look costs as much as a hundred lines. Of many logs it costs more.
+# Pause between two looks while lines wait for their chunk: a share of their longest wait, and its bound in seconds. A
+# look costs as much as a hundred lines.
 PAUSE_SHARE = 0.05
 LONGEST_PAUSE_SECONDS = 0.05
+# Files with waiting lines for which one such pause is enough. A look at more files costs more, so the pause is longer.
 LOGS_A_PAUSE = 50
 
 log = logger(__name__)
 
 
 class Collector:
-    """Hands on chunks of `max_lines`, or of the lines that are there when the first has waited `max_wait` seconds, or
-    when they are so long that they would fill the memory, or when they are a backlog's last."""
+    """Hands on chunks of `max_lines`.
+
+    A smaller chunk is due when its first line has waited `max_wait` seconds, when its lines would fill the memory, or
+    when its lines are the last of a backlog.
+    """
 
     def __init__(
         self, logs: FollowedLogs, max_lines: int, max_wait: float, is_begun: Callable[[FileKey], bool]
     ) -> None:
-        """`is_begun`: whether a file's number is stored, with its identity."""
+        """`is_begun`: whether a file's generation is stored, with its identity."""
         self._logs = logs
         self._max_lines = max_lines
         self._max_wait = max_wait
         self._is_begun = is_begun
         self._due: float | None = None
+        """When the lines that wait are due, monotonic seconds."""
         self._unbegun: dict[File, None] = {}
-        """Files whose numbers are not stored yet."""
+        """Files whose generations are not stored yet."""
         self._waiting: dict[File, tuple[int, int]] = {}
-        """Files with whole lines in their buffers: how many, and the bytes. The first to wait is first."""
+        """File -> number of whole lines in its buffer, and bytes there. The file that waits longest is first."""
         self._lines = self._bytes = 0
-        """All of those."""
+        """Sums over `_waiting`."""
         self._unread: dict[File, int] = {}
-        """Bytes that are not in the buffers, of those files that have any and may be behind."""
+        """File -> bytes that are not in its buffer yet, for files that may be behind."""
         self._behind = self._in_backlog = False
         self.has_more = False
-        """Whether more was found than was read at once."""
+        """Whether the files have more than the last step has read."""
         self._progress = Progress(logs)
 
     def due_in(self) -> float:
-        """In how many seconds the lines that wait become due; without any, never."""
+        """Seconds until the lines that wait are due; infinity if no line waits."""
         return max(0.0, self._due - time.monotonic()) if self._due is not None else math.inf
 
     def pause(self) -> float:
-        """For how many seconds no log need be looked at: what comes now would only wait."""
+        """Seconds for which no log needs a look, because lines that come now would only wait."""
         if self._due is None:
             return 0.0
         pause = min(PAUSE_SHARE * self._max_wait, LONGEST_PAUSE_SECONDS)
         return min(self.due_in(), pause * math.ceil(len(self._waiting) / LOGS_A_PAUSE))
 
     def collect(self, now: float) -> list[Chunk]:
-        """Read what there is to read; the chunks that are due. `now`: monotonic seconds."""
+        """Read the files on, and return the chunks that are due. `now`: monotonic seconds."""
         at_once = _Parts()
         self._tell_news(at_once)
         self._resume_begun()
@@ -84,10 +91,10 @@ class Collector:
                 chunks.append(self._take(self._max_lines))
             self._due = now + self._max_wait if self._lines else None
         if is_stopped:
-            # Zeros are passed over once all before them is handed on.
+            # Zeros are skipped once all bytes before them are handed on.
             self._due = now
         if self._in_backlog and not self._unread and not self.has_more:
-            # Its last lines have waited in the files.
+            # The last lines of a backlog have waited in the files.
             self._due = now
             self._in_backlog = False
         if self._due is not None and (now >= self._due or self._bytes >= READ_BYTES):
@@ -96,13 +103,13 @@ class Collector:
         return chunks
 
     def flush(self) -> list[Chunk]:
-        """All whole lines that wait."""
+        """A chunk of all whole lines that wait, if there are any."""
         chunks = [self._take(self._lines)] if self._lines else []
         self._due = None
         return chunks
 
     def news(self) -> Chunk:
-        """What is new about the files themselves."""
+        """A chunk without lines that tells changes of the files themselves."""
         parts = _Parts()
         self._tell_news(parts)
         return self._chunk(parts)
@@ -112,11 +119,11 @@ class Collector:
         return self._chunk(_Parts())
 
     def _tell_news(self, at_once: "_Parts") -> None:
-        """Hand on what is new about the files themselves: their numbers are stored before their lines."""
+        """Hand on changes of the files themselves, because generations are stored before lines."""
         for file in self._logs.news():
             at_once.take_state(file)
             if file.reader is None:
-                # What waited of it is read anew, from where it is now.
+                # Lines of it that waited are read again, from the file's next reader.
                 self._stop_reading(file)
             elif self._is_begun(file.key):
                 self._note_waiting(file)
@@ -132,14 +139,17 @@ class Collector:
             self._logs.to_read[file] = None
 
     def _stop_reading(self, file: File) -> None:
-        """A file is not read any more."""
+        """Forget a file that is not read any more."""
         self._unread.pop(file, None)
         self._unbegun.pop(file, None)
         self._note_waiting(file)
 
     def _read_in_turn(self, at_once: "_Parts") -> bool:
-        """Read a share of each file until as many lines wait as may. What cannot wait goes to `at_once`. Whether lines
-        wait in a file of which no more can be read before they are handed on."""
+        """Read a share of each file, until a chunk is full or the bounds are reached.
+
+        `at_once`: takes the parts that cannot wait. Returns whether lines wait in a file that cannot be read on before
+        they are handed on.
+        """
         to_read = self._logs.to_read
         left = READ_BYTES
         later = []
@@ -164,7 +174,7 @@ class Collector:
         return is_stopped
 
     def _read(self, file: File, reader: Reader, limit: int, at_once: "_Parts") -> bool:
-        """Read up to `limit` bytes of a file; whether there is more."""
+        """Read up to `limit` bytes of a file; return whether the file has more."""
         reader.fill(limit)
         at_once.take_overlong(file, reader)
         at_once.take_zeros(file, reader)
@@ -181,12 +191,12 @@ class Collector:
         return more
 
     def _note_waiting(self, file: File, last: bool = False) -> None:
-        """Note how many lines of a file wait. `last`: behind those of the others."""
+        """Note how many lines of a file wait. `last`: whether the file's turn comes after all others."""
         lines, length = self._waiting.get(file, (0, 0))
         self._lines -= lines
         self._bytes -= length
         reader = file.reader
-        # What changed in its place waits until it is clear where it goes on.
+        # Lines of a file that changed in its place are held until matching says where the file goes on.
         may_be_taken = reader is not None and reader.lines and file not in self._unbegun and not reader.has_changed
         if last or not may_be_taken:
             self._waiting.pop(file, None)
@@ -203,12 +213,12 @@ class Collector:
             self._unread.pop(file, None)
 
     def _take(self, lines: int) -> Chunk:
-        """The first so many of the lines that wait."""
+        """A chunk of that many of the lines that wait, in the order of their files."""
         parts = _Parts()
         for file, (own, _) in list(self._waiting.items()):
             assert file.reader is not None, "what waits is held by a reader"
             parts.take(file, file.reader, min(lines, own))
-            # What is left of it is newer than the lines of others.
+            # The rest of its lines are newer than the lines of other files.
             self._note_waiting(file, last=True)
             lines -= min(lines, own)
             if not lines:
@@ -222,19 +232,19 @@ class Collector:
         return Chunk(tuple(parts.parts), b"".join(parts.lines), self._behind, due)
 
     def _behind_bytes(self) -> int:
-        """How much waits in the files and in the buffers."""
+        """Bytes that wait in the files and in the buffers."""
         return sum(self._unread.values()) + self._bytes
 
 
 class _Place(NamedTuple):
-    """Where a part of a file begins."""
+    """The place at which a part of a file begins."""
 
     position: Position
     context: str
 
     @classmethod
     def of(cls, file: File) -> "_Place":
-        """Where its next one does."""
+        """The place at which the file's next part begins."""
         return cls(file.position, file.context)
 
 
@@ -246,12 +256,12 @@ class _Parts:
         self.lines: list[bytes] = []
 
     def take(self, file: File, reader: Reader, lines: int) -> None:
-        """Take the first so many of the lines that wait."""
+        """Take that many of the file's lines."""
         start = _Place.of(file)
         self._add(file, start, reader.take(reader.bytes_of(lines)))
 
     def take_last(self, file: File, reader: Reader) -> None:
-        """Take what waits, and the file's last line, which no newline and no more of its parts will end any more."""
+        """Take the lines that wait and the file's last line, which neither a newline nor another part will end."""
         self.take_overlong(file, reader, ended=True)
         if reader.buffer:
             start = _Place.of(file)
@@ -259,20 +269,20 @@ class _Parts:
             self._add(file, start, data if data.endswith(b"\n") else data + b"\n")
 
     def take_overlong(self, file: File, reader: Reader, ended: bool = False) -> None:
-        """Take a line that is too long, if its end has been read. `ended`: or its file has."""
+        """Take a line that is too long, if its end was read. `ended`: whether the file's end also ends the line."""
         start = _Place.of(file)
         overlong = reader.take_overlong(ended)
         if overlong is not None:
             self._add(file, start, b"", overlong)
 
     def take_zeros(self, file: File, reader: Reader) -> None:
-        """Pass over zeros at the beginning of a line, if they are next."""
+        """Skip zeros at the beginning of a line, if they are next."""
         start = _Place.of(file)
         if reader.skip():
             self._add(file, start, b"")
 
     def take_state(self, file: File) -> None:
-        """Only how the file is."""
+        """Take the file's state, without lines."""
         self._add(file, _Place.of(file), b"")
 
     def _add(self, file: File, start: "_Place", lines: bytes, overlong: Overlong | None = None) -> None:
@@ -301,7 +311,7 @@ class _Parts:
 
 
 class Progress:
-    """Says how far a backlog is worked off, every five seconds while there is one."""
+    """Logs how far a backlog is worked off, every PROGRESS_SECONDS while there is one."""
 
     def __init__(self, logs: FollowedLogs) -> None:
         self._logs = logs
@@ -309,7 +319,10 @@ class Progress:
         self._time = time.monotonic()
 
     def report(self, now: float, behind: int) -> None:
-        """To be called after each step. `behind`: bytes that are not handed on."""
+        """Log the progress, if it is time. To be called after each step.
+
+        `now`: monotonic seconds. `behind`: bytes that are not handed on.
+        """
         if now - self._time < PROGRESS_SECONDS:
             return
         offset = sum(file.offset for file in self._logs.files())

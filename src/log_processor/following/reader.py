@@ -15,14 +15,15 @@ from log_processor.parsing.chunk import Overlong
 from request_log.framing.protocol import PLAIN, Framing
 from request_log.line import MAX_LINE_BYTES
 
+# Bytes that one read takes in search of the end of zeros.
 _BLOCK_BYTES = 1 << 20
 
 
 class Reader:
-    """Reads an open file. `buffer` holds what was read and not handed on; `take` hands on.
+    """Reads an open file. `buffer` holds the bytes that were read and not handed on. `take` hands them on.
 
     Zeros at the beginning of a line are skipped: a writer without O_APPEND leaves them when its log is emptied. Zeros
-    at the file's end may be bytes that are still to come, as on a network's file system: they are waited on.
+    at the file's end may stand for bytes that are still to come, as on a network file system. The reader waits there.
     """
 
     def __init__(
@@ -37,47 +38,50 @@ class Reader:
         framing: Framing = PLAIN,
         context: str = "",
     ) -> None:
-        """`file`: a descriptor of its text, which is the reader's from here on. `at`: where the file itself is.
-        `start`, `offset`, `identity`: where reading began, how far it is, and what the file was then. `is_final`:
-        whether it will not grow any more. `context`: what the file says before `offset`, where that is known."""
+        """`file`: a descriptor of the file's text, which the reader closes. `at`: device and inode of the file itself.
+
+        `start`: offset at which reading began. `offset`: how far it is. `identity`: of the file at `offset`.
+        `is_final`: whether the file grows no more. `context`: what the lines before `offset` say about the next lines,
+        see Framing; "" if that is not known.
+        """
         self._file = file
         self.at = at
         self.offset = offset
-        """Of the first byte that was not handed on."""
+        """Offset of the first byte that was not handed on."""
         self.is_final = is_final
         self.has_changed = False
         """Whether the file no longer holds what was read of it."""
         self.buffer = bytearray()
         self.lines = 0
-        """Newlines in the buffer, as far as lines are whole there."""
+        """Newlines in the part of the buffer that is whole lines."""
         self._whole_bytes = 0
-        """Bytes of the buffer, as far as lines are whole there; kept where lines may come in parts."""
+        """Bytes of the part of the buffer that is whole lines. Kept only for a framing with lines in parts."""
         self._framing = framing
         self._ends_open_lines = False
-        """Whether the bytes that are whole end in lines of which no more parts come."""
+        """Whether the whole bytes end in open lines that get no more parts."""
         if not context and (offset == start or not framing.has_parts):
             context = framing.context_at(self.read, offset)
         self.context = context
-        """What the file says before the offset of what is behind it, see Framing."""
+        """What the lines before the offset say about the next lines, see Framing."""
         self.overlong: Overlong | None = None
         self._seen = os.fstat(file)
         self._zeros_at_end = 0
         self._head = os.pread(file, min(HEAD_BYTES, offset), 0)
         begin = max(0, offset - TAIL_BYTES)
         self._tail = self._last_read = os.pread(file, offset - begin, begin)
-        # Before anything but zeros was handed on, what it begins with tells what it is.
+        # Until a byte other than zero is handed on, the file's beginning is its identity.
         self._seen_head = b"" if offset else os.pread(file, HEAD_BYTES, 0).rstrip(b"\0")
         self._hasher = Hasher.resumed(identity, start, offset, self.read)
         self._identity = self._identify()
         self._clock = clock
         self.least_size = self._seen.st_size
-        """The fewest bytes that were seen in the file since it held what was read of it."""
+        """The fewest bytes that the file was seen with since it last held what was read of it."""
         self.quiet_since = clock.monotonic()
-        """When something was read last, monotonic seconds."""
+        """When new bytes were read last, monotonic seconds."""
 
     @property
     def identity(self) -> str:
-        """Of the file at the offset."""
+        """The identity of the file at the offset."""
         return self._identity
 
     @property
@@ -87,28 +91,28 @@ class Reader:
 
     @property
     def modified(self) -> float:
-        """When the file was written last, Unix time (s)."""
+        """When the file was written last (Unix time, s)."""
         return os.fstat(self._file).st_mtime
 
     @property
     def is_deleted(self) -> bool:
-        """Whether the file has no name any more."""
+        """Whether the file has lost its last name."""
         return os.fstat(self._file).st_nlink == 0
 
     @property
     def is_of_text(self) -> bool:
-        """Whether it reads the text of a compressed file, which itself is not open: the system may give its inode to
-        another file."""
+        """Whether the reader reads a decompressed text. The compressed file itself is not open then, so the system may
+        give its inode to another file."""
         found = os.fstat(self._file)
         return (found.st_dev, found.st_ino) != self.at
 
     @property
     def bytes_behind(self) -> int:
-        """How many bytes were not handed on, but for a line or zeros that the file ends in: they may go on."""
+        """Bytes that were not handed on, without half a line or zeros at the file's end, which may go on."""
         rest = self.size - self.offset
         end = self.read_through
         if end - self.offset + self._zeros_at_end >= rest:
-            # All is read.
+            # The file is read to its end.
             return self.whole_bytes
         return max(0, rest)
 
@@ -119,7 +123,7 @@ class Reader:
 
     @property
     def ahead(self) -> Samples:
-        """Of what was read and not handed on: its first bytes and its last."""
+        """The first and the last of the bytes that were read and not handed on."""
         end = self.read_through
         if end == self.offset or (self.has_changed and self.is_final):
             return ()
@@ -128,40 +132,39 @@ class Reader:
 
     @property
     def has_more(self) -> bool:
-        """Whether the file had more than was read of it, when it was read."""
+        """Whether the last look at the file saw more bytes than it read."""
         return not self.has_changed and self._seen.st_size > self.read_through + self._zeros_at_end
 
     @property
     def whole_bytes(self) -> int:
-        """Bytes of the buffer that are whole lines and may be handed on."""
+        """Bytes at the beginning of the buffer that are whole lines and may be handed on."""
         return self._whole_bytes if self._framing.has_parts else self.buffer.rfind(b"\n") + 1
 
     @property
     def has_half_a_line(self) -> bool:
-        """Whether the file ends, as far as it was read, in a line without a newline, or in one whose last part has not
-        come."""
+        """Whether the bytes that were read end in a line without a newline, or without its last part."""
         return self.overlong is not None or len(self.buffer) > self.whole_bytes
 
     def bytes_of(self, lines: int) -> int:
-        """In how many bytes of the buffer its first whole lines are, at least so many."""
+        """Bytes of the buffer that hold the first whole lines, at least `lines` of them."""
         if lines >= self.lines:
             return self.whole_bytes
         whole_bytes = self.whole_bytes
         return self._framing.whole(bytes(self.buffer[:whole_bytes]), self.context, lines).length or whole_bytes
 
     def read(self, length: int, offset: int) -> bytes:
-        """Bytes of the file."""
+        """Up to `length` bytes of the file's text, from `offset` on."""
         return os.pread(self._file, length, offset)
 
     def moved_to(self) -> str:
-        """Where the file is now; "" where that cannot be told."""
+        """The path of the file now; "" if the system cannot tell it."""
         try:
             return os.readlink(f"/proc/self/fd/{self._file}")  # noqa: PTH115 (a text, also of what is deleted)
         except OSError:
             return ""
 
     def has_grown(self) -> bool:
-        """Whether the file is another than when it was read."""
+        """Whether the size or the time of the file has changed since the last read."""
         found = os.fstat(self._file)
         return (found.st_size, found.st_mtime_ns) != (
             self.read_through + self._zeros_at_end,
@@ -169,12 +172,15 @@ class Reader:
         )
 
     def fill(self, limit: int) -> bool:
-        """Read up to `limit` more bytes into the buffer; whether there were any."""
+        """Read up to `limit` more bytes into the buffer; return whether there were any.
+
+        Sets `has_changed` if the file no longer holds the last bytes that were read.
+        """
         found = os.fstat(self._file)
         end = self.read_through
         if self.has_changed or not (self.has_more or self.has_grown()):
             return False
-        # Some bytes are read again, to see that the file is still the one they came from.
+        # The last bytes are read again, because another content may have taken their place.
         data = os.pread(self._file, len(self._last_read) + limit, end - len(self._last_read))
         if found.st_size < end or not data.startswith(self._last_read if end else self._seen_head):
             self.has_changed = True
@@ -188,7 +194,7 @@ class Reader:
             fresh = self._without_zeros(fresh, found.st_size)
         if not fresh:
             if len(data) > len(self._last_read) and not self._zeros_at_end:
-                # What comes behind zeros ends no line.
+                # Bytes after zeros do not continue the open lines.
                 self._end_open_lines()
             return False
         self._last_read = (self._last_read + fresh[-TAIL_BYTES:])[-TAIL_BYTES:]
@@ -209,7 +215,8 @@ class Reader:
         return True
 
     def skip(self) -> bool:
-        """Move past zeros at the beginning of a line, when all before them was handed on; whether there were any."""
+        """Skip zeros at the beginning of a line, once all bytes before them are handed on; return whether any were
+        skipped."""
         if self.has_changed or self.buffer or self.overlong is not None or self.read(1, self.offset) != b"\0":
             return False
         end = self._end_of_zeros(self.offset)
@@ -226,7 +233,7 @@ class Reader:
         return True
 
     def take(self, length: int) -> bytes:
-        """Hand on the first `length` bytes of the buffer: the offset moves past them."""
+        """Hand on the first `length` bytes of the buffer, and move the offset past them."""
         data = bytes(self.buffer[:length])
         del self.buffer[:length]
         self.context = self._framing.after(data, self.context)
@@ -241,9 +248,9 @@ class Reader:
         return data
 
     def take_overlong(self, ended: bool = False) -> Overlong | None:
-        """Hand on the line that was too long to hold, with its newline; None until its end has been read.
+        """Hand on a line that was too long to hold, with its newline; None until its end was read.
 
-        `ended`: whether the file has, and with it the line.
+        `ended`: whether the end of the file also ends the line.
         """
         if self.overlong is None or not (self.lines or ended):
             return None
@@ -254,8 +261,10 @@ class Reader:
         return line
 
     def end(self) -> None:
-        """Whole lines that were read are all that is handed on. The rest of a half one cannot be had here any more, and
-        it could pass for a whole one."""
+        """End reading, so that only the whole lines in the buffer are handed on.
+
+        Half a line is dropped, because its rest is not in this file and it could pass for a whole line.
+        """
         self.has_changed = self.is_final = True
         del self.buffer[self.whole_bytes :]
         self.overlong = None
@@ -269,7 +278,7 @@ class Reader:
         os.close(self._file)
 
     def _without_zeros(self, fresh: bytes, size: int) -> bytes:
-        """What of it may be read now: up to zeros at the beginning of a line, or at the file's end."""
+        """The fresh bytes before zeros that begin a line or end the file."""
         is_at_beginning = self.overlong is None and (not self.buffer or self.buffer.endswith(b"\n"))
         if is_at_beginning and fresh[0] == 0:
             if self._end_of_zeros(self.read_through) is None:
@@ -286,11 +295,11 @@ class Reader:
         return fresh
 
     def _end_of_zeros(self, offset: int) -> int | None:
-        """Where the zeros end that begin at an offset; None where nothing but zeros comes."""
+        """The offset at which zeros end that begin at `offset`; None if only zeros follow."""
         try:
             offset = os.lseek(self._file, offset, os.SEEK_DATA)
         except OSError:
-            # Nothing but a hole, or a file system that does not know of holes.
+            # The rest is a hole, or the file system does not know holes.
             if self.size <= offset:
                 return None
         while block := os.pread(self._file, _BLOCK_BYTES, offset):
@@ -301,7 +310,7 @@ class Reader:
         return None
 
     def _move(self, length: int, beginning: bytes, end: bytes) -> None:
-        """Move the offset past so many bytes; the first and the last of them are given."""
+        """Move the offset past `length` bytes. `beginning`, `end`: the first and the last of them."""
         self.offset += length
         self._head += beginning[: HEAD_BYTES - len(self._head)]
         self._tail = (self._tail + end[-TAIL_BYTES:])[-TAIL_BYTES:]
@@ -313,26 +322,27 @@ class Reader:
         return str(self._hasher.identity(sampled) if self._hasher is not None else sampled)
 
     def _find_whole(self) -> None:
-        """Find out how far lines are whole, where they may come in parts."""
+        """Note how far the buffer is whole lines, for a framing with lines in parts."""
         data = bytes(self.buffer[: self.buffer.rfind(b"\n") + 1])
         context = self.context if self.overlong is None else self._framing.after_hole(self.context)
         self._whole_bytes, self.lines, _ = self._framing.whole(data, context)
         self._ends_open_lines = False
 
     def _end_open_lines(self) -> None:
-        """Of lines that are open no more parts come that can be put to them."""
+        """End open lines, because no more parts can be added to them."""
         self._ends_open_lines = self._framing.has_parts
         self._whole_bytes = self.buffer.rfind(b"\n") + 1
         self.lines = _newlines(bytes(self.buffer))
 
     def _drop_overlong_line(self) -> None:
-        """Do not hold the line that the buffer begins with: it is too long to be a request."""
+        """Drop the bytes of the line at the beginning of the buffer, which is too long for a request. `overlong` keeps
+        its ends."""
         self.overlong = self.overlong or Overlong()
         end = self.buffer.find(b"\n")
         part = bytes(self.buffer if end < 0 else self.buffer[:end])
         self.overlong.add(part)
         if self._hasher is not None:
-            # The identity is taken again when the whole line was.
+            # The identity follows when the whole line is handed on.
             self._hasher.add(part)
         del self.buffer[: len(part)]
 
