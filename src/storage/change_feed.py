@@ -60,7 +60,7 @@ def invalidations(intents: Sequence[StoredIntent], since: Cursors | None, throug
         before = (since or {}).get(writer, _BEFORE_ALL)
         is_seen = not before.number or (before.number in last and _cursor(before.number, last) == before)
         is_known = is_known and is_seen and before.number <= number
-        is_known = is_known and last.keys() >= {*range(before.number + 1, number + 1)}
+        is_known = is_known and all(commit in last for commit in range(before.number + 1, number + 1))
         for one in own if is_known else ():
             if before.number < one.number <= number:
                 intent = decode_intent(one.row)

@@ -57,6 +57,10 @@ def test_a_missing_intent_hides_no_change() -> None:
     )
 
 
+def test_a_jump_in_the_numbers_of_commits_costs_nothing() -> None:
+    assert invalidations([intent(1), intent(2)], main(1, 10), {"main": 10**15}).customers is None
+
+
 def test_an_intent_of_too_many_customers_may_have_changed_anyone() -> None:
     assert invalidations([intent(1), intent(2, None, range(1))], main(1, 10), {"main": 2}) == Invalidations(
         main(2, 20), None
