@@ -90,7 +90,7 @@ class Counting:
         self._parse = parse
         self._storage = storage
         self._path = path
-        self.logs, self._counts, self._roll_ups = start(storage, storage.acquire(), "simple", limits)
+        self.logs, self._counts, self._rollups = start(storage, storage.acquire(), "simple", limits)
 
     def __enter__(self) -> "Counting":
         return self
@@ -110,16 +110,16 @@ class Counting:
         # The number of a file is stored before its lines.
         begins = {key_of(part): replace(part, end=part.start, length=0, gaps=()) for part in reversed(parts)}
         self._take(tuple(begin for key, begin in reversed(begins.items()) if key not in self.logs.files), b"")
-        first = len(self._roll_ups.open.parts)
+        first = len(self._rollups.open.parts)
         self._take(parts, b"".join(read.lines() for read in reads))
-        self._counts.commit(self._roll_ups.open, first, lambda _: None, 0, 0)
+        self._counts.commit(self._rollups.open, first, lambda _: None, 0, 0)
         if roll_up:
             self.roll_up()
 
     def roll_up(self, slices: float = math.inf) -> None:
         """Roll up what is counted, or so many slices of it."""
-        while slices > 0 and not self._roll_ups.is_done:
-            self._roll_ups.work()
+        while slices > 0 and not self._rollups.is_done:
+            self._rollups.work()
             slices -= 1
 
     def _take(self, parts: tuple[Part, ...], lines: bytes) -> None:
@@ -128,7 +128,7 @@ class Counting:
         self._storage.flush()
         for part in batch.parts:
             self.logs.take(part)
-        self._roll_ups.open.take(batch.requests)
+        self._rollups.open.take(batch.requests)
 
 
 def key_of(part: Part) -> FileKey:

@@ -26,7 +26,7 @@ def days_of(log: bytes) -> dict[tuple[str | None, str], Figures]:
     return {key: figures(of_day) for key, of_day in requests.items()}
 
 
-def roll_ups_of(log: bytes) -> dict[tuple[str, str, str | int], Figures]:
+def rollups_of(log: bytes) -> dict[tuple[str, str, str | int], Figures]:
     """(customer, date, hour or endpoint) -> figures; give it paths that are their own templates, few a day."""
     requests: dict[tuple[str, str, str | int], list[tuple[int | None, str]]] = defaultdict(list)
     for line in log.decode(errors="surrogateescape").split("\n"):

@@ -50,7 +50,7 @@ class Store:
 
 def count_lines(storage: Storage, lines: bytes, parse: Parser = simple.parse, log: str = "log") -> None:
     """Store and count the lines of a log as its writer, in one commit of counts and one of roll-ups."""
-    logs, counts, roll_ups = start(storage, storage.acquire(), "")
+    logs, counts, rollups = start(storage, storage.acquire(), "")
     end = Position(0, len(lines))
     part = Part(log, f"/logs/{log}", Position(0, 0), end, "identity", len(lines))
     logs.begin(LedgerRow(log, part.path, part.start, part.start))
@@ -63,9 +63,9 @@ def count_lines(storage: Storage, lines: bytes, parse: Parser = simple.parse, lo
     batch.store()
     for of_log in batch.parts:
         logs.take(of_log)
-    roll_ups.open.take(batch.requests)
-    counts.commit(roll_ups.open, 0, lambda _: None, 0, 0)
-    roll_ups.finish(math.inf)
+    rollups.open.take(batch.requests)
+    counts.commit(rollups.open, 0, lambda _: None, 0, 0)
+    rollups.finish(math.inf)
     counts.close()
 
 

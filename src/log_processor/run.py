@@ -48,7 +48,7 @@ def run(settings: ProcessorSettings, only_backfill: bool = False) -> None:
         metrics.serve(settings.metrics_host, settings.metrics_port)
     storage = open_storage(settings)
     token = until_stored(storage.acquire)
-    logs, counts, roll_ups = start(storage, token, settings.described())
+    logs, counts, rollups = start(storage, token, settings.described())
     patterns = [] if only_backfill else settings.patterns()
     names = {settings.log_file_path: settings.log_name}
     files = LogFiles(patterns, names, settings.outputs(), settings.roots())
@@ -81,7 +81,7 @@ def run(settings: ProcessorSettings, only_backfill: bool = False) -> None:
             logs.begin(row)
         for part in parse_chunk(collector.news(), parser, 0, logs.file, storage.prepare).parts:
             logs.take(part)
-        counts.commit(None, 0, reporter.complete_through, roll_ups.ledger.through, oldest_day())
+        counts.commit(None, 0, reporter.complete_through, rollups.ledger.through, oldest_day())
     followed.say_begun()
     metrics.begin(log for log in logs.committed if not log.startswith(BACKFILL))
 
@@ -91,7 +91,7 @@ def run(settings: ProcessorSettings, only_backfill: bool = False) -> None:
         logs.files,
         partial(until_stored, storage.check_lease),
     )
-    handler = LogHandler(storage, logs, counts, roll_ups, dead_letters, reporter, oldest_day, stop)
+    handler = LogHandler(storage, logs, counts, rollups, dead_letters, reporter, oldest_day, stop)
 
     def longest_wait() -> float:
         if stop.is_set():

@@ -76,7 +76,7 @@ def test_files_are_read_without_a_processor_and_twice_changes_nothing(pipeline: 
         f"{files[1]}: 3,001 lines read, 3,000 stored, 1 rejected (fields 1).",
     ]
     assert pipeline.stored() == oracle.days_of(b"".join(parts))
-    assert pipeline.rolled_up() == oracle.roll_ups_of(b"".join(parts))
+    assert pipeline.rolled_up() == oracle.rollups_of(b"".join(parts))
     ledger = pipeline.ledger()
     assert {row.path for row in ledger} == set(map(str, files))
     verify(pipeline)
@@ -104,7 +104,7 @@ def test_what_a_log_had_before_it_was_followed_is_read_beside_the_processor(pipe
     ] * 2
     pipeline.until(lambda: pipeline.stored() == oracle.days_of(rotated + before + after), "all is counted once")
     pipeline.until_rolled_up()
-    assert pipeline.rolled_up() == oracle.roll_ups_of(rotated + before + after)
+    assert pipeline.rolled_up() == oracle.rollups_of(rotated + before + after)
     verify(pipeline)
 
     # What was followed itself is not read again after its rotation.
@@ -362,7 +362,7 @@ def test_a_file_is_taken_out_of_the_store_again_and_read_anew(pipeline: Pipeline
     assert end.stderr == ""
     assert end.returncode == 0
     assert pipeline.stored() == oracle.days_of(kept)
-    assert pipeline.rolled_up() == oracle.roll_ups_of(kept)
+    assert pipeline.rolled_up() == oracle.rollups_of(kept)
     assert [row.log for row in pipeline.ledger()] == ["api_requests"]
     assert answer(store, "/customers/cust_1/requests")["requests"]
     assert response(store, "/customers/nobody/requests").status_code == 404
@@ -372,7 +372,7 @@ def test_a_file_is_taken_out_of_the_store_again_and_read_anew(pipeline: Pipeline
     # It is as if it had never been read.
     backfill(pipeline, old)
     assert pipeline.stored() == oracle.days_of(kept + wrong)
-    assert pipeline.rolled_up() == oracle.roll_ups_of(kept + wrong)
+    assert pipeline.rolled_up() == oracle.rollups_of(kept + wrong)
     assert pipeline.run("backfill", "--forget", name).returncode == 0
     assert pipeline.stored() == oracle.days_of(kept)
 
@@ -396,6 +396,6 @@ def test_taking_a_file_back_goes_on_after_it_was_killed(pipeline: Pipeline, tmp_
     pipeline.end()
     pipeline.run("backfill", "--forget", str(old))
     assert pipeline.stored() == oracle.days_of(kept)
-    assert pipeline.rolled_up() == oracle.roll_ups_of(kept)
+    assert pipeline.rolled_up() == oracle.rollups_of(kept)
     backfill(pipeline, old)
     assert pipeline.stored() == oracle.days_of(kept + wrong)

@@ -189,7 +189,7 @@ def test_all_commits_that_an_older_ledger_misses_are_done_again(pipeline: Pipeli
     pipeline.append(A)
     run_until_stored(pipeline)
     assert pipeline.stored() == oracle.days_of(A + B + C + A)
-    assert pipeline.rolled_up() == oracle.roll_ups_of(A + B + C + A)
+    assert pipeline.rolled_up() == oracle.rollups_of(A + B + C + A)
     (row,) = pipeline.ledger()
     assert (row.read, row.stored, row.gaps) == (400, 400, ())
 

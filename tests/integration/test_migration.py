@@ -192,7 +192,7 @@ def assert_equals_the_logs(before: Before) -> None:
     logs = before.logs()
     pipeline = before.pipeline()
     assert pipeline.stored() == oracle.days_of(logs)
-    assert pipeline.rolled_up() == oracle.roll_ups_of(logs)
+    assert pipeline.rolled_up() == oracle.rollups_of(logs)
     logged = logged_requests(logs)
     assert stored_requests(before, list(logged)) == logged
 

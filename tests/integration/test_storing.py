@@ -95,7 +95,7 @@ def until_all_is_stored(pipeline: Pipeline) -> None:
 
 def assert_equal_to_the_log(pipeline: Pipeline, lines: bytes) -> None:
     assert pipeline.stored() == oracle.days_of(lines)
-    assert pipeline.rolled_up() == oracle.roll_ups_of(lines)
+    assert pipeline.rolled_up() == oracle.rollups_of(lines)
 
 
 def dead_letters(pipeline: Pipeline) -> list[tuple[int, str]]:

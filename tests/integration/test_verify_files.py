@@ -282,7 +282,7 @@ def test_half_a_line_is_a_line_when_its_file_is_a_day_old(sqlite: Store, log: Pa
 
 @pytest.mark.parametrize("kind", ["parts", "endpoints"])
 @pytest.mark.parametrize("is_of_all", [True, False])
-def test_a_roll_up_that_was_changed_is_shown(store: Store, log: Path, kind: Kind, is_of_all: bool) -> None:
+def test_a_rollup_that_was_changed_is_shown(store: Store, log: Path, kind: Kind, is_of_all: bool) -> None:
     with Counting(store.open(), log) as counting:
         counting.count(Read(write(log, OLD)))
     change(store, RollupKey(ALL_CUSTOMERS if is_of_all else group_of("cust_1"), YESTERDAY, kind))
@@ -323,7 +323,7 @@ def test_endpoints_beyond_a_hundred_are_compared_together(sqlite: Store, log: Pa
     assert verified(sqlite.open()).status == 1
 
 
-def test_requests_that_are_not_rolled_up_yet_are_none_of_roll_ups(sqlite: Store, log: Path) -> None:
+def test_requests_that_are_not_rolled_up_yet_are_none_of_rollups(sqlite: Store, log: Path) -> None:
     with Counting(sqlite.open(), log) as counting:
         counting.count(Read(write(log, OLD)))
         counting.count(Read(write(log, OLD + NEW), start=len(OLD), begun=0), roll_up=False)

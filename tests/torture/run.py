@@ -255,8 +255,8 @@ def _compare(victim: Victim, truth: Truth, report: Report) -> None:
             report.doubled += max(0, excess)
 
     rolled_up = victim.pipeline.rolled_up()
-    for part in sorted(rolled_up.keys() | truth.roll_ups.keys(), key=str):
-        ours, theirs = rolled_up.get(part), truth.roll_ups.get(part)
+    for part in sorted(rolled_up.keys() | truth.rollups.keys(), key=str):
+        ours, theirs = rolled_up.get(part), truth.rollups.get(part)
         if ours != theirs:
             differ(f"{part[0]} on {part[1]}, {part[2]}: {ours} in the store, {theirs} in the log")
 

@@ -35,7 +35,7 @@ class Truth:
     """What has to be in the store."""
 
     figures: dict[FiguresKey, oracle.Figures]
-    roll_ups: dict[tuple[str, str, str | int], oracle.Figures] = field(default_factory=dict)
+    rollups: dict[tuple[str, str, str | int], oracle.Figures] = field(default_factory=dict)
     read: int = 0
     stored: int = 0
     dead_letters: list[DeadLetter] = field(default_factory=list)
@@ -60,7 +60,7 @@ def truth_of(files: list[Path]) -> Truth:
             else:
                 truth.dead_letters.append(_dead_letter(reason, line))
     truth.figures = oracle.days_of(b"\n".join(valid))
-    truth.roll_ups = oracle.roll_ups_of(b"\n".join(valid))
+    truth.rollups = oracle.rollups_of(b"\n".join(valid))
     return truth
 
 

@@ -229,14 +229,14 @@ class Processor:
 
 def count(storage: MemoryStorage, case: Case, pick: random.Random) -> None:
     """Store and count all lines, like the processor but at random times."""
-    logs, counts, roll_ups = start(storage, until_stored(storage.acquire), "", case.limits)
-    counted = len(roll_ups.open.parts)
+    logs, counts, rollups = start(storage, until_stored(storage.acquire), "", case.limits)
+    counted = len(rollups.open.parts)
     places = {key: row.offset for key, row in logs.files.items()}
 
     def commit() -> None:
         nonlocal counted
-        counts.commit(roll_ups.open, counted, lambda _: None, roll_ups.ledger.through, 0)
-        counted = len(roll_ups.open.parts)
+        counts.commit(rollups.open, counted, lambda _: None, rollups.ledger.through, 0)
+        counted = len(rollups.open.parts)
 
     def take(*parts: Part, text: bytes = b"") -> None:
         batch = parse_chunk(Chunk(parts, text), parse, 0, logs.file, storage.prepare, pick.choice([1, 128 << 10]))
@@ -244,7 +244,7 @@ def count(storage: MemoryStorage, case: Case, pick: random.Random) -> None:
         for part in batch.parts:
             logs.take(part)
             places[FileKey(part.log, part.start.generation)] = part.end.offset
-        roll_ups.open.take(batch.requests)
+        rollups.open.take(batch.requests)
 
     def part_of(key: FileKey, length: int, state: FileState = "open") -> Part:
         log, generation = key
@@ -265,14 +265,14 @@ def count(storage: MemoryStorage, case: Case, pick: random.Random) -> None:
         if new:
             for log in sorted(new):
                 logs.begin(LedgerRow(log, f"/logs/{log}", Position(0, 0), Position(0, 0)))
-            counts.commit(None, 0, lambda _: None, roll_ups.ledger.through, 0)
+            counts.commit(None, 0, lambda _: None, rollups.ledger.through, 0)
         while True:
             grown = [key for key in files if key in places and places[key] < len(case.file(*key))]
             unknown = {key.log: key for key in reversed(files) if key not in places}
-            if not (grown or unknown or logs.have_changed) and roll_ups.is_done:
+            if not (grown or unknown or logs.have_changed) and rollups.is_done:
                 return
             what = pick.choice(["take", "take", "begin", "commit", "roll up", "roll up", "finish", "check"])
-            before = roll_ups.open
+            before = rollups.open
             if what == "take" and grown:
                 some = [read(key) for key in pick.sample(grown, pick.randint(1, len(grown)))]
                 take(*(part for part, _ in some), text=b"".join(text for _, text in some))
@@ -283,12 +283,12 @@ def count(storage: MemoryStorage, case: Case, pick: random.Random) -> None:
             elif what == "commit" and logs.have_changed:
                 commit()
             elif what == "roll up":
-                roll_ups.work()
+                rollups.work()
             elif what == "finish":
-                roll_ups.finish(math.inf)
+                rollups.finish(math.inf)
             elif what == "check" and pick.random() < 0.2:
                 until_stored(storage.check_lease)
-            if roll_ups.open is not before:
+            if rollups.open is not before:
                 counted = 0
     finally:
         counts.close()
@@ -470,10 +470,10 @@ def test_each_line_is_counted_once(case: Case) -> None:
 
 def forget_first(storage: MemoryStorage, case: Case, pick: random.Random) -> None:
     """Take the first log out of the store."""
-    logs, counts, roll_ups = start(storage, until_stored(storage.acquire), "", case.limits)
+    logs, counts, rollups = start(storage, until_stored(storage.acquire), "", case.limits)
     try:
         if "0" in logs.committed:
-            forget(storage, logs, counts, roll_ups, "0", 0, step_bytes=pick.choice([60, 300, 10_000]))
+            forget(storage, logs, counts, rollups, "0", 0, step_bytes=pick.choice([60, 300, 10_000]))
     finally:
         counts.close()
 

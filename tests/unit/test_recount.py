@@ -157,7 +157,7 @@ def test_its_quarter_hours_and_endpoints_are_the_oracles(tmp_path: Path) -> None
             for customer, day, part, lines in recount.ask(query)
         }
         both = recount.ask("SELECT sum(lines), sum(timed) FROM divided WHERE customer IS NULL")
-    assert found == {key: figures[0] for key, figures in oracle.roll_ups_of(log).items()}
+    assert found == {key: figures[0] for key, figures in oracle.rollups_of(log).items()}
     assert both == [(3_000, 3_000)]
 
 

@@ -137,7 +137,7 @@ def test_figures_are_those_of_each_hour_and_endpoint() -> None:
         for (name, day, part), values in figures_of(rows).items()
         if name != EVERYBODY
     }
-    assert found == oracle.roll_ups_of(b"".join(content))
+    assert found == oracle.rollups_of(b"".join(content))
 
 
 @pytest.mark.parametrize("most_characters", [200, 700, MOST_CHARACTERS])

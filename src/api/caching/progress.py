@@ -28,7 +28,7 @@ class WriterProgress:
     """How far one writer is."""
 
     counts: Ledger
-    roll_ups: RollupLedger
+    rollups: RollupLedger
     report: Report | None
 
     @classmethod
@@ -48,7 +48,7 @@ class WriterProgress:
     def rolled_up_through(self) -> float | None:
         """All requests that were logged before this time (Unix, s) are in the roll-ups; None: unknown."""
         complete_through = self.complete_through
-        if complete_through is None or self.counts.rollup_backlog is None or is_rolled_up(self.counts, self.roll_ups):
+        if complete_through is None or self.counts.rollup_backlog is None or is_rolled_up(self.counts, self.rollups):
             return complete_through
         return min(complete_through, self.counts.rollup_backlog[0])
 

@@ -18,7 +18,7 @@ class PathsQuestion(Question):
     limit: int
 
     @property
-    def is_of_roll_ups(self) -> bool:
+    def is_of_rollups(self) -> bool:
         return True
 
     async def answer(self, sources: Sources) -> Paths:

@@ -32,7 +32,7 @@ class Question(ABC):
     format: Format
 
     @property
-    def is_of_roll_ups(self) -> bool:
+    def is_of_rollups(self) -> bool:
         """Whether the answer comes from the roll-ups, which are stored a little after the counts."""
         return False
 

@@ -63,8 +63,8 @@ class LatestRequestsQuestion(Question):
             if not expected:
                 continue
             midnight = day * SECONDS["day"]
-            roll_ups = await storage.rollups(group_of(self.customer_id), HOUR_KINDS, day, day)
-            histograms = histograms_of_hours(roll_ups.get(day, []), self.customer_id)
+            rollups = await storage.rollups(group_of(self.customer_id), HOUR_KINDS, day, day)
+            histograms = histograms_of_hours(rollups.get(day, []), self.customer_id)
             hours = {hour: self._matching(histogram) for hour, histogram in histograms.items()}
             if sum(hours.values()) < expected:
                 yield midnight, midnight + SECONDS["day"]

@@ -76,9 +76,7 @@ class Responder:
             NOT_MODIFIED.inc()
             return _RawResponse(304, [tag_header, *_CACHING], b"")
         how.inc()
-        complete_through = (
-            progress.rolled_up_through_json if question.is_of_roll_ups else progress.complete_through_json
-        )
+        complete_through = progress.rolled_up_through_json if question.is_of_rollups else progress.complete_through_json
         body = complete_through.join(cached.body.parts)
         headers = [tag_header, *_CACHING, *cached.headers, (b"content-length", str(len(body)).encode())]
         if question.format == "csv" and complete_through != b"null":

@@ -28,7 +28,7 @@ class SeriesQuestion(Question):
     times: TimeRange
 
     @property
-    def is_of_roll_ups(self) -> bool:
+    def is_of_rollups(self) -> bool:
         return self.times.interval == "hour"
 
     async def answer(self, sources: Sources) -> Series:
@@ -60,10 +60,10 @@ class SeriesQuestion(Question):
             rows = await storage.days(self.customer_id, days[0], days[-1])
             histograms = histograms_of(rows.values()).each()
             return {day * SECONDS["day"]: histogram for day, histogram in zip(rows, histograms, strict=True)}
-        roll_ups = await storage.rollups(group_of(self.customer_id), HOUR_KINDS, days[0], days[-1])
+        rollups = await storage.rollups(group_of(self.customer_id), HOUR_KINDS, days[0], days[-1])
         return {
             day * SECONDS["day"] + hour * SECONDS["hour"]: histogram
-            for day, segments in roll_ups.items()
+            for day, segments in rollups.items()
             for hour, histogram in histograms_of_hours(segments, self.customer_id).items()
         }
 

@@ -129,7 +129,7 @@ class Rollups:
             took = next(self._slices, None)
             now = time.monotonic()
             if took is not None:
-                WRITE_SECONDS.labels("roll_ups").observe(took)
+                WRITE_SECONDS.labels("rollups").observe(took)
                 self._took += took
                 self._next_slice = now + pace.pause_between_slices(took)
                 self._next_begin = now + pace.pause_between_rollups(self._took)

@@ -28,7 +28,7 @@ from storage.keys import FileKey
 
 REJECTED_LINES_SHOWN = 10
 """Rejected lines that are logged after each look."""
-LAST_ROLL_UPS_SECONDS = 2.0
+LAST_ROLLUPS_SECONDS = 2.0
 """Time for roll-ups during a shutdown. The next start reads back what is left."""
 BATCHES_WAITING = 2
 """Batches that wait for a sender, beside the batches being sent: a store that answers finds the next one ready."""
@@ -44,7 +44,7 @@ class LogHandler:
         storage: Storage,
         logs: Logs,
         counts: Counts,
-        roll_ups: Rollups,
+        rollups: Rollups,
         dead_letters: DeadLetters,
         reporter: Reporter,
         oldest_day: Callable[[], int],
@@ -56,8 +56,8 @@ class LogHandler:
         self._storage = storage
         self._logs = logs
         self._counts = counts
-        self._roll_ups = roll_ups
-        self._counted_parts = len(roll_ups.open.parts)
+        self._rollups = rollups
+        self._counted_parts = len(rollups.open.parts)
         """How many parts of the open buffer are counted."""
         self._dead_letters = dead_letters
         self._reporter = reporter
@@ -91,14 +91,14 @@ class LogHandler:
     def is_work_due(self) -> bool:
         """Whether there is work to do even if a look at the logs finds no lines."""
         return (
-            self._reporter.is_due() or (self.is_busy() and self._is_commit_due()) or self._roll_ups.is_due(is_idle=True)
+            self._reporter.is_due() or (self.is_busy() and self._is_commit_due()) or self._rollups.is_due(is_idle=True)
         )
 
     def is_stored(self, file: FileKey, offset: int) -> bool:
         """Whether all rows of counts have what is before an offset of a file."""
         row = self._logs.files.get(file)
         is_counted = row is not None and row.offset >= offset
-        return is_counted and (self._roll_ups.is_done or self._logs.is_rolled_up(file.log))
+        return is_counted and (self._rollups.is_done or self._logs.is_rolled_up(file.log))
 
     def is_busy(self) -> bool:
         """Whether anything waits to be counted and committed."""
@@ -108,7 +108,7 @@ class LogHandler:
         """Count the requests that are stored and, when it is time, commit."""
         changed = self._take(self._stored_batches())
         # The source waits until the number of a file is stored.
-        due = any(part.start == part.end for part in changed) or self._is_commit_due() or self._roll_ups.is_full
+        due = any(part.start == part.end for part in changed) or self._is_commit_due() or self._rollups.is_full
         if self._logs.have_changed and (due or self._stop.is_set()):
             with metrics.WRITE_SECONDS.labels("counts").time():
                 self._commit()
@@ -129,15 +129,15 @@ class LogHandler:
     def _roll_up(self, is_idle: bool) -> None:
         """Roll up, if it is time. During a backlog, roll up only when the buffer is full: many requests at once cost
         little more than few."""
-        before = self._roll_ups.open
+        before = self._rollups.open
         if self._stop.is_set():
-            self._roll_ups.finish(LAST_ROLL_UPS_SECONDS)
-        elif self._roll_ups.is_full:
-            self._roll_ups.finish(math.inf)
+            self._rollups.finish(LAST_ROLLUPS_SECONDS)
+        elif self._rollups.is_full:
+            self._rollups.finish(math.inf)
             trim()
-        elif self._roll_ups.is_due(is_idle) and not self._behind:
-            self._roll_ups.work()
-        if self._roll_ups.open is not before:
+        elif self._rollups.is_due(is_idle) and not self._behind:
+            self._rollups.work()
+        if self._rollups.open is not before:
             self._counted_parts = 0
 
     def _stored_batches(self) -> list[Batch]:
@@ -166,25 +166,25 @@ class LogHandler:
             self._held_lines += len(batch.requests)
             self._held_bytes += sum(part.length for part in of_batch)
             self._due = min(self._due, batch.due, self._monotonic() + pace.LONGEST_WAIT_SECONDS)
-            self._roll_ups.open.take(batch.requests)
+            self._rollups.open.take(batch.requests)
         if changed:
             _log_batches(batches)
         return changed
 
     def _is_commit_due(self) -> bool:
-        has_counts = len(self._roll_ups.open.parts) > self._counted_parts
+        has_counts = len(self._rollups.open.parts) > self._counted_parts
         return pace.is_commit_due(self._monotonic(), self._since, self._behind, self._due if has_counts else -math.inf)
 
     def _commit(self) -> None:
         start = self._monotonic()
         _or_exit(self._dead_letters.sync)
-        buffer = self._roll_ups.open
+        buffer = self._rollups.open
         has_counts = len(buffer.parts) > self._counted_parts
         self._counts.commit(
             buffer,
             self._counted_parts,
             self._reporter.complete_through,
-            self._roll_ups.ledger.through,
+            self._rollups.ledger.through,
             self._oldest_day(),
         )
         self._counted_parts = len(buffer.parts)

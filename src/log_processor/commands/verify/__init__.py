@@ -22,7 +22,7 @@ definitions  the definitions of a request and of the figures, in SQL
 recount      counts lines by these definitions
 counting     finds the lines to count in the files
 check        compares days row by row, while the store moves on
-roll_ups     compares quarter hours and endpoints
+rollups      compares quarter hours and endpoints
 accounted    finds bytes that are not accounted for
 outcome      the result, for people
 """

@@ -16,7 +16,7 @@ from log_processor.commands.verify.committed import Committed, later_intents, re
 from log_processor.commands.verify.counting import Lines
 from log_processor.commands.verify.outcome import LAST_DAY, Difference, Outcome, date_of
 from log_processor.commands.verify.recount import EVERYBODY, LOST, SKIPPED, Counted, Recount, RowKey
-from log_processor.commands.verify.roll_ups import RollUps, RollUpsMoved
+from log_processor.commands.verify.rollups import Rollups, RollupsMoved
 from log_processor.following.roots import Roots
 from log_processor.process.time_bounds import TimeBounds
 from log_processor.storing.dead_letters import kept_lines
@@ -91,9 +91,9 @@ async def check(
             try:
                 # An older copy of the store may have been restored.
                 commits = rolled_up.commits if rolled_up.commits.begun_through <= number else None
-                roll_ups = RollUps(storage, recount, lines, committed, commits, silent_seconds)
-                outcome.differences += await roll_ups.differences(oldest_day)
-            except RollUpsMoved as reason:
+                rollups = Rollups(storage, recount, lines, committed, commits, silent_seconds)
+                outcome.differences += await rollups.differences(oldest_day)
+            except RollupsMoved as reason:
                 outcome.unchecked.append(f"Quarter hours and endpoints could not be checked: {reason}.")
         await _account(storage, lines, committed, outcome, silent_seconds, recount.framing)
         return outcome

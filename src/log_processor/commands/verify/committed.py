@@ -68,7 +68,7 @@ class Committed(NamedTuple):
             yield stretch_of(self.files[key], offset, self.files[key].offset)
 
 
-class RollUpCommits(NamedTuple):
+class RollupCommits(NamedTuple):
     """The last commit of roll-ups that has ended, and the last that has begun: the same commit, or the next."""
 
     ended: int
@@ -78,10 +78,10 @@ class RollUpCommits(NamedTuple):
     begun_through: int
 
     @classmethod
-    def read(cls, storage: Storage) -> "RollUpCommits":
+    def read(cls, storage: Storage) -> "RollupCommits":
         """The commits of the writer of the connection."""
         ledger = decode_rollup_ledger(storage.read_state("rollups"))
-        intent = _roll_up_intent(storage)
+        intent = _rollup_intent(storage)
         if intent is None or intent.number <= ledger.number:
             return cls(ledger.number, ledger.through, ledger.number, ledger.through)
         return cls(ledger.number, ledger.through, intent.number, intent.through)
@@ -90,7 +90,7 @@ class RollUpCommits(NamedTuple):
 class RolledUpTo(NamedTuple):
     """How far the roll-ups have the files."""
 
-    commits: RollUpCommits
+    commits: RollupCommits
     logs: Mapping[str, RolledUp]
     """By the commit that has ended."""
     begun: Mapping[FileKey, int]
@@ -112,19 +112,19 @@ def read_rolled_up(storage: Storage) -> RolledUpTo:
     """How far the roll-ups are. Call this before the counts are read, so that these are further. Raises FilesChanged
     while a file is removed."""
     while True:
-        commits = RollUpCommits.read(storage)
+        commits = RollupCommits.read(storage)
         _, _, rows = storage.read_logs()
-        intent = _roll_up_intent(storage) if commits.begun > commits.ended else None
+        intent = _rollup_intent(storage) if commits.begun > commits.ended else None
         if intent is not None and intent.weight < 0:
             raise FilesChanged(_BEING_REMOVED)
-        if RollUpCommits.read(storage) == commits:
+        if RollupCommits.read(storage) == commits:
             logs = {log: decode_rolled_up(row) for log, row in rows.items()}
             stretches = intent.ranges if intent is not None else ()
             begun = {FileKey(file.log, file.generation): end for file, _, end in stretches}
             return RolledUpTo(commits, logs, begun)
 
 
-def _roll_up_intent(storage: Storage) -> RollupIntent | None:
+def _rollup_intent(storage: Storage) -> RollupIntent | None:
     """The latest intent of roll-ups; None if there is none."""
     text = storage.read_state("rollups_intent")
     return decode_rollup_intent(text) if text else None

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from log_processor.commands.verify.committed import Committed, RollUpCommits, later_intents
+from log_processor.commands.verify.committed import Committed, RollupCommits, later_intents
 from log_processor.commands.verify.counting import Lines
 from log_processor.commands.verify.outcome import LAST_DAY, Difference, date_of
 from log_processor.commands.verify.recount import BEING_ROLLED_UP, ROLLED_UP, Recount
@@ -174,11 +174,11 @@ class _Unit(NamedTuple):
     customers: Sequence[str]
 
 
-class RollUpsMoved(Exception):
+class RollupsMoved(Exception):
     """The roll-ups could not be compared. Its text is a sentence for people."""
 
 
-class RollUps:
+class Rollups:
     """The roll-ups of a writer that is the only one of its store."""
 
     def __init__(
@@ -187,7 +187,7 @@ class RollUps:
         recount: Recount,
         lines: Lines,
         committed: Committed,
-        first: RollUpCommits | None,
+        first: RollupCommits | None,
         silent_seconds: float,
     ) -> None:
         """`committed`: what is counted. `first`: the commits that have what is ROLLED_UP, and BEING_ROLLED_UP; None
@@ -205,7 +205,7 @@ class RollUps:
         """Of before there were quarter hours, and rows of all customers together."""
 
     async def differences(self, oldest_day: int) -> list[Difference]:
-        """Where roll-ups are not what the lines say. RollUpsMoved where that cannot be told."""
+        """Where roll-ups are not what the lines say. RollupsMoved where that cannot be told."""
         names = sorted({*self._recount.customers(), *await self._storage.customer_names()})
         by_group: dict[int, list[str]] = {}
         for name in names:
@@ -219,20 +219,20 @@ class RollUps:
             some = left[:at_once]
             commits, last_ended, last_begun = await self._wait_until_counted()
             is_whole = await self._read(some, oldest_day, commits)
-            if is_whole and RollUpCommits.read(self._storage) == commits:
+            if is_whole and RollupCommits.read(self._storage) == commits:
                 found += self._compare(last_ended, last_begun)
                 del left[:at_once]
             else:
                 at_once = max(1, at_once // 2)
         return found
 
-    async def _wait_until_counted(self) -> tuple[RollUpCommits, int, int]:
+    async def _wait_until_counted(self) -> tuple[RollupCommits, int, int]:
         """Wait until the lines are counted that the roll-ups have: how far they are, and through which stretches, see
         Recount, they have the lines by the commit that has ended and by the one that has begun."""
         began = moved = time.monotonic()
         before = None
         while True:
-            commits = RollUpCommits.read(self._storage)
+            commits = RollupCommits.read(self._storage)
             ended = await self._last_stretch(commits.ended, commits.ended_through, is_ended=True)
             begun = await self._last_stretch(commits.begun, commits.begun_through)
             if ended is not None and begun is not None:
@@ -241,7 +241,7 @@ class RollUps:
             if states != before:
                 before, moved = states, now
             if now > moved + self._silent_seconds or now > began + _WAIT_SECONDS:
-                raise RollUpsMoved("they are behind the counts")
+                raise RollupsMoved("they are behind the counts")
             await asyncio.sleep(_BETWEEN_LOOKS_SECONDS)
 
     async def _last_stretch(self, number: int, through: int, is_ended: bool = False) -> int | None:
@@ -279,7 +279,7 @@ class RollUps:
         self._counted_through = number
         self._lines.count_more(self._committed, [stretch for intent in intents for stretch in intent.ranges])
 
-    async def _read(self, some: Sequence[_Unit], oldest_day: int, commits: RollUpCommits) -> bool:
+    async def _read(self, some: Sequence[_Unit], oldest_day: int, commits: RollupCommits) -> bool:
         """Read the roll-ups of some customers. Whether all are as a commit has left them: it may add several rows."""
         self._recount.ask(_STORED)
         self._recount.ask(_OF_UNITS, customers=[customer for unit in some for customer in unit.customers])

@@ -25,7 +25,7 @@ def test_hours_and_paths_are_those_of_the_log(pipeline: Pipeline, store: Store) 
     pipeline.append(lines[half:])
     pipeline.until_stored()
     pipeline.until_rolled_up()
-    expected = oracle.roll_ups_of(lines)
+    expected = oracle.rollups_of(lines)
     assert pipeline.rolled_up() == expected
 
     series = answer(store, "/customers/cust_1/series?interval=hour")
@@ -46,7 +46,7 @@ def test_hours_and_paths_are_those_of_the_log(pipeline: Pipeline, store: Store) 
     paths = answer(store, f"/customers/cust_1/paths?from_date={ago(1)}&to_date={ago(1)}")
     assert {path["path"]: figures(path) for path in paths["paths"]} == {
         path: found
-        for (name, _, path), found in oracle.roll_ups_of(b"".join(of_one_day)).items()
+        for (name, _, path), found in oracle.rollups_of(b"".join(of_one_day)).items()
         if name == "cust_1" and isinstance(path, str)
     }
     totals = [path["total_requests"] for path in paths["paths"]]
@@ -126,7 +126,7 @@ def test_nothing_is_lost_or_doubled_when_the_processor_is_killed(pipeline: Pipel
     pipeline.until_stored()
     pipeline.until_rolled_up()
     assert pipeline.stored() == oracle.days_of(b"".join(parts))
-    assert pipeline.rolled_up() == oracle.roll_ups_of(b"".join(parts))
+    assert pipeline.rolled_up() == oracle.rollups_of(b"".join(parts))
 
 
 def test_what_waits_is_rolled_up_before_the_processor_ends(pipeline: Pipeline) -> None:
@@ -136,7 +136,7 @@ def test_what_waits_is_rolled_up_before_the_processor_ends(pipeline: Pipeline) -
     pipeline.until_stored()
     assert pipeline.end() == 0
     assert pipeline.is_rolled_up()
-    assert pipeline.rolled_up() == oracle.roll_ups_of(lines)
+    assert pipeline.rolled_up() == oracle.rollups_of(lines)
 
 
 def test_paths_that_differ_in_ids_are_one(pipeline: Pipeline, store: Store) -> None:
