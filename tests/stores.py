@@ -88,10 +88,10 @@ def commit_daily(
     storage.write({StateKey("counts"): encode_ledger(ledger)})
 
 
-def write_report(storage: Storage, report: Report, sightings: Iterable[ObservedEnd] = ()) -> None:
+def write_report(storage: Storage, report: Report, observed_ends: Iterable[ObservedEnd] = ()) -> None:
     """Write the report of a processor."""
     storage.write(
-        {ObservedKey(sighting.log): encode_observed_end(sighting) for sighting in sightings},
+        {ObservedKey(observed_end.log): encode_observed_end(observed_end) for observed_end in observed_ends},
         {StateKey("report"): encode_report(report)},
     )
 

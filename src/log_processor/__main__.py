@@ -50,10 +50,10 @@ def _run(arguments: argparse.Namespace, settings: ProcessorSettings) -> int:
 
             return verify(settings)
         case "backfill":
-            from log_processor.commands.backfill import backfill, take_back
+            from log_processor.commands.backfill import backfill, forget_files
 
             if arguments.forget:
-                return take_back(settings, list(map(str, arguments.files)))
+                return forget_files(settings, list(map(str, arguments.files)))
             return backfill(settings, arguments.files, arguments.anyway)
     from log_processor.run import run
 

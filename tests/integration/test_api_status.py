@@ -39,14 +39,14 @@ def get(open_storage: Callable[[], Storage], *urls: str) -> list[Any]:
     return asyncio.run(ask())
 
 
-def fill(pipeline: Pipeline, logs: Sequence[LedgerRow], sightings: Sequence[ObservedEnd]) -> None:
+def fill(pipeline: Pipeline, logs: Sequence[LedgerRow], observed_ends: Sequence[ObservedEnd]) -> None:
     """Store what a processor does that commits once and then reports once on the logs that it has seen."""
     storage = pipeline.open_storage()
     commit_daily(storage, {}, 1, storage.acquire(), logs)
-    if sightings:
-        reported = max(sighting.time for sighting in sightings)
-        through = complete_through(logs, {sighting.log: sighting for sighting in sightings})
-        write_report(storage, Report(reported, 1, through), sightings)
+    if observed_ends:
+        reported = max(observed_end.time for observed_end in observed_ends)
+        through = complete_through(logs, {observed_end.log: observed_end for observed_end in observed_ends})
+        write_report(storage, Report(reported, 1, through), observed_ends)
     storage.close()
 
 
@@ -113,7 +113,7 @@ def test_the_status_of_a_log_is_complete(pipeline: Pipeline) -> None:
 
 @on_sqlite
 @pytest.mark.parametrize(
-    ("ledger", "sighting", "bytes_behind", "complete"),
+    ("ledger", "observed_end", "bytes_behind", "complete"),
     [
         # Everything that was seen is stored.
         (row(Position(0, 100)), seen(Position(0, 100), 100, 0), 0, NOW),
@@ -133,9 +133,9 @@ def test_the_status_of_a_log_is_complete(pipeline: Pipeline) -> None:
     ],
 )
 def test_how_far_it_is(
-    pipeline: Pipeline, ledger: LedgerRow, sighting: ObservedEnd, bytes_behind: int, complete: float | None
+    pipeline: Pipeline, ledger: LedgerRow, observed_end: ObservedEnd, bytes_behind: int, complete: float | None
 ) -> None:
-    fill(pipeline, [ledger], [sighting])
+    fill(pipeline, [ledger], [observed_end])
     status, *answers = get(pipeline.open_storage, "/status", "/customers/stats", "/customers")
     (log,) = status["logs"]
     assert log["bytes_behind"] == bytes_behind
@@ -182,7 +182,7 @@ def test_an_idle_log_is_as_fresh_as_the_report(pipeline: Pipeline) -> None:
             ObservedEnd("changing", now - 0.1, Position(0, 100), 100, 0, 100),
             # The log is not followed any more.
             ObservedEnd("gone", now - 40, Position(0, 100), 100, 0, 100),
-            # The sighting of an unchanged log is not stored with each report.
+            # The observed end of an unchanged log is not stored with each report.
             ObservedEnd("quiet", now - 9, Position(0, 100), 100, 0, 100),
         ],
     )
@@ -202,11 +202,11 @@ def test_a_log_that_was_last_seen_before_the_clock_was_set_back_is_not_in_the_re
     storage = pipeline.open_storage()
     rows = [row(Position(0, 100), int(now) + 3_000, log) for log in ("followed", "gone")]
     commit_daily(storage, {}, 1, storage.acquire(), rows)
-    sightings = [
+    observed_ends = [
         ObservedEnd("followed", now, Position(0, 100), 100, 0, 100),
         ObservedEnd("gone", now + 3_600, Position(0, 100), 100, 0, 100),
     ]
-    write_report(storage, Report(now, 1, now), sightings)
+    write_report(storage, Report(now, 1, now), observed_ends)
     storage.close()
     (status,) = get(pipeline.open_storage, "/status")
     assert [log["seen"]["age_seconds"] > -1 for log in status["logs"]] == [True, False]

@@ -176,7 +176,7 @@ def test_what_an_older_ledger_misses_is_read_back_from_the_store(pipeline: Pipel
 
 
 @on_influxdb
-def test_all_commits_that_an_older_ledger_misses_are_done_again(pipeline: Pipeline, influxd: InfluxServer) -> None:
+def test_all_commits_that_an_older_ledger_misses_are_redone(pipeline: Pipeline, influxd: InfluxServer) -> None:
     pipeline.append(A)
     run_until_stored(pipeline)
     pipeline.start()

@@ -203,7 +203,7 @@ def test_a_log_that_is_followed_from_its_end_has_no_earlier_requests() -> None:
     assert (row.first, row.bytes) == (Position(0, 5_000), 100)
 
 
-def test_the_rows_of_a_commit_that_is_done_again_are_those_of_its_intent() -> None:
+def test_the_rows_of_a_redone_commit_are_those_of_its_intent() -> None:
     stored = LedgerRow("log", "/logs/log", Position(0, 0), Position(0, 100), 100, 5, 5)
     later = LedgerRow("log", "/logs/log", Position(0, 0), Position(1, 30), 150, 7, 7)
     logs = Logs([stored], [FileRow("log", 0, 0, 0, offset=100)], {})

@@ -34,7 +34,7 @@ class LogsProgress:
         """
         self.progress = progress
         self.logs = logs
-        self.observed = {(writer, sighting.log): sighting for writer, sighting in observed}
+        self.observed = {(writer, observed_end.log): observed_end for writer, observed_end in observed}
 
     @property
     def bytes_behind(self) -> int:
@@ -45,8 +45,8 @@ class LogsProgress:
     def is_followed(self, writer: str, log: str) -> bool:
         """Whether the writer's latest report is also about this log.
 
-        The sighting of a log that does not change is stored rarely, so it may be older than the report. One that is
-        much younger was made before the clock was set back.
+        The observed end of a log that does not change is stored rarely, so it may be older than the report. One that
+        is much younger was stored before the clock was set back.
         """
         seen, of_writer = self.observed.get((writer, log)), self.progress.writers.get(writer)
         return (

@@ -9,7 +9,7 @@ buffer   requests that are stored and not rolled up yet
 counts   commits of daily aggregates
 rollups  commits of roll-ups
 rows     rows in memory
-forget   how a log is taken back
+forget   takes a backfilled log out of the store again
 pace     when to commit
 limits   how much is done at once
 """

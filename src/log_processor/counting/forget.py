@@ -1,4 +1,4 @@
-"""Takes a backfilled log out of the store again.
+"""Forgets a backfilled log: takes it out of the store again.
 
 The counts of its files are taken back from the end on, a step at a time. Each step is a commit of counts and a commit
 of roll-ups of weight -1, whose requests are read back from the store. The next start redoes a broken-off step, like any

@@ -91,7 +91,7 @@ def backfill(settings: ProcessorSettings, paths: list[Path], anyway: bool = Fals
     return 1
 
 
-def take_back(settings: ProcessorSettings, files: list[str]) -> int:
+def forget_files(settings: ProcessorSettings, files: list[str]) -> int:
     """Remove files from the store, by their paths or by the names of their logs. Returns the exit status: 0 if none of
     them is in the store any more."""
     logs.configure("log_processor", "WARNING", settings.logging_format)
@@ -100,7 +100,7 @@ def take_back(settings: ProcessorSettings, files: list[str]) -> int:
         token = storage.acquire()
         counting = start(storage, token, settings.described())
         try:
-            status = max(_take_back(settings, storage, counting, file) for file in files)
+            status = max(_forget_file(settings, storage, counting, file) for file in files)
         finally:
             counting.counts.close()
     except LeaseHeld:
@@ -114,7 +114,7 @@ def take_back(settings: ProcessorSettings, files: list[str]) -> int:
     return status
 
 
-def _take_back(settings: ProcessorSettings, storage: Storage, counting: Counting, file: str) -> int:
+def _forget_file(settings: ProcessorSettings, storage: Storage, counting: Counting, file: str) -> int:
     """Remove one file. Returns the exit status."""
     rows = counting.logs.committed
     found = [row for row in rows.values() if row.log.startswith(BACKFILL) and file in (row.log, row.path)]
