@@ -51,7 +51,7 @@ class Counts:
         self._writing: Future[None] | None = None
 
     def redo(self, intent: Intent) -> None:
-        """Do exactly the commit that was broken off, before all other commits. Its requests are in the store."""
+        """Finish exactly the commit that was broken off, before all other commits. Its requests are in the store."""
         buffer = Buffer()
 
         def read() -> Buffer:

@@ -59,11 +59,8 @@ class Rollups:
         self._next_slice = self._next_begin = 0.0
 
     def redo(self, intent: RollupIntent) -> None:
-        """Do a commit as a whole, such as one that was broken off, while no other is under way. Its requests are in the
-        store."""
-        self._begin(intent, self._read_back(intent.ranges, intent.oldest, intent.newest))
-        for _ in self._slices:
-            pass
+        """Finish a commit that was broken off, before all other commits. Its requests are in the store."""
+        self._commit_stored(intent)
 
     def take_back(self) -> None:
         """Take back the requests that the roll-ups have and that were taken back from the counts."""
@@ -80,7 +77,7 @@ class Rollups:
                 positions=self._logs.after_taking_back(),
                 weight=-1,
             )
-            self.redo(intent)
+            self._commit_stored(intent)
 
     def read_backlog(self) -> None:
         """Read the roll-ups' backlog back from the store."""
@@ -154,6 +151,12 @@ class Rollups:
         self._closed = buffer
         self._took = 0.0
         self._slices = self._commit(intent, buffer)
+
+    def _commit_stored(self, intent: RollupIntent) -> None:
+        """Do a commit as a whole, while no other is under way, from the stored requests."""
+        self._begin(intent, self._read_back(intent.ranges, intent.oldest, intent.newest))
+        for _ in self._slices:
+            pass
 
     def _commit(self, intent: RollupIntent, buffer: Buffer) -> Iterator[float]:
         """A commit in the order of log_processor.counting.commit. Yields the seconds of each slice, after it."""
