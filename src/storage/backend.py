@@ -1,5 +1,7 @@
 """Opens the store that the settings name, and makes what it needs."""
 
+from typing_extensions import assert_never
+
 from service.logs import logger
 from service.settings import load
 from storage.contract import Storage
@@ -13,25 +15,32 @@ log = logger(__name__)
 
 def open_storage(settings: StorageSettings) -> Storage:
     """A connection to the store. Its methods raise what is wrong with the store; this function does not."""
-    if settings.storage == "sqlite":
-        return SqliteStorage(settings.sqlite_path)
-    from storage.influxdb import InfluxStorage
+    match settings.storage:
+        case "sqlite":
+            return SqliteStorage(settings.sqlite_path)
+        case "influxdb":
+            from storage.influxdb import InfluxStorage
 
-    return InfluxStorage(
-        settings.influxdb_url,
-        settings.influxdb_org,
-        settings.influxdb_bucket,
-        settings.influxdb_token,
-        settings.influxdb_timeout_seconds,
-    )
+            return InfluxStorage(
+                settings.influxdb_url,
+                settings.influxdb_org,
+                settings.influxdb_bucket,
+                settings.influxdb_token,
+                settings.influxdb_timeout_seconds,
+            )
+        case _:
+            assert_never(settings.storage)
 
 
 def set_up(settings: SetupSettings) -> None:
     """Make what the store needs before its first use. Raises StorageUnavailable or StorageRefused."""
-    if settings.storage == "influxdb":
-        from storage.influxdb import setup
+    match settings.storage:
+        case "sqlite":
+            open_storage(load(StorageSettings)).set_up()
+            log.info("set_up", storage=settings.storage, path=str(settings.sqlite_path))
+        case "influxdb":
+            from storage.influxdb import setup
 
-        setup.set_up(settings)
-    else:
-        open_storage(load(StorageSettings)).set_up()
-        log.info("set_up", storage="sqlite", path=str(settings.sqlite_path))
+            setup.set_up(settings)
+        case _:
+            assert_never(settings.storage)
