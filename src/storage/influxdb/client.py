@@ -2,11 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import urllib3
 from influxdb_client.client.influxdb_client import InfluxDBClient
@@ -31,9 +31,19 @@ _HAS_EXPIRED = "outside retention policy"
 Row = dict[str, Any]
 """A row of an answer: column -> value, with the tags of GROUP BY, and the measurement as `measurement`."""
 
+Key = TypeVar("Key")
+
 
 class BadRequest(StorageRefused):
     """The request is wrong or too large. Nothing of it was stored."""
+
+
+def latest(rows: Iterable[Row], key: Callable[[Row], Key]) -> dict[Key, Row]:
+    """The latest row of each key: that with the highest fencing token, see storage.influxdb.lease; in schema 4, slot.
+
+    Points of a series come in the order of time, so the row that comes last is the latest.
+    """
+    return {key(row): row for row in rows}
 
 
 class Client:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from rollups.counts import DailyAggregate, DailyKey, Kind, RollupKey, RollupRow, RollupSegmentKey
 from rollups.rows import added_up, decode_daily, decode_rollup
-from storage.influxdb.client import Row
+from storage.influxdb.client import Row, latest
 from storage.influxdb.connection import IN_RANGE, time_range
 from storage.influxdb.line_protocol import DAY
 from storage.influxdb.rows import InfluxRows
@@ -75,12 +75,12 @@ class InfluxCounts(InfluxRows):
         named = {f"kind{place}": kind for place, kind in enumerate(kinds)}
         query = f"SELECT row FROM rollups WHERE customers = $customers AND {_one_of('kind', named)} AND {IN_RANGE}"
         parameters = {**time_range(first, last), "customers": str(group), **named}
-        found: dict[int, dict[tuple[str, ...], RollupRow]] = {}
-        for row in await self._ask_async(f"{query} GROUP BY kind, segment, writer", **parameters):
-            # Points of a series come in the order of time: that with the highest fencing token is the last.
-            segment = decode_rollup(row["kind"], int(row["segment"]), row["row"])
-            found.setdefault(row["time"] // DAY, {})[row["kind"], row["segment"], row["writer"]] = segment
-        return {day: list(rows.values()) for day, rows in found.items()}
+        rows = await self._ask_async(f"{query} GROUP BY kind, segment, writer", **parameters)
+        segments = latest(rows, lambda row: (row["time"] // DAY, row["kind"], row["segment"], row["writer"]))
+        found: dict[int, list[RollupRow]] = {}
+        for (day, *_), row in segments.items():
+            found.setdefault(day, []).append(decode_rollup(row["kind"], int(row["segment"]), row["row"]))
+        return found
 
     async def knows(self, customer: str) -> bool:
         query = "SELECT row FROM daily WHERE customer = $customer LIMIT 1"
@@ -116,12 +116,10 @@ class InfluxCounts(InfluxRows):
 
 
 def _by_day(rows: Iterable[Row]) -> dict[int, DailyAggregate]:
-    """The rows of one customer, of all writers added up. Points of a writer come in the order of time: of a day, that
-    with the highest fencing token is the last."""
-    of_writers: dict[tuple[int, str], str] = {(row["time"] // DAY, row["writer"]): row["row"] for row in rows}
+    """The rows of one customer, of all writers added up."""
     found: dict[int, list[DailyAggregate]] = {}
-    for (day, _), row in of_writers.items():
-        found.setdefault(day, []).append(decode_daily(row))
+    for (day, _), row in latest(rows, lambda row: (row["time"] // DAY, row["writer"])).items():
+        found.setdefault(day, []).append(decode_daily(row["row"]))
     return {day: added_up(of_day) for day, of_day in found.items()}
 
 

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from urllib.parse import unquote
 
 from storage.contract import LATEST_INTENTS
+from storage.influxdb.client import latest
 from storage.influxdb.connection import AFTER, InfluxConnection
 from storage.influxdb.line_protocol import AFTER_ALL_LINES, DAY, tag
 from storage.keys import FileKey, Key, LogKey, ObservedKey, RolledUpKey, StateName
@@ -21,8 +22,8 @@ class InfluxLedger(InfluxConnection):
 
     def read_state(self, name: StateName) -> str:
         query = f"SELECT row FROM state WHERE {AFTER} AND writer = $writer AND state = $name"
-        # Points of a series come in the order of time: that with the highest fencing token is the last.
         rows = self._ask(query, name=name)
+        # Of one series the last row is the latest, see `latest`.
         return str(rows[-1]["row"]) if rows else ""
 
     def read_intent(self, number: int) -> str:
@@ -56,9 +57,9 @@ class InfluxLedger(InfluxConnection):
 
     async def states(self) -> list[WriterState]:
         found: dict[str, dict[str, str]] = {}
-        for row in await self._ask_async(_STATES):
-            # Points of a series come in the order of time: that with the highest fencing token is the last.
-            found.setdefault(unquote(row["writer"]), {})[row["state"]] = row["row"]
+        states = latest(await self._ask_async(_STATES), lambda row: (unquote(row["writer"]), row["state"]))
+        for (writer, state), row in states.items():
+            found.setdefault(writer, {})[state] = row["row"]
         return [WriterState.of(writer, rows) for writer, rows in sorted(found.items())]
 
     async def intents(self, since: Mapping[str, int | None]) -> list[StoredIntent]:
@@ -89,7 +90,5 @@ class InfluxLedger(InfluxConnection):
     async def _of_writers(self, measurement: str, *tags: str) -> dict[tuple[str, ...], str]:
         """(writer, values of these tags) -> row, of a measurement whose rows are of no day."""
         query = f"SELECT row FROM {measurement} WHERE {AFTER} GROUP BY {', '.join(tags)}, writer"
-        # Points of a series come in the order of time: that with the highest fencing token is the last.
-        return {
-            tuple(unquote(row[name]) for name in ("writer", *tags)): row["row"] for row in await self._ask_async(query)
-        }
+        rows = latest(await self._ask_async(query), lambda row: tuple(unquote(row[name]) for name in ("writer", *tags)))
+        return {key: row["row"] for key, row in rows.items()}

@@ -22,7 +22,7 @@ from rollups.rows import encode_daily, encode_rollup
 from service.logs import logger
 from storage import schema_4
 from storage.contract import MAIN
-from storage.influxdb.client import Client, Row
+from storage.influxdb.client import Client, Row, latest
 from storage.influxdb.lease import Lease
 from storage.influxdb.line_protocol import AFTER_ALL_LINES, DAY, string_field
 from storage.influxdb.places import Places, predicate, row_line
@@ -94,15 +94,12 @@ def _rows_of_logs(client: Client, bucket: str) -> list[tuple[Key, str]]:
     if not holder["row"].startswith(_RELEASED):
         raise schema_4.not_stopped(bucket, "its processor runs, or was killed")
     slots = client.ask(bucket, f"SELECT slot FROM slots WHERE {_BEFORE_LAST_SLOT}", {})
-    latest = max(row["slot"] for row in slots)
+    latest_slot = max(row["slot"] for row in slots)
     written = client.ask(bucket, f"SELECT row FROM all_day, breakdown_day, ledger WHERE {_BEFORE_LAST_SLOT}", {})
-    if any(row["time"] % DAY > latest for row in written):
+    if any(row["time"] % DAY > latest_slot for row in written):
         raise schema_4.not_stopped(bucket, "it was emptied or put back under a running processor")
-    # Points of a series come in the order of time: that at the highest slot is the last.
-    by_log = {
-        unquote(row["log"]): json.loads(row["row"])
-        for row in client.ask(bucket, f"SELECT row FROM ledger WHERE {_BEFORE_LAST_SLOT} GROUP BY log", {})
-    }
+    ledgers = client.ask(bucket, f"SELECT row FROM ledger WHERE {_BEFORE_LAST_SLOT} GROUP BY log", {})
+    by_log = {unquote(log): json.loads(row["row"]) for log, row in latest(ledgers, lambda row: str(row["log"])).items()}
     logs = [schema_4.decode_log(log, row) for log, row in by_log.items()]
     of_days = {row["time"] // DAY: row["row"] for row in client.ask(bucket, "SELECT row FROM all_day", {})}
     schema_4.check_stopped(
@@ -154,9 +151,8 @@ def _latest(client: Client, bucket: str, measurement: str, day: int) -> Iterator
     """The latest row of each series of a measurement on a day."""
     query = f"SELECT row FROM {measurement} WHERE time >= $start AND time < $end GROUP BY *"
     for part in client.ask_in_parts(bucket, query, {"start": day * DAY, "end": (day + 1) * DAY}):
-        # By tags. Points of a series come in the order of time: that at the highest slot is the last.
-        latest = {tuple(value for name, value in row.items() if name not in ("time", "row")): row for row in part}
-        yield from latest.values()
+        by_tags = latest(part, lambda row: tuple(value for name, value in row.items() if name not in ("time", "row")))
+        yield from by_tags.values()
 
 
 def _write(client: Client, bucket: str, places: Places, token: int, rows: Iterable[tuple[Key, str]]) -> None:

@@ -12,7 +12,7 @@ from rollups.counts import NO_COUNTS
 from rollups.rows import decode_daily
 from storage.contract import MAIN
 from storage.errors import StorageRefused
-from storage.influxdb.client import BadRequest, Row
+from storage.influxdb.client import BadRequest, Row, latest
 from storage.influxdb.connection import IN_RANGE, InfluxConnection
 from storage.influxdb.line_protocol import (
     AFTER_ALL_LINES,
@@ -132,12 +132,9 @@ class InfluxRequests(InfluxConnection):
         query = (
             f"SELECT row FROM daily, daily_all WHERE time < {AFTER_ALL_LINES} AND writer = $writer GROUP BY customer"
         )
-        days: dict[tuple[str, str, int], str] = {}
-        for row in self._ask(query):
-            # Points of a series come in the order of time: of a day, that with the highest fencing token is the last.
-            days[row["measurement"], row["customer"], row["time"] // DAY] = row["row"]
-        for (measurement, customer, day), text in days.items():
-            if decode_daily(text).statuses == NO_COUNTS:
+        days = latest(self._ask(query), lambda row: (row["measurement"], row["customer"], row["time"] // DAY))
+        for (measurement, customer, day), row in days.items():
+            if decode_daily(row["row"]).statuses == NO_COUNTS:
                 of_customer = f",customer={customer}" if customer else ""
                 series = f"{measurement}{of_customer},writer={tag(self._writer)}"
                 self._delete(series, day * DAY, (day + 1) * DAY - 1)
