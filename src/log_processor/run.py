@@ -83,7 +83,7 @@ def run(settings: ProcessorSettings, only_backfill: bool = False) -> None:
             logs.take(part)
         counts.commit(None, 0, reporter.complete_through, rollups.ledger.through, oldest_day())
     followed.say_begun()
-    metrics.begin(log for log in logs.committed if not log.startswith(BACKFILL))
+    metrics.begin(name for name in logs.committed if not name.startswith(BACKFILL))
 
     dead_letters = DeadLetters(
         settings.dead_letters_path,

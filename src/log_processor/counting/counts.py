@@ -131,9 +131,9 @@ class Counts:
             return found
 
         buffer = until_stored(read)
-        log, file = self._logs.without(key, start, buffer.lines)
+        row, file = self._logs.without(key, start, buffer.lines)
         self._commit_taking_back(
-            buffer, (offset_range,), (log,), (file,), _changed(buffer.parts, buffer.customers()), oldest_day
+            buffer, (offset_range,), (row,), (file,), _changed(buffer.parts, buffer.customers()), oldest_day
         )
         return buffer.lines
 
