@@ -1,6 +1,6 @@
 """An HTTP proxy before a server, which does to requests what networks and servers under load do.
 
-client --(keep-alive)--> proxy --(a connection a request)--> server
+client --(keep-alive)--> proxy --(a connection per request)--> server
 """
 
 import asyncio

@@ -156,7 +156,7 @@ class Pipeline:
         return [row for _, row in self.ask(lambda storage: storage.files())]
 
     def ledger(self) -> list[LedgerRow]:
-        """The ledger, a row a log."""
+        """The ledger, a row per log."""
         return [row for _, row in self.ask(lambda storage: storage.logs())]
 
     def is_committed(self) -> bool:

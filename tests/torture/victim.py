@@ -130,7 +130,7 @@ class Victim(ABC):
         return {Path(row.path): Stored(row.read, live[row.log], others[row.log]) for row in rows}
 
     def ledger(self) -> list[LedgerRow]:
-        """The ledger, a row a log."""
+        """The ledger, a row per log."""
         deadline = time.monotonic() + STORE_ANSWERS_SECONDS
         while True:
             try:

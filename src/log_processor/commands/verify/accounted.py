@@ -22,7 +22,7 @@ from storage.keys import FileKey
 from storage.logs import FileRow, Position
 
 SILENT_SECONDS = 3.0
-"""If a store does not change for so long, no processor runs: a processor reports each second."""
+"""Where a store does not change for 3 s no processor runs: a processor reports each second."""
 # What is there when lines are counted is mostly read by the time that they are.
 _WAIT_SECONDS = 10.0
 _BETWEEN_LOOKS_SECONDS = 0.2
