@@ -1,5 +1,7 @@
 """Owns what is counted: daily aggregates and roll-ups, their text, their histograms, and the figures of these. Pure.
 
+The daily aggregates are here, too: they and the roll-ups consist of the same counters.
+
 Does not own where rows are stored (`storage`) and when they are counted (`log_processor.counting`).
 
 counts     what is counted, and the rows that hold it
