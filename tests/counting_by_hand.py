@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from log_processor.commands.progress_bar import ProgressBar
-from log_processor.commands.verify.check import check
+from log_processor.commands.verify.daily_rows import compare
 from log_processor.commands.verify.outcome import Outcome
 from log_processor.counting.limits import LIMITS, Limits
 from log_processor.counting.start import start
@@ -141,7 +141,7 @@ def verified(storage: Storage, retention_days: int = RETENTION_DAYS, parse: Pars
 
     async def verify(storage: Storage) -> Outcome | None:
         with TemporaryDirectory() as folder:
-            return await check(
+            return await compare(
                 storage,
                 MAIN,
                 retention_days,

@@ -9,8 +9,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from request_log.cache import Cache
 from request_log.line import LAST_SECOND, SECONDS_A_DAY, Mended, Reason
+from request_log.meanings import Cache
 from request_log.path_template import path_template
 
 NONE = -1

@@ -187,7 +187,7 @@ def test_the_example_of_a_new_figure_is_true(tmp_path: Path) -> None:
     program = """if True:
         import numpy as np
         from api.schemas.figures import Figures
-        from log_processor.commands.verify.check import _NOTHING
+        from log_processor.commands.verify.daily_rows import _NOTHING
         from rollups.figures import NOTHING, figures
         from rollups.histogram import Histogram
         found = figures(Histogram(3, 3, np.array([5, 70]), np.array([2, 1])))

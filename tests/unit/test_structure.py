@@ -47,7 +47,7 @@ ROOMS = {
         *("app", "__main__"),
     ],
     "log_processor.counting": [
-        *("limits", "pace", "buffer", "logs", "commit", "rows", "counts"),
+        *("limits", "pace", "buffer", "logs", "commit", "rows", "daily"),
         *("rollups", "forget", "start"),
     ],
 }

@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable
 from functools import partial
 
-from log_processor.counting.counts import Counts
+from log_processor.counting.daily import Counts
 from log_processor.counting.logs import Logs
 from log_processor.counting.rollups import Rollups
 from log_processor.process.retry import until_stored

@@ -11,7 +11,7 @@ from itertools import islice
 
 from log_processor.counting import pace
 from log_processor.counting.buffer import Buffer, is_full
-from log_processor.counting.counts import Counts
+from log_processor.counting.daily import Counts
 from log_processor.counting.limits import Limits
 from log_processor.counting.logs import Logs
 from log_processor.counting.rows import RollupRows

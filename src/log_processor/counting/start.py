@@ -3,7 +3,7 @@
 from functools import partial
 from typing import NamedTuple
 
-from log_processor.counting.counts import Counts
+from log_processor.counting.daily import Counts
 from log_processor.counting.limits import LIMITS, Limits
 from log_processor.counting.logs import Logs, read_logs
 from log_processor.counting.rollups import Rollups

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from log_processor.counting import pace
-from log_processor.counting.counts import Counts
+from log_processor.counting.daily import Counts
 from log_processor.counting.logs import Logs
 from log_processor.counting.rollups import Rollups
 from log_processor.parsing.batch import Batch, BatchPart, stored

@@ -4,9 +4,9 @@ import re
 from decimal import ROUND_HALF_UP, Decimal
 from typing import NamedTuple
 
-from request_log.cache import Cache
 from request_log.fields.values import LIST, NOT_LOGGED
 from request_log.line import MAX_DURATION_SECONDS
+from request_log.meanings import Cache
 from request_log.requests import NONE
 
 _NUMBER = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?P<exponent>[eE][+-]?[0-9]{1,2})?")

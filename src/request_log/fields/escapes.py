@@ -2,8 +2,8 @@
 
 import re
 
-from request_log.cache import Cache
 from request_log.line import Mended
+from request_log.meanings import Cache
 
 # nginx writes \x22, Apache also \" and \t.
 _ESCAPE = re.compile(rb'\\(?:x([0-9A-Fa-f]{2})|(["\\])|([bnrtv]))')

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from request_log.cache import CACHE_LIMIT, INVALID, Cache
 from request_log.line import FIRST_YEAR, LAST_YEAR, SECONDS_A_DAY
+from request_log.meanings import CACHE_LIMIT, INVALID, Cache
 from request_log.requests import NONE, Integers
 
 _MONTHS = {

@@ -2,7 +2,7 @@
 
 import re
 
-from request_log.cache import Cache
+from request_log.meanings import Cache
 from request_log.requests import NONE
 
 NOT_LOGGED = "-"

@@ -14,11 +14,11 @@ import numpy as np
 from msgspec import UNSET, UnsetType
 from msgspec.structs import astuple
 
-from request_log.cache import Cache
 from request_log.fields.values import request_line
 from request_log.formats.line_by_line import NO_COLUMNS, Columns, DivideChunk, Fields
 from request_log.formats.loose_json import Bare, Value, read_object
 from request_log.line import MIN_LINE_BYTES
+from request_log.meanings import Cache
 from request_log.requests import Integers
 
 FIELDS = ("time", "customer", "path", "status", "duration", "duration_2", "duration_3", "method", "bytes", "request")

@@ -13,7 +13,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from request_log.cache import INVALID, Cache
 from request_log.fields.duration import Durations
 from request_log.fields.escapes import printable, text_of
 from request_log.fields.timestamp import timestamps
@@ -29,6 +28,7 @@ from request_log.fields.values import (
 )
 from request_log.framing.scanning import is_any_too_long, starts_of
 from request_log.line import LAST_SECOND, MAX_LINE_BYTES, MIN_LINE_BYTES, SECONDS_A_DAY, Mended, Reason, is_customer
+from request_log.meanings import INVALID, Cache
 from request_log.requests import NONE, Integers, MendedLine, Parsed, Rejected, Requests, joined, numbered
 
 COMMENT = b"#"

@@ -13,10 +13,10 @@ from operator import attrgetter
 
 import numpy as np
 
-from request_log.cache import INVALID, Cache
 from request_log.fields.timestamp import day_of
 from request_log.framing.scanning import is_any_too_long, starts_of
 from request_log.line import LAST_SECOND, MAX_DURATION_SECONDS, MAX_LINE_BYTES, SECONDS_A_DAY, Reason, is_customer
+from request_log.meanings import INVALID, Cache
 from request_log.requests import NONE, Integers, Parsed, Rejected, Requests, numbered
 
 FIELDS = 6

@@ -25,7 +25,7 @@ from log_processor.commands.backfill.known import ByteRange
 from log_processor.commands.backfill.sample import are_known, sample
 from log_processor.commands.backfill.unread import InputFile, unread_of
 from log_processor.commands.progress_bar import ProgressBar
-from log_processor.commands.saying import by_kind, say
+from log_processor.commands.terminal import by_kind, say
 from log_processor.counting.forget import forget
 from log_processor.counting.start import Counting, start
 from log_processor.following.compressed import NoLog, decompressed

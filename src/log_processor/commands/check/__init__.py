@@ -10,7 +10,7 @@ from pydantic import Field
 from log_processor.commands.check import report
 from log_processor.commands.check.finding import Found, find, guessed_unit
 from log_processor.commands.check.sample import LINES, Sample
-from log_processor.commands.saying import say, say_error
+from log_processor.commands.terminal import say, say_error
 from log_processor.following.compressed import NoLog
 from log_processor.log_format import LogFormat
 from log_processor.process.time_bounds import TimeBounds

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from request_log.cache import INVALID
 from request_log.fields.duration import Durations
 from request_log.fields.timestamp import TIMESTAMPS
 from request_log.fields.values import STATUSES
+from request_log.meanings import INVALID
 
 _DEPTH = 4
 """Levels of objects that are searched."""

@@ -5,9 +5,9 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator
 
-from request_log.cache import INVALID
 from request_log.fields.timestamp import TIMESTAMPS
 from request_log.fields.values import NOT_LOGGED
+from request_log.meanings import INVALID
 from request_log.requests import NONE, Requests
 
 _MANY = 10

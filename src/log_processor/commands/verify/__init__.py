@@ -21,7 +21,7 @@ committed    how far the store has counted
 definitions  the definitions of a request and of the figures, in SQL
 recount      counts lines by these definitions
 counting     finds the lines to count in the files
-check        compares days row by row, while the store moves on
+daily_rows   compares days row by row, while the store moves on
 rollups      compares quarter hours and endpoints
 accounted    finds bytes that are not accounted for
 outcome      the result, for people
@@ -33,8 +33,8 @@ import tempfile
 from pathlib import Path
 
 from log_processor.commands.progress_bar import ProgressBar
-from log_processor.commands.saying import say, say_error
-from log_processor.commands.verify.check import check
+from log_processor.commands.terminal import say, say_error
+from log_processor.commands.verify.daily_rows import compare
 from log_processor.commands.verify.text_file import FilesChanged, Unreadable
 from log_processor.following.log_files import LogFiles
 from log_processor.settings import ProcessorSettings
@@ -81,7 +81,7 @@ async def _verify(storage: Storage, settings: ProcessorSettings) -> int:
         try:
             for attempt in range(1, _ATTEMPTS + 1):
                 try:
-                    outcome = await check(
+                    outcome = await compare(
                         storage,
                         MAIN,
                         settings.retention_days,

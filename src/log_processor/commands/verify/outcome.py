@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import NamedTuple
 
-from log_processor.commands.saying import by_kind
+from log_processor.commands.terminal import by_kind
 from log_processor.commands.verify.recount import LOST, SKIPPED
 
 SHOWN = 100

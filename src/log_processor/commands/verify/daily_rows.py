@@ -34,7 +34,7 @@ _ROWS_AT_ONCE = 50_000
 """Differing rows that are read again at once."""
 
 
-async def check(
+async def compare(
     storage: Storage,
     writer: str,
     retention_days: int,

@@ -16,7 +16,7 @@ FULL = Path("/dev/full")
 
 
 def told(texts: list[str], stdout: int, **environment: str) -> "subprocess.CompletedProcess[bytes]":
-    code = f"from log_processor.commands.saying import say\nfor text in {texts!a}: say(text)"
+    code = f"from log_processor.commands.terminal import say\nfor text in {texts!a}: say(text)"
     return subprocess.run(
         [sys.executable, "-c", code],
         env={"PYTHONPATH": str(SOURCES), **environment},
