@@ -45,6 +45,7 @@ const FIGURES = [
   { title: "p99", number: true, value: (row) => seconds(row.p99_latency) },
 ];
 
+// The api answers with statuses, not with their outcome: the bounds are those of rollups.counts.SUCCESS.
 const ofStatus = ({ status }) => element("span", { class: status >= 200 && status < 400 ? "" : "bad" }, String(status ?? "none"));
 
 function overTime(points, step) {
