@@ -545,7 +545,7 @@ class Family:
         if reader is not None and reader.at == candidate.at:
             file.size = candidate.stamp.size
         elif candidate.size > file.offset and file.state == "closed":
-            file.move_to(candidate.at[1], candidate.stamp.size)
+            file.note_inode(candidate.at[1], candidate.stamp.size)
             self._note_place(file, candidate)
             self._add(candidate, file.offset)
             return
@@ -553,7 +553,7 @@ class Family:
             self._open(file, candidate)
         else:
             file.close_reader()
-            file.move_to(candidate.at[1], candidate.stamp.size)
+            file.note_inode(candidate.at[1], candidate.stamp.size)
             if file.state != "closed":
                 file.close()
         self._note_place(file, candidate)

@@ -1,4 +1,4 @@
-"""A file of a log that has a number: how far it is read, and what became of it."""
+"""A file of a log that has a generation: how far it is read, and its state."""
 
 from typing import Protocol
 
@@ -13,16 +13,16 @@ from storage.logs import FileRow, FileState, Gap, Position
 
 
 class FamilyOfFile(Protocol):
-    """What a file asks of its family, and tells it. See `family.Family`."""
+    """The family as its files see it. See `family.Family`."""
 
     clock: Clock
     framing: Framing
     may_be_behind: bool
     """Whether speed counts more than freshness while there is much to read."""
     bytes: int
-    """Bytes that were handed on of all files."""
+    """Bytes of all files that were handed on."""
     is_dirty: bool
-    """Whether the files are to be looked at."""
+    """Whether the files need a look."""
 
     @property
     def reading(self) -> dict["File", Reader]:
@@ -30,11 +30,11 @@ class FamilyOfFile(Protocol):
 
     @property
     def news(self) -> dict["File", None]:
-        """Files of which something other than lines is to be handed on."""
+        """Files with a change other than new lines that is to be handed on."""
 
 
 class File:
-    """A file of a log that has a number."""
+    """A file of a log that has a generation."""
 
     def __init__(self, family: "FamilyOfFile", row: FileRow) -> None:
         self.family = family
@@ -45,37 +45,38 @@ class File:
         self.copy_of = row.copy_of
         self.gone = row.gone
         self.gaps: list[Gap] = []
-        """What could not be read, until someone takes it from here."""
+        """Gaps that are not handed on yet."""
         self.reader: Reader | None = None
         self.least_size: int | None = None
-        """The fewest bytes that were seen in its place since it is no longer what was read of it."""
+        """The fewest bytes that were seen in its place since the file changed there."""
         self.size = row.size
+        """Bytes of the file as the last look found it."""
         self.size_elsewhere = 0
-        """Bytes that it had when another file had them all, and went on with its last line."""
+        """Bytes of the file when another file held them all, and continued its last line."""
         self.nameless_since: float | None = None
-        """When it was first seen to have no name any more, monotonic seconds."""
+        """When the file was first seen without a name, monotonic seconds."""
         self._offset = row.offset
         self._identity = row.identity
         self._context = row.context
 
     @property
     def offset(self) -> int:
-        """Through which it was handed on."""
+        """The end of the bytes that were handed on."""
         return self.reader.offset if self.reader is not None else self._offset
 
     @property
     def identity(self) -> str:
-        """Of the file at the offset."""
+        """The identity of the file at the offset, encoded."""
         return (self.reader.identity if self.reader is not None else "") or self._identity
 
     @property
     def context(self) -> str:
-        """What the file says before the offset of what is behind it, see request_log.framing.protocol.Framing."""
+        """What the lines before the offset say about the next lines, see `request_log.framing.protocol.Framing`."""
         return self.reader.context if self.reader is not None else self._context
 
     @property
     def position(self) -> Position:
-        """Through which it was handed on."""
+        """The end of the bytes that were handed on, with the generation."""
         return Position(self.key.generation, self.offset)
 
     @property
@@ -84,7 +85,10 @@ class File:
         return self.family.may_be_behind
 
     def read_from(self, descriptor: int, at: FileAt, is_final: bool) -> None:
-        """Read on in the file at this place, from a descriptor of its text."""
+        """Read on in the file with this device and inode.
+
+        `descriptor`: of the file's text; the reader closes it. `is_final`: whether the file grows no more.
+        """
         identity = Identity.decode(self.identity)
         family = self.family
         reader = Reader(
@@ -95,20 +99,20 @@ class File:
         self.family.news[self] = None
 
     def note_last_line(self, candidate: Candidate, start: int) -> None:
-        """Another file goes on after it, and is read from `start`."""
+        """Note whether `candidate`, which continues this file and is read from `start`, has this file's last line."""
         if self.reader is not None:
             size = self.reader.size
             if candidate.read(size - start, start) == self.reader.read(size - start, start):
                 self.size_elsewhere = size
 
-    def move_to(self, inode: int, size: int) -> None:
-        """It is this file now, which need not be read."""
+    def note_inode(self, inode: int, size: int) -> None:
+        """Note the inode and the size (bytes) under which the file was found. It need not be read there."""
         if self.reader is None and self._identity:
             self._identity = str(Identity.decode(self._identity).moved(inode))
         self.size = size
 
     def close_reader(self) -> None:
-        """Close its descriptor."""
+        """Close the reader, and keep how far it was."""
         if self.reader is not None:
             self._offset, self._identity, self._context = self.offset, self.identity, self.context
             self.reader.close()
@@ -116,7 +120,7 @@ class File:
             del self.family.reading[self]
 
     def close(self) -> None:
-        """Nothing more is read under its number."""
+        """Close the file: nothing more is read under its generation."""
         self.close_reader()
         self.state = "closed"
         self.family.news[self] = None

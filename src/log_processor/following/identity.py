@@ -1,24 +1,25 @@
-"""Tells a file from every other by its bytes, whatever it is called by now.
+"""Tells a file from every other file by its bytes, under any name.
 
-An identity is that of a file that was read from `start` through `offset`. It covers the file's first bytes, the last
-before the offset, and all between `start` and the offset. Where nothing was read yet, it covers the first bytes that
-were there. A renamed file keeps it, and so does a copy, compressed or
-not.
+An identity belongs to a file that was read from `start` through `offset`. It covers the first bytes of the file, the
+last bytes before the offset, and all bytes between `start` and the offset. Before anything is read, it covers the first
+bytes that were there. A renamed file keeps its identity, and so does a copy, compressed or not.
 
-Zeros are left out: a hole in a file says nothing about what the file is.
+Zeros are left out, because a hole in a file tells nothing about the file.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 
+# Bytes of a file's head, and bytes before the offset, that an identity covers with hashes of their own.
 HEAD_BYTES = 1024
 TAIL_BYTES = 256
-# Bytes are hashed in blocks, each with the hash of those before it. So hashing goes on after a restart without reading
-# more than one block again.
+# Bytes of a block. The hash of a block covers the hash of the block before it. So a restart reads at most one block
+# again before hashing goes on.
 BLOCK_BYTES = 64 << 10
-# Marks are the ends of lines at which the hash of all before is kept: the first line's, and each next one at about
-# twice the distance, up to a block. So many of them are kept dense, and so many in all.
+# Numbers of marks. A mark is the end of a line at which the hash of all bytes before it is kept. The first mark is the
+# end of the first line, and each next mark is about twice as far, up to a block. The first DENSE_MARKS are always kept.
+# When there are more than MOST_MARKS, every second of the others is dropped.
 DENSE_MARKS = 12
 MOST_MARKS = 24
 
@@ -26,17 +27,18 @@ _DIGEST_BYTES = 8
 _MARK_CHARACTERS = 8
 
 Read = Callable[[int, int], bytes]
-"""Reads a length from an offset on; fewer bytes only at the file's end."""
+"""Reads `(length, offset)` of a file; fewer bytes only at the file's end."""
 Samples = Sequence[tuple[int, bytes]]
-"""Bytes of a file, each with their offset."""
+"""Pieces of a file: offset and bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """The end of a line, and the hash of all before it."""
+    """The end of a line, and the hash of all bytes before it."""
 
     offset: int
     digest: str
+    """The first 8 hexadecimal digits of the hash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,33 +46,33 @@ class Block:
     """The last block that was hashed."""
 
     offset: int
-    """Where it begins."""
+    """Offset of the block's first byte."""
     length: int
-    """Bytes of it so far, without zeros."""
+    """Bytes of the block so far, without zeros."""
     before: str
-    """Hash of the blocks before it."""
+    """Hash of the blocks before this block."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Of a file at an offset."""
+    """The identity of a file at an offset."""
 
     inode: int
-    """It is tried first. Alone it tells nothing, for the system gives it to another file."""
+    """A file with this inode is tried first. The inode alone proves nothing, because a system reuses inodes."""
     length: int
-    """Bytes in the head. Without any it is no identity."""
+    """Bytes in the head. Without any the identity matches no file."""
     head: str
-    """Hash of up to 1024 bytes from the file's beginning."""
+    """Hash of up to HEAD_BYTES from the file's beginning."""
     tail: str
-    """Hash of up to 256 bytes before the offset."""
+    """Hash of up to TAIL_BYTES before the offset."""
     whole: str = ""
-    """Hash of all from `start` to the offset; "" where it is not known."""
+    """Hash of all bytes from `start` to the offset; "" if it is not known."""
     block: Block = Block(0, 0, "")
     marks: tuple[Mark, ...] = ()
 
     @classmethod
     def decode(cls, text: str) -> "Identity":
-        """The reverse of `str()`. An empty text is the identity of nothing."""
+        """The reverse of `str()`. An empty text decodes to NOTHING. Raises ValueError if the text is no identity."""
         if not text:
             return NOTHING
         inode, length, head, tail, *rest = text.split("-")
@@ -96,21 +98,21 @@ class Identity:
 
     @classmethod
     def sampled(cls, inode: int, offset: int, read: Read) -> "Identity":
-        """Of a file at an offset, by its first bytes and its last before the offset."""
+        """The identity of a file by its first bytes and by its last bytes before the offset."""
         start = max(0, offset - TAIL_BYTES)
         return cls.of_bytes(inode, read(min(HEAD_BYTES, offset), 0), read(offset - start, start))
 
     @classmethod
     def of_bytes(cls, inode: int, head: bytes, tail: bytes) -> "Identity":
-        """Of a file whose first bytes, and last before the offset, are at hand."""
+        """The identity of a file, from its first bytes and its last bytes before the offset."""
         return cls(inode, len(head), _hash(head), _hash(tail))
 
     def moved(self, inode: int) -> "Identity":
-        """Of the same bytes in another file."""
+        """The identity of equal bytes in another file."""
         return replace(self, inode=inode)
 
     def agrees(self, offset: int, read: Read) -> bool:
-        """Whether the first bytes of a file, and its last before the offset, are those of this identity."""
+        """Whether a file has the first bytes of this identity, and its last bytes before the offset."""
         start = max(0, offset - TAIL_BYTES)
         return (
             self.length > 0
@@ -119,8 +121,10 @@ class Identity:
         )
 
     def begins(self, start: int, head: bytes) -> bool:
-        """Whether the first bytes of a text are those of this identity, of a file that was read from `start` on, as far
-        as it knows them."""
+        """Whether a text has the first bytes of this identity, as far as the identity knows them.
+
+        `start`: offset at which the identity's file was read first. `head`: the first bytes of the text.
+        """
         if not self.length or _hash(head[: self.length]) != self.head:
             return False
         size = len(head)
@@ -129,7 +133,7 @@ class Identity:
         )
 
     def agrees_whole(self, start: int, offset: int, read: Read) -> bool:
-        """Whether all bytes of a file through the offset are those of this identity, as far as it knows them."""
+        """Whether a file has all bytes of this identity through the offset, as far as the identity knows them."""
         if not self.agrees(offset, read):
             return False
         if not self.whole:
@@ -140,14 +144,14 @@ class Identity:
         return hasher.digest() == self.whole
 
     def common(self, start: int, offset: int, size: int, read: Read) -> tuple[int, int]:
-        """How far a file of `size` bytes that changed in its place is still what was read of it through the offset.
+        """How far a file of `size` bytes that changed in its place still equals what was read of it.
 
-        It is the same through the first offset of the answer, and may be the same up to the second one. Both are ends
-        of lines that were read, or where reading began, or the ends of the file.
+        Returns two offsets. The file equals what was read through the first one, and may equal it up to the second one.
+        Each is the end of a line that was read, or `start`, or the end of the file or of what was read.
         """
         hasher = Hasher(start)
         if self.whole and not self.block.length and not self.block.before:
-            # Nothing but zeros was read.
+            # Only zeros were read.
             return start, start
         same = start
         for mark in self.marks:
@@ -158,22 +162,22 @@ class Identity:
             if hasher.digest()[:_MARK_CHARACTERS] != mark.digest:
                 return same, start if same == start else mark.offset
             same = mark.offset
-        # Without its first line nothing of it can be the same.
+        # If the first line differs, nothing can be equal.
         return same, start if same == start and self.marks else min(size, offset)
 
     def begins_with(self, start: int, size: int, read: Read) -> bool:
-        """Whether a file of `size` bytes is the first part of what was read: at least its first line."""
+        """Whether a file of `size` bytes equals the first part of what was read, and has at least the first line."""
         marks = [mark.offset for mark in self.marks if mark.offset <= size]
         return bool(marks) and self.common(start, marks[-1], size, read)[0] == marks[-1]
 
 
 class Hasher:
-    """Hashes a file as it is read, from `start` on, and makes its marks."""
+    """Hashes a file from `start` on, as it is read, and sets marks."""
 
     def __init__(self, start: int) -> None:
         self._start = start
         self.offset = start
-        """Of the next byte."""
+        """Offset of the next byte."""
         self._block = Block(start, 0, "")
         self._hash = blake2b(digest_size=_DIGEST_BYTES)
         self.marks: list[Mark] = []
@@ -182,7 +186,10 @@ class Hasher:
 
     @classmethod
     def resumed(cls, identity: Identity, start: int, offset: int, read: Read) -> "Hasher | None":
-        """Go on at the offset of an identity; None where that does not know what is before."""
+        """A hasher that goes on at the offset of an identity.
+
+        None if the identity does not know the bytes before the offset, or if the file no longer has them.
+        """
         if not identity.whole:
             return cls(start) if start == offset else None
         hasher = cls(start)
@@ -196,7 +203,7 @@ class Hasher:
         return hasher if hasher.digest() == identity.whole else None
 
     def add(self, data: bytes) -> None:
-        """The next bytes."""
+        """Hash the next bytes."""
         begin = 0
         while self.offset + len(data) - begin > self._next_mark:
             end = data.find(b"\n", max(begin, begin + self._next_mark - self.offset)) + 1
@@ -210,19 +217,19 @@ class Hasher:
 
     @property
     def has_hashed(self) -> bool:
-        """Whether there was anything but zeros."""
+        """Whether any byte was not zero."""
         return bool(self._block.length or self._block.before)
 
     def skip(self, zeros: int) -> None:
-        """So many zeros come next."""
+        """Move past that many zeros, which are not hashed."""
         self.offset += zeros
 
     def digest(self) -> str:
-        """The hash of all so far."""
+        """The hash of all bytes so far, in hexadecimal digits."""
         return self._hash.hexdigest()
 
     def identity(self, sampled: Identity) -> Identity:
-        """With what was sampled at the same offset."""
+        """The identity from this hash and from samples at the same offset."""
         return replace(sampled, whole=self.digest(), block=self._block, marks=tuple(self.marks))
 
     def _plan_mark(self) -> None:
@@ -264,12 +271,12 @@ def first_mark(line: bytes) -> str:
 
 
 def has_all(samples: Samples, read: Read) -> bool:
-    """Whether a file has these bytes where they were."""
+    """Whether a file has these bytes at their offsets."""
     return all(read(len(data), offset) == data for offset, data in samples)
 
 
 def blocks(read: Read, start: int, end: int) -> Iterator[bytes]:
-    """The bytes between two offsets, some at a time."""
+    """The bytes between two offsets, in blocks of at most BLOCK_BYTES."""
     while start < end and (block := read(min(BLOCK_BYTES, end - start), start)):
         start += len(block)
         yield block
