@@ -1,4 +1,4 @@
-"""All the logs that are followed, and those that wait in the spool."""
+"""All logs that are followed, and the logs that wait in the spool."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -23,19 +23,20 @@ from storage.keys import FileKey
 from storage.logs import BACKFILL, FileRow, LedgerRow
 from storage.observed import ObservedEnd
 
-# New logs are looked for so often (s); less often where that takes more than this share of the time.
+# Seconds between two searches for new logs, at least, and the largest share of the time that searching may take.
 DISCOVER_SECONDS = 0.5
 DISCOVER_SHARE = 0.01
-# All files of a log are looked at after this time (s), whatever was noticed.
+# Seconds after which all files of all logs get a look, whatever was noticed.
 LOOK_ANYWAY_SECONDS = 60.0
-# What changed in a folder is looked for again until its time is so old (s): a file system's times have steps.
+# Age in seconds of a folder's time up to which the folder is listed again. A file system's times have steps, so a
+# younger time may hide another change.
 SETTLED_SECONDS = 2.0
 
 log = logger(__name__)
 
 
 class FollowedLogs:
-    """Starts to follow the logs that `files` finds, and finds new ones later."""
+    """Follows the logs that `files` finds, and finds new logs later."""
 
     def __init__(
         self,
@@ -49,9 +50,9 @@ class FollowedLogs:
         thread: Executor | None = None,
         framing: Framing = PLAIN,
     ) -> None:
-        """`ledger`, `rows`: what the store has of these logs, and perhaps of others. `scratch`: a folder for what is
-        unpacked. `look_seconds`: all logs are looked at so often, for not all that happens to a log may be told.
-        `thread`: where files are unpacked. `framing`: how lines lie in the files."""
+        """`ledger`, `rows`: rows of the store, of these logs and perhaps of others. `scratch`: a folder for decompressed
+        texts. `look_seconds`: seconds between two looks at all logs, because events do not tell every change.
+        `thread`: runs the decompression. `framing`: how lines lie in the files."""
         self._log_files = files
         self._spool = spool
         self._ledger = ledger
@@ -66,29 +67,32 @@ class FollowedLogs:
         self._owners = Owners()
         self._families: dict[str, Family] = {}
         self._gone: dict[str, Family] = {}
-        """Logs that a glob has found, and that have no file any more."""
+        """Logs that a glob had found, and that have no file any more."""
         self._handed_in: list[HandedIn] = []
         self._waiting = spool.waiting()
         self._at: dict[Path, dict[str, Family]] = {}
-        """By folder, and by what the log is called there."""
+        """Folder -> file name of a log there -> the log."""
         self._folders_seen: dict[Path, tuple[int, frozenset[str]]] = {}
+        """Folder -> its time (Unix time, ns) and its names when it was last listed."""
         self._next_discovery = 0.0
         self._next_look = 0.0
         self._next_look_anyway = 0.0
         self.to_read: dict[File, None] = {}
-        """The files that may have something to read, in turn."""
+        """The files that may have bytes to read, in turn."""
 
     def begin(self, start: Literal["end", "beginning"]) -> list[LedgerRow]:
-        """Begin with the logs that are there: rows for those that the store has never seen, to be stored with the news
-        of their files before they are followed. A process that dies at once must not begin further on.
+        """Begin with the logs that are there, and return rows for logs that the store has never seen.
 
-        A log begins where `start` says. But what a glob finds when the store has logs already is a log that came while
-        nobody followed, and is read whole.
+        The caller stores these rows, with the news of their files, before the logs are followed. Otherwise a process
+        that dies at once would begin further on the next time.
+
+        A log begins where `start` says. A log is read whole if a glob finds it and the store has logs already: it came
+        while no process followed the logs.
         """
         has_logs = any(not name.startswith(BACKFILL) for name in self._ledger)
         rows = []
         folders = Folders()
-        # Those that the store knows come first: a file is theirs, whatever other names it has.
+        # Logs that the store knows come first, so that their files stay theirs under any other name.
         for found in sorted(self._log_files.found(self._families), key=lambda found: found.name not in self._ledger):
             family = self._add(found)
             if found.name in self._ledger:
@@ -98,12 +102,12 @@ class FollowedLogs:
         return rows
 
     def say_begun(self) -> None:
-        """Say which logs are followed from now on: where each begins is stored."""
+        """Log which logs are followed from now on. Where each begins is stored by now."""
         for family in self._families.values():
             self._say_followed(family)
 
     def news(self) -> list[File]:
-        """Files of which something other than lines is to be handed on. Each is told once."""
+        """Files with a change other than new lines that is to be handed on. Each change is returned once."""
         found: list[File] = []
         for family in self._families.values():
             found += family.news
@@ -111,7 +115,7 @@ class FollowedLogs:
         return found
 
     def discover(self, now: float) -> None:
-        """Find new logs. `now`: monotonic seconds; it does nothing where the last time was just before."""
+        """Find new logs, if it is time. `now`: monotonic seconds."""
         if now < self._next_discovery:
             return
         began = self._clock.monotonic()
@@ -120,7 +124,7 @@ class FollowedLogs:
         self._waiting = self._spool.waiting()
         for waiting in self._waiting:
             if waiting.name not in self._families:
-                # What is followed is to be fresh.
+                # A backfill may not make logs stale that are followed.
                 handed_in = HandedIn(
                     waiting,
                     self._ledger.get(waiting.name),
@@ -142,7 +146,7 @@ class FollowedLogs:
         self._next_discovery = now + max(DISCOVER_SECONDS, (self._clock.monotonic() - began) / DISCOVER_SHARE)
 
     def look_at_files(self) -> None:
-        """Look at the files of logs in which something other than lines has changed."""
+        """Look at the files of logs whose files may have changed otherwise than by new lines."""
         folders = Folders()
         for family in self._families.values():
             if family.is_dirty:
@@ -153,8 +157,11 @@ class FollowedLogs:
                     self._note_folders(family)
 
     def finished(self, is_stored: Callable[[FileKey, int], bool]) -> None:
-        """Let go of the logs of which nothing more can come, and all is stored."""
-        for finished in [one for one in self._handed_in if one.is_done]:
+        """Forget the handed-in logs that are read to their end and stored, and remove them from the spool.
+
+        `is_stored`: whether the store has a file's lines through an offset.
+        """
+        for finished in [handed_in for handed_in in self._handed_in if handed_in.is_done]:
             file = finished.files[0]
             if file in finished.news or not is_stored(file.key, file.offset):
                 continue
@@ -166,19 +173,20 @@ class FollowedLogs:
 
     @property
     def are_done(self) -> bool:
-        """Whether nothing is followed or waits."""
+        """Whether no log is followed or waits in the spool."""
         return not self._families and not self._waiting
 
     def files(self) -> Iterator[File]:
-        """All files that are read."""
+        """All files that are open."""
         return (file for family in self._families.values() for file in family.reading)
 
     def folders(self) -> set[Path]:
-        """Where the logs are."""
+        """Folders that have logs."""
         return set(self._at)
 
     def has_changed(self, folder: Path, name: str) -> None:
-        """Something happened to a file in one of the logs' folders; `name` is empty where nobody knows to which."""
+        """Note that something happened to a file in one of the logs' folders. `name`: "" if it is not known which
+        file."""
         of_folder = self._at.get(folder, {})
         if not name:
             for family in of_folder.values():
@@ -189,22 +197,22 @@ class FollowedLogs:
             self._file_has_changed(of_folder[base], folder, name)
 
     def have_grown(self) -> bool:
-        """Whether a log's file has something that was not read."""
+        """Whether a file has bytes that were not read. Notes such files for reading."""
         grown = [file for file, reader in self._readers() if reader.has_grown()]
         self.to_read.update(dict.fromkeys(grown))
         return bool(grown)
 
     def look(self, now: float) -> None:
-        """Look at all logs, where it is time. `now`: monotonic seconds."""
+        """Look at all logs, if it is time. `now`: monotonic seconds."""
         if now >= self._next_look:
             self._look(now)
 
     def look_in(self) -> float:
-        """In how many seconds all logs are to be looked at."""
+        """Seconds until all logs are due for a look."""
         return max(0.0, self._next_look - self._clock.monotonic())
 
     def observed_ends(self) -> list[ObservedEnd]:
-        """Each log as it is now."""
+        """How far each log goes now."""
         now = self._clock.unix()
         return [family.observed_end(now) for family in self._families.values()]
 
@@ -233,14 +241,14 @@ class FollowedLogs:
 
     @staticmethod
     def _say_followed(family: Family) -> None:
-        """When it is clear where it begins."""
+        """Log that a log is followed, once it is clear where it begins."""
         log.info("following", log=family.name, path=str(family.path))
 
     def _rows_of_handed_in(self) -> list[FileRow]:
         return [row for key, row in self._all_rows.items() if key.log.startswith(BACKFILL)]
 
     def _note_folders(self, family: Family) -> None:
-        """A link changes in the one folder, what it points to in the other."""
+        """Note the folders in which a log may change. A link may change in one folder, and its target in another."""
         resolved = family.path.resolve()
         for place in {family.path, resolved, *(folder / family.path.name for folder in family.folders())}:
             self._at.setdefault(place.parent, {}).setdefault(place.name, family)
@@ -249,11 +257,11 @@ class FollowedLogs:
         path = str(folder / name)
         files = [file for file in family.reading if file.path == path]
         self.to_read.update(dict.fromkeys(files))
-        # A name that is new, or that another file had before.
+        # The name is new, or belonged to another file before.
         family.is_dirty = family.is_dirty or not files or family.has_changed()
 
     def _look_in_folders(self) -> None:
-        """Notice the names that came and went."""
+        """Mark the logs whose files' names came or went."""
         for folder, families in self._at.items():
             try:
                 modified = folder.stat().st_mtime_ns
@@ -280,4 +288,4 @@ class FollowedLogs:
             self._next_look_anyway = now + LOOK_ANYWAY_SECONDS
 
     def _readers(self) -> Iterator[tuple[File, Reader]]:
-        return (one for family in self._families.values() for one in family.reading.items())
+        return (item for family in self._families.values() for item in family.reading.items())

@@ -1,4 +1,4 @@
-"""A log that somebody has handed in: it waits in the spool."""
+"""A handed-in log: one that `backfill` has put into the spool."""
 
 import os
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ from storage.logs import FileRow, LedgerRow
 
 
 class HandedIn(Family):
-    """A log that waits in the spool: one file, which does not grow."""
+    """A log in the spool: one file, which does not grow."""
 
     def __init__(
         self,
@@ -26,6 +26,8 @@ class HandedIn(Family):
         may_be_behind: bool,
         framing: Framing = PLAIN,
     ) -> None:
+        """`waiting`: the log in the spool. `row`, `files`: the log's rows in the store. `decompressor`: see `Family`.
+        `may_be_behind`: whether speed counts more than freshness. `framing`: how lines lie in the file."""
         found = FoundLog(waiting.name, Path(waiting.origin), True, False)
         super().__init__(found, row, files, Owners(), decompressor, framing=framing)
         self.may_be_behind = may_be_behind
@@ -36,7 +38,7 @@ class HandedIn(Family):
         return False
 
     def look(self, folders: Folders) -> None:
-        """Open it."""
+        """Open the file, if it is not read to its end."""
         self.is_dirty = False
         if not self.files:
             found = self._text.stat()
@@ -52,5 +54,5 @@ class HandedIn(Family):
 
     @property
     def is_done(self) -> bool:
-        """Whether all of it was handed on."""
+        """Whether the whole file was handed on."""
         return bool(self.files) and self.files[0].state == "closed"

@@ -1,4 +1,4 @@
-"""Which log each file is of, where several find it: by links, by other spellings, or after it was moved."""
+"""Decides which log a file belongs to if several logs find it: by links, by other spellings, or after a move."""
 
 from collections import defaultdict
 from pathlib import Path
@@ -12,44 +12,44 @@ class Owner(Protocol):
     """A log that has files. See `family.Family`."""
 
     def knows(self, candidate: Candidate) -> bool:
-        """Whether a file is one of this log's by its inode and its bytes."""
+        """Whether a file is one of this log's, by its inode and its bytes."""
 
     def has_open(self, at: FileAt) -> bool:
-        """Whether the file at this place is open: its inode is its own then."""
+        """Whether the file with this device and inode is open. Then the system gives its inode to no other file."""
 
     def look_also_at(self, path: Path) -> None:
-        """A file of this log was found there."""
+        """Look for a file of this log at this path, too."""
 
 
 class Owners:
-    """A file is of the log that has found it first, and stays of it whatever it is called then."""
+    """Keeps which log each file belongs to: the log that found it first, whatever the file is called later."""
 
     def __init__(self) -> None:
         self._owners: dict[FileAt, Owner] = {}
-        """Of the files that were there when their logs were looked at."""
+        """File -> its log, for files that the last look at that log found."""
         self._paths: dict[FileAt, Path] = {}
-        """Where they were."""
+        """File -> the path where it was found."""
         self._files: defaultdict[Owner, set[FileAt]] = defaultdict(set)
-        """The same, by their logs."""
+        """Log -> its files in `_owners`."""
         self._known: defaultdict[int, dict[Owner, None]] = defaultdict(dict)
-        """Inode -> the logs that have had a file with it."""
+        """Inode -> the logs that have had a file with this inode."""
 
     def note_inode(self, family: Owner, inode: int) -> None:
-        """A log has a file with this inode."""
+        """Note that a log has a file with this inode."""
         self._known[inode][family] = None
 
     def claim(self, family: Owner, candidate: Candidate) -> None:
-        """A file is of a log."""
+        """Note that a file belongs to a log."""
         self._owners[candidate.at] = family
         self._paths[candidate.at] = candidate.path
         self._files[family].add(candidate.at)
         self.note_inode(family, candidate.at[1])
 
     def belongs_to_another(self, family: Owner, candidate: Candidate) -> bool:
-        """Whether a file that a log has found is of another one. That one is told where the file is."""
+        """Whether a file that a log has found belongs to another log. The other log is told the file's path."""
         owner = self._owners.get(candidate.at)
         if owner is not None and owner is not family and not self._is_there_still(owner, candidate):
-            # The system has given its inode to this candidate.
+            # The system has given the old file's inode to this file.
             owner = None
         if owner is None:
             for other in self._known.get(candidate.at[1], {}):
@@ -60,14 +60,14 @@ class Owners:
         return owner is not None and owner is not family
 
     def retain(self, family: Owner, there: set[FileAt]) -> None:
-        """Of a log's files these are there."""
+        """Forget the files of a log that are not in `there`."""
         for at in self._files[family] - there:
             if self._owners.get(at) is family:
                 del self._owners[at], self._paths[at]
         self._files[family] &= there
 
     def _is_there_still(self, owner: Owner, candidate: Candidate) -> bool:
-        """Whether the file with this inode that was of a log is."""
+        """Whether the owner's file with the candidate's inode is still there, so that both are one file."""
         if owner.has_open(candidate.at):
             return True
         try:
