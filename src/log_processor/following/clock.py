@@ -1,4 +1,4 @@
-"""The time. A test may let it pass."""
+"""The clocks, as arguments, so that a test can let time pass."""
 
 import time
 from collections.abc import Callable
@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 
 class Clock(NamedTuple):
-    """By default, the system's."""
+    """Two clocks, by default the system's."""
 
     monotonic: Callable[[], float] = time.monotonic
-    """Seconds that only grow."""
+    """Returns monotonic seconds."""
     unix: Callable[[], float] = time.time
-    """Unix time, s."""
+    """Returns the Unix time, s."""
 
 
 SYSTEM = Clock()

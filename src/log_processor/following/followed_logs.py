@@ -50,9 +50,11 @@ class FollowedLogs:
         thread: Executor | None = None,
         framing: Framing = PLAIN,
     ) -> None:
-        """`ledger`, `rows`: rows of the store, of these logs and perhaps of others. `scratch`: a folder for decompressed
-        texts. `look_seconds`: seconds between two looks at all logs, because events do not tell every change.
-        `thread`: runs the decompression. `framing`: how lines lie in the files."""
+        """`ledger`, `rows`: rows of the store, of these logs and perhaps of others.
+
+        `scratch`: a folder for decompressed texts. `look_seconds`: seconds between two looks at all logs, because
+        events do not tell every change. `thread`: runs the decompression. `framing`: how lines lie in the files.
+        """
         self._log_files = files
         self._spool = spool
         self._ledger = ledger

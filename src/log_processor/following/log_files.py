@@ -1,4 +1,4 @@
-"""Which logs are followed, and what each is called in the store."""
+"""Finds the logs to follow, by paths and globs, and gives each its name in the store."""
 
 import errno
 import glob
@@ -22,14 +22,16 @@ class FoundLog(NamedTuple):
     """A log that is to be followed."""
 
     name: str
+    """Name in the store."""
     path: Path
     has_path: bool
-    """Whether one of its files is at the path; else all have dates in their names."""
+    """Whether the path is that of the log's current file. Otherwise all its files have dates in their names."""
     is_from_glob: bool
+    """Whether a glob has found the log, so that it may disappear again."""
 
 
 class LogFiles:
-    """The logs that `patterns` name: paths, whether there is a file or not, and globs (`*`, `?`, `[...]`, `**`)."""
+    """The logs that `patterns` describe: paths, with or without a file there, and globs (`*`, `?`, `[...]`, `**`)."""
 
     def __init__(
         self,
@@ -38,24 +40,27 @@ class LogFiles:
         outputs: Sequence[Path] = (),
         roots: Sequence[Path] = (),
     ) -> None:
-        """`named`: what logs are called that have a name of their own; the others are called by their path.
-        `outputs`: what the processor writes. A glob does not find that as a log, nor what is called so and more.
-        `roots`: where files may lie beside the folders of the patterns."""
+        """`named`: path -> name, for logs with a name of their own. Other logs are called by their path.
+
+        `outputs`: files and folders that the processor writes. A glob finds no path that begins like them. `roots`:
+        folders that may have files, in addition to the folders of the patterns.
+        """
         self._named = named
         self._outputs = tuple(map(str, outputs))
         paths = {path for path in patterns if path in named or not glob.has_magic(str(path))}
         self._globs = [str(path) for path in patterns if path not in paths]
         self._paths = {_spelled(path) for path in paths} | {path for path in paths if path in named}
         self.roots = Roots([*map(_folder_of, patterns), *roots], self._paths)
-        """Where files may be read."""
+        """Folders and paths whose files may be read."""
         self._passed_over: set[Path] = set()
+        """Paths that are logged as not followed."""
         self._known: dict[Path, dict[str, bool]] = {}
-        """Folder -> names of logs that a glob has found there -> whether a file is called so."""
+        """Folder -> name of a log that a glob has found there -> whether the log's current file has that name."""
         self._of: dict[str, Path] = {}
-        """Names that a glob has found, and the paths of their logs."""
+        """File that a glob has found -> the path of its log."""
 
     def found(self, known: Container[str] = ()) -> list[FoundLog]:
-        """The logs that are there now, or that are named by their paths, without those that are `known` by name."""
+        """The logs that are there now or have a path among the patterns, without logs whose names are `known`."""
         logs = dict.fromkeys(self._paths, True)
         own_names: dict[Path, set[str]] = {}
         for pattern in self._globs:
@@ -68,18 +73,21 @@ class LogFiles:
             FoundLog(self._named.get(path) or _name(path), path, has_path, path not in self._paths)
             for path, has_path in sorted(logs.items())
         ]
-        return [one for one in found if one.name not in known and self._can_be_read(one.path)]
+        return [log for log in found if log.name not in known and self._can_be_read(log.path)]
 
     def latest_modification(self) -> float:
-        """When the log that was written to last was (Unix time, s), by its file's time; 0 where there is no file."""
+        """The latest modification time of the logs' files (Unix time, s); 0 if there is no file."""
         return max((log.path.stat().st_mtime for log in self.found() if log.path.exists()), default=0.0)
 
     def _log_of(self, name: str, own_names: dict[Path, set[str]]) -> Path | None:
-        """The path of the log of a file that a glob has found. `own_names`: by folder, what may be a log's own name
-        there: one without marks of rotation, or one that is known. It is filled as it is needed."""
+        """The path of the log that a file found by a glob belongs to; None if it belongs to none.
+
+        `own_names`: folder -> names there that may be a log's own: names without marks of rotation, and known names.
+        It is filled as needed.
+        """
         if name in self._of:
             return self._of[name]
-        # Path.is_file raises where a folder cannot be entered.
+        # Path.is_file raises if a folder cannot be entered.
         if name.startswith(self._outputs) or not os.path.isfile(name):  # noqa: PTH113
             return None
         path = Path(name)
@@ -101,7 +109,7 @@ class LogFiles:
         return self._of[name]
 
     def _can_be_read(self, path: Path) -> bool:
-        """Whether a log can be followed; where not, that is said once, and it is looked at again each time."""
+        """Whether a log can be followed. A log that cannot is logged once, and tried again each time."""
         reason = _fault(path)
         if reason:
             self._pass_over(path, reason)
@@ -116,7 +124,7 @@ class LogFiles:
 
 
 def names_in(folder: Path) -> list[str]:
-    """The names in a folder; none where it is not there, or cannot be read."""
+    """The names in a folder; none if the folder is missing or cannot be read."""
     try:
         return os.listdir(folder)  # noqa: PTH208 (names suffice, and cost less)
     except OSError:
@@ -124,7 +132,7 @@ def names_in(folder: Path) -> list[str]:
 
 
 class Folders(dict[Path, Names]):
-    """The names in folders, each read when it is first asked for: for the looks at many logs at a time."""
+    """The names in folders. Each folder is listed once, when first asked for, so that many logs share a listing."""
 
     def __missing__(self, folder: Path) -> Names:
         self[folder] = Names(names_in(folder))
@@ -132,12 +140,12 @@ class Folders(dict[Path, Names]):
 
 
 def _spelled(path: Path) -> Path:
-    """The path in one spelling, without `..` and doubled slashes."""
+    """The path in its normal spelling, without `..` and doubled slashes."""
     return Path(os.path.normpath(path))
 
 
 def _folder_of(pattern: Path) -> Path:
-    """The folder of a path; of a glob: the last folder that is named without a wildcard."""
+    """The folder of a path; for a glob, the last folder before any wildcard."""
     folder = pattern.parent
     while glob.has_magic(str(folder)):
         folder = folder.parent
@@ -145,7 +153,7 @@ def _folder_of(pattern: Path) -> Path:
 
 
 def _fault(path: Path) -> str | None:
-    """Why a log cannot be followed."""
+    """The reason why a log cannot be followed; None if it can."""
     try:
         str(path).encode()
         mode = path.stat().st_mode

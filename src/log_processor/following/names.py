@@ -1,7 +1,7 @@
-"""Which names are those of one log's files.
+"""Tells from a file's name which log the file may belong to.
 
-Rotation leaves marks in a name: a date or a time, a count, an ending of compression. They say which files may belong to
-a log, and nothing about which is older: that is not asked.
+Rotation leaves marks in a name: a date or a time, a count, an ending of compression. A name without its marks tells the
+log. The marks do not tell which file is older, and nothing depends on that.
 """
 
 import re
@@ -10,6 +10,7 @@ from collections.abc import Container, Iterable
 from itertools import islice, takewhile
 
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".lz4", ".Z", ".zip")
+"""Endings of compression."""
 
 _YEAR = r"(?:19|20)[0-9]{2}"
 _MONTH = r"(?:0[1-9]|1[0-2])"
@@ -22,7 +23,7 @@ _TIME = r"(?:[-T_.:]*[0-2][0-9](?:[-_.:h]?[0-5][0-9]){0,2}(?:[.,][0-9]{3,9})?(?:
 _UNIX_TIME = r"1[0-9]{9}(?:[0-9]{3})?"
 _AT_END = r"(?=[-._]|$)"
 _WHEN = re.compile(rf"[-._]+(?:{_DATE}{_TIME}?|{_UNIX_TIME}){_AT_END}")
-# A longer number is a part of the name, as of `app-8080.log`.
+# Counts have up to three digits. A longer number is a part of the name, as in `app-8080.log`.
 _COUNT_BEHIND_ENDING = re.compile(r"(\.[A-Za-z][A-Za-z0-9]*)[-._][0-9]{1,3}$")
 _COUNT = re.compile(rf"[-._][0-9]{{1,3}}{_AT_END}")
 
@@ -33,7 +34,7 @@ def uncompressed(name: str) -> str:
 
 
 def is_of(name: str, base: str) -> bool:
-    """Whether a file in a log's folder is one of the log's files by its name, for a log that is called `base`."""
+    """Whether a file in the folder of the log `base` belongs to the log, by its name."""
     name = uncompressed(name)
     if name == base:
         return True
@@ -46,8 +47,7 @@ def is_of(name: str, base: str) -> bool:
 
 
 def dateless(name: str) -> str | None:
-    """What a log is called that has no file of that name, by the name of one of its files, which has a date; None
-    where that has none."""
+    """The name of a log whose files all have dates, from the name of one of them; None if that has no date."""
     name = uncompressed(name)
     rest = _WHEN.sub("", name)
     return _without_marks(name) if rest != name and rest.strip("-._") else None
@@ -60,14 +60,14 @@ def is_rotated(name: str) -> bool:
 
 
 def base_of(name: str, bases: Container[str]) -> str | None:
-    """Which of these logs a file in their folder is of, by its name; None where it is of none of them."""
+    """The log among `bases` that a file in their folder belongs to, by its name; None if it belongs to none."""
     plain = uncompressed(name)
     if plain in bases:
         return plain
     without = _without_marks(plain)
     if without in bases:
         return without
-    # A log's own name may have marks; then those of rotation are behind them.
+    # A log's own name may have marks. Then the marks of rotation follow them.
     while "." in plain or "-" in plain or "_" in plain:
         plain = plain[: max(map(plain.rfind, ".-_"))]
         if plain in bases:
@@ -76,8 +76,10 @@ def base_of(name: str, bases: Container[str]) -> str | None:
 
 
 def family_of(name: str, names: Container[str]) -> tuple[str, bool]:
-    """What the log is called that a file belongs to, and whether one of its files is called so. `names`: those that are
-    logs' own."""
+    """The name of the log that a file belongs to, and whether the log's current file has that name.
+
+    `names`: names that are logs' own.
+    """
     base = base_of(name, names)
     if base is not None:
         return base, True
@@ -85,12 +87,12 @@ def family_of(name: str, names: Container[str]) -> tuple[str, bool]:
     if without_date is not None:
         return without_date, False
     plain = uncompressed(name)
-    # `app.log.1` without an `app.log`: the count is behind the name's ending.
+    # The file is `app.log.1`, without an `app.log`. The count follows the name's ending.
     return _COUNT_BEHIND_ENDING.sub(r"\1", plain), True
 
 
 class Names:
-    """The names in a folder, which may have files of many logs."""
+    """The names in a folder, sorted and indexed because the folder may have files of many logs."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self._in_order = sorted(names)
@@ -99,7 +101,7 @@ class Names:
             self._without_marks.setdefault(_without_marks(uncompressed(name)), []).append(name)
 
     def of(self, base: str) -> list[str]:
-        """Those of the files of a log that is called `base`, see `is_of`."""
+        """The names of the files of the log `base`, see `is_of`."""
         begins = islice(self._in_order, bisect_left(self._in_order, base), None)
         alike = [*self._without_marks.get(base, ()), *takewhile(lambda name: name.startswith(base), begins)]
         return [name for name in dict.fromkeys(alike) if is_of(name, base)]

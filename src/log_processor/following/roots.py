@@ -1,4 +1,4 @@
-"""Which files may be read: a link in a log's folder could have any file of the machine read."""
+"""Limits which files may be read. Without limits, a link in a log's folder could point to any file of the machine."""
 
 import os
 from collections.abc import Container, Iterable
@@ -6,8 +6,10 @@ from pathlib import Path
 
 
 class Roots:
-    """Folders, and paths that somebody has named. A file may be read where it lies below one of the folders, links
-    followed, or where its path is named."""
+    """Allowed folders, and paths that the settings name.
+
+    A file may be read if it lies below one of the folders, links followed, or if its path is named.
+    """
 
     def __init__(self, folders: Iterable[Path], named: Container[Path] = ()) -> None:
         self._prefixes = tuple({_prefix(os.path.realpath(folder)) for folder in folders})
@@ -18,7 +20,7 @@ class Roots:
         return real_path.startswith(self._prefixes)
 
     def are_named(self, path: Path) -> bool:
-        """Whether somebody has named the path: wherever its links lead, that is meant."""
+        """Whether the path is named. Then its links may lead anywhere."""
         return path in self._named
 
     def have_file_at(self, path: Path) -> bool:
@@ -26,7 +28,11 @@ class Roots:
         return self.are_named(path) or self.have(os.path.realpath(path))
 
     def extended(self, folders: Iterable[Path]) -> "Roots":
-        """These, and other folders, but for those of them that only seem to lie below these."""
+        """These roots and more folders.
+
+        A folder that lies below these roots by its spelling is not added. Either it is allowed already, or a link leads
+        outside.
+        """
         more = Roots((folder for folder in folders if not self.have(_prefix(os.path.normpath(folder)))), self._named)
         more._prefixes += self._prefixes
         return more
