@@ -1,7 +1,7 @@
-"""The text of log files, compressed or not.
+"""Decompresses log files; a file that is not compressed is its own text.
 
-A compressed file may have several parts, one behind the other, as after `cat a.gz b.gz`. Zeros and white space behind
-them are ignored. A file whose end is missing is refused: nobody knows what was there.
+A compressed file may have several parts, one after the other, as after `cat a.gz b.gz`. Zeros and white space after a
+part are ignored. A file whose end is missing is refused, because its missing lines cannot be known.
 """
 
 import bz2
@@ -29,10 +29,10 @@ class _Part(Protocol):
 
     @property
     def unused_data(self) -> bytes:
-        """What is behind its end."""
+        """The bytes after the part's end."""
 
     def decompress(self, data: bytes, /) -> bytes:
-        """The text of the next bytes."""
+        """The text of the next compressed bytes."""
 
 
 def _gzip() -> _Part:
@@ -48,9 +48,10 @@ _FORMATS: dict[bytes, Callable[[], _Part]] = {
     b"BZh": bz2.BZ2Decompressor,
     b"\xfd7zXZ\x00": lzma.LZMADecompressor,
     b"\x28\xb5\x2f\xfd": _zstd,
-    # Frames without text, as pzstd writes them: of the first byte the lower half says nothing.
+    # Frames without text, as pzstd writes them. The lower half of the first byte may have any value.
     **{bytes([first]) + b"\x2a\x4d\x18": _zstd for first in range(0x50, 0x60)},
 }
+# Bytes at the beginning of a file that tell its format.
 MAGIC_BYTES = 6
 _OTHERS = {
     b"PK\x03\x04": "a zip archive",
@@ -63,27 +64,29 @@ _OTHERS = {
     b"LZIP": "compressed by lzip",
     b"\x89LZO": "compressed by lzop",
 }
-"""How files begin that are not read here."""
-# Bytes that are decompressed at once: the text of so many fits into memory, however they were made.
+"""First bytes of a file -> its format, for formats that are not read here."""
+# Compressed bytes that one step takes. Their text fits into memory, however they were made.
 _FEED_BYTES = 4 << 10
+# Bytes of text that one read takes when a file is decompressed into a folder.
 _BLOCK_BYTES = 1 << 20
 _PADDING = b"\0\t\n\r "
 
 FAULTS = (EOFError, zlib.error, lzma.LZMAError, zstandard.ZstdError, OSError, ValueError)
-"""What reading a damaged file raises."""
+"""Errors that reading a damaged file raises."""
 
 
 class NoLog(Exception):
-    """A file that cannot be read as a log. Its text is a sentence for people."""
+    """A file cannot be read as a log. The message is a sentence for people."""
 
 
 def is_compressed(head: bytes) -> bool:
-    """Whether a file that begins like this is compressed by something that is read here."""
+    """Whether a file with these first bytes is compressed in a format that is read here."""
     return _format_of(head) is not None
 
 
 def text_of(file: BinaryIO) -> BinaryIO:
-    """The text of a file, which is at its beginning. One of FAULTS where it is damaged, also while it is read."""
+    """The text of a file, which has to be at its beginning. Raises one of FAULTS, now or in a read, if the file is
+    damaged."""
     head = file.read(MAGIC_BYTES)
     file.seek(0)
     return io.BufferedReader(_Decompressed(file)) if is_compressed(head) else file
@@ -91,15 +94,17 @@ def text_of(file: BinaryIO) -> BinaryIO:
 
 @contextmanager
 def opened(path: Path) -> Iterator[BinaryIO]:
-    """The text of a file that somebody hands in, to be read and nothing else: NoLog where that fails."""
+    """The text of a handed-in file, for reading from its beginning to its end. Raises NoLog if that fails."""
     with _faults(path), path.open("rb") as file:
         yield _text_of_log(path, file)
 
 
 @contextmanager
 def decompressed(path: Path, folder: Path) -> Iterator[tuple[BinaryIO, os.stat_result]]:
-    """The same, to be read from anywhere: of a compressed file the text is written into the folder meanwhile. And the
-    status of the file itself."""
+    """The text of a handed-in file, for reading at any offset, and the status of the file itself.
+
+    The text of a compressed file is a temporary file in `folder`. Raises NoLog if the file cannot be read as a log.
+    """
     with ExitStack() as stack:
         with _faults(path):
             file = stack.enter_context(path.open("rb"))
@@ -137,17 +142,20 @@ def _faults(path: Path) -> Iterator[None]:
     try:
         yield
     except FAULTS as error:
-        # bzip2 has an OSError, too.
+        # bz2 raises an OSError, without `strerror`, for damaged data.
         if isinstance(error, OSError) and error.strerror:
             raise NoLog(f"{path} cannot be read: {error.strerror}.") from error
         raise NoLog(f"{path} is no whole compressed file: {error}.") from error
 
 
 def _refuse(path: Path, text: BinaryIO, inside: str = "") -> None:
-    """NoLog where it holds files, or is compressed by something that is not read here."""
+    """Raise NoLog if a text is an archive, or is compressed in a format that is not read here.
+
+    `inside`: words for the message if the text is itself a decompressed one.
+    """
     head = text.read(tarfile.BLOCKSIZE)
     text.seek(0)
-    found = [what for magic, what in _OTHERS.items() if head.startswith(magic)]
+    found = [name for magic, name in _OTHERS.items() if head.startswith(magic)]
     if _is_tar(head):
         found.append("a tar archive")
     if inside and is_compressed(head):
@@ -179,9 +187,9 @@ class _Decompressed(io.RawIOBase):
         self._file.seek(0)
         self._part: _Part | None = None
         self._next = b""
-        """Bytes of the file that were not decompressed."""
+        """Bytes of the file that were read and not decompressed."""
         self._text = memoryview(b"")
-        """What was not handed out."""
+        """Text that was decompressed and not returned."""
         self._offset = 0
 
     def readable(self) -> bool:
@@ -196,14 +204,17 @@ class _Decompressed(io.RawIOBase):
             if text is None:
                 return 0
             self._text = memoryview(text)
-        some = self._text[: len(buffer)]
-        buffer[: len(some)] = some
-        self._text = self._text[len(some) :]
-        self._offset += len(some)
-        return len(some)
+        piece = self._text[: len(buffer)]
+        buffer[: len(piece)] = piece
+        self._text = self._text[len(piece) :]
+        self._offset += len(piece)
+        return len(piece)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Backwards it begins anew. Not from the end, which is not known."""
+        """Seek by decompressing: backwards from the beginning of the file.
+
+        Raises io.UnsupportedOperation for a seek from the end, whose offset is not known.
+        """
         if whence == io.SEEK_END:
             raise io.UnsupportedOperation("seek from the end")
         offset += self._offset if whence == io.SEEK_CUR else 0
@@ -214,7 +225,7 @@ class _Decompressed(io.RawIOBase):
         return self._offset
 
     def _decompress(self) -> bytes | None:
-        """Some more text, perhaps none; None at the end."""
+        """The text of the next bytes, which may be empty; None at the end."""
         data = self._next or self._file.read(_FEED_BYTES)
         self._next = b""
         if self._part is None:

@@ -1,4 +1,4 @@
-"""What the source does while there is nothing to read: look again and again, or wait for the system's word."""
+"""Lets the source wait while there is nothing to read: for the system's events, or by looking at each poll interval."""
 
 import math
 import sys
@@ -10,13 +10,15 @@ from typing import Literal, Protocol
 
 from service.logs import logger
 
-# Where the file system has no events, as a network's has not, this bounds how late something is seen.
+# Longest wait for events, in seconds. It bounds how late a change is seen on a file system without events, such as a
+# network's.
 LONGEST_WAIT_SECONDS = 0.5
+# Longest time, in seconds, for which polling keeps the source waiting.
 LONGEST_POLLING_SECONDS = 0.05
 LOOK_SECONDS = {"events": LONGEST_WAIT_SECONDS, "poll": LONGEST_POLLING_SECONDS}
-"""By FOLLOW: all logs are looked at so often, whatever was noticed; also for rotations."""
-# When nothing has come for a while, a short poll interval is doubled, up to this: waking up is nearly all that a look
-# costs.
+"""FOLLOW -> seconds between two looks at all logs, which also notice rotations, whatever was noticed before."""
+# Seconds without a new line after which a short poll interval is doubled, and the bound (s) of the doubled interval.
+# Waking up is nearly the whole cost of a look.
 REST_SECONDS = 1.0
 LONGEST_AT_REST_SECONDS = 0.002
 
@@ -24,43 +26,43 @@ log = logger(__name__)
 
 
 class Watched(Protocol):
-    """The logs, which are told what was noticed."""
+    """The logs as a waiter sees them. See `followed_logs.FollowedLogs`."""
 
     def folders(self) -> Iterable[Path]:
-        """Where they are."""
+        """Folders that have logs."""
 
     def has_changed(self, folder: Path, name: str) -> None:
-        """Something happened to a file in one of the folders; `name` is empty where nobody knows to which."""
+        """Note that something happened to a file in one of the folders. `name`: "" if it is not known which file."""
 
     def have_grown(self) -> bool:
-        """Whether some log has bytes that were not read."""
+        """Whether a log has bytes that were not read."""
 
 
 class Waiter(ABC):
-    """Notices what happens to the logs."""
+    """Notices changes of the logs."""
 
     @abstractmethod
     def look(self) -> None:
-        """Notice what has happened, without waiting. To be called while there is something to read."""
+        """Notice changes without waiting. To be called while there are bytes to read."""
 
     @abstractmethod
     def wait(self) -> bool:
-        """Return when there may be something, or after a while; whether something happened."""
+        """Wait until there may be bytes to read, or for a bounded time; return whether something happened."""
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of what waiting needs."""
+        """Release the system's resources."""
 
 
 class Polling(Waiter):
-    """Looks at each poll interval. For a while by itself: a look costs a fraction of what a call by Bytewax does."""
+    """Looks at each poll interval. Many looks share a call by Bytewax, which costs several times as much as a look."""
 
     def __init__(self, logs: Watched, interval: float, longest_wait: Callable[[], float]) -> None:
         """`interval`: seconds. `longest_wait`: as for Events."""
         self._logs = logs
         self._interval = interval
         self._interval_at_rest = max(interval, min(2 * interval, LONGEST_AT_REST_SECONDS))
-        self._longest = longest_wait
+        self._longest_wait = longest_wait
         self._rests_from = 0.0
 
     def look(self) -> None:
@@ -68,7 +70,7 @@ class Polling(Waiter):
 
     def wait(self) -> bool:
         now = time.monotonic()
-        until = now + min(self._longest(), LONGEST_POLLING_SECONDS)
+        until = now + min(self._longest_wait(), LONGEST_POLLING_SECONDS)
         interval = self._interval if now < self._rests_from else self._interval_at_rest
         while time.monotonic() < until:
             time.sleep(interval)
@@ -85,12 +87,11 @@ class Events(Waiter):
     """Waits for the system to say that something happened in the logs' folders (inotify)."""
 
     def __init__(self, logs: Watched, longest_wait: Callable[[], float]) -> None:
-        """`longest_wait`: how long to wait at most (s), since something is to be done then without an event, such as a
-        batch
-        that becomes due. OSError where the system has no listener left."""
+        """`longest_wait`: returns the longest time to wait (s), because work may become due without an event, such as a
+        batch. Raises OSError if the system has no listener left."""
         self._logs = logs
-        self._longest = longest_wait
-        # Here, for the library is only there on Linux.
+        self._longest_wait = longest_wait
+        # Imported here because only Linux has the library.
         from inotify_simple import INotify, flags
 
         self._inotify = INotify()
@@ -104,17 +105,18 @@ class Events(Waiter):
         self._read(0)
 
     def wait(self) -> bool:
-        # What happened in a new folder before was not told.
-        return self._watch_new_folders() or self._read(math.ceil(1_000 * self._longest()))
+        # The system told no events of a new folder before.
+        return self._watch_new_folders() or self._read(math.ceil(1_000 * self._longest_wait()))
 
     def _read(self, milliseconds: int) -> bool:
-        """Whether anything happened within this time."""
+        """Read events, for at most this time; return whether anything happened."""
         events = self._inotify.read(timeout=milliseconds)
         if not events:
             return False
         for event in events:
             if event.mask & self._moved:
-                # The watch goes with the folder, which is another's now. The system then says that it is gone.
+                # The watch stays with the moved folder, which no longer has the path. Removing it makes the system tell
+                # that it is gone.
                 self._inotify.rm_watch(event.wd)
         if any(event.mask & self._overflow for event in events):
             for folder in self._watched:
@@ -132,7 +134,10 @@ class Events(Waiter):
         self._inotify.close()
 
     def _watch_new_folders(self) -> bool:
-        """Whether there were any. One that is gone by now is tried again each time."""
+        """Watch folders that are not watched yet; return whether there were any.
+
+        A folder that is gone by now is tried again each time.
+        """
         watched = len(self._watched)
         for folder in set(self._logs.folders()) - self._watched.keys() - self._unwatched:
             try:
@@ -151,7 +156,10 @@ class Events(Waiter):
 def waiter(
     follow: Literal["events", "poll"], logs: Watched, interval: float, longest_wait: Callable[[], float]
 ) -> Waiter:
-    """What `follow` asks for: events where the system has them, else polling."""
+    """A waiter of the kind that `follow` asks for, or polling if the system has no events.
+
+    `interval`: the poll interval, seconds. `longest_wait`: as for Events.
+    """
     if follow == "events" and sys.platform == "linux":
         try:
             return Events(logs, longest_wait)
