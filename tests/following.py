@@ -1,4 +1,4 @@
-"""One who follows a log, and keeps what it was handed."""
+"""A follower of logs that keeps the lines it is handed, and a log whose files a test can change."""
 
 import gzip
 import hashlib
@@ -27,18 +27,19 @@ from request_log.line import MAX_LINE_BYTES
 from storage.keys import FileKey
 from storage.logs import FileRow, Gap, LedgerRow
 
+# Seconds that pass in a step.
 STEP_SECONDS = 0.4
-# Longer than a copy is waited for, than a quiet file is read on, and than half a line is waited on.
+# Seconds, each longer than a wait of `following.family`: for a copy, until a quiet file is closed, for half a line.
 GRACE, QUIET, DAY = 3.0, 65.0, 90_000.0
 
 Line = bytes | tuple[int, str]
-"""A line without its newline; of one that is too long, length and hash."""
+"""A line without its newline; length and hash of a line that is too long."""
 Place = tuple[int, int]
-"""The number of a file, and an offset in it."""
+"""Generation of a file, and an offset in it."""
 
 
 def line_of(data: bytes) -> Line:
-    """A line as it is compared."""
+    """A line in the form in which tests compare it."""
     if len(data) <= MAX_LINE_BYTES:
         return data
     return len(data), hashlib.blake2b(data, digest_size=DIGEST_BYTES).hexdigest()
@@ -54,7 +55,7 @@ def lines_of(data: bytes, number: int = 0, start: int = 0) -> dict[Place, Line]:
 
 
 def lines_in(data: bytes, framing: Framing, number: int = 0, start: int = 0, context: str = "") -> dict[Place, Line]:
-    """The lines that a framing finds in `data`, as parsers get them; those that are rejected as they lie there."""
+    """The lines that a framing finds in `data`, as parsers get them; rejected lines with their wrapper."""
     lines: dict[Place, Line] = {}
     for content in Framed(framing, lambda _: simple.parse).contents(data, start, context):
         texts = content.data.split(b"\n")[:-1]
@@ -66,7 +67,7 @@ def lines_in(data: bytes, framing: Framing, number: int = 0, start: int = 0, con
 
 
 class Time:
-    """Passes when a test says so."""
+    """A time that passes when a test says so."""
 
     def __init__(self) -> None:
         self.now = 1_800_000_000.0
@@ -74,14 +75,14 @@ class Time:
 
 
 class Log:
-    """What happens to the log at `path`. Files have times of the test's own."""
+    """The log at `path`, whose files a test writes and rotates. The test's time sets the times of the files."""
 
     def __init__(self, path: Path, time: Time) -> None:
         self.path = path
         self.time = time
 
     def at(self, name: str) -> Path:
-        """The file of this name beside the log; the log where it is empty."""
+        """The file of this name beside the log; the log itself if the name is empty."""
         return self.path.parent / name if name else self.path
 
     def write(self, data: bytes, name: str = "") -> None:
@@ -101,7 +102,7 @@ class Log:
         self.at(name).rename(self.at(to))
 
     def shift(self) -> None:
-        """`log` -> `log.1` -> `log.2` ...; there is no log after that."""
+        """Rename `log` -> `log.1` -> `log.2` ... After that there is no log."""
         there = [number for number in range(1, 100) if self.at(f"{self.path.name}.{number}").exists()]
         for number in reversed(there):
             self.rename(f"{self.path.name}.{number + 1}", f"{self.path.name}.{number}")
@@ -118,12 +119,12 @@ class Log:
         self.replace(b"")
 
     def put_a_copy_in_its_place(self, name: str = "") -> None:
-        """A file becomes another one with the same bytes, as by rsync or an editor."""
+        """Replace a file by a copy with another inode, as rsync and editors do."""
         self.copy("copy", name)
         self.rename(name or self.path.name, "copy")
 
     def compress(self, name: str, removes: bool = True) -> None:
-        """As gzip does."""
+        """Compress a file as gzip does. `removes`: whether the original is deleted."""
         self.at(f"{name}.gz").write_bytes(gzip.compress(self.at(name).read_bytes()))
         self._touch(self.at(f"{name}.gz"))
         if removes:
@@ -135,7 +136,7 @@ class Log:
 
 
 class Later(Executor):
-    """Does what it is told to when it is called."""
+    """An executor that runs its tasks when it is called."""
 
     def __init__(self) -> None:
         self.waiting: list[tuple[Future[Any], Callable[[], Any]]] = []
@@ -160,7 +161,7 @@ class Later(Executor):
 
 @dataclass
 class Stored:
-    """What a store has: how far the log and its files are read, and the lines."""
+    """The content of a store: how far the log and its files are read, and the lines."""
 
     logs: dict[str, LedgerRow] = field(default_factory=dict)
     files: dict[FileKey, FileRow] = field(default_factory=dict)
@@ -168,12 +169,12 @@ class Stored:
 
     @property
     def gaps(self) -> tuple[Gap, ...]:
-        """Of the log."""
+        """The gaps of the log."""
         return tuple(gap for row in self.logs.values() for gap in row.gaps)
 
 
 class Follower:
-    """Follows the log at a path, or the logs that a glob finds there, and goes on where the store is."""
+    """Follows the log at a path, or the logs that a glob finds there, from where the store is."""
 
     def __init__(
         self,
@@ -189,7 +190,7 @@ class Follower:
         self.time = time
         self.thread = Later()
         self._lines: dict[Place, Line] = {}
-        """Not committed yet."""
+        """Lines that are not committed yet."""
         self._rows = Logs(self.stored.logs.values(), self.stored.files.values(), {})
         self.logs = FollowedLogs(
             LogFiles([path], {} if "*" in path.name else {path: "log"}),
@@ -214,28 +215,28 @@ class Follower:
 
     @property
     def lines(self) -> dict[Place, Line]:
-        """All that it was handed."""
+        """All lines that were handed on, committed or not."""
         return self.stored.lines | self._lines
 
     @property
     def texts(self) -> list[Line]:
-        """The lines, in no order of their files."""
+        """The lines without their places, in the order of the places."""
         return [line for _, line in sorted(self.lines.items())]
 
     @property
     def gaps(self) -> list[str]:
-        """Why something could not be read, committed or not."""
+        """The reasons of the gaps, committed or not."""
         return [gap.reason for row in self._rows.changed()[0] for gap in row.gaps] or [
             gap.reason for gap in self.stored.gaps
         ]
 
     @property
     def is_undecided(self) -> bool:
-        """Whether it waits for what may still come to decide which file is which."""
+        """Whether matching waits for a file that may still come."""
         return any(family._undecided_since is not None for family in self.logs._families.values())
 
     def look(self) -> None:
-        """Look at the log's files, as before each step, when the thread has done its work."""
+        """Let the thread do its work, and look at the log's files, as before each step."""
         self.thread()
         self.logs.discover(self.time.now)
         self.logs.look(self.time.now)
@@ -248,23 +249,23 @@ class Follower:
         self._keep(self._collector.collect(self.time.now))
 
     def hand_on(self) -> None:
-        """Collect what was read already, without reading."""
+        """Collect the lines in the buffers, without reading."""
         self._keep(self._collector.flush())
 
     def commit(self) -> None:
-        """What was handed on is in the store."""
+        """Put the lines that were handed on into the store."""
         rows, files = self._rows.changed()
         self._rows.commit(rows, files)
         self.stored = Stored(dict(self._rows.committed), dict(self._rows.files), self.lines)
         self._lines = {}
 
     def successor(self) -> "Follower":
-        """One that takes its place when it has died."""
+        """End as if killed, and return a follower that goes on from the store."""
         self.close()
         return type(self)(self._path, self.time, self.stored, framing=self._framing)
 
     def drain(self) -> "Follower":
-        """Step and commit until nothing more comes."""
+        """Step and commit until no more lines come."""
         idle = 0
         while idle < 12:
             self.step()
@@ -273,7 +274,7 @@ class Follower:
         return self
 
     def pass_time(self, seconds: float) -> "Follower":
-        """Let so much time pass, and come to rest before it and after it."""
+        """Drain, let `seconds` pass, and drain again."""
         self.drain()
         self.time.now += seconds
         return self.drain()
@@ -301,12 +302,14 @@ class Follower:
 
 
 def write_and_follow(draw: st.DataObject, log: Log, follower: Follower, data: bytes) -> Follower:
-    """Write these bytes in pieces of any length. After each the follower does this and that, or dies and another one
-    takes its place: the last one."""
+    """Write the bytes in pieces of any length. After each piece the follower steps, commits or is killed.
+
+    Returns the last of the followers.
+    """
     while data:
-        some = draw.draw(st.integers(1, len(data)))
-        log.write(data[:some])
-        data = data[some:]
+        length = draw.draw(st.integers(1, len(data)))
+        log.write(data[:length])
+        data = data[length:]
         for action in draw.draw(st.lists(st.sampled_from(["step", "commit", "die"]), max_size=5)):
             if action == "step":
                 follower.step()

@@ -1,4 +1,4 @@
-"""Following a log through what happens to its files: each line is handed on once."""
+"""Following a log while its files are rotated, changed and deleted: each line is handed on once."""
 
 import gzip
 import os
@@ -32,7 +32,7 @@ def log(tmp_path: Path, time: Time) -> Log:
 
 @pytest.fixture
 def follow(log: Log, time: Time) -> Iterator[Follow]:
-    """Follow the log until the test ends; `after`: in the place of another one."""
+    """Follow the log until the test ends. `after`: the follower that the new one succeeds."""
     with ExitStack() as stack:
 
         def begin(after: Follower | None = None, **how: Any) -> Follower:
@@ -51,13 +51,13 @@ def of(*files: bytes) -> Counter[Line]:
 
 
 def assert_read(follower: Follower, *files: bytes, gaps: list[str] | None = None) -> None:
-    """It has handed on the lines of these files, each once, and noted these gaps."""
+    """Assert that the follower has handed on the lines of these files, each once, and noted these gaps."""
     assert Counter(follower.texts) == of(*files)
     assert follower.gaps == (gaps or [])
 
 
 def following(log: Log, follow: Follow, data: bytes = A) -> Follower:
-    """One who has read this log."""
+    """A follower that has read this log."""
     log.write(data)
     follower = follow().drain()
     assert_read(follower, data)
@@ -71,7 +71,7 @@ class TestRename:
         log.write(B)
         assert_read(follower.drain(), A, B)
 
-    def test_what_was_not_read_is_read_under_the_new_name(self, log: Log, follow: Follow) -> None:
+    def test_unread_lines_are_read_under_the_new_name(self, log: Log, follow: Follow) -> None:
         follower = following(log, follow)
         log.write(B)
         log.rename("log.1")
@@ -88,7 +88,7 @@ class TestRename:
         log.write(D)
         assert_read(follower.pass_time(seconds), A, B, C, D)
 
-    def test_the_renamed_file_has_grown_while_nobody_followed(self, log: Log, follow: Follow) -> None:
+    def test_the_renamed_file_has_grown_while_it_was_not_followed(self, log: Log, follow: Follow) -> None:
         follower = following(log, follow)
         log.rename("log.1")
         log.write(B)
@@ -166,7 +166,9 @@ class TestRename:
 class TestCopytruncate:
     @pytest.mark.parametrize("is_followed", [True, False])
     @pytest.mark.parametrize("unread", [b"", B])
-    def test_what_was_not_read_is_in_the_copy(self, log: Log, follow: Follow, unread: bytes, is_followed: bool) -> None:
+    def test_unread_lines_are_read_in_the_copy(
+        self, log: Log, follow: Follow, unread: bytes, is_followed: bool
+    ) -> None:
         follower = following(log, follow)
         log.write(unread)
         log.copytruncate("log.1")
@@ -234,14 +236,14 @@ class TestCopytruncate:
         log.replace(HEADER)
         assert_read(follower.pass_time(QUIET), A, HEADER, gaps=[family.TRUNCATED])
 
-    def test_half_a_line_of_which_the_rest_is_lost_is_none(self, log: Log, follow: Follow) -> None:
+    def test_half_a_line_whose_rest_is_lost_is_not_handed_on(self, log: Log, follow: Follow) -> None:
         follower = following(log, follow)
         log.write(b"half")
         follower.drain()
         log.replace(B)
         assert_read(follower.drain(), A, B, gaps=[family.TRUNCATED])
 
-    def test_a_long_line_of_which_the_rest_is_lost_is_none(self, log: Log, follow: Follow) -> None:
+    def test_a_long_line_whose_rest_is_lost_is_not_handed_on(self, log: Log, follow: Follow) -> None:
         follower = following(log, follow)
         log.write(b"half" * MAX_LINE_BYTES)
         follower.drain()
@@ -250,7 +252,7 @@ class TestCopytruncate:
 
 
 class TestInItsPlace:
-    """The file stays, and its bytes change."""
+    """The log's path stays, and the bytes there change."""
 
     @pytest.mark.parametrize("is_followed", [True, False])
     @pytest.mark.parametrize("through", [2_000, 1_981, 1_500])
@@ -267,7 +269,7 @@ class TestInItsPlace:
         assert_read(follow(follower).drain(), before, C, gaps=[family.CUT])
 
     @pytest.mark.parametrize("how", ["emptied", "deleted"])
-    def test_one_that_gets_the_same_lines_again_is_another(self, log: Log, follow: Follow, how: str) -> None:
+    def test_a_file_that_gets_the_same_lines_again_is_another_file(self, log: Log, follow: Follow, how: str) -> None:
         follower = following(log, follow)
         if how == "emptied":
             log.replace(b"")
@@ -277,14 +279,14 @@ class TestInItsPlace:
         log.write(B + A)
         assert_read(follower.drain(), A, B, A, gaps=[family.TRUNCATED] if how == "emptied" else [])
 
-    def test_one_that_was_emptied_and_is_seen_so_is_read_from_its_beginning(self, log: Log, follow: Follow) -> None:
+    def test_a_file_that_is_seen_empty_is_read_from_its_beginning(self, log: Log, follow: Follow) -> None:
         follower = following(log, follow, HEADER + A)
         log.replace(b"")
         follower.pass_time(GRACE)
         log.write(HEADER + B)
         assert_read(follower.drain(), HEADER, A, HEADER, B, gaps=[family.TRUNCATED])
 
-    def test_one_that_has_grown_again_is_read_from_a_line_that_is_new(self, log: Log, follow: Follow) -> None:
+    def test_a_file_that_has_grown_again_is_read_from_a_new_line(self, log: Log, follow: Follow) -> None:
         before = b"".join(b"%019d\n" % number for number in range(100))
         follower = following(log, follow, before + A)
         log.replace(before + B[:50] + C + D)
@@ -301,11 +303,11 @@ class TestInItsPlace:
         log.replace(HEADER + B)
         assert_read(follower.drain(), HEADER, A, HEADER, B)
 
-    def test_what_goes_on_in_a_file_is_read_from_the_beginning_of_a_line(self, log: Log, follow: Follow) -> None:
+    def test_a_file_that_goes_on_is_read_from_the_beginning_of_a_line(self, log: Log, follow: Follow) -> None:
         follower = follow()
         log.write(HEADER + A)
         follower.step()
-        # It is read from where it parts from the file that was in its place.
+        # The new content is read from the place where it parts from the old one.
         log.put_a_copy_in_its_place()
         log.write(B)
         follower.drain()
@@ -313,7 +315,7 @@ class TestInItsPlace:
         follower.pass_time(GRACE)
         assert set(follower.texts) <= set(of(HEADER, A, B, HEADER[:20]))
 
-    def test_a_copy_in_its_place_is_gone_on_with(self, log: Log, follow: Follow) -> None:
+    def test_a_copy_in_its_place_is_read_on(self, log: Log, follow: Follow) -> None:
         follower = following(log, follow)
         log.put_a_copy_in_its_place()
         log.write(B)
@@ -323,7 +325,7 @@ class TestInItsPlace:
         follower = follow(follower).drain()
         assert_read(follower, A, B, C)
 
-    def test_a_copy_in_the_place_of_what_was_not_read_is_read_once(self, log: Log, follow: Follow) -> None:
+    def test_a_copy_in_the_place_of_an_unread_file_is_read_once(self, log: Log, follow: Follow) -> None:
         follower = follow()
         log.write(A)
         follower.step()
@@ -332,7 +334,7 @@ class TestInItsPlace:
         assert_read(follower.pass_time(6), A, B)
 
     def test_the_writer_goes_on_with_the_file_that_was_replaced(self, log: Log, follow: Follow, tmp_path: Path) -> None:
-        """As after `sed -i`."""
+        """Such a file is left by `sed -i`."""
         follower = following(log, follow)
         with log.path.open("ab") as writer:
             log.put_a_copy_in_its_place()
@@ -346,7 +348,7 @@ class TestInItsPlace:
             assert_read(follower.drain(), A, B, C, D)
         assert_read(follower.pass_time(6), A, B, C, D)
 
-    def test_half_a_line_that_the_copy_goes_on_with_is_read_once(self, log: Log, follow: Follow) -> None:
+    def test_half_a_line_that_the_copy_continues_is_read_once(self, log: Log, follow: Follow) -> None:
         follower = following(log, follow)
         log.write(b"half")
         follower.drain()
@@ -365,7 +367,7 @@ class TestInItsPlace:
         assert_read(follower.drain(), A, B, C)
 
     def test_a_copy_was_put_in_its_place_twice(self, log: Log, follow: Follow) -> None:
-        """Of the second file nothing was read."""
+        """Nothing was read of the second file."""
         follower = following(log, follow)
         log.put_a_copy_in_its_place()
         follower.drain()
@@ -379,7 +381,9 @@ class TestInItsPlace:
 class TestCompressed:
     @pytest.mark.parametrize("removes", [True, False])
     @pytest.mark.parametrize("is_followed", [True, False])
-    def test_what_was_read_is_not_read_again(self, log: Log, follow: Follow, is_followed: bool, removes: bool) -> None:
+    def test_lines_that_were_read_are_not_read_again(
+        self, log: Log, follow: Follow, is_followed: bool, removes: bool
+    ) -> None:
         follower = following(log, follow)
         log.rename("log.1")
         log.write(B)
@@ -390,7 +394,7 @@ class TestCompressed:
         assert_read(follower.pass_time(QUIET), A, B)
         assert_read(follow(follower).pass_time(QUIET), A, B)
 
-    def test_what_was_not_read_is_read_from_where_the_file_was_left(self, log: Log, follow: Follow) -> None:
+    def test_unread_lines_are_read_from_where_the_file_was_left(self, log: Log, follow: Follow) -> None:
         follower = following(log, follow)
         log.write(B + b"half a line")
         log.rename("log.1")
@@ -398,7 +402,7 @@ class TestCompressed:
         log.write(C)
         assert_read(follow(follower).drain(), A, B, b"half a line", C)
 
-    def test_one_that_was_begun_is_gone_on_with_after_a_restart(self, log: Log, follow: Follow) -> None:
+    def test_a_compressed_file_that_was_begun_is_read_on_after_a_restart(self, log: Log, follow: Follow) -> None:
         follower = following(log, follow)
         log.rename("log.1")
         log.write(B)
@@ -409,7 +413,7 @@ class TestCompressed:
         follower.commit()
         assert_read(follow(follower).drain(), A, B, C)
 
-    def test_one_that_is_being_written_is_waited_for(self, log: Log, follow: Follow) -> None:
+    def test_a_compressed_file_that_is_being_written_is_waited_for(self, log: Log, follow: Follow) -> None:
         follower = following(log, follow)
         packed = gzip.compress(B)
         log.replace(packed[:20], "log.1.gz")
@@ -417,7 +421,7 @@ class TestCompressed:
         log.replace(packed, "log.1.gz")
         assert_read(follower.drain(), A, B)
 
-    def test_what_cannot_be_unpacked_is_said_once(
+    def test_a_file_that_cannot_be_decompressed_is_logged_once(
         self, log: Log, follow: Follow, capsys: pytest.CaptureFixture[str]
     ) -> None:
         follower = following(log, follow)
@@ -429,7 +433,7 @@ class TestCompressed:
         said = capsys.readouterr().out
         assert [said.count(f"{name} reason='it ") for name in ("log.1.gz", "log.2.lz4")] == [1, 1]
 
-    def test_one_that_has_grown_since_it_was_closed(self, log: Log, follow: Follow) -> None:
+    def test_a_file_that_has_grown_since_it_was_closed(self, log: Log, follow: Follow) -> None:
         follower = following(log, follow)
         log.rename("log.1")
         follower.pass_time(QUIET)
@@ -439,7 +443,7 @@ class TestCompressed:
         follower.pass_time(QUIET)
         assert_read(follow(follower).pass_time(QUIET), A, B)
 
-    def test_one_that_was_put_in_the_place_of_another(self, log: Log, follow: Follow) -> None:
+    def test_a_compressed_file_that_was_put_in_the_place_of_another(self, log: Log, follow: Follow) -> None:
         follower = following(log, follow)
         log.put_a_copy_in_its_place()
         log.write(B)
@@ -451,7 +455,7 @@ class TestCompressed:
         log.at("log.1").unlink()
         assert_read(follow(follower).pass_time(QUIET), A, B)
 
-    def test_a_copy_of_one_that_is_compressed_already(self, log: Log, follow: Follow) -> None:
+    def test_a_copy_of_a_file_that_is_compressed_already(self, log: Log, follow: Follow) -> None:
         follower = following(log, follow)
         log.rename("log.1")
         log.write(B)
@@ -463,7 +467,7 @@ class TestCompressed:
         log.compress("log.3")
         assert_read(follower.pass_time(QUIET), A, B, C)
 
-    def test_a_copy_of_what_is_gone_is_read(self, log: Log, follow: Follow) -> None:
+    def test_a_copy_of_a_file_that_is_gone_is_read(self, log: Log, follow: Follow) -> None:
         follower = following(log, follow)
         log.rename("log.1")
         log.write(B)
@@ -501,7 +505,7 @@ class TestLinks:
         follower = follower if is_followed else follow(follower)
         assert_read(follower.pass_time(GRACE), A, B, C)
 
-    def test_what_a_link_points_to_is_rotated(self, log: Log, follow: Follow) -> None:
+    def test_the_target_of_a_link_is_rotated(self, log: Log, follow: Follow) -> None:
         log.at("elsewhere").mkdir()
         log.write(A, "elsewhere/real")
         log.path.symlink_to("elsewhere/real")
@@ -554,20 +558,22 @@ class TestGone:
         log.write(C)
         assert_read(follower.pass_time(6), A, B, b"half a line", C)
 
-    def test_one_that_changed_before_it_was_deleted_is_read(self, log: Log, follow: Follow) -> None:
+    def test_a_file_that_changed_before_it_was_deleted_is_read(self, log: Log, follow: Follow) -> None:
         follower = following(log, follow)
         log.replace(B)
         log.path.unlink()
         assert_read(follower.pass_time(6), A, B, gaps=[family.TRUNCATED])
 
-    def test_the_log_was_deleted_while_nobody_followed(self, log: Log, follow: Follow) -> None:
+    def test_the_log_was_deleted_while_it_was_not_followed(self, log: Log, follow: Follow) -> None:
         follower = following(log, follow)
         log.path.unlink()
         log.write(B)
         assert_read(follow(follower).pass_time(GRACE), A, B, gaps=[family.DELETED])
 
     @pytest.mark.parametrize("unread", [b"", B])
-    def test_a_rotated_file_was_deleted_while_nobody_followed(self, log: Log, follow: Follow, unread: bytes) -> None:
+    def test_a_rotated_file_was_deleted_while_it_was_not_followed(
+        self, log: Log, follow: Follow, unread: bytes
+    ) -> None:
         follower = following(log, follow)
         log.rename("log.1")
         log.write(C)
@@ -601,7 +607,7 @@ class TestBeginning:
         read = [b"half and half\n"] if start == "end" else [B, b"half and half\n"]
         assert_read(follow(follower).drain(), *read, C)
 
-    def test_the_log_came_and_was_rotated_while_nobody_followed(self, log: Log, follow: Follow) -> None:
+    def test_the_log_came_and_was_rotated_while_it_was_not_followed(self, log: Log, follow: Follow) -> None:
         follower = follow().drain()
         log.write(A)
         log.rename("log.1")
@@ -624,7 +630,7 @@ class TestBeginning:
         assert_read(again.drain(), B, C, C, D, A)
         again.close()
 
-    def test_what_else_is_beside_the_log_does_no_harm(self, log: Log, follow: Follow) -> None:
+    def test_other_files_beside_the_log_do_no_harm(self, log: Log, follow: Follow) -> None:
         log.at("log.1").mkdir()
         os.mkfifo(log.at("log.2"))
         log.at("log.3").symlink_to(log.at("log.4"))
@@ -637,7 +643,7 @@ class TestBeginning:
 
 class TestStartingAgain:
     def test_after_each_commit(self, log: Log, follow: Follow) -> None:
-        """Whoever goes on from a commit hands on the same as who was there."""
+        """A successor that goes on from a commit hands on the lines that the first follower would have handed on."""
         follower = follow()
         places = []
 

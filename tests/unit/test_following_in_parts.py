@@ -1,5 +1,5 @@
-"""Following logs whose lines come in parts: however the file is read, and whenever the reader dies, its lines are those
-of the whole file."""
+"""Following logs whose lines come in parts. The lines are those of the whole file, however the file is read, and
+whenever the reader is killed."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,7 +18,8 @@ from wrapped import CONTAINERS, Part, logs, wrapped
 
 
 def assert_read(log: Log, framing: Framing, follower: Follower, *files: bytes) -> None:
-    """It has the lines of these files, which have their numbers in this order, each under its place."""
+    """Assert that the follower has the lines of these files, each at its place. The files' order is that of their
+    generations."""
     assert follower.lines == {
         place: line
         for number, data in enumerate(files)
@@ -33,7 +34,9 @@ def log(tmp_path: Path) -> Log:
 
 @settings(max_examples=30)
 @given(logs(), st.data())
-def test_however_it_is_read_and_whenever_the_reader_dies(log_of: tuple[str, list[Part]], draw: st.DataObject) -> None:
+def test_lines_are_the_same_however_the_log_is_read_and_whenever_the_reader_dies(
+    log_of: tuple[str, list[Part]], draw: st.DataObject
+) -> None:
     wrapper, parts = log_of
     framing = WRAPPERS[wrapper]
     with TemporaryDirectory() as folder, ExitStack() as stack:
@@ -45,7 +48,7 @@ def test_however_it_is_read_and_whenever_the_reader_dies(log_of: tuple[str, list
         stack.callback(lambda: follower.close())
         for number, of_file in enumerate(files):
             if number and files[0]:
-                # Half a line of the file before is waited for.
+                # The follower waits for the rest of half a line in the file before.
                 follower.drain()
                 log.shift()
             follower = write_and_follow(draw, log, follower, of_file)
@@ -97,7 +100,7 @@ def test_a_line_of_many_parts_is_rejected_and_not_held(log: Log, wrapper: str) -
 
 
 @pytest.mark.parametrize("wrapper", CONTAINERS)
-def test_where_the_log_is_followed_from_its_end_the_rest_of_a_line_is_none(log: Log, wrapper: str) -> None:
+def test_a_log_that_is_followed_from_its_end_drops_the_rest_of_a_line(log: Log, wrapper: str) -> None:
     data, places = wrapped(wrapper, [("stdout", False, b"a"), ("stdout", True, b"b"), ("stdout", True, b"c")])
     log.write(data[: places[1]])
     follower = Follower(log.path, log.time, start="end", framing=WRAPPERS[wrapper]).drain()
@@ -106,7 +109,7 @@ def test_where_the_log_is_followed_from_its_end_the_rest_of_a_line_is_none(log: 
 
 
 @pytest.mark.parametrize("wrapper", CONTAINERS)
-def test_what_is_open_when_the_file_ends_for_good_is_taken_as_it_is(log: Log, wrapper: str) -> None:
+def test_an_open_line_at_the_end_of_a_final_file_is_taken_as_it_is(log: Log, wrapper: str) -> None:
     data, _ = wrapped(wrapper, [("stdout", True, b"a"), ("stdout", False, b"b"), ("stderr", False, b"c")])
     log.write(data)
     follower = Follower(log.path, log.time, framing=WRAPPERS[wrapper]).drain()
@@ -117,7 +120,7 @@ def test_what_is_open_when_the_file_ends_for_good_is_taken_as_it_is(log: Log, wr
 
 @pytest.mark.parametrize("wrapper", CONTAINERS)
 @pytest.mark.parametrize("between", [b"x" * (MAX_LINE_BYTES + 1) + b"\n", b"\0" * 100])
-def test_what_is_no_line_of_a_container_ends_a_line_that_is_open(log: Log, wrapper: str, between: bytes) -> None:
+def test_bytes_without_a_wrapper_end_an_open_line(log: Log, wrapper: str, between: bytes) -> None:
     before, _ = wrapped(wrapper, [("stdout", True, b"a"), ("stdout", False, b"b")])
     behind, _ = wrapped(wrapper, [("stderr", True, b"c"), ("stdout", True, b"d"), ("stdout", True, b"e")])
     log.write(before)
@@ -128,7 +131,7 @@ def test_what_is_no_line_of_a_container_ends_a_line_that_is_open(log: Log, wrapp
     log.write(behind)
     texts = [line for line in follower.drain().texts if isinstance(line, bytes)]
     assert texts == [b"a", b"b", b"c", b"d", b"e"]
-    # As whoever reads the file in one go sees it.
+    # A reader of the whole file sees the same lines.
     in_one_go = lines_in(before + between + behind, WRAPPERS[wrapper])
     assert texts == [line for _, line in sorted(in_one_go.items()) if isinstance(line, bytes)]
 
