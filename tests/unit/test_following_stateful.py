@@ -1,17 +1,17 @@
-"""Any mix of what writers, rotation, people and crashes do to a log's files: each line is handed on once.
+"""Writers, rotation, people and crashes change a log's files in any order: each line is handed on once.
 
 The model is a file system whose files are made of pieces, each written once. A copy has the same pieces as its
 original, so a line is the same wherever it is now, and two lines are two though their bytes are equal.
 
-A line may be missing only where nobody can tell better:
+A line may be missing only if the bytes cannot tell better:
 
-- It is in no file any more: its file was truncated or deleted before it was read, and there is no copy.
-- It was written to a file that was truncated, up to the size that this had before, and nobody looked in between. So
-  much of the file may be what was read, and a gap says so.
-- Another file begins, or began, with the same bytes up to the line's end. What is left of two such files may be one
-  that was copied. `following.matching` has the rule.
+- No file has it any more: its file was truncated or deleted before it was read, and there is no copy.
+- Its file was truncated and has grown again to at most its earlier size, without a look in between. That much of the
+  file may be the bytes that were read, and a gap says so.
+- Another file begins, or began, with the same bytes up to the line's end. Two such files may be a file and its copy.
+  `following.matching` has the rule.
 
-A gap may be there only where a file that is known was truncated, or was deleted while nobody followed.
+A gap may be there only if a known file was truncated, or was deleted while no follower ran.
 """
 
 import bz2
@@ -32,7 +32,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from following import DAY, GRACE, QUIET, Follower, Line, Stored, Time, line_of
 
 LIVE = "app.log"
-# Made of a number of their own, but for those whose bytes come again.
+# Kinds of lines. A number makes a line unique; lines without one have equal bytes.
 LINES = {
     "short": b"%d ",
     "longer": b"%d " * 50,
@@ -62,14 +62,14 @@ COMPRESS: dict[str, Callable[[bytes], bytes]] = {
 KINDS = st.sampled_from([*LINES])
 
 Key = tuple[int, int]
-"""A line: the piece it begins in, and where in that."""
+"""A line: the number of the piece that it begins in, and its offset there."""
 
 
 class Piece(NamedTuple):
     """Bytes that were written at once, or a part of them."""
 
     number: int
-    """-1: a hole."""
+    """-1 for a hole."""
     data: bytes
 
 
@@ -83,24 +83,24 @@ class FoundLine(NamedTuple):
 
 
 class Node:
-    """A file, whatever its names."""
+    """A file, under any names."""
 
     def __init__(self, path: Path, appends: bool = True) -> None:
         self.file = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
         self.inode = os.fstat(self.file).st_ino
         self.lineage = {self.inode}
-        """Inodes of the files that it has its bytes from."""
+        """Inodes of the files from which the file's bytes were copied."""
         self.pieces: list[Piece] = []
         self.appends = appends
         self.offset = 0
-        """Where a writer that does not append goes on."""
+        """Offset at which a writer without O_APPEND goes on."""
         self.is_packed = False
         self.is_written = True
-        """By someone who has had it open since it was the log."""
+        """Whether a writer has had the file open since it was the log."""
         self.hazard = 0
-        """Bytes that it had before it was truncated, if nobody has looked since."""
+        """Bytes of the file before it was truncated, if there was no look since."""
         self.cuts: set[int] = set()
-        """Where it was cut within a line."""
+        """Offsets within a line at which the file was cut."""
         self.written = 0.0
 
     @property
@@ -148,19 +148,20 @@ class Files(RuleBasedStateMachine):
         self.count = 0
         self.pieces = 0
         self.variants: dict[Key, set[bytes]] = defaultdict(set)
-        """Of each line that ever was: its bytes, whole or not."""
+        """Each line that was ever written -> its bytes, whole or not."""
         self.ends: dict[Key, set[bytes]] = defaultdict(set)
-        """In how many ways each of them ends: a copy may go on in another way."""
+        """Each line -> its whole forms. A copy may end it in another way than its original."""
         self.versions: list[list[FoundLine]] = []
-        """What files were before they were truncated or deleted."""
+        """Lines of files before they were truncated or deleted."""
         self.halves: set[Key] = set()
-        """Lines that a copy has half of, and will not have more of: it is one where the other half is found later."""
+        """Lines whose first half is the end of a copy. Such a half counts as a line if its other half is found
+        later."""
         self.may: set[Key] = set()
         """Lines that may be missing."""
         self.gap_allowed = False
         self.process: Follower | None = self._followed(Stored())
 
-    # What is written.
+    # Writers.
 
     @initialize(appends=st.booleans())
     def how(self, appends: bool) -> None:
@@ -168,7 +169,7 @@ class Files(RuleBasedStateMachine):
 
     @rule(kinds=st.lists(KINDS, min_size=1, max_size=5))
     def append(self, kinds: list[str]) -> None:
-        """Whole lines; the first one ends a half line, if there is one."""
+        """Append whole lines. The first one ends half a line, if there is one."""
         self._write(self._live(), b"".join(self._line(kind) + b"\n" for kind in kinds))
 
     @rule(kind=KINDS)
@@ -178,11 +179,11 @@ class Files(RuleBasedStateMachine):
     @precondition(lambda self: self._late())
     @rule(data=st.data(), kind=KINDS, ends=st.booleans())
     def write_late(self, data: st.DataObject, kind: str, ends: bool) -> None:
-        """To a file that was renamed, or deleted."""
+        """Write to a file that was renamed or deleted."""
         node = data.draw(_one_of(self._late()))
         self._write(node, self._line(kind) + b"\n" * (ends or node in self.orphans))
 
-    # What rotation does.
+    # Rotation.
 
     @precondition(lambda self: LIVE in self.names)
     @rule(scheme=st.sampled_from([*SCHEMES, "shift", "shift"]))
@@ -198,7 +199,7 @@ class Files(RuleBasedStateMachine):
     @precondition(lambda self: self.process is not None and LIVE in self.names and self._has_one_name(LIVE))
     @rule()
     def move_to_another_folder(self) -> None:
-        """While it is open, and has this name alone, for else nobody knows of the folder."""
+        """Move the log while it is open and has no other name. Otherwise the follower cannot know the folder."""
         self.follower.pass_time(6)
         (self.root / "old").mkdir(exist_ok=True)
         self._rename(LIVE, f"old/{self._rotated('date')}")
@@ -207,7 +208,7 @@ class Files(RuleBasedStateMachine):
     @precondition(lambda self: LIVE in self.names)
     @rule(scheme=st.sampled_from([*SCHEMES, "shift"]), late=st.booleans())
     def copytruncate(self, scheme: str, late: bool) -> None:
-        """`late`: lines come after the copy, and are lost."""
+        """Copy the log and empty it. `late`: lines come after the copy, and are lost."""
         live = self._live()
         self._copy(live, self._rotated(scheme))
         if late:
@@ -220,7 +221,7 @@ class Files(RuleBasedStateMachine):
     @precondition(lambda self: LIVE in self.names and b"\n" in self.names[LIVE].data)
     @rule(scheme=st.sampled_from([*SCHEMES, "shift"]), share=st.floats(0, 1))
     def copy(self, scheme: str, share: float) -> None:
-        """All of it, or not yet; but its first line, for less than that tells nothing."""
+        """Copy the whole log or its beginning, but at least its first line, because less cannot be recognized."""
         live = self._live()
         size = len(live.data)
         length = max(round(share * size), live.data.find(b"\n") + 1)
@@ -248,7 +249,7 @@ class Files(RuleBasedStateMachine):
     def delete_rotated(self, data: st.DataObject) -> None:
         self._remove(data.draw(st.sampled_from(self._rotated_names(True))))
 
-    # What people do.
+    # People.
 
     @precondition(lambda self: LIVE in self.names)
     @rule()
@@ -275,7 +276,7 @@ class Files(RuleBasedStateMachine):
         lines = self.follower.lines if self.process is not None else self.stored.lines
         length = round(share * len(live.data))
         if length and not any(line_of(line.data) in lines.values() for line in live.lines()):
-            # Beside a copy, what is at the log's path is another file for one who knows neither.
+            # Beside a copy, the file at the log's path is another file if the follower knows neither.
             return
         self._cut(live, length)
         live.offset = len(live.data)
@@ -295,19 +296,19 @@ class Files(RuleBasedStateMachine):
         name = data.draw(st.sampled_from([*self._rotated_names(), *([LIVE] if LIVE in self.names else [])]))
         node = self.names[name]
         if name == LIVE and not self._has_one_name(name):
-            # At the log's path a copy of a rotated file is none.
+            # A file at the log's path is never a copy of a rotated file.
             return
         if name != LIVE and not node.data.endswith(b"\n"):
-            # Half a line counts when its file is deleted: what a copy goes on with is another one then.
+            # Half a line counts when its file is deleted. Then the line that the copy continues is another line.
             return
         copy = self._copy(node, "copy")
-        # Beside its original, which keeps another name, nobody knows what belongs to a copy that goes on.
+        # If the original keeps another name, the copy cannot grow: nothing could tell whose lines are whose.
         copy.offset, copy.is_written = node.offset, node.is_written and self._has_one_name(name)
-        # Of half a line that is ended in two ways nobody knows which is right.
+        # If half a line is ended in two ways, nothing tells which is right.
         node.is_written = node.data.endswith(b"\n")
         self._rename("copy", name)
 
-    # Who follows.
+    # The follower.
 
     @property
     def follower(self) -> Follower:
@@ -381,7 +382,7 @@ class Files(RuleBasedStateMachine):
             self.folder.cleanup()
 
     def check(self) -> None:
-        """Every line was handed on once."""
+        """Assert that every line was handed on once."""
         handed = Counter(self.follower.lines.values())
         keys: dict[Line, set[Key]] = defaultdict(set)
         for node in self.nodes:
@@ -406,7 +407,7 @@ class Files(RuleBasedStateMachine):
         assert self.gap_allowed or not self.follower.gaps, self.follower.gaps
 
     def _readable(self) -> dict[Key, bytes]:
-        """The lines that are there, but for those that may be missing for what other files are."""
+        """The lines that are there, without lines that may be missing because of other files' bytes."""
         found: dict[Key, bytes] = {}
         nodes = {id(node): node for node in [*self.names.values(), *self.orphans]}
         versions = self.versions + [[*node.lines()] for node in nodes.values()]
@@ -444,12 +445,12 @@ class Files(RuleBasedStateMachine):
         return self.names.get(LIVE) or self._node(LIVE)
 
     def _has_one_name(self, name: str) -> bool:
-        """Whether a file that is not empty has no other name."""
+        """Whether a file is not empty and has no other name."""
         node = self.names[name]
         return bool(node.pieces) and list(self.names.values()).count(node) == 1
 
     def _late(self) -> list[Node]:
-        """Files that a writer may still write to."""
+        """Files to which a writer may still write."""
         nodes = {id(node): node for name, node in self.names.items() if name != LIVE and node.is_written}
         return [
             *nodes.values(),
@@ -510,7 +511,7 @@ class Files(RuleBasedStateMachine):
         return copy
 
     def _cut(self, node: Node, length: int) -> None:
-        """Without a copy: what is lost is lost."""
+        """Truncate a file without a copy, so that its lines may be lost."""
         self.gap_allowed = True
         node.hazard = max(node.hazard, len(node.data))
         self._record(node)
@@ -545,7 +546,7 @@ class Files(RuleBasedStateMachine):
             return
         self.versions.append([*node.lines()])
         lost = {line.key for line in node.lines()}
-        # One that was emptied first is no file any more.
+        # A file that was emptied before it was deleted does not count any more.
         if (
             node.pieces
             and self.process is not None
@@ -565,14 +566,14 @@ class Files(RuleBasedStateMachine):
         )
 
     def _forget_orphans(self) -> None:
-        """Nobody has them open any more."""
+        """Forget the files without a name, which the follower has closed."""
         for node in self.orphans:
             self.gap_allowed = True
             self._lose({line.key for line in node.lines()})
         self.orphans.clear()
 
     def _lose(self, keys: set[Key]) -> None:
-        """These lines are not here any more."""
+        """Note that these lines may be missing, unless another file has them."""
         self.may |= keys - {line.key for node in [*self.names.values(), *self.orphans] for line in node.lines()}
 
     def _record(self, node: Node) -> None:
@@ -582,7 +583,7 @@ class Files(RuleBasedStateMachine):
                 self.ends[line.key].add(line.data)
             for cut in node.cuts:
                 if line.start < cut <= line.start + len(line.data):
-                    # What follows the cut is a line of its own, where the cut was seen.
+                    # If the follower has seen the cut, the rest of the line is a line of its own.
                     self.may.add(line.key)
                     self.variants[line.key].add(line.data[cut - line.start :])
 
@@ -608,7 +609,7 @@ def _first(pieces: list[Piece], length: int) -> list[Piece]:
 
 
 def _equal(lines: list[FoundLine], version: list[FoundLine]) -> int:
-    """How many of the first lines have the bytes of those of another file, and are not the same."""
+    """Number of first lines whose bytes equal those of another file, without being the same lines."""
     equal = 0
     for place, (line, other) in enumerate(zip(lines, version, strict=False)):
         if line.data != other.data and not (not line.is_ended and other.data.startswith(line.data)):
@@ -619,8 +620,11 @@ def _equal(lines: list[FoundLine], version: list[FoundLine]) -> int:
 
 
 def _may_be_a_copy(lines: list[FoundLine], version: list[FoundLine]) -> bool:
-    """Of a file that is gone only hashes are known, and not of each line: nobody can tell the second half of a shorter
-    file that has the same first half."""
+    """Whether a file may be taken for a copy of a file that is gone.
+
+    Of that file only hashes are known, and not of each line. So a shorter file with the same first half may pass for a
+    copy.
+    """
     equal = _equal(lines, version)
     if not equal or not version or version[-1].start < lines[-1].start:
         return False
@@ -633,7 +637,7 @@ def _one_of(nodes: list[Node]) -> st.SearchStrategy[Node]:
 
 
 TestFiles = Files.TestCase
-# The profile `hard` draws anew each time, to look for what is still wrong.
+# The profile `hard` draws other examples each time, to find faults that are still there.
 TestFiles.settings = settings(
     max_examples=3 * settings().max_examples,
     stateful_step_count=15,

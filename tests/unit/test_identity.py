@@ -1,4 +1,4 @@
-"""Telling files by their bytes."""
+"""Recognizing files by their bytes."""
 
 import pytest
 from hypothesis import given
@@ -16,7 +16,7 @@ def read(data: bytes) -> Read:
 
 
 def identity(data: bytes, offset: int, start: int = 0, step: int = 1 << 20) -> Identity:
-    """Of a file that was read from `start` through the offset, `step` bytes at a time."""
+    """The identity of a file that was read from `start` through `offset`, `step` bytes at a time."""
     hasher = Hasher(start)
     for begin in range(start, offset, step):
         hasher.add(data[begin : min(begin + step, offset)])
@@ -39,7 +39,7 @@ def test_another_file_is_not(offset: int) -> None:
         assert not known.agrees_whole(0, offset, read(other))
 
 
-def test_what_changed_in_the_middle_is_seen_where_all_is_compared() -> None:
+def test_a_change_in_the_middle_is_seen_if_all_bytes_are_compared() -> None:
     offset = 3 * BLOCK_BYTES
     known = identity(LINES, offset)
     other = LINES[: offset // 2] + b"x" + LINES[offset // 2 + 1 :]
@@ -47,7 +47,7 @@ def test_what_changed_in_the_middle_is_seen_where_all_is_compared() -> None:
     assert not known.agrees_whole(0, offset, read(other))
 
 
-def test_what_is_before_the_start_is_compared_by_its_beginning_alone() -> None:
+def test_bytes_before_the_start_are_compared_by_the_head_alone() -> None:
     known = identity(LINES, 9_000, start=5_000)
     other = LINES[:3_000] + b"x" + LINES[3_001:]
     assert known.agrees_whole(5_000, 9_000, read(other))
@@ -94,8 +94,8 @@ def test_zeros_are_left_out() -> None:
 
 
 @given(same=st.integers(0, 60_000), more=st.integers(0, 500), offset=st.integers(1, 60_000))
-def test_what_a_changed_file_has_in_common_with_what_was_read(same: int, more: int, offset: int) -> None:
-    """All through the first offset is the same, and what is behind the second one is not what was read."""
+def test_how_far_a_changed_file_equals_the_bytes_that_were_read(same: int, more: int, offset: int) -> None:
+    """The bytes before the first offset equal those that were read. The bytes after the second one do not."""
     same = min(same, offset)
     other = LINES[:same] + b"#" * more
     known = identity(LINES, offset)
@@ -103,7 +103,7 @@ def test_what_a_changed_file_has_in_common_with_what_was_read(same: int, more: i
     assert certain <= possible <= max(offset, len(other))
     assert LINES[:certain] == other[:certain]
     assert certain in (0, len(other)) or LINES[certain - 1 : certain] == b"\n"
-    # What the two have in common, in whole lines, is not beyond it.
+    # The whole lines that both have in common end before it.
     assert LINES[:same].rfind(b"\n") + 1 <= possible
 
 
@@ -112,7 +112,7 @@ def test_of_a_file_without_its_first_line_nothing_is_the_same() -> None:
 
 
 @pytest.mark.parametrize("size", [7, 14, 100, 4_000])
-def test_a_file_is_the_first_part_of_what_was_read(size: int) -> None:
+def test_a_file_is_the_first_part_of_the_bytes_that_were_read(size: int) -> None:
     known = identity(LINES, 5_000)
     assert known.begins_with(0, size, read(LINES[:size]))
     assert not known.begins_with(0, size, read(b"x" + LINES[1:size]))

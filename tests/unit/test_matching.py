@@ -1,4 +1,4 @@
-"""Which present files are those that are known, told by bytes alone."""
+"""Matching known files with present files by their bytes alone."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -15,14 +15,14 @@ LIVE, OTHER = "log", "log.1"
 
 @dataclass
 class Family:
-    """Files, and what was read of those that are known. It is the evidence."""
+    """Present files, and the bytes that were read of known files. It is the evidence."""
 
     files: dict[int, bytes] = field(default_factory=dict)
-    """By their inodes."""
+    """Inode -> the bytes of a present file."""
     names: dict[int, str] = field(default_factory=dict)
-    """Where it is not `log.1`; "" of a file without a name."""
+    """Inode -> name, if the name is not `log.1`; "" for a file without a name."""
     read: dict[int, tuple[int, bytes]] = field(default_factory=dict)
-    """Of a number: the inode, and all bytes from the file's beginning through where it was read."""
+    """Generation -> inode, and all bytes of the known file from its beginning to the end of what was read."""
     closed: frozenset[int] = frozenset()
     open: frozenset[int] = frozenset()
     starts: dict[int, int] = field(default_factory=dict)
@@ -83,12 +83,12 @@ def found(matching: Matching) -> dict[int, int]:
 
 
 def new(matching: Matching) -> dict[int, int]:
-    """By inode: where the file is read from."""
-    return {one.present.at[1]: one.start for one in matching.new}
+    """Inode of a new file -> the offset from which it is read."""
+    return {new.present.at[1]: new.start for new in matching.new}
 
 
 def copies(matching: Matching) -> dict[int, int]:
-    """By inode: of which inode, or of which number."""
+    """Inode of a copy -> the inode, or the generation, of its original."""
     return {file.at[1]: of if isinstance(of, int) else of.at[1] for file, of in matching.copies}
 
 
@@ -101,7 +101,7 @@ class TestSituations:
         matching = Family({7: A, 8: B}, {8: LIVE}, {0: (7, A)}).match()
         assert (found(matching), new(matching)) == ({0: 7}, {8: 0})
 
-    def test_renamed_several_times_while_nobody_followed(self) -> None:
+    def test_renamed_several_times_while_it_was_not_followed(self) -> None:
         matching = Family({7: A, 8: B, 9: C}, {9: LIVE}, {0: (7, A)}).match()
         assert (found(matching), new(matching)) == ({0: 7}, {8: 0, 9: 0})
 
@@ -137,12 +137,12 @@ class TestSituations:
         assert (found(matching), new(matching)) == ({0: 7}, {8: len(A)})
         assert matching.new[0].after == 0
 
-    def test_a_copy_in_the_place_of_what_was_not_read(self) -> None:
+    def test_a_copy_in_the_place_of_an_unread_file(self) -> None:
         matching = Family({7: A, 8: A + C}, {7: "", 8: LIVE}, {0: (7, b"")}, open=frozenset({0})).match()
         assert new(matching) == {8: len(A)}
 
     def test_gzip(self) -> None:
-        """The text of a compressed file is compared."""
+        """A compressed file is compared by its text."""
         assert found(Family({9: A}, {}, {0: (7, A)}).match()) == {0: 9}
         assert copies(Family({7: A, 9: A}, {}, {0: (7, A)}).match()) == {9: 7}
 
@@ -158,7 +158,7 @@ class TestSituations:
         assert (new(matching), matching.is_undecided) == ({}, True)
         assert new(family.match()) == {8: len(A)}
 
-    def test_a_copy_of_what_is_gone(self) -> None:
+    def test_a_copy_of_a_file_that_is_gone(self) -> None:
         assert copies(Family({7: C, 8: A}, {7: LIVE}, {0: (7, A + B)}).match()) == {8: 0}
 
     def test_a_copy_that_went_its_own_way(self) -> None:
@@ -178,7 +178,7 @@ class TestSituations:
         assert new(matching) == {8: 0}
 
     def test_headers_alone(self) -> None:
-        """Rotation made room for the log: it is new, though it begins as the other one did."""
+        """Rotation made room for the log. So the log is new, though it begins like the rotated file."""
         matching = Family({7: HEADER + A, 8: HEADER}, {8: LIVE}, {0: (7, HEADER)}).match()
         assert (found(matching), new(matching)) == ({0: 7}, {8: 0})
 
@@ -198,14 +198,14 @@ class TestSituations:
     def test_a_file_is_gone(self) -> None:
         assert Family({}, {}, {0: (7, A), 1: (8, B)}, closed=frozenset({1})).match().missing == [0]
 
-    def test_copies_of_two_files_of_which_nothing_was_read_are_one_file(self) -> None:
-        """As a file and the copy that was put in its place, when both are gone and two other copies are there."""
+    def test_copies_of_two_unread_files_are_one_file(self) -> None:
+        """A file and the copy that took its place are both gone, and two other copies are there."""
         heads = Family({8: A, 9: A}, {}, {0: (7, b""), 1: (8, b"")})
         assert found(heads.match()) == {1: 8}
         assert copies(heads.match()) == {9: 8}
 
     def test_the_same_bytes_under_another_inode_are_the_known_file(self) -> None:
-        """Nobody can tell whether they were written twice: this is the rule."""
+        """The bytes cannot tell whether they were written twice, so a rule decides."""
         assert found(Family({8: A + B}, {8: LIVE}, {0: (7, A)}).match()) == {0: 8}
 
 
@@ -214,8 +214,11 @@ Kept = st.sampled_from(["kept", "gone", "nameless", "truncated", "put", "copied"
 
 @st.composite
 def families(draw: st.DrawFn) -> tuple[Family, list[bytes]]:
-    """Files of lines that are written once, but for the header, and how much of each was read; then each is kept, lost,
-    copied or changed, and may have grown. And the lines that were read."""
+    """A family of files, and the lines that were read.
+
+    Each line is written once, except the header. Some lines of each file are read. Then each file is kept, lost, copied
+    or changed, and may grow.
+    """
     family = Family()
     lines = iter(b"line %d\n" % number for number in range(1_000))
     inodes = iter(range(1, 100))
@@ -229,7 +232,7 @@ def families(draw: st.DrawFn) -> tuple[Family, list[bytes]]:
         inode = next(inodes)
         data = header + more(1)
         seen = b"".join(data.splitlines(keepends=True)[: draw(st.integers(0, data.count(b"\n")))])
-        # What is known was read beyond its header, for that tells nothing.
+        # A known file was read beyond its header, because the header alone cannot tell files apart.
         if len(seen) > len(header):
             read += seen.splitlines()
             family.read[number] = inode, seen
@@ -252,17 +255,17 @@ def families(draw: st.DrawFn) -> tuple[Family, list[bytes]]:
     for _ in range(draw(st.integers(0, 2))):
         family.files[next(inodes)] = header + more(1)
     nameless_without_a_number = [
-        inode for inode, name in family.names.items() if inode not in {one for one, _ in family.read.values()}
+        inode for inode, name in family.names.items() if inode not in {known for known, _ in family.read.values()}
     ]
     for inode in nameless_without_a_number:
-        # It is not open.
+        # A file without a name is there only if it is open.
         del family.files[inode], family.names[inode]
     # The log is a file that has no copy beside it.
     alone = [
         inode
         for inode, data in family.files.items()
         if family.names.get(inode) is None
-        and not any(other != inode and _share(data, one) for other, one in family.files.items())
+        and not any(other != inode and _share(data, others) for other, others in family.files.items())
     ]
     if draw(st.booleans()) and alone:
         family.names[draw(st.sampled_from(alone))] = LIVE
@@ -270,9 +273,9 @@ def families(draw: st.DrawFn) -> tuple[Family, list[bytes]]:
     return family, read
 
 
-def _share(one: bytes, other: bytes) -> bool:
+def _share(first: bytes, second: bytes) -> bool:
     """Whether two files have more in common than the header."""
-    return bool({*one.splitlines()} & {*other.splitlines()} - {HEADER.strip()})
+    return bool({*first.splitlines()} & {*second.splitlines()} - {HEADER.strip()})
 
 
 @given(families(), st.booleans(), st.booleans())
@@ -286,7 +289,7 @@ def test_each_line_is_read_once(
     assert len(offsets) == len(matching.found) + len(matching.new), "a file is read under one number"
     for inode, offset in offsets.items():
         times.update(family.files[inode][offset:].splitlines())
-    # Half a line is the beginning of a copy, which is none.
+    # Half a line is the end of an unfinished copy, and no line of its own.
     there = {line for data in family.files.values() for line in data.splitlines(keepends=True) if line.endswith(b"\n")}
     for line in {line.rstrip(b"\n") for line in there} - {HEADER.strip()}:
         assert times[line] == 1 or (matching.is_undecided and not times[line]), line
@@ -296,7 +299,7 @@ def test_each_line_is_read_once(
 
 @given(families(), st.booleans())
 def test_no_file_is_left_out(drawn: tuple[Family, list[bytes]], grace_is_over: bool) -> None:
-    """Each file is known, new, a copy, or waited on; each number is found, missing or closed."""
+    """Each file is known, new, a copy, or undecided. Each generation is found, missing or closed."""
     family, _ = drawn
     matching = family.match(grace_is_over)
     known = set(found(matching).values()) | set(new(matching)) | set(copies(matching))
