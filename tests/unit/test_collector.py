@@ -1,4 +1,4 @@
-"""When the lines of logs are handed on, and which together."""
+"""Collecting lines in chunks: when lines are handed on, and which lines share a chunk."""
 
 import random
 import time
@@ -23,16 +23,16 @@ SHORT = b"x" * 19 + b"\n"
 
 
 class Reader:
-    """Reads all logs in a folder from their beginnings, and keeps what it was handed."""
+    """Reads all logs in a folder from their beginnings, and keeps the lines that it is handed."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         files = LogFiles([folder / "*.log"], {})
         self.logs = FollowedLogs(files, Spool(folder / "spool"), {}, {}, folder / "spool", look_seconds=0)
         self.stored: set[FileKey] = set()
-        """Files whose numbers are stored."""
+        """Files whose generations are stored."""
         self.never_stored = ""
-        """A log of which nothing is ever stored."""
+        """Name of a log whose generations are never stored."""
         self.collector = Collector(self.logs, MAX_LINES, WAIT_SECONDS, self._is_begun)
         self.ends: dict[FileKey, Position] = {}
         self.read: dict[str, bytes] = {}
@@ -41,14 +41,14 @@ class Reader:
         return Path(file.log).name != self.never_stored and file in self.stored
 
     def step(self, now: float) -> list[Chunk]:
-        """Look at all logs, and collect; the chunks that have lines."""
+        """Look at all logs, and collect; return the chunks that have lines."""
         self.logs.discover(now)
         self.logs.look(now)
         self.logs.look_at_files()
         return self.keep(self.collector.collect(now))
 
     def keep(self, chunks: list[Chunk]) -> list[Chunk]:
-        """Keep what is in these chunks; those that have lines."""
+        """Keep the content of these chunks; return the chunks that have lines."""
         for chunk in chunks:
             begin = 0
             for part in chunk.parts:
@@ -63,7 +63,7 @@ class Reader:
         return [chunk for chunk in chunks if chunk.lines]
 
     def begin(self, *names: str) -> None:
-        """Come to the beginning of these logs, which have to have a first line, and hand that on."""
+        """Write a first line to each of these logs, and hand it on."""
         for name in names:
             self.append(name, SHORT)
         while set(self.read) < set(names) or not all(self.read.values()):
@@ -87,7 +87,7 @@ def logs_of(chunk: Chunk) -> list[str]:
 
 
 def until_read(reader: Reader, size: int) -> list[Chunk]:
-    """Steps of one moment until so many bytes were handed on."""
+    """Step without letting time pass until `size` bytes are handed on; return the chunks."""
     chunks = []
     for _ in range(1_000):
         chunks += reader.step(0)
@@ -116,7 +116,7 @@ def test_a_backlog_in_many_logs_is_one(reader: Reader) -> None:
     assert reader.read == dict.fromkeys(names, content)
     assert chunks[0].behind
     assert not chunks[-1].behind
-    # Each chunk is full but for the last, and so of a few logs.
+    # Each chunk except the last is full, so it has lines of a few logs.
     assert {chunk.lines.count(b"\n") for chunk in chunks[:-1]} == {MAX_LINES}
     assert max(len(chunk.parts) for chunk in chunks) <= 1 + MAX_LINES * len(SHORT) // SHARE_BYTES + 1
 
@@ -161,7 +161,7 @@ def test_lines_of_several_logs_come_together_when_they_are_as_many_as_a_chunk_ha
     (chunk,) = reader.step(now=101)
     assert logs_of(chunk) == ["a.log", "b.log"]
     assert chunk.lines.count(b"\n") == MAX_LINES
-    # The five that are left begin to wait.
+    # The five lines that are left begin to wait.
     assert not reader.step(now=100 + WAIT_SECONDS)
     (chunk,) = reader.step(now=101 + WAIT_SECONDS)
     assert (logs_of(chunk), chunk.lines) == (["b.log"], SHORT * 5)
@@ -178,13 +178,13 @@ def test_nothing_of_a_file_comes_before_its_number_is_stored(reader: Reader) -> 
     assert reader.read["b.log"] == b""
 
 
-def test_whatever_is_written_comes_once_and_in_order(reader: Reader) -> None:
+def test_all_lines_are_handed_on_once_and_in_order(reader: Reader) -> None:
     pick = random.Random(1)
     names = [f"{number}.log" for number in range(20)]
     written = dict.fromkeys(names, b"")
     for now in range(300):
         for name in pick.sample(names, pick.randrange(5)):
-            # Also half lines, and some that are too long to be held.
+            # Some lines are halves, and some are too long to be held.
             lines = pick.choice([b"%d\n" % now, b"%d " % now, b"%d\n" % now * 700, b"%d " % now * 20_000 + b"\n"])
             written[name] += lines
             reader.append(name, lines)
@@ -194,7 +194,7 @@ def test_whatever_is_written_comes_once_and_in_order(reader: Reader) -> None:
         written[name] += b"\n"
     for now in range(300, 330):
         reader.step(now)
-    # Not each line that is too long is one that was not held.
+    # A line that is too long may have been held all the same.
     assert {name: _without_long_lines(lines) for name, lines in reader.read.items()} == {
         name: _without_long_lines(lines) for name, lines in written.items()
     }

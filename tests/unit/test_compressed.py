@@ -1,4 +1,4 @@
-"""The text of log files, compressed or not."""
+"""Decompressing log files."""
 
 import bz2
 import gzip
@@ -75,7 +75,7 @@ def test_parts_may_be_of_several_formats(tmp_path: Path) -> None:
     assert text(written(tmp_path, b"".join(parts))) == len(parts) * LINES
 
 
-def test_what_is_not_compressed_is_its_text(tmp_path: Path) -> None:
+def test_a_file_that_is_not_compressed_is_its_own_text(tmp_path: Path) -> None:
     assert text(written(tmp_path, LINES)) == LINES
     assert text(written(tmp_path, b"")) == b""
 
@@ -105,12 +105,12 @@ def test_a_damaged_file_is_refused(tmp_path: Path, kind: str) -> None:
         (b"\x1f\x9d\x90" + LINES, r"is compressed by compress \(.Z\)"),
     ],
 )
-def test_what_holds_files_or_is_compressed_otherwise_is_refused(tmp_path: Path, data: bytes, message: str) -> None:
+def test_archives_and_other_compression_are_refused(tmp_path: Path, data: bytes, message: str) -> None:
     with pytest.raises(NoLog, match=rf"old {message}: unpack it, and hand in the log files\."):
         text(written(tmp_path, data))
 
 
-def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
+def test_a_path_without_a_regular_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NoLog, match=r"missing cannot be read: No such file or directory\."):
         text(tmp_path / "missing")
     with pytest.raises(NoLog, match=r"cannot be read: Is a directory\."):

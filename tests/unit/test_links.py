@@ -1,4 +1,4 @@
-"""Links in a log's folder that lead out of it: no file is read that nobody has named."""
+"""Links that lead out of a log's folder: a file is read only if the settings allow it."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ SECRET = b"a secret\n"
 
 @pytest.fixture
 def outside(tmp_path: Path) -> Path:
-    """A file that is not to be read."""
+    """A file that must not be read."""
     path = tmp_path / "etc" / "secret"
     path.parent.mkdir()
     path.write_bytes(SECRET)
@@ -20,7 +20,7 @@ def outside(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
-    """The path of a log, whose folder is there."""
+    """The path of a log in a folder that exists."""
     (tmp_path / "logs").mkdir()
     return tmp_path / "logs" / "app.log"
 
@@ -58,7 +58,7 @@ def test_a_log_that_a_glob_has_found_and_that_becomes_a_link(log: Path, outside:
 
 
 def test_a_link_to_a_file_with_a_date_in_another_folder_each_day(log: Path, tmp_path: Path) -> None:
-    """The path is named, so it leads where it may."""
+    """A named path may lead anywhere."""
     follower = None
     for day in (b"27", b"28", b"29"):
         folder = tmp_path / day.decode()

@@ -1,4 +1,4 @@
-"""Which files are logs, and what they are called."""
+"""Finding logs by paths and globs, and naming them."""
 
 import os
 from collections.abc import Callable
@@ -34,7 +34,7 @@ def test_a_path_is_a_log_whether_there_is_a_file_or_not(tmp_path: Path) -> None:
     assert found(tmp_path / "missing.log", there) == [tmp_path / "missing.log", there]
 
 
-def test_globs_find_what_is_there_now(tmp_path: Path) -> None:
+def test_globs_find_the_files_that_are_there_now(tmp_path: Path) -> None:
     files = LogFiles([tmp_path / "*.log"], {})
     assert files.found() == []
     one, two, _ = make(tmp_path, "one.log", "two.log", "other.txt")
@@ -138,7 +138,7 @@ def _in_a_folder_that_cannot_be_entered(path: Path) -> None:
 
 
 @pytest.mark.parametrize("make_it", [_folder, os.mkfifo, _unreadable, _in_a_folder_that_cannot_be_entered])
-def test_what_cannot_be_followed_is_said_once_and_looked_at_again(
+def test_a_log_that_cannot_be_followed_is_logged_once_and_tried_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], make_it: Callable[[Path], None]
 ) -> None:
     (other,) = make(tmp_path, "other.log")
@@ -162,25 +162,25 @@ def test_a_folder_that_a_glob_finds_is_nothing_to_speak_of(tmp_path: Path, capsy
     assert capsys.readouterr().out == ""
 
 
-def test_a_name_that_is_not_utf8_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_name_that_is_not_utf8_is_logged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (other,) = make(tmp_path, "other.log")
     (tmp_path / os.fsdecode(b"\xff.log")).touch()
     assert found(tmp_path / "*.log") == [other]
     assert r"\xff.log" in capsys.readouterr().out
 
 
-def test_what_the_processor_writes_is_no_log(tmp_path: Path) -> None:
+def test_files_that_the_processor_writes_are_no_logs(tmp_path: Path) -> None:
     letters, store = tmp_path / "dead_letters.jsonl", tmp_path / "requests.sqlite"
     (log, *_) = make(tmp_path, "api.log", letters.name, f"{letters.name}.1", store.name, f"{store.name}-wal")
     assert paths(LogFiles([tmp_path / "*"], {}, [letters, store])) == [log]
 
 
 class TestLinksThatLeadElsewhere:
-    """A file that nobody has named is read only where it lies below a folder that somebody has."""
+    """A file without a named path is read only if it lies below a named folder."""
 
     @pytest.fixture
     def outside(self, tmp_path: Path) -> Path:
-        """A file that is not to be read."""
+        """A file that must not be read."""
         (path,) = make(tmp_path / "etc", "secret.log")
         path.write_text("a secret\n")
         return path

@@ -1,4 +1,4 @@
-"""Which names are those of one log's files."""
+"""Telling from a file's name which log the file belongs to."""
 
 import pytest
 from hypothesis import given
@@ -26,7 +26,7 @@ ROTATED = [
     "app.log.bz2",
     "app.log.zst",
     "app.log.zip",
-    # These keep the ending: lumberjack, pm2, log4j2, logback, cronolog.
+    # Rotators that keep the ending: lumberjack, pm2, log4j2, logback, cronolog.
     "app-2026-11-28T10-00-00.000.log",
     "app-2026-11-28T10-00-00.000.log.gz",
     "app__2026-11-28_00-00-00.log",
@@ -92,7 +92,7 @@ def test_a_log_whose_own_name_has_marks(base: str) -> None:
         ("-20261128", None),
     ],
 )
-def test_what_a_log_without_a_file_of_its_name_is_called(name: str, log: str | None) -> None:
+def test_the_name_of_a_log_whose_files_all_have_dates(name: str, log: str | None) -> None:
     assert dateless(name) == log
 
 
@@ -137,7 +137,7 @@ names = st.lists(st.sampled_from(PIECES), min_size=1, max_size=6).map("".join)
 
 @given(st.sets(names, max_size=20), names)
 def test_the_names_of_a_log_are_found_among_those_of_its_folder(there: set[str], base: str) -> None:
-    # Most of what is drawn is of no log; these are.
+    # Most drawn names belong to no log. These names do.
     there = {*there, base, f"{base}.1", f"{base}-20261128.gz"}
     found = Names(there).of(base)
     assert sorted(found) == sorted(name for name in there if is_of(name, base))

@@ -1,4 +1,4 @@
-"""Files that are rotated, compressed or emptied in the moments when they are begun, read or looked at."""
+"""Files that are rotated, compressed or emptied just while they are begun, read or looked at."""
 
 import gzip
 import os
@@ -23,22 +23,22 @@ def log(tmp_path: Path) -> Path:
 
 
 def compress(path: Path, name: str) -> Path:
-    """As gzip does it."""
-    packed = path.with_name(name)
-    packed.write_bytes(gzip.compress(path.read_bytes()))
+    """Compress a file as gzip does."""
+    compressed = path.with_name(name)
+    compressed.write_bytes(gzip.compress(path.read_bytes()))
     path.unlink()
-    return packed
+    return compressed
 
 
 def expect(follower: Follower, lines: list[bytes]) -> None:
-    """Each of these lines was handed on once, and nothing else was; and there is no gap."""
+    """Assert that exactly these lines were handed on, each once, and that there is no gap."""
     assert sorted(map(str, follower.lines.values())) == sorted(str(line_of(line)) for line in lines)
     assert follower.gaps == []
     follower.close()
 
 
 def begin(log: Path) -> Follower:
-    """One that has begun a file, and handed on none of its lines."""
+    """A follower that has begun a file, and has handed on none of its lines."""
     follower = Follower(log, Time())
     log.write_bytes(TEXT)
     follower.step()
@@ -60,7 +60,7 @@ def test_a_file_that_is_compressed_before_its_lines_are_handed_on(log: Path) -> 
     expect(follower.drain(), [*LINES, b"another"])
 
 
-def test_a_file_that_is_compressed_before_its_lines_are_handed_on_while_nobody_follows(log: Path) -> None:
+def test_a_file_that_is_compressed_before_its_lines_are_handed_on_while_it_is_not_followed(log: Path) -> None:
     follower = begin(log)
     compress(log, "app.log.1.gz")
     log.write_bytes(b"another\n")
@@ -102,14 +102,14 @@ def test_half_a_line_that_is_compressed_is_a_line_after_a_restart(log: Path) -> 
     expect(restart(follower, log).pass_time(10), [*LINES, b"half", b"another"])
 
 
-def test_a_log_that_is_emptied_while_its_copy_is_being_unpacked_has_no_gap(log: Path) -> None:
+def test_a_log_that_is_emptied_while_its_copy_is_being_decompressed_has_no_gap(log: Path) -> None:
     log.write_bytes(TEXT)
     follower = Follower(log, Time()).drain()
     log.with_name("app.log.1").write_bytes(TEXT)
     compress(log.with_name("app.log.1"), "app.log.1.gz")
     log.write_bytes(b"another\n")
     follower.time.now += 1
-    # What is unpacked is not there at once.
+    # The decompressed text is not there at once.
     follower.logs.look(follower.time.now)
     follower.logs.look_at_files()
     expect(follower.drain(), [*LINES, b"another"])
@@ -121,7 +121,7 @@ def test_a_copy_with_the_inode_of_an_earlier_copy_is_a_copy(log: Path) -> None:
     copy = log.with_name("app.log.1")
     copy.write_bytes(TEXT)
     follower.drain()
-    # The system gives the inode again when the file was compressed.
+    # The system reuses the inode after the file was compressed.
     log.with_name("app.log.2.gz").write_bytes(gzip.compress(TEXT))
     log.write_bytes(b"another\n")
     follower.drain()
@@ -129,7 +129,7 @@ def test_a_copy_with_the_inode_of_an_earlier_copy_is_a_copy(log: Path) -> None:
     expect(follower.drain(), [*LINES, b"another"])
 
 
-def test_what_was_moved_to_another_folder_and_compressed_there_tells_the_folder(log: Path) -> None:
+def test_a_file_that_was_moved_to_another_folder_and_compressed_there_is_found(log: Path) -> None:
     log.write_bytes(TEXT)
     follower = Follower(log, Time()).drain()
     folder = log.with_name("old")
@@ -154,8 +154,8 @@ def test_a_rotated_file_that_was_read_may_go_and_give_its_inode_to_another(log: 
     expect(follower, [*LINES, b"another", b"a third"])
 
 
-def test_names_that_are_shifted_before_a_file_is_unpacked(tmp_path: Path) -> None:
-    """By its path it would be another file."""
+def test_names_that_are_shifted_before_a_file_is_decompressed(tmp_path: Path) -> None:
+    """The path has another file by now."""
     path = tmp_path / "app.log.1.gz"
     path.write_bytes(gzip.compress(TEXT))
     candidate = candidate_at(path, is_live=False, is_rotated=True)
@@ -169,39 +169,40 @@ def test_names_that_are_shifted_before_a_file_is_unpacked(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("header", [[], [b"#" * 1500]], ids=["no header", "header"])
-def test_another_compressed_file_with_the_inode_and_the_size_of_one_that_was_read(
+def test_another_compressed_file_with_the_inode_and_the_size_of_a_file_that_was_read(
     log: Path, header: list[bytes]
 ) -> None:
-    """As the system gives the inode of a deleted file to the next one."""
+    """The system gives the inode of a deleted file to the next file."""
     texts = [b"".join(line + b"\n" for line in [*header, *lines]) for lines in (LINES, OTHERS)]
     follower = Follower(log, Time()).drain()
-    packed = log.with_name("app.log.1.gz")
+    compressed = log.with_name("app.log.1.gz")
     # Without compression equal lengths give equal sizes.
-    packed.write_bytes(gzip.compress(texts[0], 0))
+    compressed.write_bytes(gzip.compress(texts[0], 0))
     follower = restart(follower.pass_time(QUIET), log)
     follower.pass_time(QUIET)
-    packed.write_bytes(gzip.compress(texts[1], 0))
+    compressed.write_bytes(gzip.compress(texts[1], 0))
     expect(restart(follower, log).pass_time(QUIET), [*header, *LINES, *header, *OTHERS])
 
 
 @pytest.mark.parametrize("has_read", [False, True])
-def test_another_file_with_the_inode_of_a_compressed_one_whose_text_is_being_read(log: Path, has_read: bool) -> None:
+def test_another_file_with_the_inode_of_a_compressed_file_whose_text_is_being_read(log: Path, has_read: bool) -> None:
     lines = [b"%d %s" % (number, b"x" * 1000) for number in range(3000)]
-    packed = log.with_name("app.log.1.gz")
+    compressed = log.with_name("app.log.1.gz")
     follower = Follower(log, Time()).drain()
-    packed.write_bytes(gzip.compress(b"\n".join(lines) + b"\n"))
+    compressed.write_bytes(gzip.compress(b"\n".join(lines) + b"\n"))
     while not (follower.lines if has_read else follower.stored.files):
         follower.step(seconds=0.1)
         follower.commit()
     assert len(follower.lines) < len(lines)
-    # As the system gives the inode of a deleted file to the next one. What is read is a file of its own, the text.
-    packed.write_bytes(b"another\n")
-    packed.rename(log.with_name("app.log.2"))
+    # The system gives the inode of a deleted file to the next file. The follower reads the text, which is a file of its
+    # own.
+    compressed.write_bytes(b"another\n")
+    compressed.rename(log.with_name("app.log.2"))
     expect(follower.drain(), [*lines, b"another"])
 
 
-def test_a_file_is_known_whose_inode_an_earlier_one_has_had(log: Path) -> None:
-    """As the system gives it again. Else it would be read twice where it is moved to the folder of another log."""
+def test_a_file_is_known_whose_inode_an_earlier_file_has_had(log: Path) -> None:
+    """A system reuses inodes. An unknown file would be read twice after a move to the folder of another log."""
     log.write_bytes(TEXT)
     follower = Follower(log, Time()).drain()
     log.write_bytes(b"another\n" + TEXT)
@@ -216,7 +217,7 @@ def test_a_file_is_known_whose_inode_an_earlier_one_has_had(log: Path) -> None:
 
 def test_a_compressed_file_for_whose_text_there_is_no_room_at_first(log: Path) -> None:
     follower = Follower(log, Time()).drain()
-    # No folder can be made there.
+    # A file at this path prevents a folder there.
     scratch = log.with_name("spool")
     scratch.write_bytes(b"")
     log.with_name("app.log.1.gz").write_bytes(gzip.compress(TEXT))
@@ -229,15 +230,15 @@ def test_a_compressed_file_for_whose_text_there_is_no_room_at_first(log: Path) -
     expect(follower.pass_time(QUIET), [*LINES, b"another"])
 
 
-def test_texts_of_files_that_change_after_they_were_unpacked_are_let_go(log: Path) -> None:
-    """As gzip sets a file's time last."""
+def test_texts_of_files_that_change_after_they_were_decompressed_are_closed(log: Path) -> None:
+    """Such a change comes from gzip, which sets the time of its file last."""
     follower = Follower(log, Time()).drain()
-    packed = log.with_name("app.log.1.gz")
-    packed.write_bytes(gzip.compress(TEXT))
+    compressed = log.with_name("app.log.1.gz")
+    compressed.write_bytes(gzip.compress(TEXT))
     is_open = len(list(Path("/proc/self/fd").iterdir()))
     for second in range(20):
         follower.thread()
-        os.utime(packed, (second, second))
+        os.utime(compressed, (second, second))
         follower.time.now += 1
         follower.look()
     assert len(list(Path("/proc/self/fd").iterdir())) < is_open + 5
@@ -245,7 +246,7 @@ def test_texts_of_files_that_change_after_they_were_unpacked_are_let_go(log: Pat
 
 
 def test_a_file_of_a_log_with_the_inode_of_a_file_that_was_another_logs(tmp_path: Path) -> None:
-    """As the system gives it again. The other log is looked at later, and knows only then that its file is gone."""
+    """A system reuses inodes. The other log gets its look later, and only then knows that its file is gone."""
     for name, text in (("a.log", b""), ("z.log", TEXT), ("z.log.1", OTHER_TEXT)):
         (tmp_path / name).write_bytes(text)
     follower = Follower(tmp_path / "*.log", Time(), start="end").drain()
@@ -258,7 +259,7 @@ def test_a_file_of_a_log_with_the_inode_of_a_file_that_was_another_logs(tmp_path
 def test_names_that_are_shifted_after_they_were_listed_at_the_first_start(
     log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is there then is not read, whatever it is called in that moment."""
+    """Files that are there at the beginning are not read, whatever they are called just then."""
     log.write_bytes(TEXT)
     rotated = log.with_name("app.log.1")
     rotated.write_bytes(OTHER_TEXT)
@@ -277,7 +278,7 @@ def test_names_that_are_shifted_after_they_were_listed_at_the_first_start(
 
 
 def test_a_log_with_the_header_and_the_inode_of_its_oldest_file(log: Path) -> None:
-    """Rotation deletes the oldest file, and the system gives its inode to the next one."""
+    """Rotation deletes the oldest file, and the system gives its inode to the next file."""
     header = b"#Fields: date time cs-uri-stem sc-status\n"
     log.write_bytes(header + TEXT)
     follower = Follower(log, Time()).drain()
@@ -295,7 +296,7 @@ def test_lines_behind_a_hole_that_were_read_before_the_log_was_copied_and_emptie
     log.write_bytes(b"\0" * 5000 + b"one\ntwo\n")
     follower.step()
     follower.commit()
-    # The zeros are passed over; the lines wait in memory.
+    # The zeros are skipped, and the lines wait in memory.
     follower.step()
     follower.step()
     assert not follower.lines

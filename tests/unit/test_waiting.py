@@ -15,8 +15,9 @@ import inotify_simple
 
 from log_processor.following.waiting import Events, Polling, Waiter, waiter
 
-# An event is told at once. Without one the wait ends by itself after a while, and the answer is "nothing".
+# Answers of `wait`: an event ends it at once, and without an event it ends after a while.
 HAPPENED, NOTHING = True, False
+# Longest wait, in seconds.
 SECONDS = 0.1
 
 
@@ -28,7 +29,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 class Logs:
-    """Logs in these folders, which keep what they are told."""
+    """Logs in these folders, which keep the changes that they are told."""
 
     def __init__(self, *folders: Path, grown: Iterable[bool] = repeat(False)) -> None:
         self._folders = folders
@@ -47,13 +48,13 @@ class Logs:
 
 @pytest.fixture
 def logs(folder: Path) -> Logs:
-    """In the folder."""
+    """Logs in the folder."""
     return Logs(folder)
 
 
 @pytest.fixture
 def events(logs: Logs) -> Iterator[Events]:
-    """Of the folder, which it watches already."""
+    """A waiter that already watches the folder."""
     events = Events(logs, longest_wait=lambda: SECONDS)
     assert events.wait() is HAPPENED
     logs.changed.clear()
@@ -80,9 +81,7 @@ def _move_in(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [_append, _replace_by_rename, _delete, _move_in])
-def test_what_happens_to_a_log_is_told(
-    folder: Path, logs: Logs, events: Events, change: Callable[[Path], None]
-) -> None:
+def test_a_change_of_a_log_is_told(folder: Path, logs: Logs, events: Events, change: Callable[[Path], None]) -> None:
     _append(folder)
     assert events.wait() is HAPPENED
     logs.changed.clear()
@@ -92,7 +91,7 @@ def test_what_happens_to_a_log_is_told(
     assert events.wait() is NOTHING
 
 
-def test_of_several_logs_it_is_told_which(folder: Path, logs: Logs, events: Events) -> None:
+def test_a_change_is_told_to_the_right_log_of_several(folder: Path, logs: Logs, events: Events) -> None:
     for name in ("a", "b", "c", "b"):
         (folder / name).write_bytes(b"line\n")
     assert events.wait() is HAPPENED
@@ -114,21 +113,21 @@ def test_more_than_the_system_remembers_may_be_anything(folder: Path, logs: Logs
         pytest.skip("the system remembers very much")
     with (folder / "one").open("ab", buffering=0) as one, (folder / "two").open("ab", buffering=0) as two:
         for _ in range(limit // 2 + 1):
-            # The same event twice is remembered once.
+            # An event that repeats the last one is kept once.
             one.write(b"\n")
             two.write(b"\n")
     events.look()
     assert (folder, "") in logs.changed
 
 
-def test_it_is_told_while_it_waits(folder: Path, events: Events) -> None:
+def test_a_change_ends_a_wait(folder: Path, events: Events) -> None:
     later = threading.Timer(0.05, _append, [folder])
     later.start()
     assert events.wait() is HAPPENED
     later.join()
 
 
-def test_what_happened_just_before_the_watch_is_not_missed(folder: Path, logs: Logs) -> None:
+def test_a_change_just_before_the_watch_is_not_missed(folder: Path, logs: Logs) -> None:
     _append(folder)
     fresh = Events(logs, longest_wait=lambda: SECONDS)
     assert fresh.wait() is HAPPENED
@@ -185,7 +184,7 @@ def test_a_folder_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
     events.close()
 
 
-def test_no_more_watches_to_be_had_is_said_once(
+def test_a_lack_of_watches_is_logged_once(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def refuse(*_: object) -> int:
