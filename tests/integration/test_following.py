@@ -1,4 +1,4 @@
-"""FOLLOW=events and FOLLOW=poll: the same results."""
+"""Following logs with FOLLOW=events and with FOLLOW=poll: both give the same results."""
 
 import os
 import shutil
@@ -20,7 +20,7 @@ pytestmark = [
 
 
 def follow_log(pipeline: Pipeline, follow: str) -> None:
-    """Start on the log, which is in a folder of its own, and wait until it is followed."""
+    """Start on a log in a folder of its own, and wait until the log is followed."""
     pipeline.log = pipeline.log.parent / "logs" / "api.log"
     pipeline.log.parent.mkdir(exist_ok=True)
     begun = pipeline.said().count("event=following") if pipeline.output.exists() else 0
@@ -32,10 +32,10 @@ def heartbeat(pipeline: Pipeline) -> float:
     return pipeline.output.with_name("heartbeat").stat().st_mtime
 
 
-def test_what_is_appended_is_stored(pipeline: Pipeline, follow: str) -> None:
+def test_appended_lines_are_stored(pipeline: Pipeline, follow: str) -> None:
     follow_log(pipeline, follow)
     lines = b""
-    # One line, then many; the file is made by the first.
+    # One line, which makes the file, then many.
     for seed, many in enumerate([1, 1, 5_000, 1]):
         more = valid_lines(many, seed=seed)
         lines += more
@@ -117,7 +117,7 @@ def test_a_log_that_is_cut_at_its_end_is_not_counted_again(pipeline: Pipeline, f
     assert pipeline.stored() == oracle.days_of(b"".join(parts))
 
 
-def test_a_log_that_came_and_was_rotated_while_nobody_followed(pipeline: Pipeline, follow: str) -> None:
+def test_a_log_that_came_and_was_rotated_while_it_was_not_followed(pipeline: Pipeline, follow: str) -> None:
     parts = [valid_lines(50, seed=seed) for seed in range(2)]
     follow_log(pipeline, follow)
     pipeline.end()
@@ -135,7 +135,7 @@ def test_a_folder_that_is_deleted_and_made_again_is_followed_on(pipeline: Pipeli
     pipeline.append(parts[0])
     pipeline.until_stored()
     shutil.rmtree(pipeline.log.parent)
-    # For a while it lives without the folder.
+    # The processor runs for a while without the folder.
     gone = time.time()
     pipeline.until(lambda: heartbeat(pipeline) > gone + 0.2, "it has looked for its log")
     pipeline.log.parent.mkdir()

@@ -34,14 +34,14 @@ LOG4J = ["log4j-api.jar", "log4j-core.jar"]
 
 
 class Written:
-    """The lines that were written, and whether all of them are counted."""
+    """Keeps the lines that were written, and compares them with the lines that are counted."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
         self._lines: list[bytes] = []
 
     def more(self, count: int, path_length: int = 0) -> bytes:
-        """So many lines to write, which no others are like. `path_length`: of the path of each, at least."""
+        """New lines to write, each unique. `path_length`: characters of each line's path, at least."""
         lines = valid_lines(count, seed=len(self._lines)).replace(b"/api/", b"/api/" + b"x" * path_length)
         self._lines.append(lines)
         return lines
@@ -54,7 +54,7 @@ class Written:
 
 
 def until_read(pipeline: Pipeline, lines: int) -> None:
-    """Wait until so many lines are read, and see that nothing is missing, and that there are no others."""
+    """Wait until `lines` lines are read, and assert that none is missing, and that there are no others."""
     pipeline.until(lambda: sum(row.read for row in pipeline.ledger()) >= lines, f"{lines} lines are read")
     pipeline.until(pipeline.is_committed, "the commit has ended")
     rows = pipeline.ledger()
@@ -72,8 +72,10 @@ def follow(pipeline: Pipeline, *logs: Path, **settings: str) -> None:
 def rotate_before_and_after_a_restart(
     pipeline: Pipeline, until_counted: Callable[[], None], logs: list[Path], write_and_rotate: Callable[[int], None]
 ) -> None:
-    """Have it write and rotate, each time with another number, while the processor runs, while it does not, and when it
-    runs again."""
+    """Write and rotate while the processor runs, while it does not, and when it runs again.
+
+    `write_and_rotate` gets another number each time.
+    """
     follow(pipeline, *logs)
     for number in range(3):
         write_and_rotate(number)
@@ -127,7 +129,7 @@ def test_logrotate(pipeline: Pipeline, tmp_path: Path, options: list[str]) -> No
     settings = "".join(f"  {option}\n" for option in options if option != "holes")
     configuration.write_text(f"{folder}/*.log {{\n  rotate 99\n{settings}{script}}}\n")
     configuration.chmod(0o644)
-    # What is written to a file that is compressed already is lost.
+    # Lines that are written to a file after its compression are lost.
     is_late = "copytruncate" not in options and ("compress" not in options or "delaycompress" in options)
 
     def write_and_rotate(number: int) -> None:
@@ -135,11 +137,11 @@ def test_logrotate(pipeline: Pipeline, tmp_path: Path, options: list[str]) -> No
         for file, line in zip(files, half_lines, strict=True):
             os.write(file, written.more(100 + number) + line[:20])
         if number == 0:
-            # Where a file has moved is known only of one that was seen before.
+            # The new path of a moved file is known only if the file was seen before.
             pipeline.until(lambda: pipeline.said().count("event=file_begun") == len(logs), "the logs are begun")
         _until_another_second()
         run = ["logrotate", "--force", "--state", str(tmp_path / "state"), str(configuration)]
-        # It fails where the log was rotated today, and leaves the log as it is.
+        # A rotation fails if the log was rotated today. Then it leaves the log as it is.
         may_fail = options == ["create", "dateext"]
         rotated = subprocess.run(run, capture_output=True, text=True)
         assert may_fail or rotated.returncode == 0, rotated.stderr
@@ -156,7 +158,10 @@ def test_logrotate(pipeline: Pipeline, tmp_path: Path, options: list[str]) -> No
 
 
 def _until_another_second() -> None:
-    """What rotates by the second names two files of a second alike. Its clock may be some milliseconds behind."""
+    """Wait for another second, because rotation by the second gives two files of a second the same name.
+
+    The rotator's clock may be some milliseconds behind.
+    """
     second = int(time.time()) + 1.1
     wait_until(lambda: time.time() > second, "a second has passed")
 
@@ -171,7 +176,7 @@ class Writer:
         self._process = process
 
     def write(self, lines: bytes) -> None:
-        """Have it write these lines; when this returns, it has."""
+        """Make the program write these lines, and return when it has."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(lines + b"\n")
@@ -181,7 +186,7 @@ class Writer:
 
 @contextmanager
 def writer(*command: str | Path, folder: Path) -> Iterator[Writer]:
-    """Run such a program, until it has written all."""
+    """Run such a program until it has written all lines."""
     with subprocess.Popen(command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         try:
             yield Writer(process)
@@ -217,7 +222,7 @@ def test_lumberjack(pipeline: Pipeline, tmp_path: Path, compression: str) -> Non
     log = tmp_path / "access.log"
     written = Written(pipeline)
     with writer(program, log, compression, folder=tmp_path) as go:
-        # A file has a megabyte.
+        # The program rotates at a megabyte.
         rotate_before_and_after_a_restart(
             pipeline, written.until_counted, [log], lambda _: go.write(written.more(700, 2_000))
         )
@@ -225,12 +230,12 @@ def test_lumberjack(pipeline: Pipeline, tmp_path: Path, compression: str) -> Non
 
 
 def jars(names: list[str]) -> str:
-    """A path of classes."""
+    """A class path."""
     return ":".join(str(JARS / name) for name in names)
 
 
 def lack(names: list[str]) -> bool:
-    """Whether Java or a library is not here."""
+    """Whether Java or a library is missing."""
     return not shutil.which("javac") or not all((JARS / name).exists() for name in names)
 
 
@@ -281,7 +286,7 @@ def test_log4j(pipeline: Pipeline, tmp_path: Path, index: str, ending: str) -> N
     options = [f"-Dlog4j2.configurationFile={configuration}", "-cp", jars(LOG4J)]
     written = Written(pipeline)
     with writer("java", *options, ROTATORS / "Log4j.java", folder=tmp_path) as log4j:
-        # Nine files are kept, and while the processor does not run no more than that are written.
+        # Log4j keeps nine files. No more are written while the processor does not run.
         rotate_before_and_after_a_restart(
             pipeline, written.until_counted, [log], lambda _: log4j.write(written.more(700))
         )
@@ -322,7 +327,7 @@ def test_nginx(pipeline: Pipeline, tmp_path: Path) -> None:
 
         def ask(path: str) -> None:
             nonlocal requests
-            # Two files of equal lines may be one file and its copy: nobody can tell.
+            # Requests differ, because two files of equal lines would pass for a file and its copy.
             with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}?{uuid4()}", timeout=60) as response:
                 assert response.status == 200
             requests += 1
@@ -344,7 +349,7 @@ def test_nginx(pipeline: Pipeline, tmp_path: Path) -> None:
             nginx.send_signal(signal.SIGUSR1 if number % 3 == 2 else signal.SIGHUP)
             wait_until(log.exists, "nginx has opened its log anew")
             before = renamed.stat().st_size
-            # The old worker takes connections until it has been told.
+            # The old worker takes connections until it gets the signal.
             wait_until(is_new_log_written, "requests go to the new log")
             answer.set()
             slow.result()
@@ -364,7 +369,7 @@ def test_nginx(pipeline: Pipeline, tmp_path: Path) -> None:
 
 
 class Upstream(ThreadingHTTPServer):
-    """Answers when it is told."""
+    """A server that answers when the test says so."""
 
     def __init__(self, answer: threading.Event) -> None:
         self.answer = answer
@@ -387,7 +392,7 @@ class _Slow(BaseHTTPRequestHandler):
 
 @contextmanager
 def slow_upstream(answer: threading.Event) -> Iterator[Upstream]:
-    """Runs in a thread."""
+    """Run an Upstream in a thread."""
     with Upstream(answer) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
