@@ -35,7 +35,7 @@ ROOMS = {
         *("requests", "rows", "counts", "ledger", "store", "setup"),
     ],
     "service": ["version", "printable", "settings", "logs"],
-    "request_log": ["line", "path_template", "cache", "requests", "fields", "framing", "formats"],
+    "request_log": ["line", "path_template", "meanings", "requests", "fields", "framing", "formats"],
     "log_processor": [
         *("log_format", "settings", "spool"),
         *("parsing", "process", "following", "counting", "storing"),
