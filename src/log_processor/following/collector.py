@@ -39,8 +39,8 @@ log = logger(__name__)
 class Collector:
     """Hands on chunks of `max_lines`.
 
-    A smaller chunk is due when its first line has waited `max_wait` seconds, when its lines would fill the memory, or
-    when its lines are the last of a backlog.
+    A smaller chunk is due when its first line has waited `max_wait` seconds, or when its lines would fill the memory.
+    The last lines of a backlog are due at once.
     """
 
     def __init__(

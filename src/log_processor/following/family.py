@@ -132,7 +132,7 @@ class Family:
         self._next_tending = 0.0
         """When the next tending is due, monotonic seconds."""
         self._left_out: set[Path] = set()
-        """Paths that the log names as not read, so that each is logged once."""
+        """Paths that were logged as not read, so that each is logged once."""
 
     # Questions while lines are read.
 
