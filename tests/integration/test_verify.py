@@ -194,12 +194,13 @@ def test_what_was_rotated_since_the_processor_ended_is_told(pipeline: Pipeline) 
 
 
 @on_sqlite
-def test_a_rotated_name_that_leads_out_of_the_folder_is_not_read(pipeline: Pipeline, tmp_path: Path) -> None:
-    outside = tmp_path / "elsewhere" / "secret"
-    outside.parent.mkdir()
+def test_a_rotated_name_that_leads_out_of_the_folder_is_not_read(
+    pipeline: Pipeline, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    outside = tmp_path_factory.mktemp("elsewhere") / "secret"
     outside.write_bytes(lines_of(2))
-    pipeline.log.with_name(f"{pipeline.log.name}.1").symlink_to(outside)
     store(pipeline, lines_of(0))
+    pipeline.log.with_name(f"{pipeline.log.name}.1").symlink_to(outside)
     assert verify(pipeline) == (0, ["All agree: lines 20, requests 20, rejected 0, customers 1, days 1."])
     status, said = verify(pipeline, LOG_ROOTS=str(outside.parent))
     assert status == 1
