@@ -1,27 +1,13 @@
 """Parameters that are dates, and the range of UTC days that they mean."""
 
-import re
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Annotated
 
-from pydantic import BeforeValidator
-from pydantic_core import PydanticCustomError
-
-from api.questions.validation import validation_error
+from api.questions.validation import of_form, validation_error
 from api.utc import to_day
 
-_ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
-
-
-def _iso_date(text: object) -> object:
-    # Pydantic alone accepts `20261124`, as seconds since 1970.
-    if isinstance(text, str) and not _ISO_DATE.fullmatch(text):
-        raise PydanticCustomError("date_format", "Input should be a date of the form YYYY-MM-DD")
-    return text
-
-
-IsoDate = Annotated[date, BeforeValidator(_iso_date)]
+IsoDate = Annotated[date, of_form(r"\d{4}-\d{2}-\d{2}", "date_format", "Input should be a date of the form YYYY-MM-DD")]
 """A date of a query: `2026-11-24`."""
 
 

@@ -1,14 +1,10 @@
 """Parameters that are times, and the range of whole intervals that they mean. All times are UTC."""
 
-import re
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 from typing import Annotated
 
-from pydantic import BeforeValidator
-from pydantic_core import PydanticCustomError
-
-from api.questions.validation import validation_error
+from api.questions.validation import of_form, validation_error
 from api.schemas.series import Interval
 from api.utc import EPOCH, to_day, to_iso_time
 
@@ -17,19 +13,15 @@ MAX_POINTS = 1_500
 """The most intervals of one answer."""
 # The length of the range if `from` is left out: days, including the last one.
 _DEFAULT_DAYS: dict[Interval, int] = {"minute": 1, "hour": 7, "day": MAX_POINTS}
-_ISO_TIME = re.compile(r"\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:\d{2})?)?", re.ASCII)
 
-
-def _iso_time(text: object) -> object:
-    # Pydantic alone accepts a number, as seconds since 1970.
-    if isinstance(text, str) and not _ISO_TIME.fullmatch(text):
-        raise PydanticCustomError(
-            "time_format", "Input should be a time of the form YYYY-MM-DDThh:mm:ssZ, or a date of the form YYYY-MM-DD"
-        )
-    return text
-
-
-IsoTime = Annotated[datetime, BeforeValidator(_iso_time)]
+IsoTime = Annotated[
+    datetime,
+    of_form(
+        r"\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:\d{2})?)?",
+        "time_format",
+        "Input should be a time of the form YYYY-MM-DDThh:mm:ssZ, or a date of the form YYYY-MM-DD",
+    ),
+]
 """A time of a query: `2026-11-24T13:00:00Z`, `2026-11-24T13:00`, or `2026-11-24`, the start of that day."""
 
 
