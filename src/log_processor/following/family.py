@@ -13,7 +13,7 @@ from typing import Literal
 
 from log_processor.following.clock import SYSTEM, Clock
 from log_processor.following.file import File
-from log_processor.following.identity import HEAD_BYTES, Identity, Samples, has_all
+from log_processor.following.identity import HEAD_BYTES, Identity, Samples
 from log_processor.following.log_files import OUTSIDE, Folders, FoundLog
 from log_processor.following.matching import FileAt, Known, Matching, New, Present, match
 from log_processor.following.names import dateless, uncompressed
@@ -477,16 +477,11 @@ class Family:
     ) -> bool:
         """Whether no known file was emptied, and has grown again, while the files were looked at."""
         for number, present in matching.found.items():
-            candidate, identity, file = candidates[present.at], identities[number], self.files[number]
+            candidate, file = candidates[present.at], self.files[number]
             if candidate.is_unchanged():
                 continue
-            if identity.length and not identity.agrees(file.offset, candidate.read):
-                return False
-            if (
-                file.reader is not None
-                and file.reader.at == candidate.at
-                and not has_all(file.reader.ahead, candidate.read)
-            ):
+            ahead = file.reader.ahead if file.reader is not None and file.reader.at == candidate.at else ()
+            if not identities[number].may_still_be(file.offset, ahead, candidate.read):
                 return False
         return True
 

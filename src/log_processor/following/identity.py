@@ -120,6 +120,13 @@ class Identity:
             and _hash(read(offset - start, start)) == self.tail
         )
 
+    def may_still_be(self, offset: int, ahead: Samples, read: Read) -> bool:
+        """Whether a file may still hold what was read of it: through the offset, and `ahead` of it.
+
+        An identity without a head recognizes no file: it is read from the same offset either way.
+        """
+        return (not self.length or self.agrees(offset, read)) and has_all(ahead, read)
+
     def begins(self, start: int, head: bytes) -> bool:
         """Whether a text has the first bytes of this identity, as far as the identity knows them.
 

@@ -337,13 +337,10 @@ class BytesOfFiles:
         file = self._candidates[present.at]
         if self._memory.is_still(known, file.stamp):
             return True
-        identity = self._identities[known.number]
-        # A file without an identity cannot be recognized. It is read from the same offset either way.
-        agrees = not identity.length or identity.agrees(known.offset, file.read)
-        agrees = agrees and has_all(self._ahead[known.number], file.read)
-        if agrees:
+        is_still = self._identities[known.number].may_still_be(known.offset, self._ahead[known.number], file.read)
+        if is_still:
             self._memory.note_still(known, file.stamp)
-        return agrees
+        return is_still
 
     def holds(self, known: Known, present: Present) -> bool | None:
         file = self._candidates[present.at]
