@@ -50,8 +50,7 @@ def run(settings: ProcessorSettings, only_backfill: bool = False) -> None:
     token = until_stored(storage.acquire)
     logs, counts, rollups = start(storage, token, settings.described())
     patterns = [] if only_backfill else settings.patterns()
-    names = {settings.log_file_path: settings.log_name}
-    files = LogFiles(patterns, names, settings.outputs(), settings.roots())
+    files = LogFiles(patterns, settings.named_logs(), settings.outputs(), settings.roots())
     report = decode_report(until_stored(partial(storage.read_state, "report")))
     time_bounds = TimeBounds(
         newest=max((row.newest for row in logs.committed.values()), default=0),

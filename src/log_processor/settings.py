@@ -83,6 +83,10 @@ class ProcessorSettings(StorageSettings, LogFormat):
         """The paths and globs to follow, absolute."""
         return _split(self.log_files) or [self.log_file_path]
 
+    def named_logs(self) -> dict[Path, str]:
+        """The names in the store of logs that have one of their own, by path."""
+        return {self.log_file_path: self.log_name}
+
     def roots(self) -> list[Path]:
         """The folders of LOG_ROOTS, absolute."""
         return _split(self.log_roots)

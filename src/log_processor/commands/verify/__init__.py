@@ -75,8 +75,7 @@ def _failed(reason: str) -> int:
 
 async def _verify(storage: Storage, settings: ProcessorSettings) -> int:
     parse = settings.parser()
-    named = {settings.log_file_path: settings.log_name}
-    roots = LogFiles(settings.patterns(), named, roots=settings.roots()).roots
+    roots = LogFiles(settings.patterns(), settings.named_logs(), roots=settings.roots()).roots
     with tempfile.TemporaryDirectory(prefix="verify-") as folder:
         try:
             for attempt in range(1, _ATTEMPTS + 1):
