@@ -12,6 +12,7 @@ import pytest
 
 from following import DAY, GRACE, QUIET, Follower, Line, Log, Time, lines_of
 from log_processor.following import family
+from log_processor.following.collector import READ_BYTES
 from request_log.line import MAX_LINE_BYTES
 
 A, B, C, D = (b"".join(b"%s%d " % (name, n) * 9 + b"\n" for n in range(5)) for name in (b"a", b"b", b"c", b"d"))
@@ -412,6 +413,34 @@ class TestCompressed:
             follower.step()
         follower.commit()
         assert_read(follow(follower).drain(), A, B, C)
+
+    @pytest.mark.parametrize("text", [b"b\n", B * 100], ids=["smaller than its file", "larger than its file"])
+    def test_a_compressed_file_that_was_read_and_is_gone_after_a_restart_is_no_gap(
+        self, log: Log, follow: Follow, text: bytes
+    ) -> None:
+        follower = following(log, follow)
+        log.write(text, "log.1")
+        log.compress("log.1")
+        # Only the lines are committed, not what the next step tells of the file.
+        while Counter(follower.texts) != of(A, text):
+            follower.commit()
+            follower.step()
+        follower.commit()
+        log.at("log.1.gz").unlink()
+        assert_read(follow(follower).pass_time(GRACE), A, text)
+
+    def test_a_compressed_file_that_was_begun_and_is_gone_after_a_restart_is_a_gap(
+        self, log: Log, follow: Follow
+    ) -> None:
+        follower = following(log, follow)
+        line = b"b" * (MAX_LINE_BYTES // 2) + b"\n"
+        log.write(line * (3 * READ_BYTES // len(line)), "log.1")
+        log.compress("log.1")
+        while Counter(follower.texts) == of(A):
+            follower.step()
+            follower.commit()
+        log.at("log.1.gz").unlink()
+        assert follow(follower).pass_time(GRACE).gaps == [family.DELETED]
 
     def test_a_compressed_file_that_is_being_written_is_waited_for(self, log: Log, follow: Follow) -> None:
         follower = following(log, follow)

@@ -100,7 +100,7 @@ class Logs:
         row = replace(
             row,
             offset=part.end.offset,
-            size=max(part.size, part.end.offset),
+            size=part.size,
             state=part.state,
             path=part.path,
             identity=part.identity,

@@ -261,12 +261,15 @@ class _Parts:
         self._add(file, start, reader.take(reader.bytes_of(lines)))
 
     def take_last(self, file: File, reader: Reader) -> None:
-        """Take the lines that wait and the file's last line, which neither a newline nor another part will end."""
+        """Take the lines that wait and the file's last line, which neither a newline nor another part will end.
+
+        The commit that counts the last lines also tells that the file is closed.
+        """
         self.take_overlong(file, reader, ended=True)
-        if reader.buffer:
-            start = _Place.of(file)
-            data = reader.take(len(reader.buffer))
-            self._add(file, start, data if data.endswith(b"\n") else data + b"\n")
+        start = _Place.of(file)
+        data = reader.take(len(reader.buffer))
+        file.state = "closed"
+        self._add(file, start, data + b"\n" if data and not data.endswith(b"\n") else data)
 
     def take_overlong(self, file: File, reader: Reader, ended: bool = False) -> None:
         """Take a line that is too long, if its end was read. `ended`: whether the file's end also ends the line."""

@@ -674,8 +674,11 @@ class Family:
                 self._give_up(file, DELETED)
 
     def _give_up(self, file: File, reason: str) -> None:
-        """Note that a file's content is gone. A file that was rotated, and read to its end, is closed without loss."""
-        if file.state == "live" or file.reader is not None or file.offset < file.size:
+        """Note that a file's content is gone. A file that was rotated, and read to its end, is closed without loss.
+
+        A compressed file that is still open was not read to its end. The offset in its text is not its size on disk.
+        """
+        if file.state == "live" or file.reader is not None or file.offset != file.size:
             self._lose(file, reason)
         else:
             file.close()

@@ -49,8 +49,7 @@ class File:
         self.reader: Reader | None = None
         self.least_size: int | None = None
         """The fewest bytes that were seen in its place since the file changed there."""
-        self.size = row.size
-        """Bytes of the file as the last look found it."""
+        self._size = row.size
         self.size_elsewhere = 0
         """Bytes of the file when another file held them all, and continued its last line."""
         self.nameless_since: float | None = None
@@ -63,6 +62,16 @@ class File:
     def offset(self) -> int:
         """The end of the bytes that were handed on."""
         return self.reader.offset if self.reader is not None else self._offset
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file on disk, as the last look or the last read found it."""
+        reader = self.reader
+        return self._size if reader is None or reader.is_of_text else max(self._size, reader.offset)
+
+    @size.setter
+    def size(self, size: int) -> None:
+        self._size = size
 
     @property
     def identity(self) -> str:
@@ -114,7 +123,8 @@ class File:
     def close_reader(self) -> None:
         """Close the reader, and keep how far it was."""
         if self.reader is not None:
-            self._offset, self._identity, self._context = self.offset, self.identity, self.context
+            self._offset, self._size = self.offset, self.size
+            self._identity, self._context = self.identity, self.context
             self.reader.close()
             self.reader = None
             del self.family.reading[self]

@@ -65,6 +65,9 @@ class Reader:
         """What the lines before the offset say about the next lines, see Framing."""
         self.overlong: Overlong | None = None
         self._seen = os.fstat(file)
+        self.is_of_text = (self._seen.st_dev, self._seen.st_ino) != at
+        """Whether the reader reads a decompressed text. The compressed file itself is not open then, so the system may
+        give its inode to another file."""
         self._zeros_at_end = 0
         self._head = os.pread(file, min(HEAD_BYTES, offset), 0)
         begin = max(0, offset - TAIL_BYTES)
@@ -98,13 +101,6 @@ class Reader:
     def is_deleted(self) -> bool:
         """Whether the file has lost its last name."""
         return os.fstat(self._file).st_nlink == 0
-
-    @property
-    def is_of_text(self) -> bool:
-        """Whether the reader reads a decompressed text. The compressed file itself is not open then, so the system may
-        give its inode to another file."""
-        found = os.fstat(self._file)
-        return (found.st_dev, found.st_ino) != self.at
 
     @property
     def bytes_behind(self) -> int:
