@@ -74,7 +74,6 @@ class Combined(DivideChunk):
             self._quoted = _QUOTED.get(customer_field, -1)
 
     def __call__(self, line: str) -> Fields | None:
-        """See `Divide`."""
         head = _head(line)
         end = closing_quote(line, head.quote + 1) if head is not None else -1
         quote = line.find(_QUOTE_TEXT, end + 1)

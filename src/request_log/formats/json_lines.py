@@ -49,7 +49,6 @@ class JsonLines(DivideChunk):
         self._fast = _fast(self._paths)
 
     def __call__(self, line: str) -> Fields | None:
-        """See `Divide`."""
         record = read_object(line)
         if record is None:
             return None

@@ -110,7 +110,6 @@ class LineByLine:
         self._durations = Durations(duration_unit)
 
     def __call__(self, data: bytes, offset: int = 0, oldest_day: int = 0, latest_second: int = LAST_SECOND) -> Parsed:
-        """See `Parser`."""
         starts = starts_of(data)
         in_time = (oldest_day * SECONDS_A_DAY, latest_second)
         found: list[Parsed] = []

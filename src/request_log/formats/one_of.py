@@ -25,7 +25,6 @@ class OneOf(DivideChunk):
         self._texts = texts
 
     def __call__(self, line: str) -> Fields | None:
-        """See `Divide`."""
         divides = self._objects if line.startswith(_OBJECT.decode()) else self._texts
         found = (divide(line) for divide in divides)
         return next((fields for fields in found if fields is not None), None)

@@ -77,7 +77,7 @@ class Preset:
 
     @property
     def mark(self) -> str:
-        """See `Shape`."""
+        """The mark of its files, see `Shape`."""
         return self.shapes[0].mark
 
     @property

@@ -21,7 +21,7 @@ from request_log.fields.values import NOT_LOGGED
 from request_log.formats.line_by_line import NO_COLUMNS, Columns, CustomerOf, Divide, DivideChunk, Fields, LineByLine
 from request_log.framing.content import Content
 from request_log.framing.framed import BYTE_ORDER_MARK
-from request_log.framing.protocol import Read, Whole, whole_lines
+from request_log.framing.protocol import Framing, Read
 from request_log.framing.scanning import starts_of
 from request_log.line import MAX_LINE_BYTES, MIN_LINE_BYTES
 from request_log.requests import Integers, Parser
@@ -40,26 +40,16 @@ _BLOCK_BYTES = 1 << 20
 _MOST_PARSERS = 100
 
 
-class W3C:
-    """A `Framing`: a line before the others names their columns."""
+class W3C(Framing):
+    """A line before the others names their columns."""
 
-    has_parts = False
     has_context = True
 
-    def whole(self, data: bytes, context: str, least: int = 0) -> Whole:
-        """See Framing."""
-        return whole_lines(data, context, least)
-
     def after(self, data: bytes, context: str) -> str:
-        """See Framing."""
         return _last_directive(data.removeprefix(BYTE_ORDER_MARK)) or context
 
-    def after_hole(self, context: str) -> str:
-        """See Framing."""
-        return context
-
     def context_at(self, read: Read, offset: int) -> str:
-        """See Framing. Offsets are beginnings of lines."""
+        # Offsets are beginnings of lines.
         end = offset
         while end > 0:
             begin = max(0, end - _BLOCK_BYTES)
@@ -72,7 +62,6 @@ class W3C:
         return ""
 
     def contents(self, data: bytes, context: str) -> Iterable[Content]:
-        """See Framing."""
         starts = starts_of(data)
         line = 0
         for begin, end, of_lines in _divided(data, context):
@@ -154,7 +143,6 @@ class _Divide(DivideChunk):
         )
 
     def columns(self, data: bytes, starts: Integers) -> tuple[Columns, Sequence[int] | Integers]:
-        """See DivideChunk."""
         separator = b"\t" if b"\t" in data else b" "
         places = self._good_lines(data, starts, separator)
         if not len(places):

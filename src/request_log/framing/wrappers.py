@@ -17,7 +17,7 @@ import numpy as np
 from pydantic_core import from_json
 
 from request_log.framing.content import Content
-from request_log.framing.protocol import Framing, Plain, Read, Whole, whole_lines
+from request_log.framing.protocol import Framing, Read, Whole
 from request_log.framing.scanning import is_any_too_long, starts_of
 from request_log.line import MAX_LINE_BYTES, Reason
 from request_log.requests import Rejected
@@ -138,8 +138,8 @@ class _Joining:
             self._cut.add(stream)
 
 
-class Container:
-    """A `Framing`: the lines of the two streams of a container."""
+class Container(Framing):
+    """The lines of the two streams of a container."""
 
     has_parts = True
     has_context = True
@@ -158,9 +158,8 @@ class Container:
         self._texts_of = texts_of
 
     def whole(self, data: bytes, context: str, least: int = 0) -> Whole:
-        """See Framing."""
         if not context and not self._may_have_parts(data):
-            return whole_lines(data, "", least)
+            return super().whole(data, "", least)
         joining = _Joining(context, self._part_of)
         found = Whole(0, 0, context)
         for number, (_, place) in enumerate(joining.take_all(data), 1):
@@ -171,7 +170,6 @@ class Container:
         return found
 
     def after(self, data: bytes, context: str) -> str:
-        """See Framing."""
         if not context and not self._may_have_parts(data):
             return ""
         joining = _Joining(context, self._part_of)
@@ -180,11 +178,10 @@ class Container:
         return joining.context
 
     def after_hole(self, context: str) -> str:
-        """See Framing."""
         return ""
 
     def context_at(self, read: Read, offset: int) -> str:
-        """See Framing. The parts of a line are no further apart than MAX_SPAN_BYTES."""
+        # The parts of a line are no further apart than MAX_SPAN_BYTES.
         start = max(0, offset - MAX_SPAN_BYTES)
         lines = read(offset - start, start).split(b"\n")[1 if start else 0 : -1]
         is_in_line: dict[bytes, bool] = {}
@@ -196,7 +193,6 @@ class Container:
         return b" ".join(sorted(stream for stream, is_one in is_in_line.items() if is_one)).decode()
 
     def contents(self, data: bytes, context: str) -> Iterable[Content]:
-        """See Framing."""
         starts = starts_of(data)
         if not context and not is_any_too_long(data, starts):
             texts = self._texts_of(data)
@@ -215,11 +211,10 @@ class Container:
         )
 
 
-class Syslog(Plain):
-    """A `Framing`: whole lines, each behind a header of syslog."""
+class Syslog(Framing):
+    """Whole lines, each behind a header of syslog."""
 
     def contents(self, data: bytes, context: str) -> Iterable[Content]:
-        """See Framing."""
         starts = starts_of(data)
         texts, found = _SYSLOG.subn(b"\n", b"\n" + data)
         if found == len(starts) and not is_any_too_long(data, starts):
