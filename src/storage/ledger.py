@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-from storage.logs import FileRow, LedgerRow, decode_file, decode_log, encode_file, encode_log
+from storage.logs import FileRow, LedgerRow, decode_file, decode_log, encode_file, encode_log, members
 from storage.requests import FileId, OffsetRange
 
 
@@ -169,25 +169,12 @@ def decode_rollup_ledger(text: str) -> RollupLedger:
 
 def encode_intent(intent: Intent) -> str:
     """The text of an intent."""
-    return json.dumps(
-        {
-            "number": intent.number,
-            "token": intent.token,
-            "ranges": intent.ranges,
-            "oldest": intent.oldest,
-            "newest": intent.newest,
-            "stored": intent.stored,
-            "oldest_day": intent.oldest_day,
-            "settings": intent.settings,
-            "logs": {row.log: encode_log(row) for row in intent.logs},
-            "files": [[row.log, row.generation, encode_file(row)] for row in intent.files],
-            "customers": intent.customers,
-            "days": intent.days,
-            "ledger": encode_ledger(intent.ledger),
-            "weight": intent.weight,
-        },
-        separators=(",", ":"),
-    )
+    row = members(intent) | {
+        "logs": {row.log: encode_log(row) for row in intent.logs},
+        "files": [[row.log, row.generation, encode_file(row)] for row in intent.files],
+        "ledger": encode_ledger(intent.ledger),
+    }
+    return json.dumps(row, separators=(",", ":"))
 
 
 def decode_intent(text: str) -> Intent:
@@ -206,19 +193,8 @@ def decode_intent(text: str) -> Intent:
 
 def encode_rollup_intent(intent: RollupIntent) -> str:
     """The text of an intent of roll-ups."""
-    return json.dumps(
-        {
-            "number": intent.number,
-            "token": intent.token,
-            "through": intent.through,
-            "ranges": intent.ranges,
-            "oldest": intent.oldest,
-            "newest": intent.newest,
-            "positions": {log: encode_rolled_up(rolled_up) for log, rolled_up in intent.positions.items()},
-            "weight": intent.weight,
-        },
-        separators=(",", ":"),
-    )
+    positions = {log: encode_rolled_up(rolled_up) for log, rolled_up in intent.positions.items()}
+    return json.dumps(members(intent) | {"positions": positions}, separators=(",", ":"))
 
 
 def decode_rollup_intent(text: str) -> RollupIntent:

@@ -3,8 +3,8 @@
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Literal, NamedTuple
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal, NamedTuple
 
 from request_log.line import MIN_LINE_BYTES, Mended, Reason
 
@@ -106,25 +106,16 @@ class FileRow:
     wrappers: the streams whose unfinished line is left out."""
 
 
+def members(row: Any) -> dict[str, Any]:
+    """The fields of a dataclass with their values, in their order."""
+    return {one.name: getattr(row, one.name) for one in fields(row)}
+
+
 def encode_log(row: LedgerRow) -> str:
     """The text of a log's row. The log's name is in its key."""
-    return json.dumps(
-        {
-            "path": row.path,
-            "first": row.first,
-            "position": row.position,
-            "bytes": row.bytes,
-            "read": row.read,
-            "stored": row.stored,
-            "rejected": row.rejected,
-            "skipped": row.skipped,
-            "mended": row.mended,
-            "gaps": [(*gap.position, gap.reason) for gap in row.gaps],
-            "newest": row.newest,
-            "format": row.format,
-        },
-        separators=(",", ":"),
-    )
+    values = members(row) | {"gaps": [(*gap.position, gap.reason) for gap in row.gaps]}
+    del values["log"]
+    return json.dumps(values, separators=(",", ":"))
 
 
 def decode_log(log: str, text: str) -> LedgerRow:
@@ -142,8 +133,8 @@ def decode_log(log: str, text: str) -> LedgerRow:
 
 def encode_file(row: FileRow) -> str:
     """The text of a file's row. Its log and generation are in its key."""
-    values = [row.lane, row.base, row.start, row.offset, row.size, row.state, row.path, row.identity]
-    return json.dumps([*values, row.copy_of, row.gone, row.context], separators=(",", ":"))
+    _, _, *values = members(row).values()
+    return json.dumps(values, separators=(",", ":"))
 
 
 def decode_file(log: str, generation: int, text: str) -> FileRow:
