@@ -25,7 +25,7 @@ from request_log.framing.framed import Framed
 from request_log.framing.protocol import PLAIN, Framing
 from request_log.line import MAX_LINE_BYTES
 from storage.keys import FileKey
-from storage.logs import FileRow, Gap, LedgerRow
+from storage.logs import FileRow, Gap, LedgerRow, members
 
 # Seconds that pass in a step.
 STEP_SECONDS = 0.4
@@ -297,7 +297,7 @@ class Follower:
                     lines = {part.start: (part.overlong.length, part.overlong.digest.hexdigest())}
                 assert not lines.keys() & self.lines.keys(), "handed on twice"
                 self._lines |= lines
-                self._rows.take(BatchPart.of(part, stored=len(lines), newest=0, rejected=[]))
+                self._rows.take(BatchPart(**members(part), stored=len(lines)))
             assert begin == len(chunk.lines)
 
 

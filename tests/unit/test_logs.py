@@ -35,7 +35,18 @@ def part(
     places = Position(generation, start), Position(generation, end)
     mended_lines = [MendedLine(start, what) for what in mended]
     return BatchPart(
-        log, path, *places, f"at {end}", gaps, state, end, None, 0, 0, stored, newest, lines, skipped, mended_lines
+        log,
+        path,
+        *places,
+        f"at {end}",
+        gaps=gaps,
+        state=state,
+        size=end,
+        stored=stored,
+        newest=newest,
+        rejected=lines,
+        skipped=skipped,
+        mended=mended_lines,
     )
 
 

@@ -106,7 +106,7 @@ class Logs:
             identity=part.identity,
             copy_of=part.copy_of,
             gone=part.gone,
-            context=part.context,
+            context=part.context_after,
         )
         self._taken_files[key] = row
         self._note(key, row)

@@ -1,8 +1,8 @@
 """A batch: the requests of a chunk, and what became of its other lines."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import accumulate, starmap
+from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from operator import attrgetter
 from types import MappingProxyType
 
@@ -13,7 +13,7 @@ from request_log.framing.content import Content, grouped, line_at, shifted
 from request_log.framing.framed import BYTE_ORDER_MARK, Framed
 from request_log.line import LAST_SECOND, Reason
 from request_log.requests import Integers, MendedLine, Parsed, Parser, Rejected, Requests, joined
-from storage.logs import FileState, Gap, Position
+from storage.logs import Position, members
 from storage.requests import FileId, StoredRequests
 
 PIECE_BYTES = 256 << 10
@@ -29,64 +29,19 @@ before. Offsets ascend."""
 
 
 @dataclass(frozen=True, slots=True)
-class BatchPart:
-    """A part of a chunk after parsing."""
+class BatchPart(Part):
+    """A part of a chunk after parsing. `length`: bytes in `Batch.lines`."""
 
-    log: str
-    path: str
-    start: Position
-    end: Position
-    identity: str
-    gaps: tuple[Gap, ...]
-    state: FileState
-    size: int
-    copy_of: int | None
-    gone: int
-    length: int
-    """Bytes in `Batch.lines`."""
-    stored: int
+    stored: int = 0
     """How many requests it has."""
-    newest: int
+    newest: int = 0
     """Unix time (s) of the latest request; 0 if there is none."""
-    rejected: list[Rejected]
+    rejected: list[Rejected] = field(default_factory=list)
     """In the order of the file."""
     skipped: int = 0
     """How many lines are comments or headers."""
     mended: Sequence[MendedLine] = ()
     """What was mended of the requests, in the order of the file."""
-    context: str = ""
-    """The context at `end`, see FileRow."""
-
-    @classmethod
-    def of(
-        cls,
-        part: Part,
-        stored: int,
-        newest: int,
-        rejected: list[Rejected],
-        skipped: int = 0,
-        mended: Sequence[MendedLine] = (),
-    ) -> "BatchPart":
-        """The part of the batch for a part of the chunk."""
-        return cls(
-            part.log,
-            part.path,
-            part.start,
-            part.end,
-            part.identity,
-            part.gaps,
-            part.state,
-            part.size,
-            part.copy_of,
-            part.gone,
-            part.length,
-            stored,
-            newest,
-            rejected,
-            skipped,
-            mended,
-            part.context_after,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +123,13 @@ def parse_chunk(
     requests = joined(requests_of_pieces)
     parts = np.concatenate([np.empty(0, np.int64), *parts_of_pieces])
     by_part = _requests_by_part(parts, requests, len(chunk.parts))
-    batch_parts = tuple(starmap(BatchPart.of, zip(chunk.parts, *by_part, rejected, skipped, mended, strict=True)))
-    return Batch(batch_parts, requests, chunk.behind, chunk.due, chunk.lines, in_parts, store)
+    batch_parts = [
+        BatchPart(**members(part), stored=lines, newest=newest, rejected=bad, skipped=left_out, mended=mendings)
+        for part, lines, newest, bad, left_out, mendings in zip(
+            chunk.parts, *by_part, rejected, skipped, mended, strict=True
+        )
+    ]
+    return Batch(tuple(batch_parts), requests, chunk.behind, chunk.due, chunk.lines, in_parts, store)
 
 
 def stored(batch: Batch, refused: Sequence[int]) -> Batch:
