@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate, count
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,12 @@ _templates = Cache(path_template)
 
 def _none() -> Integers:
     return np.empty(0, np.int64)
+
+
+_NUMBERS = ("statuses", "latencies", "seconds", "milliseconds", "offsets", "sizes")
+"""Columns of numbers."""
+_PLACES = {"customers": "names", "paths": "path_texts", "methods": "method_texts"}
+"""Columns of places, and the texts that they are places among."""
 
 
 @dataclass(slots=True)
@@ -93,43 +99,19 @@ class Requests:
 
     def at(self, places: Integers) -> "Requests":
         """The requests at these places, in the order of the places."""
-        return replace(
-            self,
-            customers=self.customers[places],
-            paths=self.paths[places],
-            durations=[self.durations[place] for place in places.tolist()] if self.durations else [],
-            statuses=self.statuses[places],
-            latencies=self.latencies[places],
-            seconds=self.seconds[places],
-            milliseconds=self.milliseconds[places],
-            offsets=self.offsets[places],
-            methods=self.methods[places],
-            sizes=self.sizes[places],
-        )
+        columns = {name: getattr(self, name)[places] for name in (*_PLACES, *_NUMBERS)}
+        durations = [self.durations[place] for place in places.tolist()] if self.durations else []
+        return replace(self, durations=durations, **columns)
 
 
 def joined(parts: Sequence[Requests]) -> Requests:
     """The requests of all parts, in the order of the parts."""
     if len(parts) <= 1:
         return parts[0] if parts else Requests()
-    names, customers = _joined([(part.names, part.customers) for part in parts])
-    path_texts, paths = _joined([(part.path_texts, part.paths) for part in parts])
-    method_texts, methods = _joined([(part.method_texts, part.methods) for part in parts])
-    return Requests(
-        names,
-        customers,
-        path_texts,
-        paths,
-        [duration for part in parts for duration in part.durations],
-        np.concatenate([part.statuses for part in parts]),
-        np.concatenate([part.latencies for part in parts]),
-        np.concatenate([part.seconds for part in parts]),
-        np.concatenate([part.milliseconds for part in parts]),
-        np.concatenate([part.offsets for part in parts]),
-        method_texts,
-        methods,
-        np.concatenate([part.sizes for part in parts]),
-    )
+    columns: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _NUMBERS}
+    for name, of_texts in _PLACES.items():
+        columns[of_texts], columns[name] = _joined([(getattr(part, of_texts), getattr(part, name)) for part in parts])
+    return Requests(durations=[duration for part in parts for duration in part.durations], **columns)
 
 
 def _joined(parts: Sequence[tuple[list[str], Integers]]) -> tuple[list[str], Integers]:
