@@ -37,43 +37,20 @@ _LEAST_VALID = 0.5
 """Share of valid values from which on a member may be a field."""
 
 
-def _is_time(value: Any) -> bool:
-    return type(value) in (str, int, float) and TIMESTAMPS[str(value)].second != INVALID
-
-
-def _is_status(value: Any) -> bool:
-    return type(value) in (str, int) and STATUSES[str(value)] > 0
-
-
-def _is_path(value: Any) -> bool:
-    return isinstance(value, str) and value.startswith(("/", "http://", "https://"))
-
-
-def _is_request(value: Any) -> bool:
-    return isinstance(value, str) and " /" in value
-
-
-def _is_duration(value: Any) -> bool:
-    return type(value) in (str, int, float) and bool(_DURATIONS[str(value)].seconds)
-
-
-def _is_size(value: Any) -> bool:
-    return type(value) in (str, int) and str(value).isdecimal()
-
-
-def _is_name(value: Any) -> bool:
-    return type(value) in (str, int) and value != ""
+def _is_a(value: Any, *kinds: type) -> bool:
+    # A boolean is an int, too.
+    return type(value) in kinds
 
 
 _CAN_BE: dict[str, Callable[[Any], bool]] = {
-    "time": _is_time,
-    "customer": _is_name,
-    "path": _is_path,
-    "request": _is_request,
-    "status": _is_status,
-    "duration": _is_duration,
-    "method": _is_name,
-    "bytes": _is_size,
+    "time": lambda value: _is_a(value, str, int, float) and TIMESTAMPS[str(value)].second != INVALID,
+    "customer": lambda value: _is_a(value, str, int) and value != "",
+    "path": lambda value: _is_a(value, str) and value.startswith(("/", "http://", "https://")),
+    "request": lambda value: _is_a(value, str) and " /" in value,
+    "status": lambda value: _is_a(value, str, int) and STATUSES[str(value)] > 0,
+    "duration": lambda value: _is_a(value, str, int, float) and _DURATIONS[str(value)].seconds != "",
+    "method": lambda value: _is_a(value, str, int) and value != "",
+    "bytes": lambda value: _is_a(value, str, int) and str(value).isdecimal(),
 }
 
 
