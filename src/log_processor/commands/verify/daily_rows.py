@@ -150,19 +150,35 @@ async def _suspects(
     that all rows may."""
     everybody = await storage.days(None, first_day, LAST_DAY)
     suspects: list[RowKey] = []
-    for day in sorted({*everybody, *recount.days(), *range(first_day, today + 1)}):
-        if not lines.is_compared(day):
+    for first, last in _spans(sorted({*everybody, *recount.days()}), first_day, today):
+        # Of days without requests all are compared, or none is.
+        if not lines.is_compared(first):
             continue
-        counted = recount.of_day(day)
-        stored = {customer: days[day] for customer, days in (await storage.customers(None, day, day)).items()}
-        if day in everybody:
-            stored[EVERYBODY] = everybody[day]
+        counted = {(customer, first): counts for customer, counts in recount.of_day(first).items()}
+        stored = {
+            (customer, day): row
+            for customer, days in (await storage.customers(None, first, last)).items()
+            for day, row in days.items()
+        }
+        if first in everybody:
+            stored[EVERYBODY, first] = everybody[first]
         suspects += [
-            (customer, day)
-            for customer in sorted(counted.keys() | stored.keys())
-            if are_sums or _is_different(counted.get(customer), stored.get(customer))
+            key
+            for key in sorted(counted.keys() | stored.keys(), key=lambda key: (key[1], key[0]))
+            if are_sums or _is_different(counted.get(key), stored.get(key))
         ]
     return suspects
+
+
+def _spans(days: Sequence[int], first_day: int, today: int) -> Iterator[tuple[int, int]]:
+    """(first, last) of each of these days, which have requests, and of the days between them, which have none."""
+    for day in days:
+        if first_day < day:
+            yield first_day, day - 1
+        yield day, day
+        first_day = day + 1
+    if first_day <= today:
+        yield first_day, today
 
 
 async def _confirm(
