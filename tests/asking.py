@@ -30,7 +30,7 @@ def responses(store: Store, *urls: str, headers: Headers | None = None, method: 
 
     async def ask() -> list[httpx.Response]:
         storage = store.open()
-        transport = httpx.ASGITransport(build_app(storage, RETENTION_DAYS))
+        transport = httpx.ASGITransport(build_app(storage, RETENTION_DAYS, allowed_hosts={"api"}))
         async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
             answers = [await client.request(method, url, headers=headers) for url in urls]
         await storage.aclose()

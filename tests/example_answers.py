@@ -33,6 +33,7 @@ SEEN = 1_795_501_801.482
 REFUSED = {
     "404": "/customers/nobody/stats",
     "414": f"/customers/stats?customer_id={'x' * 10_000}",
+    "421": "http://statistics.example.com/customers",
     "422": "/customers/stats?from_date=24.11.2026",
 }
 

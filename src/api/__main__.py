@@ -16,7 +16,7 @@ def main() -> None:
     settings = load(ApiSettings)
     configure("api", settings.logging_level, settings.logging_format)
     listener = listen(settings.api_host, settings.api_port)
-    app = build_app(open_storage(settings), settings.retention_days, settings.origins())
+    app = build_app(open_storage(settings), settings.retention_days, settings.origins(), settings.hosts())
     serve(app, listener, settings.logging_level, app.state.events.end)
 
 

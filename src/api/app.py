@@ -1,7 +1,7 @@
 """Builds the application of its parts."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
@@ -15,6 +15,7 @@ from api.caching.prewarming import keep_prewarmed
 from api.caching.row_cache import RowCache
 from api.http.errors import add_error_handlers
 from api.http.head import Head
+from api.http.hosts import AllowedHosts
 from api.http.metrics import MeasureRequests, metrics
 from api.http.request_ids import HEADER, RequestIds
 from api.http.security_headers import SecurityHeaders
@@ -32,10 +33,16 @@ from storage.contract import Storage
 EXPOSED_HEADERS = ["ETag", "Complete-Through", "Content-Disposition", "Link", "Retry-After", HEADER]
 
 
-def build_app(storage: Storage, retention_days: int, cors_origins: Sequence[str] = ()) -> FastAPI:
+def build_app(
+    storage: Storage,
+    retention_days: int,
+    cors_origins: Sequence[str] = (),
+    allowed_hosts: Collection[str] | None = None,
+) -> FastAPI:
     """The application that answers from `storage`, and closes it in the end.
 
-    `cors_origins`: the origins whose pages may ask it, beside its own.
+    `cors_origins`: the origins whose pages may ask it, beside its own. `allowed_hosts`: the hosts under which clients
+    may ask it, see `AllowedHosts`; None: any.
     """
     feed = ChangeFeed(storage)
     rows = RowCache()
@@ -73,6 +80,8 @@ def build_app(storage: Storage, retention_days: int, cors_origins: Sequence[str]
     app.add_api_route("/metrics", metrics, include_in_schema=False)
     app.router.middleware_stack = app.state.request_cache
     # The last one is the outermost.
+    if allowed_hosts is not None:
+        app.add_middleware(AllowedHosts, hosts=allowed_hosts)
     app.add_middleware(MeasureRequests)
     app.add_middleware(Head)
     if cors_origins:

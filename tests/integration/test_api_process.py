@@ -214,6 +214,7 @@ def test_unknown_arguments_are_rejected(argument: str, status: int) -> None:
         ("API_PORT", "http"),
         ("API_HOST", "192.0.2.1"),
         ("LOGGING_LEVEL", "loud"),
+        ("ALLOWED_HOSTS", "https://a.example"),
         ("CORS_ORIGINS", "a.example"),
     ],
 )

@@ -17,6 +17,7 @@ from until import WAIT_SECONDS
 
 PAGE = (Path(__file__).parents[2] / "docs/reverse-proxy.md").read_text()
 NAME = "statistics.example.com"
+SETTINGS = dict([setting.split("=") for setting in re.findall(r"`(ALLOWED_HOSTS=[^`]+)`", PAGE)])
 LOGIN = ("admin", "choose your own")
 
 
@@ -45,7 +46,7 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
     commands = block("sh").replace("/etc/nginx", str(folder))
     subprocess.run(["sh", "-e", "-c", commands], check=True, capture_output=True)
     plain_port, port = free_port(), free_port()
-    with sqlite_store(folder) as store, running(folder, store.environment) as api:
+    with sqlite_store(folder) as store, running(folder, {**store.environment, **SETTINGS}) as api:
         configuration = (
             block("nginx")
             .replace("/etc/nginx", str(folder))
@@ -78,6 +79,12 @@ def test_without_the_password_nothing_is_told(proxy: Proxy) -> None:
     for path in ("/", "/customers", "/events"):
         answer = httpx.get(f"https://127.0.0.1:{proxy.port}{path}", headers={"Host": NAME}, verify=False)
         assert answer.status_code == 401, path
+
+
+def test_the_host_that_nginx_sends_has_to_be_allowed(proxy: Proxy, tmp_path: Path) -> None:
+    assert SETTINGS == {"ALLOWED_HOSTS": NAME}
+    for host, status in ((NAME, 200), ("request_statistics", 421)):
+        assert proxy.api.client.get("/customers", headers={"Host": host}).status_code == status
 
 
 def test_plain_http_is_sent_to_https(proxy: Proxy) -> None:

@@ -32,34 +32,34 @@ def add_error_handlers(app: FastAPI) -> None:
 async def _store_unavailable(request: Request, error: Exception) -> JSONResponse:
     STORE_ERRORS.labels("unavailable").inc()
     log.warning("store_unavailable", error=str(error))
-    return _problem(request, 503, str(error), {"Retry-After": str(RETRY_AFTER_SECONDS)})
+    return problem_response(request, 503, str(error), {"Retry-After": str(RETRY_AFTER_SECONDS)})
 
 
 async def _store_refused(request: Request, error: Exception) -> JSONResponse:
     # Without Retry-After, because it takes a person to fix this.
     STORE_ERRORS.labels("refused").inc()
     log.error("store_refused", error=str(error))
-    return _problem(request, 503, str(error))
+    return problem_response(request, 503, str(error))
 
 
 async def _http_exception(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    return _problem(request, error.status_code, error.detail, dict(error.headers or {}))
+    return problem_response(request, error.status_code, error.detail, dict(error.headers or {}))
 
 
 async def _invalid_parameters(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    return _problem(request, 422, jsonable_encoder(error.errors()))
+    return problem_response(request, 422, jsonable_encoder(error.errors()))
 
 
 async def _internal_error(request: Request, _error: Exception) -> JSONResponse:
     # The server logs the traceback and closes the connection. The header tells the client not to use it again. The
     # middleware that adds the id is inside of the one that calls this.
     headers = {"Connection": "close", HEADER: request.state.request_id}
-    return _problem(request, 500, "Internal Server Error", headers)
+    return problem_response(request, 500, "Internal Server Error", headers)
 
 
-def _problem(request: Request, status: int, detail: Any, headers: dict[str, str] | None = None) -> JSONResponse:
+def problem_response(request: Request, status: int, detail: Any, headers: dict[str, str] | None = None) -> JSONResponse:
     """`detail`: a sentence, or one object for each invalid parameter."""
     content = {
         # RFC 9457, 4.2.1: nothing beyond the status.

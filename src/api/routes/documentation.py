@@ -49,6 +49,7 @@ def listing(operation: str) -> Responses:
         },
         304: {"description": "Only `complete_through` has changed since the answer that `If-None-Match` names."},
         **_error(414, Problem, "The path and the query are too long."),
+        **HOST_NOT_ALLOWED,
         **_error(422, ValidationProblem, "A parameter is invalid."),
         **STORE_UNAVAILABLE,
     }
@@ -81,4 +82,5 @@ def _content(operation: str) -> dict[str, Any]:
 
 
 STORE_UNAVAILABLE = _error(503, Problem, "The store does not answer in time, or refuses to answer.")
+HOST_NOT_ALLOWED = _error(421, Problem, "`Host` is not among the allowed ones.")
 UNKNOWN_CUSTOMER = _error(404, Problem, "The customer is unknown.")

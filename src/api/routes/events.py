@@ -16,6 +16,7 @@ from fastapi.responses import StreamingResponse
 from api.caching.change_feed import ChangeFeed
 from api.caching.progress import StoreProgress
 from api.questions.status import LogsProgress, StatusReader, clock_faults
+from api.routes.documentation import HOST_NOT_ALLOWED
 from api.schemas.problems import Problem
 from storage.errors import StorageError
 
@@ -147,6 +148,7 @@ async def _listener(request: Request) -> AsyncIterator[Events]:
     response_class=StreamingResponse,
     responses={
         200: {"description": "Server-Sent Events, without an end.", "content": {"text/event-stream": {}}},
+        **HOST_NOT_ALLOWED,
         503: {"model": Problem, "description": "There are too many listeners."},
     },
 )
