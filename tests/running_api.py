@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -14,17 +14,19 @@ from influxd import free_port
 from until import WAIT_SECONDS, wait_until
 
 SOURCES = Path(__file__).parents[1] / "src"
+MODULE = (sys.executable, "-m", "api")
+"""The command that starts an api."""
 
 
 class Api:
     """A running api."""
 
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+    def __init__(self, folder: Path, environment: dict[str, str], command: Sequence[str] = MODULE) -> None:
         self.port = free_port()
         self._output = folder / "api.out"
         with self._output.open("wb") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "api"],
+                command,
                 env={**os.environ, "PYTHONPATH": str(SOURCES), "API_PORT": str(self.port), **environment},
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -63,9 +65,9 @@ class Api:
 
 
 @contextmanager
-def running(folder: Path, environment: dict[str, str]) -> Iterator[Api]:
+def running(folder: Path, environment: dict[str, str], command: Sequence[str] = MODULE) -> Iterator[Api]:
     """An api, once it answers."""
-    api = Api(folder, environment)
+    api = Api(folder, environment, command)
     try:
         api.until("/health", 200)
         yield api

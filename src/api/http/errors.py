@@ -60,13 +60,18 @@ async def _internal_error(request: Request, _error: Exception) -> JSONResponse:
 
 
 def problem_response(request: Request, status: int, detail: Any, headers: dict[str, str] | None = None) -> JSONResponse:
-    """`detail`: a sentence, or one object for each invalid parameter."""
-    content = {
+    """The response with problem details."""
+    content = problem(status, detail, request.state.request_id)
+    return JSONResponse(content, status, headers, media_type=PROBLEM_JSON)
+
+
+def problem(status: int, detail: Any, request_id: str) -> dict[str, Any]:
+    """Problem details. `detail`: a sentence, or one object for each invalid parameter."""
+    return {
         # RFC 9457, 4.2.1: nothing beyond the status.
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
         "status": status,
         "detail": detail,
-        "request_id": request.state.request_id,
+        "request_id": request_id,
     }
-    return JSONResponse(content, status, headers, media_type=PROBLEM_JSON)

@@ -1,5 +1,6 @@
 """The server process: its socket, its start, its shutdown."""
 
+import asyncio
 import errno
 import gc
 import signal
@@ -7,10 +8,12 @@ import socket
 import sys
 from collections.abc import Callable
 from types import FrameType
+from typing import cast
 
 import uvicorn
 from fastapi import FastAPI
 
+from api.http.connections import Connection
 from service.logs import Level, logger
 from service.settings import EXIT_CONFIG
 
@@ -41,6 +44,7 @@ def serve(app: FastAPI, listener: socket.socket, level: Level, end_streams: Call
     """
     config = uvicorn.Config(
         app,
+        http=Connection,
         log_config=None,
         # At INFO uvicorn logs its start and shutdown as prose. The two events below replace that.
         log_level="warning" if level == "INFO" else level.lower(),
@@ -64,11 +68,18 @@ def serve(app: FastAPI, listener: socket.socket, level: Level, end_streams: Call
 
 
 class _Server(uvicorn.Server):
-    """Ends streams before it waits for running requests."""
+    """Checks connections once a second, and ends streams before it waits for running requests."""
 
     def __init__(self, config: uvicorn.Config, end_streams: Callable[[], None]) -> None:
         super().__init__(config)
         self._end_streams = end_streams
+
+    async def on_tick(self, counter: int) -> bool:
+        # Uvicorn calls it ten times a second.
+        if counter % 10 == 0:
+            connections = cast("set[Connection]", self.server_state.connections)
+            Connection.check_all(connections, asyncio.get_running_loop().time())
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._end_streams()
