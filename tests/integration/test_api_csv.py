@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from urllib.parse import quote
 
 import httpx
@@ -55,7 +56,7 @@ def test_an_empty_list_has_a_header_row(sqlite: Store) -> None:
     urls = [*LISTS, "/customers/stats?percentiles=50,99.9"]
     sqlite.fill(line(ago(5), "c"))
     asked = [f"{url}{'&' if '?' in url else '?'}format=csv&from_date={today()}" for url in urls]
-    assert [answered.text for answered in responses(sqlite, *asked)] == [
+    assert [answered.text.replace('"', "") for answered in responses(sqlite, *asked)] == [
         f"customer_id,{figures}\r\n",
         f"date,{figures}\r\n",
         f"date,{figures},percentiles.50,percentiles.99.9\r\n",
@@ -70,6 +71,13 @@ def test_no_cell_is_a_formula(sqlite: Store) -> None:
     sqlite.fill(b"".join(line(today(), customer) for customer in [*FORMULAS, *odd]))
     found = {row["customer_id"] for row in rows(response(sqlite, "/customers?format=csv"))}
     assert found == {*(f"'{formula}" for formula in FORMULAS), *odd}
+
+
+def test_each_cell_is_quoted(sqlite: Store) -> None:
+    sqlite.fill(line(today(), ";=1+1;x"))
+    table = response(sqlite, "/customers?format=csv").text
+    assert all(re.fullmatch(r'"[^"]*"(,"[^"]*")*', row) for row in table.splitlines())
+    assert '";=1+1;x","1","1","0","100.0",' in table
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,8 @@ def _json(listing: Listing) -> Body:
 
 def _csv(listing: Listing) -> Body:
     text = io.StringIO(newline="")
-    table = csv.DictWriter(text, listing.columns(), restval="")
+    # Quoted, because a spreadsheet may also separate cells by semicolons or tabs.
+    table = csv.DictWriter(text, listing.columns(), restval="", quoting=csv.QUOTE_ALL)
     table.writeheader()
     for row in getattr(listing, listing.ROWS):
         table.writerow({name: _harmless(value) for name, value in _flat(row.model_dump(mode="json"))})
