@@ -98,7 +98,7 @@ start_influxdb() {
   TEST_INFLUXDB_URL=http://$(docker port "$NAME-influxdb" 8086/tcp)
   export TEST_INFLUXDB_URL
   until curl --silent --fail --noproxy '*' --output /dev/null "$TEST_INFLUXDB_URL/health"; do
-    [ "$SECONDS" -lt "$deadline" ] || die "InfluxDB does not answer: $(docker logs --tail 10 "$NAME-influxdb" 2>&1)"
+    [ "$SECONDS" -lt "$deadline" ] || die "InfluxDB does not answer: $(docker logs --tail 10 "$NAME-influxdb" 2>&1 | show_lines "")"
     sleep 0.2
   done
 }

@@ -263,9 +263,9 @@ fail() {
   for name in $2; do
     say "--- $name: its last lines ---"
     if [ "$mode" = docker ]; then
-      docker logs --tail 10 "$(docker compose ps --all --quiet "$name")" 2>&1 || true
+      docker logs --tail 10 "$(docker compose ps --all --quiet "$name")" 2>&1 | show_lines "" || true
     else
-      tail -n 10 "$LOGS_FOLDER/$name.log"
+      tail -n 10 "$LOGS_FOLDER/$name.log" | show_lines ""
     fi
   done
   die "$1"
@@ -303,9 +303,7 @@ END
 follow_logs() {
   local name
   for name in $(services); do
-    tail -n +1 -F "$LOGS_FOLDER/$name.log" 2>/dev/null | while IFS= read -r line; do
-      printf '%-13s | %s\n' "$name" "$line"
-    done &
+    tail -n +1 -F "$LOGS_FOLDER/$name.log" 2>/dev/null | show_lines "$(printf '%-13s | ' "$name")" &
   done
   if [ "$mode" = docker ]; then
     wait "$collector" || obey

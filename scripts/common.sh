@@ -12,6 +12,20 @@ readonly LOGS_FOLDER=logs
 
 say() { printf '%s\n' "$*"; }
 
+# show_lines BEFORE: print the lines of standard input, each behind BEFORE. A `?` stands for a character that a terminal
+# would obey, since the output of a service may have text from a log.
+show_lines() {
+  # By bytes: control characters, those of Unicode (U+0080 to U+009F), and those that hide or reorder text.
+  local line LC_ALL=C
+  while IFS= read -r line || [ -n "$line" ]; do
+    line=${line//[$'\x01'-$'\x08'$'\x0b'-$'\x1f'$'\x7f']/?}
+    line=${line//$'\xc2'[$'\x80'-$'\x9f']/?}
+    line=${line//$'\xe2\x80'[$'\x8b'-$'\x8f'$'\xa8'-$'\xae']/?}
+    line=${line//$'\xe2\x81'[$'\xa0'-$'\xaf']/?}
+    printf '%s%s\n' "$1" "$line"
+  done
+}
+
 die() {
   printf '%s: %s\n' "${0##*/}" "$*" >&2
   exit 1

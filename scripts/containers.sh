@@ -114,7 +114,7 @@ build_image() {
   mkdir -p "$RUN_FOLDER" "$LOGS_FOLDER"
   touch "$RUN_FOLDER/images"
   if ! "$@" >"$log" 2>&1; then
-    tail -n 20 "$log"
+    tail -n 20 "$log" | show_lines ""
     die "the image cannot be built, see $log. To use no containers: --local"
   fi
 }

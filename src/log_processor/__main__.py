@@ -14,6 +14,7 @@ from pathlib import Path
 from log_processor.process.reporter import is_alive
 from log_processor.settings import ProcessorSettings
 from service import logs
+from service.printable import printable
 from service.settings import load
 
 
@@ -61,7 +62,7 @@ def _run(arguments: argparse.Namespace, settings: ProcessorSettings) -> int:
     try:
         run(settings)
     except OSError as error:
-        print(f"{error.filename} cannot be used: {error.strerror}.", file=sys.stderr)  # noqa: T201
+        print(printable(f"{error.filename} cannot be used: {error.strerror}."), file=sys.stderr)  # noqa: T201
         return 1
     return 0
 

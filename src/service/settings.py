@@ -8,6 +8,8 @@ from typing import Annotated, TypeVar
 from pydantic import AfterValidator, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from service.printable import printable
+
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 EXIT_CONFIG = 78
 """Exit status of a program with invalid settings (EX_CONFIG of sysexits.h)."""
@@ -77,5 +79,5 @@ def load(settings_class: type[AnySettings]) -> AnySettings:
         for fault in error.errors():
             name = str(fault["loc"][0]).upper() if fault["loc"] else ""
             value = "" if fault["type"] == "missing" or not name else f"={fault['input']!s}"
-            print(f"{name}{value}: {fault['msg'].removeprefix('Value error, ')}", file=sys.stderr)  # noqa: T201
+            print(printable(f"{name}{value}: {fault['msg'].removeprefix('Value error, ')}"), file=sys.stderr)  # noqa: T201
         sys.exit(EXIT_CONFIG)

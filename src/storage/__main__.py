@@ -6,6 +6,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from service.logs import configure, logger
+from service.printable import printable
 from service.settings import load
 from storage.backend import set_up
 from storage.errors import StorageError
@@ -34,9 +35,9 @@ def main() -> None:
         else:
             _copy(arguments.command, arguments.file)
     except StorageError as error:
-        sys.exit(str(error))
+        sys.exit(printable(str(error)))
     except OSError as error:
-        sys.exit(f"{error.filename} cannot be used: {error.strerror}.")
+        sys.exit(printable(f"{error.filename} cannot be used: {error.strerror}."))
 
 
 def _set_up() -> None:

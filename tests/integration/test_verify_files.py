@@ -58,8 +58,8 @@ def counted(store: Store, log: Path, *reads: Read) -> Outcome:
 
 
 def assert_agrees(outcome: Outcome, *sentences: str) -> None:
-    verdict, *others = outcome.text().splitlines()
-    assert verdict.startswith("All agree: "), outcome.text()
+    verdict, *others = outcome.lines_to_print()
+    assert verdict.startswith("All agree: "), others
     assert outcome.status == 0
     assert others == list(sentences)
 
@@ -77,7 +77,7 @@ def test_a_line_of_a_rotated_file_that_was_never_read_is_told(sqlite: Store, log
     reads = [Read(rotated, end=end, state="closed"), Read(write(log, NEW), generation=1)]
     outcome = counted(sqlite, log, *reads)
     assert outcome.status == 1
-    verdict, told = outcome.text().splitlines()
+    verdict, told = outcome.lines_to_print()
     assert verdict.startswith("Lines are missing in the store.")
     assert told == (
         f"{len(OLD) - end} bytes of {rotated} (line 300) are not accounted for, and no processor runs that would"
@@ -89,7 +89,9 @@ def test_a_file_that_nobody_knows_is_told(sqlite: Store, log: Path) -> None:
     unknown = write(log.with_name("log-20261127"), OLD)
     outcome = counted(sqlite, log, Read(write(log, NEW)))
     assert outcome.status == 1
-    assert f"{len(OLD):,} bytes of {unknown} (lines 1 to 300) are not accounted for" in outcome.text()
+    assert f"{len(OLD):,} bytes of {unknown} (lines 1 to 300) are not accounted for" in "\n".join(
+        outcome.lines_to_print()
+    )
 
 
 def test_a_file_that_was_read_twice_is_shown(sqlite: Store, log: Path) -> None:
@@ -105,7 +107,7 @@ def test_a_copy_that_was_read_as_well_is_shown(sqlite: Store, log: Path) -> None
     copy = write(log.with_name("log.1"), OLD)
     outcome = counted(sqlite, log, Read(write(log, OLD + NEW)), Read(copy, generation=1, state="closed"))
     assert outcome.status == 1
-    assert f"{copy} is a copy of {log}." in outcome.text()
+    assert f"{copy} is a copy of {log}." in "\n".join(outcome.lines_to_print())
 
 
 def test_a_copy_is_named(sqlite: Store, log: Path) -> None:
@@ -162,7 +164,7 @@ def test_files_that_cannot_be_read_are_named(sqlite: Store, log: Path) -> None:
     damaged = write(log.with_name("log.1.gz"), gzip.compress(OLD)[:-10])
     unknown = write(log.with_name("log.2.lz4"), b"\x04\x22\x4d\x18")
     outcome = counted(sqlite, log, *reads)
-    assert outcome.text().startswith("All agree: ")
+    assert outcome.lines_to_print()[0].startswith("All agree: ")
     assert outcome.unchecked[0].startswith(f"{damaged} cannot be read: it is damaged (")
     assert outcome.unchecked[1:] == [f"{unknown} cannot be read: its compression is unknown."]
 
@@ -242,13 +244,15 @@ def test_days_that_only_a_deleted_file_had_are_not_compared(sqlite: Store, log: 
     log.unlink()
     outcome = verified(sqlite.open())
     assert outcome.status == 1
-    assert outcome.text().startswith("Nothing could be checked. In the log: lines 0,")
+    assert outcome.lines_to_print()[0].startswith("Nothing could be checked. In the log: lines 0,")
 
 
 def test_where_no_day_was_compared_nothing_was_checked(sqlite: Store, log: Path) -> None:
     outcome = counted(sqlite, log, Read(write(log, b"no request\n")))
     assert outcome.status == 1
-    assert outcome.text().startswith("Nothing could be checked. In the log: lines 1, requests 0, rejected 1 (fields 1)")
+    assert outcome.lines_to_print()[0].startswith(
+        "Nothing could be checked. In the log: lines 1, requests 0, rejected 1 (fields 1)"
+    )
 
 
 def test_lines_in_a_gap_are_accounted_for(sqlite: Store, log: Path) -> None:
@@ -352,7 +356,7 @@ def test_what_was_skipped_and_mended_is_counted_anew(store: Store, log: Path) ->
     outcome = verified(store.open(), parse=parsed_log.parse)
     assert_agrees(outcome)
     counts = "lines 6, requests 3, rejected 1 (fields 1), skipped 2, mended (duration 2, status 1)"
-    assert outcome.text() == f"All agree: {counts}, customers 2, days 2."
+    assert outcome.lines_to_print() == [f"All agree: {counts}, customers 2, days 2."]
 
 
 def test_another_count_of_what_was_skipped_or_mended_is_shown(sqlite: Store, log: Path) -> None:
@@ -394,4 +398,4 @@ def test_lines_of_which_the_parser_says_nothing_are_told(sqlite: Store, log: Pat
         counting.count(Read(log))
     outcome = verified(sqlite.open(), parse=parse)
     assert outcome.status == 1
-    assert f"{lost} lines are not each a request, rejected or skipped." in outcome.text().splitlines()
+    assert f"{lost} lines are not each a request, rejected or skipped." in outcome.lines_to_print()

@@ -15,6 +15,7 @@ from fastapi import FastAPI
 
 from api.http.connections import Connection
 from service.logs import Level, logger
+from service.printable import printable
 from service.settings import EXIT_CONFIG
 
 GRACE_SECONDS = 3
@@ -29,7 +30,7 @@ def listen(host: str, port: int) -> socket.socket:
         listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
         at_fault = f"API_PORT={port}" if error.errno in (errno.EADDRINUSE, errno.EACCES) else f"API_HOST={host}"
-        print(f"{at_fault}: cannot listen: {error.strerror}", file=sys.stderr)  # noqa: T201
+        print(printable(f"{at_fault}: cannot listen: {error.strerror}"), file=sys.stderr)  # noqa: T201
         sys.exit(EXIT_CONFIG)
     # Connections inherit it. asyncio sets it only on sockets of its own. Without it, a response, which is sent in two
     # parts, waits 40 ms for the client's delayed acknowledgement.

@@ -2,19 +2,19 @@
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from service.printable import printable
 
 
-def say(text: str) -> None:
-    """Print lines on standard output, and flush it.
+def say(*lines: str) -> None:
+    """Print lines on standard output, and flush it. A line feed inside a line is escaped.
 
     If the reader has gone, as `head` does, this and all later output is dropped. After any other failure the program
     exits with status 1 and a sentence.
     """
     try:
-        print(_for_terminal(text, sys.stdout.encoding), flush=True)  # noqa: T201
+        print(_for_terminal(lines, sys.stdout.encoding), flush=True)  # noqa: T201
     except OSError as error:
         # The text is still in the buffer, and the interpreter would try to write it again at exit.
         nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -24,9 +24,9 @@ def say(text: str) -> None:
             sys.exit(f"Standard output cannot be written: {error.strerror}.")
 
 
-def say_error(text: str) -> None:
-    """Print lines on standard error."""
-    print(_for_terminal(text, sys.stderr.encoding), file=sys.stderr)  # noqa: T201
+def say_error(line: str) -> None:
+    """Print a line on standard error."""
+    print(_for_terminal([line], sys.stderr.encoding), file=sys.stderr)  # noqa: T201
 
 
 def by_kind(counts: Mapping[str, int]) -> str:
@@ -35,6 +35,6 @@ def by_kind(counts: Mapping[str, int]) -> str:
     return f" ({listed})" if listed else ""
 
 
-def _for_terminal(text: str, encoding: str | None) -> str:
+def _for_terminal(lines: Iterable[str], encoding: str | None) -> str:
     encoding = encoding or "ascii"
-    return "\n".join(map(printable, text.split("\n"))).encode(encoding, "backslashreplace").decode(encoding)
+    return "\n".join(map(printable, lines)).encode(encoding, "backslashreplace").decode(encoding)

@@ -12,6 +12,7 @@ from prometheus_client import Counter, Gauge, Histogram, start_http_server
 
 from log_processor.parsing.batch import Batch
 from log_processor.process.lag import Lag
+from service.printable import printable
 from service.settings import EXIT_CONFIG
 from storage.logs import LedgerRow
 from storage.observed import ObservedEnd, bytes_behind
@@ -60,7 +61,7 @@ def serve(host: str, port: int) -> None:
     try:
         start_http_server(port, host)
     except OSError as error:
-        print(f"METRICS_PORT={port}: cannot listen at {host}: {error.strerror}", file=sys.stderr)  # noqa: T201
+        print(printable(f"METRICS_PORT={port}: cannot listen at {host}: {error.strerror}"), file=sys.stderr)  # noqa: T201
         sys.exit(EXIT_CONFIG)
 
 

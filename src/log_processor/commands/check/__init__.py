@@ -27,7 +27,8 @@ class CheckSettings(LogFormat):
 
     def given(self) -> LogFormat | None:
         """The settings of the format; None if none is given."""
-        return self if self.model_fields_set & LogFormat.model_fields.keys() else None
+        of_lines = LogFormat.model_fields.keys() - {"log_drop_query"}
+        return self if self.model_fields_set & of_lines else None
 
 
 def check(settings: CheckSettings, path: Path) -> int:
@@ -46,7 +47,7 @@ def check(settings: CheckSettings, path: Path) -> int:
     time_bounds = TimeBounds(newest=0, modified=modified)
     in_time = time_bounds.oldest_day(settings.retention_days), time_bounds.latest_second()
     lines, is_all = _report(path, sample, given is not None, found, in_time)
-    say("\n".join(lines))
+    say(*lines)
     return 0 if is_all else 1
 
 

@@ -101,5 +101,5 @@ async def _verify(storage: Storage, settings: ProcessorSettings) -> int:
     if outcome is None:
         say("Nothing could be checked: the store has no ledger, for no log was ever followed.")
         return 1
-    say(outcome.text())
+    say(*outcome.lines_to_print())
     return outcome.status

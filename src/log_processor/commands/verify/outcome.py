@@ -51,8 +51,8 @@ class Outcome:
         """The exit status: 0 if all that could be checked agrees, and anything could."""
         return 1 if self.differences or self.unaccounted or not self.days else 0
 
-    def text(self) -> str:
-        """The text for people."""
+    def lines_to_print(self) -> list[str]:
+        """The lines for people."""
         rejected = {
             reason: lines for reason, lines in self.lines.items() if reason not in (None, SKIPPED, LOST) and lines
         }
@@ -77,7 +77,7 @@ class Outcome:
         sentences = [
             line for kind in (self.unaccounted, self.unread, self.unchecked, self.notes) for line in _shown(kind)
         ]
-        return "\n".join([*_table(self.differences), verdict, *sentences])
+        return [*_table(self.differences), verdict, *sentences]
 
 
 def date_of(day: int) -> str:
