@@ -1,6 +1,7 @@
 """A running api: `python -m api` on a socket."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -57,6 +58,11 @@ class Api:
     def said(self) -> str:
         """The output so far."""
         return self._output.read_text()
+
+    def memory(self) -> int:
+        """Its resident memory, in bytes."""
+        pages = Path(f"/proc/{self._process.pid}/statm").read_text().split()[1]
+        return int(pages) * resource.getpagesize()
 
     def close(self) -> None:
         self.client.close()

@@ -179,6 +179,19 @@ def test_customer_ids_pass_through_a_socket_unchanged(tmp_path: Path, sqlite: St
         assert api.get("/customers/stats?customer_id=..").json()["customer_id"] == ".."
 
 
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="no /proc tells the memory of a process")
+def test_requests_that_differ_in_what_no_answer_depends_on_are_kept_once(tmp_path: Path, sqlite: Store) -> None:
+    sqlite.fill(line("c"))
+    with running(tmp_path, sqlite.environment) as api:
+        api.until("/customers/c/stats", 200)
+        before = api.memory()
+        for number in range(1_500):
+            accept = f"text/csv;note={number:020000}"
+            assert api.client.get("/customers/c/stats", headers={"Accept": accept}).status_code == 200
+        # Their headers have 30 MB.
+        assert api.memory() - before < 15_000_000
+
+
 def test_a_taken_port_is_reported_in_one_line(tmp_path: Path, sqlite: Store) -> None:
     with running(tmp_path, sqlite.environment) as api:
         second = subprocess.run(

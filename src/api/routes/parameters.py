@@ -67,7 +67,7 @@ async def _format(
         Query(description="`csv`: the list alone, as with `Accept: text/csv`. Takes precedence over `Accept`."),
     ] = None,
 ) -> Format:
-    return format or negotiate_format(request)
+    return format or negotiate_format(request.scope)
 
 
 async def _percentiles(

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from fastapi import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api.questions.formats import Format, negotiate_format
 from api.questions.question import Question
 from api.questions.responding import Responder
 from api.utc import utc_today
@@ -18,8 +19,8 @@ _MAX_REQUESTS = 10_000
 # Longer requests are not cached: characters of path and query.
 _MAX_CHARACTERS = 300
 
-_Key = tuple[str, bytes, bytes, date]
-"""All that a question depends on: path, query, `Accept`, today."""
+_Key = tuple[str, bytes, Format, date]
+"""All that a question depends on: path, query, the format that `Accept` prefers, today."""
 
 
 class _Cached(NamedTuple):
@@ -64,5 +65,4 @@ class RequestCache:
 
 
 def _key(scope: Scope) -> _Key:
-    accepted = b",".join([value for name, value in scope["headers"] if name == b"accept"])
-    return scope["path"], scope["query_string"], accepted, scope["state"]["today"]
+    return scope["path"], scope["query_string"], negotiate_format(scope), scope["state"]["today"]
