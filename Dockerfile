@@ -18,17 +18,23 @@ WORKDIR /app
 ENV PYTHONPATH=/app/src PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 COPY --from=builder /venv /venv
 COPY src src
-# Any user may run the image, so everyone must be able to write the folders where the tokens' volumes are mounted.
-RUN python -m compileall -q src && mkdir -p secrets/log_processor secrets/api && chmod 0777 secrets/*
+# Any user may run the image: everyone must be able to read the code, whatever umask the clone was made with, and to
+# write the folders where the volumes of tokens and logins are mounted.
+RUN chmod -R a+rX src && python -m compileall -q src && \
+    mkdir -p secrets/log_processor secrets/api secrets/prometheus && chmod 0777 secrets/*
 ARG WORKERS=4
 ENV WORKERS=$WORKERS
-ARG VERSION=unknown
-LABEL org.opencontainers.image.version=$VERSION
+# As src/service/version.py has it.
+LABEL org.opencontainers.image.version=1.0.0
+# A user that no system has. Compose runs the services as the caller instead, who owns the log and the data.
+USER 10001:10001
 
 FROM runtime AS test
 LABEL com.request-statistics.image=test
 ENV PYTHONPATH=/app/src:/app/tests:/app/tests/integration
 COPY --from=test-builder /venv /venv
 COPY . .
+USER root
 # pytest and hypothesis write here, as any user.
-RUN chmod 0777 .
+RUN chmod -R a+rX . && chmod 0777 .
+USER 10001:10001

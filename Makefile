@@ -9,7 +9,7 @@ CASES_LEFT_OUT := 20-%
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-one lint types format docs bench torture cases ci clean
+.PHONY: help setup run monitoring replace-admin test test-one lint types format docs bench torture cases ci clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand --tabs=12
@@ -19,6 +19,12 @@ setup: ## make .venv, with what tests and measurements need
 
 run: ## start everything, until Ctrl+C
 	./start.sh $(ARGS)
+
+monitoring: ## start Prometheus and Grafana beside the containers that run
+	bash -c 'source scripts/common.sh; source scripts/containers.sh; start_monitoring'
+
+replace-admin: ## give InfluxDB's admin a new token and password: the containers have to run
+	bash -c 'source scripts/common.sh; source scripts/containers.sh; replace_admin'
 
 test: ## run all tests
 	./run_tests.sh $(ARGS)

@@ -61,7 +61,7 @@ run_pytest() {
 
 run_in_containers() {
   local container_status=0 host_status=0
-  build_image docker build --build-arg VERSION --target test --tag "$TEST_IMAGE" .
+  build_image docker build --target test --tag "$TEST_IMAGE" .
   trap 'remove_test_containers "name=^$NAME\\b"' EXIT
   trap 'exit 130' INT
   trap 'exit 143' TERM
@@ -86,12 +86,13 @@ run_in_containers() {
 # Start an InfluxDB for these tests alone: on a network of its own, and on a free port for the tests on this machine.
 start_influxdb() {
   local deadline=$((SECONDS + INFLUX_SECONDS))
-  export TEST_INFLUXDB_ORG=test TEST_INFLUXDB_ADMIN_TOKEN=test-admin-token
+  TEST_INFLUXDB_ORG=test TEST_INFLUXDB_ADMIN_TOKEN=$(random_secret) DOCKER_INFLUXDB_INIT_PASSWORD=$(random_secret)
+  export TEST_INFLUXDB_ORG TEST_INFLUXDB_ADMIN_TOKEN DOCKER_INFLUXDB_INIT_PASSWORD
   docker network create "${TEST_LABEL[@]}" "$NAME" >/dev/null
   docker run --detach --name "$NAME-influxdb" --network "$NAME" --network-alias influx_db "${TEST_LABEL[@]}" \
     --publish 127.0.0.1::8086 \
     --env DOCKER_INFLUXDB_INIT_MODE=setup \
-    --env DOCKER_INFLUXDB_INIT_USERNAME=admin --env DOCKER_INFLUXDB_INIT_PASSWORD=test-password \
+    --env DOCKER_INFLUXDB_INIT_USERNAME=admin --env DOCKER_INFLUXDB_INIT_PASSWORD \
     --env DOCKER_INFLUXDB_INIT_ORG="$TEST_INFLUXDB_ORG" --env DOCKER_INFLUXDB_INIT_BUCKET=first \
     --env DOCKER_INFLUXDB_INIT_ADMIN_TOKEN="$TEST_INFLUXDB_ADMIN_TOKEN" \
     "$influx_image" >/dev/null

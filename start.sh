@@ -110,7 +110,7 @@ stop_earlier() {
 
 check_ports() {
   refuse_taken_port API_PORT
-  [ "$mode" != docker ] || refuse_taken_port INFLUXDB_PORT
+  [ "$mode" != docker ] || [ -z "$INFLUXDB_PORT" ] || refuse_taken_port INFLUXDB_PORT
 }
 
 # Refuse to clear data outside the project.
@@ -163,7 +163,9 @@ start_in_containers() {
   LOG_FOLDER=${log%/*}
   LOG_FILE=${log##*/}
   LOG_PATTERNS=$(patterns_in_container)
-  export LOG_FOLDER LOG_FILE LOG_PATTERNS
+  LOG_GID=$(group_of_log)
+  export LOG_FOLDER LOG_FILE LOG_PATTERNS LOG_GID
+  publish_influxdb
   build_image docker compose build log_processor
   obey
   # shellcheck disable=SC2046
@@ -183,6 +185,13 @@ patterns_in_container() {
       die "LOG_FILES: in containers all logs have to be in the folder of LOG_FILE_PATH, $LOG_FOLDER. $pattern is not"
     printf '/log/%s,' "${pattern#"$LOG_FOLDER"/}"
   done
+}
+
+# Print the number of the log's group. Empty where `stat` is not that of Linux: there containers read what the caller may.
+group_of_log() {
+  local file=$log
+  [ -e "$file" ] || file=${log%/*}
+  stat -c %g -- "$file" 2>/dev/null || true
 }
 
 # Write the output of each container into a file of its own, until all containers have ended.
@@ -291,7 +300,7 @@ The api:    $(api_url)
 Swagger:    $(api_url)/docs
 The log:    ${LOG_FILES:-$log}
 END
-  [ "$mode" != docker ] || say "InfluxDB:   http://127.0.0.1:$INFLUXDB_PORT"
+  [ "$mode" != docker ] || [ -z "$INFLUXDB_PORT" ] || say "InfluxDB:   http://127.0.0.1:$INFLUXDB_PORT"
   cat <<END
 
 Try it:     curl '$(api_url)/customers/${customer:+$customer/}stats?from_date=1970-01-01'

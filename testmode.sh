@@ -36,11 +36,12 @@ refuse_foreign_containers
 # shellcheck disable=SC2119
 remove_containers
 refuse_taken_port API_PORT
-refuse_taken_port INFLUXDB_PORT
+[ -z "$INFLUXDB_PORT" ] || refuse_taken_port INFLUXDB_PORT
 
-layers=(--file docker-compose.yml --file docker-compose.testmode.yml)
-build_image docker compose "${layers[@]}" build log_processor
-start_containers "${layers[@]}" up --detach --no-build --wait log_processor api
+publish_influxdb
+add_compose_file docker-compose.testmode.yml
+build_image docker compose build log_processor
+start_containers up --detach --no-build --wait log_processor api
 say "Ready. For example:"
 show_tests
 say "To end it: ./cleanup.sh"

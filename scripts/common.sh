@@ -1,6 +1,8 @@
 # shellcheck shell=bash
 # Functions of all scripts, which source this file. It changes to the project's root.
 set -euo pipefail
+# All that the scripts and their processes make is for the caller alone.
+umask 077
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 readonly ROOT

@@ -11,9 +11,7 @@ readonly TEST_LABEL=(--label "com.request-statistics.tests=$ROOT")
 python_image=$(sed -n 's/^FROM \([^ ]*:[^ ]*\).*/\1/p' Dockerfile)
 influx_image=$(sed -n 's/^ *image: \(influxdb:.*\)/\1/p' docker-compose.yml)
 readonly python_image influx_image
-# The build argument that labels the images with the version.
-VERSION=$(sed -n 's/^VERSION = "\(.*\)"/\1/p' src/service/version.py)
-export VERSION
+readonly SECRETS_FOLDER=secrets
 
 # These would change the names that docker-compose.yml gives.
 unset COMPOSE_FILE COMPOSE_PROJECT_NAME COMPOSE_PROFILES
@@ -122,9 +120,72 @@ build_image() {
 # start_containers COMPOSE ARGUMENT...
 start_containers() {
   export_caller
+  make_secrets
   note_volumes
   docker compose "$@"
 }
+
+# Give InfluxDB's admin a new token and password.
+replace_admin() {
+  load_settings
+  docker_is_usable || die "$docker_problem"
+  has_secret influxdb_admin_token || die "$SECRETS_FOLDER/influxdb_admin_token is not there: ./start.sh --docker --keep"
+  export_caller
+  docker compose run --rm --no-deps --volume "$ROOT/$SECRETS_FOLDER:/app/secrets/admin" setup \
+    python -m storage replace-admin secrets/admin/influxdb_admin_token secrets/admin/influxdb_password
+}
+
+# Start Prometheus and Grafana beside the containers of start.sh.
+start_monitoring() {
+  load_settings
+  docker_is_usable || die "$docker_problem"
+  if ! are_ours || [ -z "$(docker compose ps --quiet api)" ]; then
+    die "nothing runs in containers: ./start.sh --docker --detach"
+  fi
+  publish_influxdb
+  start_containers --profile monitoring up --detach --no-build prometheus grafana
+  cat <<END
+
+Prometheus: http://127.0.0.1:${PROMETHEUS_PORT:-9090}
+Grafana:    http://127.0.0.1:${GRAFANA_PORT:-3000}/d/request-statistics
+Log in as admin, with the password in $SECRETS_FOLDER/monitoring_password.
+END
+}
+
+# Add a compose file to those that are used.
+add_compose_file() { export COMPOSE_FILE=${COMPOSE_FILE:-docker-compose.yml}:$1; }
+
+# Publish InfluxDB's port where the setting names one.
+publish_influxdb() { [ -z "$INFLUXDB_PORT" ] || add_compose_file docker-compose.influxdb-port.yml; }
+
+# Write each secret into a file of its own, which docker-compose.yml names. What a variable has is written, too.
+make_secrets() {
+  if [ -z "$DOCKER_INFLUXDB_INIT_ADMIN_TOKEN" ] && ! has_secret influxdb_admin_token &&
+    docker volume inspect "${PROJECT}_influxdb_data" >/dev/null 2>&1; then
+    die "InfluxDB's data are there, and their admin token is not in $SECRETS_FOLDER/influxdb_admin_token.
+Give it once: DOCKER_INFLUXDB_INIT_ADMIN_TOKEN=... $0. See docs/upgrade.md"
+  fi
+  mkdir -p "$SECRETS_FOLDER"
+  chmod 700 "$SECRETS_FOLDER"
+  make_secret influxdb_password "$DOCKER_INFLUXDB_INIT_PASSWORD"
+  make_secret influxdb_admin_token "$DOCKER_INFLUXDB_INIT_ADMIN_TOKEN"
+  make_secret monitoring_password ""
+}
+
+has_secret() { [ -s "$SECRETS_FOLDER/$1" ]; }
+
+# make_secret NAME VALUE: write a secret. Without a value it is random, and one that is there stays.
+make_secret() {
+  local file=$SECRETS_FOLDER/$1 value=$2
+  [ -n "$value" ] || ! has_secret "$1" || return 0
+  [ -n "$value" ] || value=$(random_secret)
+  note_made "$file"
+  printf '%s\n' "$value" >"$file"
+  chmod 600 "$file"
+}
+
+# Print 256 random bits as hexadecimal digits.
+random_secret() { od -An -N32 -tx1 /dev/urandom | tr -d ' \n'; }
 
 # remove_test_containers FILTER: remove the containers of run_tests.sh, and their network.
 remove_test_containers() {

@@ -1,6 +1,7 @@
 """A real InfluxDB for tests: one that runs already, or an `influxd` of our own."""
 
 import os
+import secrets
 import shutil
 import socket
 import subprocess
@@ -53,14 +54,25 @@ class InfluxServer:
         return httpx.Client(base_url=self.url, headers={"Authorization": f"Token {self.admin_token}"}, timeout=30)
 
 
+def named_server() -> InfluxServer | None:
+    """The InfluxDB that TEST_INFLUXDB_URL names; None where it names none."""
+    url = os.environ.get("TEST_INFLUXDB_URL")
+    if not url:
+        return None
+    token = os.environ.get("TEST_INFLUXDB_ADMIN_TOKEN")
+    if token is None:
+        token = Path(os.environ["TEST_INFLUXDB_ADMIN_TOKEN_FILE"]).read_text().strip()
+    return InfluxServer(url, os.environ["TEST_INFLUXDB_ORG"], token)
+
+
 @contextmanager
 def influx_server(folder: Path) -> Iterator[InfluxServer]:
     """The InfluxDB that TEST_INFLUXDB_URL names, else an `influxd` with its data in `folder`, ended after.
 
     With neither the test is skipped.
     """
-    if url := os.environ.get("TEST_INFLUXDB_URL"):
-        yield InfluxServer(url, os.environ["TEST_INFLUXDB_ORG"], os.environ["TEST_INFLUXDB_ADMIN_TOKEN"])
+    if server := named_server():
+        yield server
     elif command := shutil.which("influxd"):
         with influxd(command, folder) as server:
             yield server
@@ -88,12 +100,12 @@ def influxd(command: str, folder: Path) -> Iterator[InfluxServer]:
             stderr=subprocess.STDOUT,
         )
     try:
-        server = InfluxServer(f"http://127.0.0.1:{port}", "test_org", "test-admin-token", process.pid)
+        server = InfluxServer(f"http://127.0.0.1:{port}", "test_org", secrets.token_hex(), process.pid)
         with httpx.Client(base_url=server.url) as client:
             _wait_until_healthy(client, process, folder / "influxd.log")
             first_user = {
                 "username": "admin",
-                "password": "test-password",
+                "password": secrets.token_hex(),
                 "org": server.org,
                 "bucket": "first_bucket",
                 "token": server.admin_token,

@@ -1,4 +1,5 @@
-"""`python -m storage`: makes what the store needs before its first use, and copies and restores a SQLite store."""
+"""`python -m storage`: makes what the store needs before its first use, copies and restores a SQLite store, and
+replaces the secrets of InfluxDB's admin."""
 
 import argparse
 import sys
@@ -10,7 +11,7 @@ from service.printable import printable
 from service.settings import load
 from storage.backend import set_up
 from storage.errors import StorageError
-from storage.settings import BackupSettings, SetupSettings
+from storage.settings import AdminSettings, BackupSettings, SetupSettings
 from storage.sqlite.backup import back_up, restore
 
 log = logger(__name__)
@@ -24,14 +25,20 @@ def main() -> None:
         ("setup", "make what the store needs before its first use; again, it does no harm"),
         ("backup", "copy the SQLite store to a new file, also while a processor runs"),
         ("restore", "put such a copy in the place of the SQLite store; the processor has to be stopped"),
+        ("replace-admin", "give InfluxDB's first user a new token and password, and delete the old token"),
     ):
         command = commands.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}.")
-        if name != "setup":
+        if name == "replace-admin":
+            command.add_argument("token", type=Path, metavar="TOKEN_FILE", help="where the new token is written")
+            command.add_argument("password", type=Path, metavar="PASSWORD_FILE", help="and the new password")
+        elif name != "setup":
             command.add_argument("file", type=Path, metavar="FILE", help="the copy")
     arguments = parser.parse_args()
     try:
         if arguments.command == "setup":
             _set_up()
+        elif arguments.command == "replace-admin":
+            _replace_admin(arguments.token, arguments.password)
         else:
             _copy(arguments.command, arguments.file)
     except StorageError as error:
@@ -44,6 +51,14 @@ def _set_up() -> None:
     settings = load(SetupSettings)
     configure("setup", settings.logging_level, settings.logging_format)
     set_up(settings)
+
+
+def _replace_admin(token: Path, password: Path) -> None:
+    from storage.influxdb.admin import replace_admin
+
+    settings = load(AdminSettings)
+    configure("storage", settings.logging_level, settings.logging_format)
+    replace_admin(settings, token, password)
 
 
 def _copy(command: str, copy: Path) -> None:

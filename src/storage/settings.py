@@ -39,12 +39,7 @@ class StorageSettings(StoreLocation):
     @field_validator("influxdb_token")
     @classmethod
     def _token_from_file(cls, token: str, info: ValidationInfo) -> str:
-        path: Path | None = info.data.get("influxdb_token_file")
-        if path is not None and not token:
-            try:
-                token = path.read_text().strip()
-            except OSError as error:
-                raise ValueError(f"INFLUXDB_TOKEN_FILE={path} cannot be read: {error.strerror}") from None
+        token = token or _secret("influxdb_token_file", info)
         if info.data.get("storage") == "influxdb" and not token:
             raise ValueError("STORAGE=influxdb needs INFLUXDB_TOKEN or INFLUXDB_TOKEN_FILE")
         return token
@@ -73,14 +68,41 @@ class BackupSettings(CommandSettings):
 class SetupSettings(CommandSettings):
     """Settings of `python -m storage setup`."""
 
+    docker_influxdb_init_admin_token_file: ProjectPath | None = None
+    """The file with the admin token. Compose gives it to setup alone."""
     docker_influxdb_init_admin_token: str = Field(default="", validate_default=True, repr=False)
-    """The token of the first user, who may do everything. Only setup uses it: choose your own."""
+    """The token of the first user, who may do everything. Only setup uses it. In containers `start.sh` makes a random
+    one in `secrets/influxdb_admin_token`, or writes this one there."""
     tokens_path: ProjectPath = Field(default=Path("secrets"), validate_default=True)
     """The folder where setup writes a token for each service: log_processor/token and api/token."""
 
     @field_validator("docker_influxdb_init_admin_token")
     @classmethod
     def _needed_for_influxdb(cls, token: str, info: ValidationInfo) -> str:
+        token = token or _secret("docker_influxdb_init_admin_token_file", info)
         if info.data.get("storage") == "influxdb" and not token:
             raise ValueError("STORAGE=influxdb needs the admin token to set it up")
         return token
+
+
+class AdminSettings(SetupSettings):
+    """Settings of `python -m storage replace-admin`."""
+
+    @field_validator("storage")
+    @classmethod
+    def _has_an_admin(cls, storage: str) -> str:
+        if storage != "influxdb":
+            raise ValueError("only InfluxDB has an admin")
+        return storage
+
+
+def _secret(field: str, info: ValidationInfo) -> str:
+    """The secret in the file that another field names; "" where it names none. Raises ValueError where the file cannot
+    be read."""
+    path: Path | None = info.data.get(field)
+    if path is None:
+        return ""
+    try:
+        return path.read_text().strip()
+    except OSError as error:
+        raise ValueError(f"{field.upper()}={path} cannot be read: {error.strerror}") from None

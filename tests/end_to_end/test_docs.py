@@ -87,6 +87,10 @@ ELSEWHERE = {
         "tests/integration/test_framed_logs.py",
         '{"LOG_FORMAT": "json", "LOG_WRAPPER": wrapper}',
     ),
+    "DOCKER_INFLUXDB_INIT_ADMIN_TOKEN=for-trying-only-admin-token ./start.sh --docker --keep --detach": (
+        ".ci/run",
+        "DOCKER_INFLUXDB_INIT_ADMIN_TOKEN=for-trying-only-admin-token ./start.sh --docker --keep --detach",
+    ),
     "./cleanup.sh": (SCRIPT_TESTS, "def test_from_a_start_to_the_cleanup"),
     "./testmode.sh": (".ci/run", "./testmode.sh"),
     "docker exec -it log_processor python -m pytest tests/unit": (

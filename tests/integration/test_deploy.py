@@ -1,12 +1,16 @@
-"""The alert rules and the dashboard: they ask for what there is."""
+"""The containers, the alert rules and the dashboard: what they may do, and that they ask for what there is."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
+import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 from prometheus_client import REGISTRY, generate_latest
@@ -14,10 +18,14 @@ from prometheus_client import REGISTRY, generate_latest
 import api.http.metrics  # noqa: F401
 import log_processor.process.metrics  # noqa: F401
 from asking import line, today
-from influxd import InfluxServer
-from stores import influxdb_store
+from influxd import InfluxServer, free_port
+from pipeline import Pipeline
+from running_api import running
+from stores import Store, influxdb_store
+from until import wait_until
 
-DEPLOY = Path(__file__).parents[2] / "deploy"
+PROJECT = Path(__file__).parents[2]
+DEPLOY = PROJECT / "deploy"
 DASHBOARD = DEPLOY / "grafana/dashboards/request-statistics.json"
 _SUFFIXES = {"counter": [""], "gauge": [""], "histogram": ["_bucket", "_count", "_sum"]}
 
@@ -72,6 +80,113 @@ def test_prometheus_takes_its_configuration(tmp_path: Path) -> None:
     file.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": records}]}))
     checked = subprocess.run([promtool, "check", "rules", file], capture_output=True, text=True)
     assert checked.returncode == 0, checked.stderr
+
+
+def services() -> dict[str, dict[str, Any]]:
+    """The services of docker-compose.yml."""
+    found: dict[str, dict[str, Any]] = yaml.safe_load((PROJECT / "docker-compose.yml").read_text())["services"]
+    return found
+
+
+@pytest.mark.parametrize("service", [name for name, service in services().items() if "build" in service])
+def test_our_services_have_no_more_rights_than_they_need(service: str) -> None:
+    settings = services()[service]
+    assert settings["read_only"] is True
+    assert settings["cap_drop"] == ["ALL"]
+    assert "cap_add" not in settings
+    assert settings["security_opt"] == ["no-new-privileges:true"]
+    assert settings["pids_limit"]
+    assert settings["mem_limit"]
+    # Not root, unless the caller is.
+    assert settings["user"].startswith("${HOST_UID:-10001}:")
+
+
+@pytest.mark.parametrize("service", services())
+def test_no_service_has_a_secret_in_its_environment(service: str) -> None:
+    for name, value in services()[service].get("environment", {}).items():
+        if re.search("TOKEN|PASSWORD", name) and name != "TOKENS_PATH":
+            assert name.endswith("_FILE")
+            assert value.startswith(("/run/secrets/", "/app/secrets/"))
+
+
+def test_a_port_is_published_on_this_machine_alone() -> None:
+    for service in services().values():
+        for port in service.get("ports", []):
+            assert port.startswith("127.0.0.1:")
+    # Its own interface lets pages of every origin use a token.
+    assert "ports" not in services()["influx_db"]
+
+
+def test_nobody_looks_at_grafana_without_a_login() -> None:
+    environment = services()["grafana"]["environment"]
+    assert environment["GF_SECURITY_ADMIN_PASSWORD__FILE"] == "/run/secrets/monitoring_password"
+    assert not [name for name in environment if "ANONYMOUS" in name or "DISABLE_LOGIN" in name]
+
+
+def test_compose_takes_its_files() -> None:
+    if subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode:
+        pytest.skip("docker has no Compose plugin")
+    for layer in ("docker-compose.influxdb-port.yml", "docker-compose.testmode.yml"):
+        files = ["--file", "docker-compose.yml", "--file", layer]
+        command = ["docker", "compose", *files, "--profile", "monitoring", "config", "--format", "json"]
+        environment = {**os.environ, "INFLUXDB_PORT": "18086"}
+        made = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
+        assert made.returncode == 0, made.stderr
+        assert made.stderr == ""
+        ports = json.loads(made.stdout)["services"]["influx_db"].get("ports", [])
+        wanted = [("127.0.0.1", "18086")] if "port" in layer else []
+        assert [(port["host_ip"], port["published"]) for port in ports] == wanted
+
+
+def test_prometheus_scrapes_both_services_and_asks_for_a_login(sqlite: Store, tmp_path: Path) -> None:
+    prometheus = shutil.which("prometheus")
+    if prometheus is None:
+        pytest.skip("no prometheus here")
+    password, login = tmp_path / "password", tmp_path / "web.yml"
+    password.write_text("not-to-be-guessed\n")
+    subprocess.run([sys.executable, DEPLOY / "prometheus/login.py", password, login], check=True)
+    assert "not-to-be-guessed" not in login.read_text()
+    # Prometheus runs as another user in its container.
+    assert login.stat().st_mode & 0o777 == 0o644
+    shutil.copytree(DEPLOY / "prometheus", tmp_path / "etc")
+    configuration = tmp_path / "etc/prometheus.yml"
+    ports = {name: free_port() for name in ("prometheus", "log_processor")}
+    with ExitStack() as stack:
+        processor = Pipeline(tmp_path, sqlite.environment, sqlite.open)
+        stack.callback(processor.close)
+        processor.start(METRICS_PORT=str(ports["log_processor"]))
+        api = stack.enter_context(running(tmp_path, sqlite.environment))
+        text = configuration.read_text().replace("scrape_interval: 5s", "scrape_interval: 1s")
+        for target, port in (("log_processor:9464", ports["log_processor"]), ("api:8000", api.port)):
+            assert target in text
+            text = text.replace(target, f"127.0.0.1:{port}")
+        configuration.write_text(text)
+        arguments = [f"--config.file={configuration}", f"--web.config.file={login}"]
+        arguments += [
+            f"--storage.tsdb.path={tmp_path / 'tsdb'}",
+            f"--web.listen-address=127.0.0.1:{ports['prometheus']}",
+        ]
+        server = stack.enter_context(subprocess.Popen([prometheus, *arguments], stderr=subprocess.DEVNULL))
+        stack.callback(server.terminate)
+        url = f"http://127.0.0.1:{ports['prometheus']}/api/v1/query?query=up"
+        client = stack.enter_context(httpx.Client(auth=("admin", "not-to-be-guessed"), trust_env=False))
+
+        def both_are_up() -> bool:
+            try:
+                answer = client.get(url)
+            except httpx.TransportError:
+                return False
+            if answer.status_code == 503:
+                return False
+            found = answer.raise_for_status().json()["data"]["result"]
+            return {result["metric"]["job"]: result["value"][1] for result in found} == {
+                "log_processor": "1",
+                "api": "1",
+            }
+
+        wait_until(both_are_up, "both are scraped")
+        assert httpx.get(url, trust_env=False).status_code == 401
+        assert httpx.get(url, auth=("admin", "admin"), trust_env=False).status_code == 401
 
 
 def test_the_dashboard_finds_the_raw_requests(influxd: InfluxServer) -> None:

@@ -5,7 +5,6 @@ TEST_INFLUXDB_URL names, and against SQLite where it names none.
 """
 
 import asyncio
-import os
 import tempfile
 import threading
 import unittest
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import oracle
 from chunks import chunk_of
-from influxd import InfluxServer
+from influxd import named_server
 from lines import CUSTOMERS, valid_lines
 from log_processor.counting.start import start
 from log_processor.parsing.batch import parse_chunk
@@ -36,9 +35,8 @@ class TestCustomerStatsIntegration(unittest.TestCase):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.folder = Path(folder.name)
-        if url := os.environ.get("TEST_INFLUXDB_URL"):
-            server = InfluxServer(url, os.environ["TEST_INFLUXDB_ORG"], os.environ["TEST_INFLUXDB_ADMIN_TOKEN"])
-            self.storage: Storage = InfluxStorage(url, server.org, server.new_bucket(), server.admin_token)
+        if server := named_server():
+            self.storage: Storage = InfluxStorage(server.url, server.org, server.new_bucket(), server.admin_token)
         else:
             self.storage = SqliteStorage(self.folder / "requests.sqlite")
         self.storage.set_up()

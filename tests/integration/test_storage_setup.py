@@ -1,6 +1,7 @@
 """`python -m storage setup` as a process, on a real InfluxDB and on SQLite."""
 
 import asyncio
+import shutil
 import sqlite3
 import stat
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 from influxdb_client.client.influxdb_client import InfluxDBClient
 
 from influxd import InfluxServer, free_port
+from influxd import influxd as influxd_of_its_own
 from rollups.counts import NO_COUNTS, DailyAggregate, DailyKey
 from rollups.rows import encode_daily
 from service.settings import EXIT_CONFIG
@@ -248,6 +250,38 @@ def test_the_services_can_use_what_was_set_up(influxd: InfluxServer, bucket: str
 def test_a_wrong_admin_token_is_told(setup: Setup, tokens: Path) -> None:
     assert_failed(setup(DOCKER_INFLUXDB_INIT_ADMIN_TOKEN="wrong"), "refuses the admin token")
     assert not tokens.exists()
+
+
+def test_the_admin_gets_a_new_token_and_password_and_the_old_token_ends(tmp_path: Path) -> None:
+    command = shutil.which("influxd")
+    if command is None:
+        pytest.skip("no influxd on PATH, and no other server's admin may lose its token")
+    old, token, password = tmp_path / "old", tmp_path / "token", tmp_path / "password"
+    with influxd_of_its_own(command, tmp_path) as server:
+        old.write_text(f"{server.admin_token}\n")
+        ended = replace_admin(server, old, token, password)
+        assert ended.returncode == 0, ended
+        assert {stat.S_IMODE(path.stat().st_mode) for path in (token, password)} == {0o600}
+        for secret in (server.admin_token, token.read_text().strip(), password.read_text().strip()):
+            assert secret not in ended.stdout + ended.stderr
+        login = ("admin", password.read_text().strip())
+        assert httpx.post(f"{server.url}/api/v2/signin", auth=login).status_code == 204
+        assert_failed(replace_admin(server, old, token, password), "refuses the admin token")
+        # The new token may do what the old one did, and be replaced itself.
+        token.replace(old)
+        assert replace_admin(server, old, token, password).returncode == 0
+        assert_failed(replace_admin(server, old, token, password), "refuses the admin token")
+
+
+def replace_admin(influxd: InfluxServer, old: Path, *files: Path) -> "subprocess.CompletedProcess[str]":
+    return run(
+        "replace-admin",
+        *map(str, files),
+        STORAGE="influxdb",
+        INFLUXDB_URL=influxd.url,
+        INFLUXDB_ORG=influxd.org,
+        DOCKER_INFLUXDB_INIT_ADMIN_TOKEN_FILE=old,
+    )
 
 
 def test_a_missing_organisation_is_told(setup: Setup) -> None:

@@ -32,7 +32,7 @@ ROOMS = {
     ],
     "storage.influxdb": [
         *("client", "line_protocol", "lease", "places", "schema", "migration", "connection"),
-        *("requests", "rows", "counts", "ledger", "store", "setup"),
+        *("requests", "rows", "counts", "ledger", "store", "setup", "admin"),
     ],
     "service": ["version", "printable", "settings", "logs"],
     "request_log": ["line", "path_template", "meanings", "requests", "fields", "framing", "formats"],

@@ -50,7 +50,7 @@ Item = TypeVar("Item")
 
 def set_up(settings: SetupSettings) -> None:
     """Make the buckets, the tokens and the schema. Raises StorageUnavailable or StorageRefused."""
-    with _errors(settings), _connect(settings, settings.docker_influxdb_init_admin_token) as admin:
+    with errors(settings), connect(settings, settings.docker_influxdb_init_admin_token) as admin:
         wait_until_it_answers(admin)
         organization = _find_organization(admin, settings)
         buckets = [
@@ -62,7 +62,7 @@ def set_up(settings: SetupSettings) -> None:
             if _works(_read_token(path), actions, buckets, settings):
                 log.info("token_kept", service_name=service, path=str(path))
             else:
-                _write_token(path, _make_token(admin, service, actions, buckets))
+                write_secret(path, _make_token(admin, service, actions, buckets))
                 log.info("token_made", service_name=service, path=str(path), may=",".join(actions))
     storage = InfluxStorage(
         settings.influxdb_url,
@@ -90,20 +90,21 @@ def wait_until_it_answers(client: InfluxDBClient, seconds: float = WAIT_SECONDS)
         time.sleep(0.5)
 
 
-def _connect(settings: SetupSettings, token: str) -> InfluxDBClient:
+def connect(settings: SetupSettings, token: str) -> InfluxDBClient:
+    """A client of the server, with a token."""
     return InfluxDBClient(settings.influxdb_url, token, org=settings.influxdb_org, timeout=_TIMEOUT_MS, retries=False)
 
 
 @contextmanager
-def _errors(settings: SetupSettings) -> Iterator[None]:
+def errors(settings: SetupSettings) -> Iterator[None]:
     """Turn the client's errors into those of the contract."""
     try:
         yield
     except ApiException as error:
         if error.status == 401:
             raise StorageRefused(
-                f"InfluxDB at {settings.influxdb_url} refuses the admin token: DOCKER_INFLUXDB_INIT_ADMIN_TOKEN has to "
-                "be what it was when InfluxDB's data was first made."
+                f"InfluxDB at {settings.influxdb_url} refuses the admin token. It has to be that with which "
+                "InfluxDB's data was made; start.sh keeps it in secrets/influxdb_admin_token."
             ) from error
         raise StorageRefused(
             f"InfluxDB at {settings.influxdb_url} answered {error.status}: {error.message or error.reason}."
@@ -163,7 +164,7 @@ def _works(token: str | None, actions: list[str], buckets: list[Bucket], setting
     """Whether the token reads these buckets and not every bucket, and writes them only if it should."""
     if token is None:
         return False
-    with _connect(settings, token) as client:
+    with connect(settings, token) as client:
         try:
             # Each bucket by its name: the limit of a list counts buckets that the token may not see.
             if _may_read(client, SYSTEM_BUCKET) or not all(_may_read(client, bucket.name) for bucket in buckets):
@@ -219,14 +220,14 @@ def _read_token(path: Path) -> str | None:
     return content.decode() if re.fullmatch(rb"[!-~]+", content) else None
 
 
-def _write_token(path: Path, token: str) -> None:
-    """Replace the file atomically, so that no process reads half a token. Only its owner may read it."""
+def write_secret(path: Path, secret: str) -> None:
+    """Replace the file atomically, so that no process reads half a secret. Only its owner may read it."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     new = Path(name)
     try:
         with os.fdopen(descriptor, "w") as file:
-            file.write(f"{token}\n")
+            file.write(f"{secret}\n")
             file.flush()
             os.fsync(descriptor)
         new.replace(path)
