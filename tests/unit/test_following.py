@@ -269,6 +269,14 @@ class TestInItsPlace:
         assert_read(follower.drain(), before, C, gaps=[family.CUT])
         assert_read(follow(follower).drain(), before, C, gaps=[family.CUT])
 
+    def test_a_file_of_which_nothing_was_read_is_known_by_its_first_bytes(self, log: Log, follow: Follow) -> None:
+        versions = [HEADER + b"1\n\n", HEADER + b"2\n\n", HEADER + b"\n", HEADER + B, HEADER + b"0 1 2 3 4 5 6 7 8 9\n"]
+        follower = following(log, follow, versions[0])
+        for version in versions[1:]:
+            log.replace(version)
+            follower.pass_time(GRACE)
+        assert of(*versions) >= Counter(follower.texts)
+
     @pytest.mark.parametrize("how", ["emptied", "deleted"])
     def test_a_file_that_gets_the_same_lines_again_is_another_file(self, log: Log, follow: Follow, how: str) -> None:
         follower = following(log, follow)

@@ -313,8 +313,9 @@ class Reader:
         self._identity = self._identify()
 
     def _identify(self) -> str:
-        has_read = self._hasher is None or self._hasher.has_hashed
-        sampled = Identity.of_bytes(self.at[1], self._head if has_read else self._seen_head, self._tail)
+        # A head of zeros tells nothing before other bytes are handed on.
+        has_head = self._hasher is None or self._hasher.has_hashed or bool(self._head.strip(b"\0"))
+        sampled = Identity.of_bytes(self.at[1], self._head if has_head else self._seen_head, self._tail)
         return str(self._hasher.identity(sampled) if self._hasher is not None else sampled)
 
     def _find_whole(self) -> None:
