@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
+from functools import cache
 from pathlib import Path
 from stat import S_ISREG
 from typing import NamedTuple
@@ -84,13 +85,13 @@ class Present:
 def _scan(logs: Iterable[LedgerRow], rows: Iterable[FileRow], roots: Roots | None) -> dict[Inode, _Found]:
     """All files that may belong to logs, by inode: a file with several names comes once."""
     found: dict[Inode, _Found] = {}
-    folders = _Folders()
+    listed = cache(_list)
 
     def take(folder: Path, names: Iterable[str], *logs: str) -> None:
         for name in names:
             if roots is not None and not roots.have_file_at(folder / name):
                 continue
-            inode = folders[folder][name]
+            inode = listed(folder)[name]
             path, before = found.get(inode, _Found(folder / name, frozenset()))
             found[inode] = _Found(path, before.union(logs))
 
@@ -110,9 +111,10 @@ def _scan(logs: Iterable[LedgerRow], rows: Iterable[FileRow], roots: Roots | Non
                 roots = roots.extended([target.parent])
             bases = {path.name, target.name, dateless(target.name) or target.name}
             for folder in sorted({path.parent, target.parent, *(read.parent for read in rows_of.get(log.log, ()))}):
-                take(folder, (name for base in sorted(bases) for name in folders.family(folder, base)), log.log)
+                take(folder, (name for base in sorted(bases) for name in listed(folder) if is_of(name, base)), log.log)
         for read in sorted(set(rows_of.get(log.log, ()))):
-            take(read.parent, folders.called(read.parent, uncompressed(read.name)))
+            called = uncompressed(read.name)
+            take(read.parent, (name for name in listed(read.parent) if uncompressed(name) == called))
     return found
 
 
@@ -123,22 +125,6 @@ def _inode(log: LedgerRow) -> Inode | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino
-
-
-class _Folders(dict[Path, dict[str, Inode]]):
-    """Folder -> its regular files by name, as they are when the folder is first asked for."""
-
-    def __missing__(self, folder: Path) -> dict[str, Inode]:
-        self[folder] = _list(folder)
-        return self[folder]
-
-    def family(self, folder: Path, base: str) -> list[str]:
-        """The files that belong to a log by their names."""
-        return [name for name in self[folder] if is_of(name, base)]
-
-    def called(self, folder: Path, name: str) -> list[str]:
-        """The files of this name, compressed or not."""
-        return [one for one in self[folder] if uncompressed(one) == name]
 
 
 def _list(folder: Path) -> dict[str, Inode]:
