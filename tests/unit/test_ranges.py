@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from log_processor.commands.verify.ranges import Ranges
+from log_processor.commands.ranges import Ranges
 
 ranges = st.tuples(st.integers(0, 30), st.integers(0, 10)).map(lambda pair: (pair[0], sum(pair)))
 

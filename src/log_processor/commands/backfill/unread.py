@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from log_processor.commands.backfill.known import ByteRange, Known, ReadFile, UnreadFile, known_ranges
+from log_processor.commands.ranges import Ranges
 from log_processor.following.compressed import MAGIC_BYTES, is_compressed
 from log_processor.following.identity import Identity, Read
 from log_processor.following.names import is_of
@@ -59,16 +60,19 @@ def unread_of(
         known: list[Known] = [
             ReadFile(row, _beginning(row, rows)) for row in rows if row.state != "copy" and row.start < row.offset
         ]
-        found: list[ByteRange] = []
+        known_bytes = Ranges()
         known += [UnreadFile(_reader(one.fileno()), 0, os.fstat(one.fileno()).st_size, 0) for one in waiting]
         for log in ledger:
             if not log.log.startswith(BACKFILL):
                 of_log, own = _followed(log, [row for row in rows if row.log == log.log], file, stack)
                 known += of_log
-                found += own
-        of_known = known_ranges(known, file.text, file.size)
-        found += [one for one in of_known if not (has_comments and _is_comments(file, one))]
-    return [new for between in _between(found, file.size) if (new := _stripped(file, between)) is not None]
+                for span in own:
+                    known_bytes.add(*span)
+        for span in known_ranges(known, file.text, file.size):
+            if not (has_comments and _is_comments(file, span)):
+                known_bytes.add(*span)
+    between = [ByteRange(*span) for span in known_bytes.missing(0, file.size)]
+    return [new for span in between if (new := _stripped(file, span)) is not None]
 
 
 def _followed(
@@ -154,17 +158,6 @@ def _reader(descriptor: int) -> Read:
 def _is_comments(file: InputFile, span: ByteRange) -> bool:
     lines = file.read(min(_BLOCK_BYTES, span.end - span.start), span.start).split(b"\n")
     return all(line.startswith(b"#") for line in filter(None, lines))
-
-
-def _between(found: Iterable[ByteRange], size: int) -> Iterator[ByteRange]:
-    """The ranges between these ranges."""
-    place = 0
-    for start, end in sorted(found):
-        if start > place:
-            yield ByteRange(place, start)
-        place = max(place, end)
-    if place < size:
-        yield ByteRange(place, size)
 
 
 def _stripped(file: InputFile, span: ByteRange) -> ByteRange | None:

@@ -9,10 +9,10 @@ import time
 from collections import Counter
 from typing import Literal, NamedTuple
 
+from log_processor.commands.ranges import Ranges
 from log_processor.commands.verify.committed import Committed, read_committed
 from log_processor.commands.verify.definitions import LONGEST_LINE
 from log_processor.commands.verify.linked import Linked
-from log_processor.commands.verify.ranges import Ranges
 from log_processor.commands.verify.text_file import TextFile
 from log_processor.following.identity import Identity
 from request_log.framing.protocol import Framing

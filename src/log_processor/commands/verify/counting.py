@@ -6,10 +6,10 @@ from contextlib import ExitStack
 
 import numpy as np
 
+from log_processor.commands.ranges import Ranges
 from log_processor.commands.verify.committed import Committed, RolledUpTo, read_committed
 from log_processor.commands.verify.linked import Linked
 from log_processor.commands.verify.outcome import LAST_DAY
-from log_processor.commands.verify.ranges import Ranges
 from log_processor.commands.verify.recount import ROLLED_UP, Recount
 from log_processor.commands.verify.text_file import TextFile
 from log_processor.following.roots import Roots

@@ -6,8 +6,8 @@ A row tells where to look for its file. The bytes of a file tell whether it is t
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 
+from log_processor.commands.ranges import Ranges
 from log_processor.commands.verify.present import Present
-from log_processor.commands.verify.ranges import Ranges
 from log_processor.commands.verify.text_file import FilesChanged, TextFile
 from log_processor.following.identity import Identity
 from log_processor.following.roots import Roots
