@@ -95,8 +95,7 @@ def show_lag(ends: Sequence[ObservedEnd], committed: Mapping[str, LedgerRow], la
 def forget(log: str) -> None:
     """Remove the gauges of a log that is no longer followed."""
     for gauge in (_BYTES_BEHIND, _SECONDS_BEHIND):
-        if (log,) in {tuple(sample.labels.values()) for metric in gauge.collect() for sample in metric.samples}:
-            gauge.remove(log)
+        gauge.remove(log)
 
 
 def begin(logs: Iterable[str]) -> None:
