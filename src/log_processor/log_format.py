@@ -127,14 +127,14 @@ class LogFormat(Settings):
 
     def described(self) -> str:
         """The settings that are not as by default, in the syntax of a shell."""
-        return " ".join(f"{name}={shlex.quote(value)}" for name, value in self.different())
+        return " ".join(self.assignments())
 
-    def different(self) -> Iterator[tuple[str, str]]:
-        """Variables of the environment with their values: the format, and all that is not as by default."""
+    def assignments(self) -> Iterator[str]:
+        """The settings that are not as by default, and the format: each as `NAME=value` in the syntax of a shell."""
         for name, field in LogFormat.model_fields.items():
             value = getattr(self, name)
             if name == "log_format" or value != field.default:
-                yield name.upper(), value
+                yield f"{name.upper()}={shlex.quote(value)}"
 
     def duration_unit(self) -> Unit:
         """The unit of durations that do not name theirs."""

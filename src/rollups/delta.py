@@ -171,7 +171,7 @@ class RollupDelta:
         index in the lower bits. New names are added to `names` in alphabetical order."""
         kind, columns = requests.key.kind, requests.columns
         customers, of_customers = appearing(columns.customers)
-        own = [EVERYBODY] if _is_of_all(requests.key) else [self._names[customer] for customer in customers]
+        own = [EVERYBODY] if requests.key.group >= ALL_CUSTOMERS else [self._names[customer] for customer in customers]
         for name in sorted(own):
             names.setdefault(name, [])
         places = {name: place for place, name in enumerate(names)}
@@ -187,10 +187,6 @@ class RollupDelta:
             for name, endpoint in sorted(pairs)
         }
         return np.array([heads[pair] for pair in pairs], np.int64)[of_pairs]
-
-
-def _is_of_all(key: RollupKey) -> bool:
-    return key.group >= ALL_CUSTOMERS
 
 
 def _sorted(columns: RequestColumns, keys: NDArray[np.int32]) -> tuple[Column, RequestColumns]:

@@ -5,7 +5,7 @@
 A reader ignores a name that it does not know. A name that is missing was not counted.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import reduce
 
 from rollups.counters import add_to_counter
@@ -62,10 +62,4 @@ def _sum(row: DailyAggregate, other: DailyAggregate) -> DailyAggregate:
 
 def _decode(text: str) -> tuple[int, dict[str, str]]:
     commit, *values = text.split(" ")
-    return int(commit), dict(_named(values))
-
-
-def _named(values: Iterable[str]) -> Iterable[tuple[str, str]]:
-    for value in values:
-        name, _, counter = value.partition("=")
-        yield name, counter
+    return int(commit), {name: counter for name, _, counter in (value.partition("=") for value in values)}

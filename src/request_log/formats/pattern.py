@@ -97,11 +97,8 @@ def customer_in_path(expression: Expression) -> CustomerOf:
 
 def missing_group(expression: Expression) -> str | None:
     """A needed group that the expression lacks; None if it has all."""
-    return next((name for name in NEEDED if name not in expression.groups and name not in _instead(expression)), None)
-
-
-def _instead(expression: Expression) -> tuple[str, ...]:
-    return ("path",) if _REQUEST in expression.groups else ()
+    has_path = _REQUEST in expression.groups
+    return next((name for name in NEEDED if name not in expression.groups and not (has_path and name == "path")), None)
 
 
 def _error_message(text: str, message: str) -> str:

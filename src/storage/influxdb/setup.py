@@ -147,17 +147,12 @@ def _make_bucket(
         log.info("bucket_made", bucket=name, keeps_days=days)
         return bucket
     bucket = found[0]
-    if not _same(bucket.retention_rules, rule):
+    limits = [(of_bucket.every_seconds, of_bucket.shard_group_duration_seconds) for of_bucket in bucket.retention_rules]
+    if limits != [(seconds, shard_seconds)]:
         bucket.retention_rules = [rule]
         bucket = buckets.update_bucket(bucket)
         log.info("bucket_corrected", bucket=name, keeps_days=days)
     return bucket
-
-
-def _same(rules: list[BucketRetentionRules], wanted: BucketRetentionRules) -> bool:
-    return [(rule.every_seconds, rule.shard_group_duration_seconds) for rule in rules] == [
-        (wanted.every_seconds, wanted.shard_group_duration_seconds)
-    ]
 
 
 def _works(token: str | None, actions: list[str], buckets: list[Bucket], settings: SetupSettings) -> bool:

@@ -166,8 +166,9 @@ class _Search:
         is_beginning = True
         while place < self._size and (line := self._text.readline(min(_LONGEST_LINE_BYTES, self._size - place))):
             if is_beginning and (candidates := self._candidates(place, line)):
-                span = self._longest(place, candidates)
-                if span is not None:
+                spans = [span for one in candidates if (span := self._range(place, one)) is not None]
+                if spans:
+                    span = max(spans, key=lambda span: (span.end, -span.start))
                     self.found.append(span)
                     self._expected.add(span.end)
                     return span.end
@@ -185,10 +186,6 @@ class _Search:
         if not line.endswith(b"\n"):
             found += self._may_be_cut
         return found
-
-    def _longest(self, place: int, candidates: Iterable[Known]) -> ByteRange | None:
-        found = [span for one in candidates if (span := self._range(place, one)) is not None]
-        return max(found, key=lambda span: (span.end, -span.start), default=None)
 
     def _range(self, place: int, one: Known) -> ByteRange | None:
         """The range of known bytes at a place, and before it."""

@@ -1,7 +1,6 @@
 """The command `check`: tries the first lines of a log. It finds the settings for them, or tries the given settings, and
 prints what is understood and what would be rejected."""
 
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -71,7 +70,7 @@ def _report(
     described = found.settings.described()
     text = [f"{path}: {len(parsed.requests):,} of {count:,} lines are understood as {described}.", *more]
     if not is_given:
-        text += ["Settings, found out by the lines:", *_assignments(found)]
+        text += ["Settings, found out by the lines:", *found.settings.assignments()]
     text += report.understood(found, parsed, data)
     text += report.suspicious(parsed.requests)
     by_time = [line for line in parse(data, 0, *in_time).rejected if line.reason in _BY_TIME]
@@ -79,11 +78,6 @@ def _report(
     if is_given:
         text += _better(sample, len(parsed.requests))
     return text, bool(count) and not parsed.rejected
-
-
-def _assignments(found: Found) -> Iterator[str]:
-    for name, value in found.settings.different():
-        yield f"{name}={shlex.quote(value)}"
 
 
 def _better(sample: Sample, understood: int) -> Iterator[str]:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from log_processor.commands.check.members import json_fields
 from log_processor.commands.check.sample import Sample
 from log_processor.commands.check.suspicions import what_looks_like
-from log_processor.log_format import FORMATS, WITH_COLUMNS, LogFormat, Name
+from log_processor.log_format import FORMATS, WITH_COLUMNS, LogFormat
 from request_log.fields.values import NOT_LOGGED
 from request_log.formats.presets import HEADER, PRESETS
 from request_log.framing.wrappers import WRAPPERS
@@ -85,18 +85,13 @@ def _candidates(sample: Sample) -> Iterator[LogFormat]:
     for wrapper in ("", *WRAPPERS):
         for name in FORMATS:
             can_be_wrapped = not wrapper or name not in WITH_COLUMNS
-            if name != "regex" and can_be_wrapped and _may_be(name, sample.data):
+            mark = PRESETS[name].mark if name in PRESETS else ""
+            if name != "regex" and can_be_wrapped and mark.encode() in sample.data:
                 yield _settings(log_format=name, log_wrapper=wrapper)
         as_json = _settings(log_format="json", log_wrapper=wrapper)
         names = json_fields(line for line in as_json.lines(sample.data).values())
         if "time" in names:
             yield _changed(as_json, log_json_fields=_joined(names))
-
-
-def _may_be(name: Name, data: bytes) -> bool:
-    """Whether the lines have the mark of the format, if it needs one."""
-    mark = PRESETS[name].mark if name in PRESETS else ""
-    return mark.encode() in data
 
 
 def _score(parsed: Parsed) -> tuple[int, int]:

@@ -153,7 +153,8 @@ class Recount:
             query = "INSERT INTO counted (log, stretch, reason, lines)"
             query += " SELECT $log, $stretch, 'too_new', count(*) FROM judged"
             cursor.execute(query, {"log": log, "stretch": stretch})
-        self._put_together()
+        for put_together in MERGE.values():
+            self.ask(put_together)
 
     def has_request(self, blocks: Iterable[bytes]) -> bool:
         """Whether a part of a log has a request."""
@@ -272,10 +273,6 @@ class Recount:
             if self.ask(rows)[0][0] > 2 * self._tidy_rows[table] + ROWS_APART:
                 self.ask(put_together)
                 self._tidy_rows[table] = self.ask(rows)[0][0]
-
-    def _put_together(self) -> None:
-        for put_together in MERGE.values():
-            self.ask(put_together)
 
 
 def _judge_requests(cursor: "duckdb.DuckDBPyConnection", requests: Requests, reasons: Sequence[str]) -> None:
