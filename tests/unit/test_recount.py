@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import oracle
@@ -78,7 +78,9 @@ def recount(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recount]:
         yield opened
 
 
-@given(st.lists(odd_lines, min_size=1, max_size=50))
+# Many lines in few examples, because a query costs more than a line.
+@settings(max_examples=25)
+@given(st.lists(odd_lines, min_size=20, max_size=60))
 @example([BYTE_ORDER_MARK])
 def test_it_judges_lines_as_the_parser_does(recount: Recount, lines: list[bytes]) -> None:
     log, data = next(names), b"".join(line + b"\n" for line in lines)
@@ -134,7 +136,8 @@ def test_stretches_are_told_apart(tmp_path: Path) -> None:
         assert counted(2) == truth(parts[0])
 
 
-@given(st.lists(st.one_of(paths, st.lists(segments, max_size=13).map("/".join)), min_size=1, max_size=20))
+@settings(max_examples=25)
+@given(st.lists(st.one_of(paths, st.lists(segments, max_size=13).map("/".join)), min_size=20, max_size=60))
 def test_its_endpoints_are_the_templates_of_paths(recount: Recount, paths: list[str]) -> None:
     lines = "".join(f"2026-11-23 16:15:35 a {path} 200 0.1\n" for path in paths)
     requests, *_ = parse(lines.encode())
