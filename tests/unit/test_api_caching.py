@@ -113,3 +113,52 @@ async def test_a_build_that_takes_too_long_goes_on_for_later_callers() -> None:
     await asyncio.sleep(0)
     assert await cache.get("key", build) == b"built"
     assert builds == 1
+
+
+async def test_a_call_whose_callers_are_all_cancelled_is_cancelled() -> None:
+    called: list[str] = []
+
+    async def call() -> str:
+        called.append("began")
+        try:
+            await asyncio.sleep(0 if len(called) > 2 else 3_600)
+        except asyncio.CancelledError:
+            called.append("cancelled")
+            raise
+        return "result"
+
+    flight = SingleFlight(call)
+    callers = [asyncio.create_task(flight()) for _ in range(2)]
+    await asyncio.sleep(0.01)
+    waits = asyncio.create_task(flight())
+    await asyncio.sleep(0)
+    for caller in callers:
+        caller.cancel()
+    assert await waits == "result"
+    assert called == ["began", "cancelled", "began"]
+
+
+async def test_a_build_ends_when_all_callers_are_cancelled_but_not_before() -> None:
+    ended: list[str] = []
+
+    async def build() -> bytes:
+        try:
+            await asyncio.sleep(3_600)
+        finally:
+            ended.append("ended")
+        return b""
+
+    cache: LoadingCache[bytes] = LoadingCache(100, 30.0)
+    first, second = asyncio.create_task(cache.get("key", build)), asyncio.create_task(cache.get("key", build))
+    await asyncio.sleep(0.01)
+    first.cancel()
+    await asyncio.sleep(0.01)
+    assert not ended
+    second.cancel()
+    await asyncio.sleep(0.01)
+    assert ended
+
+    async def build_at_once() -> bytes:
+        return b"value"
+
+    assert await cache.get("key", build_at_once) == b"value"

@@ -57,6 +57,11 @@ class CustomerDays:
         self._waiting: set[_CachedRange] = set()
         self._refresh: Callable[[], Awaitable[None]] = SingleFlight(self._read_changed_days)
 
+    def has(self, customer: str | None, days: range) -> bool:
+        """Whether the counts of a customer, or of all customers together (None), were read before."""
+        cached = self._ranges.get((customer, days))
+        return not days or (cached is not None and cached.poll >= 0)
+
     async def over(self, customer: str | None, days: range) -> RangeCounts:
         """The counts of a customer, or of all customers together (None), with all changes that polls have found."""
         if not days:

@@ -5,7 +5,7 @@ Without the counts of closed days, which it keeps as well, a page of the list ta
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
 from api.caching.invalidation_log import InvalidationLog, open_days
 from api.caching.row_cache import RowCache
@@ -34,8 +34,17 @@ class CustomerFigures:
         self._storage = storage
         self._invalidations = invalidations
         self._rows = rows
-        self._ranges: OrderedDict[range, SingleFlight[_Figures]] = OrderedDict()
+        self._ranges: OrderedDict[range, _CachedRange] = OrderedDict()
         """Least recently used first."""
+        self._kept: range | None = None
+
+    def has(self, days: range) -> bool:
+        """Whether the figures over these days were read before, or are kept: else all rows have to be read."""
+        return not days or days == self._kept or (days in self._ranges and self._ranges[days].was_read)
+
+    def keep(self, days: range) -> None:
+        """Keep the figures over these days, however many other ranges are asked for."""
+        self._kept = days
 
     async def over(self, days: range) -> _Figures:
         """The figures of each customer that has requests in these days, with all changes that polls have found.
@@ -45,11 +54,11 @@ class CustomerFigures:
         if not days:
             return {}
         if days not in self._ranges:
-            self._ranges[days] = SingleFlight(_CachedRange(self._storage, self._invalidations, self._rows, days).renew)
+            self._ranges[days] = _CachedRange(self._storage, self._invalidations, self._rows, days)
         self._ranges.move_to_end(days)
         if len(self._ranges) > _MAX_RANGES:
-            self._ranges.popitem(last=False)
-        return await self._ranges[days]()
+            del self._ranges[next(oldest for oldest in self._ranges if oldest != self._kept)]
+        return await self._ranges[days].figures()
 
 
 class _CachedRange:
@@ -63,11 +72,18 @@ class _CachedRange:
         self._poll = -1
         """The number of the poll after which the counts were read."""
         self._figures: _Figures = {}
+        self.figures: Callable[[], Awaitable[_Figures]] = SingleFlight(self._renew)
+        """The figures with all changes that polls have found."""
         self._closed: dict[str, list[DailyAggregate]] = {}
         """By customer, as many as there is room for: the counts of all closed days, in one row or none."""
         self._characters = 0
 
-    async def renew(self) -> _Figures:
+    @property
+    def was_read(self) -> bool:
+        """Whether all rows were read before."""
+        return self._poll >= 0
+
+    async def _renew(self) -> _Figures:
         """Read what has changed, and return the figures."""
         # Taken before the read: the counts may be newer than this poll, but not older.
         poll = self._invalidations.number

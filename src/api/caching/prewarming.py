@@ -53,6 +53,7 @@ async def prewarm(figures: CustomerFigures, days: CustomerDays, kept: range, cus
 
     Returns how many customers have requests.
     """
+    figures.keep(kept)
     found = await figures.over(kept)
     for customer in nlargest(customers, found, key=lambda customer: found[customer].total_requests):
         await days.prewarm(customer, kept)

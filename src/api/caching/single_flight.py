@@ -12,12 +12,15 @@ class SingleFlight(Generic[Result]):
     """Runs one call at a time on behalf of all callers.
 
     A caller only receives the result of a call that began after the caller arrived. So no result is older than one the
-    caller would have got alone.
+    caller would have got alone. A call whose callers are all cancelled is cancelled, too.
     """
 
     def __init__(self, call: Callable[[], Awaitable[Result]]) -> None:
         self._call = call
         self._waiting: list[asyncio.Future[Result]] = []
+        self._served: list[asyncio.Future[Result]] = []
+        """The callers of the call that is under way."""
+        self._under_way: asyncio.Future[Result] | None = None
         self._runner: asyncio.Task[None] | None = None
 
     async def __call__(self) -> Result:
@@ -26,17 +29,26 @@ class SingleFlight(Generic[Result]):
         self._waiting.append(result)
         if self._runner is None or self._runner.done():
             self._runner = asyncio.create_task(self._run())
-        return await result
+        try:
+            return await result
+        except asyncio.CancelledError:
+            if self._under_way is not None and all(map(asyncio.Future.done, self._served)):
+                self._under_way.cancel()
+            raise
 
     async def _run(self) -> None:
         while self._waiting:
-            waiting, self._waiting = self._waiting, []
-            call = asyncio.ensure_future(self._call())
-            await asyncio.wait([call])
-            error = call.exception()
             # Cancelled callers are done already.
-            for result in filterfalse(asyncio.Future.done, waiting):
-                if error is not None:
+            self._served, self._waiting = list(filterfalse(asyncio.Future.done, self._waiting)), []
+            if not self._served:
+                continue
+            self._under_way = call = asyncio.ensure_future(self._call())
+            await asyncio.wait([call])
+            served, self._served, self._under_way = self._served, [], None
+            for result in filterfalse(asyncio.Future.done, served):
+                if call.cancelled():
+                    result.cancel()
+                elif (error := call.exception()) is not None:
                     result.set_exception(error)
                 else:
                     result.set_result(call.result())

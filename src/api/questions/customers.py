@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from api.caching.invalidation_log import InvalidationLog
 from api.questions.dates import DateRange
 from api.questions.paging import PageKey, Ranking
-from api.questions.question import Question, Sources
+from api.questions.question import Effort, Question, Sources
 from api.schemas.customers import CustomerList, CustomerStatistics
 from rollups.figures import Figures
 
@@ -24,6 +24,9 @@ class CustomersQuestion(Question):
 
     def version(self, invalidations: InvalidationLog, ledger_hash: bytes) -> Hashable:
         return invalidations.number
+
+    def effort(self, sources: Sources) -> Effort:
+        return Effort.LITTLE if sources.figures.has(self.dates.days) else Effort.MUCH
 
     async def answer(self, sources: Sources) -> CustomerList:
         figures = await sources.figures.over(self.dates.days)

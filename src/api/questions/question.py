@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Hashable
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import NamedTuple
 
 from fastapi import HTTPException
@@ -25,6 +26,17 @@ class Sources(NamedTuple):
     figures: CustomerFigures
 
 
+class Effort(Enum):
+    """How long building an answer may take."""
+
+    LITTLE = auto()
+    """A few milliseconds: from cached counts."""
+    SOME = auto()
+    """Up to a tenth of a second: from the counts of some days."""
+    MUCH = auto()
+    """Seconds: from single requests, or from the counts of all customers."""
+
+
 @dataclass(frozen=True, slots=True)
 class Question(ABC):
     """A question, and the format of its answer. Equal questions have equal answers."""
@@ -39,6 +51,10 @@ class Question(ABC):
     def version(self, invalidations: InvalidationLog, ledger_hash: bytes) -> Hashable:
         """The version of the answer: it differs once a poll has found that the answer may have changed."""
         return ledger_hash
+
+    def effort(self, sources: Sources) -> Effort:
+        """How long building the answer may take."""
+        return Effort.SOME
 
     @abstractmethod
     async def answer(self, sources: Sources) -> Listing:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from api.questions.dates import DateRange
-from api.questions.question import Question, Sources, daily_rows
+from api.questions.question import Effort, Question, Sources, daily_rows
 from api.questions.series import HOUR_KINDS
 from api.questions.times import SECONDS
 from api.schemas.requests import LatestRequests, LoggedRequest
@@ -25,6 +25,9 @@ class LatestRequestsQuestion(Question):
     customer_id: str
     outcome: Outcome
     limit: int
+
+    def effort(self, sources: Sources) -> Effort:
+        return Effort.MUCH
 
     async def answer(self, sources: Sources) -> LatestRequests:
         storage = sources.storage

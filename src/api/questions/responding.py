@@ -6,6 +6,7 @@ Without the cache, a repeated answer takes 1.7 times the CPU, and a repeated pag
 import asyncio
 import re
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -15,7 +16,8 @@ from api.caching.change_feed import ChangeFeed
 from api.caching.loading_cache import LoadingCache
 from api.http.metrics import BUILT, CACHED, NOT_MODIFIED, STORE_SECONDS
 from api.questions.encoding import Body, encode
-from api.questions.question import Question, Sources
+from api.questions.question import Effort, Question, Sources
+from api.questions.turns import ClientLeft, Turns, while_connected
 from storage.errors import StorageUnavailable
 
 # Bound of all cached bodies.
@@ -24,6 +26,8 @@ _MAX_BYTES = 32 << 20
 _OVERHEAD_BYTES = 1_000
 # How long a client waits for an answer, in seconds.
 _MAX_SECONDS = 30.0
+# The status of a response that nobody receives, for metrics and logs: nginx has given it this meaning.
+CLIENT_LEFT = 499
 # Headers of a 304 as well.
 _CACHING = [(b"cache-control", b"no-cache"), (b"vary", b"Accept")]
 _QUOTED = re.compile(r'"[^"]*"')
@@ -47,6 +51,8 @@ class Responder:
     def __init__(self, feed: ChangeFeed, sources: Sources) -> None:
         self._feed = feed
         self._sources = sources
+        # A question of little effort takes no turn: those that ask at once share what they read.
+        self._turns = {Effort.SOME: Turns(4, 1_000), Effort.MUCH: Turns(2, 100)}
         self._cache: LoadingCache[_Cached] = LoadingCache(_MAX_BYTES, _MAX_SECONDS)
 
     async def respond(self, request: Request, question: Question) -> Response:
@@ -62,10 +68,19 @@ class Responder:
         async def build() -> _Cached:
             nonlocal how
             how = BUILT
-            return await self._build(question)
+            return await self._build(question, turns)
 
+        key = question, version
+        effort = question.effort(self._sources) if key not in self._cache else Effort.LITTLE
+        turns = self._turns.get(effort)
+        answer = self._cache.get(key, build)
         try:
-            cached = await self._cache.get((question, version), build)
+            if effort is Effort.MUCH or (turns is not None and turns.are_taken):
+                cached = await while_connected(request, answer)
+            else:
+                cached = await answer
+        except ClientLeft:
+            return Response(status_code=CLIENT_LEFT)
         except asyncio.TimeoutError:
             message = f"The answer takes longer than {_MAX_SECONDS:g} s. It is still being built: ask again"
             raise StorageUnavailable(message) from None
@@ -85,9 +100,10 @@ class Responder:
             headers.append((b"link", _link_to_next(request, cached.body.next_cursor)))
         return _RawResponse(200, headers, body)
 
-    async def _build(self, question: Question) -> _Cached:
-        with STORE_SECONDS.labels("answer").time():
-            body = encode(await question.answer(self._sources), question.format)
+    async def _build(self, question: Question, turns: Turns | None) -> _Cached:
+        async with turns.turn() if turns is not None else nullcontext():
+            with STORE_SECONDS.labels("answer").time():
+                body = encode(await question.answer(self._sources), question.format)
         question_hash = blake2b(repr(question).encode(), digest_size=8).hexdigest()
         return _Cached(body, question_hash, _raw({"Content-Type": body.media_type, **body.headers}))
 

@@ -1,8 +1,12 @@
 """The statistics of a customer over time: of each minute, hour or day."""
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from api.questions.question import Question, Sources, require_known
+from fastapi.exceptions import RequestValidationError
+
+from api.questions.question import Effort, Question, Sources, require_known
 from api.questions.times import SECONDS, TimeRange
 from api.questions.validation import validation_error
 from api.schemas.series import Point, Series
@@ -13,9 +17,12 @@ from rollups.groups import group_of, histograms_of_hours
 from rollups.histogram import Histogram, histogram_of_requests, histograms_of
 from storage.contract import Storage
 from storage.read_back import milliseconds
+from storage.requests import LoggedRequest
 
 MAX_REQUESTS = 200_000
 """The most requests that are read for a series of minutes."""
+REQUESTS_AT_ONCE = 20_000
+"""Requests after which a series of minutes lets other questions in between, and ends if its client has left."""
 HOUR_KINDS: tuple[Kind, ...] = ("parts", "hours")
 """The roll-ups that have the counts of hours."""
 
@@ -30,6 +37,9 @@ class SeriesQuestion(Question):
     @property
     def is_of_rollups(self) -> bool:
         return self.times.interval == "hour"
+
+    def effort(self, sources: Sources) -> Effort:
+        return Effort.MUCH if self.times.interval == "minute" else Effort.SOME
 
     async def answer(self, sources: Sources) -> Series:
         times = self.times
@@ -69,18 +79,55 @@ class SeriesQuestion(Question):
 
     async def _minutes(self, storage: Storage) -> dict[int, Histogram]:
         """Computed from the requests: roll-ups by minute would have nearly as many rows as there are requests."""
-        times = self.times
-        requests = await storage.requests(self.customer_id, times.start, times.end, "all", MAX_REQUESTS + 1)
-        start, end = to_iso_time(times.start), to_iso_time(times.end)
-        if len(requests) > MAX_REQUESTS:
-            raise validation_error(
-                "from",
-                start,
-                f"from {start} to {end} there are more than {MAX_REQUESTS:,} requests: ask for minutes of a shorter "
-                "range",
-            )
-        minutes: dict[int, list[tuple[int, int]]] = {}
-        for request in requests:
-            minute = request.second // SECONDS["minute"] * SECONDS["minute"]
-            minutes.setdefault(minute, []).append((request.status, milliseconds(request.duration)))
-        return {minute: histogram_of_requests(of_minute) for minute, of_minute in minutes.items()}
+        minutes: dict[int, Histogram] = {}
+        left = MAX_REQUESTS
+        for start, end in await self._spans(storage):
+            requests = await storage.requests(self.customer_id, start, end, "all", left + 1)
+            left -= len(requests)
+            if left < 0:
+                raise self._too_many()
+            minutes |= await asyncio.to_thread(_by_minute, requests)
+        return minutes
+
+    async def _spans(self, storage: Storage) -> list[tuple[int, int]]:
+        """Consecutive spans of the range (Unix, s; end exclusive) with some ten thousand requests each.
+
+        The counts tell, which may be behind the requests. RequestValidationError where they know of too many: reading
+        those would take seconds.
+        """
+        times, days, hour, day = self.times, self.times.days, SECONDS["hour"], SECONDS["day"]
+        rollups = await storage.rollups(group_of(self.customer_id), HOUR_KINDS, days[0], days[-1])
+        by_hour = {
+            of_day * day + of_hour * hour: histogram.total
+            for of_day, rows in rollups.items()
+            for of_hour, histogram in histograms_of_hours(rows, self.customer_id).items()
+        }
+        whole_hours = range(-(-times.start // hour) * hour, times.end - hour + 1, hour)
+        whole_days = range(-(-times.start // day), times.end // day)
+        daily = await storage.days(self.customer_id, whole_days[0], whole_days[-1]) if whole_days else {}
+        by_day = [histogram.total for histogram in histograms_of(daily.values()).each()]
+        if max(sum(by_hour.get(start, 0) for start in whole_hours), *by_day, 0) > MAX_REQUESTS:
+            raise self._too_many()
+        spans, first, requests = [], times.start, 0
+        for start in range(times.start // hour * hour, times.end, hour):
+            requests += by_hour.get(start, 0)
+            if requests > REQUESTS_AT_ONCE:
+                spans.append((first, min(start + hour, times.end)))
+                first, requests = start + hour, 0
+        return [*spans, (first, times.end)] if first < times.end else spans
+
+    def _too_many(self) -> RequestValidationError:
+        start, end = to_iso_time(self.times.start), to_iso_time(self.times.end)
+        message = (
+            f"from {start} to {end} there are more than {MAX_REQUESTS:,} requests: ask for minutes of a shorter range"
+        )
+        return validation_error("from", start, message)
+
+
+def _by_minute(requests: Sequence[LoggedRequest]) -> dict[int, Histogram]:
+    """By the start of the minute (Unix time, s)."""
+    minutes: dict[int, list[tuple[int, int]]] = {}
+    for request in requests:
+        minute = request.second // SECONDS["minute"] * SECONDS["minute"]
+        minutes.setdefault(minute, []).append((request.status, milliseconds(request.duration)))
+    return {minute: histogram_of_requests(of_minute) for minute, of_minute in minutes.items()}

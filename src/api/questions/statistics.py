@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from api.questions.percentiles import format_percentile
-from api.questions.question import DaysQuestion, Sources, require_known
+from api.questions.question import DaysQuestion, Effort, Sources, require_known
 from api.schemas.statistics import DayStatistics, Statistics
 from api.utc import to_date
 from rollups.figures import figures, percentiles
@@ -17,6 +17,10 @@ class StatisticsQuestion(DaysQuestion):
     """What are the statistics, with these percentiles (thousandths)?"""
 
     percentiles: tuple[int, ...]
+
+    def effort(self, sources: Sources) -> Effort:
+        is_cached = not self.percentiles and sources.days.has(self.customer_id, self.dates.days)
+        return Effort.LITTLE if is_cached else Effort.SOME
 
     async def answer(self, sources: Sources) -> Statistics:
         if self.percentiles:

@@ -51,7 +51,7 @@ class RequestCache:
             return
         # The metrics read it.
         scope["route"] = cached.route
-        response = await self._responder.respond(Request(scope), cached.question)
+        response = await self._responder.respond(Request(scope, receive), cached.question)
         await response(scope, receive, send)
 
     def put(self, request: Request, question: Question) -> None:

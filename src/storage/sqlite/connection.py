@@ -5,6 +5,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +18,10 @@ from storage.sqlite.schema import VERSION, version_of
 _BUSY_SECONDS = 5.0
 # Seconds that a question may take.
 _QUESTION_SECONDS = 30.0
+# Threads for the progress of writers, and for searches among requests. A poll never waits for other questions, and no
+# other question for searches, which may take long. A thread starts with the first question that it answers.
+_POLL_THREADS = 2
+_SEARCH_THREADS = 2
 # Steps of SQLite's machine between two checks of that limit: about a millisecond.
 _STEPS_A_CHECK = 10_000
 # SQLite's words for errors that waiting can mend (Python 3.10 has no error codes). A full disk is not among them.
@@ -42,6 +47,8 @@ class SqliteConnection:
         self._connection: sqlite3.Connection | None = None
         self._opened: _Identity | None = None
         self._one_at_a_time = threading.Lock()
+        self._poll_threads = ThreadPoolExecutor(_POLL_THREADS, "poll")
+        self._search_threads = ThreadPoolExecutor(_SEARCH_THREADS, "search")
         self._kept: list[tuple[sqlite3.Connection, _Files]] = []
         """The pool: connections that no question uses at the moment, with the files that they have open."""
 
@@ -96,19 +103,31 @@ class SqliteConnection:
             row = connection.execute(query, (key, self._writer_id)).fetchone()
         return row[0] if row is not None else ""
 
-    async def _rows(self, query: str, *values: str | int) -> list[tuple[Any, ...]]:
-        return await self._ask(lambda connection: connection.execute(query, values).fetchall())
+    async def _rows(
+        self, query: str, *values: str | int, threads: ThreadPoolExecutor | None = None
+    ) -> list[tuple[Any, ...]]:
+        return await self._ask(lambda connection: connection.execute(query, values).fetchall(), threads)
 
-    async def _ask(self, ask: Callable[[sqlite3.Connection], Answer]) -> Answer:
-        """The answer to a question, which runs in a thread."""
+    async def _ask(
+        self, ask: Callable[[sqlite3.Connection], Answer], threads: ThreadPoolExecutor | None = None
+    ) -> Answer:
+        """The answer to a question, which runs in one of these threads (None: those of the event loop).
+
+        It ends within milliseconds when its caller is cancelled.
+        """
+        is_wanted = True
 
         def work() -> Answer:
             with self._errors(), self._asking() as connection:
                 deadline = time.monotonic() + _QUESTION_SECONDS
-                connection.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS_A_CHECK)
+                connection.set_progress_handler(lambda: not is_wanted or time.monotonic() > deadline, _STEPS_A_CHECK)
                 return ask(connection)
 
-        return await asyncio.to_thread(work)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(threads, work)
+        except asyncio.CancelledError:
+            is_wanted = False
+            raise
 
     @contextmanager
     def _asking(self) -> Iterator[sqlite3.Connection]:
@@ -164,9 +183,11 @@ class SqliteConnection:
             raise kind(f"SQLite store {self._path.name}: {error}") from error
 
     async def ping(self) -> None:
-        await self._ask(lambda connection: connection.execute("SELECT 1 FROM state LIMIT 1").fetchone())
+        await self._rows("SELECT 1 FROM state LIMIT 1", threads=self._poll_threads)
 
     async def aclose(self) -> None:
+        for threads in (self._poll_threads, self._search_threads):
+            threads.shutdown(wait=False, cancel_futures=True)
         while self._kept:
             self._kept.pop()[0].close()
 

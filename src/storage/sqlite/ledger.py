@@ -49,7 +49,7 @@ class SqliteLedger(SqliteConnection):
         # The latest intent of roll-ups names all logs, and may be long.
         query = "SELECT writers.name, state.name, row FROM state JOIN writers ON writers.id = writer"
         query += " WHERE state.name <> 'rollups_intent'"
-        for writer, name, row in await self._rows(query):
+        for writer, name, row in await self._rows(query, threads=self._poll_threads):
             found.setdefault(writer, {})[name] = row
         return [WriterState.of(writer, rows) for writer, rows in sorted(found.items())]
 
@@ -58,18 +58,20 @@ class SqliteLedger(SqliteConnection):
         for writer, place in since.items():
             query = f"SELECT number, row FROM intents WHERE writer = {OF_WRITER} AND number >= ? ORDER BY number DESC"
             query += f" LIMIT {LATEST_INTENTS}" if place is None else ""
-            rows = await self._rows(query, writer, place or 0)
+            rows = await self._rows(query, writer, place or 0, threads=self._poll_threads)
             found += [StoredIntent(writer, number, number, row) for number, row in reversed(rows)]
         return found
 
     async def logs(self) -> list[tuple[str, LedgerRow]]:
-        rows = await self._rows(f"SELECT name, log, row FROM logs {_BY_WRITER}")
+        rows = await self._rows(f"SELECT name, log, row FROM logs {_BY_WRITER}", threads=self._poll_threads)
         return [(writer, decode_log(log, row)) for writer, log, row in rows]
 
     async def observed_ends(self) -> list[tuple[str, ObservedEnd]]:
-        rows = await self._rows(f"SELECT name, log, row FROM observed {_BY_WRITER}")
+        rows = await self._rows(f"SELECT name, log, row FROM observed {_BY_WRITER}", threads=self._poll_threads)
         return [(writer, decode_observed_end(log, row)) for writer, log, row in rows]
 
     async def files(self) -> list[tuple[str, FileRow]]:
-        rows = await self._rows(f"SELECT name, log, generation, row FROM files {_BY_WRITER}, generation")
+        rows = await self._rows(
+            f"SELECT name, log, generation, row FROM files {_BY_WRITER}, generation", threads=self._poll_threads
+        )
         return [(writer, decode_file(log, generation, row)) for writer, log, generation, row in rows]

@@ -108,8 +108,9 @@ AND customer_id = :customer AND requests.time >= :start AND requests.time < :end
 ORDER BY requests.time DESC, millisecond DESC, requests.id & {(1 << OFFSET_BITS) - 1} DESC LIMIT :limit
 """
         values = {"customer": customer, "start": start, "end": end, "limit": limit}
-        rows = await self._ask(lambda connection: connection.execute(query, values).fetchall())
-        return [LoggedRequest(*row) for row in rows]
+        return await self._ask(
+            lambda connection: [LoggedRequest(*row) for row in connection.execute(query, values)], self._search_threads
+        )
 
     def _insert(self, connection: sqlite3.Connection, batch: StoredRequests) -> None:
         """Insert requests, and widen their zones."""

@@ -1,0 +1,126 @@
+"""Questions that take long: they hold up nobody, end with their client, and are refused where counts tell enough."""
+
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from http import HTTPStatus
+from pathlib import Path
+
+import httpx
+import pytest
+
+from asking import ago, answer, line, problem_detail, response, today
+from faulty_proxy import Fault, Request, faulty_proxy
+from influxd import InfluxServer
+from running_api import Api, running
+from stores import Store, influxdb_store
+from until import wait_until
+
+# A search for all requests of a customer never ends; one for its failed requests does.
+ENDLESS = """
+import api.__main__, storage.requests
+storage.requests.OUTCOMES["all"] = (
+    " AND (WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n) > 0"
+)
+api.__main__.main()
+"""
+SECONDS = 10.0
+"""Less than a third of what SQLite may take for a question."""
+
+
+@pytest.fixture
+def endless(tmp_path: Path, sqlite: Store) -> Iterator[Api]:
+    """An api whose searches for requests never end."""
+    sqlite.fill(line(today(), "c", 500) + line(ago(1), "c"))
+    with running(tmp_path, sqlite.environment, (sys.executable, "-c", ENDLESS)) as api:
+        api.client.timeout = httpx.Timeout(SECONDS)
+        wait_until(lambda: "event=prewarmed" in api.said(), "the list is there")
+        yield api
+
+
+def ask(api: Api, path: str) -> socket.socket:
+    """Ask without waiting for the answer."""
+    connection = socket.create_connection(("127.0.0.1", api.port), timeout=SECONDS)
+    connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    return connection
+
+
+def test_they_hold_up_nobody_and_end_when_their_clients_leave(endless: Api) -> None:
+    paths = [f"/customers/c/requests?limit={limit}" for limit in range(1, 13)]
+    paths += [f"/customers/c/series?interval=minute&from={today()}T{hour:02}:00" for hour in range(12)]
+    with ExitStack() as stack:
+        for path in paths:
+            stack.enter_context(closing(ask(endless, path)))
+        for path in ("/ready", "/customers/c/stats", "/customers/c/paths", "/customers", "/status"):
+            assert endless.get(path).status_code == 200
+    assert endless.get("/customers/c/requests?status=failed").status_code == 200
+    count = 'request_statistics_api_requests_total{route="/customers/{customer_id:path}/requests",status="499"} 12.0'
+    wait_until(lambda: count in endless.get("/metrics").text, "all have ended")
+
+
+def test_so_many_wait_and_further_ones_are_refused(endless: Api) -> None:
+    with ExitStack() as stack:
+        connections = [
+            stack.enter_context(closing(ask(endless, f"/customers/c/requests?limit={limit}")))
+            for limit in range(1, 110)
+        ]
+        refused = connections[-1].recv(65_536)
+        assert refused.startswith(b"HTTP/1.1 503 ")
+        assert b"\r\nretry-after: 5\r\n" in refused
+        assert endless.get("/customers/c/stats").status_code == 200
+
+
+def test_influxdb_is_told_when_the_client_leaves(tmp_path: Path, influxd: InfluxServer) -> None:
+    asked, left = threading.Event(), threading.Event()
+
+    def hold_searches(request: Request) -> Fault | None:
+        if "api_requests" not in request.target:
+            return None
+        asked.set()
+        return Fault.HOLD
+
+    def given_up() -> float:
+        left.set()
+        return 0.0
+
+    with influxdb_store(influxd) as store:
+        store.fill(line(today(), "c"))
+        with faulty_proxy(influxd.url, given_up) as proxy:
+            proxy.decide = hold_searches
+            with running(tmp_path, {**store.environment, "INFLUXDB_URL": proxy.url}) as api:
+                with closing(ask(api, "/customers/c/requests")):
+                    assert asked.wait(SECONDS)
+                    assert api.get("/ready").status_code == 200
+                    assert not left.is_set()
+                assert left.wait(SECONDS / 2), "the api still waits for the answer"
+
+
+def test_minutes_of_too_many_requests_are_refused_before_any_is_read(
+    sqlite: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sqlite.fill(line(ago(1), "c", clock="10:00:00") * 3 + line(ago(1), "c", clock="11:30:00") * 3)
+    monkeypatch.setattr("api.questions.series.MAX_REQUESTS", 5)
+    of_six = f"/customers/c/series?interval=minute&from={ago(1)}&to={today()}"
+    of_three = f"/customers/c/series?interval=minute&from={ago(1)}&to={ago(1)}T11:30"
+    assert len(response(sqlite, of_three).json()["points"]) == 1
+    monkeypatch.setattr("storage.sqlite.requests.SqliteRequests.requests", None)
+    (error,) = problem_detail(response(sqlite, of_six), HTTPStatus.UNPROCESSABLE_ENTITY)
+    assert "there are more than 5 requests" in error["msg"]
+
+
+def test_minutes_are_the_same_in_however_many_parts_they_are_read(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clocks = ["00:00:00", "00:59:59", "01:00:00", "10:00:30", "10:00:31", "10:59:00", "11:00:00", "23:59:59"]
+    store.fill(b"".join(line(ago(1), customer, clock=clock) for clock in clocks for customer in ("c", "d")))
+    urls = [
+        f"/customers/c/series?interval=minute&from={ago(1)}{start}&to={end}"
+        for start in ("", "T00:59", "T10:00")
+        for end in (today(), f"{ago(1)}T10:31", f"{ago(1)}T23:00")
+    ]
+    at_once = [answer(store, url)["points"] for url in urls]
+    assert len(at_once[0]) == 7
+    monkeypatch.setattr("api.questions.series.REQUESTS_AT_ONCE", 1)
+    assert [answer(store, url)["points"] for url in urls] == at_once
