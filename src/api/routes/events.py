@@ -6,21 +6,22 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html
 import asyncio
 import json
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, HTTPException, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import StreamingResponse
 
 from api.caching.change_feed import ChangeFeed
 from api.caching.progress import StoreProgress
 from api.questions.status import LogsProgress, StatusReader, clock_faults
 from api.routes.documentation import HOST_NOT_ALLOWED
-from api.schemas.problems import Problem
 from storage.errors import StorageError
 
-MAX_LISTENERS = 100
+MAX_LISTENERS = 300
 # Between two polls of the change feed, in seconds.
 POLL_SECONDS = 0.5
 # The longest time between two events, in seconds: without any, neither side notices a dead connection.
@@ -32,13 +33,25 @@ _AGES = ("age_seconds", "seen_age_seconds", "clock_fault")
 router = APIRouter()
 
 
+@dataclass(slots=True, eq=False)
+class _Listener:
+    """One listener."""
+
+    address: str
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when an event is sent, and when the stream ends."""
+    is_replaced: bool = False
+    """Whether another listener has taken its place."""
+
+
 class Events:
     """One stream of events for all listeners. The store is polled only while there are any."""
 
     def __init__(self, feed: ChangeFeed, status_reader: StatusReader) -> None:
         self._feed = feed
         self._status_reader = status_reader
-        self._listeners = 0
+        self._listeners: list[_Listener] = []
+        """In the order in which they came."""
         self._watcher: asyncio.Task[None] | None = None
         self._latest = ""
         """The latest event; its ages are up to date even if it was not sent for them."""
@@ -46,39 +59,50 @@ class Events:
         """How many events were sent to all listeners."""
         self._logs: LogsProgress | None = None
         """The logs when they were last read."""
-        self._next = asyncio.Event()
-        """Set when an event is sent."""
         self._is_over = False
 
     @contextmanager
-    def listener(self) -> Iterator[None]:
-        """Counts a listener while it listens. HTTPException 503 if there are too many."""
-        if self._listeners >= MAX_LISTENERS:
-            raise HTTPException(503, f"{MAX_LISTENERS} listen already")
-        self._listeners += 1
+    def listener(self, address: str) -> Iterator[_Listener]:
+        """A listener from this address, while it listens. Where there are too many, it replaces another one."""
+        if len(self._listeners) >= MAX_LISTENERS:
+            self._end_one()
+        listener = _Listener(address)
+        self._listeners.append(listener)
         if self._watcher is None or self._watcher.done():
             self._watcher = asyncio.create_task(self._watch())
         try:
-            yield
+            yield listener
         finally:
-            self._listeners -= 1
-            if not self._listeners:
+            if not listener.is_replaced:
+                self._listeners.remove(listener)
+            if not self._listeners and self._watcher is not None:
                 self._watcher.cancel()
                 self._watcher, self._latest, self._logs = None, "", None
 
-    async def stream(self) -> AsyncIterator[str]:
-        """The latest event and all later ones, until `end`."""
+    def _end_one(self) -> None:
+        """End the stream of the oldest listener of the address that has most. A browser connects again by itself.
+
+        To refuse the new one instead would let silent listeners shut out the page.
+        """
+        ((address, _),) = Counter(listener.address for listener in self._listeners).most_common(1)
+        oldest = next(listener for listener in self._listeners if listener.address == address)
+        self._listeners.remove(oldest)
+        oldest.is_replaced = True
+        oldest.news.set()
+
+    async def stream(self, listener: _Listener) -> AsyncIterator[str]:
+        """The latest event and all later ones, until `end`, or until another listener takes the place of this one."""
         received = None
-        while not self._is_over:
+        while not (self._is_over or listener.is_replaced):
             if self._watcher is not None and self._watcher.done():
                 # Only an error ends it. The listeners connect again, which starts another watcher.
                 self._watcher.result()
-            sent = self._next
+            listener.news.clear()
             if self._latest and received != self._sent:
                 received = self._sent
                 yield self._latest
             else:
-                await sent.wait()
+                await listener.news.wait()
 
     def end(self) -> None:
         """End all streams, because the server waits for them when it stops."""
@@ -86,8 +110,8 @@ class Events:
         self._wake()
 
     def _wake(self) -> None:
-        self._next.set()
-        self._next = asyncio.Event()
+        for listener in self._listeners:
+            listener.news.set()
 
     async def _watch(self) -> None:
         try:
@@ -135,10 +159,10 @@ def _progress_data(progress: StoreProgress, logs: LogsProgress) -> dict[str, Any
     }
 
 
-async def _listener(request: Request) -> AsyncIterator[Events]:
+async def _listen(request: Request) -> AsyncIterator[AsyncIterator[str]]:
     events: Events = request.app.state.events
-    with events.listener():
-        yield events
+    with events.listener(request.client.host if request.client is not None else "") as listener:
+        yield events.stream(listener)
 
 
 @router.get(
@@ -149,9 +173,8 @@ async def _listener(request: Request) -> AsyncIterator[Events]:
     responses={
         200: {"description": "Server-Sent Events, without an end.", "content": {"text/event-stream": {}}},
         **HOST_NOT_ALLOWED,
-        503: {"model": Problem, "description": "There are too many listeners."},
     },
 )
-async def events(events: Annotated[Events, Depends(_listener)]) -> StreamingResponse:
+async def events(stream: Annotated[AsyncIterator[str], Depends(_listen)]) -> StreamingResponse:
     """`progress`: how far the store is, when that changes and every few seconds. `away`: the store does not answer."""
-    return StreamingResponse(events.stream(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+    return StreamingResponse(stream, media_type="text/event-stream", headers={"Cache-Control": "no-store"})

@@ -34,7 +34,7 @@ export function listen(moved) {
     source.addEventListener("away", (event) => away(JSON.parse(event.data).detail));
     source.addEventListener("error", () => {
       away("The api does not answer.");
-      // The browser does not reconnect after an error such as 503, too many listeners.
+      // The browser does not reconnect after a response with an error.
       if (source.readyState === EventSource.CLOSED) setTimeout(connect, AGAIN_MILLISECONDS);
     });
   }
