@@ -1,12 +1,14 @@
 """Questions that take long: they hold up nobody, end with their client, and are refused where counts tell enough."""
 
 import socket
+import sqlite3
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -15,6 +17,7 @@ from asking import ago, answer, line, problem_detail, response, today
 from faulty_proxy import Fault, Request, faulty_proxy
 from influxd import InfluxServer
 from running_api import Api, running
+from storage.sqlite.requests import SqliteRequests
 from stores import Store, influxdb_store
 from until import wait_until
 
@@ -124,3 +127,31 @@ def test_minutes_are_the_same_in_however_many_parts_they_are_read(
     assert len(at_once[0]) == 7
     monkeypatch.setattr("api.questions.series.REQUESTS_AT_ONCE", 1)
     assert [answer(store, url)["points"] for url in urls] == at_once
+
+
+def test_latest_requests_are_found_at_the_end_of_a_day_whose_roll_ups_are_behind(
+    sqlite: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clocks = ["03:00:00", "10:00:00", "10:30:00", "11:00:00", "09:00:00"]
+    database = sqlite.environment["SQLITE_PATH"]
+    for number, clock in enumerate(clocks):
+        if number == 3:
+            with closing(sqlite3.connect(database)) as connection:
+                before = connection.execute("SELECT * FROM rollups").fetchall()
+        sqlite.fill(line(ago(1), "c", clock=clock), writer=f"writer {number}")
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("DELETE FROM rollups")
+        connection.executemany(f"INSERT INTO rollups VALUES ({', '.join('?' * len(before[0]))})", before)
+    searched: list[int] = []
+    search = SqliteRequests.requests
+
+    async def note(self: SqliteRequests, customer: str, start: int, *others: Any) -> Any:
+        searched.append(start // 3_600 % 24)
+        return await search(self, customer, start, *others)
+
+    monkeypatch.setattr(SqliteRequests, "requests", note)
+    for limit in range(1, 6):
+        found = answer(sqlite, f"/customers/c/requests?limit={limit}")["requests"]
+        assert [one["time"][11:19] for one in found] == sorted(clocks, reverse=True)[:limit]
+    # Three of five are in the hours from the latest one that is rolled up.
+    assert searched == [10, 10, 10, 10, 0, 10, 0]
