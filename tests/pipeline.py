@@ -3,13 +3,14 @@
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import oracle
+import programs
+from programs import Program
 from rollups.counts import Kind, RollupRow
 from rollups.figures import figures, figures_of_counts
 from rollups.groups import group_of, histograms_of_endpoints, histograms_of_hours
@@ -20,7 +21,6 @@ from storage.logs import FileRow, LedgerRow
 from stores import Answer, ask, days_of
 from until import WAIT_SECONDS, wait_until
 
-SOURCES = Path(__file__).parents[1] / "src"
 HISTOGRAMS: dict[tuple[Kind, ...], Callable[[list[RollupRow], str], Mapping[Any, Histogram]]] = {
     ("parts", "hours"): histograms_of_hours,
     ("endpoints",): histograms_of_endpoints,
@@ -38,7 +38,6 @@ class Pipeline:
         self.output = folder / "log_processor.out"
         self.environment = {
             **os.environ,
-            "PYTHONPATH": str(SOURCES),
             "LOG_FILE_PATH": str(self.log),
             "HEARTBEAT_PATH": str(folder / "heartbeat"),
             "DEAD_LETTERS_PATH": str(folder / "dead_letters.jsonl"),
@@ -48,26 +47,21 @@ class Pipeline:
             **environment,
         }
         self.open_storage = open_storage
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Program | None = None
 
     def start(self, **environment: str) -> None:
         """Start the processor; it need not follow yet when this returns."""
+        self._process = self.begin(**environment)
+
+    def begin(self, *arguments: str, **environment: str) -> Program:
+        """Start a command of the processor; its output goes to that of the processor."""
         with self.output.open("ab") as output:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "log_processor"],
-                env={**self.environment, **environment},
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
+            return programs.start("log_processor", *arguments, env={**self.environment, **environment}, stdout=output)
 
     def run(self, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
         """Run another command of the processor to its end, beside the one that follows."""
-        return subprocess.run(
-            [sys.executable, "-m", "log_processor", *arguments],
-            env={**self.environment, **environment},
-            capture_output=True,
-            text=True,
-            timeout=COMMAND_SECONDS,
+        return programs.run(
+            "log_processor", *arguments, env={**self.environment, **environment}, timeout=COMMAND_SECONDS
         )
 
     def send(self, number: signal.Signals) -> None:

@@ -3,35 +3,27 @@
 import os
 import resource
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
 
+import programs
 from influxd import free_port
 from until import WAIT_SECONDS, wait_until
-
-SOURCES = Path(__file__).parents[1] / "src"
-MODULE = (sys.executable, "-m", "api")
-"""The command that starts an api."""
 
 
 class Api:
     """A running api."""
 
-    def __init__(self, folder: Path, environment: dict[str, str], command: Sequence[str] = MODULE) -> None:
+    def __init__(self, folder: Path, environment: dict[str, str], before: Sequence[str] = ()) -> None:
+        """`before`: words of a command that runs it, such as prlimit."""
         self.port = free_port()
         self._output = folder / "api.out"
         with self._output.open("wb") as output:
-            self._process = subprocess.Popen(
-                command,
-                env={**os.environ, "PYTHONPATH": str(SOURCES), "API_PORT": str(self.port), **environment},
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
+            settings = {**os.environ, "API_PORT": str(self.port), **environment}
+            self._process = programs.start("api", env=settings, stdout=output, before=before)
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=WAIT_SECONDS)
 
     def get(self, url: str) -> httpx.Response:
@@ -71,9 +63,9 @@ class Api:
 
 
 @contextmanager
-def running(folder: Path, environment: dict[str, str], command: Sequence[str] = MODULE) -> Iterator[Api]:
-    """An api, once it answers."""
-    api = Api(folder, environment, command)
+def running(folder: Path, environment: dict[str, str], before: Sequence[str] = ()) -> Iterator[Api]:
+    """An api, once it answers. `before`: see Api."""
+    api = Api(folder, environment, before)
     try:
         api.until("/health", 200)
         yield api

@@ -1,23 +1,16 @@
 """`python -m storage` as a process."""
 
 import subprocess
-import sys
 
-from service.settings import PROJECT_ROOT
+import programs
 
 DEADLINE = 90.0
 
 
 def run(*arguments: str, **settings: object) -> "subprocess.CompletedProcess[str]":
     """Run it to its end, with these settings alone."""
-    return subprocess.run(
-        [sys.executable, "-m", "storage", *arguments],
-        env={"PYTHONPATH": str(PROJECT_ROOT / "src"), **{name: str(value) for name, value in settings.items()}},
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE,
-        check=False,
-    )
+    env = {name: str(value) for name, value in settings.items()}
+    return programs.run("storage", *arguments, env=env, timeout=DEADLINE)
 
 
 def assert_failed(ended: "subprocess.CompletedProcess[str]", sentence: str) -> None:

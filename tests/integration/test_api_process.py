@@ -5,8 +5,6 @@ import os
 import signal
 import socket
 import sqlite3
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -18,9 +16,10 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+import programs
 from asking import problem_detail
 from influxd import InfluxServer, free_port
-from running_api import SOURCES, running
+from running_api import running
 from stores import Store, influxdb_store
 from until import WAIT_SECONDS, wait_until
 
@@ -194,13 +193,8 @@ def test_requests_that_differ_in_what_no_answer_depends_on_are_kept_once(tmp_pat
 
 def test_a_taken_port_is_reported_in_one_line(tmp_path: Path, sqlite: Store) -> None:
     with running(tmp_path, sqlite.environment) as api:
-        second = subprocess.run(
-            [sys.executable, "-m", "api"],
-            env={**os.environ, "PYTHONPATH": str(SOURCES), **sqlite.environment, "API_PORT": str(api.port)},
-            capture_output=True,
-            text=True,
-            timeout=WAIT_SECONDS,
-        )
+        environment = {**os.environ, **sqlite.environment, "API_PORT": str(api.port)}
+        second = programs.run("api", env=environment, timeout=WAIT_SECONDS)
     assert second.returncode == 78
     assert second.stdout == ""
     assert second.stderr.startswith(f"API_PORT={api.port}: cannot listen: Address already in use")
@@ -209,13 +203,8 @@ def test_a_taken_port_is_reported_in_one_line(tmp_path: Path, sqlite: Store) -> 
 
 @pytest.mark.parametrize(("argument", "status"), [("--help", 0), ("--port=80", 2)])
 def test_unknown_arguments_are_rejected(argument: str, status: int) -> None:
-    ended = subprocess.run(
-        [sys.executable, "-m", "api", argument],
-        env={**os.environ, "PYTHONPATH": str(SOURCES), "API_PORT": str(free_port())},
-        capture_output=True,
-        text=True,
-        timeout=WAIT_SECONDS,
-    )
+    environment = {**os.environ, "API_PORT": str(free_port())}
+    ended = programs.run("api", argument, env=environment, timeout=WAIT_SECONDS)
     assert ended.returncode == status
     assert "usage: python -m api" in ended.stdout + ended.stderr
 
@@ -232,13 +221,7 @@ def test_unknown_arguments_are_rejected(argument: str, status: int) -> None:
     ],
 )
 def test_an_invalid_setting_is_reported_in_one_line(name: str, value: str) -> None:
-    ended = subprocess.run(
-        [sys.executable, "-m", "api"],
-        env={**os.environ, "PYTHONPATH": str(SOURCES), "STORAGE": "sqlite", name: value},
-        capture_output=True,
-        text=True,
-        timeout=WAIT_SECONDS,
-    )
+    ended = programs.run("api", env={**os.environ, "STORAGE": "sqlite", name: value}, timeout=WAIT_SECONDS)
     assert ended.returncode == 78
     assert ended.stderr.startswith(f"{name}={value}: ")
     assert len(ended.stderr.splitlines()) == 1

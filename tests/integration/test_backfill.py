@@ -5,7 +5,6 @@ import gzip
 import lzma
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -122,17 +121,15 @@ def test_what_a_log_had_before_it_was_followed_is_read_beside_the_processor(pipe
 
 
 def test_what_is_killed_goes_on_and_counts_each_line_once(pipeline: Pipeline, tmp_path: Path) -> None:
-    lines = valid_lines(120_000, days=30)
+    lines = valid_lines(60_000, days=30)
     old = write(tmp_path / "old.log", lines)
-    command = [sys.executable, "-m", "log_processor", "backfill", str(old)]
-    environment = {**pipeline.environment, "STREAM_MAX_SIZE": "500"}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    process = pipeline.begin("backfill", str(old), STREAM_MAX_SIZE="250")
     pipeline.until(lambda: any(row.stored for row in pipeline.ledger()), "something is stored")
     process.kill()
-    process.communicate()
-    assert 0 < sum(row.stored for row in pipeline.ledger()) < 120_000
+    process.wait()
+    assert 0 < sum(row.stored for row in pipeline.ledger()) < 60_000
     # A processor that begins takes what waits, and is killed as well.
-    pipeline.start(START_POSITION="end", STREAM_MAX_SIZE="500")
+    pipeline.start(START_POSITION="end", STREAM_MAX_SIZE="250")
     stored = sum(row.stored for row in pipeline.ledger())
     pipeline.until(lambda: sum(row.stored for row in pipeline.ledger()) > stored, "it goes on")
     pipeline.close()
@@ -184,15 +181,14 @@ def test_answers_say_how_fresh_they_are_after_a_backfill(pipeline: Pipeline, sto
 @on_sqlite
 def test_a_live_log_stays_fresh_while_old_ones_are_read(pipeline: Pipeline, tmp_path: Path) -> None:
     pipeline.append(line(ago(1), "first"))
-    pipeline.start()
+    pipeline.start(STREAM_MAX_SIZE="250")
     pipeline.until_stored()
-    old = write(tmp_path / "old.log", valid_lines(400_000, days=30))
-    command = [sys.executable, "-m", "log_processor", "backfill", str(old)]
-    process = subprocess.Popen(command, env=pipeline.environment, stdout=subprocess.DEVNULL)
+    old = write(tmp_path / "old.log", valid_lines(100_000, days=30))
+    process = pipeline.begin("backfill", str(old))
     pipeline.until(lambda: any(row.stored > 1 for row in pipeline.ledger()), "it is being read")
     pipeline.append(line(today(), "live"))
     pipeline.until(lambda: ("live", str(today())) in pipeline.stored(), "the live line is counted")
-    is_early = sum(row.stored for row in pipeline.ledger()) < 400_000
+    is_early = sum(row.stored for row in pipeline.ledger()) < 100_000
     assert process.wait(timeout=60) == 0
     assert is_early
 
@@ -326,13 +322,11 @@ def test_a_file_is_not_read_in_another_format_than_it_was_tried_in(pipeline: Pip
 def test_a_backfill_that_is_stopped_says_that_it_goes_on(pipeline: Pipeline, tmp_path: Path) -> None:
     lines = valid_lines(20_000, days=30)
     old = write(tmp_path / "old.log", lines)
-    command = [sys.executable, "-m", "log_processor", "backfill", str(old)]
-    environment = {**pipeline.environment, "STREAM_MAX_SIZE": "1"}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    process = pipeline.begin("backfill", str(old), STREAM_MAX_SIZE="1")
     pipeline.until(lambda: pipeline.ledger() != [], "it has begun")
     process.send_signal(signal.SIGINT)
-    said, _ = process.communicate(timeout=60)
-    assert process.returncode == 1
+    assert process.wait(timeout=60) == 1
+    said = pipeline.said()
     assert "Stopped. What was copied is read by the next" in said or "event=stopped_before_all_was_stored" in said
     backfill(pipeline, old)
     assert pipeline.stored() == oracle.days_of(lines)
@@ -379,13 +373,12 @@ def test_a_file_is_taken_out_of_the_store_again_and_read_anew(pipeline: Pipeline
 
 @on_sqlite
 def test_taking_a_file_back_goes_on_after_it_was_killed(pipeline: Pipeline, tmp_path: Path) -> None:
-    kept, wrong = valid_lines(2_000, seed=1), valid_lines(100_000, seed=2, days=30)
+    kept, wrong = valid_lines(2_000, seed=1), valid_lines(50_000, seed=2, days=30)
     backfill(pipeline, write(tmp_path / "kept.log", kept))
     old = write(tmp_path / "old.log", wrong)
     backfill(pipeline, old)
-    command = [sys.executable, "-m", "log_processor", "backfill", "--forget", str(old)]
-    for seconds in (1.0, 1.3, 1.6, 1.9):
-        process = subprocess.Popen(command, env=pipeline.environment, stdout=subprocess.DEVNULL)
+    for seconds in (0.1, 0.3, 0.6, 0.9):
+        process = pipeline.begin("backfill", "--forget", str(old))
         with suppress(subprocess.TimeoutExpired):
             process.wait(seconds)
         process.kill()

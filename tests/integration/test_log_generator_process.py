@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import programs
 from log_generator.log_writer import CUT_OFF
 from request_log.formats.simple import parse
 from request_log.line import Reason
@@ -32,9 +33,7 @@ def environment(log: Path, **settings: object) -> dict[str, str]:
 
 def run(log: Path, **settings: object) -> "subprocess.CompletedProcess[str]":
     """A run that ends by itself."""
-    return subprocess.run(
-        COMMAND, env=environment(log, **settings), capture_output=True, text=True, timeout=WAIT_SECONDS, check=False
-    )
+    return programs.run("log_generator", env=environment(log, **settings), timeout=WAIT_SECONDS)
 
 
 @contextmanager
