@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from torture.__main__ import main
 from torture.run import torture
 from torture.scheme import drawn
-from torture.victim import influxdb_victim, sqlite_victim
+from torture.victim import influxdb_victim
 
 # It waits long for what may be stuck.
 pytestmark = pytest.mark.timeout(900)
@@ -15,10 +16,12 @@ KILLS = 3
 RATE = 2_000
 
 
-def test_the_store_equals_the_log_on_sqlite(tmp_path: Path) -> None:
-    with sqlite_victim(tmp_path, {}) as victim:
-        report = torture(victim, drawn(1), KILLS, RATE, seed=1, progress=print)
-    assert not report.differences, report.text()
+def test_the_store_equals_the_log_on_sqlite(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["torture", "--kills", str(KILLS), "--rate", str(RATE)])
+    main()
+    assert "store:      sqlite" in capsys.readouterr().out
 
 
 def test_the_store_equals_the_log_on_influxdb(tmp_path: Path, request: pytest.FixtureRequest) -> None:
