@@ -11,9 +11,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from log_processor.process.reporter import is_alive
-from log_processor.settings import ProcessorSettings
-from service import logs
+from log_processor.heartbeat import HeartbeatSettings, is_alive
 from service.printable import printable
 from service.settings import load
 
@@ -38,14 +36,17 @@ def main() -> None:
         from log_processor.commands.check import CheckSettings, check
 
         sys.exit(check(load(CheckSettings), arguments.file))
-    sys.exit(_run(arguments, load(ProcessorSettings)))
+    sys.exit(_run(arguments))
 
 
-def _run(arguments: argparse.Namespace, settings: ProcessorSettings) -> int:
+def _run(arguments: argparse.Namespace) -> int:
     """Run a command. Each imports only what it needs, for the health check runs every few seconds."""
+    if arguments.command == "health":
+        return 0 if is_alive(load(HeartbeatSettings).heartbeat_path) else 1
+    from log_processor.settings import ProcessorSettings
+
+    settings = load(ProcessorSettings)
     match arguments.command:
-        case "health":
-            return 0 if is_alive(settings.heartbeat_path) else 1
         case "verify":
             from log_processor.commands.verify import verify
 
@@ -57,6 +58,7 @@ def _run(arguments: argparse.Namespace, settings: ProcessorSettings) -> int:
                 return forget_files(settings, list(map(str, arguments.files)))
             return backfill(settings, arguments.files, arguments.anyway)
     from log_processor.run import run
+    from service import logs
 
     logs.configure("log_processor", settings.logging_level, settings.logging_format)
     try:

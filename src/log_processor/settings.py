@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from log_processor.heartbeat import HeartbeatSettings
 from log_processor.log_format import LogFormat
 from service.logs import Level, LineFormat
 from service.settings import PROJECT_ROOT, LogPath, OutputFolder, OutputPath, can_be_a_log, comma_separated
@@ -36,7 +37,7 @@ def _split(text: str) -> list[Path]:
     return [PROJECT_ROOT / path for path in comma_separated(text)]
 
 
-class ProcessorSettings(StorageSettings, LogFormat):
+class ProcessorSettings(StorageSettings, LogFormat, HeartbeatSettings):
     """Settings of the log processor. Each is a variable of the environment, named in capital letters."""
 
     log_file_path: LogPath = Field(default=Path("src/log_generator/api_requests.log"), validate_default=True)
@@ -68,8 +69,6 @@ class ProcessorSettings(StorageSettings, LogFormat):
     """Bytes at which the file of the dead letters is rotated; five are kept."""
     backfill_folder: OutputFolder = Field(default=Path("data/backfill"), validate_default=True)
     """The folder where old logs wait that `backfill` hands to the processor."""
-    heartbeat_path: OutputPath = Field(default=Path(".run/log_processor.heartbeat"), validate_default=True)
-    """The file whose time tells the health check that the processor works."""
     metrics_host: str = Field(default="127.0.0.1", min_length=1)
     """The address of the processor's metrics."""
     metrics_port: int = Field(default=0, ge=0, le=65535)

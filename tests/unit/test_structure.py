@@ -1,6 +1,8 @@
 """The rules that hold the packages apart."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -37,7 +39,7 @@ ROOMS = {
     "service": ["version", "printable", "settings", "logs"],
     "request_log": ["line", "path_template", "meanings", "requests", "fields", "framing", "formats"],
     "log_processor": [
-        *("log_format", "settings", "spool"),
+        *("heartbeat", "log_format", "settings", "spool"),
         *("parsing", "process", "following", "counting", "storing"),
         *("source", "dataflow", "run", "commands", "__main__"),
     ],
@@ -109,3 +111,11 @@ def test_a_room_imports_only_rooms_below_it(package: str, room: str) -> None:
 @pytest.mark.parametrize("init", sorted(SOURCES.rglob("__init__.py")), ids=lambda path: path.parent.name)
 def test_every_folder_says_what_it_owns(init: Path) -> None:
     assert ast.get_docstring(ast.parse(init.read_text()))
+
+
+def test_the_health_check_imports_little() -> None:
+    # It runs every five seconds in a container.
+    told = "import log_processor.__main__, sys; print(*sorted({'bytewax', 'numpy', 'storage'} & sys.modules.keys()))"
+    environment = {"PYTHONPATH": str(SOURCES)}
+    ended = subprocess.run([sys.executable, "-c", told], env=environment, capture_output=True, text=True, check=True)
+    assert ended.stdout == "\n"

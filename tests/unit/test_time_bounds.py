@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from log_processor.heartbeat import LATE_SECONDS, is_alive
 from log_processor.process.lag import Lag
-from log_processor.process.reporter import LATE_SECONDS, is_alive
 from log_processor.process.time_bounds import TimeBounds
 from request_log.line import SECONDS_A_DAY
 from storage.logs import LedgerRow, Position

@@ -18,8 +18,6 @@ from storage.observed import ObservedEnd, complete_through, encode_observed_end
 
 REPORT_SECONDS = 1.0
 """Time between two reports."""
-LATE_SECONDS = 15.0
-"""The health check fails when the heartbeat is older."""
 QUIET_REPORT_SECONDS = 10.0
 """A log in which nothing happens is reported again after this time, so that readers know that it is followed."""
 
@@ -98,14 +96,3 @@ class Reporter:
             self._has_heartbeat = False
         else:
             self._has_heartbeat = True
-
-
-def is_alive(heartbeat: Path) -> bool:
-    """Whether the heartbeat was touched in the last fifteen seconds: the processor runs, and the store answers it.
-
-    A heartbeat in the future counts as late. Else a dead processor would pass for alive after the clock was set back.
-    """
-    try:
-        return abs(time.time() - heartbeat.stat().st_mtime) < LATE_SECONDS
-    except FileNotFoundError:
-        return False
