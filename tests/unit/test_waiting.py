@@ -13,7 +13,8 @@ pytest.importorskip("inotify_simple", reason="events are Linux's")
 
 import inotify_simple
 
-from log_processor.following.waiting import Events, Polling, Waiter, waiter
+from log_processor.following import waiting
+from log_processor.following.waiting import MANY_EVENTS, Events, Polling, Waiter, waiter
 
 # Answers of `wait`: an event ends it at once, and without an event it ends after a while.
 HAPPENED, NOTHING = True, False
@@ -67,6 +68,13 @@ def _append(folder: Path) -> None:
         log.write(b"line\n")
 
 
+def _append_in_turn(folder: Path, lines: int) -> None:
+    """Append to two files in turn, because an event that repeats the last one is kept once."""
+    with (folder / "one").open("ab", buffering=0) as one, (folder / "two").open("ab", buffering=0) as two:
+        for number in range(lines):
+            (one, two)[number % 2].write(b"\n")
+
+
 def _replace_by_rename(folder: Path) -> None:
     (folder / "log").replace(folder / "log.1")
 
@@ -111,13 +119,47 @@ def test_more_than_the_system_remembers_may_be_anything(folder: Path, logs: Logs
     limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
     if limit > 100_000:
         pytest.skip("the system remembers very much")
-    with (folder / "one").open("ab", buffering=0) as one, (folder / "two").open("ab", buffering=0) as two:
-        for _ in range(limit // 2 + 1):
-            # An event that repeats the last one is kept once.
-            one.write(b"\n")
-            two.write(b"\n")
+    _append_in_turn(folder, limit + 1)
     events.look()
     assert (folder, "") in logs.changed
+
+
+def test_looks_take_the_place_of_many_events_of_writes(folder: Path) -> None:
+    logs = Logs(folder, grown=[False, False, True, False])
+    events = Events(logs, longest_wait=lambda: SECONDS)
+    assert events.wait() is HAPPENED
+    _append_in_turn(folder, MANY_EVENTS + 1)
+    events.look()
+    logs.changed.clear()
+    _append_in_turn(folder, 10)
+    assert [events.wait(), events.wait()] == [NOTHING, HAPPENED]
+    events.look()
+    assert logs.changed == set()
+    events.close()
+
+
+def test_events_of_writes_come_back_after_looks(folder: Path, logs: Logs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "LOOKING_SECONDS", 0.0)
+    events = Events(logs, longest_wait=lambda: SECONDS)
+    assert events.wait() is HAPPENED
+    _append_in_turn(folder, MANY_EVENTS + 1)
+    events.look()
+    events.look()
+    logs.changed.clear()
+    _append(folder)
+    assert events.wait() is HAPPENED
+    assert logs.changed == {(folder, "log")}
+    events.close()
+
+
+def test_a_rename_is_told_among_many_writes(folder: Path, logs: Logs, events: Events) -> None:
+    _append_in_turn(folder, MANY_EVENTS + 1)
+    events.look()
+    logs.changed.clear()
+    _append_in_turn(folder, 10)
+    (folder / "one").rename(folder / "one.1")
+    events.look()
+    assert logs.changed == {(folder, "one"), (folder, "one.1")}
 
 
 def test_a_change_ends_a_wait(folder: Path, events: Events) -> None:

@@ -5,6 +5,7 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -21,6 +22,11 @@ LOOK_SECONDS = {"events": LONGEST_WAIT_SECONDS, "poll": LONGEST_POLLING_SECONDS}
 # Waking up is nearly the whole cost of a look.
 REST_SECONDS = 1.0
 LONGEST_AT_REST_SECONDS = 0.002
+# Events in one read above which a look at all open files costs less: a log that is written line by line has an event a
+# line. Such looks then take the place of the events of writes, for so many seconds, with this interval (s).
+MANY_EVENTS = 500
+LOOKING_SECONDS = 5.0
+LOOKING_INTERVAL_SECONDS = 0.01
 
 log = logger(__name__)
 
@@ -95,18 +101,43 @@ class Events(Waiter):
         from inotify_simple import INotify, flags
 
         self._inotify = INotify()
-        self._changes = flags.MODIFY | flags.CREATE | flags.DELETE | flags.MOVED_TO | flags.MOVED_FROM | flags.MOVE_SELF
+        self._changes = flags.CREATE | flags.DELETE | flags.MOVED_TO | flags.MOVED_FROM | flags.MOVE_SELF
+        self._writes = flags.MODIFY
         self._moved, self._gone = flags.MOVE_SELF, flags.IGNORED
         self._overflow = flags.Q_OVERFLOW
         self._watched: dict[Path, int] = {}
         self._unwatched: set[Path] = set()
+        self._looking_until: float | None = None
+        """Until when looks take the place of events of writes, monotonic seconds."""
 
     def look(self) -> None:
+        if self._looking_until is not None:
+            if time.monotonic() >= self._looking_until:
+                # Events come before the last look, so that no write is missed.
+                self._look_until(None)
+            self._logs.have_grown()
         self._read(0)
 
     def wait(self) -> bool:
-        # The system told no events of a new folder before.
-        return self._watch_new_folders() or self._read(math.ceil(1_000 * self._longest_wait()))
+        if self._watch_new_folders():
+            # The system told no events of a new folder before.
+            return True
+        if self._looking_until is None:
+            return self._read(math.ceil(1_000 * self._longest_wait()))
+        time.sleep(min(self._longest_wait(), LOOKING_INTERVAL_SECONDS))
+        return self._logs.have_grown()
+
+    def _look_until(self, until: float | None) -> None:
+        """Look at all files, instead of reading the events of writes, `until` this time (monotonic seconds)."""
+        self._looking_until = until
+        for folder in self._watched:
+            with suppress(OSError):
+                # The events that are waited for change. A folder that is gone is told by the system.
+                self._inotify.add_watch(folder, self._mask)
+
+    @property
+    def _mask(self) -> int:
+        return self._changes | (self._writes if self._looking_until is None else 0)
 
     def _read(self, milliseconds: int) -> bool:
         """Read events, for at most this time; return whether anything happened."""
@@ -125,6 +156,9 @@ class Events(Waiter):
         for watch, name in {(event.wd, event.name) for event in events}:
             if watch in folders:
                 self._logs.has_changed(folders[watch], name)
+        if len(events) > MANY_EVENTS and self._looking_until is None:
+            self._look_until(time.monotonic() + LOOKING_SECONDS)
+            self._logs.have_grown()
         gone = {event.wd for event in events if event.mask & (self._gone | self._moved)}
         if gone:
             self._watched = {folder: watch for folder, watch in self._watched.items() if watch not in gone}
@@ -141,7 +175,7 @@ class Events(Waiter):
         watched = len(self._watched)
         for folder in set(self._logs.folders()) - self._watched.keys() - self._unwatched:
             try:
-                self._watched[folder] = self._inotify.add_watch(folder, self._changes)
+                self._watched[folder] = self._inotify.add_watch(folder, self._mask)
                 self._logs.has_changed(folder, "")
             except FileNotFoundError:
                 continue
