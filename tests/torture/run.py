@@ -25,7 +25,7 @@ STARTING_SECONDS = 1.5
 # A successor waits ten seconds before it takes over from one that is silent.
 FOLLOWING_SECONDS = 30.0
 LONGEST_AT_WORK_SECONDS = 4.0
-ONE_IS_LEFT_SECONDS = 60.0
+ONE_IS_LEFT_SECONDS = 180.0
 MOST_COMMITS = 8
 NO_PROGRESS_SECONDS = 180.0
 SETTLED_SECONDS = 4.0
@@ -270,8 +270,9 @@ def _compare(victim: Victim, truth: Truth, report: Report) -> None:
     if ledger != (truth.read, truth.stored, truth.rejected):
         differ(f"ledger: {ledger} in the store, {(truth.read, truth.stored, truth.rejected)} in the log")
 
-    requests = victim.stored_requests()
-    if requests != truth.stored:
+    # Requests that were stored and not counted stay where the file is gone since.
+    requests, has_gaps = victim.stored_requests(), any(row.gaps for row in rows)
+    if requests < truth.stored or (requests > truth.stored and not has_gaps):
         differ(f"requests: {requests} in the store, {truth.stored} in the log")
 
     kept = Counter(victim.dead_letters())

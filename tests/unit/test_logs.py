@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from log_processor.counting.logs import GAPS_KEPT, Logs
+from log_processor.counting.logs import GAPS_KEPT, UNCOMMITTED_BYTES, Logs
 from log_processor.parsing.batch import BatchPart
 from request_log.line import Mended, Reason
 from request_log.requests import MendedLine, Rejected
@@ -163,6 +163,21 @@ def test_files_follow_one_another_in_lanes_in_which_no_file_is_read_on() -> None
     assert again.file("log", 5) == FileId("log", 5, 3, 0)
     again.take(begin(0, "third"))
     assert again.file("third", 0) == FileId("third", 0, 4, 0)
+
+
+def test_a_file_lies_far_behind_one_that_another_process_was_reading() -> None:
+    logs = Logs([], [], {})
+    logs.take(begin(0))
+    logs.take(part(0, 0, 100))
+    # The successor finds the rest of the file gone, of which its predecessor may have stored more.
+    after = Logs(*logs.changed(), {})
+    after.take(part(0, 100, 100, state="closed"))
+    for generation in (1, 2):
+        after.take(begin(generation))
+        after.take(part(generation, 0, 160, state="closed"))
+    far = 112 + UNCOMMITTED_BYTES
+    expected = [FileId("log", 0, 0, 0), FileId("log", 1, 0, far), FileId("log", 2, 0, far + 160)]
+    assert [after.file("log", generation) for generation in range(3)] == expected
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 60), st.integers(0, 60), st.booleans()), max_size=20))

@@ -14,6 +14,9 @@ from storage.requests import FileId, OffsetRange
 
 # Gaps that the row of a log has: the latest ones.
 GAPS_KEPT = 100
+# Bytes of a lane that are left free behind a file that an earlier process was reading: more than it may have stored
+# and not committed. Those requests stay there if the file is gone.
+UNCOMMITTED_BYTES = 2 << 30
 
 
 class Logs:
@@ -41,6 +44,8 @@ class Logs:
         """Log -> the number after those of its files."""
         for key, row in self.files.items():
             self._note(key, row)
+        self._may_have_uncommitted = set(self._held)
+        """Lanes in which an earlier process may have stored requests behind the end."""
         self._behind = {key for key, row in self.files.items() if row.offset > self._rolled_up_through(row)}
         """Files with requests that the roll-ups lack."""
         self._ahead = {key for key, row in self.files.items() if self._is_ahead(row)}
@@ -262,7 +267,9 @@ class Logs:
         lanes = {row.lane for of_file, row in self._taken_files.items() if of_file.log == key.log and row.lane >= 0}
         free = sorted(lanes - self._held.keys())
         lane = free[0] if free else 1 + max(self._ends, default=-1)
-        begin = -(-self._ends.get(lane, 0) // CELL_BYTES) * CELL_BYTES
+        end = self._ends.get(lane, 0) + (UNCOMMITTED_BYTES if lane in self._may_have_uncommitted else 0)
+        self._may_have_uncommitted.discard(lane)
+        begin = -(-end // CELL_BYTES) * CELL_BYTES
         return replace(row, lane=lane, base=max(0, begin - start // CELL_BYTES * CELL_BYTES))
 
     def _note(self, key: FileKey, row: FileRow) -> None:
