@@ -58,6 +58,11 @@ def is_customer(text: str) -> bool:
     return len(text) <= MAX_CUSTOMER_BYTES // 4 or len(text.encode()) <= MAX_CUSTOMER_BYTES
 
 
+def are_customers(texts: Sequence[str]) -> bool:
+    """Whether each of the texts is short enough to be a customer."""
+    return max(map(len, texts), default=0) <= MAX_CUSTOMER_BYTES // 4 or all(map(is_customer, texts))
+
+
 def format_lines(
     seconds: Sequence[int],
     customer_ids: Iterable[str],

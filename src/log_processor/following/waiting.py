@@ -137,7 +137,8 @@ class Events(Waiter):
 
     @property
     def _mask(self) -> int:
-        return self._changes | (self._writes if self._looking_until is None else 0)
+        mask: int = self._changes | (self._writes if self._looking_until is None else 0)
+        return mask
 
     def _read(self, milliseconds: int) -> bool:
         """Read events, for at most this time; return whether anything happened."""

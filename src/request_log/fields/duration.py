@@ -4,7 +4,7 @@ import re
 from decimal import ROUND_HALF_UP, Decimal
 from typing import NamedTuple
 
-from request_log.fields.values import LIST, NOT_LOGGED
+from request_log.fields.values import LIST, NOT_LOGGED, text_of_number
 from request_log.line import MAX_DURATION_SECONDS
 from request_log.meanings import Cache
 from request_log.requests import NONE
@@ -44,8 +44,8 @@ NOT_MEASURED = Duration("", NONE, False)
 _NOT_UNDERSTOOD = Duration("", NONE, True)
 
 
-class Durations(Cache[str, Duration]):
-    """Text -> duration."""
+class Durations(Cache[str | float, Duration]):
+    """What was logged, a text or a number -> duration."""
 
     def __init__(self, unit: str) -> None:
         """`unit`: s, ms, us or ns, for durations that do not name theirs."""
@@ -65,7 +65,8 @@ class Durations(Cache[str, Duration]):
             return _NOT_UNDERSTOOD
         return Duration(f"{seconds:f}", _milliseconds(seconds), is_mended)
 
-    def _duration(self, text: str) -> Duration:
+    def _duration(self, logged: str | float) -> Duration:
+        text = logged if isinstance(logged, str) else text_of_number(logged)
         if text in ("", NOT_LOGGED):
             return NOT_MEASURED
         if len(text) > _LONGEST_DURATION:

@@ -1,6 +1,7 @@
 """The meaning of status, size, method and request line in all formats but `simple`. None of them rejects a request."""
 
 import re
+from decimal import Decimal
 
 from request_log.meanings import Cache
 from request_log.requests import NONE
@@ -58,3 +59,11 @@ def request_line(request: str) -> tuple[str, str]:
         path = target
     method = METHODS[method]
     return (method, path) if method else ("", "")
+
+
+def text_of_number(number: float) -> str:
+    """A plain decimal, without an exponent."""
+    text = repr(number)
+    if "e" in text:
+        return f"{Decimal(text):f}"
+    return text if number else "0.0"

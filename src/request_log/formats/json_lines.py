@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from decimal import Decimal
 from itertools import chain, compress
 from math import isfinite
 from operator import attrgetter
@@ -14,7 +13,7 @@ import numpy as np
 from msgspec import UNSET, UnsetType
 from msgspec.structs import astuple
 
-from request_log.fields.values import request_line
+from request_log.fields.values import request_line, text_of_number
 from request_log.formats.line_by_line import NO_COLUMNS, Columns, DivideChunk, Fields
 from request_log.formats.loose_json import Bare, Value, read_object
 from request_log.line import MIN_LINE_BYTES
@@ -33,6 +32,8 @@ _Paths = Mapping[str, Sequence[Sequence[str]]]
 _Members = dict[str, Sequence[Any]]
 _Tree = dict[str, "_Tree | None"]
 _NEVER_EMPTY = {int, float}
+_PLAIN_KINDS: tuple[set[type], ...] = ({str}, {int}, {float})
+"""Of a column whose values are all of one of these kinds, each value has a text."""
 _LEAF = int | float | str | list[Any] | dict[str, Any] | None
 
 
@@ -80,11 +81,19 @@ class JsonLines(DivideChunk):
             return NO_COLUMNS, ()
         members = self._fast.members(records)
         values = {field: self._fast.values(field, records, members) for field in self._paths}
-        numbers = {field: found for field in ("status", "bytes") if (found := _integers(values[field])) is not None}
-        texts = {field: _texts(values[field]) for field in self._paths if field not in numbers}
+        kinds = {field: set(map(type, column)) for field, column in values.items()}
+        integers = [field for field in ("status", "bytes") if kinds[field] == {int}]
+        numbers = {field: found for field in integers if (found := _integers(values[field])) is not None}
+        texts = {
+            field: _texts(values[field], kinds[field]) for field in self._paths.keys() - numbers.keys() - {"duration"}
+        }
+        # A sum of durations needs texts.
+        as_logged = kinds["duration"] == {float} and not self._more_durations
+        texts["duration"] = values["duration"] if as_logged else _texts(values["duration"], kinds["duration"])
+        have_none = {field for field, column in texts.items() if kinds[field] not in _PLAIN_KINDS and None in column}
         needed = [texts[field] for field in _NEEDED]
         may_be_other = "status" in texts and "" in texts["path"]
-        if may_be_other or any(None in column for column in needed):
+        if may_be_other or have_none.intersection(_NEEDED):
             is_good = [None not in row for row in zip(*needed, strict=True)]
             if may_be_other:
                 # Lines that may lack the members of a request are divided one by one.
@@ -97,7 +106,7 @@ class JsonLines(DivideChunk):
 
         def usable(field: str) -> list[str]:
             column = texts.get(field, [])
-            return list(map(_usable, column)) if None in column else cast("list[str]", column)
+            return list(map(_usable, column)) if field in have_none else cast("list[str]", column)
 
         statuses, sizes = (numbers.get(field, usable(field)) for field in ("status", "bytes"))
         durations, methods, *more_durations = map(usable, ("duration", "method", *self._more_durations))
@@ -249,17 +258,15 @@ def _member(record: dict[str, Value], path: Sequence[str]) -> Value | None:
     return _member(inner, rest) if isinstance(inner, dict) else None
 
 
-def _integers(values: Sequence[Any]) -> Integers | None:
-    """The values, if all are integers of 64 bits."""
-    if set(map(type, values)) != {int}:
-        return None
+def _integers(values: Sequence[int]) -> Integers | None:
+    """The values, if all have 64 bits."""
     with suppress(OverflowError):
         return np.array(values, np.int64)
     return None
 
 
-def _texts(values: Sequence[Any]) -> Sequence[str | None]:
-    kinds = set(map(type, values))
+def _texts(values: Sequence[Any], kinds: set[type]) -> Sequence[str | None]:
+    """The texts of values of these `kinds`."""
     if kinds == {str}:
         return values
     if kinds == {int}:
@@ -284,7 +291,7 @@ def _text(value: Any) -> str | None:
         case bool() | list() | dict():
             return None
         case float():
-            return _float(value)
+            return text_of_number(value)
     return str(value)
 
 
@@ -299,14 +306,7 @@ def _bare(text: str) -> str | None:
     if not match["rest"]:
         return "0" if text == "-0" else str(text)
     number = float(text)
-    return _float(number) if isfinite(number) else str(text)
+    return text_of_number(number) if isfinite(number) else str(text)
 
 
-def _float(number: float) -> str:
-    text = repr(number)
-    if "e" in text:
-        return f"{Decimal(text):f}"
-    return text if number else "0.0"
-
-
-_FLOATS = Cache(_float)
+_FLOATS = Cache(text_of_number)

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,16 @@ from request_log.fields.values import (
     STATUSES,
 )
 from request_log.framing.scanning import is_any_too_long, starts_of
-from request_log.line import LAST_SECOND, MAX_LINE_BYTES, MIN_LINE_BYTES, SECONDS_A_DAY, Mended, Reason, is_customer
+from request_log.line import (
+    LAST_SECOND,
+    MAX_LINE_BYTES,
+    MIN_LINE_BYTES,
+    SECONDS_A_DAY,
+    Mended,
+    Reason,
+    are_customers,
+    is_customer,
+)
 from request_log.meanings import INVALID, Cache
 from request_log.requests import NONE, Integers, MendedLine, Parsed, Rejected, Requests, joined, numbered
 
@@ -70,11 +79,12 @@ class Columns:
     customers: Sequence[str]
     paths: Sequence[str]
     statuses: Sequence[str] | Integers
-    durations: Sequence[str]
+    durations: Sequence[str] | Sequence[float]
+    """As logged: texts, or numbers."""
     methods: Sequence[str] | Repeated
     sizes: Sequence[str] | Integers
     more_durations: Sequence[tuple[str, ...]] = ()
-    """Empty if no line has any."""
+    """Empty if no line has any. If not, `durations` are texts."""
     are_printable: bool = False
     """Whether customers and paths are known to be printable or empty."""
 
@@ -164,7 +174,7 @@ class LineByLine:
     def _requests(self, columns: Columns, data: bytes, offsets: Integers, oldest: int, latest: int) -> Parsed:
         """Parse the fields of lines. `offsets`: where each line begins in `data`. `oldest` and `latest`: Unix time."""
         if columns.more_durations:
-            every = zip(columns.durations, columns.more_durations, strict=True)
+            every = zip(cast("Sequence[str]", columns.durations), columns.more_durations, strict=True)
             found = [self._durations.total((first, *others)) for first, others in every]
         else:
             found = list(map(self._durations.__getitem__, columns.durations))
@@ -204,7 +214,7 @@ class LineByLine:
         )
         rejected: list[Rejected] = []
         is_in_time = oldest <= requests.seconds.min() and requests.seconds.max() <= latest
-        if not is_in_time or not all(map(is_customer, names)):
+        if not is_in_time or not are_customers(names):
             requests, rejected, is_good = _judged(requests, data, oldest, latest)
             offsets = offsets[is_good]
             mended = {kind: is_mended[is_good] for kind, is_mended in mended.items()}

@@ -15,7 +15,15 @@ import numpy as np
 
 from request_log.fields.timestamp import day_of
 from request_log.framing.scanning import is_any_too_long, starts_of
-from request_log.line import LAST_SECOND, MAX_DURATION_SECONDS, MAX_LINE_BYTES, SECONDS_A_DAY, Reason, is_customer
+from request_log.line import (
+    LAST_SECOND,
+    MAX_DURATION_SECONDS,
+    MAX_LINE_BYTES,
+    SECONDS_A_DAY,
+    Reason,
+    are_customers,
+    is_customer,
+)
 from request_log.meanings import INVALID, Cache
 from request_log.requests import NONE, Integers, Parsed, Rejected, Requests, numbered
 
@@ -64,7 +72,7 @@ def parse(data: bytes, offset: int = 0, oldest_day: int = 0, latest_second: int 
     oldest = oldest_day * SECONDS_A_DAY
     is_odd = INVALID in (requests.statuses.min(), requests.latencies.min(), requests.seconds.min())
     is_in_time = oldest <= requests.seconds.min() and requests.seconds.max() <= latest_second
-    if is_odd or not is_in_time or not all(map(is_customer, names)):
+    if is_odd or not is_in_time or not are_customers(names):
         lines = _lines(data)
         columns = (requests.seconds, customers, requests.statuses, requests.latencies)
         found = [_reason_of_fields(*values, oldest, latest_second) for values in zip(*columns, strict=True)]
