@@ -9,6 +9,7 @@ import gc
 import importlib
 import json
 import os
+import resource
 import runpy
 import signal
 import socket
@@ -61,6 +62,8 @@ def next_program(control: socket.socket) -> list[str]:
         os.dup2(errors, 2)
         os.closerange(LEAST_DESCRIPTOR, max(descriptors[-1], control.fileno()) + 1)
         control.detach()
+        resource.setrlimit(resource.RLIMIT_NOFILE, request["open_files"])
+        os.chdir(request["folder"])
         os.environ.clear()
         os.environ.update(request["environment"])
         time.tzset()

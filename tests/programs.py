@@ -3,13 +3,14 @@
 import atexit
 import json
 import os
+import resource
 import select
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -31,18 +32,12 @@ class Program(Protocol):
 
 
 def start(
-    module: str,
-    *arguments: str,
-    env: Mapping[str, str],
-    stdout: BinaryIO,
-    stderr: BinaryIO | None = None,
-    before: Sequence[str] = (),
+    module: str, *arguments: str, env: Mapping[str, str], stdout: BinaryIO, stderr: BinaryIO | None = None
 ) -> Program:
-    """Start a program. Standard error goes where standard output does, unless it has a file of its own. `before`: words
-    of a command that runs it, such as prlimit."""
+    """Start a program. Standard error goes where standard output does, unless it has a file of its own."""
     errors = stdout if stderr is None else stderr
-    if before or sys.platform != "linux" or "LD_PRELOAD" in env:
-        command = [*before, sys.executable, "-m", module, *arguments]
+    if sys.platform != "linux" or "LD_PRELOAD" in env:
+        command = [sys.executable, "-m", module, *arguments]
         return subprocess.Popen(command, env={**env, "PYTHONPATH": str(SOURCES)}, stdout=stdout, stderr=errors)
     return _Forked([module, *arguments], env, stdout, errors)
 
@@ -68,9 +63,14 @@ class _Forked:
         self._status: int | None = None
         self._told, told = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with told:
-            message = json.dumps({"command": command, "environment": {**env, "PYTHONPATH": str(SOURCES)}}).encode()
+            request = {
+                "command": command,
+                "environment": {**env, "PYTHONPATH": str(SOURCES)},
+                "folder": str(Path.cwd()),
+                "open_files": resource.getrlimit(resource.RLIMIT_NOFILE),
+            }
             descriptors = [stdout.fileno(), stderr.fileno(), told.fileno()]
-            socket.send_fds(_server(), [message], descriptors)
+            socket.send_fds(_server(), [json.dumps(request).encode()], descriptors)
         self.pid = int(self._told.recv(STATUS_BYTES))
 
     def poll(self) -> int | None:

@@ -3,6 +3,8 @@
 import os
 import resource
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,19 +13,27 @@ import httpx
 
 import programs
 from influxd import free_port
+from programs import Program
 from until import WAIT_SECONDS, wait_until
+
+SOURCES = Path(__file__).parents[1] / "src"
+MODULE = (sys.executable, "-m", "api")
+"""The command that starts an api."""
 
 
 class Api:
     """A running api."""
 
-    def __init__(self, folder: Path, environment: dict[str, str], before: Sequence[str] = ()) -> None:
-        """`before`: words of a command that runs it, such as prlimit."""
+    def __init__(self, folder: Path, environment: dict[str, str], command: Sequence[str] = MODULE) -> None:
         self.port = free_port()
         self._output = folder / "api.out"
         with self._output.open("wb") as output:
-            settings = {**os.environ, "API_PORT": str(self.port), **environment}
-            self._process = programs.start("api", env=settings, stdout=output, before=before)
+            settings = {**os.environ, "PYTHONPATH": str(SOURCES), "API_PORT": str(self.port), **environment}
+            self._process: Program = (
+                programs.start("api", env=settings, stdout=output)
+                if command == MODULE
+                else subprocess.Popen(command, env=settings, stdout=output, stderr=subprocess.STDOUT)
+            )
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=WAIT_SECONDS)
 
     def get(self, url: str) -> httpx.Response:
@@ -63,9 +73,9 @@ class Api:
 
 
 @contextmanager
-def running(folder: Path, environment: dict[str, str], before: Sequence[str] = ()) -> Iterator[Api]:
-    """An api, once it answers. `before`: see Api."""
-    api = Api(folder, environment, before)
+def running(folder: Path, environment: dict[str, str], command: Sequence[str] = MODULE) -> Iterator[Api]:
+    """An api, once it answers."""
+    api = Api(folder, environment, command)
     try:
         api.until("/health", 200)
         yield api

@@ -15,7 +15,7 @@ import pytest
 
 from api.http.connections import MAX_BODY_BYTES, MAX_HEAD_BYTES, MAX_HEADERS, SEND_SECONDS
 from asking import line, today
-from running_api import Api, running
+from running_api import MODULE, Api, running
 from stores import Store, sqlite_store
 from until import WAIT_SECONDS, wait_until
 
@@ -179,9 +179,9 @@ def test_idle_and_half_sent_connections_lock_nobody_out(tmp_path: Path, sqlite: 
     if open_files and prlimit is None:
         pytest.skip("prlimit is not installed")
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2_000), hard))
-    before = (str(prlimit), f"--nofile={open_files}:{open_files}") if open_files else ()
+    command = (str(prlimit), f"--nofile={open_files}:{open_files}", *MODULE) if open_files else MODULE
     with ExitStack() as stack:
-        api = stack.enter_context(running(tmp_path, sqlite.environment, before))
+        api = stack.enter_context(running(tmp_path, sqlite.environment, command))
         for number in range(900):
             connection = stack.enter_context(closing(connect(api)))
             if number % 3 == 0:
@@ -200,7 +200,7 @@ def test_more_connections_than_there_may_be_close_the_oldest(tmp_path: Path, sql
     if prlimit is None:
         pytest.skip("prlimit is not installed")
     with ExitStack() as stack:
-        api = stack.enter_context(running(tmp_path, sqlite.environment, (prlimit, "--nofile=128:128")))
+        api = stack.enter_context(running(tmp_path, sqlite.environment, (prlimit, "--nofile=128:128", *MODULE)))
         listening = []
         for _ in range(70):
             listening.append(stack.enter_context(closing(connect(api))))
