@@ -13,7 +13,7 @@ from torture.victim import influxdb_victim
 pytestmark = pytest.mark.timeout(900)
 
 KILLS = 3
-RATE = 2_000
+RATE = 1_000
 
 
 def test_the_store_equals_the_log_on_sqlite(
