@@ -6,7 +6,7 @@ import bytewax.operators as op
 from bytewax.dataflow import Dataflow
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
-from log_processor.parsing.batch import Batch, Prepare, TooNew, parse_chunk
+from log_processor.parsing.batch import Batch, Mark, Prepare, TooNew, parse_chunk
 from log_processor.source import LogSource
 from log_processor.storing.log_handler import LogHandler
 from request_log.requests import Parser
@@ -19,6 +19,7 @@ def build(
     oldest_day: Callable[[], int],
     latest_second: Callable[[], int],
     too_new: TooNew,
+    mark: Mark,
     file_of: Callable[[str, int], FileId],
     prepare: Prepare,
     handler: LogHandler,
@@ -26,7 +27,7 @@ def build(
     """The dataflow from the logs to the store.
 
     `oldest_day`: the first day that is kept, as days since 1970-01-01. `latest_second`: the latest time that a request
-    may have, Unix time. `too_new`, `file_of`, `prepare`: see parse_chunk.
+    may have, Unix time. `too_new`, `mark`, `file_of`, `prepare`: see parse_chunk.
     """
     flow = Dataflow("log_processor")
     chunks = op.input("log", flow, source)
@@ -43,6 +44,7 @@ def build(
                 prepare,
                 latest_second=latest_second(),
                 too_new=too_new,
+                mark=mark,
             ),
         ),
     )

@@ -65,6 +65,8 @@ class LogFormat(Settings):
     path whose first group it is. Empty: the format's default, see docs/logs.md."""
     log_duration_unit: Literal["", "s", "ms", "us", "ns"] = ""
     """The unit of durations that do not name theirs. Empty: the format's, see docs/logs.md."""
+    log_drop_query: Literal["yes", "no"] = "yes"
+    """Whether the queries of paths are left out of requests and dead letters, after the customer was found."""
 
     @field_validator("log_wrapper")
     @classmethod
@@ -146,10 +148,15 @@ class LogFormat(Settings):
         if self.log_format in WITH_COLUMNS:
             default = self._preset.customer if self._preset else w3c.CUSTOMER
             column = self.log_customer_from if self.log_customer_from and customer_of is None else default
-            return Framed(w3c.FRAMING, w3c.w3c(self.duration_unit(), column, customer_of))
+            return Framed(w3c.FRAMING, w3c.w3c(self.duration_unit(), column, customer_of), self.drops_query)
         divide = self.divide()
         parse: Parser = simple.parse if divide is None else LineByLine(divide, self.duration_unit(), customer_of)
-        return Framed(WRAPPERS[self.log_wrapper] if self.log_wrapper else PLAIN, lambda _: parse)
+        return Framed(WRAPPERS[self.log_wrapper] if self.log_wrapper else PLAIN, lambda _: parse, self.drops_query)
+
+    @property
+    def drops_query(self) -> bool:
+        """LOG_DROP_QUERY."""
+        return self.log_drop_query == "yes"
 
     def lines(self, data: bytes) -> dict[int, bytes]:
         """The lines of a file that begins with `data`: offset -> the line as the format has it."""

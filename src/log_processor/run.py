@@ -12,6 +12,7 @@ from log_processor.following.collector import Collector
 from log_processor.following.followed_logs import FollowedLogs
 from log_processor.following.log_files import LogFiles
 from log_processor.following.waiting import LONGEST_WAIT_SECONDS, LOOK_SECONDS, waiter
+from log_processor.log_format import WITH_COLUMNS
 from log_processor.parsing.batch import parse_chunk
 from log_processor.process import metrics
 from log_processor.process.idle_workers import do_not_oversleep, let_threads_oversleep
@@ -23,6 +24,7 @@ from log_processor.settings import ProcessorSettings
 from log_processor.source import LogPartition, LogSource
 from log_processor.spool import Spool
 from log_processor.storing.dead_letters import DeadLetters
+from log_processor.storing.kept_lines import KeptLines
 from log_processor.storing.log_handler import LogHandler
 from service.logs import logger
 from storage.backend import open_storage
@@ -89,6 +91,9 @@ def run(settings: ProcessorSettings, only_backfill: bool = False) -> None:
         settings.dead_letters_max_bytes,
         logs.files,
         partial(until_stored, storage.check_lease),
+        KeptLines(settings.dead_letters_keep, settings.drops_query, settings.log_format in WITH_COLUMNS),
+        partial(time_bounds.oldest_day, settings.dead_letters_days),
+        time_bounds.latest,
     )
     handler = LogHandler(storage, logs, counts, rollups, dead_letters, reporter, oldest_day, stop)
 
@@ -117,6 +122,7 @@ def run(settings: ProcessorSettings, only_backfill: bool = False) -> None:
         oldest_day,
         time_bounds.latest_second,
         dead_letters.too_new,
+        dead_letters.kept.mark,
         logs.file,
         storage.prepare,
         handler,

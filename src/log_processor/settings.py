@@ -67,6 +67,10 @@ class ProcessorSettings(StorageSettings, LogFormat, HeartbeatSettings):
     """The file of the rejected lines, with position and reason."""
     dead_letters_max_bytes: int = Field(default=16_777_216, ge=1_024)
     """Bytes at which the file of the dead letters is rotated; five are kept."""
+    dead_letters_keep: Literal["all", "head", "none"] = "all"
+    """What dead letters and the processor's log lines have of a rejected line: all, its first 100 bytes, or nothing."""
+    dead_letters_days: int = Field(default=45, ge=1, le=3650)
+    """Whole UTC days before today whose dead letters are kept."""
     backfill_folder: OutputFolder = Field(default=Path("data/backfill"), validate_default=True)
     """The folder where old logs wait that `backfill` hands to the processor."""
     metrics_host: str = Field(default="127.0.0.1", min_length=1)

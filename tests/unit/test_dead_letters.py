@@ -2,18 +2,21 @@
 
 import fcntl
 import json
+import os
 from collections.abc import Callable, Iterator
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from chunks import chunk_of
 from log_processor.parsing.batch import Batch, parse_chunk
 from log_processor.parsing.chunk import Chunk, Overlong
-from log_processor.storing.dead_letters import DeadLetters
+from log_processor.storing.dead_letters import ALL, DeadLetters
+from log_processor.storing.kept_lines import KeptLines
 from request_log.formats.simple import parse
+from request_log.line import Reason
 from storage.errors import LeaseHeld
 from storage.keys import FileKey
 from storage.logs import FileRow
@@ -21,6 +24,7 @@ from storage.requests import FileId
 from stores import to_no_store
 
 MAX_BYTES = 1_024
+DAY = 86_400.0
 
 OpenLetters = Callable[..., DeadLetters]
 
@@ -39,7 +43,9 @@ def row(offset: int, generation: int = 0, log: str = "log") -> FileRow:
 
 
 def entries(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    """Without the times at which they were written."""
+    found = [json.loads(line) for line in path.read_text().splitlines()]
+    return [{name: value for name, value in entry.items() if name != "time"} for entry in found]
 
 
 def all_entries(path: Path) -> list[dict[str, Any]]:
@@ -54,11 +60,15 @@ def open_letters(path: Path) -> Iterator[OpenLetters]:
     opened: list[DeadLetters] = []
 
     def open_letters(
-        *files: FileRow, max_bytes: int = MAX_BYTES, check_lease: Callable[[], None] = lambda: None
+        *files: FileRow,
+        max_bytes: int = MAX_BYTES,
+        check_lease: Callable[[], None] = lambda: None,
+        kept: KeptLines = ALL,
+        oldest_day: int = 0,
+        now: float = 0.0,
     ) -> DeadLetters:
-        opened.append(
-            DeadLetters(path, max_bytes, {FileKey(row.log, row.generation): row for row in files}, check_lease)
-        )
+        rows = {FileKey(row.log, row.generation): row for row in files}
+        opened.append(DeadLetters(path, max_bytes, rows, check_lease, kept, lambda: oldest_day, lambda: now))
         return opened[-1]
 
     yield open_letters
@@ -125,16 +135,16 @@ def test_at_its_size_a_file_is_rotated_and_five_are_kept(open_letters: OpenLette
         letters.write(batch(b"%d" % n, offset=10_000 + n))
     files = sorted(file.name for file in path.parent.iterdir())
     assert files == ["dead_letters.jsonl", *(f"dead_letters.jsonl.{n}" for n in range(1, 5))]
-    assert all(file.stat().st_size < MAX_BYTES + 100 for file in path.parent.iterdir())
+    assert all(file.stat().st_size < MAX_BYTES + 150 for file in path.parent.iterdir())
     kept = [int(entry["line"]) for entry in all_entries(path)]
     assert kept == list(range(120 - len(kept), 120))
 
 
 def test_lines_that_are_read_again_after_a_crash_are_not_doubled(open_letters: OpenLetters, path: Path) -> None:
     lines = [b"%d" % n for n in range(45)]
-    open_letters().write(batch(*lines))
+    open_letters(max_bytes=1_300).write(batch(*lines))
     # The ledger is further back, in a file that was rotated since; the lines come in other batches now.
-    again = open_letters(row(offset=60))
+    again = open_letters(row(offset=60), max_bytes=1_300)
     again.write(batch(*lines[25:40], offset=65))
     again.write(batch(*lines[40:], b"new", offset=110))
     assert [entry["line"] for entry in all_entries(path)] == [*(str(n) for n in range(45)), "new"]
@@ -150,7 +160,7 @@ def test_what_was_too_new_and_is_read_again_is_known(open_letters: OpenLetters) 
             chunk, parse, 0, lambda log, generation: FileId(log, generation, 0, 0), to_no_store, latest_second=0
         )
         open_letters().write(too_new)
-    assert open_letters(row(100, 2, "one")).too_new == {("one", 2): {100: line, 200: line}}
+    assert open_letters(row(100, 2, "one")).too_new == {("one", 2): {100: ALL.mark(line), 200: ALL.mark(line)}}
     assert open_letters(row(300, 2, "one")).too_new == {}
 
 
@@ -267,3 +277,100 @@ def test_what_a_link_leads_to_is_not_touched(open_letters: OpenLetters, path: Pa
 def test_only_their_owner_may_read_them(open_letters: OpenLetters, path: Path) -> None:
     open_letters().write(batch(b"bad"))
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_letters_of_days_that_are_not_kept_are_removed_from_all_files(open_letters: OpenLetters, path: Path) -> None:
+    for day in range(30):
+        letters = open_letters(now=day * DAY)
+        letters.write(batch(b"line of day %d" % day, offset=100 * day))
+        letters.close()
+    assert path.with_name(f"{path.name}.1").exists()
+    letters = open_letters(oldest_day=20, now=30 * DAY)
+    letters.remove_expired()
+    assert [entry["line"] for entry in all_entries(path)] == [f"line of day {day}" for day in range(20, 30)]
+    letters.write(batch(b"one more", offset=100 * 30))
+    assert all_entries(path)[-1]["line"] == "one more"
+    assert all(file.stat().st_mode & 0o777 == 0o600 for file in path.parent.iterdir())
+
+
+def test_letters_without_a_time_are_as_old_as_their_file(open_letters: OpenLetters, path: Path) -> None:
+    path.parent.mkdir()
+    before = [
+        {"log": "log", "generation": 0, "offset": n, "reason": "fields", "length": 3, "line": "bad"} for n in (0, 4)
+    ]
+    path.write_text("".join(json.dumps(entry) + "\n" for entry in before))
+    os.utime(path, (20 * DAY, 20 * DAY))
+    letters = open_letters(oldest_day=20, now=40 * DAY)
+    letters.remove_expired()
+    assert entries(path) == before
+    # Written again with that time, so later letters do not make them younger.
+    letters.write(batch(b"later", offset=8))
+    letters.close()
+    open_letters(oldest_day=21).remove_expired()
+    assert [entry["line"] for entry in entries(path)] == ["later"]
+
+
+SECRET = b"token=s3cr3t"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'"GET /a?%s HTTP/1.1" 200' % SECRET,
+        b'"GET /a?q=\\"x\\"&%s HTTP/1.1" 200' % SECRET,
+        b'{"path": "/a?%s", "status": 200}' % SECRET,
+        b'{"uri": "/a", "args": "%s", "status": 200}' % SECRET,
+        b'{"uri": "/a", "query_string":"q=\\"x\\"&%s", "status": 200}' % SECRET,
+        b'{"uri": "/a", "query": {"token": "s3cr3t"}, "status": 200}',
+        b'{"log":"{\\"uri\\":\\"/a\\",\\"args\\":\\"%s\\",\\"status\\":200}\\n","stream":"stdout"}' % SECRET,
+        b'{"log":"\\"GET /a?%s HTTP/1.1\\" 200\\n","stream":"stdout"}' % SECRET,
+        b"2026-11-24 12:00:00 cust /a?%s 200" % SECRET,
+        b"?%s" % SECRET,
+    ],
+)
+@pytest.mark.parametrize("keep", ["all", "head"])
+def test_a_query_that_is_dropped_is_in_no_letter(
+    open_letters: OpenLetters, path: Path, line: bytes, keep: Literal["all", "head"]
+) -> None:
+    kept = KeptLines(keep, drops_query=True)
+    open_letters(kept=kept).write(batch(line))
+    assert b"s3cr3t" not in path.read_bytes()
+    (entry,) = entries(path)
+    assert entry["length"] == len(line)
+    assert not line.endswith(b" 200") or entry["line"].endswith(" 200")
+    # The letter of a line that is read again is known.
+    open_letters(kept=kept).write(batch(line))
+    assert len(entries(path)) == 1
+
+
+def test_of_a_line_with_columns_every_parameter_is_dropped(open_letters: OpenLetters, path: Path) -> None:
+    line = b"2026-11-24 12:00:00 10.0.0.1 GET /a %s 443 -" % SECRET
+    open_letters(kept=KeptLines(drops_query=True, has_columns=True)).write(batch(line))
+    assert entries(path)[0]["line"] == "2026-11-24 12:00:00 10.0.0.1 GET /a - 443 -"
+
+
+@pytest.mark.parametrize(("keep", "line"), [("head", "x" * 100), ("none", None)])
+def test_less_of_a_line_is_kept_if_that_is_set(
+    open_letters: OpenLetters, path: Path, keep: Literal["head", "none"], line: str | None
+) -> None:
+    kept = KeptLines(keep)
+    rejected = b"x" * 1_000
+    open_letters(kept=kept).write(batch(rejected, b"y" * 70_000))
+    first, too_long = entries(path)
+    assert (first.get("line"), first["length"], first["blake2b"]) == (line, 1_000, kept.mark(rejected).hex())
+    assert (too_long["reason"], too_long["length"]) == ("too_long", 70_000)
+    assert len(too_long.get("line", "")) == len(line or "")
+
+
+@pytest.mark.parametrize("kept", [KeptLines("none"), KeptLines("head"), KeptLines(drops_query=True)])
+def test_a_line_that_was_too_new_is_known_by_its_mark(open_letters: OpenLetters, kept: KeptLines) -> None:
+    line = b"2026-11-24 12:00:00 cust /path?a=1 200 0.1"
+
+    def parsed_again(**how: Any) -> Batch:
+        chunk = chunk_of(line + b"\n", 0)
+        return parse_chunk(chunk, parse, 0, lambda log, generation: FileId(log, generation, 0, 0), to_no_store, **how)
+
+    open_letters(kept=kept).write(parsed_again(latest_second=0))
+    again = open_letters(kept=kept)
+    batch = parsed_again(too_new=again.too_new, mark=kept.mark)
+    assert [bad.reason for bad in batch.parts[0].rejected] == [Reason.TOO_NEW]

@@ -174,7 +174,7 @@ LINES: dict[str, tuple[dict[str, str], str, Request]] = {
 
 
 def parser(**settings: str) -> Parser:
-    return LogFormat(**settings).parser()  # type: ignore[arg-type]
+    return LogFormat(log_drop_query="no", **settings).parser()  # type: ignore[arg-type]
 
 
 def requests_of(found: Requests) -> list[Request]:

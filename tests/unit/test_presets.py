@@ -25,7 +25,7 @@ Row = tuple[str, str, str, int, "int | None"]
 
 
 def parsed(data: bytes, log_format: str, **settings: str) -> Parsed:
-    return LogFormat(log_format=log_format, **settings).parser()(data)  # type: ignore[arg-type]
+    return LogFormat(log_format=log_format, log_drop_query="no", **settings).parser()(data)  # type: ignore[arg-type]
 
 
 def rows(data: bytes, log_format: str, **settings: str) -> list[Row]:

@@ -37,7 +37,7 @@ ROOMS = {
         *("requests", "rows", "counts", "ledger", "store", "setup", "admin"),
     ],
     "service": ["version", "printable", "settings", "logs"],
-    "request_log": ["line", "path_template", "meanings", "requests", "fields", "framing", "formats"],
+    "request_log": ["line", "path_template", "meanings", "requests", "query", "fields", "framing", "formats"],
     "log_processor": [
         *("heartbeat", "log_format", "settings", "spool"),
         *("parsing", "process", "following", "counting", "storing"),

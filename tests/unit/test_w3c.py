@@ -51,7 +51,7 @@ IIS = (
 
 
 def parse(data: bytes, **how: str) -> Parsed:
-    return LogFormat.model_validate({"log_format": "w3c", **how}).parser()(data)
+    return LogFormat.model_validate({"log_format": "w3c", "log_drop_query": "no", **how}).parser()(data)
 
 
 def found(parsed: Parsed) -> list[tuple[str, str, int, int, str, int]]:

@@ -24,8 +24,10 @@ Store = Callable[[], list[int]]
 Prepare = Callable[[Iterable[StoredRequests]], Store]
 """See Storage.prepare."""
 TooNew = Mapping[tuple[str, int], dict[int, bytes]]
-"""Log and number of a file -> offset -> a line, without its newline, that was rejected as too new when it was read
-before. Offsets ascend."""
+"""Log and number of a file -> offset -> the mark of a line that was rejected as too new when it was read before.
+Offsets ascend."""
+Mark = Callable[[bytes], bytes]
+"""The mark of a line without its newline, by which it is known again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +72,13 @@ def parse_chunk(
     piece_bytes: int = PIECE_BYTES,
     latest_second: int = LAST_SECOND,
     too_new: TooNew = MappingProxyType({}),
+    mark: Mark = bytes,
 ) -> Batch:
     """The batch of a chunk, prepared to be stored.
 
     Lines of days before `oldest_day` (days since 1970-01-01) and lines after `latest_second` (Unix time) are rejected.
-    Lines of `too_new` are rejected whatever the time is now. `file_of`: the file of a log and a number in the store.
+    Lines whose `mark` is in `too_new` are rejected whatever the time is now. `file_of`: the file of a log and a number
+    in the store.
 
     The lines of all logs are parsed together, since a call for each log would cost more than a few lines do. A piece of
     about `piece_bytes` is parsed and prepared before the next one, while it is in the CPU's cache. That saves a third
@@ -100,7 +104,9 @@ def parse_chunk(
             chunk, Framed.of(parse), piece_bytes, oldest_day, latest_second, in_parts
         ):
             if known:
-                requests, bad = _reject_too_new(requests, bad, known, lambda at: line_at(at, chunk.lines, in_parts))
+                requests, bad = _reject_too_new(
+                    requests, bad, known, lambda at: line_at(at, chunk.lines, in_parts), mark
+                )
                 mended_lines = _without(mended_lines, bad)
             if bad:
                 for line, part in zip(bad, part_of(np.array([line.offset for line in bad])).tolist(), strict=True):
@@ -168,25 +174,29 @@ def _parsed(
 
 
 def _known_too_new(chunk: Chunk, shifts: Sequence[int], too_new: TooNew) -> Iterator[tuple[int, bytes]]:
-    """The lines of `too_new` that the chunk has: where each begins in the chunk, and the line."""
+    """The lines of `too_new` that the chunk has: where each begins in the chunk, and its mark."""
     for part, shift in zip(chunk.parts, shifts, strict=True):
         of_file = too_new.get((part.log, part.start.generation), {})
         if part.start.offset <= next(reversed(of_file), -1):
-            for offset, line in of_file.items():
+            for offset, mark in of_file.items():
                 if part.start.offset <= offset < part.start.offset + part.length:
-                    yield offset - shift, line
+                    yield offset - shift, mark
 
 
 def _reject_too_new(
-    requests: Requests, bad: list[Rejected], too_new: Mapping[int, bytes], line_of: Callable[[int], bytes]
+    requests: Requests,
+    bad: list[Rejected],
+    too_new: Mapping[int, bytes],
+    line_of: Callable[[int], bytes],
+    mark: Mark,
 ) -> tuple[Requests, list[Rejected]]:
     """Reject the requests whose lines are in `too_new`. `line_of`: the line at an offset of the chunk."""
     offsets = requests.offsets.tolist()
     # If the store was emptied meanwhile, another line may be at the offset.
-    rejected_again = {offset for offset in offsets if offset in too_new and line_of(offset) == too_new[offset]}
+    rejected_again = {offset for offset in offsets if offset in too_new and mark(line_of(offset)) == too_new[offset]}
     if not rejected_again:
         return requests, bad
-    lines = [Rejected(offset, Reason.TOO_NEW, too_new[offset]) for offset in sorted(rejected_again)]
+    lines = [Rejected(offset, Reason.TOO_NEW, line_of(offset)) for offset in sorted(rejected_again)]
     left = requests.select([offset not in rejected_again for offset in offsets])
     return left, sorted([*bad, *lines], key=attrgetter("offset"))
 

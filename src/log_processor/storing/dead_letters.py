@@ -2,10 +2,12 @@
 
 Each line is a JSON object:
 
-    {"log": "api_requests", "generation": 0, "offset": 4711, "reason": "status", "length": 52, "line": "2026-11-23 ..."}
+    {"log": "api_requests", "generation": 0, "offset": 4711, "reason": "status", "length": 52,
+     "time": "2026-11-23T16:15:36Z", "line": "2026-11-23 ..."}
 
-`line` is the text without its newline. A byte that is not UTF-8 becomes a lone surrogate (Python's surrogateescape).
-Of a line that is too long, only the beginning is kept, and `blake2b`, the hash of the whole line (16 bytes).
+`line` is the text without its newline, and `time` when it was rejected. A byte that is not UTF-8 becomes a lone
+surrogate (Python's surrogateescape). Of a line that is too long, only the beginning is kept, and `blake2b`, the hash of
+the whole line (16 bytes). `KeptLines` decides what else is left out.
 
 Only one process writes: it holds a lock on the file. A suspended predecessor may still have the file open, and write
 when it is resumed. So its successor, which has the lease, replaces the file by a copy, and the predecessor writes to
@@ -17,8 +19,10 @@ import fcntl
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime, timezone
 from hashlib import blake2b
 from operator import attrgetter
 from pathlib import Path
@@ -26,11 +30,14 @@ from typing import Any, BinaryIO, NamedTuple
 
 from log_processor.parsing.batch import Batch, TooNew
 from log_processor.parsing.chunk import DIGEST_BYTES, KEPT_BYTES
-from request_log.line import MAX_LINE_BYTES, Reason
+from log_processor.storing.kept_lines import KeptLines
+from request_log.line import MAX_LINE_BYTES, SECONDS_A_DAY, Reason
 from request_log.requests import Rejected
 from storage.keys import FileKey
 from storage.logs import FileRow, Position
 
+ALL = KeptLines()
+"""Keeps all of each line."""
 FILES_KEPT = 5
 """Files, the current one among them."""
 
@@ -41,34 +48,54 @@ _LOOKED_AT_BYTES = 64 << 10
 
 
 class _Entry(NamedTuple):
-    text: bytes
+    values: dict[str, Any]
     log: str
     position: Position
-    reason: object
-    line: bytes
+
+    @property
+    def reason(self) -> object:
+        return self.values.get("reason")
+
+    def mark(self, kept: KeptLines) -> bytes:
+        """See KeptLines.mark."""
+        try:
+            if "blake2b" in self.values:
+                return bytes.fromhex(str(self.values["blake2b"]))
+            return kept.mark(str(self.values.get("line", "")).encode(errors="surrogateescape"))
+        except ValueError:
+            return b""
 
 
-def kept_lines(path: Path, reason: Reason) -> Iterator[tuple[str, Position, bytes]]:
-    """The lines that were rejected for a reason, in the file at `path` and its rotated ones.
-
-    Yields the log, the position, and the line without its newline. A line that is too long is cut.
-    """
+def kept_positions(path: Path, reason: Reason) -> Iterator[tuple[str, Position]]:
+    """The log and the position of the lines that were rejected for a reason, in the file at `path` and its rotated
+    ones."""
     for name in _names(path):
         for entry in _entries(name):
             if entry.reason == reason.value:
-                yield entry.log, entry.position, entry.line
+                yield entry.log, entry.position
 
 
 class DeadLetters:
     """Writes the file at `path`. At `max_bytes` it is rotated to `path.1`, that one to `path.2`, and so on."""
 
     def __init__(
-        self, path: Path, max_bytes: int, files: Mapping[FileKey, FileRow], check_lease: Callable[[], None]
+        self,
+        path: Path,
+        max_bytes: int,
+        files: Mapping[FileKey, FileRow],
+        check_lease: Callable[[], None],
+        kept: KeptLines = ALL,
+        oldest_day: Callable[[], int] = lambda: 0,
+        now: Callable[[], float] = time.time,
     ) -> None:
         """`files`: through which offset each file is committed. `check_lease`: exits where this process has lost the
-        lease, see Storage. Raises OSError where the file cannot be written."""
+        lease, see Storage. `kept`: what is kept of a line. `oldest_day`: the first day whose dead letters are
+        kept (days since 1970-01-01). `now`: the Unix time, s. Raises OSError where the file cannot be written."""
         self._path = path
         self._max_bytes = max_bytes
+        self.kept = kept
+        self._oldest_day = oldest_day
+        self._now = now
         self._check_lease = check_lease
         path.parent.mkdir(parents=True, exist_ok=True)
         for name in _names(path):
@@ -78,13 +105,15 @@ class DeadLetters:
         self._known: set[bytes] = set()
         """Hashes of the dead letters of lines that will be read again."""
         self.too_new: TooNew = {}
-        """The lines among them that were too new. They are rejected again, whatever the time is now."""
+        """The marks of the lines among them that were too new. They are rejected again, whatever the time is now."""
         self._note_beyond(files)
 
     def write(self, batch: Batch) -> None:
         """Write the rejected lines of a batch that are not kept yet. Raises OSError where they cannot be written."""
-        entries = [_entry(part.log, part.start.generation, line) for part in batch.parts for line in part.rejected]
-        fresh = [entry for entry in entries if _digest(entry) not in self._known]
+        entries = [
+            _entry(part.log, part.start.generation, line, self.kept) for part in batch.parts for line in part.rejected
+        ]
+        fresh = [_dated(entry, _time(self._now())) for entry in entries if _digest(entry) not in self._known]
         if not fresh:
             return
         with self._errors():
@@ -101,6 +130,12 @@ class DeadLetters:
         with self._errors():
             os.fsync(self._file.fileno())
 
+    def remove_expired(self) -> None:
+        """Remove the dead letters of days that are not kept any more. Raises OSError where that fails."""
+        with self._errors():
+            for name in _names(self._path):
+                self._remove_before(name, self._oldest_day() * SECONDS_A_DAY)
+
     def close(self) -> None:
         """Close the file."""
         self._file.close()
@@ -112,19 +147,49 @@ class DeadLetters:
             for entry in _entries(name):
                 row = files.get(FileKey(entry.log, entry.position.generation))
                 if row is None or entry.position.offset >= row.offset:
-                    self._known.add(_digest(entry.text))
+                    self._known.add(_digest(entry.values))
                     if entry.reason == Reason.TOO_NEW.value:
                         too_new.append(entry)
         found: dict[tuple[str, int], dict[int, bytes]] = {}
         for entry in sorted(too_new, key=attrgetter("position")):
-            found.setdefault((entry.log, entry.position.generation), {})[entry.position.offset] = entry.line
+            found.setdefault((entry.log, entry.position.generation), {})[entry.position.offset] = entry.mark(self.kept)
         self.too_new = found
+
+    def _remove_before(self, path: Path, second: int) -> None:
+        """Replace a file by one without the dead letters before a Unix time. A dead letter without a time is as old as
+        its file."""
+        try:
+            of_file = _time(path.stat().st_mtime)
+        except FileNotFoundError:
+            return
+        earliest = _time(second)
+        with path.open("rb") as file:
+            if all(values is None or str(values.get("time", "")) >= earliest for values in map(_values, file)):
+                return
+            copy = self._copy_of(path)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+            with os.fdopen(os.open(copy, flags, 0o600), "wb") as left:
+                file.seek(0)
+                for line in file:
+                    values = _values(line)
+                    dated = line if values is None or "time" in values else _dated(values, of_file)
+                    if values is None or str(values.get("time", of_file)) >= earliest:
+                        left.write(dated)
+                left.flush()
+                os.fsync(left.fileno())
+        copy.replace(path)
+        if path == self._path:
+            self._reopen()
+
+    @staticmethod
+    def _copy_of(path: Path) -> Path:
+        return path.with_name(f".{path.name}.copy")
 
     def _take_over(self) -> BinaryIO:
         """Open the file. If another process has it locked, replace it by a copy, and open that."""
         file = self._open()
         while not _lock(file):
-            copy = self._path.with_name(f".{self._path.name}.copy")
+            copy = self._copy_of(self._path)
             shutil.copy(self._path, copy)
             with copy.open("rb+") as copied:
                 os.fsync(copied.fileno())
@@ -196,7 +261,7 @@ def _names(path: Path) -> list[Path]:
     return [path, *(path.with_name(f"{path.name}.{n}") for n in range(1, FILES_KEPT))]
 
 
-def _entry(log: str, generation: int, line: Rejected) -> bytes:
+def _entry(log: str, generation: int, line: Rejected, kept: KeptLines) -> dict[str, Any]:
     entry: dict[str, Any] = {
         "log": log,
         "generation": generation,
@@ -204,16 +269,32 @@ def _entry(log: str, generation: int, line: Rejected) -> bytes:
         "reason": line.reason.value,
         "length": len(line.line) if line.length is None else line.length,
     }
-    kept = line.line
+    text = kept.text(line.line)
     if entry["length"] > MAX_LINE_BYTES:
         entry["blake2b"] = line.digest or blake2b(line.line, digest_size=DIGEST_BYTES).hexdigest()
-        kept = kept[:KEPT_BYTES]
-    entry["line"] = kept.decode(errors="surrogateescape")
-    return json.dumps(entry).encode() + b"\n"
+        text = text[:KEPT_BYTES] if text is not None else None
+    elif kept.keep != "all":
+        entry["blake2b"] = kept.mark(line.line).hex()
+    if text is not None:
+        entry["line"] = text.decode(errors="surrogateescape")
+    return entry
 
 
-def _digest(entry: bytes) -> bytes:
-    return blake2b(entry, digest_size=DIGEST_BYTES).digest()
+def _dated(entry: dict[str, Any], at: str) -> bytes:
+    """The text of a dead letter that has a time. The line comes last."""
+    line = {"line": entry["line"]} if "line" in entry else {}
+    before = {name: value for name, value in entry.items() if name != "line"}
+    return json.dumps({**before, "time": at, **line}).encode() + b"\n"
+
+
+def _time(second: float) -> str:
+    return f"{datetime.fromtimestamp(int(second), timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _digest(entry: Mapping[str, Any]) -> bytes:
+    """A hash of a dead letter, whenever it was written."""
+    undated = json.dumps({name: value for name, value in entry.items() if name != "time"}).encode()
+    return blake2b(undated, digest_size=DIGEST_BYTES).digest()
 
 
 def _entries(path: Path) -> Iterator[_Entry]:
@@ -224,14 +305,18 @@ def _entries(path: Path) -> Iterator[_Entry]:
         return
     with file:
         for line in file:
-            try:
-                entry = json.loads(line)
-                log, position = entry["log"], Position(int(entry["generation"]), int(entry["offset"]))
-                kept = str(entry.get("line", "")).encode(errors="surrogateescape")
-            except (ValueError, TypeError, KeyError):
-                continue
-            if isinstance(log, str):
-                yield _Entry(line, log, position, entry.get("reason"), kept)
+            if (values := _values(line)) is not None:
+                yield _Entry(values, values["log"], Position(int(values["generation"]), int(values["offset"])))
+
+
+def _values(line: bytes) -> dict[str, Any] | None:
+    """The members of a dead letter; None where the line is none."""
+    try:
+        entry = json.loads(line)
+        is_letter = isinstance(entry["log"], str) and int(entry["generation"]) >= 0 and int(entry["offset"]) >= 0
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+    return entry if is_letter else None
 
 
 def _lock(file: BinaryIO) -> bool:
@@ -250,4 +335,7 @@ def _cut_half_line_off(path: Path) -> None:
     """Cut a line that a crash left half written. It is written again, for the rejected line is read again."""
     if path.exists():
         with path.open("rb+") as file:
-            file.truncate(file.read().rfind(b"\n") + 1)
+            text = file.read()
+            # A file that is whole keeps its time, which is that of letters without one.
+            if (end := text.rfind(b"\n") + 1) < len(text):
+                file.truncate(end)

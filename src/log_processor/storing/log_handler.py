@@ -22,6 +22,7 @@ from log_processor.process.reporter import Reporter
 from log_processor.process.retry import until_stored
 from log_processor.process.shutdown import exit_now
 from log_processor.storing.dead_letters import DeadLetters
+from log_processor.storing.kept_lines import HEAD_BYTES, KeptLines
 from service.logs import logger
 from storage.contract import Storage
 from storage.keys import FileKey
@@ -168,7 +169,7 @@ class LogHandler:
             self._due = min(self._due, batch.due, self._monotonic() + pace.LONGEST_WAIT_SECONDS)
             self._rollups.open.take(batch.requests)
         if changed:
-            _log_batches(batches)
+            _log_batches(batches, self._dead_letters.kept)
         return changed
 
     def _is_commit_due(self) -> bool:
@@ -206,6 +207,7 @@ class LogHandler:
             files = self._logs.expired(oldest_day)
             until_stored(lambda: self._storage.remove_files(files))
             self._logs.forget(files)
+            _or_exit(self._dead_letters.remove_expired)
             self._removed_before = oldest_day
 
 
@@ -226,7 +228,7 @@ def _or_exit(action: Callable[..., None], *arguments: Batch) -> None:
         exit_now(1)
 
 
-def _log_batches(batches: Sequence[Batch]) -> None:
+def _log_batches(batches: Sequence[Batch], kept: KeptLines) -> None:
     """Log the counts of these batches, and some of the rejected lines with their reasons."""
     parts = [part for batch in batches for part in batch.parts]
     rejected = [(part, line) for part in parts for line in part.rejected]
@@ -237,7 +239,7 @@ def _log_batches(batches: Sequence[Batch]) -> None:
             generation=part.start.generation,
             offset=line.offset,
             reason=line.reason.value,
-            line=line.line[:100].decode(errors="backslashreplace"),
+            line=(kept.text(line.line) or b"")[:HEAD_BYTES].decode(errors="backslashreplace"),
         )
     lines = sum(len(batch.requests) for batch in batches)
     skipped = sum(part.skipped for part in parts)

@@ -13,6 +13,7 @@ from request_log.framing.content import Content, line_at
 from request_log.framing.protocol import PLAIN, Framing
 from request_log.framing.scanning import starts_of
 from request_log.line import LAST_SECOND, MAX_LINE_BYTES
+from request_log.query import without_queries
 from request_log.requests import Parsed, Parser, joined
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -22,10 +23,12 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 class Framed:
     """A `Parser` of the lines that a framing finds."""
 
-    def __init__(self, framing: Framing, parser_of: Callable[[str], Parser]) -> None:
-        """`parser_of`: context -> the parser of lines with that context."""
+    def __init__(self, framing: Framing, parser_of: Callable[[str], Parser], drops_query: bool = False) -> None:
+        """`parser_of`: context -> the parser of lines with that context. `drops_query`: whether the paths of requests
+        come without their queries."""
         self.framing = framing
         self._parser_of = parser_of
+        self._drops_query = drops_query
 
     @classmethod
     def of(cls, parse: Parser) -> "Framed":
@@ -39,7 +42,7 @@ class Framed:
     def parse(self, data: bytes, offset: int, oldest_day: int, latest_second: int, context: str = "") -> Parsed:
         """See `Parser`. `context`: the context at `offset`."""
         if self.is_plain(data, offset):
-            return self._parser_of("")(data, offset, oldest_day, latest_second)
+            return self._parsed("", data, offset, oldest_day, latest_second)
         found = [
             self.parse_content(content, data, oldest_day, latest_second)
             for content in self.contents(data, offset, context)
@@ -66,8 +69,8 @@ class Framed:
 
     def parse_content(self, content: Content, data: bytes, oldest_day: int, latest_second: int) -> Parsed:
         """Parse lines that were taken from `data`. Offsets are places in it; rejected lines are those of `data`."""
-        parse = self._parser_of(content.context)
-        requests, rejected, skipped, mended = parse(content.data, 0, oldest_day, latest_second)
+        parsed = self._parsed(content.context, content.data, 0, oldest_day, latest_second)
+        requests, rejected, skipped, mended = parsed
         begins = starts_of(content.data)
 
         def places_of(offsets: Iterable[int]) -> list[int]:
@@ -87,6 +90,10 @@ class Framed:
                 for line, place in zip(mended, places_of(line.offset for line in mended), strict=True)
             ],
         )
+
+    def _parsed(self, context: str, data: bytes, offset: int, oldest_day: int, latest_second: int) -> Parsed:
+        parsed = self._parser_of(context)(data, offset, oldest_day, latest_second)
+        return without_queries(parsed) if self._drops_query else parsed
 
 
 def _behind_mark(content: Content) -> Content:

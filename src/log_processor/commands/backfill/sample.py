@@ -16,6 +16,7 @@ from log_processor.commands.backfill.unread import InputFile
 from request_log.framing.contexts import Contexts
 from request_log.framing.framed import Framed
 from request_log.line import LAST_SECOND, MAX_LINE_BYTES, SECONDS_A_DAY
+from request_log.query import path_without_query
 from request_log.requests import NONE
 from storage.contract import Storage
 from storage.requests import LoggedRequest
@@ -96,8 +97,15 @@ async def are_known(sampled: Sequence[Sampled], oldest_day: int, storage: Storag
     for line, customer, request in map(kept.__getitem__, places):
         second = request.second
         stored = await storage.requests(customer, second, second + 1, "all", _MOST_A_SECOND)
-        # A store of the previous schema has neither methods nor bytes.
-        is_stored = request in (one._replace(method=None, bytes=None) for one in stored)
+        # A store of the previous schema has neither methods nor bytes, and queries may have been stored before.
+        is_stored = any(
+            request
+            in (
+                one._replace(method=None, bytes=None, path=path)
+                for path in (one.path, path_without_query(one.path) or "/")
+            )
+            for one in stored
+        )
         if not is_stored and not any(_has(file, line) for file in waiting):
             return False
     return bool(kept)

@@ -24,6 +24,10 @@ _BYTES_AT_ONCE = 1 << 30
 """Bytes of logs whose stored requests are read at once: some ten million requests."""
 
 
+_LONGEST_SPAN_BYTES = 512 << 10
+"""Bytes of a file between the beginning and the end of a line at most, with what is between its parts."""
+
+
 class Lines:
     """The lines of the logs in a store."""
 
@@ -58,13 +62,11 @@ class Lines:
             self.days = sorted(self._recount.days())
         self._count_stored(gone)
 
-    def reject(
-        self, committed: Committed, rolled_up: RolledUpTo, too_new: Iterable[tuple[str, Position, bytes]]
-    ) -> None:
-        """Take out lines that were rejected as too new when they were read, and are not too new now. `too_new`: log,
-        position and line of each."""
+    def reject(self, committed: Committed, rolled_up: RolledUpTo, too_new: Iterable[tuple[str, Position]]) -> None:
+        """Take out lines that were rejected as too new when they were read, and are not too new now. `too_new`: log and
+        position of each."""
         found: dict[tuple[str, int, str], list[bytes]] = {}
-        for log, (generation, offset), line in sorted(too_new):
+        for log, (generation, offset) in sorted(set(too_new)):
             key = FileKey(log, generation)
             file = self.linked.file(key)
             if file is not None and committed.files[key].start <= offset < committed.offsets[key]:
@@ -72,7 +74,9 @@ class Lines:
                 stretch = next((number for number, bound in enumerate(bounds, ROLLED_UP) if offset < bound), 0)
                 # A line is whole, whatever is open before it in the file.
                 context = "" if self._recount.framing.has_parts else self._contexts_of(file).at(offset)
-                found.setdefault((log, stretch, context), []).append(line)
+                found.setdefault((log, stretch, context), []).append(
+                    self._recount.first_line(file.read(_LONGEST_SPAN_BYTES, offset), offset)
+                )
         for (log, stretch, context), lines in found.items():
             self._recount.reject(log, stretch, b"\n".join(lines), context)
 

@@ -19,7 +19,7 @@ from log_processor.commands.verify.recount import EVERYBODY, LOST, SKIPPED, Coun
 from log_processor.commands.verify.rollups import Rollups, RollupsMoved
 from log_processor.following.roots import Roots
 from log_processor.process.time_bounds import TimeBounds
-from log_processor.storing.dead_letters import kept_lines
+from log_processor.storing.dead_letters import kept_positions
 from request_log.framing.protocol import PLAIN, Framing
 from request_log.line import SECONDS_A_DAY, Mended, Reason
 from request_log.requests import Parser
@@ -71,7 +71,7 @@ async def compare(
         with progress.of(committed.bytes):
             lines.count(committed, rolled_up, progress.advance)
         lines.linked.check(committed.files)
-        lines.reject(committed, rolled_up, kept_lines(dead_letters, Reason.TOO_NEW))
+        lines.reject(committed, rolled_up, kept_positions(dead_letters, Reason.TOO_NEW))
         outcome = Outcome(
             lines=sum((recount.lines(log) for log in committed.logs), Counter()),
             mended=sum((recount.mended(log) for log in committed.logs), Counter()),

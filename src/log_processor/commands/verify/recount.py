@@ -31,6 +31,7 @@ from log_processor.commands.verify.definitions import (
     WANT,
 )
 from request_log.formats import simple
+from request_log.framing.content import line_at
 from request_log.framing.framed import Framed
 from request_log.framing.protocol import PLAIN, Framing
 from request_log.requests import Parser, Requests
@@ -159,6 +160,16 @@ class Recount:
     def has_request(self, blocks: Iterable[bytes]) -> bool:
         """Whether a part of a log has a request."""
         return any(map(self._has_request, self._whole_lines(blocks, 0, "")))
+
+    def first_line(self, data: bytes, offset: int) -> bytes:
+        """The line at the beginning of bytes of a file, as the file has it. `offset`: where it begins in the file."""
+        whole = data[: data.rfind(b"\n") + 1] or data + b"\n"
+        in_parts = {
+            place: line
+            for content in self._parse.contents(whole, offset, "")
+            for place, line in content.in_parts.items()
+        }
+        return line_at(0, whole, in_parts)
 
     @property
     def framing(self) -> Framing:

@@ -1,0 +1,54 @@
+"""Queries, which are left out of what is stored."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from log_processor.log_format import LogFormat
+from request_log.query import line_without_query
+
+COMBINED = b'::1 - acme [25/Nov/2026:12:00:01 +0000] "GET %s HTTP/1.1" 200 5 "-" "curl/8.5.0"\n'
+IIS = (
+    b"#Fields: date time cs-method cs-uri-stem cs-uri-query cs-username sc-status\n"
+    b"2026-11-25 12:00:01 GET /a token=s3cr3t acme 200\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("settings", "data"),
+    [
+        ({"log_format": "simple"}, b"2026-11-25 12:00:01 acme /a?token=s3cr3t 200 0.1\n"),
+        ({"log_format": "combined"}, COMBINED % b"/a?token=s3cr3t"),
+        ({"log_format": "combined"}, COMBINED % b"/a#token=s3cr3t"),
+        (
+            {"log_format": "json"},
+            b'{"time": 1795608001, "customer": "acme", "path": "/a?token=s3cr3t", "status": 200}\n',
+        ),
+        ({"log_format": "iis"}, IIS),
+    ],
+)
+def test_a_request_has_no_query(settings: dict[str, str], data: bytes) -> None:
+    for drops, path in (("yes", "/a"), ("no", "/a?token=s3cr3t")):
+        found = LogFormat.model_validate({**settings, "log_drop_query": drops}).parser()(data).requests
+        (stored,) = found.request_paths()
+        assert stored.replace("#", "?") == path
+        assert found.customer_ids() == ["acme"]
+
+
+def test_the_customer_is_taken_from_the_query_before() -> None:
+    parse = LogFormat(log_format="combined", log_customer_from="path:[?&]tenant=([^&]+)").parser()
+    requests = parse(COMBINED % b"/a?tenant=acme" + COMBINED % b"?tenant=other").requests
+    assert requests.customer_ids() == ["acme", "other"]
+    assert requests.request_paths() == ["/a", "/"]
+
+
+@given(st.lists(st.sampled_from([b"a", b"?", b" ", b'"', b"\\", b"s3cr3t", b"=", b'"args":"', b"\xff", b"{", b"}"])))
+def test_nothing_is_left_of_what_follows_a_question_mark(pieces: list[bytes]) -> None:
+    left = line_without_query(b"".join(pieces))
+    assert b"?" not in left
+    assert line_without_query(left) == left
+
+
+def test_a_hostile_line_costs_no_more_than_its_length() -> None:
+    for piece in (b"?", b'"args":"', b'\\"args\\":\\"', b"\\", b'"query":{', b"a=", b" ="):
+        line_without_query(piece * (65_536 // len(piece)), has_columns=True)
