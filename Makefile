@@ -9,7 +9,7 @@ CASES_LEFT_OUT := 20-%
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run monitoring replace-admin test test-one lint types format docs bench torture cases ci clean
+.PHONY: help setup run monitoring replace-admin test test-one lint types format docs bench torture flood cases ci clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand --tabs=12
@@ -50,6 +50,9 @@ docs: ## write the settings page, the comments of .env.local and the api's examp
 
 bench: ## measure, some 30 minutes; ARGS names parts
 	$(WITH_TESTS) $(PYTHON) -m bench $(ARGS)
+
+flood: ## flood the log and the api for five minutes, and ask about real customers; ARGS as --seconds 60
+	$(WITH_TESTS) $(PYTHON) -m flood $(ARGS)
 
 torture: ## kill the processor again and again, and compare the store with the log
 	$(WITH_TESTS) $(PYTHON) -m torture --store sqlite $(ARGS)

@@ -15,6 +15,7 @@ from rollups.counts import Kind, RollupRow
 from rollups.figures import figures, figures_of_counts
 from rollups.groups import group_of, histograms_of_endpoints, histograms_of_hours
 from rollups.histogram import Histogram
+from running_api import peak_memory
 from storage.contract import MAIN, Storage
 from storage.ledger import decode_ledger, decode_rollup_ledger, is_rolled_up
 from storage.logs import FileRow, LedgerRow
@@ -89,9 +90,7 @@ class Pipeline:
     def peak_memory(self) -> int:
         """The most memory that the processor has had, in bytes."""
         assert self._process is not None
-        status = Path(f"/proc/{self._process.pid}/status").read_text()
-        (kilobytes,) = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")]
-        return int(kilobytes) << 10
+        return peak_memory(self._process.pid)
 
     def close(self) -> None:
         """End what runs."""

@@ -21,6 +21,13 @@ MODULE = (sys.executable, "-m", "api")
 """The command that starts an api."""
 
 
+def peak_memory(process: int) -> int:
+    """The most memory that a process has had, in bytes."""
+    status = Path(f"/proc/{process}/status").read_text()
+    (kilobytes,) = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")]
+    return int(kilobytes) << 10
+
+
 class Api:
     """A running api."""
 
@@ -56,6 +63,10 @@ class Api:
         """Send a signal, and return the exit status."""
         self._process.send_signal(number)
         return self._process.wait(timeout=WAIT_SECONDS)
+
+    def peak_memory(self) -> int:
+        """The most memory that the api has had, in bytes."""
+        return peak_memory(self._process.pid)
 
     def said(self) -> str:
         """The output so far."""
