@@ -28,6 +28,7 @@ from log_processor.storing.kept_lines import KeptLines
 from log_processor.storing.log_handler import LogHandler
 from service.logs import logger
 from storage.backend import open_storage
+from storage.damage import or_default
 from storage.errors import StorageUnavailable
 from storage.ledger import decode_report
 from storage.logs import BACKFILL
@@ -53,7 +54,7 @@ def run(settings: ProcessorSettings, only_backfill: bool = False) -> None:
     logs, counts, rollups = start(storage, token, settings.described())
     patterns = [] if only_backfill else settings.patterns()
     files = LogFiles(patterns, settings.named_logs(), settings.outputs(), settings.roots())
-    report = decode_report(until_stored(partial(storage.read_state, "report")))
+    report = or_default(decode_report, until_stored(partial(storage.read_state, "report")), None)
     time_bounds = TimeBounds(
         newest=max((row.newest for row in logs.committed.values()), default=0),
         modified=files.latest_modification(),

@@ -4,20 +4,26 @@
     <folder>/<name>/origin  JSON: the path of the original file, and the context of the copied part
     <folder>/format         the format in which the processor reads the spool
 
-A log is added by a rename, so it is there as a whole or not at all. It is removed when all of it is stored.
+A log is added by a rename, so it is there as a whole or not at all. It is removed when all of it is stored. A damaged
+entry is set aside as `<folder>/damaged-<name>-<time>`, so that nobody waits for it.
 """
 
 import fcntl
 import json
+import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
+from service.logs import logger
 from storage.logs import BACKFILL
+
+log = logger(__name__)
 
 _NAME_BYTES = 8
 """Bytes of the hash that names a log."""
@@ -63,8 +69,30 @@ class Spool:
 
     def waiting(self) -> list[SpooledLog]:
         """The logs in the spool."""
-        found = map(_read, sorted(self.folder.glob(f"{BACKFILL}*")))
+        found = map(self._read, sorted(self.folder.glob(f"{BACKFILL}*")))
         return [waiting for waiting in found if waiting is not None]
+
+    def _read(self, entry: Path) -> SpooledLog | None:
+        """The log of an entry; None if it has just been removed, or is damaged."""
+        try:
+            text = (entry / "origin").read_text(errors="replace")
+            size = (entry / "log").stat().st_size
+        except FileNotFoundError:
+            return None
+        try:
+            origin = json.loads(text)
+            return SpooledLog(entry.name, entry / "log", str(origin["path"]), size, str(origin.get("context", "")))
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+            aside = entry.with_name(f"damaged-{entry.name}-{time.time_ns()}")
+            # Another process may have set it aside just now.
+            with suppress(FileNotFoundError):
+                entry.rename(aside)
+            log.error(
+                "spool_entry_damaged",
+                path=str(aside),
+                reason="its file `origin` is not what backfill writes, so it is set aside, and its lines are not read",
+            )
+            return None
 
     def is_waiting(self, name: str) -> bool:
         """Whether a log of this name is in the spool."""
@@ -74,29 +102,25 @@ class Spool:
         """Add a copy of a log. Returns its name, a hash of its content. `context`: see SpooledLog."""
         with tempfile.TemporaryDirectory(dir=self.folder, prefix=".", ignore_cleanup_errors=True) as copy:
             digest = blake2b(digest_size=_NAME_BYTES)
-            with Path(copy, "log").open("wb") as log:
+            with Path(copy, "log").open("wb") as file:
                 for block in blocks:
-                    log.write(block)
+                    file.write(block)
                     digest.update(block)
             digest.update(context.encode())
             Path(copy, "origin").write_text(json.dumps({"path": str(origin), "context": context}))
             name = f"{BACKFILL}{digest.hexdigest()}"
             if not self.is_waiting(name):
-                # The processor may run as another user.
-                Path(copy).chmod(0o755)
+                self._give_to_processor(Path(copy))
                 Path(copy).rename(self.folder / name)
         return name
+
+    def _give_to_processor(self, entry: Path) -> None:
+        """Let the owner of the spool own an entry: root may add a log for a processor that runs as another user."""
+        owner = self.folder.stat()
+        if os.geteuid() == 0 and owner.st_uid != 0:
+            for path in (entry, *entry.iterdir()):
+                os.chown(path, owner.st_uid, owner.st_gid)
 
     def remove(self, name: str) -> None:
         """Remove a log that is stored."""
         shutil.rmtree(self.folder / name)
-
-
-def _read(entry: Path) -> SpooledLog | None:
-    """The log of an entry; None if it has just been removed."""
-    try:
-        origin = json.loads((entry / "origin").read_text())
-        size = (entry / "log").stat().st_size
-    except FileNotFoundError:
-        return None
-    return SpooledLog(entry.name, entry / "log", origin["path"], size, origin.get("context", ""))

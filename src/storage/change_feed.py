@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from storage.ledger import StoredIntent, decode_intent
+from storage.damage import or_default
+from storage.ledger import Intent, StoredIntent, decode_intent
 
 
 class Cursor(NamedTuple):
@@ -28,6 +29,8 @@ Cursors = Mapping[str, Cursor]
 """Writer -> cursor."""
 
 _BEFORE_ALL = Cursor(0, 0, 0)
+# In the place of an intent that cannot be read: it may have changed any customer.
+_DAMAGED = Intent(0, 0, (), 0, 0, 0, customers=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ def invalidations(intents: Sequence[StoredIntent], since: Cursors | None, throug
         is_known = is_known and all(commit in last for commit in range(before.number + 1, number + 1))
         for one in own if is_known else ():
             if before.number < one.number <= number:
-                intent = decode_intent(one.row)
+                intent = or_default(decode_intent, one.row, _DAMAGED)
                 is_known = is_known and intent.customers is not None
                 customers.update(intent.customers or ())
                 days.update(intent.days)
@@ -80,4 +83,4 @@ def _cursor(number: int, found: Mapping[int, StoredIntent]) -> Cursor:
     """The cursor of a commit, by the intents that were found: without its own intent the cursor matches none."""
     if number not in found:
         return Cursor(number, 0, 0)
-    return Cursor(number, found[number].place, decode_intent(found[number].row).token)
+    return Cursor(number, found[number].place, or_default(decode_intent, found[number].row, _DAMAGED).token)

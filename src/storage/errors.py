@@ -3,6 +3,7 @@
 StorageError
  |- StorageUnavailable    it may work later: try again
  |- StorageRefused        it will never work like this: wrong token, missing bucket, conflicting types
+ |   |- DamagedRow        a row of the store cannot be read
  |- LeaseHeld             another process has this writer's lease
 """
 
@@ -17,6 +18,10 @@ class StorageUnavailable(StorageError):
 
 class StorageRefused(StorageError):
     """The store refuses, and to try again cannot help."""
+
+
+class DamagedRow(StorageRefused):
+    """A row cannot be read. The message names it. What does not need the row goes on."""
 
 
 class LeaseHeld(StorageError):

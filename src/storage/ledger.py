@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
+from storage.damage import reading
 from storage.logs import FileRow, LedgerRow, decode_file, decode_log, encode_file, encode_log, members
 from storage.requests import FileId, OffsetRange
 
@@ -150,11 +151,12 @@ def encode_ledger(ledger: Ledger) -> str:
 
 
 def decode_ledger(text: str) -> Ledger:
-    """The reverse of `encode_ledger`; an empty text is the ledger before the first commit."""
-    if not text:
-        return Ledger()
-    number, complete_through, backlog = json.loads(text)
-    return Ledger(number, complete_through, (backlog[0], backlog[1]) if backlog else None)
+    """The reverse of `encode_ledger`; an empty text is the ledger before the first commit. Raises DamagedRow."""
+    with reading("counts, the ledger,", text):
+        if not text:
+            return Ledger()
+        number, complete_through, backlog = json.loads(text)
+        return Ledger(int(number), complete_through, (backlog[0], backlog[1]) if backlog else None)
 
 
 def encode_rollup_ledger(ledger: RollupLedger) -> str:
@@ -163,8 +165,12 @@ def encode_rollup_ledger(ledger: RollupLedger) -> str:
 
 
 def decode_rollup_ledger(text: str) -> RollupLedger:
-    """The reverse of `encode_rollup_ledger`; an empty text is the ledger before the first commit."""
-    return RollupLedger(*json.loads(text)) if text else RollupLedger()
+    """The reverse of `encode_rollup_ledger`; an empty text is the ledger before the first commit. Raises DamagedRow."""
+    with reading("rollups, the ledger of roll-ups,", text):
+        if not text:
+            return RollupLedger()
+        number, through = json.loads(text)
+        return RollupLedger(int(number), int(through))
 
 
 def encode_intent(intent: Intent) -> str:
@@ -178,17 +184,18 @@ def encode_intent(intent: Intent) -> str:
 
 
 def decode_intent(text: str) -> Intent:
-    """The reverse of `encode_intent`."""
-    row = json.loads(text)
-    row |= {
-        "ranges": _ranges(row["ranges"]),
-        "logs": tuple(decode_log(log, of_log) for log, of_log in row["logs"].items()),
-        "files": tuple(decode_file(log, generation, of_file) for log, generation, of_file in row["files"]),
-        "customers": None if row["customers"] is None else tuple(row["customers"]),
-        "days": tuple(row["days"]),
-        "ledger": decode_ledger(row["ledger"]),
-    }
-    return Intent(**row)
+    """The reverse of `encode_intent`. Raises DamagedRow."""
+    with reading("of an intent", text):
+        row = json.loads(text)
+        row |= {
+            "ranges": _ranges(row["ranges"]),
+            "logs": tuple(decode_log(log, of_log) for log, of_log in row["logs"].items()),
+            "files": tuple(decode_file(log, generation, of_file) for log, generation, of_file in row["files"]),
+            "customers": None if row["customers"] is None else tuple(row["customers"]),
+            "days": tuple(row["days"]),
+            "ledger": decode_ledger(row["ledger"]),
+        }
+        return Intent(**row)
 
 
 def encode_rollup_intent(intent: RollupIntent) -> str:
@@ -198,10 +205,11 @@ def encode_rollup_intent(intent: RollupIntent) -> str:
 
 
 def decode_rollup_intent(text: str) -> RollupIntent:
-    """The reverse of `encode_rollup_intent`."""
-    row = json.loads(text)
-    positions = {log: decode_rolled_up(of_log) for log, of_log in row["positions"].items()}
-    return RollupIntent(**row | {"ranges": _ranges(row["ranges"]), "positions": positions})
+    """The reverse of `encode_rollup_intent`. Raises DamagedRow."""
+    with reading("rollups_intent", text):
+        row = json.loads(text)
+        positions = {log: decode_rolled_up(of_log) for log, of_log in row["positions"].items()}
+        return RollupIntent(**row | {"ranges": _ranges(row["ranges"]), "positions": positions})
 
 
 def _ranges(rows: Sequence[Any]) -> tuple[OffsetRange, ...]:
@@ -214,9 +222,10 @@ def encode_rolled_up(rolled_up: RolledUp) -> str:
 
 
 def decode_rolled_up(text: str) -> RolledUp:
-    """The reverse of `encode_rolled_up`."""
-    files, *offsets = json.loads(text)
-    return RolledUp(files, dict(offsets))
+    """The reverse of `encode_rolled_up`. Raises DamagedRow."""
+    with reading("rolled_up", text):
+        files, *offsets = json.loads(text)
+        return RolledUp(int(files), {int(generation): int(offset) for generation, offset in offsets})
 
 
 def encode_report(report: Report) -> str:
@@ -225,5 +234,6 @@ def encode_report(report: Report) -> str:
 
 
 def decode_report(text: str) -> Report | None:
-    """The reverse of `encode_report`; None of an empty text."""
-    return Report(*json.loads(text)) if text else None
+    """The reverse of `encode_report`; None of an empty text. Raises DamagedRow."""
+    with reading("report", text):
+        return Report(*json.loads(text)) if text else None

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, NamedTuple
 
 from request_log.line import MIN_LINE_BYTES, Mended, Reason
+from storage.damage import reading
 
 BACKFILL = "backfill-"
 """Prefix of the names of logs that were backfilled: read once, and not followed."""
@@ -119,16 +120,17 @@ def encode_log(row: LedgerRow) -> str:
 
 
 def decode_log(log: str, text: str) -> LedgerRow:
-    """The reverse of `encode_log`."""
-    row = json.loads(text)
-    row |= {
-        "first": Position(*row["first"]),
-        "position": Position(*row["position"]),
-        "rejected": Counter({Reason(reason): lines for reason, lines in row["rejected"].items()}),
-        "mended": Counter({Mended(what): requests for what, requests in row["mended"].items()}),
-        "gaps": tuple(Gap(Position(generation, offset), reason) for generation, offset, reason in row["gaps"]),
-    }
-    return LedgerRow(log=log, **row)
+    """The reverse of `encode_log`. Raises DamagedRow."""
+    with reading(f"of the log {log}", text):
+        row = json.loads(text)
+        row |= {
+            "first": Position(*row["first"]),
+            "position": Position(*row["position"]),
+            "rejected": Counter({Reason(reason): lines for reason, lines in row["rejected"].items()}),
+            "mended": Counter({Mended(what): requests for what, requests in row["mended"].items()}),
+            "gaps": tuple(Gap(Position(generation, offset), reason) for generation, offset, reason in row["gaps"]),
+        }
+        return LedgerRow(log=log, **row)
 
 
 def encode_file(row: FileRow) -> str:
@@ -138,8 +140,10 @@ def encode_file(row: FileRow) -> str:
 
 
 def decode_file(log: str, generation: int, text: str) -> FileRow:
-    """The reverse of `encode_file`."""
-    return FileRow(log, generation, *json.loads(text))
+    """The reverse of `encode_file`. Raises DamagedRow."""
+    with reading(f"of file {generation} of the log {log}", text):
+        lane, base, start, offset, size, *others = json.loads(text)
+        return FileRow(log, generation, int(lane), int(base), int(start), int(offset), int(size), *others)
 
 
 def with_gap(row: LedgerRow, reason: str) -> LedgerRow:

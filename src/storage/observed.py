@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from storage.damage import reading
 from storage.logs import BACKFILL, LedgerRow, Position
 
 # Seconds within which a processor reports on all logs that it follows. An older observation is of a log that is no
@@ -34,9 +35,10 @@ def encode_observed_end(row: ObservedEnd) -> str:
 
 
 def decode_observed_end(log: str, text: str) -> ObservedEnd:
-    """The reverse of `encode_observed_end`."""
-    time, position, size, bytes_behind, read = json.loads(text)
-    return ObservedEnd(log, time, Position(*position), size, bytes_behind, read)
+    """The reverse of `encode_observed_end`. Raises DamagedRow."""
+    with reading(f"of the observed end of the log {log}", text):
+        time, position, size, bytes_behind, read = json.loads(text)
+        return ObservedEnd(log, time, Position(*position), size, bytes_behind, read)
 
 
 def bytes_behind(row: LedgerRow, seen: ObservedEnd) -> int:

@@ -8,6 +8,7 @@ from hashlib import blake2b
 from pydantic_core import to_json
 
 from api.utc import to_datetime
+from storage.damage import or_default
 from storage.ledger import (
     Ledger,
     Report,
@@ -33,8 +34,12 @@ class WriterProgress:
 
     @classmethod
     def of(cls, state: WriterState) -> "WriterProgress":
-        """The progress that a stored state has."""
-        return cls(decode_ledger(state.counts), decode_rollup_ledger(state.rollups), decode_report(state.report))
+        """The progress that a stored state has. A damaged row is as one that is not there."""
+        return cls(
+            or_default(decode_ledger, state.counts, Ledger()),
+            or_default(decode_rollup_ledger, state.rollups, RollupLedger()),
+            or_default(decode_report, state.report, None),
+        )
 
     @property
     def complete_through(self) -> float | None:

@@ -285,10 +285,14 @@ class Logs:
 
 def read_logs(storage: Storage, form: str = "") -> Logs:
     """The logs of the store's writer. `form`: see Logs."""
-    logs, files, rolled_up = until_stored(storage.read_logs)
-    return Logs(
-        [decode_log(log, row) for log, row in logs.items()],
-        [decode_file(*key, row) for key, row in files.items()],
-        {log: decode_rolled_up(row) for log, row in rolled_up.items()},
-        form,
-    )
+
+    def read() -> Logs:
+        logs, files, rolled_up = storage.read_logs()
+        return Logs(
+            [decode_log(log, row) for log, row in logs.items()],
+            [decode_file(*key, row) for key, row in files.items()],
+            {log: decode_rolled_up(row) for log, row in rolled_up.items()},
+            form,
+        )
+
+    return until_stored(read)

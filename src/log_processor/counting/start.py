@@ -25,12 +25,12 @@ def start(storage: Storage, token: int, settings: str, limits: Limits = LIMITS) 
     # A predecessor that was paused may go on meanwhile, and finish the commits that it has begun. So the ledgers are
     # read before the intents, and the intents before the rows of the logs. A commit then either is in the ledger, with
     # all its rows stored, or it is redone, which gives the logs the rows of its intent.
-    ledger = decode_ledger(until_stored(partial(storage.read_state, "counts")))
-    rollup_ledger = decode_rollup_ledger(until_stored(partial(storage.read_state, "rollups")))
+    ledger = until_stored(lambda: decode_ledger(storage.read_state("counts")))
+    rollup_ledger = until_stored(lambda: decode_rollup_ledger(storage.read_state("rollups")))
     broken_off: list[Intent] = []
     # There is more than one where the store was put back to an older ledger.
     while text := until_stored(partial(storage.read_intent, ledger.number + len(broken_off) + 1)):
-        broken_off.append(decode_intent(text))
+        broken_off.append(until_stored(partial(decode_intent, text)))
     rollup_intent = until_stored(partial(storage.read_state, "rollups_intent"))
     logs = read_logs(storage, settings)
     # So nothing of this was written by a successor, which may be in the middle of a commit.
@@ -41,7 +41,7 @@ def start(storage: Storage, token: int, settings: str, limits: Limits = LIMITS) 
         counts.redo(intent_of_counts)
     rollups = Rollups(storage, logs, counts, rollup_ledger, token, limits)
     if rollup_intent:
-        intent_of_rollups = decode_rollup_intent(rollup_intent)
+        intent_of_rollups = until_stored(partial(decode_rollup_intent, rollup_intent))
         if intent_of_rollups.number == rollup_ledger.number + 1:
             rollups.redo(intent_of_rollups)
     rollups.read_backlog()

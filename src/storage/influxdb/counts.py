@@ -2,9 +2,11 @@
 
 import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import partial
 
 from rollups.counts import DailyAggregate, DailyKey, Kind, RollupKey, RollupRow, RollupSegmentKey
 from rollups.rows import added_up, decode_daily, decode_rollup
+from storage.damage import decoded
 from storage.influxdb.client import Row, latest
 from storage.influxdb.connection import IN_RANGE, time_range
 from storage.influxdb.line_protocol import DAY
@@ -29,12 +31,12 @@ class InfluxCounts(InfluxRows):
             query = f"SELECT row FROM daily_all WHERE writer = $writer AND {IN_RANGE}"
             for row in self._ask(query, **time_range(day, day)):
                 key = DailyKey(None, day)
-                found[key] = decode_daily(self._read_to_replace(places.place(key), row))
+                found[key] = _daily(self._read_to_replace(places.place(key), row), *key)
         tags = {places.customer_tag(key.customer): key.customer for key in keys if key.customer is not None}
         of_customers = [(places.customer_tag(key.customer), key.day) for key in keys if key.customer is not None]
         for day, row in self._rows_of_days("daily", "customer", of_customers):
             key = DailyKey(tags[row["customer"]], day)
-            found[key] = decode_daily(self._read_to_replace(places.place(key), row))
+            found[key] = _daily(self._read_to_replace(places.place(key), row), *key)
         return found
 
     def read_rollups(self, keys: Collection[RollupKey]) -> dict[RollupKey, RollupRow]:
@@ -45,7 +47,8 @@ class InfluxCounts(InfluxRows):
             segment = int(row["segment"])
             if key in keys and (key not in found or segment >= found[key].segment):
                 place = places.place(RollupSegmentKey(*key, segment))
-                found[key] = decode_rollup(key.kind, segment, self._read_to_replace(place, row))
+                decode = partial(decode_rollup, key.kind, segment)
+                found[key] = decoded(decode, self._read_to_replace(place, row), "of a roll-up", *key)
         return found
 
     def _rows_of_days(self, measurement: str, by: str, keys: Iterable[tuple[str, int]]) -> Iterator[tuple[int, Row]]:
@@ -69,7 +72,7 @@ class InfluxCounts(InfluxRows):
         else:
             query = f"SELECT row FROM daily WHERE customer = $customer AND {IN_RANGE} GROUP BY writer"
             rows = await self._ask_async(query, **time_range(first, last), customer=await self._customer_tag(customer))
-        return _by_day(rows)
+        return _by_day(customer, rows)
 
     async def rollups(self, group: int, kinds: Collection[Kind], first: int, last: int) -> dict[int, list[RollupRow]]:
         named = {f"kind{place}": kind for place, kind in enumerate(kinds)}
@@ -79,7 +82,8 @@ class InfluxCounts(InfluxRows):
         segments = latest(rows, lambda row: (row["time"] // DAY, row["kind"], row["segment"], row["writer"]))
         found: dict[int, list[RollupRow]] = {}
         for (day, *_), row in segments.items():
-            found.setdefault(day, []).append(decode_rollup(row["kind"], int(row["segment"]), row["row"]))
+            decode = partial(decode_rollup, row["kind"], int(row["segment"]))
+            found.setdefault(day, []).append(decoded(decode, row["row"], "of a roll-up", group, day, row["kind"]))
         return found
 
     async def knows(self, customer: str) -> bool:
@@ -97,7 +101,7 @@ class InfluxCounts(InfluxRows):
             found: dict[str, list[Row]] = {}
             for row in await self._ask_async(query, **parameters):
                 found.setdefault(tags[row["customer"]], []).append(row)
-            return {customer: _by_day(rows) for customer, rows in found.items()}
+            return {customer: _by_day(customer, rows) for customer, rows in found.items()}
         everyone = await self._all_customers(first, last)
         self._customers = len(everyone)
         return {customer: everyone[customer] for customer in customers if customer in everyone}
@@ -107,7 +111,7 @@ class InfluxCounts(InfluxRows):
         found: dict[str, list[Row]] = {}
         for row in await self._ask_async(query, **time_range(first, last)):
             found.setdefault(row["name"], []).append(row)
-        return {customer: _by_day(rows) for customer, rows in found.items()}
+        return {customer: _by_day(customer, rows) for customer, rows in found.items()}
 
     async def customer_names(self) -> list[str]:
         rows = await self._ask_async('SELECT last("name") FROM daily GROUP BY customer')
@@ -115,11 +119,11 @@ class InfluxCounts(InfluxRows):
         return [row["last"] for row in rows]
 
 
-def _by_day(rows: Iterable[Row]) -> dict[int, DailyAggregate]:
+def _by_day(customer: str | None, rows: Iterable[Row]) -> dict[int, DailyAggregate]:
     """The rows of one customer, of all writers added up."""
     found: dict[int, list[DailyAggregate]] = {}
     for (day, _), row in latest(rows, lambda row: (row["time"] // DAY, row["writer"])).items():
-        found.setdefault(day, []).append(decode_daily(row["row"]))
+        found.setdefault(day, []).append(_daily(row["row"], customer, day))
     return {day: added_up(of_day) for day, of_day in found.items()}
 
 
@@ -144,3 +148,7 @@ def _any_of(conditions: Sequence[str]) -> str:
         return conditions[0]
     half = len(conditions) // 2
     return f"({_any_of(conditions[:half])} OR {_any_of(conditions[half:])})"
+
+
+def _daily(text: str, customer: str | None, day: int) -> DailyAggregate:
+    return decoded(decode_daily, text, "of daily counts of", customer or "all customers", "on day", day)

@@ -12,7 +12,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from storage.errors import LeaseHeld, StorageRefused, StorageUnavailable
+from storage.damage import reading, say
+from storage.errors import DamagedRow, LeaseHeld, StorageRefused, StorageUnavailable
 from storage.influxdb.client import Client, Row
 from storage.influxdb.line_protocol import AFTER_ALL_LINES, string_field, tag
 from storage.owner import LeaseOwner
@@ -54,7 +55,7 @@ class Lease:
         if not rows:
             return
         first_heartbeat, _, text = rows[0].partition(" ")
-        owner = LeaseOwner.decode(text)
+        owner = _owner(text)
         deadline = time.monotonic() + _SILENT_SECONDS
         heartbeat = first_heartbeat
         while heartbeat != _RELEASED and text != self._owner and not owner.is_certainly_dead():
@@ -160,7 +161,7 @@ class Lease:
         return [(int(row["token"]), row["owner"]) for row in self._ask(query)]
 
     def _lost(self, owner: str) -> LeaseHeld:
-        return LeaseHeld(f"{LeaseOwner.decode(owner).named()} has taken over writing to this store.")
+        return LeaseHeld(f"{_owner(owner).named()} has taken over writing to this store.")
 
     def _ask(self, query: str, **parameters: int) -> list[Row]:
         return self._client.ask(self._bucket, query, {"writer": self._tag, **parameters})
@@ -177,3 +178,13 @@ class Lease:
             except (LeaseHeld, StorageRefused):
                 # The next check finds the same, and ends the program.
                 return
+
+
+def _owner(text: str) -> LeaseOwner:
+    """The owner that a row names. Where the row is damaged, an unknown process, which may be alive."""
+    try:
+        with reading("of the lease", text):
+            return LeaseOwner.decode(text)
+    except DamagedRow as error:
+        say(str(error))
+        return LeaseOwner("an unknown machine", 0, 0)

@@ -1,10 +1,12 @@
 """The ledgers, intents, logs and files of writers: a writer's own, and those of all writers."""
 
 from collections.abc import Collection, Mapping
+from functools import partial
 from urllib.parse import unquote
 
 from storage.contract import LATEST_INTENTS
-from storage.influxdb.client import latest
+from storage.damage import readable
+from storage.influxdb.client import Row, latest
 from storage.influxdb.connection import AFTER, InfluxConnection
 from storage.influxdb.line_protocol import AFTER_ALL_LINES, DAY, tag
 from storage.keys import FileKey, Key, LogKey, ObservedKey, RolledUpKey, StateName
@@ -69,21 +71,21 @@ class InfluxLedger(InfluxConnection):
             query += f" ORDER BY time DESC LIMIT {LATEST_INTENTS}" if place is None else ""
             rows = await self._ask_async(query, writer=tag(writer))
             rows.sort(key=lambda row: int(row["time"]))
-            found += [StoredIntent(writer, row["time"], decode_intent(row["row"]).number, row["row"]) for row in rows]
+            found += readable(rows, partial(_stored_intent, writer))
         return found
 
     async def logs(self) -> list[tuple[str, LedgerRow]]:
         rows = await self._of_writers("logs", "log")
-        return [(writer, decode_log(log, row)) for (writer, log), row in sorted(rows.items())]
+        return readable(sorted(rows.items()), lambda one: (one[0][0], decode_log(one[0][1], one[1])))
 
     async def observed_ends(self) -> list[tuple[str, ObservedEnd]]:
         rows = await self._of_writers("observed", "log")
-        return [(writer, decode_observed_end(log, row)) for (writer, log), row in sorted(rows.items())]
+        return readable(sorted(rows.items()), lambda one: (one[0][0], decode_observed_end(one[0][1], one[1])))
 
     async def files(self) -> list[tuple[str, FileRow]]:
         rows = await self._of_writers("files", "log", "generation")
         return sorted(
-            ((writer, decode_file(log, int(number), row)) for (writer, log, number), row in rows.items()),
+            readable(rows.items(), lambda one: (one[0][0], decode_file(one[0][1], int(one[0][2]), one[1]))),
             key=lambda found: (found[0], found[1].log, found[1].generation),
         )
 
@@ -92,3 +94,7 @@ class InfluxLedger(InfluxConnection):
         query = f"SELECT row FROM {measurement} WHERE {AFTER} GROUP BY {', '.join(tags)}, writer"
         rows = latest(await self._ask_async(query), lambda row: tuple(unquote(row[name]) for name in ("writer", *tags)))
         return {key: row["row"] for key, row in rows.items()}
+
+
+def _stored_intent(writer: str, row: Row) -> StoredIntent:
+    return StoredIntent(writer, row["time"], decode_intent(row["row"]).number, row["row"])

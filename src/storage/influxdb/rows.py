@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 
 from rollups.groups import ALL_CUSTOMERS
 from storage.contract import INTENTS_KEPT
+from storage.damage import readable
 from storage.influxdb.client import Row
 from storage.influxdb.connection import InfluxConnection
 from storage.influxdb.line_protocol import AFTER_ALL_LINES, DAY, tag
@@ -110,9 +111,13 @@ class InfluxRows(InfluxConnection):
         query = f"SELECT row FROM rollups WHERE writer = $writer AND customers = '{ALL_CUSTOMERS}'"
         rows += self._ask(query)
         intents = MEASUREMENTS[IntentKey]
-        token_of_intent = {
-            row["time"]: decode_intent(row["row"]).token for row in rows if row["measurement"] == intents
-        }
+        # A damaged intent stays. Only the start of a processor that needs it ends there.
+        token_of_intent = dict(
+            readable(
+                [row for row in rows if row["measurement"] == intents],
+                lambda row: (int(row["time"]), decode_intent(row["row"]).token),
+            )
+        )
         times = {row["time"] for row in rows if row["measurement"] != intents}
         tokens = self._lease.tokens()
         self._intents = deque(time for time, token in token_of_intent.items() if token in tokens)

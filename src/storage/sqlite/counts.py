@@ -1,10 +1,12 @@
 """Daily aggregates and roll-ups: a writer's own, and those of all writers together."""
 
 from collections.abc import Collection, Iterable, Sequence
+from functools import partial
 from itertools import groupby
 
 from rollups.counts import DailyAggregate, DailyKey, Kind, RollupKey, RollupRow
 from rollups.rows import added_up, decode_daily, decode_rollup
+from storage.damage import decoded
 from storage.sqlite.connection import SqliteConnection, marks
 from storage.sqlite.schema import ALL_CUSTOMERS
 
@@ -19,7 +21,7 @@ class SqliteCounts(SqliteConnection):
             for key in keys:
                 row = connection.execute(query, (key.customer or ALL_CUSTOMERS, key.day, self._writer_id)).fetchone()
                 if row is not None:
-                    found[key] = decode_daily(row[0])
+                    found[key] = _daily(row[0], *key)
         return found
 
     def read_rollups(self, keys: Collection[RollupKey]) -> dict[RollupKey, RollupRow]:
@@ -30,12 +32,13 @@ class SqliteCounts(SqliteConnection):
             for key in keys:
                 row = connection.execute(query, (*key, self._writer_id)).fetchone()
                 if row is not None:
-                    found[key] = decode_rollup(key.kind, *row)
+                    segment, text = row
+                    found[key] = decoded(partial(decode_rollup, key.kind, segment), text, "of a roll-up", *key)
         return found
 
     async def days(self, customer: str | None, first: int, last: int) -> dict[int, DailyAggregate]:
         query = "SELECT day, row FROM daily WHERE customer = ? AND day BETWEEN ? AND ?"
-        return _by_day(await self._rows(query, customer or ALL_CUSTOMERS, first, last))
+        return _by_day(customer, await self._rows(query, customer or ALL_CUSTOMERS, first, last))
 
     async def rollups(self, group: int, kinds: Collection[Kind], first: int, last: int) -> dict[int, list[RollupRow]]:
         query = f'SELECT day, kind, segment, row FROM rollups WHERE "group" = ? AND kind IN ({marks(kinds)})'
@@ -43,7 +46,8 @@ class SqliteCounts(SqliteConnection):
         for day, kind, segment, row in await self._rows(
             f"{query} AND day BETWEEN ? AND ? ORDER BY day, segment", group, *kinds, first, last
         ):
-            found.setdefault(day, []).append(decode_rollup(kind, segment, row))
+            decode = partial(decode_rollup, kind, segment)
+            found.setdefault(day, []).append(decoded(decode, row, "of a roll-up", group, day, kind))
         return found
 
     async def knows(self, customer: str) -> bool:
@@ -56,7 +60,7 @@ class SqliteCounts(SqliteConnection):
         query = f"SELECT customer, day, row FROM daily WHERE {of_these} AND day BETWEEN ? AND ? ORDER BY customer"
         rows = await self._rows(query, *(customers or ()), first, last)
         return {
-            customer: _by_day((day, row) for _, day, row in of_customer)
+            customer: _by_day(customer, ((day, row) for _, day, row in of_customer))
             for customer, of_customer in groupby(rows, key=lambda row: row[0])
         }
 
@@ -64,9 +68,13 @@ class SqliteCounts(SqliteConnection):
         return [name for (name,) in await self._rows("SELECT DISTINCT customer FROM daily WHERE customer > ''")]
 
 
-def _by_day(rows: Iterable[tuple[int, str]]) -> dict[int, DailyAggregate]:
+def _by_day(customer: str | None, rows: Iterable[tuple[int, str]]) -> dict[int, DailyAggregate]:
     """The rows of one customer: day -> the sum over all writers."""
     found: dict[int, list[DailyAggregate]] = {}
     for day, row in rows:
-        found.setdefault(day, []).append(decode_daily(row))
+        found.setdefault(day, []).append(_daily(row, customer, day))
     return {day: added_up(of_day) for day, of_day in found.items()}
+
+
+def _daily(text: str, customer: str | None, day: int) -> DailyAggregate:
+    return decoded(decode_daily, text, "of daily counts of", customer or "all customers", "on day", day)

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 
 from storage.contract import LATEST_INTENTS
+from storage.damage import readable
 from storage.keys import FileKey, LogKey, ObservedKey, RolledUpKey, StateName
 from storage.ledger import StoredIntent, WriterState
 from storage.logs import FileRow, LedgerRow, decode_file, decode_log
@@ -64,14 +65,14 @@ class SqliteLedger(SqliteConnection):
 
     async def logs(self) -> list[tuple[str, LedgerRow]]:
         rows = await self._rows(f"SELECT name, log, row FROM logs {_BY_WRITER}", threads=self._poll_threads)
-        return [(writer, decode_log(log, row)) for writer, log, row in rows]
+        return readable(rows, lambda row: (row[0], decode_log(*row[1:])))
 
     async def observed_ends(self) -> list[tuple[str, ObservedEnd]]:
         rows = await self._rows(f"SELECT name, log, row FROM observed {_BY_WRITER}", threads=self._poll_threads)
-        return [(writer, decode_observed_end(log, row)) for writer, log, row in rows]
+        return readable(rows, lambda row: (row[0], decode_observed_end(*row[1:])))
 
     async def files(self) -> list[tuple[str, FileRow]]:
         rows = await self._rows(
             f"SELECT name, log, generation, row FROM files {_BY_WRITER}, generation", threads=self._poll_threads
         )
-        return [(writer, decode_file(log, generation, row)) for writer, log, generation, row in rows]
+        return readable(rows, lambda row: (row[0], decode_file(*row[1:])))

@@ -1,0 +1,69 @@
+"""Damaged rows: each costs itself alone, and is named once."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import TypeVar
+
+from service.logs import logger
+from storage.errors import DamagedRow
+
+Key = TypeVar("Key")
+Row = TypeVar("Row")
+
+log = logger(__name__)
+
+_ERRORS = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
+# Characters of a row that a message has.
+_SHOWN = 60
+
+
+@contextmanager
+def reading(name: str, text: str) -> Iterator[None]:
+    """Raise DamagedRow, with the row's name, where what is done with its text fails."""
+    try:
+        yield
+    except _ERRORS as error:
+        raise _damaged(name, text) from error
+
+
+def decoded(decode: Callable[[str], Row], text: str, *name: object) -> Row:
+    """The decoded row. Raises DamagedRow with its name, which has these parts. For many rows, faster than `reading`."""
+    try:
+        return decode(text)
+    except _ERRORS as error:
+        raise _damaged(" ".join(map(str, name)), text) from error
+
+
+def _damaged(name: str, text: str) -> DamagedRow:
+    return DamagedRow(
+        f"The store's row {name} is damaged: {str(text)[:_SHOWN]!r}. "
+        "Put a backup in the store's place, or have the log read again into a new store."
+    )
+
+
+def readable(rows: Iterable[Key], decode: Callable[[Key], Row]) -> list[Row]:
+    """The rows that can be decoded. The others are named in the log."""
+    found = []
+    for row in rows:
+        try:
+            found.append(decode(row))
+        except DamagedRow as error:
+            say(str(error))
+    return found
+
+
+def or_default(decode: Callable[[str], Row], text: str, default: Row) -> Row:
+    """The decoded row, or a default where it is damaged, which the log says."""
+    try:
+        return decode(text)
+    except DamagedRow as error:
+        say(str(error))
+        return default
+
+
+# The api reads the same rows again and again.
+@lru_cache(1_000)
+def say(reason: str) -> None:
+    """Name a damaged row in the log: once, as long as not too many others follow."""
+    log.error("row_damaged", reason=reason)

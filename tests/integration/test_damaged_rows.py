@@ -1,0 +1,131 @@
+"""A row that somebody has damaged costs itself: no traceback, no 500, and a sentence that names it. On both stores."""
+
+from contextlib import suppress
+from datetime import date
+from http import HTTPStatus
+from pathlib import Path
+
+import pytest
+
+from asking import answer, line, problem_detail, responses, today
+from influxd import InfluxServer
+from pipeline import Pipeline
+from rollups.counts import DailyKey
+from storage import damage
+from storage.errors import LeaseHeld
+from storage.influxdb.client import Client
+from storage.influxdb.line_protocol import AFTER_ALL_LINES
+from storage.influxdb.schema import COUNTS
+from storage.keys import FileKey, Key, LogKey, ObservedKey, RolledUpKey, StateKey
+from stores import Store, influxdb_store
+
+LINES = line(today(), "cust_1") + line(today(), "cust_2", status=500)
+NONSENSE = ["", "{", "[1]", "[[[[", "null", '{"number": 1}', "\x1b[31m"]
+LOG = "api_requests"
+STATES: list[Key] = [StateKey("counts"), StateKey("rollups"), StateKey("report")]
+OF_LOGS: list[Key] = [LogKey("log"), FileKey("log", 0), ObservedKey("log")]
+
+
+def write(store: Store, key: Key, text: str) -> None:
+    """Put a text in the place of a row."""
+    storage = store.open()
+    # The one that filled it may hold the lease still: it is this process.
+    with suppress(LeaseHeld):
+        storage.acquire()
+    storage.write({key: text})
+    storage.close()
+
+
+@pytest.mark.parametrize("key", [*STATES, *OF_LOGS], ids=str)
+def test_the_api_answers_without_the_row_and_names_it(
+    store: Store, key: Key, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store.fill(LINES)
+    store.fill(LINES, log="other")
+    before = answer(store, "/customers/cust_1/stats")
+    damage.say.cache_clear()
+    for text in NONSENSE if key == StateKey("counts") else NONSENSE[1:2]:
+        write(store, key, text)
+        found = responses(store, "/customers/cust_1/stats", "/customers/stats", "/customers", "/status", "/ready")
+        assert {one.status_code for one in found} == {200}, text
+        assert found[0].json() == {**before, "complete_through": found[0].json()["complete_through"]}
+    logs = [one["log"] for one in found[3].json()["logs"]]
+    assert logs == (["other"] if isinstance(key, LogKey) else ["log", "other"])
+    said = capsys.readouterr().out
+    assert "damaged" in said
+    assert "\x1b[31m" not in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    "key",
+    [*STATES[:2], StateKey("rollups_intent"), LogKey(LOG), FileKey(LOG, 0), RolledUpKey(LOG)],
+    ids=str,
+)
+def test_a_processor_that_needs_the_row_ends_with_its_name(pipeline: Pipeline, store: Store, key: Key) -> None:
+    pipeline.append(LINES)
+    pipeline.start()
+    pipeline.until_stored()
+    assert pipeline.end() == 0
+    write(store, key, "{nonsense")
+    pipeline.output.write_text("")
+    pipeline.start()
+    assert pipeline.wait() == 1
+    assert "event=store_refused" in pipeline.said()
+    assert "is damaged: '{nonsense'" in pipeline.said().replace("\\", "")
+    assert "Traceback" not in pipeline.said()
+
+
+def test_an_answer_that_needs_a_customers_row_says_so_and_others_come(store: Store) -> None:
+    store.fill(LINES)
+    day = (today() - date(1970, 1, 1)).days
+    write(store, DailyKey("cust_1", day), "nonsense")
+    urls = ("/customers/cust_1/stats", "/customers", "/customers/cust_2/stats", "/customers/stats")
+    assert [one.status_code for one in responses(store, *urls)] == [503, 503, 200, 200]
+    detail = problem_detail(responses(store, urls[0])[0], HTTPStatus.SERVICE_UNAVAILABLE)
+    assert f"row of daily counts of cust_1 on day {day} is damaged: 'nonsense'" in detail
+
+
+def test_a_processor_goes_on_without_its_last_report(pipeline: Pipeline, store: Store) -> None:
+    write(store, StateKey("report"), "{nonsense")
+    pipeline.append(LINES)
+    pipeline.start()
+    pipeline.until_stored()
+    assert "event=row_damaged" in pipeline.said()
+
+
+def test_a_damaged_lease_is_as_one_of_an_unknown_process(influxd: InfluxServer, tmp_path: Path) -> None:
+    with influxdb_store(influxd) as store:
+        bucket = store.environment["INFLUXDB_BUCKET"]
+        client = Client(influxd.url, influxd.org, influxd.admin_token, 10.0)
+        client.write(f"{bucket}{COUNTS}", f'leases,writer=main row="released nonsense" {AFTER_ALL_LINES}'.encode())
+        client.close()
+        pipeline = Pipeline(tmp_path, store.environment, store.open)
+        pipeline.append(LINES)
+        try:
+            pipeline.start()
+            pipeline.until_stored()
+            assert "row of the lease is damaged" in pipeline.said()
+        finally:
+            pipeline.close()
+
+
+def test_a_damaged_entry_of_the_spool_is_set_aside(pipeline: Pipeline) -> None:
+    pipeline.append(LINES)
+    spool = Path(pipeline.environment["BACKFILL_FOLDER"])
+    for name, origin in (("backfill-1", ""), ("backfill-2", '{"path":'), ("backfill-3", "[]")):
+        (spool / name).mkdir(parents=True)
+        (spool / name / "log").write_bytes(LINES)
+        (spool / name / "origin").write_text(origin)
+    pipeline.start()
+    pipeline.until_stored()
+    pipeline.until_said("event=spool_entry_damaged", 3)
+    assert "Traceback" not in pipeline.said()
+    assert list(spool.glob("backfill-*")) == []
+    assert len(list(spool.glob("damaged-backfill-*"))) == 3
+    # The others are read.
+    old = pipeline.log.with_name("old.log")
+    old.write_bytes(line(today(), "cust_3") * 3)
+    done = pipeline.run("backfill", str(old))
+    assert done.returncode == 0, done
+    assert "3 stored" in done.stdout
