@@ -49,6 +49,8 @@ asked_to_stop=""
 # Longest waits, in seconds: until a service is ready, and until the first lines are stored.
 readonly READY_SECONDS=60
 readonly FIRST_LINES_SECONDS=60
+# Size at which the log of a container is rotated, in KiB, and lines between two looks at it.
+readonly LOG_KILOBYTES=10240 LINES_A_CHECK=1000
 # The escape sequence that Compose writes before each line of a log.
 readonly CLEAR_LINE=$'\e[2K'
 
@@ -196,16 +198,22 @@ group_of_log() {
 
 # Write the output of each container into a file of its own, until all containers have ended.
 collect_container_logs() {
+  local lines=0
   (
     trap '' HUP
     docker compose logs --follow --no-color | while IFS= read -r line; do
       line=${line#"$CLEAR_LINE"}
       name=${line%% *}
+      lines=$((lines + 1))
+      [ $((lines % LINES_A_CHECK)) != 0 ] || rotate_logs
       printf '%s\n' "${line#*| }" >>"$LOGS_FOLDER/${name%-1}.log"
     done
   ) </dev/null >/dev/null 2>&1 &
   collector=$!
 }
+
+# Give the large logs another name, and remove those that had it.
+rotate_logs() { find "$LOGS_FOLDER" -name '*.log' -size "+${LOG_KILOBYTES}k" -exec sh -c 'mv "$1" "$1.1"' sh {} \;; }
 
 start_as_processes() {
   prepare_venv requirements.txt
@@ -271,6 +279,7 @@ fail() {
   obey
   for name in $2; do
     say "--- $name: its last lines ---"
+    [ "$mode" = docker ] || process_of "$name" >/dev/null || await_output "$name"
     if [ "$mode" = docker ]; then
       docker logs --tail 10 "$(docker compose ps --all --quiet "$name")" 2>&1 | show_lines "" || true
     else

@@ -55,13 +55,24 @@ started_at() {
   fi
 }
 
-# start_process NAME COMMAND...: run a command apart from the terminal, with its output in a file.
+# start_process NAME COMMAND...: run a command apart from the terminal, with its output in a file that is rotated.
 start_process() {
   local name=$1 pid
   shift
-  nohup "$@" >>"$LOGS_FOLDER/$name.log" 2>&1 </dev/null &
+  # shellcheck disable=SC2016
+  nohup "$@" > >(exec sh -c 'echo $$ >"$1" && shift && exec "$@"' sh "$RUN_FOLDER/$name.writer" \
+    "$VENV_PYTHON" -m service.log_file "$LOGS_FOLDER/$name.log" >/dev/null 2>&1) 2>&1 </dev/null &
   pid=$!
   printf '%s %s\n' "$pid" "$(started_at "$pid")" >"$RUN_FOLDER/$name.pid"
+}
+
+# await_output NAME: wait until all that an ended process said is in its file.
+await_output() {
+  local writer deadline=$((SECONDS + STOP_SECONDS))
+  writer=$(cat "$RUN_FOLDER/$1.writer" 2>/dev/null) || return 0
+  while started_at "$writer" >/dev/null && [ "$SECONDS" -lt "$deadline" ]; do
+    sleep 0.05
+  done
 }
 
 # Print the number of the running process that was started under this name. Fails where there is none.
@@ -85,8 +96,9 @@ stop_process() {
       fi
       sleep 0.1
     done
+    await_output "$1"
   fi
-  rm -f "$RUN_FOLDER/$1.pid"
+  rm -f "$RUN_FOLDER/$1.pid" "$RUN_FOLDER/$1.writer"
 }
 
 stop_processes() {

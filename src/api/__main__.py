@@ -6,12 +6,14 @@ from api.app import build_app
 from api.http.server import listen, serve
 from api.settings import ApiSettings
 from service.logs import configure
+from service.private import keep_files_private
 from service.settings import load
 from storage.backend import open_storage
 
 
 def main() -> None:
     """Load and check the settings, build the application, serve it."""
+    keep_files_private()
     argparse.ArgumentParser(prog="python -m api", description=__doc__).parse_args()
     settings = load(ApiSettings)
     configure("api", settings.logging_level, settings.logging_format)

@@ -12,6 +12,7 @@ from log_generator.settings import GeneratorSettings
 from log_generator.stop import StopSignal
 from log_generator.traffic import Traffic
 from service.logs import configure, logger
+from service.private import keep_files_private
 from service.settings import load
 
 log = logger("log_generator")
@@ -19,6 +20,7 @@ log = logger("log_generator")
 
 def main() -> int:
     """Run the service. Returns its exit status."""
+    keep_files_private()
     argparse.ArgumentParser(prog="python -m log_generator", description=__doc__).parse_args()
     settings = load(GeneratorSettings)
     configure("log_generator", settings.logging_level, settings.logging_format)

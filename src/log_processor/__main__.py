@@ -13,10 +13,12 @@ from pathlib import Path
 
 from log_processor.heartbeat import HeartbeatSettings, is_alive
 from service.printable import printable
+from service.private import keep_files_private
 from service.settings import load
 
 
 def main() -> None:
+    keep_files_private()
     parser = argparse.ArgumentParser(
         prog="python -m log_processor", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

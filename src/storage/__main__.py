@@ -8,6 +8,7 @@ from pathlib import Path
 
 from service.logs import configure, logger
 from service.printable import printable
+from service.private import keep_files_private
 from service.settings import load
 from storage.backend import set_up
 from storage.errors import StorageError
@@ -19,6 +20,7 @@ log = logger(__name__)
 
 def main() -> None:
     """Run a command. Ends with status 1 and a sentence on standard error when it fails."""
+    keep_files_private()
     parser = argparse.ArgumentParser(prog="python -m storage", description="The store of the request statistics.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     for name, about in (

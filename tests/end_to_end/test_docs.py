@@ -91,6 +91,29 @@ ELSEWHERE = {
         ".ci/run",
         "DOCKER_INFLUXDB_INIT_ADMIN_TOKEN=for-trying-only-admin-token ./start.sh --docker --keep --detach",
     ),
+    **dict.fromkeys(
+        [
+            "docker stop log_processor",
+            "INFLUX_TOKEN=$(cat secrets/influxdb_admin_token) docker exec --env INFLUX_TOKEN influx_db influx backup "
+            "/tmp/backup",
+            "docker cp influx_db:/tmp/backup data/influxdb-backup && chmod -R go= data/influxdb-backup",
+            "docker start log_processor",
+            "docker stop log_processor api",
+            "docker cp data/influxdb-backup influx_db:/tmp/restored",
+            "export INFLUX_TOKEN=$(cat secrets/influxdb_admin_token)",
+            *(
+                f"docker exec --env INFLUX_TOKEN influx_db influx {command} --org acme --{option} {bucket}{path}"
+                for command, option, path in (("bucket delete", "name", ""), ("restore", "bucket", " /tmp/restored"))
+                for bucket in ("api_requests", "api_requests_counts")
+            ),
+            "./start.sh --docker --keep --detach",
+        ],
+        ("tests/integration/test_influxdb_backup.py", "docs/operations.md"),
+    ),
+    "chmod -R go= data src/log_generator/*.log*": (
+        SCRIPT_TESTS,
+        "def test_all_that_a_start_makes_is_for_its_caller_alone_and_goes_again",
+    ),
     "./cleanup.sh": (SCRIPT_TESTS, "def test_from_a_start_to_the_cleanup"),
     "./testmode.sh": (".ci/run", "./testmode.sh"),
     "docker exec -it log_processor python -m pytest tests/unit": (

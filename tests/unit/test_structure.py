@@ -36,7 +36,7 @@ ROOMS = {
         *("client", "line_protocol", "lease", "places", "schema", "migration", "connection"),
         *("requests", "rows", "counts", "ledger", "store", "setup", "admin"),
     ],
-    "service": ["version", "printable", "settings", "logs"],
+    "service": ["version", "printable", "private", "settings", "logs", "log_file"],
     "request_log": ["line", "path_template", "meanings", "requests", "query", "fields", "framing", "formats"],
     "log_processor": [
         *("heartbeat", "log_format", "settings", "spool"),
