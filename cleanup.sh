@@ -35,8 +35,9 @@ remove_files() {
       remove_with_companions "$file"
     done <"$RUN_FOLDER/made"
   fi
-  ! in_project "$BACKFILL_FOLDER" || rm -rf -- "$BACKFILL_FOLDER"
-  rm -rf "$RUN_FOLDER" "$LOGS_FOLDER" .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+  remove_folder "$BACKFILL_FOLDER"
+  remove_logs
+  rm -rf "$RUN_FOLDER" .venv .venv-audit .pytest_cache .mypy_cache .ruff_cache .hypothesis
   find src tests -type d -name __pycache__ -prune -exec rm -rf {} +
 }
 

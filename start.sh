@@ -94,6 +94,10 @@ check_log() {
     die "LOG_FILE_PATH=$LOG_FILE_PATH is outside the project, so it is not cleared, and no lines are generated into it.
 To follow it: $0 --no-generator"
   fi
+  if [ -n "$generator" ] && [ -e "$log" ] && ! is_ours "$log"; then
+    die "LOG_FILE_PATH=$LOG_FILE_PATH was not made by this script, so it is not cleared, and no lines are generated into it.
+To follow it: $0 --no-generator"
+  fi
   if [ -n "$generator" ] && [ "$LOG_FORMAT" != simple ]; then
     die "LOG_FORMAT=$LOG_FORMAT: the generator writes simple lines. To follow a log of your own: $0 --no-generator"
   fi
@@ -115,14 +119,16 @@ check_ports() {
   [ "$mode" != docker ] || [ -z "$INFLUXDB_PORT" ] || refuse_taken_port INFLUXDB_PORT
 }
 
-# Refuse to clear data outside the project.
+# Refuse to clear data that the scripts did not make.
 check_data() {
   local variable
   [ "$mode" = local ] && [ -z "$keep" ] || return 0
   for variable in "${DATA[@]}"; do
-    if [ -e "${!variable}" ] && ! in_project "${!variable}"; then
+    [ -e "${!variable}" ] || continue
+    in_project "${!variable}" ||
       die "$variable=${!variable} is outside the project, so it is not cleared. To go on with it: $0 --keep"
-    fi
+    is_ours "${!variable}" ||
+      die "$variable=${!variable} was not made by this script, so it is not cleared. To go on with it: $0 --keep"
   done
 }
 
@@ -130,11 +136,11 @@ clear_earlier() {
   local variable
   ! engine_answers || remove_containers --volumes
   for variable in "${DATA[@]}"; do
-    ! in_project "${!variable}" || remove_with_companions "${!variable}"
+    ! is_ours "${!variable}" || remove_with_companions "${!variable}"
   done
   [ -z "$generator" ] || remove_with_companions "$log"
-  ! in_project "$BACKFILL_FOLDER" || rm -rf -- "$BACKFILL_FOLDER"
-  rm -rf "$LOGS_FOLDER"
+  remove_folder "$BACKFILL_FOLDER"
+  remove_logs
 }
 
 make_log_files() {
@@ -149,8 +155,9 @@ make_log_files() {
   fi
   for name in "${DATA[@]}"; do
     mkdir -p "$(dirname "${!name}")"
-    ! in_project "${!name}" || note_made "${!name}"
+    ! in_project "${!name}" || { [ -e "${!name}" ] && ! is_ours "${!name}"; } || note_made "${!name}"
   done
+  make_folder "$BACKFILL_FOLDER"
 }
 
 # The services of this start, in the order in which they are started.

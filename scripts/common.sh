@@ -11,6 +11,8 @@ cd "$ROOT"
 readonly RUN_FOLDER=.run
 # shellcheck disable=SC2034
 readonly LOGS_FOLDER=logs
+# The file in a folder that says that the scripts made it.
+readonly MARK=.made-by-request-statistics
 
 say() { printf '%s\n' "$*"; }
 
@@ -69,6 +71,14 @@ absolute() {
 
 in_project() { [[ $(absolute "$1") == "$ROOT"/* ]]; }
 
+# Succeed where a path is one of ours: below data/, the generator's log, or a file that the scripts noted.
+is_ours() {
+  local path
+  path=$(absolute "$1") || return 1
+  [[ $path == "$ROOT"/data/* || $path == "$ROOT/src/log_generator/api_requests.log" ]] ||
+    grep -qxF -- "$path" "$RUN_FOLDER/made" 2>/dev/null
+}
+
 # Note that the scripts made a file of the project, so that cleanup.sh may remove it.
 note_made() {
   local file
@@ -77,7 +87,35 @@ note_made() {
 }
 
 # Remove a log with its rotated files, or a database with its write-ahead log.
-remove_with_companions() { rm -f -- "$1" "$1".* "$1"-wal "$1"-shm; }
+remove_with_companions() {
+  rm -f -- "$1" "$1"-wal "$1"-shm "$1".[0-9]* "$1".lock
+  # Of a file `src/app`, `src/app.py` is no companion.
+  case ${1##*/} in *.*) rm -f -- "$1".* ;; esac
+}
+
+# Make a folder of the project with a mark, without which it is never removed. One that is there gets none.
+make_folder() {
+  if in_project "$1" && [ ! -e "$1" ]; then
+    mkdir -p "$1"
+    touch "$1/$MARK"
+  fi
+}
+
+# Remove a folder that is marked as made by the scripts, or the one that earlier releases made without a mark.
+remove_folder() {
+  if [ -f "$1/$MARK" ] || [ "$(absolute "$1")" = "$ROOT/data/backfill" ]; then
+    rm -rf -- "$1"
+  fi
+}
+
+# Remove the output of our services and of builds.
+remove_logs() {
+  local name
+  for name in influx_db setup log_processor api log_generator build; do
+    rm -f -- "$LOGS_FOLDER/$name.log" "$LOGS_FOLDER/$name.log".[0-9]
+  done
+  rmdir "$LOGS_FOLDER" 2>/dev/null || true
+}
 
 # refuse_taken_port VARIABLE: end when another program listens on the port that the variable names.
 refuse_taken_port() {

@@ -21,7 +21,17 @@ pytestmark = pytest.mark.host
 
 PROJECT = Path(__file__).resolve().parents[2]
 NOT_COPIED = shutil.ignore_patterns(
-    ".git", ".venv", ".run", ".*_cache", ".hypothesis", "*.sqlite*", "*.jsonl*", "logs", "secrets", "*.log"
+    ".git",
+    ".venv*",
+    "sbom.json",
+    ".run",
+    ".*_cache",
+    ".hypothesis",
+    "*.sqlite*",
+    "*.jsonl*",
+    "logs",
+    "secrets",
+    "*.log",
 )
 SCRIPTS = ["start.sh", "run_tests.sh", "testmode.sh", "cleanup.sh"]
 SECONDS = 120
@@ -190,6 +200,39 @@ def test_a_foreign_database_is_not_cleared(copy: Copy, tmp_path: Path) -> None:
     assert result.status == 1
     assert "--keep" in result.errors
     assert database.read_text() == "precious"
+
+
+@pytest.mark.parametrize("script", ["start.sh", "cleanup.sh"])
+def test_a_folder_that_the_scripts_did_not_make_stays(script: str, copy: Copy) -> None:
+    docs = sorted((copy.root / "docs").rglob("*"))
+    arguments = ["--local", "--detach"] if script == "start.sh" else []
+    result = copy.run(script, *arguments, BACKFILL_FOLDER="docs")
+    assert result.status == 0, result
+    assert [path for path in docs if not path.exists()] == []
+
+
+@pytest.mark.parametrize("variable", ["SQLITE_PATH", "DEAD_LETTERS_PATH", "LOG_FILE_PATH"])
+def test_a_file_that_the_scripts_did_not_make_is_not_cleared(variable: str, copy: Copy) -> None:
+    before = (copy.root / "README.md").read_bytes()
+    result = copy.run("start.sh", "--local", "--detach", **{variable: "README.md"})
+    assert result.status == 1
+    assert f"{variable}=README.md was not made by this script" in result.errors
+    assert copy.processes() == {}
+    copy.run("cleanup.sh", **{variable: "README.md"})
+    assert (copy.root / "README.md").read_bytes() == before
+
+
+def test_all_that_a_start_makes_is_for_its_caller_alone_and_goes_again(copy: Copy) -> None:
+    before = copy.snapshot()
+    result = copy.run("start.sh", "--local", "--detach", BACKFILL_FOLDER="spool", SQLITE_PATH="data/a.sqlite")
+    assert result.status == 0, result
+    made = copy.snapshot() - before
+    assert {Path("spool"), Path("data/a.sqlite"), Path("logs/api.log")} <= made
+    for path in made - {Path(".venv")}:
+        if Path(".venv") not in path.parents:
+            assert (copy.root / path).stat().st_mode & 0o077 == 0, path
+    assert copy.run("cleanup.sh", BACKFILL_FOLDER="spool").status == 0
+    assert copy.snapshot() == before - {Path(".venv")}
 
 
 def test_a_taken_port_is_told_with_its_variable_before_anything_is_cleared(copy: Copy) -> None:
