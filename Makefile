@@ -9,10 +9,11 @@ CASES_LEFT_OUT := 20-%
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run monitoring replace-admin test test-one lint types format docs bench torture flood cases ci clean
+.PHONY: help setup run monitoring replace-admin test test-one lint types format docs bench torture flood cases audit sbom \
+  ci clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand --tabs=12
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand --tabs=15
 
 setup: ## make .venv, with what tests and measurements need
 	bash -c 'source scripts/common.sh; source scripts/processes.sh; prepare_venv requirements.txt requirements-test.txt requirements-bench.txt'
@@ -60,6 +61,21 @@ torture: ## kill the processor again and again, and compare the store with the l
 cases: ## run the cases of a folder, each with a store and ports of its own: make cases CASES=folder
 	printf '%s\n' $(filter-out $(CASES_LEFT_OUT),$(notdir $(wildcard $(CASES)/[0-9]*))) | \
 	  xargs --max-procs="$$(nproc)" --max-args=1 $(CASES)/run
+
+audit: .venv-audit ## ask whether a weakness is known of a package that is locked
+	for lock in requirements.txt requirements-test.txt; do \
+	  .venv-audit/bin/pip-audit --strict --disable-pip --require-hashes --requirement $$lock || exit; \
+	done
+
+sbom: .venv-audit ## write sbom.json, the list of the packages that run
+	.venv-audit/bin/cyclonedx-py requirements --output-reproducible --output-format JSON --output-file sbom.json \
+	  requirements.txt
+
+# Apart from .venv: what audits is not audited with the rest.
+.venv-audit: requirements-audit.txt
+	python3 -m venv --clear $@
+	$@/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
+	touch $@
 
 ci: ## everything that has to hold before a change is taken; on a fresh Debian machine, as root
 	.ci/run

@@ -31,6 +31,7 @@ PAGES = {
         "docs/upgrade.md",
         "CONTRIBUTING.md",
         "CHANGELOG.md",
+        "SECURITY.md",
         *sorted(str(path.relative_to(PROJECT)) for path in PROJECT.glob("docs/**/*.md")),
         "tests/README.md",
     )
