@@ -55,6 +55,8 @@ main() {
 
 # run_pytest COMMAND...: run pytest with the arguments of this script. Tests mostly wait, so each core gets two.
 run_pytest() {
+  # Servers in tests read what the tests make as other users.
+  umask 022
   "$@" --numprocesses "$((2 * $(getconf _NPROCESSORS_ONLN)))" --dist worksteal \
     ${pytest_arguments[@]+"${pytest_arguments[@]}"}
 }

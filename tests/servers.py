@@ -157,10 +157,12 @@ def apache(folder: Path) -> Iterator[Running]:
     wanted = ("mpm_event", "authz_core", "authn_core", "auth_basic", "authn_file", "authz_user", "reqtimeout", "alias")
     documents = folder / "documents"
     documents.mkdir()
-    # The server gives its rights up, and root's temporary folders are closed.
+    # The server gives its rights up, root's temporary folders are closed, and the tests may run with any umask.
     user = "User nobody\nGroup nogroup" if os.getuid() == 0 else ""
     # htpasswd's SHA-1 of "x".
     (documents / "users").write_text(f"{USER}:{{SHA}}EfatjsUqKYSrrlZjrn3V5kZf++U=\n")
+    documents.chmod(0o755)
+    (documents / "users").chmod(0o644)
     for open_folder in (folder, *folder.parents):
         found = open_folder.stat()
         if found.st_uid == os.getuid() and not found.st_mode & 0o1:
