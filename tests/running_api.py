@@ -28,13 +28,6 @@ def peak_memory(process: int) -> int:
     return int(kilobytes) << 10
 
 
-def peak_memory(process: int) -> int:
-    """The most memory that a process has had, in bytes."""
-    status = Path(f"/proc/{process}/status").read_text()
-    (kilobytes,) = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")]
-    return int(kilobytes) << 10
-
-
 class Api:
     """A running api."""
 
