@@ -64,6 +64,7 @@ main() {
   obey
   # The paths that docker-compose.yml mounts.
   [ "$mode" != docker ] || export DEAD_LETTERS_PATH=data/dead_letters.jsonl BACKFILL_FOLDER=data/backfill
+  [ "$mode" != docker ] || [ -z "$keep" ] || refuse_unknown_token
   stop_earlier
   obey
   check_ports

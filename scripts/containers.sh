@@ -158,13 +158,18 @@ add_compose_file() { export COMPOSE_FILE=${COMPOSE_FILE:-docker-compose.yml}:$1;
 # Publish InfluxDB's port where the setting names one.
 publish_influxdb() { [ -z "$INFLUXDB_PORT" ] || add_compose_file docker-compose.influxdb-port.yml; }
 
-# Write each secret into a file of its own, which docker-compose.yml names. What a variable has is written, too.
-make_secrets() {
+# Refuse data of InfluxDB whose admin token is not known: setup could do nothing with them.
+refuse_unknown_token() {
   if [ -z "$DOCKER_INFLUXDB_INIT_ADMIN_TOKEN" ] && ! has_secret influxdb_admin_token &&
     docker volume inspect "${PROJECT}_influxdb_data" >/dev/null 2>&1; then
     die "InfluxDB's data are there, and their admin token is not in $SECRETS_FOLDER/influxdb_admin_token.
 Give it once: DOCKER_INFLUXDB_INIT_ADMIN_TOKEN=... $0. See docs/upgrade.md"
   fi
+}
+
+# Write each secret into a file of its own, which docker-compose.yml names. What a variable has is written, too.
+make_secrets() {
+  refuse_unknown_token
   mkdir -p "$SECRETS_FOLDER"
   chmod 700 "$SECRETS_FOLDER"
   make_secret influxdb_password "$DOCKER_INFLUXDB_INIT_PASSWORD"
