@@ -41,7 +41,7 @@ def test_the_api_answers_without_the_row_and_names_it(
     store: Store, key: Key, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store.fill(LINES)
-    store.fill(LINES, log="other")
+    store.fill(LINES, writer="other", log="other")
     before = answer(store, "/customers/cust_1/stats")
     damage.say.cache_clear()
     for text in NONSENSE if key == StateKey("counts") else NONSENSE[1:2]:

@@ -47,7 +47,7 @@ def test_a_copy_is_put_back(influxd: InfluxServer, tmp_path: Path) -> None:
         store.fill(line(today(), "cust_1") * 3)
         before = answer(store, "/customers/cust_1/stats")
         run("backup")
-        store.fill(line(today(), "cust_1") * 2, log="later")
+        store.fill(line(today(), "cust_1") * 2, writer="later", log="later")
         assert answer(store, "/customers/cust_1/stats")["total_requests"] == 5
         run("delete")
         run("restore")
