@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from lines import valid_lines
-from pipeline import SOURCES, Pipeline
+from pipeline import Pipeline
+from programs import SOURCES
 from running_api import running
 from storage_command import run
 from until import wait_until

@@ -8,7 +8,7 @@ import sys
 import threading
 from pathlib import Path
 
-from pipeline import SOURCES
+from programs import SOURCES
 from service.log_file import FILES_KEPT, keep
 
 MAX_BYTES = 100_000
