@@ -17,9 +17,10 @@ import httpx
 import pytest
 
 import programs
-from asking import problem_detail
+from asking import ago, problem_detail
+from asking import line as line_of
 from influxd import InfluxServer, free_port
-from running_api import running
+from running_api import changed, running
 from stores import Store, influxdb_store
 from until import WAIT_SECONDS, wait_until
 
@@ -189,6 +190,23 @@ def test_requests_that_differ_in_what_no_answer_depends_on_are_kept_once(tmp_pat
             assert api.client.get("/customers/c/stats", headers={"Accept": accept}).status_code == 200
         # Their headers have 30 MB.
         assert api.memory() - before < 15_000_000
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="no /proc tells the memory of a process")
+def test_ranges_of_a_busy_customer_are_kept_up_to_a_size(tmp_path: Path, sqlite: Store) -> None:
+    lines = [line_of(ago(number % 40), "c", seconds=f"{number / 1000:.3f}") for number in range(60_000)]
+    sqlite.fill(b"".join(lines))
+    smaller = changed("import api.caching.customer_days as it; it._MAX_BYTES = 5_000_000")
+    with running(tmp_path, sqlite.environment, smaller) as api:
+        ranges = [(start, end) for start in range(40, 28, -1) for end in range(12)]
+        # The first ones make the memory that each question needs for a moment.
+        for number, (start, end) in enumerate(ranges):
+            if number == 20:
+                before = api.memory()
+            url = f"/customers/c/stats?from_date={ago(start)}&to_date={ago(end)}"
+            assert api.get(url).json()["daily"][0]["date"] == f"{ago(min(start, 39))}"
+        # Without the bound they take 90 MB.
+        assert api.memory() - before < 50_000_000
 
 
 def test_a_taken_port_is_reported_in_one_line(tmp_path: Path, sqlite: Store) -> None:

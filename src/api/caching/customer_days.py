@@ -18,8 +18,11 @@ from rollups.figures import figures_of_each
 from rollups.histogram import Histogram, histograms_of, merge, merge_for_good
 from storage.contract import Storage
 
-# Each takes up to some hundred kilobytes.
 _MAX_RANGES = 1_000
+# Bound of the counts of all cached ranges, in bytes. Those of a busy customer have megabytes.
+_MAX_BYTES = 96 << 20
+# What the statistics of a day take, in bytes: mostly Python objects.
+_DAY_BYTES = 1_000
 # The most customers of one query to the store.
 _CUSTOMERS_PER_QUERY = 200
 
@@ -38,6 +41,12 @@ class RangeCounts:
     """The histogram of each open day, including days without requests."""
     closed: Histogram = _EMPTY
     """The histogram of all other days together."""
+
+    def bytes(self) -> int:
+        """What they take, estimated."""
+        histograms = (self.closed, *self.open.values())
+        arrays = sum(histogram.latencies.nbytes + histogram.counts.nbytes for histogram in histograms)
+        return arrays + _DAY_BYTES * len(self.daily)
 
     def together(self) -> Histogram:
         """The histogram of all days."""
@@ -83,10 +92,16 @@ class CustomerDays:
             # Rows of an unknown age would have to be read again at once.
             if rows is not None and self._invalidations.days_since(rows[0]) is not None:
                 self._ranges[key].set(*rows)
+            self._make_room()
         self._ranges.move_to_end(key)
-        if len(self._ranges) > _MAX_RANGES:
-            self._ranges.popitem(last=False)
         return self._ranges[key]
+
+    def _make_room(self) -> None:
+        """Forget the least recently used ranges where there are too many, but not the one that was added last."""
+        size = sum(cached.size for cached in self._ranges.values())
+        while len(self._ranges) > 1 and (len(self._ranges) > _MAX_RANGES or size > _MAX_BYTES):
+            _, forgotten = self._ranges.popitem(last=False)
+            size -= forgotten.size
 
     async def _renew(self, cached: "_CachedRange") -> None:
         """Read what has changed by the time of the call."""
@@ -153,6 +168,8 @@ class _CachedRange:
         self.asked = -1
         """The number of the latest poll before the last question."""
         self.counts = RangeCounts()
+        self.size = 0
+        """Estimated bytes of the counts."""
 
     def changed_days(self, invalidations: InvalidationLog) -> frozenset[int] | None:
         """The open days that changed since; None if other days may have changed."""
@@ -175,6 +192,7 @@ class _CachedRange:
             {day: counts[day][0].copy() if day in counts else _EMPTY for day in of_open_days},
             merge_for_good([histogram for day, (histogram, _) in counts.items() if day not in of_open_days]),
         )
+        self.size = self.counts.bytes()
 
     def update(self, poll: int, read: Mapping[int, _DayCounts]) -> None:
         """Replace the counts of open days by these, which were read after this poll."""
@@ -187,6 +205,7 @@ class _CachedRange:
             daily = dict(sorted(daily.items()))
         of_open_days = {**kept.open, **{day: histogram.copy() for day, (histogram, _) in read.items()}}
         self.counts = RangeCounts(daily, of_open_days, kept.closed)
+        self.size = self.counts.bytes()
 
 
 def _counts_of(rows: Collection[tuple[int, DailyAggregate]]) -> Iterator[_DayCounts]:
