@@ -26,7 +26,7 @@ class CustomersQuestion(Question):
         return invalidations.number
 
     def effort(self, sources: Sources) -> Effort:
-        return Effort.LITTLE if sources.figures.has(self.dates.days) else Effort.MUCH
+        return Effort.RANKED if sources.figures.has(self.dates.days) else Effort.MUCH
 
     async def answer(self, sources: Sources) -> CustomerList:
         figures = await sources.figures.over(self.dates.days)

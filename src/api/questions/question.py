@@ -33,6 +33,8 @@ class Effort(Enum):
     """A few milliseconds: from cached counts."""
     SOME = auto()
     """Up to a tenth of a second: from the counts of some days."""
+    RANKED = auto()
+    """Up to a tenth of a second: from cached figures of all customers, which may have to be read first."""
     MUCH = auto()
     """Seconds: from single requests, or from the counts of all customers."""
 
