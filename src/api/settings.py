@@ -1,12 +1,14 @@
 """The settings of the api."""
 
 import re
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from service.access.settings import KeysLocation
 from service.logs import Level, LineFormat
-from service.settings import comma_separated
+from service.settings import ProjectPath, comma_separated
 from storage.settings import StorageSettings
 
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9A-Fa-f:]+\](:[0-9]{1,5})?")
@@ -27,6 +29,14 @@ def _hosts(text: str) -> str:
         if not _HOST.fullmatch(host):
             raise ValueError(f"{host} is not a host without a port, such as example.com, 192.0.2.7 or [2001:db8::7]")
     return text
+
+
+class KeysSettings(KeysLocation):
+    """What `python -m api keys` writes."""
+
+    session_secret_file: ProjectPath = Field(default=Path("secrets/sessions/secrets"), validate_default=True)
+    """The file with the secrets that sign the page's sessions, one a line: the first signs, a second one still counts.
+    `python -m api keys add` makes it."""
 
 
 class ApiSettings(StorageSettings):

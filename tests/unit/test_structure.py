@@ -36,7 +36,8 @@ ROOMS = {
         *("client", "line_protocol", "lease", "places", "schema", "migration", "connection"),
         *("requests", "rows", "counts", "ledger", "store", "setup", "admin"),
     ],
-    "service": ["version", "printable", "private", "settings", "logs", "log_file"],
+    "service": ["version", "printable", "private", "settings", "logs", "log_file", "access"],
+    "service.access": ["scopes", "keys", "private_files", "keys_file", "settings"],
     "request_log": ["line", "path_template", "meanings", "requests", "query", "fields", "framing", "formats"],
     "log_processor": [
         *("heartbeat", "log_format", "settings", "spool"),
@@ -45,7 +46,7 @@ ROOMS = {
     ],
     "api": [
         *("utc", "settings"),
-        *("schemas", "http", "caching", "questions", "routes", "page"),
+        *("schemas", "http", "access", "caching", "questions", "routes", "page"),
         *("app", "__main__"),
     ],
     "log_processor.counting": [

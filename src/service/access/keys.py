@@ -1,0 +1,113 @@
+"""Keys: `rs_<id>_<secret>`, of which only the SHA-256 is kept. A secret of 256 random bits needs no slower hash."""
+
+import re
+import secrets
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timezone
+from hashlib import sha256
+from typing import Annotated, Any
+
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
+
+from service.access.scopes import Scope
+
+_ID_BYTES = 6
+_SECRET_BYTES = 32
+_KEY = re.compile(rb"rs_([0-9a-f]{12})_[A-Za-z0-9_-]{43}")
+
+
+def _scope(value: Any) -> Any:
+    return Scope.parse(value) if isinstance(value, str) else value
+
+
+class Key(BaseModel):
+    """A key without its secret: a line of the keys' file."""
+
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
+
+    id: str = Field(pattern=r"^[0-9a-f]{12}$")
+    """Public: log lines and links have it."""
+    hash: str = Field(pattern=r"^[0-9a-f]{64}$")
+    """The SHA-256 of the whole key, in hexadecimal digits."""
+    scope: Annotated[Scope, BeforeValidator(_scope), PlainSerializer(str)]
+    created: AwareDatetime
+    expires: AwareDatetime | None = None
+    """None: never."""
+    note: str = ""
+    """For people: whose key it is."""
+
+    def is_valid(self) -> bool:
+        """Whether the key has not expired."""
+        return self.expires is None or datetime.now(timezone.utc) < self.expires
+
+    def encode(self) -> str:
+        """The line of the key, without a newline."""
+        return self.model_dump_json()
+
+
+class Keys:
+    """The keys of a file, as it was at one time."""
+
+    def __init__(self, keys: Iterable[Key] = (), damaged: Iterable[int] = ()) -> None:
+        self._by_hash = {bytes.fromhex(key.hash): key for key in keys}
+        self._by_id = {key.id: key for key in self._by_hash.values()}
+        self.damaged = tuple(damaged)
+        """The numbers of the lines that are no keys, from 1."""
+
+    @classmethod
+    def decode(cls, text: bytes) -> "Keys":
+        """The keys that the lines of a file have. A damaged line costs itself alone."""
+        keys, damaged = [], []
+        for number, line in enumerate(text.splitlines(), 1):
+            key = decode_key(line)
+            if key is not None:
+                keys.append(key)
+            elif line.strip():
+                damaged.append(number)
+        return cls(keys, damaged)
+
+    def by_secret(self, secret: bytes) -> Key | None:
+        """The valid key that the whole text of a key belongs to."""
+        key = self._by_hash.get(sha256(secret).digest())
+        return key if key is not None and key.is_valid() else None
+
+    def by_id(self, key_id: str) -> Key | None:
+        """The valid key with an id."""
+        key = self._by_id.get(key_id)
+        return key if key is not None and key.is_valid() else None
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(self._by_id.values())
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+
+def decode_key(line: bytes) -> Key | None:
+    """The key of a line; None if it has none."""
+    try:
+        return Key.model_validate_json(line)
+    except ValidationError:
+        return None
+
+
+def new_key(scope: Scope, created: datetime, expires: datetime | None, note: str) -> tuple[str, Key]:
+    """The whole text of a new key, which nobody can find again, and its record."""
+    key_id = secrets.token_hex(_ID_BYTES)
+    text = f"rs_{key_id}_{secrets.token_urlsafe(_SECRET_BYTES)}"
+    key = Key(
+        id=key_id, hash=sha256(text.encode()).hexdigest(), scope=scope, created=created, expires=expires, note=note
+    )
+    return text, key
+
+
+def bearer_key(authorization: bytes) -> bytes | None:
+    """The text of the key in an `Authorization` header; None for another scheme than Bearer."""
+    scheme, _, text = authorization.partition(b" ")
+    return text.strip() if scheme.lower() == b"bearer" else None
+
+
+def id_of(text: str) -> str | None:
+    """The id in the text of a key; None if it has not the form of a key."""
+    found = _KEY.fullmatch(text.encode())
+    return found[1].decode() if found else None

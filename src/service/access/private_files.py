@@ -1,0 +1,111 @@
+"""Files that nobody else may read or write: the keys, and the secrets of sessions."""
+
+import fcntl
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from service.logs import logger
+
+# A group may read: Kubernetes gives a pod its secrets that way.
+_FORBIDDEN = stat.S_IWGRP | stat.S_IRWXO
+_MAX_BYTES = 16 << 20
+
+Content = TypeVar("Content")
+
+log = logger(__name__)
+
+
+class PrivateFile(Generic[Content]):
+    """A private file that a service reads, and reads again when it has changed."""
+
+    def __init__(self, path: Path, decode: Callable[[bytes], Content], nothing: Content) -> None:
+        """`decode` raises ValueError where the file is damaged. `nothing`: what holds while the file is unusable."""
+        self._path = path
+        self._decode = decode
+        self._nothing = nothing
+        self._content = nothing
+        self._seen: tuple[int, ...] | None = None
+
+    def content(self) -> Content:
+        """What the file has now; `nothing` while it is missing, damaged, or open to others."""
+        try:
+            # Each request comes here, and Path.stat takes twice as long.
+            found = os.stat(self._path)  # noqa: PTH116
+            seen: tuple[int, ...] = (found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_mode)
+        except OSError:
+            seen = ()
+        if seen != self._seen:
+            self._seen = seen
+            self._content = self._read()
+        return self._content
+
+    def _read(self) -> Content:
+        try:
+            return self._decode(read_private(self._path))
+        except (OSError, ValueError) as error:
+            log.error("private_file_unusable", path=str(self._path), reason=_reason(error))
+            return self._nothing
+
+
+def read_private(path: Path) -> bytes:
+    """The content of a private file. OSError if it cannot be read, ValueError if others may read or write it."""
+    # Without O_NONBLOCK a pipe would wait for a writer.
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise ValueError("not a regular file")
+        if found.st_mode & _FORBIDDEN:
+            raise ValueError(f"others may use it, its mode is {stat.S_IMODE(found.st_mode):04o}: chmod 600")
+        return file.read(_MAX_BYTES)
+
+
+def check_private(path: Path, decode: Callable[[bytes], object]) -> None:
+    """ValueError, with the reason, where a private file cannot be used."""
+    try:
+        decode(read_private(path))
+    except (OSError, ValueError) as error:
+        raise ValueError(_reason(error)) from None
+
+
+@contextmanager
+def changing(path: Path) -> Iterator[list[bytes]]:
+    """The lines of a private file, which are written back, all at once, when they have changed.
+
+    The file need not be there. Other processes that change it wait meanwhile.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        try:
+            before = read_private(path).splitlines()
+        except FileNotFoundError:
+            before = []
+        lines = list(before)
+        yield lines
+        if lines != before:
+            _replace(path, b"".join(line + b"\n" for line in lines))
+            os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Put a file with this content in the place of another, which is whole until then."""
+    made = path.with_name(f".{path.name}.new")
+    with suppress(FileNotFoundError):
+        made.unlink()
+    descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(descriptor)
+    made.replace(path)
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)

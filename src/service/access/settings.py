@@ -1,0 +1,57 @@
+"""Settings of the services that ask for keys."""
+
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from service.access.keys import Keys
+from service.access.private_files import check_private
+from service.settings import ProjectPath, Settings
+
+Auth = Literal["", "none", "keys", "proxy"]
+
+
+class KeysLocation(Settings):
+    """Where the keys are."""
+
+    api_keys_file: ProjectPath = Field(default=Path("secrets/keys/keys.jsonl"), validate_default=True)
+    """The file with the keys' hashes, which `python -m api keys` writes. It is read again when it changes."""
+
+
+class AccessSettings(KeysLocation):
+    """Whether a service asks for keys."""
+
+    auth: Auth = ""
+    """Who may ask: `none`: everyone; `keys`: who has a key; `proxy`: also whom a proxy names in a header. Empty:
+    everyone on this machine, and a service that others can reach does not start."""
+
+    @field_validator("auth")
+    @classmethod
+    def _keys_are_there(cls, auth: Auth, info: ValidationInfo) -> Auth:
+        path: Path | None = info.data.get("api_keys_file")
+        if auth in ("keys", "proxy") and path is not None:
+            try:
+                check_private(path, Keys.decode)
+            except ValueError as error:
+                message = f"API_KEYS_FILE={path}: {error}. To make a first key: python -m api keys add operator"
+                raise ValueError(message) from None
+        return auth
+
+
+def require_auth(host: str, info: ValidationInfo) -> str:
+    """Validator of the address where a service listens: ValueError where others can reach it and AUTH is not set."""
+    if info.data.get("auth") == "" and not is_loopback(host):
+        raise ValueError(
+            "other machines can reach it. Set AUTH=keys, see docs/access.md, or AUTH=none to show all to everyone"
+        )
+    return host
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches a host: a name or an address."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False

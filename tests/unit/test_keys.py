@@ -1,0 +1,213 @@
+"""Keys: their file, their scopes, and the command that makes them."""
+
+import json
+import os
+import re
+import stat
+import subprocess
+import threading
+from datetime import datetime, timedelta, timezone
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import programs
+from service.access.keys import Key, Keys, new_key
+from service.access.keys_file import keys_file
+from service.access.private_files import changing
+from service.access.scopes import OPERATOR, Scope
+from until import WAIT_SECONDS
+
+NOW = datetime(2026, 11, 24, 6, 30, tzinfo=timezone.utc)
+KEY = re.compile(r"rs_([0-9a-f]{12})_[A-Za-z0-9_-]{43}")
+
+
+class Command:
+    """`python -m api keys` with files of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.keys = folder / "keys" / "keys.jsonl"
+        self.secrets = folder / "sessions" / "secrets"
+        self.environment = {
+            **os.environ,
+            "API_KEYS_FILE": str(self.keys),
+            "SESSION_SECRET_FILE": str(self.secrets),
+        }
+
+    def run(self, *arguments: str, status: int = 0) -> "subprocess.CompletedProcess[str]":
+        ended = programs.run("api", "keys", *arguments, env=self.environment, timeout=WAIT_SECONDS)
+        assert ended.returncode == status, ended
+        return ended
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Command:
+    return Command(tmp_path)
+
+
+def test_a_key_is_shown_once_and_its_file_has_only_the_hash(command: Command) -> None:
+    made = command.run("add", "customer:acme,a%2Cb", "--expires", "90d", "--note", "Ann")
+    text = made.stdout.strip()
+    found = KEY.fullmatch(text)
+    assert found is not None
+    record = json.loads(command.keys.read_text())
+    assert record["id"] == found[1]
+    assert record["hash"] == sha256(text.encode()).hexdigest()
+    assert record["scope"] == "customer:a%2Cb,acme"
+    lasts = datetime.fromisoformat(record["expires"].replace("Z", "+00:00")) - datetime.now(timezone.utc)
+    assert timedelta(days=89) < lasts <= timedelta(days=90)
+    for file in (command.keys, command.secrets):
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        assert text.rpartition("_")[2] not in file.read_text()
+    listed = command.run("list").stdout
+    assert found[1] in listed
+    assert "Ann" in listed
+    assert text not in listed
+
+
+def test_a_revoked_key_is_gone_and_others_stay(command: Command) -> None:
+    first, second = (command.run("add", "operator").stdout.strip() for _ in range(2))
+    command.run("revoke", first.split("_")[1])
+    keys = keys_file(command.keys).content()
+    assert keys.by_secret(first.encode()) is None
+    assert keys.by_secret(second.encode()) is not None
+    assert "There is no key" in command.run("revoke", first.split("_")[1], status=1).stderr
+
+
+def test_the_secret_of_sessions_is_made_once(command: Command) -> None:
+    command.run("add", "operator")
+    before = command.secrets.read_bytes()
+    command.run("add", "operator")
+    assert command.secrets.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["add", "admin"], "admin is not a scope"),
+        (["add", "operator", "--expires", "soon"], "soon is not like 30m"),
+        (["add", "operator", "--expires", "2026-01-01"], "2026-01-01 is over"),
+        (["add", "operator", "--link", "https://x", "--expires", "1d"], "--link is for the key of a customer"),
+        (["add", "customer:acme", "--link", "https://x"], "with --expires"),
+    ],
+)
+def test_a_wrong_argument_is_told_and_nothing_is_written(command: Command, arguments: list[str], told: str) -> None:
+    assert told in command.run(*arguments, status=2).stderr
+    assert not command.keys.exists()
+
+
+def test_a_link_has_its_key_behind_the_hash_alone(command: Command) -> None:
+    made = command.run("add", "customer:acme", "--expires", "30d", "--link", "https://statistics.example.com/")
+    key, link = made.stdout.split()
+    assert link == f"https://statistics.example.com/shared/{key.split('_')[1]}/#{key}"
+
+
+def test_a_file_that_is_open_to_others_is_not_used(command: Command) -> None:
+    key = command.run("add", "operator").stdout.strip()
+    watched = keys_file(command.keys)
+    assert watched.content().by_secret(key.encode()) is not None
+    command.keys.chmod(0o644)
+    assert watched.content().by_secret(key.encode()) is None
+    assert "0644: chmod 600" in command.run("list", status=1).stderr
+    # A group may read: Kubernetes gives a pod its secrets so.
+    command.keys.chmod(0o640)
+    assert watched.content().by_secret(key.encode()) is not None
+
+
+def test_a_change_of_the_file_counts_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "keys"
+    watched = keys_file(path)
+    assert len(watched.content()) == 0
+    text, key = new_key(OPERATOR, NOW, None, "")
+    with changing(path) as lines:
+        lines.append(key.encode().encode())
+    assert watched.content().by_secret(text.encode()) == key
+    assert watched.content().by_id(key.id) == key
+    path.unlink()
+    assert watched.content().by_secret(text.encode()) is None
+
+
+def test_changes_at_the_same_time_are_all_kept(tmp_path: Path) -> None:
+    path = tmp_path / "keys"
+
+    def add() -> None:
+        for _ in range(10):
+            with changing(path) as lines:
+                lines.append(new_key(OPERATOR, NOW, None, "")[1].encode().encode())
+
+    threads = [threading.Thread(target=add) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(keys_file(path).content()) == 40
+    assert [file.name for file in tmp_path.iterdir()] == ["keys"]
+
+
+def test_a_link_in_the_place_of_the_new_file_overwrites_nothing(tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("precious")
+    (tmp_path / ".keys.new").symlink_to(precious)
+    with changing(tmp_path / "keys") as lines:
+        lines.append(b"{}")
+    assert precious.read_text() == "precious"
+
+
+def test_a_damaged_line_costs_itself() -> None:
+    good = new_key(OPERATOR, NOW, None, "")[1].encode()
+    damaged = [
+        "nonsense",
+        good.replace("operator", "root"),
+        good.replace('"scope"', '"space"'),
+        good[:-10],
+        good.replace("T06:30:00Z", "T06:30:00"),
+    ]
+    keys = Keys.decode("\n".join([*damaged, "", good, ""]).encode())
+    assert len(keys) == 1
+    assert keys.damaged == (1, 2, 3, 4, 5)
+
+
+def test_an_expired_key_counts_for_nothing() -> None:
+    now = datetime.now(timezone.utc)
+    over, key = new_key(OPERATOR, NOW, now - timedelta(seconds=1), "")
+    valid, other = new_key(OPERATOR, NOW, now + timedelta(hours=1), "")
+    keys = Keys([key, other])
+    assert keys.by_secret(over.encode()) is None
+    assert keys.by_id(key.id) is None
+    assert keys.by_secret(valid.encode()) == other
+
+
+def test_two_keys_of_a_scope_count_at_a_time() -> None:
+    made = [new_key(Scope.parse("metrics"), NOW, None, "") for _ in range(2)]
+    keys = Keys(key for _, key in made)
+    assert [keys.by_secret(text.encode()) for text, _ in made] == [key for _, key in made]
+
+
+@given(st.sets(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), min_size=1, max_size=5))
+def test_a_scope_is_the_same_after_its_text(customers: set[str]) -> None:
+    scope = Scope("customer", frozenset(customers))
+    assert Scope.parse(str(scope)) == scope
+    key = new_key(scope, NOW, None, "")[1]
+    assert Key.model_validate_json(key.encode()) == key
+    assert all(map(scope.sees, customers))
+    assert not scope.sees(None)
+    assert not scope.sees("".join(customers) + "x")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "customer", "customer:", "customer:a,", "operator:", "operator:a", "root", "customer:%ff", "Operator"]
+)
+def test_other_texts_are_no_scopes(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        Scope.parse(text)
+
+
+def test_what_a_scope_sees() -> None:
+    operator, metrics, customer = map(Scope.parse, ("operator", "metrics", "customer:acme"))
+    assert [scope.sees("acme") for scope in (operator, metrics, customer)] == [True, False, True]
+    assert [scope.sees("other") for scope in (operator, metrics, customer)] == [True, False, False]
+    assert [scope.sees(None) for scope in (operator, metrics, customer)] == [True, False, False]
+    assert [scope.sees_metrics() for scope in (operator, metrics, customer)] == [True, True, False]
