@@ -41,7 +41,8 @@ status 78, and with the variable's name, its value and what is allowed.
 
 In containers, `start.sh` and `docker-compose.yml` set what differs there: `STORAGE`, `INFLUXDB_URL`,
 `INFLUXDB_TOKEN_FILE`, `TOKENS_PATH`, `DEAD_LETTERS_PATH`, `BACKFILL_FOLDER`, `HEARTBEAT_PATH`, `METRICS_HOST`,
-`METRICS_PORT` (9464, for the other containers) and `API_HOST` (published on 127.0.0.1).
+`METRICS_PORT` (9464, for the other containers), `API_HOST` (the address on which `start.sh` publishes the api) and
+`AUTH` (`none`, where that is a loopback address).
 
 "Read by" names the services; `compose` is `docker-compose.yml` and the scripts.
 """

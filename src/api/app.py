@@ -8,6 +8,9 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 
+from api.access.access import Access, KeyAccess, OpenAccess
+from api.access.authentication import Authentication
+from api.access.links import Links
 from api.caching.change_feed import ChangeFeed
 from api.caching.customer_days import CustomerDays
 from api.caching.customer_figures import CustomerFigures
@@ -23,8 +26,8 @@ from api.page.files import serve_page
 from api.questions.question import Sources
 from api.questions.responding import Responder
 from api.questions.status import StatusReader
-from api.routes import customers, events, service
-from api.routes.documentation import document_problems
+from api.routes import customers, events, service, sessions
+from api.routes.documentation import document_errors
 from api.routes.request_cache import RequestCache
 from service.version import VERSION
 from storage.contract import Storage
@@ -38,12 +41,16 @@ def build_app(
     retention_days: int,
     cors_origins: Sequence[str] = (),
     allowed_hosts: Collection[str] | None = None,
+    access: Access | None = None,
 ) -> FastAPI:
     """The application that answers from `storage`, and closes it in the end.
 
     `cors_origins`: the origins whose pages may ask it, beside its own. `allowed_hosts`: the hosts under which clients
     may ask it, see `AllowedHosts`; None: any.
+    `access`: who may ask; None: everyone.
     """
+    access = access or OpenAccess()
+    asks_for_keys = isinstance(access, KeyAccess)
     feed = ChangeFeed(storage)
     rows = RowCache()
     days = CustomerDays(storage, feed.invalidations, rows)
@@ -70,15 +77,21 @@ def build_app(
     # The routes read their collaborators from here.
     app.state.storage = storage
     app.state.retention_days = retention_days
-    app.state.responder = Responder(feed, Sources(storage, days, figures))
+    app.state.access = access
+    app.state.responder = Responder(feed, Sources(storage, days, figures), access)
     app.state.request_cache = RequestCache(app.router.middleware_stack, app.state.responder)
     app.state.status_reader = status_reader
     app.state.events = events.Events(feed, status_reader)
-    for router in (customers.router, service.router, events.router):
+    for router in (customers.router, service.router, events.router, sessions.router):
         app.include_router(router)
+    if asks_for_keys:
+        app.include_router(sessions.key_router)
     serve_page(app)
     app.add_api_route("/metrics", metrics, include_in_schema=False)
     app.router.middleware_stack = app.state.request_cache
+    if isinstance(access, KeyAccess):
+        # Around the request cache, and inside of the error handling.
+        app.router.middleware_stack = Authentication(app.state.request_cache, access)
     # The last one is the outermost.
     if allowed_hosts is not None:
         app.add_middleware(AllowedHosts, hosts=allowed_hosts)
@@ -86,10 +99,17 @@ def build_app(
     app.add_middleware(Head)
     if cors_origins:
         app.add_middleware(
-            CORSMiddleware, allow_origins=cors_origins, allow_methods=["GET", "HEAD"], expose_headers=EXPOSED_HEADERS
+            CORSMiddleware,
+            allow_origins=cors_origins,
+            allow_methods=["GET", "HEAD"],
+            # Never with cookies: a page of another origin needs a key of its own.
+            allow_headers=["Authorization"] if asks_for_keys else [],
+            expose_headers=EXPOSED_HEADERS,
         )
-    app.add_middleware(SecurityHeaders)
+    app.add_middleware(SecurityHeaders, is_private=asks_for_keys)
     app.add_middleware(RequestIds)
+    if asks_for_keys:
+        app.add_middleware(Links)
     add_error_handlers(app)
-    document_problems(app)
+    document_errors(app, asks_for_keys)
     return app

@@ -1,12 +1,15 @@
 """The settings of the api."""
 
 import re
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
-from service.access.settings import KeysLocation
+from api.access import session_secrets
+from service.access.private_files import check_private
+from service.access.settings import AccessSettings, Auth, KeysLocation, require_auth, require_keys
 from service.logs import Level, LineFormat
 from service.settings import ProjectPath, comma_separated
 from storage.settings import StorageSettings
@@ -31,6 +34,12 @@ def _hosts(text: str) -> str:
     return text
 
 
+def _addresses(text: str) -> str:
+    for address in comma_separated(text):
+        ip_network(address)
+    return text
+
+
 class KeysSettings(KeysLocation):
     """What `python -m api keys` writes."""
 
@@ -39,11 +48,12 @@ class KeysSettings(KeysLocation):
     `python -m api keys add` makes it."""
 
 
-class ApiSettings(StorageSettings):
+class ApiSettings(StorageSettings, AccessSettings, KeysSettings):
     """Where the api listens, who may ask it, and how it logs."""
 
     api_host: str = Field(default="127.0.0.1", min_length=1)
-    """The address where the api listens."""
+    """The address where the api listens; in containers the one on this machine. `unix:` and a path: a unix socket for a
+    proxy."""
     api_port: int = Field(default=8000, ge=1, le=65535)
     """The port where the api listens; in containers the port on this machine."""
     allowed_hosts: Annotated[str, AfterValidator(_hosts)] = ""
@@ -52,6 +62,11 @@ class ApiSettings(StorageSettings):
     cors_origins: Annotated[str, AfterValidator(_origins)] = ""
     """Origins whose pages may ask the api, such as `https://example.com`, separated by commas, or `*`. Empty: only its
     own."""
+    proxy_addresses: Annotated[str, AfterValidator(_addresses)] = Field(default="", validate_default=True)
+    """Of AUTH=proxy: addresses and networks of proxies, separated by commas. Only from there a header says who asks. On
+    a unix socket all requests are the proxy's."""
+    key_requests_per_second: float = Field(default=50.0, ge=1.0, le=1_000_000.0)
+    """Requests a second that each key may make of a process of the api; four times as many may come at once."""
     logging_level: Level = "INFO"
     """The least severe log lines that a service writes."""
     logging_format: LineFormat = "logfmt"
@@ -61,6 +76,42 @@ class ApiSettings(StorageSettings):
         """The hosts under which clients may ask, in lower case, IPv6 addresses in brackets."""
         own = f"[{self.api_host}]" if ":" in self.api_host else self.api_host
         return {host.lower() for host in ("localhost", "127.0.0.1", "[::1]", own, *comma_separated(self.allowed_hosts))}
+
+    @field_validator("auth")
+    @classmethod
+    def _its_files_can_be_used(cls, auth: Auth, info: ValidationInfo) -> Auth:
+        if auth in ("keys", "proxy"):
+            require_keys(info.data["api_keys_file"])
+            path = info.data["session_secret_file"]
+            try:
+                check_private(path, session_secrets.decode)
+            except ValueError as error:
+                raise ValueError(f"SESSION_SECRET_FILE={path}: {error}") from None
+        return auth
+
+    @field_validator("api_host")
+    @classmethod
+    def _is_protected(cls, host: str, info: ValidationInfo) -> str:
+        return require_auth(host, info)
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _everyone_has_a_key(cls, origins: str, info: ValidationInfo) -> str:
+        if origins.strip() == "*" and info.data.get("auth") not in (None, "keys"):
+            raise ValueError("only with AUTH=keys, or every page in the browsers of this network may read everything")
+        return origins
+
+    @field_validator("proxy_addresses")
+    @classmethod
+    def _a_proxy_is_named(cls, addresses: str, info: ValidationInfo) -> str:
+        is_unix = info.data.get("api_host", "unix:").startswith("unix:")
+        if info.data.get("auth") == "proxy" and not is_unix and not comma_separated(addresses):
+            raise ValueError("AUTH=proxy needs the addresses of the proxy, or API_HOST=unix:/path")
+        return addresses
+
+    def proxies(self) -> list[IPv4Network | IPv6Network]:
+        """The networks of proxies."""
+        return [ip_network(address) for address in comma_separated(self.proxy_addresses)]
 
     def origins(self) -> list[str]:
         """The origins whose pages may ask."""

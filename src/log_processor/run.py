@@ -1,6 +1,7 @@
 """Builds the processor from its parts, and runs it."""
 
 import gc
+import sys
 from datetime import timedelta
 from functools import partial
 
@@ -26,7 +27,13 @@ from log_processor.spool import Spool
 from log_processor.storing.dead_letters import DeadLetters
 from log_processor.storing.kept_lines import KeptLines
 from log_processor.storing.log_handler import LogHandler
+from service.access.keys import Keys
+from service.access.keys_file import keys_file
+from service.access.private_files import PrivateFile
+from service.access.settings import require_keys, warn_of_none
 from service.logs import logger
+from service.printable import printable
+from service.settings import EXIT_CONFIG
 from storage.backend import open_storage
 from storage.damage import or_default
 from storage.errors import StorageUnavailable
@@ -48,7 +55,7 @@ def run(settings: ProcessorSettings, only_backfill: bool = False) -> None:
     the spool are stored."""
     stop = stop_on_signals(late_status=1 if only_backfill else 0)
     if settings.metrics_port and not only_backfill:
-        metrics.serve(settings.metrics_host, settings.metrics_port)
+        metrics.serve(settings.metrics_host, settings.metrics_port, _keys_for_metrics(settings))
     storage = open_storage(settings)
     token = until_stored(storage.acquire)
     logs, counts, rollups = start(storage, token, settings.described())
@@ -136,3 +143,18 @@ def run(settings: ProcessorSettings, only_backfill: bool = False) -> None:
         # All requests are stored. The next processor only has to wait some seconds for this one's lease to expire.
         log.warning("store_not_released", reason=str(error))
     log.info("stopped", lines_lost=0)
+
+
+def _keys_for_metrics(settings: ProcessorSettings) -> PrivateFile[Keys] | None:
+    """The keys, one of which the metrics need; None: everyone sees them. Where the file cannot be used, the program
+    exits with status 78."""
+    if settings.auth == "none":
+        warn_of_none(settings.metrics_host)
+    if not settings.asks_for_keys:
+        return None
+    try:
+        require_keys(settings.api_keys_file)
+    except ValueError as error:
+        print(printable(f"AUTH={settings.auth}: {error}"), file=sys.stderr)  # noqa: T201
+        sys.exit(EXIT_CONFIG)
+    return keys_file(settings.api_keys_file)

@@ -4,10 +4,11 @@ import glob
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from log_processor.heartbeat import HeartbeatSettings
 from log_processor.log_format import LogFormat
+from service.access.settings import AccessSettings, require_auth
 from service.logs import Level, LineFormat
 from service.settings import PROJECT_ROOT, LogPath, OutputFolder, OutputPath, can_be_a_log, comma_separated
 from storage.settings import StorageSettings
@@ -37,7 +38,7 @@ def _split(text: str) -> list[Path]:
     return [PROJECT_ROOT / path for path in comma_separated(text)]
 
 
-class ProcessorSettings(StorageSettings, LogFormat, HeartbeatSettings):
+class ProcessorSettings(StorageSettings, LogFormat, HeartbeatSettings, AccessSettings):
     """Settings of the log processor. Each is a variable of the environment, named in capital letters."""
 
     log_file_path: LogPath = Field(default=Path("src/log_generator/api_requests.log"), validate_default=True)
@@ -73,14 +74,19 @@ class ProcessorSettings(StorageSettings, LogFormat, HeartbeatSettings):
     """Whole UTC days before today whose dead letters are kept."""
     backfill_folder: OutputFolder = Field(default=Path("data/backfill"), validate_default=True)
     """The folder where old logs wait that `backfill` hands to the processor."""
-    metrics_host: str = Field(default="127.0.0.1", min_length=1)
-    """The address of the processor's metrics."""
     metrics_port: int = Field(default=0, ge=0, le=65535)
     """The port of the processor's metrics; 0: none. The api has its own at /metrics."""
+    metrics_host: str = Field(default="127.0.0.1", min_length=1)
+    """The address of the processor's metrics. AUTH holds there as for the api's."""
     logging_level: Level = "INFO"
     """The least severe log lines that a service writes."""
     logging_format: LineFormat = "logfmt"
     """The form of the services' own log lines."""
+
+    @field_validator("metrics_host")
+    @classmethod
+    def _is_protected(cls, host: str, info: ValidationInfo) -> str:
+        return require_auth(host, info) if info.data.get("metrics_port") else host
 
     def patterns(self) -> list[Path]:
         """The paths and globs to follow, absolute."""

@@ -3,6 +3,7 @@
 import re
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,10 +11,11 @@ import httpx
 import pytest
 
 import servers
+from access_keys import TestKeys
 from influxd import free_port
 from running_api import Api, running
 from stores import sqlite_store
-from until import WAIT_SECONDS
+from until import WAIT_SECONDS, wait_until
 
 PAGE = (Path(__file__).parents[2] / "docs/reverse-proxy.md").read_text()
 NAME = "statistics.example.com"
@@ -101,6 +103,41 @@ def test_events_come_at_once(proxy: Proxy) -> None:
     with proxy.client.stream("GET", "/events") as answer:
         assert answer.headers["Content-Type"].startswith("text/event-stream")
         assert next(answer.iter_lines()).startswith("event: ")
+
+
+def test_it_may_name_who_asks(tmp_path: Path) -> None:
+    servers.program("nginx")
+    access = (Path(__file__).parents[2] / "docs/access.md").read_text()
+    (headers,) = re.findall(r"^```nginx\n(.*?)^```$", access, re.MULTILINE | re.DOTALL)
+    port = free_port()
+    socket = tmp_path / "api"
+    with sqlite_store(tmp_path) as store:
+        environment = {**store.environment, **TestKeys(tmp_path).environment, "AUTH": "proxy", "ALLOWED_HOSTS": NAME}
+        with (
+            asked_over(socket, tmp_path, environment),
+            servers.nginx_with(
+                tmp_path,
+                port,
+                f"server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://unix:{socket}; "
+                f"proxy_set_header Host $host; {headers} }} }}",
+            ),
+            httpx.Client(base_url=f"http://127.0.0.1:{port}", headers={"Host": NAME}, timeout=WAIT_SECONDS) as client,
+        ):
+            # What a client says of itself is replaced.
+            for said in ({}, {"X-Auth-Scope": "customer:acme"}, {"X-Forwarded-For": "192.0.2.1"}):
+                answered = client.get("/session", headers=said)
+                assert answered.json() == {"scope": "operator", "customers": [], "has_session": False}
+
+
+@contextmanager
+def asked_over(socket: Path, folder: Path, environment: dict[str, str]) -> Iterator[None]:
+    """An api that listens on a unix socket."""
+    api = Api(folder, {**environment, "API_HOST": f"unix:{socket}"})
+    try:
+        wait_until(lambda: "event=listening" in api.said(), "it listens", api.said)
+        yield
+    finally:
+        api.close()
 
 
 def test_ids_and_long_queries_reach_the_api_as_they_came(proxy: Proxy) -> None:

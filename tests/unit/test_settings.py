@@ -45,6 +45,16 @@ BAD = [
     ("CORS_ORIGINS", "https://a.example, a.example", "a.example is not an origin"),
     ("CORS_ORIGINS", "*, https://a.example", "* is not an origin"),
     ("CORS_ORIGINS", "https://a.example/path", "is not an origin"),
+    ("CORS_ORIGINS", "*", "only with AUTH=keys"),
+    ("AUTH", "basic", A_CHOICE + "'', 'none', 'keys' or 'proxy'"),
+    ("KEY_REQUESTS_PER_SECOND", "0.5", "greater than or equal to 1"),
+    ("KEY_REQUESTS_PER_SECOND", "1000001", "less than or equal to 1000000"),
+    ("PROXY_ADDRESSES", "127.0.0.1, proxy", "'proxy' does not appear to be an IPv4 or IPv6 network"),
+    ("PROXY_ADDRESSES", "10.0.0.1/8", "10.0.0.1/8 has host bits set"),
+    ("API_HOST", "0.0.0.0", "other machines can reach it. Set AUTH=keys"),
+    ("API_HOST", "::", "other machines can reach it. Set AUTH=keys"),
+    ("API_HOST", "statistics", "other machines can reach it. Set AUTH=keys"),
+    ("API_HOST", "unix:/run/api", "other machines can reach it. Set AUTH=keys"),
     ("LOG_FILE_PATH", "no/such/folder/api.log", f"there is no folder {PROJECT_ROOT}/no/such/folder"),
     ("LOG_FILE_PATH", FOLDER, "not a regular file"),
     ("LOG_NAME", "a log", "should match pattern"),
@@ -101,7 +111,15 @@ BAD = [
     ("API_PORT", "http", "valid integer"),
 ]
 # What any text may be, as far as can be told without the store.
-ANY_TEXT = {"SQLITE_PATH", "INFLUXDB_ORG", "INFLUXDB_BUCKET", "TOKENS_PATH", "API_HOST", "METRICS_HOST"}
+ANY_TEXT = {
+    "SQLITE_PATH",
+    "INFLUXDB_ORG",
+    "INFLUXDB_BUCKET",
+    "TOKENS_PATH",
+    "METRICS_HOST",
+    "API_KEYS_FILE",
+    "SESSION_SECRET_FILE",
+}
 # Needed where STORAGE=influxdb.
 TOKENS = {"INFLUXDB_TOKEN", "DOCKER_INFLUXDB_INIT_ADMIN_TOKEN"}
 

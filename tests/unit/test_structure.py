@@ -44,10 +44,14 @@ ROOMS = {
         *("parsing", "process", "following", "counting", "storing"),
         *("source", "dataflow", "run", "commands", "__main__"),
     ],
+    "api.access": [
+        *("session_secrets", "caller", "limits", "cookies", "sessions", "proxy"),
+        *("access", "authentication", "links"),
+    ],
     "api": [
-        *("utc", "settings"),
-        *("schemas", "http", "access", "caching", "questions", "routes", "page"),
-        *("app", "__main__"),
+        *("utc", "schemas", "http", "access", "settings"),
+        *("caching", "questions", "routes", "page"),
+        *("app", "keys_command", "__main__"),
     ],
     "log_processor.counting": [
         *("limits", "pace", "buffer", "logs", "commit", "rows", "daily"),

@@ -6,7 +6,7 @@ Names and units as in https://prometheus.io/docs/practices/naming/.
 import time
 from functools import lru_cache
 
-from fastapi import Response
+from fastapi import Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Counter, Histogram, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -79,6 +79,7 @@ def _of_route(route: str, status: int) -> tuple[Counter, Histogram]:
     return _REQUESTS.labels(route, status), _REQUEST_SECONDS.labels(route)
 
 
-async def metrics() -> Response:
+async def metrics(request: Request) -> Response:
     """The metrics of this process, in Prometheus' text format."""
+    request.app.state.access.require_metrics(request.scope)
     return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)

@@ -14,6 +14,8 @@ def _with_policy(policy: bytes) -> list[tuple[bytes, bytes]]:
     ]
 
 
+# Where keys are asked for: a cache that several people share keeps nothing, and browsers take no other's answer.
+_PRIVATE = [(b"cache-control", b"private"), (b"vary", b"Authorization, Cookie")]
 _HEADERS = _with_policy(b"default-src 'none'; frame-ancestors 'none'")
 _HEADERS_OF_PAGES = {
     "/": _with_policy(
@@ -29,16 +31,19 @@ _HEADERS_OF_PAGES = {
 
 
 class SecurityHeaders:
-    """Middleware that adds the headers to each response."""
+    """Middleware that adds the headers to each response. `is_private`: whether answers are for their callers alone."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, is_private: bool = False) -> None:
         self._app = app
+        added = _PRIVATE if is_private else []
+        self._headers = _HEADERS + added
+        self._headers_of_pages = {path: headers + added for path, headers in _HEADERS_OF_PAGES.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = _HEADERS_OF_PAGES.get(scope["path"], _HEADERS)
+        headers = self._headers_of_pages.get(scope["path"], self._headers)
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -3,10 +3,13 @@
 import asyncio
 import errno
 import gc
+import os
 import signal
 import socket
+import stat
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 from typing import cast
 
@@ -21,11 +24,19 @@ from service.settings import EXIT_CONFIG
 GRACE_SECONDS = 3
 """How long running requests may take after SIGTERM or SIGINT, in seconds."""
 
+UNIX = "unix:"
+"""What the address of a unix socket begins with."""
+
 log = logger(__name__)
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket. If that fails, ends the program with status 78 and names the wrong setting."""
+    """A listening socket. If that fails, ends the program with status 78 and names the wrong setting.
+
+    `host`: an address, or `unix:` and the path of a unix socket.
+    """
+    if host.startswith(UNIX):
+        return _listen_at(host.removeprefix(UNIX))
     try:
         listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
@@ -35,6 +46,23 @@ def listen(host: str, port: int) -> socket.socket:
     # Connections inherit it. asyncio sets it only on sockets of its own. Without it, a response, which is sent in two
     # parts, waits 40 ms for the client's delayed acknowledgement.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
+
+
+def _listen_at(path: str) -> socket.socket:
+    """A unix socket that the owner and the group may connect to."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        # One of an earlier process is in the way. Any other file stays, and the address is taken.
+        with suppress(FileNotFoundError):
+            if stat.S_ISSOCK(os.lstat(path).st_mode):
+                os.unlink(path)  # noqa: PTH108
+        listener.bind(path)
+        os.chmod(path, 0o660)  # noqa: PTH101
+        listener.listen(socket.SOMAXCONN)
+    except OSError as error:
+        print(printable(f"API_HOST={UNIX}{path}: cannot listen: {error.strerror or error}"), file=sys.stderr)  # noqa: T201
+        sys.exit(EXIT_CONFIG)
     return listener
 
 
@@ -53,6 +81,8 @@ def serve(app: FastAPI, listener: socket.socket, level: Level, end_streams: Call
         access_log=False,
         ws="none",
         server_header=False,
+        # A header does not say who the client is: `api.access.proxy` trusts the connection's address alone.
+        proxy_headers=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
     # Uvicorn handles the signals itself, and raises them again for these handlers after its shutdown.
@@ -63,8 +93,11 @@ def serve(app: FastAPI, listener: socket.socket, level: Level, end_streams: Call
     gc.freeze()
     # Caches are hardly ever garbage: search them 100 times less often than by default.
     gc.set_threshold(700, 10, 1_000)
-    host, port = listener.getsockname()[:2]
-    log.info("listening", host=host, port=port)
+    address = listener.getsockname()
+    if isinstance(address, str):
+        log.info("listening", socket=address)
+    else:
+        log.info("listening", host=address[0], port=address[1])
     _Server(config, end_streams).run([listener])
 
 

@@ -18,6 +18,10 @@ class PathsQuestion(Question):
     limit: int
 
     @property
+    def about(self) -> str | None:
+        return self.customer_id
+
+    @property
     def is_of_rollups(self) -> bool:
         return True
 

@@ -46,6 +46,11 @@ class Question(ABC):
     format: Format
 
     @property
+    def about(self) -> str | None:
+        """The customer that the answer is about; None: all customers, which only operators may see."""
+        return None
+
+    @property
     def is_of_rollups(self) -> bool:
         """Whether the answer comes from the roll-ups, which are stored a little after the counts."""
         return False
@@ -73,6 +78,10 @@ class DaysQuestion(Question):
     dates: DateRange
     customer_id: str | None
 
+    @property
+    def about(self) -> str | None:
+        return self.customer_id
+
     def version(self, invalidations: InvalidationLog, ledger_hash: bytes) -> Hashable:
         return invalidations.latest(self.customer_id)
 
@@ -95,4 +104,9 @@ async def daily_rows(storage: Storage, customer_id: str | None, days: range) -> 
 async def require_known(storage: Storage, customer_id: str | None) -> None:
     """HTTPException 404 if the store has no request of this customer; all customers together (None) are known."""
     if customer_id is not None and not await storage.knows(customer_id):
-        raise HTTPException(404, f"Customer {customer_id} is unknown: no request of it is stored")
+        raise unknown_customer(customer_id)
+
+
+def unknown_customer(customer_id: str) -> HTTPException:
+    """The error of a customer without requests, and of one that the caller may not see: nobody can tell them apart."""
+    return HTTPException(404, f"Customer {customer_id} is unknown: no request of it is stored")

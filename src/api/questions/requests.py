@@ -26,6 +26,10 @@ class LatestRequestsQuestion(Question):
     outcome: Outcome
     limit: int
 
+    @property
+    def about(self) -> str | None:
+        return self.customer_id
+
     def effort(self, sources: Sources) -> Effort:
         return Effort.MUCH
 

@@ -12,11 +12,12 @@ from hashlib import blake2b
 
 from fastapi import Request, Response
 
+from api.access.access import Access, forbidden
 from api.caching.change_feed import ChangeFeed
 from api.caching.loading_cache import LoadingCache
 from api.http.metrics import BUILT, CACHED, NOT_MODIFIED, STORE_SECONDS
 from api.questions.encoding import Body, encode
-from api.questions.question import Effort, Question, Sources
+from api.questions.question import Effort, Question, Sources, unknown_customer
 from api.questions.turns import ClientLeft, Turns, while_connected
 from storage.errors import StorageUnavailable
 
@@ -48,8 +49,9 @@ class _Cached:
 class Responder:
     """Responds to questions from one store."""
 
-    def __init__(self, feed: ChangeFeed, sources: Sources) -> None:
+    def __init__(self, feed: ChangeFeed, sources: Sources, access: Access) -> None:
         self._feed = feed
+        self._access = access
         self._sources = sources
         # A question of little effort takes no turn: those that ask at once share what they read.
         self._turns = {
@@ -63,9 +65,11 @@ class Responder:
         """The response to a question: 304 if the client has it.
 
         Polls the store each time, so that the answer has all that the ledger has. Every question passes here, whether
-        a route or the request cache put it. StorageUnavailable if the answer takes too long.
+        a route or the request cache put it. StorageUnavailable if the answer takes too long. HTTPException 403 or 404
+        if the caller may not see the answer.
         """
         progress = await self._feed.poll()
+        self._require_visible(request, question.about)
         how = CACHED
         version = question.version(self._feed.invalidations, progress.ledger_hash)
 
@@ -103,6 +107,14 @@ class Responder:
         if cached.body.next_cursor is not None:
             headers.append((b"link", _link_to_next(request, cached.body.next_cursor)))
         return _RawResponse(200, headers, body)
+
+    def _require_visible(self, request: Request, customer: str | None) -> None:
+        scope = self._access.caller(request.scope).scope
+        if scope.sees(customer):
+            return
+        if customer is not None and scope.customers:
+            raise unknown_customer(customer)
+        raise forbidden()
 
     async def _build(self, question: Question, turns: Turns | None) -> _Cached:
         async with turns.turn() if turns is not None else nullcontext():

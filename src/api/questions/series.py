@@ -35,6 +35,10 @@ class SeriesQuestion(Question):
     times: TimeRange
 
     @property
+    def about(self) -> str | None:
+        return self.customer_id
+
+    @property
     def is_of_rollups(self) -> bool:
         return self.times.interval == "hour"
 

@@ -4,12 +4,14 @@ Its examples are true: `tests/example_answers.py` writes what the api answers ab
 """
 
 import json
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
 from pydantic import BaseModel
 
+from api.access.authentication import is_open
 from api.http.errors import PROBLEM_JSON
 from api.schemas.problems import Problem, ValidationProblem
 
@@ -26,6 +28,20 @@ _HEADERS = {
     "Content-Disposition": "With CSV: a name for the file.",
     "Complete-Through": "With CSV: `complete_through`; left out where it is null.",
     "Link": 'The next page, `rel="next"`; left out on the last page, and where there are no pages.',
+}
+
+
+_KEY_SCHEME = {"type": "http", "scheme": "bearer", "description": "A key that `python -m api keys add` made."}
+_KEY_ERRORS = {
+    status: {
+        "description": description,
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+    for status, description in (
+        ("401", "There is no key, or it is unknown, expired or revoked."),
+        ("403", "The key does not show this."),
+        ("429", "There were too many requests with this key; `Retry-After` has the seconds to wait."),
+    )
 }
 
 
@@ -55,18 +71,24 @@ def listing(operation: str) -> Responses:
     }
 
 
-def document_problems(app: FastAPI) -> None:
-    """Have the document say that errors are problem details: FastAPI documents all models as `application/json`."""
+def document_errors(app: FastAPI, asks_for_keys: bool) -> None:
+    """Have the document say that errors are problem details, for FastAPI documents all models as `application/json`;
+    and, where keys are asked for, that an operation needs one."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
         is_new = app.openapi_schema is None
         document = generate()
-        for operations in document["paths"].values() if is_new else ():
+        for path, operations in document["paths"].items() if is_new else ():
             for operation in operations.values():
+                if asks_for_keys and not is_open(path):
+                    operation["security"] = [{"key": []}]
+                    operation["responses"].update(deepcopy(_KEY_ERRORS))
                 for status, response in operation["responses"].items():
                     if status >= "400":
                         response["content"] = {PROBLEM_JSON: response["content"]["application/json"]}
+        if asks_for_keys:
+            document["components"]["securitySchemes"] = {"key": _KEY_SCHEME}
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]

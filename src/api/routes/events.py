@@ -7,15 +7,19 @@ import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import StreamingResponse
 
+from api.access.access import Access
+from api.access.caller import Caller
 from api.caching.change_feed import ChangeFeed
+from api.caching.customer_changes import CustomerChanges
 from api.caching.progress import StoreProgress
 from api.questions.status import LogsProgress, StatusReader, clock_faults
 from api.routes.documentation import HOST_NOT_ALLOWED
@@ -29,6 +33,9 @@ HEARTBEAT_SECONDS = 5.0
 
 # Members that differ with the time alone.
 _AGES = ("age_seconds", "seen_age_seconds", "clock_fault")
+# Members that customers see as well. The time through which all is complete moves as others have requests, but each
+# answer has it, too.
+_FOR_CUSTOMERS = ("complete_through", "age_seconds", "seen_age_seconds")
 
 router = APIRouter()
 
@@ -37,7 +44,8 @@ router = APIRouter()
 class _Listener:
     """One listener."""
 
-    address: str
+    of: str
+    """The caller's name or, where nobody is asked for one, the address."""
     news: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when an event is sent, and when the stream ends."""
     is_replaced: bool = False
@@ -53,20 +61,18 @@ class Events:
         self._listeners: list[_Listener] = []
         """In the order in which they came."""
         self._watcher: asyncio.Task[None] | None = None
-        self._latest = ""
-        """The latest event; its ages are up to date even if it was not sent for them."""
-        self._sent = 0
-        """How many events were sent to all listeners."""
+        self._latest: _Event | None = None
         self._logs: LogsProgress | None = None
         """The logs when they were last read."""
+        self._changes = CustomerChanges(feed.invalidations)
         self._is_over = False
 
     @contextmanager
-    def listener(self, address: str) -> Iterator[_Listener]:
-        """A listener from this address, while it listens. Where there are too many, it replaces another one."""
+    def listener(self, of: str) -> Iterator[_Listener]:
+        """A listener of a caller, while it listens. Where there are too many, it replaces another one."""
         if len(self._listeners) >= MAX_LISTENERS:
             self._end_one()
-        listener = _Listener(address)
+        listener = _Listener(of)
         self._listeners.append(listener)
         if self._watcher is None or self._watcher.done():
             self._watcher = asyncio.create_task(self._watch())
@@ -77,32 +83,41 @@ class Events:
                 self._listeners.remove(listener)
             if not self._listeners and self._watcher is not None:
                 self._watcher.cancel()
-                self._watcher, self._latest, self._logs = None, "", None
+                self._watcher, self._latest, self._logs = None, None, None
 
     def _end_one(self) -> None:
-        """End the stream of the oldest listener of the address that has most. A browser connects again by itself.
+        """End the stream of the oldest listener of the caller that has most. A browser connects again by itself.
 
         To refuse the new one instead would let silent listeners shut out the page.
         """
-        ((address, _),) = Counter(listener.address for listener in self._listeners).most_common(1)
-        oldest = next(listener for listener in self._listeners if listener.address == address)
+        ((of, _),) = Counter(listener.of for listener in self._listeners).most_common(1)
+        oldest = next(listener for listener in self._listeners if listener.of == of)
         self._listeners.remove(oldest)
         oldest.is_replaced = True
         oldest.news.set()
 
-    async def stream(self, listener: _Listener) -> AsyncIterator[str]:
-        """The latest event and all later ones, until `end`, or until another listener takes the place of this one."""
-        received = None
-        while not (self._is_over or listener.is_replaced):
+    async def stream(self, listener: _Listener, caller: Callable[[], Caller | None]) -> AsyncIterator[str]:
+        """The latest event and all later ones, as the caller may see them, until `end`, or until another listener takes
+        the place of this one.
+
+        `caller`: the caller by what holds now; None ends the stream.
+        """
+        before, sent_at = None, 0.0
+        while not (self._is_over or listener.is_replaced) and (now := caller()) is not None:
             if self._watcher is not None and self._watcher.done():
                 # Only an error ends it. The listeners connect again, which starts another watcher.
                 self._watcher.result()
             listener.news.clear()
-            if self._latest and received != self._sent:
-                received = self._sent
-                yield self._latest
-            else:
-                await listener.news.wait()
+            event = self._latest
+            if event is not None:
+                if not now.scope.sees(None):
+                    event = _reduced(event, self._changes.token(now.scope.customers))
+                # Everyone has heartbeats of their own: those of others would tell when others have requests.
+                if event.without_ages() != before or time.monotonic() - sent_at >= HEARTBEAT_SECONDS:
+                    before, sent_at = event.without_ages(), time.monotonic()
+                    yield event.encode()
+                    continue
+            await listener.news.wait()
 
     def end(self) -> None:
         """End all streams, because the server waits for them when it stops."""
@@ -115,25 +130,17 @@ class Events:
 
     async def _watch(self) -> None:
         try:
-            await self._send_changes()
+            while True:
+                self._latest = await self._event()
+                self._wake()
+                await asyncio.sleep(POLL_SECONDS)
         finally:
             self._wake()
 
-    async def _send_changes(self) -> None:
-        before, sent_at = None, 0.0
-        while True:
-            name, data = await self._event()
-            self._latest = f"event: {name}\ndata: {json.dumps(data)}\n\n"
-            now = name, {key: value for key, value in data.items() if key not in _AGES}
-            if now != before or time.monotonic() - sent_at >= HEARTBEAT_SECONDS:
-                before, sent_at = now, time.monotonic()
-                self._sent += 1
-                self._wake()
-            await asyncio.sleep(POLL_SECONDS)
-
-    async def _event(self) -> tuple[str, dict[str, Any]]:
+    async def _event(self) -> "_Event":
         try:
             progress = await self._feed.poll()
+            self._changes.note(progress)
             # There may be hundreds of logs, so they are read only when something happens in them.
             if (
                 self._logs is None
@@ -141,9 +148,30 @@ class Events:
                 or not (self._logs.progress.is_idle and progress.is_idle)
             ):
                 self._logs = await self._status_reader.logs()
-            return "progress", _progress_data(progress, self._logs)
+            return _Event("progress", _progress_data(progress, self._logs))
         except StorageError as error:
-            return "away", {"detail": str(error)}
+            return _Event("away", {"detail": str(error)})
+
+
+@dataclass(frozen=True, slots=True)
+class _Event:
+    name: str
+    data: dict[str, Any]
+
+    def without_ages(self) -> tuple[str, dict[str, Any]]:
+        """What differs when something has happened."""
+        return self.name, {key: value for key, value in self.data.items() if key not in _AGES}
+
+    def encode(self) -> str:
+        """As it is sent."""
+        return f"event: {self.name}\ndata: {json.dumps(self.data)}\n\n"
+
+
+def _reduced(event: _Event, token: str) -> _Event:
+    """An event as customers see it, who may not know of each other, or of logs."""
+    if event.name == "away":
+        return _Event("away", {"detail": "The store does not answer."})
+    return _Event("progress", {"ledger": token, **{name: event.data[name] for name in _FOR_CUSTOMERS}})
 
 
 def _progress_data(progress: StoreProgress, logs: LogsProgress) -> dict[str, Any]:
@@ -161,8 +189,11 @@ def _progress_data(progress: StoreProgress, logs: LogsProgress) -> dict[str, Any
 
 async def _listen(request: Request) -> AsyncIterator[AsyncIterator[str]]:
     events: Events = request.app.state.events
-    with events.listener(request.client.host if request.client is not None else "") as listener:
-        yield events.stream(listener)
+    access: Access = request.app.state.access
+    access.require_customers(request.scope)
+    of = access.caller(request.scope).name or (request.client.host if request.client is not None else "")
+    with events.listener(of) as listener:
+        yield events.stream(listener, partial(access.current, request.scope))
 
 
 @router.get(

@@ -20,6 +20,7 @@ router = new_router()
 )
 async def status(request: Request) -> StoreStatus:
     """What was read, stored and rejected of each log, what is not stored yet, and when the processor last reported."""
+    request.app.state.access.require_operator(request.scope)
     answer: StoreStatus = await request.app.state.status_reader.status(time.time())
     return answer
 

@@ -4,18 +4,28 @@ Names and units follow https://prometheus.io/docs/practices/naming/
 """
 
 import collections
+import socket
 import sys
+import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from prometheus_client import Counter, Gauge, Histogram, start_http_server
+from prometheus_client import Counter, Gauge, Histogram, make_wsgi_app
+from prometheus_client.exposition import ThreadingWSGIServer
 
 from log_processor.parsing.batch import Batch
 from log_processor.process.lag import Lag
+from service.access.keys import Keys, bearer_key
+from service.access.private_files import PrivateFile
 from service.printable import printable
 from service.settings import EXIT_CONFIG
 from storage.logs import LedgerRow
 from storage.observed import ObservedEnd, bytes_behind
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 _DURATION_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 
@@ -55,14 +65,43 @@ _SECONDS_BEHIND = Gauge(
 )
 
 
-def serve(host: str, port: int) -> None:
-    """Answer `GET /metrics` from now on. Where the port cannot be used, the program exits with status 78 and names the
-    setting."""
+def serve(host: str, port: int, keys: PrivateFile[Keys] | None) -> None:
+    """Answer `GET /metrics` from now on, to everyone (None) or to who has a key that shows metrics. Where the port
+    cannot be used, the program exits with status 78 and names the setting."""
     try:
-        start_http_server(port, host)
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        answer = make_wsgi_app()
+        server_class = type("_Server", (ThreadingWSGIServer,), {"address_family": family})
+        server: WSGIServer = make_server(
+            str(address[0]), port, answer if keys is None else _for_keys(answer, keys), server_class, _Handler
+        )
     except OSError as error:
         print(printable(f"METRICS_PORT={port}: cannot listen at {host}: {error.strerror}"), file=sys.stderr)  # noqa: T201
         sys.exit(EXIT_CONFIG)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+
+
+class _Handler(WSGIRequestHandler):
+    # Seconds until a client that sends nothing is disconnected.
+    timeout = 10
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Requests are not logged."""
+
+
+def _for_keys(answer: "WSGIApplication", keys: PrivateFile[Keys]) -> "WSGIApplication":
+    """The same answers, for who has a key that shows metrics."""
+
+    def answer_with_key(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        secret = bearer_key(environ.get("HTTP_AUTHORIZATION", "").encode("latin-1"))
+        key = keys.content().by_secret(secret) if secret is not None else None
+        if key is not None and key.scope.sees_metrics():
+            return answer(environ, start_response)
+        status = "401 Unauthorized" if key is None else "403 Forbidden"
+        start_response(status, [("WWW-Authenticate", "Bearer"), ("Content-Length", "0")])
+        return []
+
+    return answer_with_key
 
 
 def count(batch: Batch) -> None:

@@ -35,7 +35,8 @@ class PrivateFile(Generic[Content]):
         try:
             # Each request comes here, and Path.stat takes twice as long.
             found = os.stat(self._path)  # noqa: PTH116
-            seen: tuple[int, ...] = (found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_mode)
+            # The last one changes with content and mode, and nobody can set it.
+            seen: tuple[int, ...] = (found.st_ino, found.st_ctime_ns)
         except OSError:
             seen = ()
         if seen != self._seen:

@@ -4,11 +4,14 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo
 
 from service.access.keys import Keys
 from service.access.private_files import check_private
+from service.logs import logger
 from service.settings import ProjectPath, Settings
+
+log = logger(__name__)
 
 Auth = Literal["", "none", "keys", "proxy"]
 
@@ -27,17 +30,19 @@ class AccessSettings(KeysLocation):
     """Who may ask: `none`: everyone; `keys`: who has a key; `proxy`: also whom a proxy names in a header. Empty:
     everyone on this machine, and a service that others can reach does not start."""
 
-    @field_validator("auth")
-    @classmethod
-    def _keys_are_there(cls, auth: Auth, info: ValidationInfo) -> Auth:
-        path: Path | None = info.data.get("api_keys_file")
-        if auth in ("keys", "proxy") and path is not None:
-            try:
-                check_private(path, Keys.decode)
-            except ValueError as error:
-                message = f"API_KEYS_FILE={path}: {error}. To make a first key: python -m api keys add operator"
-                raise ValueError(message) from None
-        return auth
+    @property
+    def asks_for_keys(self) -> bool:
+        """Whether who has neither a key nor a proxy before them may ask nothing."""
+        return self.auth in ("keys", "proxy")
+
+
+def require_keys(path: Path) -> None:
+    """ValueError where the file of the keys cannot be used."""
+    try:
+        check_private(path, Keys.decode)
+    except ValueError as error:
+        message = f"API_KEYS_FILE={path}: {error}. To make a first key: python -m api keys add operator"
+        raise ValueError(message) from None
 
 
 def require_auth(host: str, info: ValidationInfo) -> str:
@@ -47,6 +52,11 @@ def require_auth(host: str, info: ValidationInfo) -> str:
             "other machines can reach it. Set AUTH=keys, see docs/access.md, or AUTH=none to show all to everyone"
         )
     return host
+
+
+def warn_of_none(host: str) -> None:
+    """Log that AUTH=none shows everything to whoever reaches the address."""
+    log.warning("auth_none", host=host, reason="whoever reaches this address sees everything")
 
 
 def is_loopback(host: str) -> bool:

@@ -1,0 +1,81 @@
+"""Sessions of the page: a signed cookie that names a key. The key itself is looked up at each request."""
+
+import hashlib
+import time
+from pathlib import Path
+
+from itsdangerous import BadData, URLSafeTimedSerializer
+
+from api.access import session_secrets
+from service.access.private_files import PrivateFile
+
+SESSION_SECONDS = 12 * 3600
+"""How long a session lasts, in seconds."""
+_MAX_COOKIE = 500
+"""Characters of a cookie's value."""
+_MAX_CACHED = 1_000
+_NO_SECRETS: tuple[str, ...] = ()
+
+_Verified = tuple[str, str, float]
+"""The id of a key, the id of the link, or nothing, and the time of the login (Unix, s)."""
+
+
+class Sessions:
+    """Signs and verifies the cookies of sessions.
+
+    A cookie is of one link, or of none: it does not count elsewhere. Verified cookies are cached, because a signature
+    takes 40 us.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """`path`: the file with the secrets."""
+        self._file = PrivateFile(path, session_secrets.decode, _NO_SECRETS)
+        self._secrets = _NO_SECRETS
+        self._serializer: URLSafeTimedSerializer | None = None
+        self._verified: dict[str, _Verified] = {}
+
+    def issue(self, key_id: str, link: str) -> str | None:
+        """The value of a new cookie. None while the secrets are unusable. `link`: the id of the link; empty: none."""
+        serializer = self._current()
+        return serializer.dumps([key_id, link]) if serializer is not None else None
+
+    def key_id(self, cookie: str, link: str) -> str | None:
+        """The id of the key that a valid cookie names."""
+        serializer = self._current()
+        found = self._verified.get(cookie)
+        if found is None:
+            found = _verify(serializer, cookie)
+            if found is None:
+                return None
+            if len(self._verified) >= _MAX_CACHED:
+                self._verified.clear()
+            self._verified[cookie] = found
+        key_id, of_link, began = found
+        return key_id if of_link == link and time.time() - began < SESSION_SECONDS else None
+
+    def _current(self) -> URLSafeTimedSerializer | None:
+        secrets = self._file.content()
+        if secrets is not self._secrets:
+            self._secrets = secrets
+            self._verified.clear()
+            self._serializer = _serializer(secrets) if secrets else None
+        return self._serializer
+
+
+def _serializer(secrets: tuple[str, ...]) -> URLSafeTimedSerializer:
+    return URLSafeTimedSerializer(
+        # It signs by the last one.
+        list(reversed(secrets)),
+        salt="request-statistics.session",
+        signer_kwargs={"key_derivation": "hmac", "digest_method": hashlib.sha256},
+    )
+
+
+def _verify(serializer: URLSafeTimedSerializer | None, cookie: str) -> _Verified | None:
+    if serializer is None or len(cookie) > _MAX_COOKIE:
+        return None
+    try:
+        (key_id, link), began = serializer.loads(cookie, max_age=SESSION_SECONDS, return_timestamp=True)
+    except (BadData, ValueError, TypeError):
+        return None
+    return key_id, link, began.timestamp()
