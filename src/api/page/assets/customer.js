@@ -5,7 +5,7 @@ import { bars, lines, stacked } from "./charts.js";
 import { element, table } from "./elements.js";
 import { bytes, count, percent, seconds, time } from "./format.js";
 import { range, rangePicker } from "./range.js";
-import { change, state, urlWith } from "./state.js";
+import { change, isOnly, state, urlWith } from "./state.js";
 import { tiles } from "./tiles.js";
 
 const HOURS_UP_TO_DAYS = 3;
@@ -27,7 +27,7 @@ export async function customer() {
     interval: step === 3600 ? "hour" : "day", from: stats.from_date, to: `${stats.to_date}T23:59:59Z`,
   });
   return [
-    element("nav", { "aria-label": "Breadcrumb" }, element("a", { href: urlWith({ customer: "", status: "all" }), "data-inside": true }, "← All customers")),
+    isOnly() ? null : element("nav", { "aria-label": "Breadcrumb" }, element("a", { href: urlWith({ customer: "", status: "all" }), "data-inside": true }, "← All customers")),
     element("h1", {}, id),
     element("div", { class: "toolbar" }, rangePicker()),
     tiles(stats),

@@ -36,6 +36,15 @@ export async function list() {
   ];
 }
 
+// The customers of a key that shows several, and not all.
+export function some(customers) {
+  const link = (id) => element("a", { href: urlWith({ customer: id, search: "" }), "data-inside": true }, id);
+  return [
+    element("h1", {}, "Customers"),
+    element("section", { class: "card" }, table("Customers", [{ title: "Customer", value: link }], customers)),
+  ];
+}
+
 // The lines of all days that were read: stored, rejected, skipped.
 function ofLines(logs) {
   const sum = (name) => logs.reduce((total, log) => total + log[name], 0);

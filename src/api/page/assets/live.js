@@ -1,6 +1,8 @@
 // Events of the api: the progress of the store, or that it does not answer.
 
+import { base } from "./base.js";
 import { age, bytes, time } from "./format.js";
+import { session } from "./session.js";
 
 const LATE_SECONDS = 15;
 const BEHIND_SECONDS = 10;
@@ -18,7 +20,7 @@ export function listen(moved) {
   setInterval(show, 1000);
 
   function connect() {
-    const source = new EventSource("/events");
+    const source = new EventSource(`${base}events`);
     source.addEventListener("progress", (event) => {
       latest = JSON.parse(event.data);
       heard = performance.now();
@@ -35,7 +37,10 @@ export function listen(moved) {
     source.addEventListener("error", () => {
       away("The api does not answer.");
       // The browser does not reconnect after a response with an error.
-      if (source.readyState === EventSource.CLOSED) setTimeout(connect, AGAIN_MILLISECONDS);
+      if (source.readyState !== EventSource.CLOSED) return;
+      setTimeout(connect, AGAIN_MILLISECONDS);
+      // The key was revoked, or the session is over: the page asks for a key again.
+      session().then((found) => { if (found == null) location.reload(); }, () => {});
     });
   }
 }

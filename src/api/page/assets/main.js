@@ -1,18 +1,22 @@
 // Shows what the URL says, and again when the URL or the store changes.
 
+import { base } from "./base.js";
 import { redraw, sweep } from "./charts.js";
 import { customer } from "./customer.js";
 import { element } from "./elements.js";
-import { list } from "./list.js";
+import { list, some } from "./list.js";
 import { listen } from "./live.js";
 import { rangePicker } from "./range.js";
-import { state } from "./state.js";
+import { enter, leave } from "./session.js";
+import { isOnly, showOnly, state } from "./state.js";
 
 const PAUSE_MILLISECONDS = 1000;
 const content = document.getElementById("content");
 let showing = false;
 let again = false;
 let waiting = null;
+// The customers of a key that shows some and not all, else null.
+let customers = null;
 
 // Renders once at a time; later changes are rendered afterwards.
 async function show() {
@@ -24,12 +28,13 @@ async function show() {
     const { customer: id } = state();
     let made;
     try {
-      made = await (id ? customer() : list());
+      made = await (id ? customer() : customers ? some(customers) : list());
     } catch (error) {
+      if (error.status === 401) return location.reload();
       // While the store does not answer, the last figures stay, and the banner says why.
       if ((error.status == null || error.status >= 500) && content.querySelector("h1")) continue;
       made = [element("h1", {}, id || "Customers"), element("div", { class: "toolbar" }, rangePicker()), element("p", { class: "card empty" }, error.message),
-        id ? element("p", {}, element("a", { href: "/", "data-inside": true }, "← All customers")) : null];
+        id && !isOnly() ? element("p", {}, element("a", { href: base, "data-inside": true }, "← All customers")) : null];
     }
     if (asked !== location.search) { again = true; continue; }
     document.title = id ? `${id} – Request statistics` : "Request statistics";
@@ -95,6 +100,13 @@ addEventListener("popstate", () => {
   show();
 });
 document.addEventListener("click", follow);
+document.getElementById("home").href = base;
+const found = await enter(content);
+if (found.scope === "customer") customers = found.customers;
+if (customers?.length === 1) showOnly(customers[0]);
+const out = document.getElementById("leave");
+out.hidden = !found.has_session;
+out.addEventListener("click", leave);
 show();
 listen(() => {
   waiting ??= setTimeout(() => { waiting = null; show(); }, PAUSE_MILLISECONDS);

@@ -1,6 +1,15 @@
 // The state of the page is its URL, so that it can be shared and the browser can go back.
 
+import { base } from "./base.js";
+
 const DEFAULTS = { customer: "", from: "", to: "", search: "", sort: "total", order: "desc", status: "all" };
+
+// Whoever may see one customer alone need not name it.
+export function showOnly(customer) {
+  DEFAULTS.customer = customer;
+}
+
+export const isOnly = () => DEFAULTS.customer !== "";
 
 export function state() {
   const query = new URLSearchParams(location.search);
@@ -11,7 +20,7 @@ export function state() {
 export function urlWith(changes) {
   const next = { ...state(), ...changes };
   const query = new URLSearchParams(Object.entries(next).filter(([name, value]) => value !== DEFAULTS[name]));
-  return query.size ? `/?${query}` : "/";
+  return query.size ? `${base}?${query}` : base;
 }
 
 // `replace`: adds no step to the history, for text that is being typed.
