@@ -9,8 +9,8 @@ CASES_LEFT_OUT := 20-%
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run monitoring replace-admin test test-one lint types format docs bench torture flood cases audit sbom \
-  ci clean
+.PHONY: help setup run keys monitoring replace-admin test test-one lint types format docs bench torture flood cases audit \
+  sbom ci clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand --tabs=15
@@ -20,6 +20,9 @@ setup: ## make .venv, with what tests and measurements need
 
 run: ## start everything, until Ctrl+C
 	./start.sh $(ARGS)
+
+keys: ## make, list or revoke keys of the containers: make keys ARGS='add operator'
+	bash -c 'source scripts/common.sh; source scripts/containers.sh; load_settings; keys_of_containers "$$@"' keys $(ARGS)
 
 monitoring: ## start Prometheus and Grafana beside the containers that run
 	bash -c 'source scripts/common.sh; source scripts/containers.sh; start_monitoring'

@@ -37,7 +37,7 @@ remove_files() {
   fi
   remove_folder "$BACKFILL_FOLDER"
   remove_logs
-  rmdir "$SECRETS_FOLDER" 2>/dev/null || true
+  rmdir "$SECRETS_FOLDER/keys" "$SECRETS_FOLDER/sessions" "$SECRETS_FOLDER" 2>/dev/null || true
   rm -rf "$RUN_FOLDER" .venv .venv-audit .pytest_cache .mypy_cache .ruff_cache .hypothesis
   find src tests -type d -name __pycache__ -prune -exec rm -rf {} +
 }

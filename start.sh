@@ -60,10 +60,13 @@ main() {
   trap 'asked_to_stop=yes' TERM HUP
   load_settings
   check_log
+  check_host
   choose_mode
   obey
   # The paths that docker-compose.yml mounts.
-  [ "$mode" != docker ] || export DEAD_LETTERS_PATH=data/dead_letters.jsonl BACKFILL_FOLDER=data/backfill
+  [ "$mode" != docker ] || export DEAD_LETTERS_PATH=data/dead_letters.jsonl BACKFILL_FOLDER=data/backfill \
+    API_KEYS_FILE=secrets/keys/keys.jsonl SESSION_SECRET_FILE=secrets/sessions/secrets
+  choose_auth
   [ "$mode" != docker ] || [ -z "$keep" ] || refuse_unknown_token
   stop_earlier
   obey
@@ -79,6 +82,7 @@ main() {
     await "No line is stored" "$FIRST_LINES_SECONDS" "log_generator log_processor api" lines_are_stored
   fi
   show_how_to_ask
+  revoke_own_key
   if [ -n "$detach" ]; then
     trap - EXIT
     say "It runs in the background; its logs are in $LOGS_FOLDER/. To stop it: ./cleanup.sh"
@@ -101,6 +105,59 @@ To follow it: $0 --no-generator"
   fi
   if [ -n "$generator" ] && [ "$LOG_FORMAT" != simple ]; then
     die "LOG_FORMAT=$LOG_FORMAT: the generator writes simple lines. To follow a log of your own: $0 --no-generator"
+  fi
+}
+
+check_host() {
+  [[ $API_HOST != unix:* ]] || die "API_HOST=$API_HOST: this script needs an address. See docs/access.md"
+}
+
+# Ask for keys where others reach the api, unless AUTH says otherwise.
+choose_auth() {
+  case $API_HOST in
+    localhost | 127.* | ::1) [ "$mode" = local ] || AUTH=${AUTH:-none} ;;
+    *) AUTH=${AUTH:-keys} ;;
+  esac
+  API_PUBLISH=$API_HOST
+  [[ $API_HOST != *:* ]] || API_PUBLISH="[$API_HOST]"
+  [ "$API_HOST" != localhost ] || API_PUBLISH=127.0.0.1
+  export AUTH API_PUBLISH
+}
+
+asks_for_keys() { [ "$AUTH" = keys ] || [ "$AUTH" = proxy ]; }
+
+# Make an operator's key, to be shown once, where keys are asked for and none is there; else one for this script alone.
+operator_key="" is_new_key=""
+make_operator_key() {
+  local file
+  asks_for_keys || return 0
+  if grep -qs '"scope":"operator"' "$API_KEYS_FILE"; then
+    operator_key=$(keys_command add operator --expires 10m --note "start.sh, until it is ready") ||
+      die "no key can be made in $API_KEYS_FILE"
+    return
+  fi
+  for file in "$API_KEYS_FILE" "$SESSION_SECRET_FILE"; do
+    mkdir -p "$(dirname "$file")"
+    [ -e "$file" ] || ! in_project "$file" || note_made "$file"
+  done
+  is_new_key=yes
+  operator_key=$(keys_command add operator --note "made by start.sh") || die "no key can be made in $API_KEYS_FILE"
+}
+
+# End this script's own key.
+revoke_own_key() {
+  if [ -n "$operator_key" ] && [ -z "$is_new_key" ]; then
+    operator_key=${operator_key#rs_}
+    keys_command revoke "${operator_key%%_*}"
+    operator_key=""
+  fi
+}
+
+keys_command() {
+  if [ "$mode" = docker ]; then
+    keys_of_containers "$@" 2>/dev/null
+  else
+    PYTHONPATH=$ROOT/src "$VENV_PYTHON" -m api keys "$@" 2>/dev/null
   fi
 }
 
@@ -178,6 +235,7 @@ start_in_containers() {
   publish_influxdb
   build_image docker compose build log_processor
   obey
+  make_operator_key
   # shellcheck disable=SC2046
   start_containers up --detach --no-build $(services) || fail "The containers do not start" "setup $(services)"
   collect_container_logs
@@ -227,6 +285,7 @@ start_as_processes() {
   prepare_venv requirements.txt
   export STORAGE=sqlite PYTHONPATH=$ROOT/src PYTHONUNBUFFERED=1
   "$VENV_PYTHON" -m storage setup
+  make_operator_key
   # The processor starts before the generator: by default it follows the log from its end.
   rm -f "$HEARTBEAT_PATH"
   start_service log_processor
@@ -298,18 +357,23 @@ fail() {
 }
 
 api_url() {
-  case "$mode:$API_HOST" in
-    docker:* | *:0.0.0.0) say "http://127.0.0.1:$API_PORT" ;;
+  case $API_HOST in
+    0.0.0.0 | ::) say "http://127.0.0.1:$API_PORT" ;;
+    *:*) say "http://[$API_HOST]:$API_PORT" ;;
     *) say "http://$API_HOST:$API_PORT" ;;
   esac
 }
 
-api_answers() { curl --silent --fail --noproxy '*' --max-time 5 "$(api_url)$1"; }
+# The key comes by standard input: everyone on the machine can see the arguments of a process.
+api_answers() {
+  printf '%s\n' "${operator_key:+Authorization: Bearer $operator_key}" |
+    curl --silent --fail --noproxy '*' --max-time 5 --header @- "$(api_url)$1"
+}
 
 lines_are_stored() { api_answers /customers/stats | grep -q '"total_requests":[1-9]'; }
 
 show_how_to_ask() {
-  local customer
+  local customer authorization=""
   customer=$(api_answers '/customers?limit=1' | sed -n 's/.*"customer_id":"\([A-Za-z0-9_.-]*\)".*/\1/p')
   cat <<END
 
@@ -318,9 +382,16 @@ Swagger:    $(api_url)/docs
 The log:    ${LOG_FILES:-$log}
 END
   [ "$mode" != docker ] || [ -z "$INFLUXDB_PORT" ] || say "InfluxDB:   http://127.0.0.1:$INFLUXDB_PORT"
+  if [ -n "$is_new_key" ]; then
+    authorization="--header 'Authorization: Bearer $operator_key' "
+    say
+    say "An operator's key, which is shown this once: $operator_key"
+  elif asks_for_keys; then
+    authorization="--header 'Authorization: Bearer KEY' "
+  fi
   cat <<END
 
-Try it:     curl '$(api_url)/customers/${customer:+$customer/}stats?from_date=1970-01-01'
+Try it:     curl ${authorization}'$(api_url)/customers/${customer:+$customer/}stats?from_date=1970-01-01'
 
 END
 }

@@ -170,11 +170,21 @@ Give it once: DOCKER_INFLUXDB_INIT_ADMIN_TOKEN=... $0. See docs/upgrade.md"
 # Write each secret into a file of its own, which docker-compose.yml names. What a variable has is written, too.
 make_secrets() {
   refuse_unknown_token
-  mkdir -p "$SECRETS_FOLDER"
+  make_key_folders
   chmod 700 "$SECRETS_FOLDER"
   make_secret influxdb_password "$DOCKER_INFLUXDB_INIT_PASSWORD"
   make_secret influxdb_admin_token "$DOCKER_INFLUXDB_INIT_ADMIN_TOKEN"
   make_secret monitoring_password ""
+}
+
+# Make the folders that the containers have their keys from. Docker would make them for root alone.
+make_key_folders() { mkdir -p "$SECRETS_FOLDER/keys" "$SECRETS_FOLDER/sessions"; }
+
+# keys_of_containers ARGUMENT...: run `python -m api keys` on the keys of the containers.
+keys_of_containers() {
+  make_key_folders
+  export_caller
+  docker compose --progress quiet run --rm --no-deps --no-TTY keys "$@"
 }
 
 has_secret() { [ -s "$SECRETS_FOLDER/$1" ]; }

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,6 +34,7 @@ NOT_COPIED = shutil.ignore_patterns(
     "secrets",
     "*.log",
 )
+KEY = r"rs_[0-9a-f]{12}_[\w-]{43}"
 SCRIPTS = ["start.sh", "run_tests.sh", "testmode.sh", "cleanup.sh"]
 SECONDS = 120
 LINE = "2026-11-23 16:15:35 cust_5 /api/v1/resource4 200 0.772\n"
@@ -310,6 +312,34 @@ def test_a_log_of_the_users_own_is_followed_and_left_as_it_is(copy: Copy, tmp_pa
     copy.until_stored(4)
     assert copy.run("cleanup.sh", **follow).status == 0
     assert log.read_text() == LINE * 4
+
+
+def test_others_reach_it_only_with_a_key_that_is_shown_once(copy: Copy) -> None:
+    before = copy.snapshot()
+    arguments = ("--local", "--detach", "--keep")
+    result = copy.run("start.sh", *arguments, API_HOST="0.0.0.0")
+    assert result.status == 0, result
+    (key,) = set(re.findall(KEY, result.output))
+    url = f"http://127.0.0.1:{copy.environment['API_PORT']}/customers/stats"
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        urllib.request.urlopen(url, timeout=10)
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {key}"})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        assert json.load(answer)["total_requests"] > 0
+    shown = re.search(r"curl (.*)", result.output)
+    assert shown is not None
+    curl = subprocess.run(f"curl --silent {shown[1]}", shell=True, capture_output=True, text=True, check=True)
+    assert '"total_requests"' in curl.stdout
+
+    result = copy.run("start.sh", *arguments, API_HOST="0.0.0.0")
+    assert result.status == 0, result
+    assert re.search(KEY, result.output) is None
+    # Its own key, by which it looked for lines, is revoked.
+    keys = copy.root / "secrets/keys/keys.jsonl"
+    assert keys.stat().st_mode & 0o777 == 0o600
+    assert len(keys.read_text().splitlines()) == 1
+    assert copy.run("cleanup.sh").status == 0
+    assert copy.snapshot() == before - {Path(".venv")}
 
 
 def test_ctrl_c_stops_all(copy: Copy) -> None:
