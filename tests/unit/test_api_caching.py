@@ -6,8 +6,10 @@ from functools import partial
 
 import pytest
 
+from api.caching.invalidation_log import InvalidationLog
 from api.caching.loading_cache import LoadingCache
 from api.caching.single_flight import SingleFlight
+from storage.change_feed import Invalidations
 
 
 async def test_a_caller_gets_the_result_of_a_call_that_began_after_it_arrived() -> None:
@@ -162,3 +164,14 @@ async def test_a_build_ends_when_all_callers_are_cancelled_but_not_before() -> N
         return b"value"
 
     assert await cache.get("key", build_at_once) == b"value"
+
+
+def test_of_too_many_customers_the_half_that_changed_first_is_stale() -> None:
+    invalidations = InvalidationLog(max_customers=4)
+    for number in range(5):
+        invalidations.note(Invalidations({}, frozenset([f"cust_{number}"]), frozenset([7])))
+    assert [invalidations.latest(f"cust_{number}") for number in range(5)] == [3, 3, 3, 4, 5]
+    assert invalidations.customers_since(2) is None
+    assert invalidations.customers_since(3) == ["cust_3", "cust_4"]
+    assert invalidations.days_since(2) is None
+    assert invalidations.days_since(4) == frozenset([7])

@@ -1,5 +1,6 @@
 """Pages of customers: each customer is on one page, in order, whatever its id and however many are equal."""
 
+import math
 from base64 import urlsafe_b64encode
 from dataclasses import replace
 from typing import get_args
@@ -9,8 +10,9 @@ from fastapi.exceptions import RequestValidationError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from api.caching.figures_table import FiguresTable
 from api.questions.paging import MAX_CURSOR, Order, PageKey, Ranking, Sort
-from rollups.figures import Figures
+from rollups.figures import Figures, uptime
 
 RANKINGS = st.builds(
     Ranking,
@@ -21,7 +23,15 @@ RANKINGS = st.builds(
 IDS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1)
 PLACES = st.builds(PageKey, st.integers() | st.floats(allow_nan=False, allow_infinity=False), IDS)
 # Few values, so that many are equal.
-FIGURES = st.builds(Figures, *[st.integers(1, 3)] * 3, *[st.sampled_from([0.1, 0.2, 0.30000000000000004, 99.0])] * 4)
+LATENCIES = st.sampled_from([0.1, 0.2, 0.30000000000000004, 99.0])
+FIGURES = st.builds(
+    lambda successful, failed, latencies: Figures(
+        successful + failed, successful, failed, uptime(successful, successful + failed), *latencies
+    ),
+    st.integers(0, 2),
+    st.integers(1, 2),
+    st.just((None, None, None)) | st.tuples(LATENCIES, LATENCIES, LATENCIES),
+)
 FIGURE = {
     "total": "total_requests",
     "failed": "failed_requests",
@@ -37,7 +47,7 @@ def pages(ranking: Ranking, figures: dict[str, Figures], limit: int) -> list[lis
     found = []
     after = None
     while True:
-        total, page, last = ranking.page(figures, after, limit)
+        total, page, last = ranking.page(FiguresTable.of(figures), after, limit)
         found.append(page)
         if last is None:
             assert sum(map(len, found)) == total
@@ -54,8 +64,13 @@ def test_the_pages_are_all_customers_in_order(figures: dict[str, Figures], ranki
     if ranking.sort == "customer_id":
         assert found == by_id
     else:
-        name = FIGURE[ranking.sort]
-        assert found == sorted(by_id, key=lambda one: getattr(figures[one], name), reverse=ranking.order == "desc")
+        sign = -1 if ranking.order == "desc" else 1
+
+        def key(customer: str) -> float:
+            value = getattr(figures[customer], FIGURE[ranking.sort])
+            return math.inf if value is None else sign * value
+
+        assert found == sorted(by_id, key=key)
 
 
 @given(st.dictionaries(IDS, FIGURES, min_size=1), RANKINGS, st.integers(1, 5), st.data())
@@ -63,13 +78,13 @@ def test_new_and_removed_customers_move_no_other(
     figures: dict[str, Figures], ranking: Ranking, limit: int, data: st.DataObject
 ) -> None:
     ranking = replace(ranking, search=None)
-    _, first, last = ranking.page(figures, None, limit)
+    _, first, last = ranking.page(FiguresTable.of(figures), None, limit)
     later = figures | data.draw(st.dictionaries(IDS.filter(lambda one: one not in figures), FIGURES))
     for gone in data.draw(st.sets(st.sampled_from(sorted(figures)))):
         del later[gone]
     rest = []
     while last is not None:
-        _, page, last = ranking.page(later, last, limit)
+        _, page, last = ranking.page(FiguresTable.of(later), last, limit)
         rest += page
     expected = figures.keys() & later.keys() - set(first) if len(figures) > limit else set()
     assert set(rest) & figures.keys() == expected
@@ -80,7 +95,7 @@ def test_a_search_is_for_a_part_of_the_id_in_any_case() -> None:
     figures = dict.fromkeys(["Shop-1", "shop-2", "SHOP", "other", "STRASSE"], Figures(1, 1, 0, 100.0, 0.1, 0.1, 0.1))
 
     def found(search: str) -> tuple[int, list[str]]:
-        return Ranking("customer_id", "asc", search.casefold()).page(figures, None, 2)[:2]
+        return Ranking("customer_id", "asc", search.casefold()).page(FiguresTable.of(figures), None, 2)[:2]
 
     assert found("hop") == (3, ["SHOP", "Shop-1"])
     assert found("HOP-") == (2, ["Shop-1", "shop-2"])
@@ -97,6 +112,23 @@ def test_the_cursor_of_the_longest_id_may_be_sent() -> None:
     for letter in ('"', "\u2028", "\U0001f642"):
         longest = letter * (256 // len(letter.encode()))
         assert len(Ranking("p99", "desc", None).write_cursor(PageKey(-12345.678901234567, longest))) <= MAX_CURSOR
+
+
+@given(st.dictionaries(IDS, FIGURES, max_size=5), st.dictionaries(IDS, FIGURES, max_size=5), st.integers(0, 5))
+def test_a_table_has_what_was_put_into_it(figures: dict[str, Figures], new: dict[str, Figures], gone: int) -> None:
+    customers = new.keys() | set(sorted(figures)[:gone]) | {"unknown"}
+    table = FiguresTable.of(figures).changed(FiguresTable.of(new), customers)
+    expected = {name: found for name, found in figures.items() if name not in customers} | new
+    assert {name: table[name] for name in table.names} == expected
+    assert table.names == sorted(expected)
+    assert table.busiest(3) == sorted(expected, key=lambda name: (-expected[name].total_requests, name))[:3]
+
+
+@pytest.mark.parametrize("value", [10**400, -(10**400), 1e308, -1e308])
+def test_a_key_that_no_customer_can_have_is_no_fault(value: float) -> None:
+    table = FiguresTable.of({"a": Figures(1, 1, 0, 100.0, 0.1, 0.1, 0.1)})
+    _, page, _ = Ranking("total", "desc", None).page(table, PageKey(value, "a"), 1)
+    assert page == (["a"] if value < 0 else [])
 
 
 @given(RANKINGS, PLACES, st.data())

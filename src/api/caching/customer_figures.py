@@ -4,9 +4,10 @@ Without the counts of closed days, which it keeps as well, a page of the list ta
 """
 
 import asyncio
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
+from api.caching.figures_table import FiguresTable
 from api.caching.invalidation_log import InvalidationLog, open_days
 from api.caching.row_cache import RowCache
 from api.caching.single_flight import SingleFlight
@@ -16,11 +17,17 @@ from rollups.histogram import merge_each, pack_each
 from storage.contract import Storage
 
 _MAX_RANGES = 4
-# The most customers of one query to the store: for all days of a range, and for its open days.
+# Bound of the customers of all ranges but the last that was asked for.
+_MAX_CUSTOMERS = 500_000
+# The fewest customers of one query to the store: for all days of a range, and for its open days. More, up to
+# _MOST_CUSTOMERS_PER_QUERY, while the rows of a query have fewer than _CHARACTERS_PER_QUERY.
 _CUSTOMERS_PER_QUERY = 20
 _CUSTOMERS_PER_QUERY_OF_OPEN_DAYS = 100
-# Bound of the closed days' rows of one range: characters.
-_MAX_CHARACTERS = 32 << 20
+_MOST_CUSTOMERS_PER_QUERY = 2_000
+_CHARACTERS_PER_QUERY = 1 << 20
+# Bound of the closed days' rows of one range: bytes, with those of the objects around a customer's.
+_MAX_BYTES = 32 << 20
+_OVERHEAD_BYTES = 400
 
 _Figures = Mapping[str, Figures]
 _Rows = Mapping[str, Mapping[int, DailyAggregate]]
@@ -46,19 +53,29 @@ class CustomerFigures:
         """Keep the figures over these days, however many other ranges are asked for."""
         self._kept = days
 
-    async def over(self, days: range) -> _Figures:
+    async def over(self, days: range) -> FiguresTable:
         """The figures of each customer that has requests in these days, with all changes that polls have found.
 
         The result never changes; a later call returns another one.
         """
         if not days:
-            return {}
+            return FiguresTable()
         if days not in self._ranges:
             self._ranges[days] = _CachedRange(self._storage, self._invalidations, self._rows, days)
         self._ranges.move_to_end(days)
-        if len(self._ranges) > _MAX_RANGES:
-            del self._ranges[next(oldest for oldest in self._ranges if oldest != self._kept)]
-        return await self._ranges[days].figures()
+        cached = self._ranges[days]
+        self._let_go()
+        found = await cached.figures()
+        # Its size is known now.
+        self._let_go()
+        return found
+
+    def _let_go(self) -> None:
+        """Forget ranges beyond the bounds, the least recently used first, but the kept one and the last."""
+        for days in [days for days in self._ranges if days != self._kept][:-1]:
+            if len(self._ranges) <= _MAX_RANGES and sum(one.size for one in self._ranges.values()) <= _MAX_CUSTOMERS:
+                return
+            del self._ranges[days]
 
 
 class _CachedRange:
@@ -71,50 +88,56 @@ class _CachedRange:
         self._days = days
         self._poll = -1
         """The number of the poll after which the counts were read."""
-        self._figures: _Figures = {}
-        self.figures: Callable[[], Awaitable[_Figures]] = SingleFlight(self._renew)
+        self._figures = FiguresTable()
+        self.figures: Callable[[], Awaitable[FiguresTable]] = SingleFlight(self._renew)
         """The figures with all changes that polls have found."""
         self._closed: dict[str, list[DailyAggregate]] = {}
         """By customer, as many as there is room for: the counts of all closed days, in one row or none."""
-        self._characters = 0
+        self._bytes = 0
 
     @property
     def was_read(self) -> bool:
         """Whether all rows were read before."""
         return self._poll >= 0
 
-    async def _renew(self) -> _Figures:
+    @property
+    def size(self) -> int:
+        """How many customers it has."""
+        return len(self._figures)
+
+    async def _renew(self) -> FiguresTable:
         """Read what has changed, and return the figures."""
         # Taken before the read: the counts may be newer than this poll, but not older.
         poll = self._invalidations.number
         customers, days = self._invalidations.customers_since(self._poll), self._invalidations.days_since(self._poll)
         if customers is None:
             self._closed.clear()
-            self._characters = 0
-            self._figures = await self._read_all_days(await self._storage.customer_names(), poll)
+            self._bytes = 0
+            self._figures = FiguresTable()
+            parts = [part async for part in self._read_all_days(await self._storage.customer_names(), poll)]
+            self._figures = await asyncio.to_thread(FiguresTable.joined, parts)
         elif customers:
             are_open = days is not None and days.intersection(self._days) <= set(open_days(self._days))
             known = [customer for customer in customers if customer in self._closed] if are_open else []
             others = set(customers).difference(known)
-            new = {**await self._read_open_days(known), **await self._read_all_days(list(others), poll)}
-            unchanged = self._figures.keys() - set(customers)
-            self._figures = {**{customer: self._figures[customer] for customer in unchanged}, **new}
+            parts = [part async for part in self._read_all_days(list(others), poll)]
+            parts.append(FiguresTable.of(await self._read_open_days(known)))
+            self._figures = await asyncio.to_thread(self._figures.changed, FiguresTable.joined(parts), customers)
         self._poll = poll
         return self._figures
 
-    async def _read_all_days(self, customers: Sequence[str], poll: int) -> _Figures:
+    async def _read_all_days(self, customers: Sequence[str], poll: int) -> AsyncIterator[FiguresTable]:
         """The figures of these customers, from all their counts, read after this poll."""
-        figures: dict[str, Figures] = {}
         async for rows in self._read(customers, self._days, _CUSTOMERS_PER_QUERY):
             self._rows.put(self._days, poll, rows)
             closed, new = await asyncio.to_thread(_closed_and_figures_of, rows, open_days(self._days))
-            figures.update(new)
             for customer, of_customer in closed.items():
-                self._characters -= _characters(self._closed.pop(customer, []))
-                if self._characters < _MAX_CHARACTERS:
-                    self._characters += _characters(of_customer)
+                if (before := self._closed.pop(customer, None)) is not None:
+                    self._bytes -= _bytes(before)
+                if self._bytes < _MAX_BYTES:
+                    self._bytes += _bytes(of_customer)
                     self._closed[customer] = of_customer
-        return figures
+            yield new
 
     async def _read_open_days(self, customers: Sequence[str]) -> _Figures:
         """The figures of these customers, from the cached counts of their closed days and the counts of open days."""
@@ -126,23 +149,30 @@ class _CachedRange:
 
     async def _read(self, customers: Sequence[str], days: range, per_query: int) -> AsyncIterator[_Rows]:
         """The rows of these customers, a query's at a time. The next query runs while the caller uses the rows."""
-        parts = [customers[first : first + per_query] for first in range(0, len(customers), per_query)]
+        begun, size = 0, per_query
 
-        def query(part: Sequence[str]) -> "asyncio.Task[dict[str, dict[int, DailyAggregate]]]":
-            return asyncio.create_task(self._storage.customers(part, days[0], days[-1]))
+        def query() -> tuple[Sequence[str], "asyncio.Task[_Rows]"] | None:
+            nonlocal begun
+            part = customers[begun : begun + size]
+            begun += len(part)
+            return (part, asyncio.create_task(self._storage.customers(part, days[0], days[-1]))) if part else None
 
-        running = deque(map(query, parts[:1]))
+        running = query()
         try:
-            for following, part in enumerate(parts, start=1):
-                found = await running.popleft()
-                running.extend(map(query, parts[following : following + 1]))
+            while running is not None:
+                part, task = running
+                found = await task
+                characters = sum(len(row.latencies) for of_customer in found.values() for row in of_customer.values())
+                few = characters < _CHARACTERS_PER_QUERY
+                size = min(2 * size, _MOST_CUSTOMERS_PER_QUERY) if few else max(size // 2, per_query)
+                running = query()
                 yield {customer: found.get(customer, {}) for customer in part}
         finally:
-            for task in running:
-                task.cancel()
+            if running is not None:
+                running[1].cancel()
 
 
-def _closed_and_figures_of(rows: _Rows, of_open_days: range) -> tuple[dict[str, list[DailyAggregate]], _Figures]:
+def _closed_and_figures_of(rows: _Rows, of_open_days: range) -> tuple[dict[str, list[DailyAggregate]], FiguresTable]:
     """The counts of the closed days, in one row or none, and the figures over all days; both by customer."""
     closed = {
         customer: [row for day, row in days.items() if day not in of_open_days] for customer, days in rows.items()
@@ -150,7 +180,8 @@ def _closed_and_figures_of(rows: _Rows, of_open_days: range) -> tuple[dict[str, 
     packed = pack_each(merge_each([of_customer for of_customer in closed.values() if of_customer]))
     merged = {customer: [next(packed)] if of_customer else [] for customer, of_customer in closed.items()}
     opened = {customer: [row for day, row in days.items() if day in of_open_days] for customer, days in rows.items()}
-    return merged, _figures_of({customer: [*row, *opened[customer]] for customer, row in merged.items()})
+    figures = _figures_of({customer: [*row, *opened[customer]] for customer, row in merged.items()})
+    return merged, FiguresTable.of(figures)
 
 
 def _figures_of(groups: Mapping[str, Sequence[DailyAggregate]]) -> _Figures:
@@ -159,5 +190,5 @@ def _figures_of(groups: Mapping[str, Sequence[DailyAggregate]]) -> _Figures:
     return dict(zip(some, figures_of_each(merge_each(list(some.values()))), strict=True)) if some else {}
 
 
-def _characters(rows: Sequence[DailyAggregate]) -> int:
-    return sum(len(row.latencies) for row in rows)
+def _bytes(rows: Sequence[DailyAggregate]) -> int:
+    return _OVERHEAD_BYTES + sum(len(row.latencies) for row in rows)

@@ -28,7 +28,9 @@ class InvalidationLog:
     A value that was read after poll N is stale once a later poll finds a change of its customer and days.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, max_customers: int = 200_000) -> None:
+        """`max_customers`: of how many customers it is remembered when they changed."""
+        self._max_customers = max_customers
         self.cursors: Cursors | None = None
         """The commits after which the next poll begins; None before the first poll."""
         self.number = 0
@@ -51,6 +53,16 @@ class InvalidationLog:
             self.number += 1
             self._of_customers.update(dict.fromkeys(found.customers, self.number))
             self._polls.appendleft(_Poll(self.number, found.days))
+            if len(self._of_customers) > self._max_customers:
+                self._forget_half()
+
+    def _forget_half(self) -> None:
+        """Forget the half of the customers that changed first: what was read before their change is stale."""
+        numbers = sorted(self._of_customers.values())
+        self.of_everything = max(self.of_everything, numbers[len(numbers) // 2])
+        self._of_customers = {
+            customer: number for customer, number in self._of_customers.items() if number > self.of_everything
+        }
 
     def latest(self, customer: str | None) -> int:
         """The number of the latest poll that found a change of this customer, or of all customers together (None)."""

@@ -9,7 +9,6 @@ Without the daily counts of some customers, which are prewarmed as well, first a
 import asyncio
 import time
 from datetime import datetime, timedelta, timezone
-from heapq import nlargest
 
 from api.caching.change_feed import ChangeFeed
 from api.caching.customer_days import CustomerDays
@@ -55,7 +54,7 @@ async def prewarm(figures: CustomerFigures, days: CustomerDays, kept: range, cus
     """
     figures.keep(kept)
     found = await figures.over(kept)
-    for customer in nlargest(customers, found, key=lambda customer: found[customer].total_requests):
+    for customer in found.busiest(customers):
         await days.prewarm(customer, kept)
         # Lets questions in between.
         await asyncio.sleep(0)

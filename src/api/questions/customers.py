@@ -1,15 +1,15 @@
 """The list of customers, in pages."""
 
 import asyncio
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable
 from dataclasses import dataclass
 
+from api.caching.figures_table import FiguresTable
 from api.caching.invalidation_log import InvalidationLog
 from api.questions.dates import DateRange
 from api.questions.paging import PageKey, Ranking
 from api.questions.question import Effort, Question, Sources
 from api.schemas.customers import CustomerList, CustomerStatistics
-from rollups.figures import Figures
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class CustomersQuestion(Question):
         # Ranking 100,000 customers would block the event loop for tens of milliseconds.
         return await asyncio.to_thread(self._page, figures)
 
-    def _page(self, figures: Mapping[str, Figures]) -> CustomerList:
+    def _page(self, figures: FiguresTable) -> CustomerList:
         total, page, last = self.ranking.page(figures, self.after, self.limit)
         return CustomerList(
             from_date=self.dates.from_date,

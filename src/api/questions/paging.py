@@ -5,20 +5,23 @@ the customers with higher keys. So none is skipped or repeated because others ar
 customer whose own figures change between two pages may be repeated or skipped.
 """
 
-import heapq
 import json
+import math
 from base64 import b64decode, urlsafe_b64encode
-from collections.abc import Mapping
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from operator import attrgetter
 from typing import Literal, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
+from api.caching.figures_table import FiguresTable
 from api.questions.validation import validation_error
-from rollups.figures import Figures
 
+Integers = NDArray[np.int64]
 Sort = Literal["total", "failed", "uptime", "average", "median", "p99", "customer_id"]
 Order = Literal["asc", "desc"]
 
@@ -57,39 +60,41 @@ class Ranking:
     search: str | None
     """A part of the id, case-folded; None: all customers."""
 
-    def page(
-        self, figures: Mapping[str, Figures], after: PageKey | None, limit: int
-    ) -> tuple[int, list[str], PageKey | None]:
+    def page(self, figures: FiguresTable, after: PageKey | None, limit: int) -> tuple[int, list[str], PageKey | None]:
         """The number of customers on all pages, the ids of the page after this key, and the key of its last customer.
 
         The last is None if no page follows.
 
-        Takes about 30 ms with 100,000 customers: a heap is four times as fast as sorting them all.
+        Takes some 20 ms with a million customers. Their rows are in the order of their ids, so only values are sorted.
         """
-        keys = self._keys(figures)
-        total = len(keys)
+        names = figures.names
+        values = self._values(figures)
+        rows = self._listed(names)
+        total = len(rows)
         is_reverse = self.sort == "customer_id" and self.order == "desc"
-        if after is not None:
-            keys = [key for key in keys if (key < after if is_reverse else key > after)]
-        page = (heapq.nlargest if is_reverse else heapq.nsmallest)(limit, keys)
-        last = PageKey(*page[-1]) if len(keys) > limit else None
-        return total, [customer for _, customer in page], last
+        if after is not None and is_reverse:
+            rows = rows[rows < bisect_left(names, after.customer_id)]
+        elif after is not None:
+            value = _float(after.value)
+            is_later = (values[rows] == value) & (rows >= bisect_right(names, after.customer_id))
+            rows = rows[is_later | (values[rows] > value)]
+        page = rows[::-1][:limit] if is_reverse else _smallest(values, rows, limit)
+        keys = [PageKey(values[row].item(), names[row]) for row in page.tolist()]
+        return total, [key.customer_id for key in keys], keys[-1] if len(rows) > limit else None
 
-    def _keys(self, figures: Mapping[str, Figures]) -> list[tuple[float, str]]:
-        """The keys of all customers, as plain tuples, which are faster."""
+    def _listed(self, names: Sequence[str]) -> Integers:
+        """The rows of the customers that are searched for."""
         search = self.search
-        listed = (
-            figures.items()
-            if search is None
-            else [(customer, found) for customer, found in figures.items() if search in customer.casefold()]
-        )
+        if search is None:
+            return np.arange(len(names))
+        return np.array([row for row, name in enumerate(names) if search in name.casefold()], np.int64)
+
+    def _values(self, figures: FiguresTable) -> NDArray[np.float64]:
+        """PageKey.value of each customer."""
         if self.sort == "customer_id":
-            return [(0, customer) for customer, _ in listed]
-        value = attrgetter(_FIGURES[self.sort])
-        sign = -1 if self.order == "desc" else 1
-        return [
-            (sign * found if (found := value(of_it)) is not None else _LAST, customer) for customer, of_it in listed
-        ]
+            return np.zeros(len(figures))
+        values = figures.column(_FIGURES[self.sort])
+        return np.where(np.isnan(values), _LAST, -values if self.order == "desc" else values)
 
     def write_cursor(self, key: PageKey) -> str:
         """The cursor of a key in this ranking."""
@@ -116,3 +121,18 @@ class Ranking:
         """
         what = json.dumps([self.sort, self.order, self.search]).encode()
         return blake2b(what + text, digest_size=_CHECK_BYTES).digest()
+
+
+def _float(value: float) -> float:
+    """The value of a key, which a forged cursor may have too large."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
+def _smallest(values: NDArray[np.float64], rows: Integers, limit: int) -> Integers:
+    """The rows with the smallest values, in order. Of equal values the earlier row comes first."""
+    if len(rows) > limit:
+        rows = rows[values[rows] <= np.partition(values[rows], limit)[limit]]
+    return rows[np.argsort(values[rows], kind="stable")][:limit]
