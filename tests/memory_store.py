@@ -188,6 +188,19 @@ class MemoryStorage(Storage):
         rows = self._rows(DailyKey)
         return {key: decode_daily(rows[key]) for key in keys if key in rows}
 
+    def read_days(self, customers: Collection[str]) -> dict[str, dict[int, DailyAggregate]]:
+        self._turn()
+        found: dict[str, dict[int, DailyAggregate]] = {}
+        for key, row in self._rows(DailyKey).items():
+            if key.customer in customers:
+                found.setdefault(key.customer or "", {})[key.day] = decode_daily(row)
+        return found
+
+    def count_new_customers(self, day: int) -> int:
+        self._turn()
+        keys = [key for key in self._rows(DailyKey) if key.customer is not None]
+        return len({key.customer for key in keys if key.day == day} - {key.customer for key in keys if key.day < day})
+
     def read_rollups(self, keys: Collection[RollupKey]) -> dict[RollupKey, RollupRow]:
         self._turn()
         found: dict[RollupKey, RollupRow] = {}

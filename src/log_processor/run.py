@@ -8,6 +8,7 @@ from functools import partial
 from bytewax._bytewax import cli_main
 
 from log_processor import dataflow
+from log_processor.counting.limits import LIMITS
 from log_processor.counting.start import start
 from log_processor.following.collector import Collector
 from log_processor.following.followed_logs import FollowedLogs
@@ -58,7 +59,9 @@ def run(settings: ProcessorSettings, only_backfill: bool = False) -> None:
         metrics.serve(settings.metrics_host, settings.metrics_port, _keys_for_metrics(settings))
     storage = open_storage(settings)
     token = until_stored(storage.acquire)
-    logs, counts, rollups = start(storage, token, settings.described())
+    logs, counts, rollups = start(
+        storage, token, settings.described(), LIMITS._replace(new_customers=settings.new_customers_a_day)
+    )
     patterns = [] if only_backfill else settings.patterns()
     files = LogFiles(patterns, settings.named_logs(), settings.outputs(), settings.roots())
     report = or_default(decode_report, until_stored(partial(storage.read_state, "report")), None)

@@ -60,6 +60,9 @@ class ProcessorSettings(StorageSettings, LogFormat, HeartbeatSettings, AccessSet
     """Milliseconds between two looks at the logs where there are no events; at rest up to 2 ms."""
     stream_max_size: int = Field(default=20_000, ge=1, le=100_000)
     """Lines that make a batch, which is stored then."""
+    new_customers_a_day: int = Field(default=20_000, ge=1, le=100_000_000)
+    """New customers of a UTC day that are told apart. Requests of more of them are counted under the customer
+    `(other)`."""
     stream_max_wait_time_in_seconds: float = Field(default=1.0, ge=0.0, le=3_600.0)
     """How long the first line of a smaller batch waits before the batch is stored."""
     workers: int = Field(default=4, ge=1, le=64)

@@ -56,6 +56,9 @@ class DailyAggregate(NamedTuple):
     """Whole milliseconds -> requests."""
     commit: int = 0
     """The number of the last commit that counted in it."""
+    first: int = 0
+    """The number of the commit that made it, if it is that of OTHER or if new customers of a later day were folded
+    before; else 0."""
 
 
 class RollupRow(NamedTuple):

@@ -54,7 +54,7 @@ def add(delta: DailyDelta, row: DailyAggregate, commit: int) -> DailyAggregate:
         return row
     # Most aggregates of few requests have the same statuses, so one text in memory serves them all.
     statuses = intern(add_to_counter(row.statuses, delta.statuses))
-    return DailyAggregate(statuses, add_to_counter(row.latencies, delta.latencies), commit)
+    return DailyAggregate(statuses, add_to_counter(row.latencies, delta.latencies), commit, row.first)
 
 
 def take_back(delta: DailyDelta, row: DailyAggregate, commit: int) -> DailyAggregate:
@@ -66,6 +66,7 @@ def take_back(delta: DailyDelta, row: DailyAggregate, commit: int) -> DailyAggre
         take_from_counter(row.statuses, delta.statuses),
         take_from_counter(row.latencies, delta.latencies),
         commit,
+        row.first,
     )
 
 

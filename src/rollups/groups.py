@@ -40,6 +40,7 @@ EVERYBODY = ""
 MOST_ENDPOINTS = 100
 """Endpoints of a customer in a row, beside `OTHER`."""
 OTHER = "(other)"
+"""Stands for endpoints, and for customers, that are not told apart."""
 PART_BITS = 7
 """Bits of the part of the day, and of the index of an endpoint."""
 STATUS_BITS = 10
@@ -72,9 +73,15 @@ def empty(kind: Kind) -> RollupRow:
     return RollupRow(kind, 0, "{}", NO_COUNTS, NO_COUNTS)
 
 
-def escaped(endpoint: str) -> str:
-    """The name under which an endpoint is counted: a backslash precedes one that equals a reserved name."""
-    return f"\\{endpoint}" if _RESERVED(endpoint) else endpoint
+def escaped(name: str) -> str:
+    """The name under which an endpoint or a customer is counted: a backslash precedes one that equals a reserved
+    name."""
+    return f"\\{name}" if _RESERVED(name) else name
+
+
+def unescaped(name: str) -> str:
+    """The reverse of `escaped`."""
+    return name[1:] if name.startswith("\\") and _RESERVED(name) else name
 
 
 def encode_names(names: Mapping[str, Sequence[str]]) -> str:

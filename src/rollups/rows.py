@@ -11,20 +11,23 @@ from functools import reduce
 from rollups.counters import add_to_counter
 from rollups.counts import NO_COUNTS, DailyAggregate, Kind, RollupRow
 
-_STATUS, _LATENCY, _NAMES, _LEFT = "status", "latency", "names", "left"
+_FIRST, _STATUS, _LATENCY, _NAMES, _LEFT = "first", "status", "latency", "names", "left"
 _LESS = "less_"
 """Prefix of the names of counters of what was taken back."""
 
 
 def encode_daily(row: DailyAggregate) -> str:
     """The text of a daily aggregate."""
-    return f"{row.commit} {_STATUS}={row.statuses} {_LATENCY}={row.latencies}"
+    first = f" {_FIRST}={row.first}" if row.first else ""
+    return f"{row.commit}{first} {_STATUS}={row.statuses} {_LATENCY}={row.latencies}"
 
 
 def decode_daily(text: str) -> DailyAggregate:
     """The reverse of `encode_daily`."""
     commit, values = _decode(text)
-    return DailyAggregate(values.get(_STATUS, NO_COUNTS), values.get(_LATENCY, NO_COUNTS), commit)
+    return DailyAggregate(
+        values.get(_STATUS, NO_COUNTS), values.get(_LATENCY, NO_COUNTS), commit, int(values.get(_FIRST, 0))
+    )
 
 
 def encode_rollup(row: RollupRow) -> str:

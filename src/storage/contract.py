@@ -96,6 +96,14 @@ class Storage(ABC):
         """The daily aggregates of these keys that exist."""
 
     @abstractmethod
+    def read_days(self, customers: Collection[str]) -> dict[str, dict[int, DailyAggregate]]:
+        """Customer -> day -> daily aggregate, for those of these customers that have any."""
+
+    @abstractmethod
+    def count_new_customers(self, day: int) -> int:
+        """How many customers have a daily aggregate of this day and none of a day before."""
+
+    @abstractmethod
     def read_rollups(self, keys: Collection[RollupKey]) -> dict[RollupKey, RollupRow]:
         """The last segment of each of these roll-ups that exists."""
 

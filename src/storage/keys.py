@@ -37,12 +37,12 @@ class IntentKey(NamedTuple):
     number: int
 
 
-StateName = Literal["counts", "rollups", "rollups_intent", "report"]
+StateName = Literal["counts", "rollups", "rollups_intent", "report", "new_customers"]
 
 
 class StateKey(NamedTuple):
     """The key of a row of which a writer has one: the ledger of its counts, the ledger of its roll-ups, their latest
-    intent, or the latest Report."""
+    intent, the latest Report, or how many customers are new on each day."""
 
     name: StateName
 

@@ -68,6 +68,9 @@ class Intent:
     """The ledger after the commit."""
     weight: Literal[1, -1] = 1
     """-1: the commit takes back the counts of the requests."""
+    folded: Mapping[int, str] = field(default_factory=dict)
+    """The days (since 1970-01-01) of which new customers are folded -> the last new customer, in order of names, that
+    the commit does not fold; "" where it folds all that are new."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +182,10 @@ def encode_intent(intent: Intent) -> str:
         "logs": {row.log: encode_log(row) for row in intent.logs},
         "files": [[row.log, row.generation, encode_file(row)] for row in intent.files],
         "ledger": encode_ledger(intent.ledger),
+        "folded": list(intent.folded.items()),
     }
+    if not intent.folded:
+        del row["folded"]
     return json.dumps(row, separators=(",", ":"))
 
 
@@ -194,6 +200,7 @@ def decode_intent(text: str) -> Intent:
             "customers": None if row["customers"] is None else tuple(row["customers"]),
             "days": tuple(row["days"]),
             "ledger": decode_ledger(row["ledger"]),
+            "folded": dict(row.get("folded", [])),
         }
         return Intent(**row)
 

@@ -5,8 +5,9 @@ import threading
 import pytest
 
 from rollups.counters import encode_counter
-from rollups.counts import DailyKey, RollupKey, RollupRow
+from rollups.counts import NO_COUNTS, DailyAggregate, DailyKey, RollupKey, RollupRow
 from rollups.groups import ALL_OF_HOUR, encode_names, group_of
+from rollups.rows import encode_daily
 from storage.contract import MAIN, Storage
 from storage.influxdb import InfluxStorage
 from storage.keys import LogKey, StateKey
@@ -231,3 +232,34 @@ def test_expired_requests_and_counts_are_removed(open_storage: OpenStorage) -> N
     ask(open_storage(), look)
     (found,) = storage.read_requests([OffsetRange(file, 0, len(b"".join(lines)))], 0, MIDNIGHT)
     assert len(found) == 2
+
+
+@pytest.mark.parametrize("customer", ODD_CUSTOMERS)
+def test_a_writer_reads_all_days_of_its_customers(open_storage: OpenStorage, customer: str) -> None:
+    writing = open_storage()
+    writing.acquire()
+    of_one = counts({200: 1}, {5: 1})
+    for token in range(2):
+        rows = {DailyKey(customer, TODAY - 1): of_one, DailyKey(customer, TODAY): of_one, DailyKey(None, TODAY): of_one}
+        write_daily(writing, rows | {DailyKey("second", TODAY): of_one}, commit=17 + token)
+    other = open_storage("other")
+    other.acquire()
+    write_daily(other, {DailyKey(customer, TODAY - 2): of_one, DailyKey("nobody", TODAY): of_one}, commit=1)
+
+    found = writing.read_days([customer, "nobody", *(f"cust_{number}" for number in range(500))])
+    assert list(found) == [customer]
+    assert {day: row.commit for day, row in found[customer].items()} == {TODAY - 1: 18, TODAY: 18}
+    assert [writing.count_new_customers(day) for day in (TODAY - 2, TODAY - 1, TODAY)] == [0, 1, 1]
+    assert other.count_new_customers(TODAY) == 1
+
+
+def test_which_commit_made_a_row_is_kept(open_storage: OpenStorage) -> None:
+    writing = open_storage()
+    writing.acquire()
+    row = DailyAggregate(encode_counter({200: 1}), encode_counter({5: 1}), commit=17, first=12)
+    writing.write({DailyKey("cust", TODAY): encode_daily(row)})
+    assert writing.read_days(["cust"]) == {"cust": {TODAY: row}}
+    nothing = DailyAggregate(NO_COUNTS, NO_COUNTS, commit=18, first=12)
+    writing.write({DailyKey("cust", TODAY): encode_daily(nothing)})
+    writing.remove_requests("log", [])
+    assert writing.read_days(["cust"]) == {}

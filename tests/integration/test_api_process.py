@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import sqlite3
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -20,7 +21,7 @@ import programs
 from asking import ago, problem_detail
 from asking import line as line_of
 from influxd import InfluxServer, free_port
-from running_api import changed, running
+from running_api import running
 from stores import Store, influxdb_store
 from until import WAIT_SECONDS, wait_until
 
@@ -196,8 +197,8 @@ def test_requests_that_differ_in_what_no_answer_depends_on_are_kept_once(tmp_pat
 def test_ranges_of_a_busy_customer_are_kept_up_to_a_size(tmp_path: Path, sqlite: Store) -> None:
     lines = [line_of(ago(number % 40), "c", seconds=f"{number / 1000:.3f}") for number in range(60_000)]
     sqlite.fill(b"".join(lines))
-    smaller = changed("import api.caching.customer_days as it; it._MAX_BYTES = 5_000_000")
-    with running(tmp_path, sqlite.environment, smaller) as api:
+    code = "import api.caching.customer_days as it; it._MAX_BYTES = 5_000_000; from api.__main__ import main; main()"
+    with running(tmp_path, sqlite.environment, (sys.executable, "-c", code)) as api:
         ranges = [(start, end) for start in range(40, 28, -1) for end in range(12)]
         # The first ones make the memory that each question needs for a moment.
         for number, (start, end) in enumerate(ranges):

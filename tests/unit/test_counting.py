@@ -37,6 +37,8 @@ from rollups.groups import (
     ALL_CUSTOMERS,
     ALL_OF_HOUR,
     EVERYBODY,
+    OTHER,
+    escaped,
     group_of,
     histograms_of_endpoint_parts,
     histograms_of_endpoints,
@@ -115,7 +117,7 @@ class Case:
 
 lines = st.builds(
     Line,
-    st.sampled_from(["a", "b", *OF_ONE_GROUP, None, REFUSED]),
+    st.sampled_from(["a", "b", *OF_ONE_GROUP, OTHER, None, REFUSED]),
     st.integers(0, 1),
     st.sampled_from([0, 14, 15, 1_439]),
     st.sampled_from(["/a", "/b", "/c"]),
@@ -140,6 +142,7 @@ limits = st.builds(
     slice_characters=st.sampled_from([1, 200, LIMITS.slice_characters]),
     # A run must not depend on its speed.
     slice_seconds=st.just(math.inf),
+    new_customers=st.sampled_from([1, 2, 3, LIMITS.new_customers]),
 )
 cases = st.builds(
     Case,
@@ -358,8 +361,13 @@ Counted = tuple[int, int, Counter[int]]
 """Requests, successful requests, and latency (ms) -> requests."""
 
 
-def expected(case: Case, forgotten: int | None = None) -> dict[str, Any]:
-    """The expected contents of the store, counted line by line. `forgotten`: the log that was taken out again."""
+def expected(
+    case: Case,
+    forgotten: int | None = None,
+    counted_as: Callable[[str, int], str] = lambda customer, day: escaped(customer),
+) -> dict[str, Any]:
+    """The expected contents of the store, counted line by line. `forgotten`: the log that was taken out again.
+    `counted_as`: customer, day -> the customer whose counts have its requests."""
     logs = [
         [[line for line in lines if number != forgotten] for lines in of_log] for number, of_log in enumerate(case.logs)
     ]
@@ -389,12 +397,13 @@ def expected(case: Case, forgotten: int | None = None) -> dict[str, Any]:
         found["requests"][line.customer, line.path, line.status, duration, line.method or None, line.size] += 1
         day = FIRST_DAY + line.day
         hour, part = line.minute // 60, line.minute // 15
+        customer = counted_as(line.customer or "", day)
         for key in (
-            ("daily", line.customer, day),
+            ("daily", customer, day),
             ("daily", None, day),
-            ("hour", line.customer, day, hour),
+            ("hour", customer, day, hour),
             ("hour", EVERYBODY, day, hour),
-            ("endpoint", line.customer, day, line.path),
+            ("endpoint", customer, day, line.path),
             ("endpoint", EVERYBODY, day, line.path),
             ("endpoint and part", EVERYBODY, day, (line.path, part)),
         ):
@@ -462,10 +471,129 @@ def counted(histogram: Histogram) -> Counted:
     return histogram.total, histogram.successful, latencies
 
 
+def told_apart(store: MemoryStore) -> dict[int, set[str]]:
+    """Day -> the customers that have an aggregate of it."""
+
+    async def look(storage: Storage) -> dict[int, set[str]]:
+        found: dict[int, set[str]] = {}
+        for name in await storage.customer_names():
+            for day in await storage.days(name, 0, 99_999):
+                found.setdefault(day, set()).add(name)
+        return found
+
+    return ask(store, look)
+
+
+def assert_counted_once(store: MemoryStore, case: Case, forgotten: int | None = None) -> None:
+    """A customer's requests of a day are all its own or all folded."""
+    days = told_apart(store)
+
+    def counted_as(customer: str, day: int) -> str:
+        return escaped(customer) if escaped(customer) in days.get(day, ()) else OTHER
+
+    assert said(store) == expected(case, forgotten, counted_as)
+
+
 @given(cases)
 @settings(max_examples=200)
 def test_each_line_is_counted_once(case: Case) -> None:
-    assert said(run(case)) == expected(case)
+    store = run(case)
+    assert_counted_once(store, case)
+    before: set[str] = set()
+    for _, customers in sorted(told_apart(store).items()):
+        new = customers - before - {OTHER}
+        assert len(new) <= case.limits.new_customers
+        if OTHER in customers and not before:
+            assert len(new) == case.limits.new_customers
+        before |= customers - {OTHER}
+
+
+def of_customers(*files: Sequence[tuple[str, int]], new_customers: int) -> Case:
+    """Files that are read side by side, with a request for each customer and day after the first one."""
+    limits = SMALL.limits._replace(new_customers=new_customers)
+    return replace(
+        SMALL,
+        logs=[[[SMALL.logs[0][0][0]._replace(customer=name, day=day) for name, day in file]] for file in files],
+        limits=limits,
+    )
+
+
+def daily_requests(store: MemoryStore) -> dict[tuple[str, int], int]:
+    """Customer, day after the first one -> its requests."""
+
+    async def look(storage: Storage) -> dict[tuple[str, int], int]:
+        return {
+            (name, day - FIRST_DAY): row.statuses.total()
+            for name in await storage.customer_names()
+            for day, row in (await days_of(storage, name, 0, 99_999)).items()
+        }
+
+    return ask(store, look)
+
+
+def in_turn(*cases: Case, store: MemoryStore | None = None) -> MemoryStore:
+    """A store after a processor for each case, one after the other. Each log goes on in the next case."""
+    store = store or MemoryStore()
+    with leaving():
+        for number, case in enumerate(cases):
+            Processor(store, case, number).run(TO_THE_END)
+    return store
+
+
+def test_new_customers_beyond_the_bound_of_a_day_are_folded() -> None:
+    store = in_turn(of_customers([("d", 0), ("c", 0), ("a", 0), ("b", 0), ("b", 0), ("d", 1)], new_customers=2))
+    found = daily_requests(store)
+    assert sum(found.values()) == 6
+    assert sum(1 for name, day in found if day == 0 and name != OTHER) == 2
+    assert found[OTHER, 0] in (2, 3)
+    assert found["d", 1] == 1
+
+
+def test_customers_of_earlier_days_are_never_folded() -> None:
+    known = [(name, 0) for name in "abcdef"]
+    first = of_customers(known, new_customers=6)
+    later = of_customers([*known, *((name, 1) for name in "fedxyzcba")], new_customers=1)
+    found = daily_requests(in_turn(first, later))
+    assert {name for name, day in found if day == 1 and name in "abcdef"} == set("abcdef")
+    assert found[OTHER, 1] == 2
+
+
+def test_what_was_folded_on_a_day_stays_folded_on_it() -> None:
+    first = of_customers([("a", 1), ("b", 1)], new_customers=1)
+    # The one that was folded comes with lines of the day before, and then with more of its day.
+    again = of_customers(
+        [("a", 1), ("b", 1), ("a", 0), ("b", 0), ("c", 1)], [("a", 1), ("b", 1), ("c", 1)], new_customers=9
+    )
+    store = in_turn(first)
+    before = daily_requests(store)
+    ((kept, _), _) = sorted(before, key=lambda key: key[0] == OTHER)
+    found = daily_requests(in_turn(again, store=store))
+    other = {"a": "b", "b": "a"}[kept]
+    assert (found[kept, 1], found[OTHER, 1]) == (2, 4)
+    assert (other, 1) not in found
+    assert found[other, 0] == found[kept, 0] == 1
+
+
+def test_a_customer_that_is_called_as_the_folded_ones_is_told_apart() -> None:
+    case = of_customers([(OTHER, 0), ("\\(other)", 0), ("a", 0), ("b", 0)], new_customers=3)
+    found = daily_requests(in_turn(case))
+    assert sum(found.values()) == 4
+    assert found[OTHER, 0] == 1
+    assert found["\\(other)", 0] == 1
+
+
+def test_a_crash_at_any_step_decides_nothing_anew() -> None:
+    case = of_customers(
+        [("b", 0), ("d", 1), ("a", 1), ("c", 0), ("c", 1), ("a", 0), ("e", 1), ("b", 1)], new_customers=2
+    )
+    with leaving():
+        for crashed_after in range(0, steps_of(case), 2):
+            store = MemoryStore()
+            first, second = (Processor(store, case, number, MemoryStorage) for number in (1, 2))
+            first.run(crashed_after)
+            first.kill()
+            second.run(TO_THE_END)
+            assert_counted_once(store, case)
 
 
 def forget_first(storage: MemoryStorage, case: Case, pick: random.Random) -> None:
@@ -492,7 +620,7 @@ def test_a_log_is_taken_out_of_the_store_whatever_crashes(case: Case) -> None:
             for write in forgetting.kill():
                 write()
         Processor(store, case, len(case.schedule) + 1, work=forget_first).run(TO_THE_END)
-    assert said(store) == expected(case, forgotten=0)
+    assert_counted_once(store, case, forgotten=0)
 
 
 class UnfencedStorage(MemoryStorage):
@@ -518,6 +646,7 @@ def test_without_the_check_of_the_lease_or_the_intent_some_lines_are_not(broken:
 
     def is_wrong(case: Case) -> bool:
         try:
+            case = replace(case, limits=case.limits._replace(new_customers=LIMITS.new_customers))
             return said(run(case, broken)) != expected(case)
         except (AssertionError, KeyError):
             # The processor found the fault by itself, and ended.
@@ -547,7 +676,7 @@ def steps_of(case: Case) -> int:
 
 
 def test_a_predecessor_may_finish_its_commit_at_any_step_of_a_start() -> None:
-    steps_of_a_start = 12
+    steps_of_a_start = 14
     with leaving():
         for paused_after in range(steps_of(SMALL)):
             for woken_after in range(steps_of_a_start):

@@ -82,6 +82,7 @@ intents = st.builds(
     customers=st.none() | st.lists(texts, max_size=3).map(tuple),
     days=st.lists(numbers, max_size=3).map(tuple),
     ledger=ledgers,
+    folded=st.dictionaries(numbers, texts, max_size=3),
 )
 rollup_intents = st.builds(
     RollupIntent, numbers, numbers, numbers, ranges, numbers, numbers, st.dictionaries(texts, rolled_up, max_size=3)

@@ -54,7 +54,7 @@ ROOMS = {
         *("app", "keys_command", "__main__"),
     ],
     "log_processor.counting": [
-        *("limits", "pace", "buffer", "logs", "commit", "rows", "daily"),
+        *("limits", "pace", "buffer", "logs", "commit", "rows", "folding", "daily"),
         *("rollups", "forget", "start"),
     ],
 }

@@ -15,6 +15,7 @@ from api.questions.dates import DateRange
 from api.questions.formats import Format
 from api.schemas.listing import Listing
 from rollups.counts import DailyAggregate
+from rollups.groups import OTHER
 from storage.contract import Storage
 
 
@@ -104,7 +105,12 @@ async def daily_rows(storage: Storage, customer_id: str | None, days: range) -> 
 async def require_known(storage: Storage, customer_id: str | None) -> None:
     """HTTPException 404 if the store has no request of this customer; all customers together (None) are known."""
     if customer_id is not None and not await storage.knows(customer_id):
-        raise unknown_customer(customer_id)
+        unknown = unknown_customer(customer_id)
+        if await storage.knows(OTHER):
+            unknown.detail += (
+                f" under its name. On some days too many customers were new; its requests may be in {OTHER}"
+            )
+        raise unknown
 
 
 def unknown_customer(customer_id: str) -> HTTPException:

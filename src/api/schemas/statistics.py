@@ -26,6 +26,11 @@ class Statistics(Percentiles, Figures, Range, CustomerOrAll):
 
     ROWS = "daily"
     daily: list[DayStatistics] = Field(description="Each UTC day that has requests, oldest first.")
+    folded_days: list[date] = Field(
+        default=[],
+        description="Absent where there is none. Days of the range on which too many customers were new, and of which "
+        "this one has no request of its own: any that it made are counted under the customer `(other)`.",
+    )
 
     def columns(self) -> list[str]:
         names = [name for name in super().columns() if name != "percentiles"]

@@ -6,6 +6,7 @@ start    what a start does: it redoes a commit that was broken off
 commit   the order of a commit
 logs     how far the writer is in each log
 buffer   requests that are stored and not rolled up yet
+folding  which customers are counted together, because too many are new
 daily    commits of daily aggregates, and of how far the logs are counted
 rollups  commits of roll-ups
 rows     rows in memory

@@ -10,6 +10,7 @@ import numpy as np
 
 from request_log.requests import Requests
 from rollups.columns import SECONDS_A_PART, RequestColumns
+from rollups.groups import escaped
 
 # Limits of all buffers together: requests, distinct endpoints, characters of the names of customers.
 MOST_LINES = 1_000_000
@@ -36,7 +37,9 @@ class Buffer:
         if not requests:
             return
         customers, known = self._customers, len(self._customers)
-        own = np.array([customers.setdefault(name, len(customers)) for name in requests.names], np.int32)
+        # Every reserved name ends so.
+        names = [escaped(name) if name.endswith(")") else name for name in requests.names]
+        own = np.array([customers.setdefault(name, len(customers)) for name in names], np.int32)
         endpoints = np.array(list(map(self.endpoint_numbers.__getitem__, requests.path_texts)), np.int32)
         self.parts.append(
             RequestColumns(
@@ -50,6 +53,15 @@ class Buffer:
         self.lines += len(requests)
         self.seconds = span(self.seconds, (int(requests.seconds.min()), int(requests.seconds.max())))
         self.characters += sum(map(len, islice(reversed(customers), len(customers) - known)))
+
+    def number_of(self, customer: str) -> int:
+        """The index of a customer in the columns."""
+        return self._customers.setdefault(customer, len(self._customers))
+
+    @property
+    def customer_count(self) -> int:
+        """The number of customers."""
+        return len(self._customers)
 
     def customers(self) -> list[str]:
         """The customers, by their indices in the columns."""

@@ -11,14 +11,16 @@ import numpy as np
 
 from log_processor.counting.buffer import Buffer, span
 from log_processor.counting.commit import commit
+from log_processor.counting.folding import Folding
 from log_processor.counting.limits import Limits
 from log_processor.counting.logs import Logs
-from log_processor.counting.rows import DailyRows
+from log_processor.counting.rows import NOTHING, DailyRows
 from log_processor.process.retry import until_stored
 from request_log.line import SECONDS_A_DAY
 from rollups.columns import RequestColumns
 from rollups.counts import DailyAggregate, DailyKey
 from rollups.daily import DailyDelta, add, daily_deltas, take_back
+from rollups.groups import OTHER
 from rollups.rows import encode_daily
 from service.logs import logger
 from storage.contract import Storage
@@ -47,6 +49,7 @@ class Counts:
         self._settings = settings
         self._limits = limits
         self._rows = DailyRows(storage, self._end_write, limits)
+        self.folding = Folding(storage, self._rows, limits.new_customers)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="writer")
         self._writing: Future[None] | None = None
 
@@ -72,6 +75,10 @@ class Counts:
                 intent,
                 logs=tuple(with_gap(row, _PARTLY_COUNTED) if row.log in logs else row for row in intent.logs),
             )
+        if intent.weight > 0:
+            self.folding.fold(buffer, 0, intent.days, intent.number, intent.folded)
+        else:
+            self.folding.fold_counted(buffer)
         log.info("commit_redone", commit=intent.number, requests=buffer.lines)
         self._commit(replace(intent, token=self._token), buffer.parts, buffer.customers())
 
@@ -88,6 +95,9 @@ class Counts:
         `complete_through`: computes Ledger.complete_through from the rows of the logs. `rolled_up_through`: see
         RollupLedger.through. `oldest_day`: the first day that is kept (since 1970-01-01).
         """
+        number = self.ledger.number + 1
+        days = _days(buffer.parts[first:]) if buffer is not None else ()
+        folded = self.folding.fold(buffer, first, days, number) if buffer is not None else {}
         parts = buffer.parts[first:] if buffer is not None else []
         names = buffer.customers() if buffer is not None else []
         rows, files = self._logs.changed()
@@ -96,8 +106,6 @@ class Counts:
         oldest, newest = in_buffer or (0, 0)
         # The requests of the buffer are not rolled up, even if all others are.
         rollup_backlog = span(in_buffer, self.ledger.rollup_backlog if self.ledger.number > rolled_up_through else None)
-        number = self.ledger.number + 1
-        customers, days = _changed(parts, names)
         intent = Intent(
             number=number,
             token=self._token,
@@ -109,9 +117,10 @@ class Counts:
             settings=self._settings,
             logs=rows,
             files=files,
-            customers=customers,
+            customers=_customers(parts, names),
             days=days,
             ledger=Ledger(number, complete_through(list(after.values())), rollup_backlog),
+            folded=folded,
         )
         self._commit(intent, parts, names)
 
@@ -131,9 +140,15 @@ class Counts:
             return found
 
         buffer = until_stored(read)
+        self.folding.fold_counted(buffer)
         row, file = self._logs.without(key, start, buffer.lines)
         self._commit_taking_back(
-            buffer, (offset_range,), (row,), (file,), _changed(buffer.parts, buffer.customers()), oldest_day
+            buffer,
+            (offset_range,),
+            (row,),
+            (file,),
+            (_customers(buffer.parts, buffer.customers()), _days(buffer.parts)),
+            oldest_day,
         )
         return buffer.lines
 
@@ -201,6 +216,7 @@ class Counts:
         of_logs |= {FileKey(row.log, row.generation): encode_file(row) for row in intent.files}
         found = daily_deltas(parts, names)
         groups: tuple[Rows, ...] = ()
+        has_made = False
         while some := list(islice(found, self._limits.daily_rows_at_once)):
             before = self._rows.of([delta.key for delta in some])
             change = add if intent.weight > 0 else _take_back
@@ -209,6 +225,8 @@ class Counts:
                 for delta, row in zip(some, before, strict=True)
                 if row.commit < intent.number
             }
+            if intent.weight > 0:
+                has_made |= self._note_made(changed, some, before, intent.number)
             self._rows.hold(changed)
             if groups:
                 self._begin(partial(self._storage.write, *groups))
@@ -216,8 +234,33 @@ class Counts:
             others = {key: row for key, row in changed.items() if key.customer is not None}
             groups = (_encoded(of_all), _encoded(others))
         self._end_write()
+        of_new: dict[Key, str] = {}
+        if has_made:
+            of_new[StateKey("new_customers")] = self.folding.row(intent.oldest_day)
         # The logs come last, so that no reader finds a log further than the counts.
-        yield (*groups, of_logs)
+        yield (*groups, of_new, of_logs)
+
+    def _note_made(
+        self,
+        changed: dict[DailyKey, DailyAggregate],
+        deltas: Sequence[DailyDelta],
+        before: Sequence[DailyAggregate],
+        commit: int,
+    ) -> bool:
+        """Note which aggregates of customers a commit makes, and by which one they were made. Returns whether any
+        were."""
+        has_made = False
+        for (key, *_), row in zip(deltas, before, strict=True):
+            if key.customer is None:
+                continue
+            is_made = row is NOTHING or (key.customer == OTHER and not row.first)
+            # A redo notes again what it had made, or changed.
+            if is_made or row.commit == commit:
+                has_made = True
+                first = self.folding.note(key, commit)
+                if is_made and first:
+                    changed[key] = changed[key]._replace(first=first)
+        return has_made
 
     def _begin(self, action: Callable[[], None]) -> None:
         self._end_write()
@@ -241,13 +284,17 @@ def _encoded(rows: dict[DailyKey, DailyAggregate]) -> Rows:
     return {key: encode_daily(row) for key, row in rows.items()}
 
 
-def _changed(parts: Sequence[RequestColumns], names: Sequence[str]) -> tuple[tuple[str, ...] | None, tuple[int, ...]]:
-    """Intent.customers and Intent.days of these requests."""
-    days = sorted({day for part in parts for day in np.unique(part.days).tolist()})
+def _days(parts: Sequence[RequestColumns]) -> tuple[int, ...]:
+    """Intent.days of these requests."""
+    return tuple(sorted({day for part in parts for day in np.unique(part.days).tolist()}))
+
+
+def _customers(parts: Sequence[RequestColumns], names: Sequence[str]) -> tuple[str, ...] | None:
+    """Intent.customers of these requests."""
     is_changed = np.zeros(len(names), bool)
     for part in parts:
         is_changed[part.customers] = True
     customers = [names[number] for number in np.flatnonzero(is_changed).tolist()]
     if len(json.dumps(customers)) > _NAMES_IN_INTENT:
-        return None, tuple(days)
-    return tuple(sorted(customers)), tuple(days)
+        return None
+    return tuple(sorted(customers))

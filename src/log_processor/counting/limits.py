@@ -6,8 +6,11 @@ from rollups.delta import MOST_CHARACTERS
 
 
 class Limits(NamedTuple):
-    """The limits. What is stored depends on them only in where roll-ups are divided into segments."""
+    """The limits. What is stored depends on them only in where roll-ups are divided into segments, and in which new
+    customers are told apart."""
 
+    new_customers: int = 20_000
+    """New customers of a day that are told apart."""
     daily_rows_at_once: int = 10_000
     """Daily aggregates that are changed and written together."""
     daily_rows: int = 110_000

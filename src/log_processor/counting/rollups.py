@@ -210,7 +210,9 @@ class Rollups:
                 buffer.take(requests.to_count())
             return buffer
 
-        return until_stored(read)
+        buffer = until_stored(read)
+        self._counts.folding.fold_counted(buffer)
+        return buffer
 
 
 def _encoded(rows: dict[RollupKey, RollupRow]) -> Rows:

@@ -12,7 +12,8 @@ from storage.contract import Storage
 
 # Daily aggregates that are read at once: a question that fails is asked again from its beginning.
 _ROWS_A_READ = 1_000
-_NOTHING = DailyAggregate(NO_COUNTS, NO_COUNTS)
+NOTHING = DailyAggregate(NO_COUNTS, NO_COUNTS)
+"""The aggregate of a key that the store does not have."""
 
 
 class DailyRows:
@@ -33,11 +34,19 @@ class DailyRows:
         missing = [key for key in keys if key not in self._rows]
         of_all = [key for key in missing if key.customer is None]
         self._read(of_all)
-        self._whole_days.update(key.day for key in of_all if self._rows[key] is _NOTHING)
+        self._whole_days.update(key.day for key in of_all if self._rows[key] is NOTHING)
         # By days, because a question to the store is about one.
         stored = [key for key in missing if key.customer is not None and key.day not in self._whole_days]
         self._read(sorted(stored, key=attrgetter("day")))
-        return [self._rows.get(key, _NOTHING) for key in keys]
+        return [self._rows.get(key, NOTHING) for key in keys]
+
+    def holds(self, key: DailyKey) -> bool:
+        """Whether the aggregate of a key is in memory and was counted."""
+        return self._rows.get(key, NOTHING) is not NOTHING
+
+    def is_whole(self, day: int) -> bool:
+        """Whether every aggregate of a day is in memory."""
+        return day in self._whole_days
 
     def hold(self, rows: Mapping[DailyKey, DailyAggregate]) -> None:
         """Keep rows, in place of earlier ones."""
@@ -59,7 +68,7 @@ class DailyRows:
         for first in range(0, len(keys), _ROWS_A_READ):
             part = keys[first : first + _ROWS_A_READ]
             found = until_stored(partial(self._storage.read_daily, part))
-            self.hold({key: found.get(key, _NOTHING) for key in part})
+            self.hold({key: found.get(key, NOTHING) for key in part})
 
 
 class RollupRows:

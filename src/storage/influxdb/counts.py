@@ -9,11 +9,13 @@ from rollups.rows import added_up, decode_daily, decode_rollup
 from storage.damage import decoded
 from storage.influxdb.client import Row, latest
 from storage.influxdb.connection import IN_RANGE, time_range
-from storage.influxdb.line_protocol import DAY
+from storage.influxdb.line_protocol import AFTER_ALL_LINES, DAY
 from storage.influxdb.rows import InfluxRows
 
 # Keys that one question names.
 _KEYS_A_QUESTION = 200
+# Days since 1970-01-01: the last one that a request can have.
+_LAST_DAY = AFTER_ALL_LINES // DAY - 1
 # To name one customer in a question takes as long as to read the rows of this many customers.
 _CUSTOMERS_A_NAME = 3
 
@@ -39,6 +41,20 @@ class InfluxCounts(InfluxRows):
             found[key] = _daily(self._read_to_replace(places.place(key), row), *key)
         return found
 
+    def read_days(self, customers: Collection[str]) -> dict[str, dict[int, DailyAggregate]]:
+        tags = {self._places().customer_tag(customer): customer for customer in customers}
+        found: dict[str, list[Row]] = {}
+        for part in _parts(list(tags)):
+            query, parameters = _rows_of("daily", "customer", part, 0, _LAST_DAY, " AND writer = $writer")
+            for row in self._ask(query, **parameters):
+                found.setdefault(tags[row["customer"]], []).append(row)
+        return {customer: _by_day(customer, rows) for customer, rows in found.items()}
+
+    def count_new_customers(self, day: int) -> int:
+        query = f"SELECT count(row) FROM daily WHERE writer = $writer AND {IN_RANGE} GROUP BY customer"
+        of_day = {row["customer"] for row in self._ask(query, **time_range(day, day))}
+        return len(of_day.difference(row["customer"] for row in self._ask(query, **time_range(0, day - 1))))
+
     def read_rollups(self, keys: Collection[RollupKey]) -> dict[RollupKey, RollupRow]:
         places = self._places()
         found: dict[RollupKey, RollupRow] = {}
@@ -58,9 +74,7 @@ class InfluxCounts(InfluxRows):
         for value, day in keys:
             by_day.setdefault(day, {})[value] = None
         for day, of_day in by_day.items():
-            values = list(of_day)
-            for first in range(0, len(values), _KEYS_A_QUESTION):
-                part = values[first : first + _KEYS_A_QUESTION]
+            for part in _parts(list(of_day)):
                 query, parameters = _rows_of(measurement, by, part, day, day, " AND writer = $writer")
                 yield from ((day, row) for row in self._ask(query, **parameters))
 
@@ -117,6 +131,12 @@ class InfluxCounts(InfluxRows):
         rows = await self._ask_async('SELECT last("name") FROM daily GROUP BY customer')
         self._customers = len(rows)
         return [row["last"] for row in rows]
+
+
+def _parts(values: Sequence[str]) -> Iterator[Sequence[str]]:
+    """The values, as many at once as a question names."""
+    for first in range(0, len(values), _KEYS_A_QUESTION):
+        yield values[first : first + _KEYS_A_QUESTION]
 
 
 def _by_day(customer: str | None, rows: Iterable[Row]) -> dict[int, DailyAggregate]:

@@ -24,6 +24,24 @@ class SqliteCounts(SqliteConnection):
                     found[key] = _daily(row[0], *key)
         return found
 
+    def read_days(self, customers: Collection[str]) -> dict[str, dict[int, DailyAggregate]]:
+        query = "SELECT day, row FROM daily WHERE customer = ? AND writer = ?"
+        found = {}
+        with self._transaction() as connection:
+            for customer in customers:
+                if rows := connection.execute(query, (customer, self._writer_id)).fetchall():
+                    found[customer] = _by_day(customer, rows)
+        return found
+
+    def count_new_customers(self, day: int) -> int:
+        query = (
+            "SELECT count(*) FROM daily AS of_day WHERE day = ? AND writer = ? AND customer > '' AND NOT EXISTS"
+            " (SELECT 1 FROM daily WHERE customer = of_day.customer AND writer = of_day.writer AND day < of_day.day)"
+        )
+        with self._transaction() as connection:
+            (count,) = connection.execute(query, (day, self._writer_id)).fetchone()
+        return int(count)
+
     def read_rollups(self, keys: Collection[RollupKey]) -> dict[RollupKey, RollupRow]:
         query = 'SELECT segment, row FROM rollups WHERE "group" = ? AND day = ? AND kind = ? AND writer = ?'
         query += " ORDER BY segment DESC LIMIT 1"

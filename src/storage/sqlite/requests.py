@@ -81,7 +81,7 @@ FROM (
             sources = [source for (source,) in connection.execute(query, (self._writer_id, log))]
         for source in sources:
             self._remove_requests(source << OFFSET_BITS, (source + 1) << OFFSET_BITS)
-        statement = "DELETE FROM daily WHERE writer = ? AND substr(row, instr(row, ' ')) = ?"
+        statement = "DELETE FROM daily WHERE writer = ? AND substr(row, instr(row, ' status=')) = ?"
         nothing = encode_daily(DailyAggregate(NO_COUNTS, NO_COUNTS)).removeprefix("0")
         with self._transaction() as connection:
             connection.execute(statement, (self._writer_id, nothing))

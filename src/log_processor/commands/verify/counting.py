@@ -15,6 +15,8 @@ from log_processor.commands.verify.text_file import TextFile
 from log_processor.following.roots import Roots
 from request_log.framing.contexts import Contexts
 from request_log.line import SECONDS_A_DAY
+from rollups.counts import DailyKey
+from rollups.groups import OTHER
 from storage.contract import Storage
 from storage.keys import FileKey
 from storage.logs import Position
@@ -42,6 +44,8 @@ class Lines:
         self._contexts: dict[TextFile, Contexts] = {}
         self.gone: Counter[str] = Counter()
         """Log -> its counted bytes that are in no file any more."""
+        self.folded_days: set[int] = set()
+        """The days (since 1970-01-01) on which new customers are counted together."""
         self.days: list[int] | None = None
         """The days of which all requests are counted; None: all days."""
 
@@ -79,6 +83,7 @@ class Lines:
                 )
         for (log, stretch, context), lines in found.items():
             self._recount.reject(log, stretch, b"\n".join(lines), context)
+        self._fold()
 
     def count_more(self, committed: Committed, stretches: Iterable[OffsetRange]) -> None:
         """Count what was committed since."""
@@ -147,3 +152,17 @@ class Lines:
                     if days is not None:
                         requests = requests.select(np.isin(requests.days, days).tolist())
                     self._recount.add_stored(number, requests)
+        self._fold()
+
+    def _fold(self) -> None:
+        """Fold as the store does. On a day on which it folds, a customer without a row is folded. It had its row before
+        the lines that are counted here, so rows that come later do not matter."""
+        for day, row in self._storage.read_days([OTHER]).get(OTHER, {}).items():
+            if not row.first:
+                # Before customers were folded, one could truly be called so.
+                continue
+            names = [name for name in self._recount.customers_of(day) if name != OTHER]
+            told_apart = self._storage.read_daily([DailyKey(name, day) for name in names])
+            if folded := [name for name in names if DailyKey(name, day) not in told_apart]:
+                self._recount.fold(day, folded, OTHER)
+                self.folded_days.add(day)

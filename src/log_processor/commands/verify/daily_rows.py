@@ -26,6 +26,7 @@ from request_log.requests import Parser
 from rollups.counters import unpack
 from rollups.counts import NO_COUNTS, DailyAggregate, DailyKey, DayCounts
 from rollups.figures import Figures, figures_of_counts
+from rollups.groups import OTHER
 from storage.contract import Storage
 from storage.logs import LedgerRow
 
@@ -221,6 +222,8 @@ async def _account(
         outcome.unaccounted.append(f"{lost:,} lines are not each a request, rejected or skipped.")
     outcome.unchecked += lines.linked.present.unreadable()
     outcome.notes += accounts.copies
+    for day in sorted(lines.folded_days):
+        outcome.notes.append(f"On {date_of(day)} too many customers were new: some are counted together, as {OTHER}.")
     for row in committed.logs.values():
         outcome.notes += [f"Log {row.log} has a gap: {gap.reason}." for gap in row.gaps]
     for log, size in accounts.unfollowed.items():

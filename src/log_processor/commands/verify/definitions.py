@@ -9,6 +9,10 @@ SEGMENTS = 10
 """Segments of a path that its template keeps."""
 LENGTH = 120
 """Characters of a template."""
+RESERVED = r"\\*\((other|forgotten)\)"
+"""Matches names, of customers and of endpoints, that are counted with a backslash before them."""
+_IS_RESERVED = f"ends_with({{name}}, ')') AND regexp_full_match({{name}}, '{RESERVED}')"
+_COUNTED_AS = f"CASE WHEN {_IS_RESERVED} THEN '\\' ELSE '' END || {{name}}"
 
 TABLES = """
 CREATE TABLE counted (
@@ -87,17 +91,23 @@ judged AS (
 SELECT reason, NULL AS customer, NULL AS day, NULL AS part, NULL AS path, NULL AS status, NULL AS ms
 FROM judged WHERE reason IS NOT NULL
 UNION ALL
-SELECT NULL, customer, day, stamp[12:13]::INTEGER * 4 + stamp[15:16]::INTEGER // 15, path, status::INTEGER,
+SELECT
+    NULL,
+    {_COUNTED_AS.format(name="customer")},
+    day,
+    stamp[12:13]::INTEGER * 4 + stamp[15:16]::INTEGER // 15,
+    path,
+    status::INTEGER,
     (1000 * seconds)::INTEGER
 FROM judged WHERE reason IS NULL
 """
 
 # The requests that a parser has found. Columns hold numbers; customers and paths are places in $names and $paths.
-JUDGE_REQUESTS = """
+JUDGE_REQUESTS = f"""
 CREATE TEMP TABLE judged AS
 SELECT
     NULL AS reason,
-    ($names::VARCHAR[])[customer + 1] AS customer,
+    {_COUNTED_AS.format(name="($names::VARCHAR[])[customer + 1]")} AS customer,
     day,
     part,
     ($paths::VARCHAR[])[path + 1] AS path,
@@ -141,7 +151,7 @@ templates AS (
 endpoints AS (
     SELECT
         path,
-        CASE WHEN regexp_full_match(template, '\\*\((other|forgotten)\)') THEN '\' ELSE '' END || template AS endpoint
+        {_COUNTED_AS.format(name="template")} AS endpoint
     FROM templates
 )
 SELECT
@@ -181,6 +191,15 @@ SELECT
 FROM divided GROUP BY ALL
 HAVING sum(lines) <> 0
 """,
+}
+
+# The names of new customers that the store counts together.
+FOLD = {
+    table: f"""
+UPDATE {table} SET customer = $other
+WHERE day = $day AND customer IN (SELECT unnest($customers::VARCHAR[]))
+"""
+    for table in ("counted", "divided")
 }
 
 COUNT_MENDED = """

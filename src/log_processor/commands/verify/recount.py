@@ -21,6 +21,7 @@ from log_processor.commands.verify.definitions import (
     COUNT_MENDED,
     COUNT_PARTS_AND_ENDPOINTS,
     FIGURES,
+    FOLD,
     JUDGE_LINES,
     JUDGE_REQUESTS,
     LONGEST_LINE,
@@ -195,6 +196,16 @@ class Recount:
         """The customers of all committed requests."""
         rows = self.ask("SELECT DISTINCT customer FROM counted WHERE stretch <= 0 AND reason IS NULL ORDER BY customer")
         return [customer for (customer,) in rows]
+
+    def customers_of(self, day: int) -> list[str]:
+        """The customers of all counted requests of a day."""
+        query = "SELECT DISTINCT customer FROM counted WHERE day = $day AND reason IS NULL"
+        return [customer for (customer,) in self.ask(query, day=day)]
+
+    def fold(self, day: int, customers: Sequence[str], other: str) -> None:
+        """Give the counted requests of these customers on a day to the customer `other`."""
+        for fold in FOLD.values():
+            self.ask(fold, day=day, customers=list(customers), other=other)
 
     def days(self) -> set[int]:
         """The days with requests in files."""
