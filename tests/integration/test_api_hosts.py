@@ -85,6 +85,6 @@ def test_none_or_two_of_them_are_refused(api: Api, hosts: list[str]) -> None:
 def test_the_address_where_it_listens_is_allowed(tmp_path: Path) -> None:
     with (
         sqlite_store(tmp_path) as store,
-        running(tmp_path, {**store.environment, "API_HOST": "0.0.0.0"}) as listening,
+        running(tmp_path, {**store.environment, "API_HOST": "0.0.0.0", "AUTH": "none"}) as listening,
     ):
         assert listening.client.get("/customers", headers={"Host": f"0.0.0.0:{listening.port}"}).status_code == 200

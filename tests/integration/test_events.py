@@ -128,10 +128,9 @@ def test_silent_listeners_do_not_shut_out_the_page(tmp_path: Path, sqlite: Store
     with running(tmp_path, sqlite.environment) as api, ExitStack() as stack:
 
         def listen(address: str) -> BinaryIO:
-            connection = stack.enter_context(closing(socket.create_connection(("127.0.0.1", api.port), WAIT_SECONDS)))
-            # The api believes a proxy on this machine who its client is.
-            headers = f"Host: localhost\r\nX-Forwarded-For: {address}\r\n\r\n"
-            connection.sendall(f"GET /events HTTP/1.1\r\n{headers}".encode())
+            connected = socket.create_connection(("127.0.0.1", api.port), WAIT_SECONDS, source_address=(address, 0))
+            connection = stack.enter_context(closing(connected))
+            connection.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
             stream: BinaryIO = stack.enter_context(connection.makefile("rb"))
             assert stream.readline() == b"HTTP/1.1 200 OK\r\n"
             return stream
@@ -141,9 +140,9 @@ def test_silent_listeners_do_not_shut_out_the_page(tmp_path: Path, sqlite: Store
             ends = (b"event: progress\n", b"0\r\n")
             return next(text for text in iter(stream.readline, b"") if text in ends) == ends[0]
 
-        lone = listen("192.0.2.1")
-        silent = [listen("192.0.2.2") for _ in range(MAX_LISTENERS - 1)]
-        page, other = listen("192.0.2.3"), listen("192.0.2.2")
+        lone = listen("127.0.0.1")
+        silent = [listen("127.0.0.2") for _ in range(MAX_LISTENERS - 1)]
+        page, other = listen("127.0.0.3"), listen("127.0.0.2")
         # The oldest two of the address that has most listeners have ended, and no others.
         for stream in silent[:2]:
             while is_told(stream):

@@ -114,7 +114,8 @@ def test_what_a_server_logs_is_what_was_sent_to_it(name: str, tmp_path: Path) ->
     # What was sent first is logged first.
     first = requests.select([place < len(sent) for place in range(len(requests))])
     assert first.request_methods() == [one.method for one in sent]
-    assert first.request_paths() == [one.path for one in sent]
+    # Queries may hold secrets, so they are left out.
+    assert first.request_paths() == [one.path.partition("?")[0] for one in sent]
     assert first.statuses.tolist() == [one.status for one in sent]
     if log.has_customers:
         assert first.customer_ids() == [log.renamed(one.customer) for one in sent]
