@@ -8,8 +8,8 @@ import math
 import socket
 import struct
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeVar
@@ -163,11 +163,13 @@ class FaultyProxy:
             await held
             return False
         if decision is None:
-            async for part in self._pass_on(request):
-                writer.write(part)
-                await writer.drain()
+            async with aclosing(self._pass_on(request)) as parts:
+                async for part in parts:
+                    writer.write(part)
+                    await writer.drain()
             return True
-        answer = b"".join([part async for part in self._pass_on(request)])
+        async with aclosing(self._pass_on(request)) as parts:
+            answer = b"".join([part async for part in parts])
         if decision is Fault.CUT_ANSWER:
             writer.write(answer[: len(answer) // 2])
             await writer.drain()
@@ -181,10 +183,11 @@ class FaultyProxy:
         with suppress(asyncio.TimeoutError):
             late = self._late()
             await asyncio.wait_for(self._released.wait(), None if math.isinf(late) else late)
-        async for _ in self._pass_on(request):
-            pass
+        async with aclosing(self._pass_on(request)) as parts:
+            async for _ in parts:
+                pass
 
-    async def _pass_on(self, request: Request) -> AsyncIterator[bytes]:
+    async def _pass_on(self, request: Request) -> AsyncGenerator[bytes, None]:
         """The server's answer as it comes, which allows the client to keep its connection."""
         reader, writer = await self._connect()
         try:
