@@ -80,16 +80,23 @@ def test_the_token_that_everybody_knows_opens_nothing() -> None:
     assert status((PROJECT / "secrets/influxdb_admin_token").read_text().strip()) == "200"
 
 
+def secret_files() -> list[Path]:
+    """The files of secrets, also those in folders."""
+    return [file for file in (PROJECT / "secrets").rglob("*") if file.is_file()]
+
+
 @pytest.mark.parametrize("container", ["influx_db", *OURS])
 def test_whoever_sees_the_containers_settings_sees_no_secret(container: str) -> None:
     settings = json.dumps(inspect(container))
-    for file in (PROJECT / "secrets").iterdir():
-        assert file.read_text().strip() not in settings
+    secrets = [secret for file in secret_files() for secret in file.read_text().split()]
+    assert secrets
+    assert [secret for secret in secrets if secret in settings] == []
 
 
 def test_what_start_sh_made_is_for_its_caller_alone() -> None:
     inspect("api")
-    files = [*(PROJECT / "secrets").iterdir(), *(PROJECT / "logs").iterdir(), *(PROJECT / ".run").iterdir()]
+    files = [*secret_files(), *(PROJECT / "logs").iterdir(), *(PROJECT / ".run").iterdir()]
     files += [PROJECT / "data/dead_letters.jsonl", PROJECT / "src/log_generator/api_requests.log"]
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
-    assert stat.S_IMODE((PROJECT / "secrets").stat().st_mode) == 0o700
+    folders = [PROJECT / "secrets", *(path for path in (PROJECT / "secrets").rglob("*") if path.is_dir())]
+    assert {stat.S_IMODE(folder.stat().st_mode) for folder in folders} == {0o700}
