@@ -5,7 +5,6 @@ from dataclasses import replace
 
 from request_log.requests import Parsed
 
-_ENDS_PATH = re.compile(r"[?#]")
 # In any line: a `?` and what follows it, up to a space or the quotation mark that ends the field.
 _IN_LINE = re.compile(rb'\?(?:\\.|[^\s"\\])*')
 # In a line of JSON: members that hold the query alone, as nginx and others call them. In a wrapper that is JSON itself,
@@ -21,16 +20,18 @@ _COLUMN = re.compile(rb"(?<=\s)\S*=\S*")
 
 def path_without_query(path: str) -> str:
     """The path without query and fragment."""
-    return _ENDS_PATH.split(path, maxsplit=1)[0]
+    return path.partition("?")[0].partition("#")[0]
 
 
 def without_queries(parsed: Parsed) -> Parsed:
     """The requests of a result without the queries of their paths."""
     texts = parsed.requests.path_texts
-    if not _ENDS_PATH.search("".join(texts)):
+    # A regular expression would take ten times as long to find none.
+    all_texts = "".join(texts)
+    if "?" not in all_texts and "#" not in all_texts:
         return parsed
     # A path that is nothing but a query is the root.
-    texts = [path_without_query(path) or "/" for path in texts]
+    texts = [path_without_query(path) or "/" if "?" in path or "#" in path else path for path in texts]
     return parsed._replace(requests=replace(parsed.requests, path_texts=texts))
 
 
