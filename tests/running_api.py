@@ -13,10 +13,9 @@ import httpx
 
 import programs
 from influxd import free_port
-from programs import Program
+from programs import SOURCES, Program
 from until import WAIT_SECONDS, wait_until
 
-SOURCES = Path(__file__).parents[1] / "src"
 MODULE = (sys.executable, "-m", "api")
 """The command that starts an api."""
 

@@ -55,6 +55,15 @@ def log_in(page: Page, key: str) -> None:
     page.get_by_role("button", name="Log in").click()
 
 
+def page_with_key(context: BrowserContext, asked: Asked, key: str) -> Page:
+    """The page with its list of customers, after a login."""
+    page = context.new_page()
+    page.goto(asked.url)
+    log_in(page, key)
+    expect(page.get_by_role("link", name="acme")).to_be_visible()
+    return page
+
+
 def test_it_asks_for_a_key_once(browser: Browser, asked: Asked) -> None:
     key = asked.keys.add("operator")
     with opened(browser) as context:
@@ -80,10 +89,7 @@ def test_it_asks_for_a_key_once(browser: Browser, asked: Asked) -> None:
 def test_a_revoked_key_takes_the_page_away(browser: Browser, asked: Asked) -> None:
     key = asked.keys.add("operator")
     with opened(browser) as context:
-        page = context.new_page()
-        page.goto(asked.url)
-        log_in(page, key)
-        expect(page.get_by_role("link", name="acme")).to_be_visible()
+        page = page_with_key(context, asked, key)
         asked.keys.revoke(key)
         expect(page.get_by_role("heading", name="Log in")).to_be_visible(timeout=15_000)
 
@@ -152,10 +158,7 @@ def test_a_key_of_several_customers_lets_choose(browser: Browser, asked: Asked) 
 def test_a_page_of_another_site_can_neither_read_nor_log_in(browser: Browser, asked: Asked, tmp_path: Path) -> None:
     key = asked.keys.add("operator")
     with opened(browser) as context:
-        page = context.new_page()
-        page.goto(asked.url)
-        log_in(page, key)
-        expect(page.get_by_role("link", name="acme")).to_be_visible()
+        page = page_with_key(context, asked, key)
         foreign = context.new_page()
         foreign.goto("data:text/html,<p>Another site</p>")
         read = foreign.evaluate(
