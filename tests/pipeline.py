@@ -159,7 +159,7 @@ class Pipeline:
             intents = await storage.intents({MAIN: None})
             # Before the first commit there is none.
             numbers = [decode_ledger(state.counts).number for state in await storage.states()]
-            return bool(numbers) and max(intent.number for intent in intents) <= max(numbers)
+            return bool(numbers) and max((intent.number for intent in intents), default=0) <= max(numbers)
 
         return self.ask(is_committed)
 
