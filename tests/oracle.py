@@ -9,8 +9,8 @@ from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 from math import ceil
 
-Figures = tuple[int, int, int, float | None, float | None, float | None, float | None]
-"""total, successful, failed, uptime, average, median and p99 latency."""
+Figures = tuple[int, int, int, int, int, float | None, float | None, float | None, float | None, float | None]
+"""total, successful, failed, client errors, server errors, uptime, availability, average, median and p99 latency."""
 EVERYBODY = None
 
 
@@ -42,7 +42,17 @@ def figures(requests: Sequence[tuple[int | None, str]]) -> Figures:
     """Of requests as (status, None where none was logged; duration in seconds, as logged, empty where none was)."""
     total = len(requests)
     successful = sum(1 for status, _ in requests if status is not None and 200 <= status <= 399)
-    of_requests = (total, successful, total - successful, float(Fraction(100 * successful, total)))
+    client_errors = sum(1 for status, _ in requests if status is not None and 400 <= status <= 499)
+    server_errors = sum(1 for status, _ in requests if status is None or 500 <= status <= 599)
+    of_requests = (
+        total,
+        successful,
+        total - successful,
+        client_errors,
+        server_errors,
+        float(Fraction(100 * successful, total)),
+        float(Fraction(100 * (total - server_errors), total)),
+    )
     latencies = sorted(int((Decimal(d) * 1000).to_integral_value(ROUND_HALF_UP)) for _, d in requests if d)
     timed = len(latencies)
     if not timed:

@@ -12,6 +12,11 @@ are rows of schema 4, which had no parts: they are read and no longer written.""
 
 SUCCESS = range(200, 400)
 """HTTP statuses of requests that succeeded. Requests with any other status failed."""
+CLIENT_ERRORS = range(400, 500)
+"""HTTP statuses of failures for which the client is to blame."""
+SERVER_ERRORS = range(500, 600)
+"""HTTP statuses of failures for which the server is to blame. It is for requests without a status, too: they had no
+answer."""
 
 NO_COUNTS = "H"
 """The text of a counter without counts, see rollups.counters."""
@@ -20,6 +25,16 @@ NO_COUNTS = "H"
 def logged_status(status: int) -> int | None:
     """A counted status as it was logged; None where none was logged, so that the requests failed."""
     return None if status == NO_STATUS else status
+
+
+class Outcomes(NamedTuple):
+    """How many requests there are, and how many of them had each outcome."""
+
+    total: int = 0
+    successful: int = 0
+    client_errors: int = 0
+    server_errors: int = 0
+    """Also those without a status. Failures with a status below 200 or above 599 are in no class of errors."""
 
 
 class DailyKey(NamedTuple):

@@ -1,4 +1,4 @@
-"""The figures of the api: uptime, average, percentiles and distribution of latencies.
+"""The figures of the api: outcomes, uptime, average, percentiles and distribution of latencies.
 
 They are exact. All are computed in integers until the last division, so both stores give the same answer to the last
 digit. Percentiles are nearest ranks: the ceil(p / 100 * n)-th smallest of n latencies, which is definition 1 of Hyndman
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from request_log.requests import Integers
-from rollups.counts import DayCounts
+from rollups.counts import DayCounts, Outcomes
 from rollups.histogram import Histogram, Histograms, histogram_of_counts, segment_sums
 
 P99 = 99
@@ -32,15 +32,19 @@ class Figures(NamedTuple):
     total_requests: int
     successful_requests: int
     failed_requests: int
+    client_errors: int
+    server_errors: int
     uptime: float | None
     """100 * successful / total, in percent; None where there are no requests."""
+    availability: float | None
+    """100 * (total - server errors) / total, in percent; None where there are no requests."""
     average_latency: float | None
     median_latency: float | None
     """The mean of the middle two where their number is even."""
     p99_latency: float | None
 
 
-NOTHING = Figures(0, 0, 0, None, None, None, None)
+NOTHING = Figures(0, 0, 0, 0, 0, None, None, None, None, None)
 
 
 def figures_of_counts(counts: DayCounts) -> Figures:
@@ -54,9 +58,7 @@ def figures(histogram: Histogram) -> Figures:
         return NOTHING
     timed = histogram.timed
     ranked = _at(histogram.latencies, histogram.counts, np.array(_ranks(timed)))
-    return _figures(
-        histogram.total, histogram.successful, timed, int(histogram.latencies.dot(histogram.counts)), *ranked.tolist()
-    )
+    return _figures(histogram.outcomes, timed, int(histogram.latencies.dot(histogram.counts)), *ranked.tolist())
 
 
 def percentiles(histogram: Histogram, asked: Sequence[int]) -> list[float | None]:
@@ -91,8 +93,8 @@ def figures_of_each(histograms: Histograms) -> list[Figures]:
     timed = segment_sums(histograms.counts, histograms.sizes)
     milliseconds = segment_sums(histograms.latencies * histograms.counts, histograms.sizes)
     ranked = _at(histograms.latencies, histograms.counts, np.stack(_ranks(timed)) + (timed.cumsum() - timed))
-    columns = (histograms.totals, histograms.successful, timed, milliseconds, *ranked)
-    return list(map(_figures, *(column.tolist() for column in columns)))
+    columns = (timed, milliseconds, *ranked)
+    return list(map(_figures, histograms.outcomes_of_each(), *(column.tolist() for column in columns)))
 
 
 def _at(latencies: Integers, counts: Integers, ranks: NDArray[Any]) -> Integers:
@@ -111,12 +113,21 @@ def uptime(successful: int, total: int) -> float:
     return 100 * successful / total
 
 
-def _figures(total: int, successful: int, timed: int, milliseconds: int, lower: int, upper: int, p99: int) -> Figures:
+def availability(server_errors: int, total: int) -> float:
+    """The percentage of the requests without a server error. All figures of the api, CSV and page have it from here."""
+    return 100 * (total - server_errors) / total
+
+
+def _figures(outcomes: Outcomes, timed: int, milliseconds: int, lower: int, upper: int, p99: int) -> Figures:
+    total, successful, client_errors, server_errors = outcomes
     return Figures(
         total_requests=total,
         successful_requests=successful,
         failed_requests=total - successful,
+        client_errors=client_errors,
+        server_errors=server_errors,
         uptime=uptime(successful, total),
+        availability=availability(server_errors, total),
         average_latency=milliseconds / (1000 * timed) if timed else None,
         median_latency=(lower + upper) / 2000 if timed else None,
         p99_latency=p99 / 1000 if timed else None,

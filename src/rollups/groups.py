@@ -17,6 +17,7 @@ import json
 import re
 import zlib
 from base64 import b64decode, b64encode
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import TypeVar
@@ -110,6 +111,21 @@ def histograms_of_endpoints(rows: Iterable[RollupRow], customer: str) -> dict[st
     return _merged(
         (endpoints[part], histogram) for row in rows for endpoints, part, histogram in _histograms(row, customer)
     )
+
+
+def statuses_of_endpoints(rows: Iterable[RollupRow], customer: str) -> Counter[tuple[str, int]]:
+    """(endpoint, HTTP status) -> requests of a customer, from rows of the kind `endpoints`."""
+    found: Counter[tuple[str, int]] = Counter()
+    for row in rows:
+        names = decode_names(row.names)
+        if customer not in names:
+            continue
+        place = list(names).index(customer)
+        for sign, text in ((1, row.statuses), (-1, row.less_statuses)):
+            for endpoint, (statuses, requests) in _parts(row.kind, text, place, STATUS_BITS).items():
+                for status, count in zip(statuses.tolist(), requests.tolist(), strict=True):
+                    found[names[customer][endpoint], status] += sign * count
+    return +found
 
 
 def histograms_of_endpoint_parts(rows: Iterable[RollupRow]) -> dict[tuple[str, int], Histogram]:

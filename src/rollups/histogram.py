@@ -8,27 +8,39 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
+from request_log.fields.values import NO_STATUS
 from request_log.requests import NONE, Integers
 from rollups.counters import counter_arrays, counters_arrays, decode_counter, encode_arrays, encode_counter
-from rollups.counts import SUCCESS, DailyAggregate, DayCounts
+from rollups.counts import CLIENT_ERRORS, SERVER_ERRORS, SUCCESS, DailyAggregate, DayCounts, Outcomes
 from rollups.group_by import sums_of
 
 _NO_LATENCIES = np.empty(0, np.int64)
+# A status that stands for all failures without a class, in counts of which only the outcomes are kept.
+_UNCLASSED = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """The latencies of some requests, and how many of these succeeded."""
+    """The latencies of some requests, and the outcomes of these."""
 
-    total: int
-    """Requests, also those without a latency, which were logged without a duration."""
-    successful: int
-    """Requests that succeeded."""
+    outcomes: Outcomes
+    """Also of requests without a latency, which were logged without a duration."""
     latencies: Integers
     """Whole milliseconds, ascending. A value may repeat."""
     counts: Integers
     """The requests with each of `latencies`."""
+
+    @property
+    def total(self) -> int:
+        """All requests."""
+        return self.outcomes.total
+
+    @property
+    def successful(self) -> int:
+        """Requests that succeeded."""
+        return self.outcomes.successful
 
     @property
     def timed(self) -> int:
@@ -37,17 +49,15 @@ class Histogram:
 
     def copy(self) -> "Histogram":
         """A copy that owns its memory: one of several Histograms holds the memory of all of them."""
-        return Histogram(self.total, self.successful, self.latencies.copy(), self.counts.copy())
+        return Histogram(self.outcomes, self.latencies.copy(), self.counts.copy())
 
 
 @dataclass(frozen=True, slots=True)
 class Histograms:
     """Several histograms in the same arrays, because an array of its own costs each more than its figures."""
 
-    totals: Integers
-    """`Histogram.total` of each."""
-    successful: Integers
-    """`Histogram.successful` of each."""
+    outcomes: Integers
+    """A row for each field of Outcomes, with a column for each histogram."""
     sizes: Integers
     """The number of latencies of each."""
     latencies: Integers
@@ -58,9 +68,14 @@ class Histograms:
     def each(self) -> Iterator[Histogram]:
         """Each histogram, in order."""
         ends = self.sizes.cumsum()
-        numbers = (self.totals, self.successful, ends - self.sizes, ends)
-        for total, successful, start, end in zip(*(column.tolist() for column in numbers), strict=True):
-            yield Histogram(total, successful, self.latencies[start:end], self.counts[start:end])
+        for outcomes, start, end in zip(
+            self.outcomes_of_each(), (ends - self.sizes).tolist(), ends.tolist(), strict=True
+        ):
+            yield Histogram(outcomes, self.latencies[start:end], self.counts[start:end])
+
+    def outcomes_of_each(self) -> Iterator[Outcomes]:
+        """`Histogram.outcomes` of each, in order."""
+        return map(Outcomes._make, self.outcomes.T.tolist())
 
 
 def histogram_of(packed: DailyAggregate) -> Histogram:
@@ -70,8 +85,16 @@ def histogram_of(packed: DailyAggregate) -> Histogram:
 
 def histogram_of_arrays(statuses: Mapping[int, int], latencies: Integers, counts: Integers) -> Histogram:
     """A histogram from HTTP status -> requests, and from latencies (whole ms, ascending) with the requests of each."""
-    successful = sum(count for status, count in statuses.items() if status in SUCCESS)
-    return Histogram(sum(statuses.values()), successful, latencies, counts)
+    successful = client_errors = server_errors = 0
+    for status, count in statuses.items():
+        if status in SUCCESS:
+            successful += count
+        elif status in CLIENT_ERRORS:
+            client_errors += count
+        elif status in SERVER_ERRORS or status == NO_STATUS:
+            server_errors += count
+    outcomes = Outcomes(sum(statuses.values()), successful, client_errors, server_errors)
+    return Histogram(outcomes, latencies, counts)
 
 
 def histogram_of_requests(requests: Sequence[tuple[int, int]]) -> Histogram:
@@ -98,37 +121,47 @@ def histogram_of_counts(counts: DayCounts) -> Histogram:
 
 def merge(histograms: Sequence[Histogram]) -> Histogram:
     """The sum of these histograms. A latency of several of them repeats."""
-    total, successful, latencies, counts = _joined(histograms)
+    outcomes, latencies, counts = _joined(histograms)
     order = latencies.argsort(kind="stable")
-    return Histogram(total, successful, latencies[order], counts[order])
+    return Histogram(outcomes, latencies[order], counts[order])
 
 
 def merge_for_good(histograms: Sequence[Histogram]) -> Histogram:
     """The sum of these histograms with each latency once, for histograms that are merged again."""
-    total, successful, latencies, counts = _joined(histograms)
-    return Histogram(total, successful, *sums_of(latencies, counts))
+    outcomes, latencies, counts = _joined(histograms)
+    return Histogram(outcomes, *sums_of(latencies, counts))
 
 
 def net(histograms: Sequence[Histogram]) -> Histogram:
     """The sum of these histograms, some of which are negative: counts that were taken back."""
-    total, successful, latencies, counts = _joined(histograms)
+    outcomes, latencies, counts = _joined(histograms)
     latencies, counts = sums_of(latencies, counts)
-    return Histogram(total, successful, latencies[counts > 0], counts[counts > 0])
+    return Histogram(outcomes, latencies[counts > 0], counts[counts > 0])
 
 
-def _joined(histograms: Sequence[Histogram]) -> tuple[int, int, Integers, Integers]:
+def _joined(histograms: Sequence[Histogram]) -> tuple[Outcomes, Integers, Integers]:
     latencies = np.concatenate([_NO_LATENCIES, *(one.latencies for one in histograms)])
     counts = np.concatenate([_NO_LATENCIES, *(one.counts for one in histograms)])
-    return sum(one.total for one in histograms), sum(one.successful for one in histograms), latencies, counts
+    outcomes = Outcomes(*map(sum, zip(*(one.outcomes for one in histograms), strict=True)))
+    return outcomes, latencies, counts
 
 
 def histograms_of(rows: Collection[DailyAggregate]) -> Histograms:
     """The histogram of each of these daily aggregates."""
     statuses, requests, sizes = counters_arrays([row.statuses for row in rows])
-    is_success = (statuses >= SUCCESS.start) & (statuses < SUCCESS.stop)
-    totals, successful = segment_sums(requests, sizes), segment_sums(np.where(is_success, requests, 0), sizes)
+    classes = (
+        np.ones(len(statuses), bool),
+        _are_in(SUCCESS, statuses),
+        _are_in(CLIENT_ERRORS, statuses),
+        _are_in(SERVER_ERRORS, statuses) | (statuses == NO_STATUS),
+    )
+    outcomes = np.stack([segment_sums(requests * of_class, sizes) for of_class in classes])
     latencies, counts, sizes = counters_arrays([row.latencies for row in rows])
-    return Histograms(totals, successful, sizes, latencies, counts)
+    return Histograms(outcomes, sizes, latencies, counts)
+
+
+def _are_in(some: range, statuses: Integers) -> NDArray[np.bool_]:
+    return (statuses >= some.start) & (statuses < some.stop)
 
 
 def merge_each(groups: Sequence[Sequence[DailyAggregate]]) -> Histograms:
@@ -140,8 +173,7 @@ def merge_each(groups: Sequence[Sequence[DailyAggregate]]) -> Histograms:
     span = int(found.latencies.max(initial=0)) + 1
     together, counts = sums_of(of_group * span + found.latencies, found.counts)
     return Histograms(
-        segment_sums(found.totals, sizes),
-        segment_sums(found.successful, sizes),
+        np.stack([segment_sums(of_each, sizes) for of_each in found.outcomes]),
         np.bincount(together // span, minlength=len(groups)),
         together % span,
         counts,
@@ -149,9 +181,11 @@ def merge_each(groups: Sequence[Sequence[DailyAggregate]]) -> Histograms:
 
 
 def pack_each(histograms: Histograms) -> Iterator[DailyAggregate]:
-    """Each histogram as a daily aggregate, whose statuses only say whether requests succeeded."""
+    """Each histogram as a daily aggregate, whose statuses only tell the outcomes of its requests."""
     for one in histograms.each():
-        statuses = {SUCCESS.start: one.successful, SUCCESS.stop: one.total - one.successful}
+        total, *of_classes = one.outcomes
+        statuses = dict(zip((SUCCESS.start, CLIENT_ERRORS.start, SERVER_ERRORS.start), of_classes, strict=True))
+        statuses[_UNCLASSED] = total - sum(of_classes)
         yield DailyAggregate(encode_counter(statuses), encode_arrays(one.latencies, one.counts))
 
 

@@ -73,9 +73,11 @@ def request_of(line: bytes) -> Request | None:
 
 
 def figures(requests: list[Request]) -> Figures:
-    """Total, uptime in percent, latencies in seconds; each the float nearest to the exact value."""
+    """Counts, uptime and availability in percent, latencies in seconds; each the float nearest to the exact value."""
     total = len(requests)
     successful = sum(200 <= request.status < 400 for request in requests)
+    # No line of this format is without a status.
+    server_errors = sum(500 <= request.status < 600 for request in requests)
     latencies = sorted(request.milliseconds for request in requests)
     middle = latencies[(total - 1) // 2] + latencies[total // 2]
     nearest_rank = -(-99 * total // 100)
@@ -83,7 +85,10 @@ def figures(requests: list[Request]) -> Figures:
         "total_requests": total,
         "successful_requests": successful,
         "failed_requests": total - successful,
+        "client_errors": sum(400 <= request.status < 500 for request in requests),
+        "server_errors": server_errors,
         "uptime": float(Fraction(100 * successful, total)),
+        "availability": float(Fraction(100 * (total - server_errors), total)),
         "average_latency": float(Fraction(sum(latencies), 1000 * total)),
         "median_latency": float(Fraction(middle, 2000)),
         "p99_latency": float(Fraction(latencies[nearest_rank - 1], 1000)),

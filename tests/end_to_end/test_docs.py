@@ -216,9 +216,10 @@ def test_the_example_of_a_new_figure_is_true(tmp_path: Path) -> None:
         import numpy as np
         from api.schemas.figures import Figures
         from log_processor.commands.verify.daily_rows import _NOTHING
+        from rollups.counts import Outcomes
         from rollups.figures import NOTHING, figures
         from rollups.histogram import Histogram
-        found = figures(Histogram(3, 3, np.array([5, 70]), np.array([2, 1])))
+        found = figures(Histogram(Outcomes(3, 3), np.array([5, 70]), np.array([2, 1])))
         assert Figures(**found._asdict()).max_latency == 0.07
         assert len(_NOTHING.figures) == len(NOTHING)
     """

@@ -21,7 +21,7 @@ from until import wait_until
 
 MINE, OTHER, UNKNOWN = "mine-1", "other1", "nobody"
 """Of the same length, so that answers about them can be equal to the byte."""
-ABOUT_CUSTOMERS = ["stats", "status-codes", "latencies", "series", "paths", "requests"]
+ABOUT_CUSTOMERS = ["stats", "status-codes", "latencies", "series", "paths", "errors", "requests"]
 OPEN = (200, 200, 200, 200)
 OPERATORS = (401, 403, 403, 200)
 OF_ONE = (401, 403, 200, 200)
@@ -118,6 +118,7 @@ QUERIES = st.fixed_dictionaries(
         "interval": st.sampled_from(["minute", "hour", "day"]),
         "percentiles": st.sampled_from(["50,99.9", "200"]),
         "limit": st.sampled_from(["1", "0"]),
+        "sort": st.sampled_from(["server_errors", "path", "x"]),
         "status": st.sampled_from(["failed", "x"]),
     },
 )
@@ -147,7 +148,8 @@ def test_another_customer_looks_like_an_unknown_one(
         "status-codes": {"from_date", "to_date"},
         "latencies": {"from_date", "to_date"},
         "series": {"from", "interval"},
-        "paths": {"from_date", "to_date", "limit"},
+        "paths": {"from_date", "to_date", "limit", "sort"},
+        "errors": {"from_date", "to_date", "limit"},
         "requests": {"from_date", "to_date", "limit", "status"},
     }.get(what, set())
     # Mostly parameters that the route has: others are refused before anything is asked.

@@ -22,7 +22,7 @@ from lines import valid_lines
 from parsed_log import parsed_line
 from stores import Store
 
-NOTHING = dict(zip(FIGURES, [0, 0, 0, None, None, None, None], strict=True))
+NOTHING = dict(zip(FIGURES, [0, 0, 0, 0, 0, None, None, None, None, None], strict=True))
 ODD_CUSTOMERS = [
     "a/b",
     "/a",
@@ -93,7 +93,10 @@ def test_figures_over_a_range_are_those_of_all_its_requests(store: Store) -> Non
         "total_requests": 4,
         "successful_requests": 3,
         "failed_requests": 1,
+        "client_errors": 1,
+        "server_errors": 0,
         "uptime": 75.0,
+        "availability": 100.0,
         "average_latency": (0.1 + 0.3 + 0.2 + 1.001) / 4,
         "median_latency": 0.25,
         "p99_latency": 1.001,
@@ -101,6 +104,8 @@ def test_figures_over_a_range_are_those_of_all_its_requests(store: Store) -> Non
     everybody = answer(store, "/customers/stats")
     assert everybody["customer_id"] is None
     assert (everybody["total_requests"], everybody["p99_latency"]) == (5, 9.0)
+    assert (everybody["failed_requests"], everybody["client_errors"], everybody["server_errors"]) == (2, 1, 1)
+    assert (everybody["uptime"], everybody["availability"]) == (60.0, 80.0)
 
 
 def test_both_dates_are_inclusive_and_the_answer_has_the_dates_that_were_used(store: Store) -> None:
@@ -242,10 +247,13 @@ def listed(store: Store) -> Store:
 SORTS: list[tuple[str, Callable[[oracle.Figures], Any]]] = [
     ("total", lambda figures: figures[0]),
     ("failed", lambda figures: figures[2]),
-    ("uptime", lambda figures: figures[3]),
-    ("average", lambda figures: figures[4]),
-    ("median", lambda figures: figures[5]),
-    ("p99", lambda figures: figures[6]),
+    ("client_errors", lambda figures: figures[3]),
+    ("server_errors", lambda figures: figures[4]),
+    ("uptime", lambda figures: figures[5]),
+    ("availability", lambda figures: figures[6]),
+    ("average", lambda figures: figures[7]),
+    ("median", lambda figures: figures[8]),
+    ("p99", lambda figures: figures[9]),
 ]
 
 
@@ -383,8 +391,11 @@ def test_invalid_parameters_of_the_list_are_rejected(sqlite: Store, query: str) 
     assert response(sqlite, f"/customers?{query}").status_code == 422
 
 
-def test_the_uptime_of_all_answers_comes_from_one_function(sqlite: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rollups.figures.uptime", lambda successful, total: 42.0)
+@pytest.mark.parametrize("figure", ["uptime", "availability"])
+def test_a_percentage_of_all_answers_comes_from_one_function(
+    sqlite: Store, monkeypatch: pytest.MonkeyPatch, figure: str
+) -> None:
+    monkeypatch.setattr(f"rollups.figures.{figure}", lambda some, total: 42.0)
     sqlite.fill(line(today(), "c") + line(today(), "c", 500))
     lists = {
         "/customers": "customers",
@@ -398,10 +409,10 @@ def test_the_uptime_of_all_answers_comes_from_one_function(sqlite: Store, monkey
     }
     for url, rows in lists.items():
         found = answer(sqlite, url)
-        assert [row["uptime"] for row in found[rows]] == [42.0], url
-        assert found.get("uptime", 42.0) == 42.0, url
+        assert [row[figure] for row in found[rows]] == [42.0], url
+        assert found.get(figure, 42.0) == 42.0, url
         as_csv = response(sqlite, url, {"Accept": "text/csv"}).text
-        assert [row["uptime"] for row in csv.DictReader(as_csv.splitlines())] == ["42.0"], url
+        assert [row[figure] for row in csv.DictReader(as_csv.splitlines())] == ["42.0"], url
 
 
 def test_an_empty_store_is_ready_and_has_no_customers(store: Store) -> None:

@@ -18,6 +18,7 @@ LISTS = {
     "/customers/c/stats?percentiles=50,99.9": "daily",
     "/customers/c/status-codes": "status_codes",
     "/customers/c/latencies": "bins",
+    "/customers/c/errors": "errors",
 }
 FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", '=HYPERLINK("http://evil","x")', "\uff1dA1"]
 
@@ -52,7 +53,8 @@ def test_csv_has_the_rows_of_json(store: Store, url: str) -> None:
 
 
 def test_an_empty_list_has_a_header_row(sqlite: Store) -> None:
-    figures = "total_requests,successful_requests,failed_requests,uptime,average_latency,median_latency,p99_latency"
+    counts = "total_requests,successful_requests,failed_requests,client_errors,server_errors"
+    figures = f"{counts},uptime,availability,average_latency,median_latency,p99_latency"
     urls = [*LISTS, "/customers/stats?percentiles=50,99.9"]
     sqlite.fill(line(ago(5), "c"))
     asked = [f"{url}{'&' if '?' in url else '?'}format=csv&from_date={today()}" for url in urls]
@@ -62,6 +64,7 @@ def test_an_empty_list_has_a_header_row(sqlite: Store) -> None:
         f"date,{figures},percentiles.50,percentiles.99.9\r\n",
         "status,requests\r\n",
         "from_latency,to_latency,requests\r\n",
+        "path,status,requests,latest_date\r\n",
         f"date,{figures},percentiles.50,percentiles.99.9\r\n",
     ]
 
@@ -77,7 +80,7 @@ def test_each_cell_is_quoted(sqlite: Store) -> None:
     sqlite.fill(line(today(), ";=1+1;x"))
     table = response(sqlite, "/customers?format=csv").text
     assert all(re.fullmatch(r'"[^"]*"(,"[^"]*")*', row) for row in table.splitlines())
-    assert '";=1+1;x","1","1","0","100.0",' in table
+    assert '";=1+1;x","1","1","0","0","0","100.0","100.0",' in table
 
 
 @pytest.mark.parametrize(

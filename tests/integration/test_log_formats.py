@@ -126,7 +126,7 @@ def test_nginx_without_a_setting_logs_no_durations(pipeline: Pipeline, tmp_path:
     pipeline.until(
         lambda: sum(row.stored for row in pipeline.ledger()) == len(CUSTOMERS) * len(PATHS) + 3, "all is read"
     )
-    assert {figures[4:] for figures in pipeline.stored().values()} == {(None, None, None)}
+    assert {figures[7:] for figures in pipeline.stored().values()} == {(None, None, None)}
 
 
 def test_requests_without_a_duration_come_through_a_crash(pipeline: Pipeline) -> None:

@@ -130,13 +130,15 @@ def test_a_row_that_was_changed_is_shown(pipeline: Pipeline) -> None:
         ["customer", "date", "figure", "in", "the", "log", "in", "the", "store"],
         ["other", date(1), "total_requests", "20", "21"],
         ["other", date(1), "failed_requests", "0", "1"],
+        ["other", date(1), "server_errors", "0", "1"],
         ["other", date(1), "uptime", "100.0", str(2_000 / 21)],
+        ["other", date(1), "availability", "100.0", str(2_000 / 21)],
         ["other", date(1), "average_latency", "0.0095", str(209 / 21_000)],
         ["other", date(1), "median_latency", "0.0095", "0.01"],
         ["other", date(1), "requests", "with", "status", "599", "0", "1"],
         ["other", date(1), "requests", "of", "19", "ms", "1", "2"],
     ]
-    assert said[-1].startswith("Figures that differ: 7. In the log: lines 60, requests 60,")
+    assert said[-1].startswith("Figures that differ: 9. In the log: lines 60, requests 60,")
 
 
 @on_sqlite

@@ -11,8 +11,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.caching.figures_table import FiguresTable
-from api.questions.paging import MAX_CURSOR, Order, PageKey, Ranking, Sort
-from rollups.figures import Figures, uptime
+from api.questions.paging import MAX_CURSOR, PageKey, Ranking, Sort
+from api.questions.sorting import Order
+from rollups.counts import Outcomes
+from rollups.figures import Figures, availability, uptime
+
+
+def figures_of(outcomes: Outcomes, average: float | None, median: float | None, p99: float | None) -> Figures:
+    return Figures(
+        outcomes.total,
+        outcomes.successful,
+        outcomes.total - outcomes.successful,
+        outcomes.client_errors,
+        outcomes.server_errors,
+        uptime(outcomes.successful, outcomes.total),
+        availability(outcomes.server_errors, outcomes.total),
+        average,
+        median,
+        p99,
+    )
+
 
 RANKINGS = st.builds(
     Ranking,
@@ -25,17 +43,22 @@ PLACES = st.builds(PageKey, st.integers() | st.floats(allow_nan=False, allow_inf
 # Few values, so that many are equal.
 LATENCIES = st.sampled_from([0.1, 0.2, 0.30000000000000004, 99.0])
 FIGURES = st.builds(
-    lambda successful, failed, latencies: Figures(
-        successful + failed, successful, failed, uptime(successful, successful + failed), *latencies
+    lambda successful, client_errors, server_errors, latencies: figures_of(
+        Outcomes(successful + client_errors + server_errors, successful, client_errors, server_errors), *latencies
     ),
     st.integers(0, 2),
+    st.integers(0, 1),
     st.integers(1, 2),
     st.just((None, None, None)) | st.tuples(LATENCIES, LATENCIES, LATENCIES),
 )
+ONE = figures_of(Outcomes(1, 1), 0.1, 0.1, 0.1)
 FIGURE = {
     "total": "total_requests",
     "failed": "failed_requests",
+    "client_errors": "client_errors",
+    "server_errors": "server_errors",
     "uptime": "uptime",
+    "availability": "availability",
     "average": "average_latency",
     "median": "median_latency",
     "p99": "p99_latency",
@@ -92,7 +115,7 @@ def test_new_and_removed_customers_move_no_other(
 
 
 def test_a_search_is_for_a_part_of_the_id_in_any_case() -> None:
-    figures = dict.fromkeys(["Shop-1", "shop-2", "SHOP", "other", "STRASSE"], Figures(1, 1, 0, 100.0, 0.1, 0.1, 0.1))
+    figures = dict.fromkeys(["Shop-1", "shop-2", "SHOP", "other", "STRASSE"], ONE)
 
     def found(search: str) -> tuple[int, list[str]]:
         return Ranking("customer_id", "asc", search.casefold()).page(FiguresTable.of(figures), None, 2)[:2]
@@ -126,7 +149,7 @@ def test_a_table_has_what_was_put_into_it(figures: dict[str, Figures], new: dict
 
 @pytest.mark.parametrize("value", [10**400, -(10**400), 1e308, -1e308])
 def test_a_key_that_no_customer_can_have_is_no_fault(value: float) -> None:
-    table = FiguresTable.of({"a": Figures(1, 1, 0, 100.0, 0.1, 0.1, 0.1)})
+    table = FiguresTable.of({"a": ONE})
     _, page, _ = Ranking("total", "desc", None).page(table, PageKey(value, "a"), 1)
     assert page == (["a"] if value < 0 else [])
 

@@ -33,7 +33,7 @@ def test_figures_of_every_count_up_to_a_thousand() -> None:
 
 
 def test_figures_without_requests() -> None:
-    assert figures_of_counts(DayCounts()) == (0, 0, 0, None, None, None, None)
+    assert figures_of_counts(DayCounts()) == (0, 0, 0, 0, 0, None, None, None, None, None)
 
 
 @given(st.lists(requests, max_size=4))

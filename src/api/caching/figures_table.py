@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rollups import figures as of_requests
+from rollups.counts import Outcomes
 from rollups.figures import Figures
 
 Floats = NDArray[np.float64]
@@ -22,8 +23,8 @@ class FiguresTable:
 
     names: list[str] = field(default_factory=list)
     """In order: a customer's place is its row."""
-    _requests: NDArray[np.int64] = field(default_factory=lambda: np.zeros((2, 0), np.int64))
-    """Two rows: total and successful requests."""
+    _requests: NDArray[np.int64] = field(default_factory=lambda: np.zeros((len(Outcomes._fields), 0), np.int64))
+    """A row for each field of Outcomes."""
     _latencies: Floats = field(default_factory=lambda: np.zeros((3, 0)))
     """Three rows: average, median and p99; NaN stands for None."""
 
@@ -78,18 +79,32 @@ class FiguresTable:
         row = self._row(name)
         if row is None:
             raise KeyError(name)
-        total, successful = self._requests[:, row].tolist()
-        latencies = [None if isnan(found) else found for found in self._latencies[:, row].tolist()]
-        return Figures(total, successful, total - successful, of_requests.uptime(successful, total), *latencies)
+        total, successful, client_errors, server_errors = self._requests[:, row].tolist()
+        average, median, p99 = [None if isnan(found) else found for found in self._latencies[:, row].tolist()]
+        return Figures(
+            total_requests=total,
+            successful_requests=successful,
+            failed_requests=total - successful,
+            client_errors=client_errors,
+            server_errors=server_errors,
+            uptime=of_requests.uptime(successful, total),
+            availability=of_requests.availability(server_errors, total),
+            average_latency=average,
+            median_latency=median,
+            p99_latency=p99,
+        )
 
     def column(self, figure: str) -> Floats:
         """A figure of each customer, by its name in Figures; NaN stands for None."""
-        total, successful = self._requests.astype(np.float64)
+        total, successful, client_errors, server_errors = self._requests.astype(np.float64)
         average, median, p99 = self._latencies
         columns: dict[str, Floats] = {
             "total_requests": total,
             "failed_requests": total - successful,
+            "client_errors": client_errors,
+            "server_errors": server_errors,
             "uptime": 100 * successful / total,
+            "availability": 100 * (total - server_errors) / total,
             "average_latency": average,
             "median_latency": median,
             "p99_latency": p99,
@@ -108,7 +123,8 @@ class FiguresTable:
 
 def _columns(figures: Mapping[str, Figures]) -> tuple[NDArray[np.int64], Floats]:
     found = figures.values()
-    requests = np.array([(one.total_requests, one.successful_requests) for one in found], np.int64)
+    outcomes = [(one.total_requests, one.successful_requests, one.client_errors, one.server_errors) for one in found]
+    requests = np.array(outcomes, np.int64).reshape(-1, len(Outcomes._fields))
     latencies = np.array(
         [
             [nan if value is None else value for value in (one.average_latency, one.median_latency, one.p99_latency)]
@@ -116,4 +132,4 @@ def _columns(figures: Mapping[str, Figures]) -> tuple[NDArray[np.int64], Floats]
         ],
         np.float64,
     )
-    return requests.reshape(-1, 2).T, latencies.reshape(-1, 3).T
+    return requests.T, latencies.reshape(-1, 3).T

@@ -19,22 +19,14 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from api.caching.figures_table import FiguresTable
+from api.questions.sorting import FIGURE_OF, FigureSort, Order
 from api.questions.validation import validation_error
 
 Integers = NDArray[np.int64]
-Sort = Literal["total", "failed", "uptime", "average", "median", "p99", "customer_id"]
-Order = Literal["asc", "desc"]
+Sort = Literal[FigureSort, "customer_id"]
 
 MAX_CURSOR = 1000
 """Characters. The longest id takes three quarters of them."""
-_FIGURES: dict[Sort, str] = {
-    "total": "total_requests",
-    "failed": "failed_requests",
-    "uptime": "uptime",
-    "average": "average_latency",
-    "median": "median_latency",
-    "p99": "p99_latency",
-}
 _CHECK_BYTES = 8
 
 
@@ -93,7 +85,7 @@ class Ranking:
         """PageKey.value of each customer."""
         if self.sort == "customer_id":
             return np.zeros(len(figures))
-        values = figures.column(_FIGURES[self.sort])
+        values = figures.column(FIGURE_OF[self.sort])
         return np.where(np.isnan(values), _LAST, -values if self.order == "desc" else values)
 
     def write_cursor(self, key: PageKey) -> str:

@@ -7,10 +7,12 @@ from fastapi import Depends, Query, Request, Response
 
 from api.questions.customers import CustomersQuestion
 from api.questions.distributions import LatenciesQuestion, StatusCodesQuestion
-from api.questions.paths import PathsQuestion
+from api.questions.errors import ErrorsQuestion
+from api.questions.paths import PathSort, PathsQuestion
 from api.questions.question import Question
 from api.questions.requests import LatestRequestsQuestion
 from api.questions.series import SeriesQuestion
+from api.questions.sorting import Order
 from api.questions.statistics import StatisticsQuestion
 from api.routes.about_customer import about_customer
 from api.routes.documentation import listing
@@ -18,6 +20,7 @@ from api.routes.parameters import AnswerFormat, CustomerInQuery, CustomerOrAll, 
 from api.routes.router import new_router
 from api.schemas.customers import CustomerList
 from api.schemas.distributions import Latencies, StatusCodes
+from api.schemas.errors import Errors
 from api.schemas.paths import Paths
 from api.schemas.requests import LatestRequests
 from api.schemas.series import Series
@@ -89,10 +92,31 @@ async def paths(
     dates: Dates,
     format: AnswerFormat,
     customer_id: CustomerInQuery,
+    sort: Annotated[
+        PathSort,
+        Query(
+            description="The order: by `total`, `failed` (requests), `client_errors`, `server_errors`, `uptime`, "
+            "`availability`, `average`, `median`, `p99` (latency) or the `path`. Equal ones are in the order of the "
+            "path."
+        ),
+    ] = "total",
+    order: Annotated[Order, Query(description="Ascending or descending.")] = "desc",
     limit: Annotated[int, Query(ge=1, le=MAX_PATHS, description="The most paths of the answer.")] = 100,
 ) -> Response:
     """The figures of each path over the range."""
-    return await respond(PathsQuestion(format, dates, customer_id, limit))
+    return await respond(PathsQuestion(format, dates, customer_id, sort, order, limit))
+
+
+@about_customer(router, "errors", Errors, "The errors of {}")
+async def errors(
+    respond: Respond,
+    dates: Dates,
+    format: AnswerFormat,
+    customer_id: CustomerInQuery,
+    limit: Annotated[int, Query(ge=1, le=MAX_PATHS, description="The most errors of the answer.")] = 100,
+) -> Response:
+    """The requests that failed, by path and status, with their number and the latest day."""
+    return await respond(ErrorsQuestion(format, dates, customer_id, limit))
 
 
 @about_customer(router, "requests", LatestRequests, "The latest requests of {}")

@@ -7,8 +7,9 @@ from fastapi.openapi.models import Example
 
 from api.questions.dates import DateRange, IsoDate, date_range
 from api.questions.formats import Format, negotiate_format
-from api.questions.paging import MAX_CURSOR, Order, PageKey, Ranking, Sort
+from api.questions.paging import MAX_CURSOR, PageKey, Ranking, Sort
 from api.questions.percentiles import PATTERN, parse_percentiles
+from api.questions.sorting import Order
 from api.questions.times import IsoTime, TimeRange, time_range
 from api.schemas.series import Interval
 
@@ -88,8 +89,9 @@ async def _page(
     sort: Annotated[
         Sort,
         Query(
-            description="The order: by `total`, `failed` (requests), `uptime`, `average`, `median`, `p99` (latency) "
-            "or the id. Equal customers are in the order of their ids."
+            description="The order: by `total`, `failed` (requests), `client_errors`, `server_errors`, `uptime`, "
+            "`availability`, `average`, `median`, `p99` (latency) or the id. Equal customers are in the order of their "
+            "ids."
         ),
     ] = "total",
     order: Annotated[Order, Query(description="Ascending or descending.")] = "desc",

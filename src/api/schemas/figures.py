@@ -9,8 +9,19 @@ class Figures(BaseModel):
     total_requests: int = Field(examples=[1042])
     successful_requests: int = Field(description="Requests with a status from 200 to 399.", examples=[1021])
     failed_requests: int = Field(description="All other requests, including those without a status.", examples=[21])
+    client_errors: int = Field(description="Requests with a status from 400 to 499.", examples=[18])
+    server_errors: int = Field(
+        description="Requests with a status from 500 to 599, and those without a status: nothing was answered.",
+        examples=[3],
+    )
     uptime: float | None = Field(
-        description="Percent of the requests that succeeded; null without requests.", examples=[97.98464491362764]
+        description="Percent of the requests that succeeded, whoever failed the others; null without requests.",
+        examples=[97.98464491362764],
+    )
+    availability: float | None = Field(
+        description="Percent of the requests without a server error: mistakes of the client do not lower it. Null "
+        "without requests.",
+        examples=[99.71209213051823],
     )
     average_latency: float | None = Field(
         description="Seconds, over all requests that were logged with a duration; null without such requests.",

@@ -21,8 +21,8 @@ class PathFigures(Figures, Path):
 
 
 class Paths(Range, Customer):
-    """The paths with the most requests."""
+    """The paths that come first by a figure."""
 
     ROWS = "paths"
     total: int = Field(description="The number of paths, including those beyond `limit`.", examples=[12])
-    paths: list[PathFigures] = Field(description="Most requests first; equal ones by the path.")
+    paths: list[PathFigures] = Field(description="In the order of `sort`; equal ones by the path.")

@@ -30,7 +30,7 @@ from rollups.groups import OTHER
 from storage.contract import Storage
 from storage.logs import LedgerRow
 
-_NOTHING = Counted((0, 0, 0, None, None, None, None), {}, {})
+_NOTHING = Counted((0, 0, 0, 0, 0, None, None, None, None, None), {}, {})
 _ROWS_AT_ONCE = 50_000
 """Differing rows that are read again at once."""
 

@@ -9,6 +9,9 @@ SEGMENTS = 10
 """Segments of a path that its template keeps."""
 LENGTH = 120
 """Characters of a template."""
+IS_CLIENT_ERROR = "status BETWEEN 400 AND 499"
+IS_SERVER_ERROR = "(status BETWEEN 500 AND 599 OR status = 0)"
+"""Of a request, whose status is 0 where none was logged."""
 RESERVED = r"\\*\((other|forgotten)\)"
 """Matches names, of customers and of endpoints, that are counted with a backslash before them."""
 _IS_RESERVED = f"ends_with({{name}}, ')') AND regexp_full_match({{name}}, '{RESERVED}')"
@@ -33,6 +36,8 @@ CREATE TABLE divided (
     endpoint VARCHAR,       -- NULL: any
     lines BIGINT,
     successful BIGINT,
+    client_errors BIGINT,
+    server_errors BIGINT,
     timed BIGINT,           -- requests that have a latency
     ms HUGEINT,             -- sum of these latencies
     squares HUGEINT         -- sum of their squares
@@ -162,6 +167,8 @@ SELECT
     endpoint,
     $sign * count(*),
     $sign * count(*) FILTER (WHERE status BETWEEN 200 AND 399),
+    $sign * count(*) FILTER (WHERE {IS_CLIENT_ERROR}),
+    $sign * count(*) FILTER (WHERE {IS_SERVER_ERROR}),
     $sign * count(ms),
     $sign * coalesce(sum(ms), 0),
     $sign * coalesce(sum(ms::HUGEINT * ms::HUGEINT), 0)
@@ -185,6 +192,8 @@ SELECT
     endpoint,
     sum(lines)::BIGINT AS lines,
     sum(successful)::BIGINT AS successful,
+    sum(client_errors)::BIGINT AS client_errors,
+    sum(server_errors)::BIGINT AS server_errors,
     sum(timed)::BIGINT AS timed,
     sum(ms)::HUGEINT AS ms,
     sum(squares)::HUGEINT AS squares
@@ -232,7 +241,7 @@ requests AS (
     WHERE reason IS NULL AND stretch <= last_stretch AND wanted.customer = ''
 )
 """
-FIGURES = """
+FIGURES = f"""
 by_status AS (SELECT customer, day, status, sum(lines)::BIGINT AS lines FROM requests GROUP BY ALL),
 by_ms AS (SELECT customer, day, ms, sum(lines)::BIGINT AS lines FROM requests GROUP BY ALL),
 totals AS (
@@ -241,6 +250,8 @@ totals AS (
         day,
         sum(lines)::BIGINT AS total,
         coalesce(sum(lines) FILTER (WHERE status BETWEEN 200 AND 399), 0)::BIGINT AS successful,
+        coalesce(sum(lines) FILTER (WHERE {IS_CLIENT_ERROR}), 0)::BIGINT AS client_errors,
+        coalesce(sum(lines) FILTER (WHERE {IS_SERVER_ERROR}), 0)::BIGINT AS server_errors,
         map(list(status), list(lines)) AS statuses
     FROM by_status
     GROUP BY ALL
@@ -272,7 +283,10 @@ SELECT
     total,
     successful,
     total - successful,
+    client_errors,
+    server_errors,
     100 * successful / total,
+    100 * (total - server_errors) / total,
     sum_ms / (1000 * timed),
     (lower_middle + upper_middle) / 2000,
     p99 / 1000,

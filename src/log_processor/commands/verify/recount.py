@@ -62,7 +62,8 @@ class Counted:
     """The counts of a customer on a day."""
 
     figures: tuple[float | None, ...]
-    """Total, successful, failed, uptime (%), average, median and p99 latency (s)."""
+    """Total, successful, failed, client and server errors, uptime and availability (%), average, median and p99
+    latency (s)."""
     statuses: dict[int, int]
     """HTTP status, 0 if not logged -> requests."""
     latencies: dict[int, int]

@@ -17,6 +17,7 @@ import numpy as np
 
 from log_processor.commands.verify.committed import Committed, RollupCommits, later_intents
 from log_processor.commands.verify.counting import Lines
+from log_processor.commands.verify.definitions import IS_CLIENT_ERROR, IS_SERVER_ERROR
 from log_processor.commands.verify.outcome import LAST_DAY, Difference, date_of
 from log_processor.commands.verify.recount import BEING_ROLLED_UP, ROLLED_UP, Recount
 from request_log.requests import Integers
@@ -71,10 +72,18 @@ SELECT
     lines
 FROM columns
 """
-_SUMS = (
-    "sum(lines) AS lines, sum(successful) AS successful, sum(timed) AS timed, sum(ms) AS ms, sum(squares) AS squares"
-)
-_FIGURES = ["requests", "successful requests", "requests with a duration", "sum of ms", "sum of squared ms"]
+_FIGURES = {
+    "lines": "requests",
+    "successful": "successful requests",
+    "client_errors": "client errors",
+    "server_errors": "server errors",
+    "timed": "requests with a duration",
+    "ms": "sum of ms",
+    "squares": "sum of squared ms",
+}
+"""What is compared: column of `divided` -> name in a difference."""
+_COLUMNS = ", ".join(_FIGURES)
+_SUMS = ", ".join(f"sum({column}) AS {column}" for column in _FIGURES)
 # Of a customer with more endpoints than a row names, those that come later are counted together. Where rows continue
 # one another, an endpoint may be named in one and not in the other: then all are compared together. Rows by the hour
 # are of before there were quarter hours.
@@ -94,22 +103,18 @@ lines AS (
         coalesce(endpoint, '') AS endpoint,
         -1 AS hour_of_row,
         stretch,
-        lines,
-        successful,
-        timed,
-        ms,
-        squares
+        {_COLUMNS}
     FROM of_log WHERE customer IS NOT NULL
     UNION ALL
-    SELECT 'parts', '', day, part, '', -1, stretch, lines, successful, timed, ms, squares FROM of_all
+    SELECT 'parts', '', day, part, '', -1, stretch, {_COLUMNS} FROM of_all
     UNION ALL
-    SELECT 'endpoints', '', day, -1, endpoint, -1, stretch, lines, successful, timed, ms, squares FROM of_all
+    SELECT 'endpoints', '', day, -1, endpoint, -1, stretch, {_COLUMNS} FROM of_all
     UNION ALL
-    SELECT 'endpoint_parts', '', day, part, endpoint, part // 4, stretch, lines, successful, timed, ms, squares
+    SELECT 'endpoint_parts', '', day, part, endpoint, part // 4, stretch, {_COLUMNS}
     FROM of_all
 ),
 cells AS (
-    SELECT 'log' AS side, kind, customer, day, part, endpoint, lines, successful, timed, ms, squares
+    SELECT 'log' AS side, kind, customer, day, part, endpoint, {_COLUMNS}
     FROM lines LEFT JOIN ahead USING (kind, customer, day, hour_of_row)
     WHERE is_ahead OR stretch <= $last_ended
     UNION ALL
@@ -122,6 +127,8 @@ cells AS (
         endpoint,
         CASE WHEN status IS NOT NULL THEN lines ELSE 0 END,
         CASE WHEN status BETWEEN 200 AND 399 THEN lines ELSE 0 END,
+        CASE WHEN {IS_CLIENT_ERROR} THEN lines ELSE 0 END,
+        CASE WHEN {IS_SERVER_ERROR} THEN lines ELSE 0 END,
         CASE WHEN ms IS NOT NULL THEN lines ELSE 0 END,
         coalesce(ms::HUGEINT * lines, 0),
         coalesce(ms::HUGEINT * ms * lines, 0)
@@ -158,8 +165,8 @@ SELECT
     day,
     part,
     endpoint,
-    [in_log.lines, in_log.successful, in_log.timed, in_log.ms, in_log.squares] AS log,
-    [in_store.lines, in_store.successful, in_store.timed, in_store.ms, in_store.squares] AS store
+    [{", ".join(f"in_log.{column}" for column in _FIGURES)}] AS log,
+    [{", ".join(f"in_store.{column}" for column in _FIGURES)}] AS store
 FROM in_log FULL JOIN in_store USING (kind, customer, day, part, endpoint)
 WHERE log IS DISTINCT FROM store
 ORDER BY kind DESC, customer, day, part, endpoint
@@ -316,7 +323,7 @@ class Rollups:
             if not customer and day in self._days_by_hour:
                 continue
             clock = f"{part // 4:02}:{part % 4 * 15:02}" if part >= 0 else ""
-            for figure, in_log, in_store in zip(_FIGURES, log, store, strict=True):
+            for figure, in_log, in_store in zip(_FIGURES.values(), log, store, strict=True):
                 if in_log != in_store:
                     place = f"{clock} {endpoint}".strip()
                     found.append(Difference(customer or "(all)", date_of(day), f"{place}: {figure}", in_log, in_store))

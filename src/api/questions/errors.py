@@ -1,0 +1,58 @@
+"""The requests of a customer that failed, by path and status."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from api.questions.dates import DateRange
+from api.questions.question import Question, Sources, require_known
+from api.schemas.errors import Errors, RequestsOfError
+from api.utc import to_date
+from rollups.counts import SUCCESS, logged_status
+from rollups.groups import group_of, statuses_of_endpoints
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorsQuestion(Question):
+    """Which paths failed with which statuses, how often, and when last?"""
+
+    dates: DateRange
+    customer_id: str
+    limit: int
+
+    @property
+    def about(self) -> str | None:
+        return self.customer_id
+
+    @property
+    def is_of_rollups(self) -> bool:
+        return True
+
+    async def answer(self, sources: Sources) -> Errors:
+        days = self.dates.days
+        group = group_of(self.customer_id)
+        rows = await sources.storage.rollups(group, ["endpoints"], days[0], days[-1]) if days else {}
+        requests: Counter[tuple[str, int]] = Counter()
+        latest: dict[tuple[str, int], int] = {}
+        is_known = False
+        for day in sorted(rows):
+            of_day = statuses_of_endpoints(rows[day], self.customer_id)
+            is_known |= bool(of_day)
+            failed = {key: count for key, count in of_day.items() if key[1] not in SUCCESS}
+            requests.update(failed)
+            latest.update(dict.fromkeys(failed, day))
+        if not is_known:
+            await require_known(sources.storage, self.customer_id)
+        most = sorted(requests.items(), key=lambda item: (-item[1], item[0]))
+        return Errors(
+            customer_id=self.customer_id,
+            from_date=self.dates.from_date,
+            to_date=self.dates.to_date,
+            complete_through=None,
+            total=len(most),
+            errors=[
+                RequestsOfError(
+                    path=path, status=logged_status(status), requests=count, latest_date=to_date(latest[path, status])
+                )
+                for (path, status), count in most[: self.limit]
+            ],
+        )

@@ -1,0 +1,29 @@
+"""What a list may be sorted by: a figure, in either order."""
+
+from typing import Literal
+
+FigureSort = Literal[
+    "total",
+    "failed",
+    "client_errors",
+    "server_errors",
+    "uptime",
+    "availability",
+    "average",
+    "median",
+    "p99",
+]
+Order = Literal["asc", "desc"]
+
+FIGURE_OF: dict[FigureSort, str] = {
+    "total": "total_requests",
+    "failed": "failed_requests",
+    "client_errors": "client_errors",
+    "server_errors": "server_errors",
+    "uptime": "uptime",
+    "availability": "availability",
+    "average": "average_latency",
+    "median": "median_latency",
+    "p99": "p99_latency",
+}
+"""The field of rollups.figures.Figures that a list is sorted by."""
