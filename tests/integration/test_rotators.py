@@ -112,6 +112,8 @@ def rotate_before_and_after_a_restart(
         ["copytruncate"],
         ["copytruncate", "compress"],
         ["copytruncate", "dateext", "dateformat -%s", "compress", "delaycompress"],
+        ["copytruncate", "olddir old", "createolddir"],
+        ["copytruncate", "olddir old", "createolddir", "dateext", "dateformat -%s", "compress"],
         ["copytruncate", "holes"],
         ["copytruncate", "holes", "compress", "delaycompress"],
     ],

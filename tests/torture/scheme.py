@@ -90,7 +90,5 @@ def _drawn(pick: random.Random) -> Scheme:
     words = [pick.choice(list(NAMINGS))]
     words += pick.choices([[], ["copytruncate"], ["holes"]], [4, 1, 1])[0]
     words += pick.choices([[], ["gzip"], ["delayed"]], [2, 1, 1])[0]
-    if len(words) == 1 or words[1] not in COPIES:
-        # A copy elsewhere cannot be found.
-        words += pick.choices([[], ["olddir"]], [3, 1])[0]
+    words += pick.choices([[], ["olddir"]], [3, 1])[0]
     return scheme_of("+".join(words))

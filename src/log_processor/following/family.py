@@ -111,6 +111,10 @@ class Family:
         stored = {Path(file.path).parent for file in self.files.values()}
         self._folders = {self.path.parent, *stored}
         self._roots = roots.extended(stored) if roots is not None else None
+        self._new_folders: set[Path] = set()
+        """Folders that were added since matching last decided everything. Files there may be older than the log."""
+        self._looks_below = True
+        """Whether the next look also searches the folders below the log's for rotated files."""
         self._has_files = False
         """Whether the last look found any file at the log's paths, be it another log's."""
         self._sizes_by_inode: dict[int, int] = {}
@@ -197,7 +201,9 @@ class Family:
 
     def begin(self, start: Start, folders: Folders) -> LedgerRow:
         """Note the files of a log that the store does not know, as `start` says, and return the log's row."""
+        self._add_folders_below(folders)
         candidates = self._candidates_at_rest(folders) if start != "whole" else {}
+        self._new_folders.clear()
         for candidate in candidates.values():
             through = self._handed_in_through(candidate) if candidate.is_live else 0
             is_read = start == "beginning" and candidate.is_live
@@ -214,6 +220,8 @@ class Family:
     def look(self, folders: Folders) -> None:
         """Match the files that are there with the known files, and open, number and close files accordingly."""
         self.is_dirty = False
+        if self._looks_below:
+            self._add_folders_below(folders)
         candidates = self._candidates(folders)
         found = list(candidates.values())
         identities = {number: Identity.decode(file.identity) for number, file in self.files.items()}
@@ -271,6 +279,9 @@ class Family:
         for reader in self.reading.values():
             if reader.is_deleted and not reader.is_final:
                 self._add_folder(Path(reader.moved_to()).parent)
+        moved = [Path(reader.moved_to()) for reader in self.reading.values() if not reader.is_deleted]
+        for path in moved:
+            self._add_folder(path.parent)
         # A link may point to a file with a date, and to the next one tomorrow.
         own = dict.fromkeys([self.path.name, base.name, dateless(base.name) or base.name])
         rotated = [
@@ -279,9 +290,6 @@ class Family:
             for own_name in own
             for name in folders[folder].of(own_name)
         ]
-        moved = [Path(reader.moved_to()) for reader in self.reading.values() if not reader.is_deleted]
-        for path in moved:
-            self._add_folder(path.parent)
         roots = self._roots
         if roots is not None and not self._is_from_glob:
             roots = roots.extended([base.parent])
@@ -492,16 +500,26 @@ class Family:
         """
         before = self._seem_lost
         self._seem_lost = {new.instead_of for new in matching.new} - matching.found.keys() - {None}
-        self.is_dirty = not self._seem_lost <= before
+        self.is_dirty = self._looks_below = not self._seem_lost <= before
         return self.is_dirty
 
     def _apply(self, matching: Matching, candidates: dict[FileAt, Candidate]) -> None:
         self._undecided_since = (self._undecided_since or self.clock.monotonic()) if matching.is_undecided else None
         numbers = {present.at: number for number, present in matching.found.items()}
+        reading = [
+            candidates[present.at].stamp.modified
+            for number, present in matching.found.items()
+            if self.files[number].state in ("live", "open")
+        ]
         for number, present in matching.found.items():
             self._continue(self.files[number], candidates[present.at])
         for new in matching.new:
-            file = self._begin_new(new, candidates[new.present.at], new.instead_of in matching.found)
+            candidate = candidates[new.present.at]
+            if candidate.path.parent in self._new_folders and candidate.stamp.modified < min(reading, default=0):
+                is_text = not candidate.is_compressed
+                file = self._note(candidate, end_of_last_line(candidate, candidate.size) if is_text else 0)
+            else:
+                file = self._begin_new(new, candidate, new.instead_of in matching.found)
             numbers[new.present.at] = file.key.generation
         copies = {
             self._note_copy(candidates[present.at], of if isinstance(of, int) else numbers[of.at])
@@ -517,6 +535,7 @@ class Family:
                 file.close()
         self._note_missing([self.files[number] for number in matching.missing], matching.is_undecided)
         if not matching.is_undecided:
+            self._new_folders.clear()
             for candidate in candidates.values():
                 if candidate.is_compressed:
                     self._decompressor.forget(candidate.stamp)
@@ -567,7 +586,24 @@ class Family:
         """Note that one of the log's files was moved to this folder."""
         if folder not in self._folders:
             self._folders.add(folder)
+            self._new_folders.add(folder)
             self._roots = self._roots.extended([folder]) if self._roots is not None else None
+
+    def _add_folders_below(self, folders: Folders) -> None:
+        """Note the folders below the log's that have rotated files of the log, as by logrotate's `olddir`.
+
+        A folder that also has the log's own name has another log's files. Where no file has a log's own name, nothing
+        tells its files from another log's.
+        """
+        self._looks_below = False
+        if not self._has_path:
+            return
+        own = self.path.resolve()
+        for folder in folders.below(own.parent):
+            names = folders[folder].of(own.name)
+            if names and own.name not in names and folder not in self._folders:
+                self._folders.add(folder)
+                self._new_folders.add(folder)
 
     def _begin_new(self, new: New, candidate: Candidate, is_found: bool) -> File:
         """Begin a new file, perhaps in the place of a known file. `is_found`: whether that file was found elsewhere."""
@@ -625,7 +661,7 @@ class Family:
             through += max(ends)
         return through
 
-    def _note(self, candidate: Candidate, offset: int) -> None:
+    def _note(self, candidate: Candidate, offset: int) -> File:
         """Note a file whose bytes before the offset are never read."""
         self._claim(candidate)
         if candidate.is_compressed:
@@ -645,6 +681,7 @@ class Family:
         file = self._number(row)
         if candidate.is_live:
             self._open(file, candidate)
+        return file
 
     def _note_copy(self, candidate: Candidate, of: int) -> File:
         self._claim(candidate)
@@ -665,7 +702,9 @@ class Family:
                 file.state = "open"
                 self.news[file] = None
         now = self.clock.monotonic()
-        self._missing = {file: self._missing.get(file, now) for file in files if file.reader is None}
+        missing = {file: self._missing.get(file, now) for file in files if file.reader is None}
+        self._looks_below = self._looks_below or not missing.keys() <= self._missing.keys()
+        self._missing = missing
         if is_undecided:
             return
         for file, since in list(self._missing.items()):

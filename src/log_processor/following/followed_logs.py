@@ -101,6 +101,7 @@ class FollowedLogs:
                 family.look(folders)
             else:
                 rows.append(family.begin("whole" if has_logs and found.is_from_glob else start, folders))
+            self._note_folders(family)
         return rows
 
     def say_begun(self) -> None:

@@ -134,9 +134,24 @@ def names_in(folder: Path) -> list[str]:
 class Folders(dict[Path, Names]):
     """The names in folders. Each folder is listed once, when first asked for, so that many logs share a listing."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._below: dict[Path, list[Path]] = {}
+
     def __missing__(self, folder: Path) -> Names:
         self[folder] = Names(names_in(folder))
         return self[folder]
+
+    def below(self, folder: Path) -> list[Path]:
+        """The folders in a folder, without links; none if it cannot be read."""
+        if folder not in self._below:
+            try:
+                with os.scandir(folder) as entries:
+                    found = [Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]
+            except OSError:
+                found = []
+            self._below[folder] = found
+        return self._below[folder]
 
 
 def _spelled(path: Path) -> Path:

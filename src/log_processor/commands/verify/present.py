@@ -10,6 +10,7 @@ from stat import S_ISREG
 from typing import NamedTuple
 
 from log_processor.commands.verify.text_file import FilesChanged, Inode, TextFile, Unreadable
+from log_processor.following.log_files import Folders, names_in
 from log_processor.following.names import dateless, is_of, uncompressed
 from log_processor.following.roots import Roots
 from storage.logs import BACKFILL, FileRow, LedgerRow
@@ -110,12 +111,24 @@ def _scan(logs: Iterable[LedgerRow], rows: Iterable[FileRow], roots: Roots | Non
             if roots is not None and roots.are_named(path):
                 roots = roots.extended([target.parent])
             bases = {path.name, target.name, dateless(target.name) or target.name}
-            for folder in sorted({path.parent, target.parent, *(read.parent for read in rows_of.get(log.log, ()))}):
+            folders = {path.parent, target.parent, *(read.parent for read in rows_of.get(log.log, ()))}
+            if target.exists():
+                folders.update(_folders_below(target))
+            for folder in sorted(folders):
                 take(folder, (name for base in sorted(bases) for name in listed(folder) if is_of(name, base)), log.log)
         for read in sorted(set(rows_of.get(log.log, ()))):
             called = uncompressed(read.name)
             take(read.parent, (name for name in listed(read.parent) if uncompressed(name) == called))
     return found
+
+
+def _folders_below(path: Path) -> list[Path]:
+    """The folders beside a log that have rotated files of the log, and no log of the same name."""
+    return [
+        folder
+        for folder in Folders().below(path.parent)
+        if path.name not in (names := names_in(folder)) and any(is_of(name, path.name) for name in names)
+    ]
 
 
 def _inode(log: LedgerRow) -> Inode | None:
