@@ -255,11 +255,11 @@ class MemoryStorage(Storage):
             self._send([partial(self._store.put, self._writer, key, token, row) for key, row in group.items()])
             self._token = token
 
-    def remove_expired(self, oldest_day: int) -> None:
+    def remove_expired(self, oldest_day: int, oldest_counted_day: int) -> None:
         self._turn()
         for kind in (DailyKey, RollupSegmentKey):
             rows = self._store.rows.get((self._writer, kind), {})
-            for key in [key for key in rows if key.day < oldest_day]:
+            for key in [key for key in rows if key.day < oldest_counted_day]:
                 del rows[key]
         oldest = oldest_day * SECONDS_A_DAY
         self._store.requests = {

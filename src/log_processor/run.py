@@ -106,7 +106,10 @@ def run(settings: ProcessorSettings, only_backfill: bool = False) -> None:
         partial(time_bounds.oldest_day, settings.dead_letters_days),
         time_bounds.latest,
     )
-    handler = LogHandler(storage, logs, counts, rollups, dead_letters, reporter, oldest_day, stop)
+    further_days = settings.days_of_counts - settings.retention_days
+    handler = LogHandler(
+        storage, logs, counts, rollups, dead_letters, reporter, oldest_day, stop, further_days=further_days
+    )
 
     def longest_wait() -> float:
         if stop.is_set():

@@ -140,8 +140,9 @@ class Storage(ABC):
         """
 
     @abstractmethod
-    def remove_expired(self, oldest_day: int) -> None:
-        """Remove requests and counts of days before `oldest_day` (days since 1970-01-01)."""
+    def remove_expired(self, oldest_day: int, oldest_counted_day: int) -> None:
+        """Remove requests of days before `oldest_day`, and counts of days before `oldest_counted_day` (days since
+        1970-01-01)."""
 
     @abstractmethod
     def compact(self) -> None:

@@ -23,7 +23,16 @@ class StoreLocation(Settings):
     influxdb_bucket: str = Field(default="api_requests", min_length=1)
     """The bucket of the requests. Setup makes one for the counts beside it, with `_counts` behind its name."""
     retention_days: int = Field(default=45, ge=1, le=3650)
-    """Whole UTC days before today that are kept. It must fit DOCKER_INFLUXDB_INIT_RETENTION."""
+    """Whole UTC days before today whose requests are kept. Lines of earlier days are rejected. It must fit
+    DOCKER_INFLUXDB_INIT_RETENTION."""
+    counts_retention_days: int = Field(default=400, ge=1, le=3650)
+    """Whole UTC days before today whose counts are kept, for months, quarters and comparisons. Where RETENTION_DAYS is
+    more, that many."""
+
+    @property
+    def days_of_counts(self) -> int:
+        """Whole UTC days before today whose counts are kept: never fewer than of requests."""
+        return max(self.retention_days, self.counts_retention_days)
 
 
 class StorageSettings(StoreLocation):

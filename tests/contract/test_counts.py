@@ -222,16 +222,16 @@ def test_expired_requests_and_counts_are_removed(open_storage: OpenStorage) -> N
     write_daily(storage, {DailyKey("a", TODAY - age): counts({200: 1}, {1: 1}) for age in (0, 1, 2)})
     for age in (0, 1, 2):
         write_segments(storage, 7, TODAY - age, segment_of("parts", 0, 1))
-    storage.remove_expired(TODAY - 1)
+    storage.remove_expired(TODAY, TODAY - 1)
 
     async def look(asking: Storage) -> None:
         assert sorted(await asking.days("a", 0, TODAY)) == [TODAY - 1, TODAY]
         assert sorted(await asking.rollups(7, ["parts"], 0, TODAY)) == [TODAY - 1, TODAY]
-        assert len(await asking.requests("cust_0", 0, MIDNIGHT + 1, "all", 10)) == 2
+        assert len(await asking.requests("cust_0", 0, MIDNIGHT + 1, "all", 10)) == 1
 
     ask(open_storage(), look)
     (found,) = storage.read_requests([OffsetRange(file, 0, len(b"".join(lines)))], 0, MIDNIGHT)
-    assert len(found) == 2
+    assert len(found) == 1
 
 
 @pytest.mark.parametrize("customer", ODD_CUSTOMERS)

@@ -133,7 +133,7 @@ def test_it_makes_the_buckets_and_a_token_for_each_service(
     ended = setup()
     assert ended.returncode == 0, ended
     assert retention(influxd, bucket) == (47 * DAY, 7 * DAY)
-    assert retention(influxd, f"{bucket}{COUNTS}") == (47 * DAY, 28 * DAY)
+    assert retention(influxd, f"{bucket}{COUNTS}") == (402 * DAY, 28 * DAY)
     files = sorted(path for path in tokens.rglob("*") if path.is_file())
     assert files == [tokens / "api" / "token", tokens / "log_processor" / "token"]
     assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
@@ -143,14 +143,26 @@ def test_it_makes_the_buckets_and_a_token_for_each_service(
 
 
 @pytest.mark.parametrize(
-    ("days", "kept", "shard", "shard_of_counts"), [(1, 3, 3, 3), (20, 22, 7, 22), (400, 402, 7, 28)]
+    ("days", "days_of_counts", "limits", "limits_of_counts"),
+    [
+        (1, 1, (3, 3), (3, 3)),
+        (20, 30, (22, 7), (32, 28)),
+        # Counts are kept no shorter than requests.
+        (400, 20, (402, 7), (402, 28)),
+    ],
 )
 def test_the_buckets_keep_two_days_more_than_is_asked_for(
-    influxd: InfluxServer, bucket: str, setup: Setup, days: int, kept: int, shard: int, shard_of_counts: int
+    influxd: InfluxServer,
+    bucket: str,
+    setup: Setup,
+    days: int,
+    days_of_counts: int,
+    limits: tuple[int, int],
+    limits_of_counts: tuple[int, int],
 ) -> None:
-    assert setup(RETENTION_DAYS=days).returncode == 0
-    assert retention(influxd, bucket) == (kept * DAY, shard * DAY)
-    assert retention(influxd, f"{bucket}{COUNTS}") == (kept * DAY, shard_of_counts * DAY)
+    assert setup(RETENTION_DAYS=days, COUNTS_RETENTION_DAYS=days_of_counts).returncode == 0
+    for name, (kept, shard) in ((bucket, limits), (f"{bucket}{COUNTS}", limits_of_counts)):
+        assert retention(influxd, name) == (kept * DAY, shard * DAY)
 
 
 @pytest.mark.parametrize(

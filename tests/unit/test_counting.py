@@ -746,7 +746,7 @@ def test_requests_that_expire_before_they_are_rolled_up_do_not_block_the_rollups
             first, second = (Processor(store, SMALL, number, MemoryStorage) for number in (1, 2))
             first.run(crashed_after)
             first.kill()
-            MemoryStorage(store).remove_expired(FIRST_DAY + 2)
+            MemoryStorage(store).remove_expired(FIRST_DAY + 2, FIRST_DAY + 2)
             second.run(TO_THE_END)
             (state,) = ask(store, lambda storage: storage.states())
             assert is_rolled_up(decode_ledger(state.counts), decode_rollup_ledger(state.rollups)), crashed_after

@@ -51,9 +51,11 @@ class LogHandler:
         oldest_day: Callable[[], int],
         stop: threading.Event,
         monotonic: Callable[[], float] = time.monotonic,
+        further_days: int = 0,
     ) -> None:
-        """`oldest_day`: the first day that is kept (days since 1970-01-01). `stop`: set at the shutdown. `monotonic`: a
-        clock, which a test may replace."""
+        """`oldest_day`: the first day whose requests are kept (days since 1970-01-01). `stop`: set at the shutdown.
+        `monotonic`: a clock, which a test may replace. `further_days`: days before that whose counts are kept.
+        """
         self._storage = storage
         self._logs = logs
         self._counts = counts
@@ -63,6 +65,7 @@ class LogHandler:
         self._dead_letters = dead_letters
         self._reporter = reporter
         self._oldest_day = oldest_day
+        self._further_days = further_days
         self._stop = stop
         self._monotonic = monotonic
         self._senders = ThreadPoolExecutor(storage.SENDERS, thread_name_prefix="sender")
@@ -203,7 +206,7 @@ class LogHandler:
         """Remove expired days once a day, also where nothing is logged any more."""
         oldest_day = self._oldest_day()
         if oldest_day != self._removed_before:
-            until_stored(lambda: self._storage.remove_expired(oldest_day))
+            until_stored(lambda: self._storage.remove_expired(oldest_day, oldest_day - self._further_days))
             files = self._logs.expired(oldest_day)
             until_stored(lambda: self._storage.remove_files(files))
             self._logs.forget(files)

@@ -32,7 +32,7 @@ log = logger(__name__)
 ACTIONS = {"log_processor": ["read", "write"], "api": ["read"]}
 """Service -> what it may do with the buckets."""
 EXTRA_RETENTION_DAYS = 2
-"""Days that the buckets keep points beyond RETENTION_DAYS: points expire by the second, our days as a whole."""
+"""Days that the buckets keep points beyond what the settings say: points expire by the second, our days as a whole."""
 SHARD_DAYS = 7
 """Days of a shard of the bucket of requests. InfluxDB's default, a day, halves the speed of writes to many days."""
 COUNTS_SHARD_DAYS = 28
@@ -53,9 +53,10 @@ def set_up(settings: SetupSettings) -> None:
     with errors(settings), connect(settings, settings.docker_influxdb_init_admin_token) as admin:
         wait_until_it_answers(admin)
         organization = _find_organization(admin, settings)
+        counts = f"{settings.influxdb_bucket}{COUNTS}"
         buckets = [
-            _make_bucket(admin, organization, settings, settings.influxdb_bucket, SHARD_DAYS),
-            _make_bucket(admin, organization, settings, f"{settings.influxdb_bucket}{COUNTS}", COUNTS_SHARD_DAYS),
+            _make_bucket(admin, organization, settings.influxdb_bucket, settings.retention_days, SHARD_DAYS),
+            _make_bucket(admin, organization, counts, settings.days_of_counts, COUNTS_SHARD_DAYS),
         ]
         for service, actions in ACTIONS.items():
             path = settings.tokens_path / service / "token"
@@ -133,10 +134,10 @@ def _find_organization(admin: InfluxDBClient, settings: SetupSettings) -> Organi
 
 
 def _make_bucket(
-    admin: InfluxDBClient, organization: Organization, settings: SetupSettings, name: str, shard_days: int
+    admin: InfluxDBClient, organization: Organization, name: str, kept_days: int, shard_days: int
 ) -> Bucket:
     """Make the bucket of this name, or give it the right retention and shards."""
-    days = settings.retention_days + EXTRA_RETENTION_DAYS
+    days = kept_days + EXTRA_RETENTION_DAYS
     # InfluxDB refuses shards that are longer than the retention.
     seconds, shard_seconds = days * SECONDS_A_DAY, min(shard_days, days) * SECONDS_A_DAY
     rule = BucketRetentionRules(type="expire", every_seconds=seconds, shard_group_duration_seconds=shard_seconds)

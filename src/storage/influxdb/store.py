@@ -76,5 +76,5 @@ class InfluxStorage(InfluxRequests, InfluxCounts, InfluxLedger, Storage):
             self._senders.shutdown()
             self._client.close()
 
-    def remove_expired(self, oldest_day: int) -> None:
+    def remove_expired(self, oldest_day: int, oldest_counted_day: int) -> None:
         """The buckets' retention does this."""

@@ -78,9 +78,9 @@ class SqliteStorage(SqliteRequests, SqliteRows, SqliteCounts, SqliteLedger, Stor
             self._connection = None
         self._lease.release()
 
-    def remove_expired(self, oldest_day: int) -> None:
+    def remove_expired(self, oldest_day: int, oldest_counted_day: int) -> None:
         with self._transaction() as connection:
             connection.execute("DELETE FROM requests WHERE time < ?", (oldest_day * SECONDS_A_DAY,))
             connection.execute("DELETE FROM zones WHERE newest < ?", (oldest_day * SECONDS_A_DAY,))
-            connection.execute("DELETE FROM daily WHERE day < ?", (oldest_day,))
-            connection.execute("DELETE FROM rollups WHERE day < ?", (oldest_day,))
+            connection.execute("DELETE FROM daily WHERE day < ?", (oldest_counted_day,))
+            connection.execute("DELETE FROM rollups WHERE day < ?", (oldest_counted_day,))
