@@ -10,7 +10,8 @@ from bench.fresh_stores import FreshStore
 from bench.processes import Service
 from influxd import free_port
 
-ALL_DAYS = "from_date=1970-01-01"
+ALL_DAYS = "to_date=2199-12-31"
+"""The days of a question without dates, which the api prewarms."""
 
 
 class Client:

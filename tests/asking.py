@@ -28,12 +28,14 @@ FIGURES = [
 Headers = dict[str, str] | dict[bytes, bytes]
 
 
-def responses(store: Store, *urls: str, headers: Headers | None = None, method: str = "GET") -> list[httpx.Response]:
-    """The responses of one api to these URLs, in order."""
+def responses(
+    store: Store, *urls: str, headers: Headers | None = None, method: str = "GET", **settings: Any
+) -> list[httpx.Response]:
+    """The responses of one api to these URLs, in order. `settings`: further arguments of `build_app`."""
 
     async def ask() -> list[httpx.Response]:
         storage = store.open()
-        transport = httpx.ASGITransport(build_app(storage, RETENTION_DAYS, allowed_hosts={"api"}))
+        transport = httpx.ASGITransport(build_app(storage, RETENTION_DAYS, allowed_hosts={"api"}, **settings))
         async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
             answers = [await client.request(method, url, headers=headers) for url in urls]
         await storage.aclose()

@@ -40,6 +40,16 @@ def store(request: pytest.FixtureRequest) -> Iterator[Store]:
         yield request.getfixturevalue("sqlite")
 
 
+@pytest.fixture(params=["sqlite", "influxdb"])
+def lasting_store(request: pytest.FixtureRequest) -> Iterator[Store]:
+    """A fresh store of either kind that keeps all, for tests about fixed days."""
+    if request.param == "influxdb":
+        with influxdb_store(request.getfixturevalue("influxd"), expires=False) as opened:
+            yield opened
+    else:
+        yield request.getfixturevalue("sqlite")
+
+
 @pytest.fixture
 def sqlite(tmp_path: Path) -> Iterator[Store]:
     """A fresh SQLite store, for what does not depend on the store."""

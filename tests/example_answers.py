@@ -5,7 +5,7 @@ PYTHONPATH=src:tests python -m example_answers
 
 import json
 import tempfile
-from datetime import date
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -42,7 +42,7 @@ def all_examples() -> dict[str, dict[str, Any]]:
     """By the name of an operation, or the status of an error: the response by its media type."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        patch("api.routes.request_cache.utc_today", lambda: date(2026, 11, 24)),
+        patch("api.routes.request_cache.utc_now", lambda: datetime(2026, 11, 24, 6, 30, tzinfo=timezone.utc)),
         patch("api.routes.service.time.time", lambda: SEEN + 0.4),
     ):
         with sqlite_store(Path(folder)) as store:

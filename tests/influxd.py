@@ -34,14 +34,14 @@ class InfluxServer:
     pid: int | None = None
     """The number of its process, where it is a child of this one."""
 
-    def new_bucket(self) -> str:
-        """The name of a fresh bucket that keeps 47 days, in shards of 7; the one for rows is beside it."""
+    def new_bucket(self, expires: bool = True) -> str:
+        """The name of a fresh bucket that keeps 47 days, or all, in shards of 7; the one for rows is beside it."""
         name = f"test_{uuid.uuid4().hex}"
         with self.client() as client:
             orgs = client.get("/api/v2/orgs", params={"org": self.org}).raise_for_status().json()["orgs"]
             rule = {
                 "type": "expire",
-                "everySeconds": RETENTION_SECONDS,
+                "everySeconds": RETENTION_SECONDS if expires else 0,
                 "shardGroupDurationSeconds": SHARD_SECONDS,
             }
             for of_bucket in (name, f"{name}{COUNTS}"):

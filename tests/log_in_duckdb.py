@@ -10,6 +10,12 @@ from typing import Any
 import duckdb
 
 from asking import FIGURES
+from log_processor.log_format import LogFormat
+
+Request = tuple[datetime, str, str, int | None, int | None]
+"""Time in UTC, customer, path, status (None: none), milliseconds (None: no duration)."""
+PARSE = LogFormat(log_format="combined").parser()
+"""Parses what `combined` writes."""
 
 _FIGURES = """
     count(*),
@@ -29,28 +35,46 @@ _FIGURES = """
 """In the order of `asking.FIGURES`."""
 
 
-class Log:
-    """Requests in a table: `utc`, `customer`, `path`, `status` (NULL: none), `ms` (NULL: no duration)."""
+def combined(at: datetime, customer: str, path: str, status: int | None, ms: int | None) -> bytes:
+    """A line of the format `combined`, in which a request may have no status and no duration."""
+    duration = "-" if ms is None else f"{ms / 1000:.3f}"
+    stamp = f"{at:%d/%b/%Y:%H:%M:%S} +0000"
+    return f'192.0.2.1 - {customer} [{stamp}] "GET {path} HTTP/1.1" {status or "-"} 5 "-" "-" {duration}\n'.encode()
 
-    def __init__(self, requests: Sequence[tuple[datetime, str, str, int | None, int | None]]) -> None:
+
+class Log:
+    """Requests in a table: `utc`, `local` (by the clock of a zone), `customer`, `path`, `status` (NULL: none), `ms`
+    (NULL: no duration)."""
+
+    def __init__(self, requests: Sequence[Request]) -> None:
         self._connection = duckdb.connect(config={"threads": 1})
-        self._connection.execute("SET TimeZone = 'UTC'")
         self._connection.execute(
-            "CREATE TABLE requests (utc TIMESTAMP, customer VARCHAR, path VARCHAR, status INTEGER, ms BIGINT)"
+            "CREATE TABLE logged (utc TIMESTAMP, customer VARCHAR, path VARCHAR, status INTEGER, ms BIGINT)"
         )
         columns = [list(column) for column in zip(*requests, strict=True)]
         self._connection.execute(
-            "INSERT INTO requests SELECT unnest(?), unnest(?), unnest(?), unnest(?), unnest(?)", columns
+            "INSERT INTO logged SELECT unnest(?), unnest(?), unnest(?), unnest(?), unnest(?)", columns
         )
+        self.in_zone("UTC")
 
-    def ask(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
+    def in_zone(self, zone: str) -> None:
+        """From now on `local` is the clock of this zone."""
+        local = f"timezone('{zone}', timezone('UTC', utc))"
+        self._connection.execute(f"CREATE OR REPLACE VIEW requests AS SELECT *, {local} AS local FROM logged")
+
+    def ask(self, sql: str) -> list[tuple[Any, ...]]:
         """The rows of a query."""
-        return self._connection.execute(sql, parameters).fetchall()
+        return self._connection.execute(sql).fetchall()
 
-    def figures(self, where: str = "TRUE", by: str = "''", *parameters: object) -> dict[Any, dict[str, Any]]:
+    def figures(self, where: str = "TRUE", by: str = "''") -> dict[Any, dict[str, Any]]:
         """Value of the expression `by` -> figures, by their names in answers, of the requests that `where` selects."""
-        found = self.ask(f"SELECT {by} AS key, {_FIGURES} FROM requests WHERE {where} GROUP BY key", *parameters)
+        found = self.ask(f"SELECT {by} AS key, {_FIGURES} FROM requests WHERE {where} GROUP BY key")
         return {key: dict(zip(FIGURES, figures, strict=True)) for key, *figures in found}
+
+    def total(self, where: str) -> dict[str, Any]:
+        """The figures of the requests that `where` selects, of which there are some."""
+        (found,) = self.figures(where).values()
+        return found
 
 
 def figures_of(row: dict[str, Any]) -> dict[str, Any]:

@@ -139,9 +139,9 @@ def sqlite_store(folder: Path) -> Iterator[Store]:
 
 
 @contextmanager
-def influxdb_store(server: InfluxServer) -> Iterator[Store]:
-    """A fresh bucket of the server."""
-    bucket = server.new_bucket()
+def influxdb_store(server: InfluxServer, expires: bool = True) -> Iterator[Store]:
+    """A fresh bucket of the server. `expires`: whether it forgets old requests and counts."""
+    bucket = server.new_bucket(expires)
     environment = {
         "STORAGE": "influxdb",
         "INFLUXDB_URL": server.url,

@@ -53,7 +53,15 @@ def _serve(settings: ApiSettings) -> None:
     listener = listen(settings.api_host, settings.api_port)
     # A page of a rebound name has no key. But it could say whom a proxy on this machine names.
     hosts = settings.hosts() if settings.auth != "keys" else None
-    app = build_app(open_storage(settings), settings.retention_days, settings.origins(), hosts, access)
+    app = build_app(
+        open_storage(settings),
+        settings.retention_days,
+        settings.origins(),
+        hosts,
+        access,
+        settings.days_of_counts,
+        settings.time_zone,
+    )
     serve(app, listener, settings.logging_level, app.state.events.end)
 
 

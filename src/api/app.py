@@ -23,6 +23,7 @@ from api.http.metrics import MeasureRequests, metrics
 from api.http.request_ids import HEADER, RequestIds
 from api.http.security_headers import SecurityHeaders
 from api.page.files import serve_page
+from api.questions.calendar import UTC
 from api.questions.question import Sources
 from api.questions.responding import Responder
 from api.questions.status import StatusReader
@@ -42,12 +43,15 @@ def build_app(
     cors_origins: Sequence[str] = (),
     allowed_hosts: Collection[str] | None = None,
     access: Access | None = None,
+    counts_retention_days: int = 0,
+    time_zone: str = UTC,
 ) -> FastAPI:
     """The application that answers from `storage`, and closes it in the end.
 
     `cors_origins`: the origins whose pages may ask it, beside its own. `allowed_hosts`: the hosts under which clients
     may ask it, see `AllowedHosts`; None: any.
-    `access`: who may ask; None: everyone.
+    `access`: who may ask; None: everyone. `counts_retention_days`: how many days of counts are kept, if more than
+    `retention_days`. `time_zone`: the zone of days where a question names none.
     """
     access = access or OpenAccess()
     asks_for_keys = isinstance(access, KeyAccess)
@@ -77,6 +81,8 @@ def build_app(
     # The routes read their collaborators from here.
     app.state.storage = storage
     app.state.retention_days = retention_days
+    app.state.counts_retention_days = max(retention_days, counts_retention_days)
+    app.state.time_zone = time_zone
     app.state.access = access
     app.state.responder = Responder(feed, Sources(storage, days, figures), access)
     app.state.request_cache = RequestCache(app.router.middleware_stack, app.state.responder)

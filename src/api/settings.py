@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from api.access import session_secrets
+from api.zones import zone_names
 from service.access.private_files import check_private
 from service.access.settings import AccessSettings, Auth, KeysLocation, require_auth, require_keys
 from service.logs import Level, LineFormat
@@ -40,6 +41,12 @@ def _addresses(text: str) -> str:
     return text
 
 
+def _zone(name: str) -> str:
+    if name not in zone_names():
+        raise ValueError("not a time zone of the IANA database, such as Europe/Berlin or UTC")
+    return name
+
+
 class KeysSettings(KeysLocation):
     """What `python -m api keys` writes."""
 
@@ -67,6 +74,9 @@ class ApiSettings(StorageSettings, AccessSettings, KeysSettings):
     a unix socket all requests are the proxy's."""
     key_requests_per_second: float = Field(default=50.0, ge=1.0, le=1_000_000.0)
     """Requests a second that each key may make of a process of the api; four times as many may come at once."""
+    time_zone: Annotated[str, AfterValidator(_zone)] = "UTC"
+    """The time zone of days where a question names none with `tz`: a name of the IANA database, such as Europe/Berlin.
+    Lists of all customers and of paths have UTC days."""
     logging_level: Level = "INFO"
     """The least severe log lines that a service writes."""
     logging_format: LineFormat = "logfmt"

@@ -5,9 +5,9 @@ from datetime import date, datetime, timedelta, timezone
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
-def utc_today() -> date:
-    """Today's date in UTC."""
-    return datetime.now(timezone.utc).date()
+def utc_now() -> datetime:
+    """The time in UTC."""
+    return datetime.now(timezone.utc)
 
 
 def to_day(value: date) -> int:

@@ -12,6 +12,7 @@ histogram  counts as arrays
 figures    uptime, latencies and their distribution
 rows       rows as text
 groups     roll-ups: groups of customers, endpoints, parts of the day
+spans      counts of spans of quarter hours, such as the days of a time zone
 daily      what requests add to daily aggregates
 delta      what requests add to roll-ups
 """

@@ -149,15 +149,23 @@ def _joined(histograms: Sequence[Histogram]) -> tuple[Outcomes, Integers, Intege
 def histograms_of(rows: Collection[DailyAggregate]) -> Histograms:
     """The histogram of each of these daily aggregates."""
     statuses, requests, sizes = counters_arrays([row.statuses for row in rows])
+    outcomes = outcomes_of_each(statuses, requests, sizes)
+    latencies, counts, sizes = counters_arrays([row.latencies for row in rows])
+    return Histograms(outcomes, sizes, latencies, counts)
+
+
+def outcomes_of_each(statuses: Integers, requests: Integers, sizes: Integers) -> Integers:
+    """`Histograms.outcomes` of consecutive segments of HTTP statuses, with the requests of each status.
+
+    `sizes`: the number of statuses of each segment.
+    """
     classes = (
         np.ones(len(statuses), bool),
         _are_in(SUCCESS, statuses),
         _are_in(CLIENT_ERRORS, statuses),
         _are_in(SERVER_ERRORS, statuses) | (statuses == NO_STATUS),
     )
-    outcomes = np.stack([segment_sums(requests * of_class, sizes) for of_class in classes])
-    latencies, counts, sizes = counters_arrays([row.latencies for row in rows])
-    return Histograms(outcomes, sizes, latencies, counts)
+    return np.stack([segment_sums(requests * of_class, sizes) for of_class in classes])
 
 
 def _are_in(some: range, statuses: Integers) -> NDArray[np.bool_]:

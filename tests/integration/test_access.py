@@ -115,7 +115,10 @@ QUERIES = st.fixed_dictionaries(
         "from_date": st.sampled_from(["1970-01-01", str(today()), "2999-01-01", "no"]),
         "to_date": st.sampled_from(["1970-01-01", str(today())]),
         "from": st.sampled_from(["1970-01-01", f"{today()}T00:00:00Z"]),
-        "interval": st.sampled_from(["minute", "hour", "day"]),
+        "interval": st.sampled_from(["minute", "hour", "day", "week", "month"]),
+        "tz": st.sampled_from(["UTC", "Asia/Kathmandu", "Mars/Olympus"]),
+        "period": st.sampled_from([f"{today():%Y-%m}", "1999-Q1", "no"]),
+        "compare": st.sampled_from(["previous", "next"]),
         "percentiles": st.sampled_from(["50,99.9", "200"]),
         "limit": st.sampled_from(["1", "0"]),
         "sort": st.sampled_from(["server_errors", "path", "x"]),
@@ -144,13 +147,13 @@ def test_another_customer_looks_like_an_unknown_one(
     takes_all: bool,
 ) -> None:
     known = {
-        "stats": {"from_date", "to_date", "percentiles"},
-        "status-codes": {"from_date", "to_date"},
-        "latencies": {"from_date", "to_date"},
-        "series": {"from", "interval"},
-        "paths": {"from_date", "to_date", "limit", "sort"},
-        "errors": {"from_date", "to_date", "limit"},
-        "requests": {"from_date", "to_date", "limit", "status"},
+        "stats": {"from_date", "to_date", "period", "tz", "percentiles", "compare"},
+        "status-codes": {"from_date", "to_date", "period", "tz"},
+        "latencies": {"from_date", "to_date", "period", "tz"},
+        "series": {"from", "interval", "tz"},
+        "paths": {"from_date", "to_date", "period", "limit", "sort"},
+        "errors": {"from_date", "to_date", "period", "limit"},
+        "requests": {"from_date", "to_date", "period", "tz", "limit", "status"},
     }.get(what, set())
     # Mostly parameters that the route has: others are refused before anything is asked.
     parameters = query if takes_all else {name: value for name, value in query.items() if name in {"format", *known}}

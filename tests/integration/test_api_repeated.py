@@ -188,7 +188,8 @@ async def test_a_request_is_about_other_days_after_midnight(store: Store, monkey
     today = datetime.now(timezone.utc).date()
     async with api(store.open()) as client:
         before = [await client.get(url) for url in URLS]
-        monkeypatch.setattr("api.routes.request_cache.utc_today", lambda: today + timedelta(days=1))
+        tomorrow = datetime.now(timezone.utc) + timedelta(days=1)
+        monkeypatch.setattr("api.routes.request_cache.utc_now", lambda: tomorrow)
         after = [await client.get(url) for url in URLS]
         assert {answer.json()["to_date"] for answer in before} == {str(today)}
         assert {answer.json()["to_date"] for answer in after} == {str(today + timedelta(days=1))}

@@ -159,7 +159,7 @@ def test_paths_that_differ_in_ids_are_one(pipeline: Pipeline, store: Store) -> N
 def test_what_cannot_be_asked_is_refused_with_the_parameter(store: Store) -> None:
     store.fill(f"{ago(0)} 12:00:00 c /a 200 0.1\n".encode())
     for query, parameter, text in [
-        ("interval=week", "interval", "'minute', 'hour' or 'day'"),
+        ("interval=year", "interval", "'minute', 'hour', 'day', 'week' or 'month'"),
         ("from=20261124", "from", "of the form"),
         ("from=yesterday", "from", "of the form"),
         ("from=2026-11-24T25:00", "from", "valid datetime"),

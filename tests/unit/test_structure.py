@@ -21,7 +21,7 @@ MAY_IMPORT = {
 ROOMS = {
     "rollups": [
         *("counts", "columns", "group_by", "counters", "histogram", "figures"),
-        *("rows", "groups", "daily", "delta"),
+        *("rows", "groups", "spans", "daily", "delta"),
     ],
     "storage": [
         *("errors", "damage", "owner", "requests", "logs", "keys", "observed", "ledger", "change_feed"),
@@ -49,7 +49,7 @@ ROOMS = {
         *("access", "authentication", "links"),
     ],
     "api": [
-        *("utc", "schemas", "http", "access", "settings"),
+        *("utc", "zones", "schemas", "http", "access", "settings"),
         *("caching", "questions", "routes", "page"),
         *("app", "keys_command", "__main__"),
     ],

@@ -14,7 +14,10 @@ class StatusCodesQuestion(DaysQuestion):
     """How many requests had each HTTP status?"""
 
     async def answer(self, sources: Sources) -> StatusCodes:
-        rows = await self.rows(sources.storage)
+        if self.is_of_rollups:
+            statuses = (await self.local_counts(sources.storage)).statuses
+        else:
+            statuses = statuses_of((await self.rows(sources.storage)).values())
         return StatusCodes(
             customer_id=self.customer_id,
             from_date=self.dates.from_date,
@@ -22,8 +25,9 @@ class StatusCodesQuestion(DaysQuestion):
             complete_through=None,
             status_codes=[
                 RequestsOfStatus(status=logged_status(status), requests=requests)
-                for status, requests in sorted(statuses_of(rows.values()).items())
+                for status, requests in sorted(statuses.items())
             ],
+            **self.of_zone(),
         )
 
 
@@ -32,8 +36,11 @@ class LatenciesQuestion(DaysQuestion):
     """How many requests had a latency in each bin?"""
 
     async def answer(self, sources: Sources) -> Latencies:
-        rows = await self.rows(sources.storage)
-        histogram = merge(list(histograms_of(rows.values()).each()))
+        if self.is_of_rollups:
+            histograms = (await self.local_counts(sources.storage)).histograms
+        else:
+            histograms = histograms_of((await self.rows(sources.storage)).values())
+        histogram = merge(list(histograms.each()))
         return Latencies(
             customer_id=self.customer_id,
             from_date=self.dates.from_date,
@@ -44,4 +51,5 @@ class LatenciesQuestion(DaysQuestion):
                 LatencyBin(from_latency=first / 1000, to_latency=end / 1000, requests=requests)
                 for first, end, requests in latency_bins(histogram)
             ],
+            **self.of_zone(),
         )

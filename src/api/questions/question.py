@@ -1,22 +1,34 @@
 """A question: checked parameters that, with the content of the store, determine an answer."""
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Hashable
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 from fastapi import HTTPException
+from numpy.typing import NDArray
 
 from api.caching.customer_days import CustomerDays
 from api.caching.customer_figures import CustomerFigures
 from api.caching.invalidation_log import InvalidationLog
+from api.questions.calendar import UTC
 from api.questions.dates import DateRange
 from api.questions.formats import Format
+from api.questions.validation import validation_error
 from api.schemas.listing import Listing
-from rollups.counts import DailyAggregate
-from rollups.groups import OTHER
+from api.utc import to_date
+from rollups.columns import PARTS_A_DAY
+from rollups.counts import DailyAggregate, Kind
+from rollups.groups import ALL_CUSTOMERS, EVERYBODY, OTHER, group_of
+from rollups.spans import OnlyHours, SpanCounts, counts_of_spans
 from storage.contract import Storage
+
+PART_KINDS: tuple[Kind, ...] = ("parts", "hours")
+"""The roll-ups that have the counts of quarter hours, or of hours."""
+_Edges = NDArray[np.int64]
 
 
 class Sources(NamedTuple):
@@ -83,8 +95,27 @@ class DaysQuestion(Question):
     def about(self) -> str | None:
         return self.customer_id
 
+    @property
+    def is_of_rollups(self) -> bool:
+        return self.dates.zone != UTC
+
     def version(self, invalidations: InvalidationLog, ledger_hash: bytes) -> Hashable:
-        return invalidations.latest(self.customer_id)
+        return ledger_hash if self.is_of_rollups else invalidations.latest(self.customer_id)
+
+    def effort(self, sources: Sources) -> Effort:
+        return Effort.MUCH if self.is_of_rollups and self.customer_id is None else Effort.SOME
+
+    async def local_counts(self, storage: Storage, dates: DateRange | None = None) -> SpanCounts:
+        """The counts of the days of a zone, or of these `dates`. HTTPException 404 if the customer is unknown."""
+        dates = dates or self.dates
+        counts = await span_counts(storage, self.customer_id, dates.edges, dates.zone)
+        if not counts.spans:
+            await require_known(storage, self.customer_id)
+        return counts
+
+    def of_zone(self) -> dict[str, Any]:
+        """The fields of an answer that name the zone of its days. None for UTC."""
+        return {"time_zone": self.dates.zone} if self.dates.zone != UTC else {}
 
     async def rows(self, storage: Storage) -> dict[int, DailyAggregate]:
         """The counts of these days, see `daily_rows`."""
@@ -100,6 +131,27 @@ async def daily_rows(storage: Storage, customer_id: str | None, days: range) -> 
     if not rows:
         await require_known(storage, customer_id)
     return rows
+
+
+async def span_counts(storage: Storage, customer_id: str | None, edges: _Edges, zone: str) -> SpanCounts:
+    """The counts of a customer, or of all customers together (None), by span. See `counts_of_spans` for `edges`.
+
+    RequestValidationError if the store counts by the hour, and the zone needs quarter hours.
+    """
+    if len(edges) < 2 or edges[0] == edges[-1]:
+        return counts_of_spans({}, EVERYBODY, edges)
+    group = ALL_CUSTOMERS if customer_id is None else group_of(customer_id)
+    first, last = int(edges[0]) // PARTS_A_DAY, (int(edges[-1]) - 1) // PARTS_A_DAY
+    rows = await storage.rollups(group, PART_KINDS, first, last)
+    try:
+        # All customers together have a hundred times the counts of one.
+        return await asyncio.to_thread(counts_of_spans, rows, customer_id or EVERYBODY, edges)
+    except OnlyHours as error:
+        message = (
+            f"{to_date(error.day)} is counted by hours of UTC, as an earlier version did, and a day of {zone} begins "
+            "within one"
+        )
+        raise validation_error("tz", zone, message) from error
 
 
 async def require_known(storage: Storage, customer_id: str | None) -> None:

@@ -3,9 +3,9 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from api.questions.calendar import UTC
 from api.questions.dates import DateRange
-from api.questions.question import Effort, Question, Sources, daily_rows
-from api.questions.series import HOUR_KINDS
+from api.questions.question import PART_KINDS, Effort, Question, Sources, daily_rows
 from api.questions.times import SECONDS
 from api.schemas.requests import LatestRequests, LoggedRequest
 from api.utc import to_datetime
@@ -36,7 +36,11 @@ class LatestRequestsQuestion(Question):
     async def answer(self, sources: Sources) -> LatestRequests:
         storage = sources.storage
         found: list[stored.LoggedRequest] = []
-        async for start, end in self._spans(storage):
+        earliest, latest = self.dates.seconds if self.dates.days else (0, 0)
+        async for first, last in self._spans(storage, range(earliest // SECONDS["day"], -(-latest // SECONDS["day"]))):
+            start, end = max(first, earliest), min(last, latest)
+            if start >= end:
+                continue
             # A reserved name is escaped in counts alone.
             found += await storage.requests(
                 unescaped(self.customer_id), start, end, self.outcome, self.limit - len(found)
@@ -59,16 +63,18 @@ class LatestRequestsQuestion(Question):
                 )
                 for request in found
             ],
+            **({"time_zone": self.dates.zone} if self.dates.zone != UTC else {}),
         )
 
-    async def _spans(self, storage: Storage) -> AsyncIterator[tuple[int, int]]:
-        """Spans of time (Unix, s; end exclusive) that have all requests with the outcome, the latest first.
+    async def _spans(self, storage: Storage, days: range) -> AsyncIterator[tuple[int, int]]:
+        """Spans of time (Unix, s; end exclusive) that have all requests of these UTC days with the outcome, the latest
+        first.
 
         A search for few requests among many takes long, so the counts say where to search: in which days, and in which
         of their hours. A day whose roll-ups are behind its counts is two spans: nearly always the latest requests are
         missing, so the second one is rarely searched.
         """
-        rows = await daily_rows(storage, self.customer_id, self.dates.days)
+        rows = await daily_rows(storage, self.customer_id, days)
         if self.customer_id == OTHER:
             # Its requests are stored under the names of their customers.
             return
@@ -77,7 +83,7 @@ class LatestRequestsQuestion(Question):
             if not expected:
                 continue
             midnight = day * SECONDS["day"]
-            rollups = await storage.rollups(group_of(self.customer_id), HOUR_KINDS, day, day)
+            rollups = await storage.rollups(group_of(self.customer_id), PART_KINDS, day, day)
             histograms = histograms_of_hours(rollups.get(day, []), self.customer_id)
             hours = {hour: self._matching(histogram) for hour, histogram in histograms.items()}
             if sum(hours.values()) < expected:

@@ -1,20 +1,23 @@
-"""The statistics of a customer over time: of each minute, hour or day."""
+"""The statistics of a customer over time: of each minute, hour, day, week or month."""
 
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from fastapi.exceptions import RequestValidationError
 
-from api.questions.question import Effort, Question, Sources, require_known
+from api.questions.calendar import UTC, calendar
+from api.questions.question import PART_KINDS, Effort, Question, Sources, require_known, span_counts
 from api.questions.times import SECONDS, TimeRange
 from api.questions.validation import validation_error
 from api.schemas.series import Point, Series
-from api.utc import to_datetime, to_iso_time
-from rollups.counts import Kind
-from rollups.figures import figures
+from api.utc import to_iso_time
+from rollups.columns import PARTS_A_DAY, SECONDS_A_PART
+from rollups.counts import DailyAggregate
+from rollups.figures import Figures, figures, figures_of_each
 from rollups.groups import OTHER, group_of, histograms_of_hours, unescaped
-from rollups.histogram import Histogram, histogram_of_requests, histograms_of
+from rollups.histogram import Histogram, histogram_of_requests, histograms_of, merge_each
 from storage.contract import Storage
 from storage.read_back import milliseconds
 from storage.requests import LoggedRequest
@@ -23,8 +26,6 @@ MAX_REQUESTS = 200_000
 """The most requests that are read for a series of minutes."""
 REQUESTS_AT_ONCE = 20_000
 """Requests after which a series of minutes lets other questions in between, and ends if its client has left."""
-HOUR_KINDS: tuple[Kind, ...] = ("parts", "hours")
-"""The roll-ups that have the counts of hours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,46 +41,47 @@ class SeriesQuestion(Question):
 
     @property
     def is_of_rollups(self) -> bool:
-        return self.times.interval == "hour"
+        return self.times.interval == "hour" or (self.times.interval != "minute" and self.times.zone != UTC)
 
     def effort(self, sources: Sources) -> Effort:
         return Effort.MUCH if self.times.interval == "minute" else Effort.SOME
 
     async def answer(self, sources: Sources) -> Series:
         times = self.times
-        found = await self._histograms(sources.storage)
+        local = calendar(times.zone).local
+        found = await self._figures(sources.storage)
         if not found:
             await require_known(sources.storage, self.customer_id)
         return Series(
             customer_id=self.customer_id,
             interval=times.interval,
-            from_time=to_datetime(times.start),
-            to_time=to_datetime(times.end),
+            from_time=local(times.start),
+            to_time=local(times.end),
             complete_through=None,
-            points=[
-                Point(start=to_datetime(start), **figures(histogram)._asdict())
-                for start, histogram in sorted(found.items())
-                if times.start <= start < times.end
-            ],
+            points=[Point(start=local(start), **of_one._asdict()) for start, of_one in sorted(found.items())],
+            **({"time_zone": times.zone} if times.zone != UTC else {}),
         )
 
-    async def _histograms(self, storage: Storage) -> dict[int, Histogram]:
-        """By the start of the interval (Unix time, s). Includes the rest of the first and of the last day."""
-        days = self.times.days
-        if not days:
+    async def _figures(self, storage: Storage) -> dict[int, Figures]:
+        """By the start of the interval (Unix time, s)."""
+        times = self.times
+        if not times.days:
             return {}
-        if self.times.interval == "minute":
-            return await self._minutes(storage)
-        if self.times.interval == "day":
-            rows = await storage.days(self.customer_id, days[0], days[-1])
-            histograms = histograms_of(rows.values()).each()
-            return {day * SECONDS["day"]: histogram for day, histogram in zip(rows, histograms, strict=True)}
-        rollups = await storage.rollups(group_of(self.customer_id), HOUR_KINDS, days[0], days[-1])
-        return {
-            day * SECONDS["day"] + hour * SECONDS["hour"]: histogram
-            for day, segments in rollups.items()
-            for hour, histogram in histograms_of_hours(segments, self.customer_id).items()
-        }
+        if times.interval == "minute":
+            return {minute: figures(histogram) for minute, histogram in (await self._minutes(storage)).items()}
+        edges = times.edges
+        if self.is_of_rollups:
+            counts = await span_counts(storage, self.customer_id, edges, times.zone)
+            spans, histograms = counts.spans, counts.histograms
+        else:
+            rows = await storage.days(self.customer_id, times.days[0], times.days[-1])
+            by_span: dict[int, list[DailyAggregate]] = {}
+            for day, row in sorted(rows.items()):
+                span = int(np.searchsorted(edges, day * PARTS_A_DAY, side="right")) - 1
+                by_span.setdefault(span, []).append(row)
+            spans, histograms = list(by_span), merge_each(list(by_span.values()))
+        starts = (edges[spans] * SECONDS_A_PART).tolist()
+        return dict(zip(starts, figures_of_each(histograms), strict=True))
 
     async def _minutes(self, storage: Storage) -> dict[int, Histogram]:
         """Computed from the requests: roll-ups by minute would have nearly as many rows as there are requests."""
@@ -102,7 +104,7 @@ class SeriesQuestion(Question):
         those would take seconds.
         """
         times, days, hour, day = self.times, self.times.days, SECONDS["hour"], SECONDS["day"]
-        rollups = await storage.rollups(group_of(self.customer_id), HOUR_KINDS, days[0], days[-1])
+        rollups = await storage.rollups(group_of(self.customer_id), PART_KINDS, days[0], days[-1])
         by_hour = {
             of_day * day + of_hour * hour: histogram.total
             for of_day, rows in rollups.items()

@@ -1,18 +1,23 @@
 """The statistics of one customer or of all customers together: over a range, and of each day."""
 
-from collections.abc import Container, Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from api.caching.invalidation_log import InvalidationLog
+from api.questions.dates import DateRange
 from api.questions.percentiles import format_percentile
 from api.questions.question import DaysQuestion, Effort, Sources, require_known
-from api.schemas.statistics import DayStatistics, Statistics
+from api.schemas.statistics import DayStatistics, Difference, PreviousFigures, Statistics
 from api.utc import to_date
-from rollups.figures import figures, percentiles
+from rollups.columns import PARTS_A_DAY
+from rollups.figures import Figures, figures, figures_of_each, percentiles
 from rollups.groups import OTHER
-from rollups.histogram import Histogram, histograms_of, merge
+from rollups.histogram import Histogram, Histograms, histograms_of, merge
+
+WITHIN_DAYS = 6
+"""Days before a range, of which one has to have a request of any customer. Else the range is not compared with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,44 +25,78 @@ class StatisticsQuestion(DaysQuestion):
     """What are the statistics, with these percentiles (thousandths)?"""
 
     percentiles: tuple[int, ...]
+    compares: bool
+    """Whether it also asks how the figures differ from those of the days before."""
+    previous: DateRange | None
+    """The days before; None: nothing is compared, or they are not kept."""
 
     def effort(self, sources: Sources) -> Effort:
+        if self.is_of_rollups:
+            return DaysQuestion.effort(self, sources)
         customers = {self.customer_id, OTHER} if self.customer_id is not None else {None}
         is_cached = not self.percentiles and all(sources.days.has(one, self.dates.days) for one in customers)
+        is_cached &= self.previous is None or sources.days.has(self.customer_id, self.previous.days)
         return Effort.LITTLE if is_cached else Effort.SOME
 
     def version(self, invalidations: InvalidationLog, ledger_hash: bytes) -> Hashable:
+        if self.is_of_rollups:
+            return ledger_hash
         return invalidations.latest(self.customer_id), invalidations.latest(OTHER)
 
     async def answer(self, sources: Sources) -> Statistics:
+        if self.is_of_rollups:
+            return await self._of_zone(sources)
         if self.percentiles:
-            return await self._with_percentiles(sources)
-        found = await sources.days.over(self.customer_id, self.dates.days)
-        if not found.daily:
-            await require_known(sources.storage, self.customer_id)
-        daily = list(found.daily.values())
-        return self._statistics(figures(found.together())._asdict(), daily, await self._folded(sources, found.daily))
+            rows = dict(sorted((await self.rows(sources.storage)).items()))
+            histograms = histograms_of(rows.values())
+            days, together, daily = list(rows), merge(list(histograms.each())), self._daily(rows, histograms)
+        else:
+            found = await sources.days.over(self.customer_id, self.dates.days)
+            if not found.daily:
+                await require_known(sources.storage, self.customer_id)
+            days, together, daily = list(found.daily), found.together(), list(found.daily.values())
+        return await self._statistics(sources, together, daily, await self._folded(sources, days))
 
-    async def _with_percentiles(self, sources: Sources) -> Statistics:
-        rows = dict(sorted((await self.rows(sources.storage)).items()))
-        histograms = list(histograms_of(rows.values()).each())
-        daily = [
-            DayStatistics(date=to_date(day), **_with_percentiles(histogram, self.percentiles))
-            for day, histogram in zip(rows, histograms, strict=True)
+    async def _of_zone(self, sources: Sources) -> Statistics:
+        counts = await self.local_counts(sources.storage)
+        daily = self._daily([self.dates.days[span] for span in counts.spans], counts.histograms)
+        together = merge(list(counts.histograms.each()))
+        return await self._statistics(sources, together, daily, await self._folded_of_zone(sources))
+
+    def _daily(self, days: Collection[int], histograms: Histograms) -> list[DayStatistics]:
+        """The statistics of these days (since 1970-01-01), which all have requests."""
+        of_each = figures_of_each(histograms)
+        return [
+            DayStatistics(date=to_date(day), **found._asdict(), **self._percentiles(histogram))
+            for day, found, histogram in zip(days, of_each, histograms.each(), strict=True)
         ]
-        together = _with_percentiles(merge(histograms), self.percentiles)
-        return self._statistics(together, daily, await self._folded(sources, rows))
 
-    async def _folded(self, sources: Sources, days: Container[int]) -> list[date]:
+    async def _folded(self, sources: Sources, days: Collection[int]) -> list[date]:
         """Days on which new customers are counted together, but for those `days` on which this one has counts."""
         if self.customer_id in (None, OTHER):
             return []
         of_other = await sources.days.over(OTHER, self.dates.days)
         return [to_date(day) for day in of_other.daily if day not in days]
 
-    def _statistics(
-        self, together: Mapping[str, Any], daily: list[DayStatistics], folded_days: list[date]
+    async def _folded_of_zone(self, sources: Sources) -> list[date]:
+        """The same of a zone, whose days each have parts of two UTC days: new customers are those of a UTC day."""
+        edges = self.dates.edges
+        if self.customer_id in (None, OTHER) or not self.dates.days:
+            return []
+        utc_days = range(int(edges[0]) // PARTS_A_DAY, -(-int(edges[-1]) // PARTS_A_DAY))
+        of_other = (await sources.days.over(OTHER, utc_days)).daily
+        own = (await sources.days.over(self.customer_id, utc_days)).daily if of_other else {}
+        folded = {day for day in of_other if day not in own}
+        return [
+            to_date(day)
+            for day, start, end in zip(self.dates.days, edges.tolist(), edges[1:].tolist(), strict=False)
+            if not folded.isdisjoint(range(start // PARTS_A_DAY, -(-end // PARTS_A_DAY)))
+        ]
+
+    async def _statistics(
+        self, sources: Sources, together: Histogram, daily: list[DayStatistics], folded_days: list[date]
     ) -> Statistics:
+        found = figures(together)
         # Left unset where there are none, so that the answer does not have it.
         folded: dict[str, Any] = {"folded_days": folded_days} if folded_days else {}
         return Statistics(
@@ -65,13 +104,50 @@ class StatisticsQuestion(DaysQuestion):
             from_date=self.dates.from_date,
             to_date=self.dates.to_date,
             complete_through=None,
-            **together,
+            **found._asdict(),
+            **self._percentiles(together),
             daily=daily,
             **folded,
+            **self.of_zone(),
+            **await self._comparison(sources, found),
         )
 
+    async def _comparison(self, sources: Sources, found: Figures) -> dict[str, Any]:
+        """The fields about the days before: none where they were not asked for."""
+        if not self.compares:
+            return {}
+        if self.previous is None or not await self._are_counted(sources, self.previous):
+            return {"previous": None, "differences": None}
+        before = figures(await self._before(sources, self.previous))
+        return {
+            "previous": PreviousFigures(
+                from_date=self.previous.from_date, to_date=self.previous.to_date, **before._asdict()
+            ),
+            "differences": {
+                name: _difference(now, then) for name, now, then in zip(Figures._fields, found, before, strict=True)
+            },
+        }
 
-def _with_percentiles(histogram: Histogram, asked: Sequence[int]) -> dict[str, Any]:
-    """The figures of a histogram, by their field, with these percentiles (thousandths)."""
-    names = map(format_percentile, asked)
-    return {**figures(histogram)._asdict(), "percentiles": dict(zip(names, percentiles(histogram, asked), strict=True))}
+    async def _are_counted(self, sources: Sources, days: DateRange) -> bool:
+        """Whether the store was counting when these days began. Zeros of before are no figures to compare with: the log
+        began later, or the store kept fewer days."""
+        first = int(days.edges[0]) // PARTS_A_DAY
+        return bool(await sources.storage.days(None, first - WITHIN_DAYS, first))
+
+    async def _before(self, sources: Sources, days: DateRange) -> Histogram:
+        if not self.is_of_rollups:
+            return (await sources.days.over(self.customer_id, days.days)).together()
+        return merge(list((await self.local_counts(sources.storage, days)).histograms.each()))
+
+    def _percentiles(self, histogram: Histogram) -> dict[str, Any]:
+        """The field of the percentiles that were asked for, if any were."""
+        if not self.percentiles:
+            return {}
+        names = map(format_percentile, self.percentiles)
+        return {"percentiles": dict(zip(names, percentiles(histogram, self.percentiles), strict=True))}
+
+
+def _difference(now: float | None, then: float | None) -> Difference:
+    if now is None or then is None:
+        return Difference(absolute=None, percent=None)
+    return Difference(absolute=now - then, percent=100 * (now - then) / then if then else None)

@@ -1,11 +1,12 @@
 """The routes about customers. Each one makes a question of its parameters, and has it answered."""
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import Depends, Query, Request, Response
 
 from api.questions.customers import CustomersQuestion
+from api.questions.dates import previous_range
 from api.questions.distributions import LatenciesQuestion, StatusCodesQuestion
 from api.questions.errors import ErrorsQuestion
 from api.questions.paths import PathSort, PathsQuestion
@@ -16,7 +17,18 @@ from api.questions.sorting import Order
 from api.questions.statistics import StatisticsQuestion
 from api.routes.about_customer import about_customer
 from api.routes.documentation import listing
-from api.routes.parameters import AnswerFormat, CustomerInQuery, CustomerOrAll, Dates, Page, Percentiles, Times
+from api.routes.parameters import (
+    AnswerFormat,
+    CustomerInQuery,
+    CustomerOrAll,
+    Dates,
+    DatesOfRequests,
+    KeptDays,
+    Page,
+    Percentiles,
+    Times,
+    UtcDates,
+)
 from api.routes.router import new_router
 from api.schemas.customers import CustomerList
 from api.schemas.distributions import Latencies, StatusCodes
@@ -55,17 +67,27 @@ Respond = Annotated[Callable[[Question], Awaitable[Response]], Depends(_respond)
     response_model=CustomerList,
     responses=listing("customers"),
 )
-async def customers(respond: Respond, dates: Dates, format: AnswerFormat, page: Page) -> Response:
+async def customers(respond: Respond, dates: UtcDates, format: AnswerFormat, page: Page) -> Response:
     """Every customer that has requests in the range, with its figures over the range, sorted and in pages."""
     return await respond(CustomersQuestion(format, dates, *page))
 
 
 @about_customer(router, "stats", Statistics, "The statistics of {}")
 async def stats(
-    respond: Respond, dates: Dates, percentiles: Percentiles, format: AnswerFormat, customer_id: CustomerOrAll
+    respond: Respond,
+    dates: Dates,
+    kept: KeptDays,
+    percentiles: Percentiles,
+    format: AnswerFormat,
+    customer_id: CustomerOrAll,
+    compare: Annotated[
+        Literal["previous"] | None,
+        Query(description="`previous`: also the figures of as many days right before the range, and the differences."),
+    ] = None,
 ) -> Response:
     """The figures over the range, and of each of its days. Zeros and nulls if the range has no requests."""
-    return await respond(StatisticsQuestion(format, dates, customer_id, percentiles))
+    previous = previous_range(dates, kept) if compare is not None else None
+    return await respond(StatisticsQuestion(format, dates, customer_id, percentiles, compare is not None, previous))
 
 
 @about_customer(router, "status-codes", StatusCodes, "The HTTP statuses of {}")
@@ -82,14 +104,14 @@ async def latencies(respond: Respond, dates: Dates, format: AnswerFormat, custom
 
 @about_customer(router, "series", Series, "The statistics of {} over time")
 async def series(respond: Respond, times: Times, format: AnswerFormat, customer_id: CustomerInQuery) -> Response:
-    """The figures of each minute, hour or day: up to 1,500 of them."""
+    """The figures of each minute, hour, day, week or month: up to 1,500 of them."""
     return await respond(SeriesQuestion(format, customer_id, times))
 
 
 @about_customer(router, "paths", Paths, "The paths of {}")
 async def paths(
     respond: Respond,
-    dates: Dates,
+    dates: UtcDates,
     format: AnswerFormat,
     customer_id: CustomerInQuery,
     sort: Annotated[
@@ -110,7 +132,7 @@ async def paths(
 @about_customer(router, "errors", Errors, "The errors of {}")
 async def errors(
     respond: Respond,
-    dates: Dates,
+    dates: UtcDates,
     format: AnswerFormat,
     customer_id: CustomerInQuery,
     limit: Annotated[int, Query(ge=1, le=MAX_PATHS, description="The most errors of the answer.")] = 100,
@@ -122,7 +144,7 @@ async def errors(
 @about_customer(router, "requests", LatestRequests, "The latest requests of {}")
 async def requests(
     respond: Respond,
-    dates: Dates,
+    dates: DatesOfRequests,
     format: AnswerFormat,
     customer_id: CustomerInQuery,
     status: Annotated[

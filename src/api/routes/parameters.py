@@ -1,50 +1,105 @@
 """The parameters of the routes: described for the OpenAPI document, parsed and checked."""
 
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from fastapi import Depends, Path, Query, Request
 from fastapi.openapi.models import Example
 
-from api.questions.dates import DateRange, IsoDate, date_range
+from api.questions.calendar import PERIOD, UTC
+from api.questions.dates import DateRange, IsoDate, Kept, date_range, kept_days, parse_zone, period_range
 from api.questions.formats import Format, negotiate_format
 from api.questions.paging import MAX_CURSOR, PageKey, Ranking, Sort
 from api.questions.percentiles import PATTERN, parse_percentiles
 from api.questions.sorting import Order
 from api.questions.times import IsoTime, TimeRange, time_range
+from api.questions.validation import validation_error
 from api.schemas.series import Interval
 
 MAX_PAGE = 500
 MAX_CUSTOMER_ID = 256
 """Characters. No log has a longer id."""
+MAX_ZONE = 64
+"""Characters. The longest name has 32."""
 
 
-async def _dates(
-    request: Request,
-    from_date: Annotated[
-        IsoDate | None,
-        Query(
-            description="The first UTC day, inclusive. Left out, or before the first day that is kept: that day. "
-            "Not in the future.",
-            openapi_examples={"all": {"summary": "All days that are kept", "value": "1970-01-01"}},
-        ),
-    ] = None,
-    to_date: Annotated[
-        IsoDate | None,
-        Query(description="The last UTC day, inclusive. Left out, or in the future: today. Not before `from_date`."),
-    ] = None,
-) -> DateRange:
-    return date_range(from_date, to_date, request.state.today, request.app.state.retention_days)
+FromDate = Annotated[
+    IsoDate | None,
+    Query(
+        description="The first day, inclusive. Left out: the first day whose requests are kept, or as many days before "
+        "a `to_date` that is earlier. Before the first day whose counts are kept: that day. Not in the future.",
+        openapi_examples={"all": {"summary": "All days that are kept", "value": "1970-01-01"}},
+    ),
+]
+ToDate = Annotated[
+    IsoDate | None,
+    Query(description="The last day, inclusive. Left out, or in the future: today. Not before `from_date`."),
+]
+PeriodText = Annotated[
+    str | None,
+    Query(
+        description="In the place of both dates: a month (`2026-10`), an ISO week, which begins on Monday "
+        "(`2026-W41`), or a quarter (`2026-Q3`). Of one that has not ended, the days until today.",
+        json_schema_extra={"pattern": f"^{PERIOD}$"},
+    ),
+]
+TimeZone = Annotated[
+    str | None,
+    Query(
+        max_length=MAX_ZONE,
+        description="The time zone of days, weeks and months, of dates, and of times without a zone: a name of the "
+        "IANA database, such as `Europe/Berlin`. Left out: that of the setting TIME_ZONE, UTC by default.",
+    ),
+]
+
+
+async def _kept_in_utc(request: Request) -> Kept:
+    state = request.app.state
+    return kept_days(UTC, request.state.now, state.counts_retention_days, state.retention_days)
+
+
+async def _kept(request: Request, tz: TimeZone = None) -> Kept:
+    state = request.app.state
+    zone = parse_zone(tz) if tz is not None else state.time_zone
+    return kept_days(zone, request.state.now, state.counts_retention_days, state.retention_days)
+
+
+async def _kept_requests(request: Request, tz: TimeZone = None) -> Kept:
+    state = request.app.state
+    zone = parse_zone(tz) if tz is not None else state.time_zone
+    return kept_days(zone, request.state.now, state.retention_days, state.retention_days)
+
+
+def _dates_of(kept_days: Callable[..., Awaitable[Kept]]) -> Callable[..., Awaitable[DateRange]]:
+    async def dates(
+        kept: Annotated[Kept, Depends(kept_days)],
+        from_date: FromDate = None,
+        to_date: ToDate = None,
+        period: PeriodText = None,
+    ) -> DateRange:
+        if period is None:
+            return date_range(from_date, to_date, kept)
+        if from_date is not None or to_date is not None:
+            raise validation_error("period", period, "period stands in the place of from_date and to_date")
+        return period_range(period, kept)
+
+    return dates
 
 
 async def _times(
-    request: Request,
-    interval: Annotated[Interval, Query(description="The length of each point: a UTC minute, hour or day.")] = "hour",
+    kept: Annotated[Kept, Depends(_kept)],
+    kept_requests: Annotated[Kept, Depends(_kept_requests)],
+    interval: Annotated[
+        Interval,
+        Query(description="The length of each point: a minute, hour, day, week (from Monday) or month of `tz`."),
+    ] = "hour",
     start: Annotated[
         IsoTime | None,
         Query(
             alias="from",
-            description="The first interval is the one that contains this time, which is in UTC if it names no zone. "
-            "Left out: the last day of minutes, the last seven days of hours, or all days that are kept.",
+            description="The first interval is the one that contains this time, which is in `tz` if it names no zone. "
+            "Left out: the last day of minutes, the last seven days of hours, the days whose requests are kept, or all "
+            "weeks or months whose counts are kept.",
             examples=["2026-11-24T13:00:00Z"],
         ),
     ] = None,
@@ -58,7 +113,8 @@ async def _times(
         ),
     ] = None,
 ) -> TimeRange:
-    return time_range(interval, start, end, request.state.today, request.app.state.retention_days)
+    # Minutes are computed from the requests.
+    return time_range(interval, start, end, kept_requests if interval == "minute" else kept)
 
 
 async def _format(
@@ -129,7 +185,10 @@ async def _customer_or_all(
     return customer_id
 
 
-Dates = Annotated[DateRange, Depends(_dates)]
+KeptDays = Annotated[Kept, Depends(_kept)]
+UtcDates = Annotated[DateRange, Depends(_dates_of(_kept_in_utc))]
+Dates = Annotated[DateRange, Depends(_dates_of(_kept))]
+DatesOfRequests = Annotated[DateRange, Depends(_dates_of(_kept_requests))]
 Times = Annotated[TimeRange, Depends(_times)]
 AnswerFormat = Annotated[Format, Depends(_format)]
 Percentiles = Annotated[tuple[int, ...], Depends(_percentiles)]

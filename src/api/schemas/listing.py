@@ -18,6 +18,15 @@ CompleteThrough = Annotated[
 ]
 
 
+TimeZone = Annotated[
+    str,
+    Field(
+        description="The time zone whose days the answer has. Absent: UTC.",
+        examples=["Europe/Berlin"],
+    ),
+]
+
+
 class Listing(BaseModel):
     """An answer that has a list. As CSV, it is the list alone."""
 
@@ -31,10 +40,11 @@ class Listing(BaseModel):
 
 
 class Range(Listing):
-    """The UTC days of the answer, both inclusive: the days of the question that are kept."""
+    """The days of the answer, both inclusive: the days of the question that are kept."""
 
     from_date: date
     to_date: date
+    time_zone: TimeZone = "UTC"
     complete_through: CompleteThrough
 
 

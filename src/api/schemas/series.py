@@ -6,15 +6,15 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.schemas.figures import Figures
-from api.schemas.listing import CompleteThrough, Customer, Listing
+from api.schemas.listing import CompleteThrough, Customer, Listing, TimeZone
 
-Interval = Literal["minute", "hour", "day"]
+Interval = Literal["minute", "hour", "day", "week", "month"]
 
 
 class Start(BaseModel):
     """The start of an interval."""
 
-    start: datetime = Field(description="UTC.", examples=["2026-11-24T13:00:00Z"])
+    start: datetime = Field(description="In UTC, or as the clock of `tz` shows it.", examples=["2026-11-24T13:00:00Z"])
 
 
 class Point(Figures, Start):
@@ -27,9 +27,8 @@ class Series(Listing, Customer):
     model_config = ConfigDict(serialize_by_alias=True)
     ROWS = "points"
     interval: Interval
-    from_time: datetime = Field(
-        serialization_alias="from", description="UTC, inclusive: the start of the first interval."
-    )
-    to_time: datetime = Field(serialization_alias="to", description="UTC, exclusive: the end of the last interval.")
+    time_zone: TimeZone = "UTC"
+    from_time: datetime = Field(serialization_alias="from", description="Inclusive: the start of the first interval.")
+    to_time: datetime = Field(serialization_alias="to", description="Exclusive: the end of the last interval.")
     complete_through: CompleteThrough
     points: list[Point] = Field(description="Each interval that has requests, oldest first.")
