@@ -45,7 +45,7 @@ class Shown:
         self.page.goto(f"http://127.0.0.1:{self.api.port}{url}")
 
     def tile(self, title: str) -> str:
-        return self.page.locator(".tile", has=self.page.get_by_text(title, exact=True)).locator("dd").inner_text()
+        return self.page.locator(".tile", has=self.page.get_by_text(title, exact=True)).locator("dd").first.inner_text()
 
     def customers(self) -> list[str]:
         return self.page.locator("tbody tr td:first-child").all_inner_texts()
@@ -199,6 +199,48 @@ def test_a_request_without_a_status_is_shown_as_failed_and_what_was_logged_of_it
         expect(latest.nth(1).locator("td:not(:first-child)")).to_have_text(
             [NOT_LOGGED, "/a", "200", NOT_LOGGED, NOT_LOGGED]
         )
+
+
+def test_it_says_whose_fault_failures_are_and_what_changed(browser: Browser, sqlite: Store, tmp_path: Path) -> None:
+    before = line(ago(2), "alpha") * 3 + line(ago(2), "alpha", 503)
+    lines = before + line(ago(1), "alpha") * 2 + line(ago(1), "alpha", 404) * 3 + line(ago(1), "alpha", 500)
+    with showing(browser, sqlite, tmp_path, lines) as shown:
+        page = shown.page
+        shown.open("/?customer=alpha")
+        page.get_by_role("button", name="Yesterday").click()
+        expect(page.locator(".tile", has_text="Client errors").locator("dd").first).to_have_text("3")
+        assert (shown.tile("Server errors"), shown.tile("Failed")) == ("1", "4")
+        assert (shown.tile("Uptime"), shown.tile("Availability")) == ("33.333 %", "83.333 %")
+        changes = page.locator(".tile .change")
+        expect(changes.nth(0)).to_have_text("+2 (+50 %)")
+        # Before there was no client error to compare with.
+        expect(changes.nth(2)).to_have_text("+3")
+        expect(changes.nth(3)).to_have_text("unchanged")
+        expect(page.get_by_text(f"Changes are to {ago(2)}")).to_be_visible()
+        errors = page.locator("table", has=page.get_by_text("Errors", exact=True)).locator("tbody tr")
+        expect(errors.nth(0).locator("td")).to_have_text(["/api/v1/resource1", "404", "client", "3", str(ago(1))])
+        expect(errors.nth(1).locator("td")).to_have_text(["/api/v1/resource1", "500", "server", "1", str(ago(1))])
+
+
+def test_a_customers_days_are_those_of_a_zone_that_is_chosen(browser: Browser, sqlite: Store, tmp_path: Path) -> None:
+    # In Kiritimati, which is 14 hours ahead, it was the next day.
+    lines = line(ago(2), "alpha", clock="09:59:59") + line(ago(2), "alpha", 503, clock="10:00:00")
+    with showing(browser, sqlite, tmp_path, lines) as shown:
+        page = shown.page
+        shown.open(f"/?customer=alpha&from={ago(2)}&to={ago(2)}")
+        expect(page.locator(".tile dd").first).to_have_text("2")
+        page.get_by_label("Time zone").select_option("Pacific/Kiritimati")
+        expect(page.locator(".tile dd").first).to_have_text("1")
+        assert "tz=Pacific%2FKiritimati" in page.url
+        expect(page.locator("footer")).to_contain_text("those of Pacific/Kiritimati")
+        latest = page.locator("table", has=page.get_by_text("Latest requests", exact=True)).locator("tbody tr")
+        expect(latest.locator("td").first).to_have_text(f"{ago(2)} 23:59:59")
+        page.reload()
+        expect(page.locator(".tile dd").first).to_have_text("1")
+        page.get_by_role("link", name="All customers").click()
+        expect(page.locator("footer")).to_contain_text("those of UTC")
+        shown.open("/?customer=alpha&tz=Mars/Olympus")
+        expect(page.locator(".empty")).to_contain_text("Mars/Olympus is not a time zone")
 
 
 def test_it_says_what_became_of_all_lines(browser: Browser, sqlite: Store, tmp_path: Path) -> None:

@@ -1,46 +1,51 @@
-// One customer: its days or hours, paths, statuses, latencies, and latest requests.
+// One customer: its days or hours, paths, errors, statuses, latencies, and latest requests.
 
 import { ask } from "./ask.js";
 import { bars, lines, stacked } from "./charts.js";
 import { element, table } from "./elements.js";
-import { bytes, count, percent, seconds, time } from "./format.js";
+import { bytes, count, percent, seconds, time, timeIn } from "./format.js";
 import { range, rangePicker } from "./range.js";
 import { change, isOnly, state, urlWith } from "./state.js";
-import { tiles } from "./tiles.js";
+import { compared, tiles } from "./tiles.js";
+import { noteZone, zone, zonePicker } from "./zone.js";
 
 const HOURS_UP_TO_DAYS = 3;
 
 export async function customer() {
-  const { customer: id, status } = state();
+  const { customer: id, status, tz } = state();
   // The id is in the query, because a path cannot carry an id such as `..`.
   const askAbout = (what, parameters) => ask(`/customers/${what}`, { customer_id: id, ...parameters });
-  const [stats, codes, latencies, paths, latest] = await Promise.all([
-    askAbout("stats", range()),
-    askAbout("status-codes", range()),
-    askAbout("latencies", range()),
+  const [stats, codes, latencies, paths, errors, latest] = await Promise.all([
+    askAbout("stats", { ...range(), tz, compare: "previous" }),
+    askAbout("status-codes", { ...range(), tz }),
+    askAbout("latencies", { ...range(), tz }),
     askAbout("paths", { ...range(), limit: 20 }),
-    askAbout("requests", { ...range(), status, limit: 20 }),
+    askAbout("errors", { ...range(), limit: 20 }),
+    askAbout("requests", { ...range(), tz, status, limit: 20 }),
   ]);
+  noteZone(stats);
   const days = (Date.parse(stats.to_date) - Date.parse(stats.from_date)) / 86_400_000 + 1;
   const step = days <= HOURS_UP_TO_DAYS ? 3600 : 86_400;
   const series = await askAbout("series", {
-    interval: step === 3600 ? "hour" : "day", from: stats.from_date, to: `${stats.to_date}T23:59:59Z`,
+    interval: step === 3600 ? "hour" : "day", from: stats.from_date, to: `${stats.to_date}T23:59:59`, tz,
   });
   return [
     isOnly() ? null : element("nav", { "aria-label": "Breadcrumb" }, element("a", { href: urlWith({ customer: "", status: "all" }), "data-inside": true }, "← All customers")),
     element("h1", {}, id),
-    element("div", { class: "toolbar" }, rangePicker()),
+    element("div", { class: "toolbar" }, rangePicker(), zonePicker()),
     tiles(stats),
+    element("p", { class: "muted" }, compared(stats)),
     stats.total_requests
-      ? [overTime(series.points, step), element("div", { class: "grid" }, ofPaths(paths), ofCodes(codes), distribution(latencies)), ofLatest(latest, status)]
+      ? [overTime(series.points, step), element("div", { class: "grid" }, ofErrors(errors), ofPaths(paths), ofCodes(codes), distribution(latencies)), ofLatest(latest, status)]
       : element("p", { class: "card empty" }, "No requests in these days."),
   ];
 }
 
 const FIGURES = [
   { title: "Requests", number: true, value: (row) => count(row.total_requests) },
-  { title: "Failed", number: true, value: (row) => count(row.failed_requests) },
-  { title: "Uptime", number: true, value: (row) => percent(row.uptime) },
+  { title: "Client errors", number: true, value: (row) => count(row.client_errors) },
+  { title: "Server errors", number: true, value: (row) => element("span", { class: row.server_errors && "bad" }, count(row.server_errors)) },
+  { title: "Availability", number: true, value: (row) => percent(row.availability) },
   { title: "Median", number: true, value: (row) => seconds(row.median_latency) },
   { title: "p99", number: true, value: (row) => seconds(row.p99_latency) },
 ];
@@ -49,31 +54,57 @@ const FIGURES = [
 const ofStatus = ({ status }) => element("span", { class: status >= 200 && status < 400 ? "" : "bad" }, String(status ?? "none"));
 
 function overTime(points, step) {
-  const times = points.map((point) => Date.parse(point.start) / 1000);
+  // Charts have one clock: that of the zone stands for UTC.
+  const times = points.map((point) => Date.parse(`${point.start.slice(0, 19)}Z`) / 1000);
   const of = (name) => points.map((point) => point[name]);
   const columns = [{ title: step === 3600 ? "Hour" : "Day", value: (row) => time(row.start).slice(0, step === 3600 ? 16 : 10) }, ...FIGURES];
-  const least = Math.min(...of("uptime"));
+  const least = Math.min(...of("availability"));
+  const others = points.map((point) => point.failed_requests - point.client_errors - point.server_errors);
   return element("div", { class: "grid" },
     card("wide", stacked("Requests", times, [
       { label: "Successful", color: "good", values: of("successful_requests") },
-      { label: "Failed", color: "bad", values: of("failed_requests") },
+      { label: "Client errors", color: "warn", values: of("client_errors") },
+      { label: "Server errors", color: "bad", values: of("server_errors") },
+      ...(others.some(Boolean) ? [{ label: "Other failures", color: "muted", values: others }] : []),
     ], step, count, columns, points)),
     card("", lines("Latency", times, [
       { label: "Median", color: "accent", values: of("median_latency") },
       { label: "p99", color: "warn", values: of("p99_latency") },
     ], step, seconds, columns, points)),
-    card("", lines("Uptime", times, [{ label: "Uptime", color: "good", values: of("uptime") }], step, percent, columns, points,
+    card("", lines("Availability", times, [{ label: "Availability", color: "good", values: of("availability") }], step, percent, columns, points,
       () => [Math.max(0, Math.floor(least - 1)), 100.2])));
 }
 
 const card = (kind, ...children) => element("section", { class: `card ${kind}` }, children);
+
+// Whose fault a status is: the bounds are those of rollups.counts.
+function fault({ status }) {
+  if (status == null || (status >= 500 && status < 600)) return element("span", { class: "bad" }, "server");
+  return status >= 400 && status < 500 ? "client" : "nobody";
+}
+
+const utcDays = () => (zone() === "UTC" ? null : element("p", { class: "muted" }, "By days of UTC."));
+
+function ofErrors({ errors, total }) {
+  const columns = [
+    { title: "Path", value: (row) => element("code", {}, row.path) },
+    { title: "Status", number: true, value: ofStatus },
+    { title: "Fault of", value: fault },
+    { title: "Requests", number: true, value: (row) => count(row.requests) },
+    { title: "Latest day", number: true, value: (row) => row.latest_date },
+  ];
+  const rest = total - errors.length;
+  return card("wide", element("h2", {}, "Errors"),
+    errors.length ? table("Errors", columns, errors) : element("p", {}, "No request failed, or errors are counted in some seconds."),
+    rest > 0 ? element("p", { class: "muted" }, `${count(rest)} more errors have fewer requests.`) : null, utcDays());
+}
 
 function ofPaths(paths) {
   const columns = [{ title: "Path", value: (row) => element("code", {}, row.path) }, ...FIGURES];
   const rest = paths.total - paths.paths.length;
   return card("wide", element("h2", {}, "Paths"),
     paths.paths.length ? table("Paths", columns, paths.paths) : element("p", {}, "Paths are counted some seconds after the rest."),
-    rest > 0 ? element("p", { class: "muted" }, `${count(rest)} more paths have fewer requests.`) : null);
+    rest > 0 ? element("p", { class: "muted" }, `${count(rest)} more paths have fewer requests.`) : null, utcDays());
 }
 
 function ofCodes(codes) {
@@ -98,7 +129,7 @@ function distribution({ bins }) {
 function ofLatest({ requests }, status) {
   const logged = (name) => requests.some((row) => row[name] != null);
   const columns = [
-    { title: "Time", value: (row) => time(row.time) },
+    { title: "Time", value: (row) => timeIn(row.time, zone()) },
     logged("method") && { title: "Method", value: (row) => row.method ?? "–" },
     { title: "Path", value: (row) => element("code", {}, row.path) },
     { title: "Status", number: true, value: ofStatus },

@@ -12,7 +12,11 @@ export function seconds(value) {
   return `${whole.format(Math.round(value * 1000) / 1000)} s`;
 }
 
-export const time = (iso) => iso.replace("T", " ").replace(/(\.\d+)?(Z|\+00:00)$/, "");
+// A time of an answer, as the clock that it names shows it.
+export const time = (iso) => iso.replace("T", " ").replace(/(\.\d+)?(Z|[+-]\d\d:\d\d)$/, "");
+
+// A time in UTC by the clock of a zone.
+export const timeIn = (iso, zone) => (zone === "UTC" ? time(iso) : new Date(iso).toLocaleString("sv-SE", { timeZone: zone }));
 
 export function age(value) {
   if (value < 90) return `${Math.max(0, Math.round(value))} s`;

@@ -17,7 +17,10 @@ export async function list() {
     { title: "Customer", sort: "customer_id", value: (row) => element("a", { href: urlWith({ customer: row.customer_id, search: "" }), "data-inside": true }, row.customer_id) },
     { title: "Requests", sort: "total", number: true, value: (row) => count(row.total_requests) },
     { title: "Failed", sort: "failed", number: true, value: (row) => element("span", { class: row.failed_requests && "bad" }, count(row.failed_requests)) },
+    { title: "Client errors", sort: "client_errors", number: true, value: (row) => count(row.client_errors) },
+    { title: "Server errors", sort: "server_errors", number: true, value: (row) => element("span", { class: row.server_errors && "bad" }, count(row.server_errors)) },
     { title: "Uptime", sort: "uptime", number: true, value: (row) => percent(row.uptime) },
+    { title: "Availability", sort: "availability", number: true, value: (row) => percent(row.availability) },
     { title: "Median", sort: "median", number: true, value: (row) => seconds(row.median_latency) },
     { title: "p99", sort: "p99", number: true, value: (row) => seconds(row.p99_latency) },
   ];
@@ -30,7 +33,7 @@ export async function list() {
     element("div", { class: "toolbar" }, rangePicker(), searching),
     all.total_requests ? tiles(all) : null,
     customers.rows.length
-      ? element("section", { class: "card" }, table("Customers", columns, customers.rows, sorting), more)
+      ? element("section", { class: "card wide" }, table("Customers", columns, customers.rows, sorting), more)
       : nothing(search, all.total_requests),
     ofLines(status.logs),
   ];
@@ -72,7 +75,7 @@ async function someCustomers() {
 
 function sortBy(by) {
   const { sort, order } = state();
-  const first = by === "customer_id" || by === "uptime" ? "asc" : "desc";
+  const first = ["customer_id", "uptime", "availability"].includes(by) ? "asc" : "desc";
   pages = 1;
   change({ sort: by, order: sort === by ? (order === "asc" ? "desc" : "asc") : first });
 }

@@ -9,6 +9,7 @@ import { listen } from "./live.js";
 import { rangePicker } from "./range.js";
 import { enter, leave } from "./session.js";
 import { isOnly, showOnly, state } from "./state.js";
+import { zone } from "./zone.js";
 
 const PAUSE_MILLISECONDS = 1000;
 const content = document.getElementById("content");
@@ -39,6 +40,7 @@ async function show() {
     if (asked !== location.search) { again = true; continue; }
     document.title = id ? `${id} – Request statistics` : "Request statistics";
     replace(made.flat().filter((part) => part != null));
+    document.getElementById("zone").textContent = zone();
   } while (again);
   showing = false;
 }
@@ -48,7 +50,7 @@ function replace(parts) {
   const key = (node) => node?.closest?.("main") && (node.localName === "summary" ? titleOf(node.parentElement) : node.name || node.getAttribute("href") || node.textContent);
   const at = key(document.activeElement);
   const unfolded = new Set([...content.querySelectorAll("details[open]")].map(titleOf));
-  const typedIn = document.activeElement.localName === "input" && document.activeElement.closest(".toolbar");
+  const typedIn = ["input", "select"].includes(document.activeElement.localName) && document.activeElement.closest(".toolbar");
   if (typedIn) replaceAround(typedIn, parts);
   else content.replaceChildren(...parts);
   for (const details of content.querySelectorAll("details")) details.open = unfolded.has(titleOf(details));

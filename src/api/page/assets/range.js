@@ -2,20 +2,20 @@
 
 import { element } from "./elements.js";
 import { change, state } from "./state.js";
+import { dateAgo } from "./zone.js";
 
-const PRESETS = [["Today", 0], ["7 days", 6], ["30 days", 29], ["All", null]];
-
-const day = (ago) => new Date(Date.now() - ago * 86_400_000).toISOString().slice(0, 10);
+// The first and the last day, in days ago. Without a last day: until today.
+const PRESETS = [["Today", 0], ["Yesterday", 1, 1], ["7 days", 6], ["30 days", 29], ["Latest", null]];
 
 export function rangePicker() {
   const { from, to } = state();
-  const presets = PRESETS.map(([title, ago]) => {
-    const first = ago == null ? "" : day(ago);
-    return element("button", { type: "button", "aria-pressed": String(from === first && !to), onclick: () => change({ from: first, to: "" }) }, title);
+  const presets = PRESETS.map(([title, first, last]) => {
+    const [begin, end] = [first, last].map((ago) => (ago == null ? "" : dateAgo(ago)));
+    return element("button", { type: "button", "aria-pressed": String(from === begin && to === end), onclick: () => change({ from: begin, to: end }) }, title);
   });
   const date = (name, label, value) => element("label", {}, label,
     element("input", {
-      type: "date", name, value, min: "1970-01-01", max: day(0),
+      type: "date", name, value, min: "1970-01-01", max: dateAgo(0),
       // A partly typed year is in the first century.
       onchange: ({ target }) => target.validity.valid && change({ [name]: target.value }),
     }));

@@ -1,14 +1,37 @@
-// The figures of a range at a glance.
+// The figures of a range at a glance, and how they changed since the days before.
 
 import { element } from "./elements.js";
 import { count, percent, seconds } from "./format.js";
 
+const TILES = [
+  { title: "Requests", name: "total_requests", unit: count },
+  { title: "Failed", name: "failed_requests", unit: count, isBad: true },
+  { title: "Client errors", name: "client_errors", unit: count },
+  { title: "Server errors", name: "server_errors", unit: count, isBad: true },
+  { title: "Uptime", name: "uptime", unit: percent },
+  { title: "Availability", name: "availability", unit: percent },
+  { title: "Median", name: "median_latency", unit: seconds },
+  { title: "p99", name: "p99_latency", unit: seconds },
+];
+
 export function tiles(figures) {
-  const tile = (title, value, kind) => element("div", { class: `tile ${kind ?? ""}` }, element("dt", {}, title), element("dd", {}, value));
-  return element("dl", { class: "tiles" },
-    tile("Requests", count(figures.total_requests)),
-    tile("Failed", count(figures.failed_requests), figures.failed_requests ? "bad" : ""),
-    tile("Uptime", percent(figures.uptime)),
-    tile("Median", seconds(figures.median_latency)),
-    tile("p99", seconds(figures.p99_latency)));
+  return element("dl", { class: "tiles" }, TILES.map(({ title, name, unit, isBad }) =>
+    element("div", { class: `tile ${isBad && figures[name] ? "bad" : ""}` },
+      element("dt", {}, title), element("dd", {}, unit(figures[name])),
+      figures.previous ? element("dd", { class: "change" }, change(figures, name, unit)) : null)));
+}
+
+// What the changes in the tiles are to.
+export function compared(figures) {
+  if (figures.previous) return `Changes are to ${figures.previous.from_date} – ${figures.previous.to_date}.`;
+  return "The days before are not kept, so nothing is compared.";
+}
+
+function change(figures, name, unit) {
+  const { absolute, percent: share } = figures.differences[name];
+  if (absolute == null) return "–";
+  if (absolute === 0) return "unchanged";
+  const sign = absolute > 0 ? "+" : "−";
+  const size = name === "uptime" || name === "availability" ? `${Math.round(Math.abs(absolute) * 1000) / 1000} points` : unit(Math.abs(absolute));
+  return share == null ? `${sign}${size}` : `${sign}${size} (${sign}${Math.round(Math.abs(share) * 10) / 10} %)`;
 }
