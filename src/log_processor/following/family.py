@@ -612,7 +612,7 @@ class Family:
             if new.start:
                 self._lose(before, CUT)
             else:
-                self._give_up(before, TRUNCATED)
+                self._give_up(before, TRUNCATED, was_left=self._was_left(before))
         elif before is not None and new.is_unsure:
             before.gaps.append(Gap(before.position, CUT))
             self.news[before] = None
@@ -642,6 +642,7 @@ class Family:
             )
         )
         self._open(file, candidate)
+        file.begun = self.clock.monotonic()
         log.info("file_begun", log=self.name, generation=file.key.generation, offset=start, path=str(candidate.path))
         return file
 
@@ -712,12 +713,27 @@ class Family:
                 del self._missing[file]
                 self._give_up(file, DELETED)
 
-    def _give_up(self, file: File, reason: str) -> None:
+    def _was_left(self, file: File) -> bool:
+        """Whether the file was read to its end long before it changed, and its writer had gone on in another file.
+
+        So do writers that have a ring of files, and empty the oldest to write it anew.
+        """
+        reader = file.reader
+        return (
+            reader is not None
+            and reader.was_read_to_its_end
+            and self.clock.monotonic() - reader.quiet_since >= ROTATED_QUIET_SECONDS
+            and any(other.begun > reader.quiet_since for other in self.files.values())
+        )
+
+    def _give_up(self, file: File, reason: str, was_left: bool = False) -> None:
         """Note that a file's content is gone. A file that was rotated, and read to its end, is closed without loss.
 
         A compressed file that is still open was not read to its end. The offset in its text is not its size on disk.
         """
-        if file.state == "live" or file.reader is not None or file.offset != file.size:
+        if was_left:
+            file.close()
+        elif file.state == "live" or file.reader is not None or file.offset != file.size:
             self._lose(file, reason)
         else:
             file.close()

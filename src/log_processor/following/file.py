@@ -1,5 +1,6 @@
 """A file of a log that has a generation: how far it is read, and its state."""
 
+import math
 from typing import Protocol
 
 from log_processor.following.clock import Clock
@@ -52,6 +53,8 @@ class File:
         self._size = row.size
         self.size_elsewhere = 0
         """Bytes of the file when another file held them all, and continued its last line."""
+        self.begun = -math.inf
+        """When this process began the file, monotonic seconds."""
         self.nameless_since: float | None = None
         """When the file was first seen without a name, monotonic seconds."""
         self._offset = row.offset

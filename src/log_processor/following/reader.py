@@ -132,6 +132,11 @@ class Reader:
         return not self.has_changed and self._seen.st_size > self.read_through + self._zeros_at_end
 
     @property
+    def was_read_to_its_end(self) -> bool:
+        """Whether all bytes that the file had when it was last read are handed on."""
+        return self.offset + self._zeros_at_end == self._seen.st_size
+
+    @property
     def whole_bytes(self) -> int:
         """Bytes at the beginning of the buffer that are whole lines and may be handed on."""
         return self._whole_bytes if self._framing.has_parts else self.buffer.rfind(b"\n") + 1
