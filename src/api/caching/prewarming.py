@@ -44,6 +44,9 @@ async def keep_prewarmed(feed: ChangeFeed, figures: CustomerFigures, days: Custo
             prewarmed = None
             # Questions report it to their clients; the next turn tries again.
             log.debug("prewarming_failed", reason=str(error))
+        except Exception:
+            # A fault of ours costs this day's prewarming alone, and is told.
+            log.exception("prewarming_failed")
         await asyncio.sleep(_POLL_SECONDS)
 
 
