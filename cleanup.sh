@@ -35,7 +35,7 @@ remove_files() {
       remove_with_companions "$file"
     done <"$RUN_FOLDER/made"
   fi
-  remove_folder "$BACKFILL_FOLDER"
+  remove_folder "$(of_writer "$BACKFILL_FOLDER")"
   remove_logs
   rmdir "$SECRETS_FOLDER/keys" "$SECRETS_FOLDER/sessions" "$SECRETS_FOLDER" 2>/dev/null || true
   rm -rf "$RUN_FOLDER" .venv .venv-audit .pytest_cache .mypy_cache .ruff_cache .hypothesis

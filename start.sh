@@ -177,32 +177,37 @@ check_ports() {
   [ "$mode" != docker ] || [ -z "$INFLUXDB_PORT" ] || refuse_taken_port INFLUXDB_PORT
 }
 
+# Print the path of the file that a variable of DATA names.
+data_file() { if [ "$1" = SQLITE_PATH ]; then say "$SQLITE_PATH"; else of_writer "${!1}"; fi; }
+
 # Refuse to clear data that the scripts did not make.
 check_data() {
-  local variable
+  local variable file
   [ "$mode" = local ] && [ -z "$keep" ] || return 0
   for variable in "${DATA[@]}"; do
-    [ -e "${!variable}" ] || continue
-    in_project "${!variable}" ||
+    file=$(data_file "$variable")
+    [ -e "$file" ] || continue
+    in_project "$file" ||
       die "$variable=${!variable} is outside the project, so it is not cleared. To go on with it: $0 --keep"
-    is_ours "${!variable}" ||
+    is_ours "$file" ||
       die "$variable=${!variable} was not made by this script, so it is not cleared. To go on with it: $0 --keep"
   done
 }
 
 clear_earlier() {
-  local variable
+  local variable file
   ! engine_answers || remove_containers --volumes
   for variable in "${DATA[@]}"; do
-    ! is_ours "${!variable}" || remove_with_companions "${!variable}"
+    file=$(data_file "$variable")
+    ! is_ours "$file" || remove_with_companions "$file"
   done
   [ -z "$generator" ] || remove_with_companions "$log"
-  remove_folder "$BACKFILL_FOLDER"
+  remove_folder "$(of_writer "$BACKFILL_FOLDER")"
   remove_logs
 }
 
 make_log_files() {
-  local name
+  local name file
   mkdir -p "$RUN_FOLDER" "$LOGS_FOLDER"
   for name in $(services); do
     touch "$LOGS_FOLDER/$name.log"
@@ -212,10 +217,11 @@ make_log_files() {
     note_made "$log"
   fi
   for name in "${DATA[@]}"; do
-    mkdir -p "$(dirname "${!name}")"
-    ! in_project "${!name}" || { [ -e "${!name}" ] && ! is_ours "${!name}"; } || note_made "${!name}"
+    file=$(data_file "$name")
+    mkdir -p "$(dirname "$file")"
+    ! in_project "$file" || { [ -e "$file" ] && ! is_ours "$file"; } || note_made "$file"
   done
-  make_folder "$BACKFILL_FOLDER"
+  make_folder "$(of_writer "$BACKFILL_FOLDER")"
 }
 
 # The services of this start, in the order in which they are started.
@@ -287,7 +293,7 @@ start_as_processes() {
   "$VENV_PYTHON" -m storage setup
   make_operator_key
   # The processor starts before the generator: by default it follows the log from its end.
-  rm -f "$HEARTBEAT_PATH"
+  rm -f "$(of_writer "$HEARTBEAT_PATH")"
   start_service log_processor
   start_service api
   await "The processor does not follow the log" "$READY_SECONDS" log_processor "$VENV_PYTHON" -m log_processor health

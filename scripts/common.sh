@@ -86,6 +86,16 @@ note_made() {
   grep -qxF -- "$file" "$RUN_FOLDER/made" 2>/dev/null || printf '%s\n' "$file" >>"$RUN_FOLDER/made"
 }
 
+# Print the path of a file or folder that the processor's writer has for itself, as src/log_processor/heartbeat.py does.
+of_writer() {
+  local name=${1##*/}
+  case $WRITER:$name in
+    main:*) say "$1" ;;
+    *:?*.*) say "$(dirname "$1")/${name%.*}.$WRITER.${name##*.}" ;;
+    *) say "$1.$WRITER" ;;
+  esac
+}
+
 # Remove a log with its rotated files, or a database with its write-ahead log.
 remove_with_companions() {
   rm -f -- "$1" "$1"-wal "$1"-shm "$1".[0-9]* "$1".lock

@@ -17,9 +17,10 @@ from log_processor.parsing.chunk import Chunk, Part
 from request_log.formats import simple
 from request_log.framing.framed import Framed
 from request_log.requests import Parser
-from storage.contract import MAIN, Storage
+from storage.contract import Storage
 from storage.keys import FileKey
 from storage.logs import FileState, Gap, LedgerRow, Position
+from storage.writers import MAIN
 from stores import ask
 
 RETENTION_DAYS = 45

@@ -14,7 +14,7 @@ from request_log.line import SECONDS_A_DAY
 from request_log.requests import NONE, Requests
 from rollups.counts import NO_COUNTS, SUCCESS, DailyAggregate, DailyKey, Kind, RollupKey, RollupRow, RollupSegmentKey
 from rollups.rows import added_up, decode_daily, decode_rollup
-from storage.contract import INTENTS_KEPT, LATEST_INTENTS, MAIN, Storage
+from storage.contract import INTENTS_KEPT, LATEST_INTENTS, Storage
 from storage.errors import LeaseHeld, StorageUnavailable
 from storage.keys import FileKey, IntentKey, Key, LogKey, ObservedKey, RolledUpKey, Rows, StateKey, StateName
 from storage.ledger import StoredIntent, WriterState
@@ -22,6 +22,7 @@ from storage.logs import CELL_BYTES, FileRow, LedgerRow, decode_file, decode_log
 from storage.observed import ObservedEnd, decode_observed_end
 from storage.read_back import ReadBack
 from storage.requests import FileId, LoggedRequest, OffsetRange, Outcome, StoredRequests
+from storage.writers import MAIN
 
 AnyKey = TypeVar("AnyKey", DailyKey, RollupSegmentKey, LogKey, FileKey, RolledUpKey, ObservedKey, IntentKey, StateKey)
 Write = Callable[[], None]

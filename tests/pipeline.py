@@ -16,9 +16,10 @@ from rollups.figures import figures, figures_of_counts
 from rollups.groups import group_of, histograms_of_endpoints, histograms_of_hours
 from rollups.histogram import Histogram
 from running_api import peak_memory
-from storage.contract import MAIN, Storage
+from storage.contract import Storage
 from storage.ledger import decode_ledger, decode_rollup_ledger, is_rolled_up
 from storage.logs import FileRow, LedgerRow
+from storage.writers import MAIN
 from stores import Answer, ask, days_of
 from until import WAIT_SECONDS, wait_until
 
@@ -140,25 +141,31 @@ class Pipeline:
         return self.output.read_text(errors="replace")
 
     @property
+    def writer(self) -> str:
+        """The processor's writer."""
+        return self.environment.get("WRITER", MAIN)
+
+    @property
     def log_name(self) -> str:
         """What the log is called in the store."""
         return self.environment.get("LOG_NAME", "api_requests")
 
     def files(self) -> list[FileRow]:
-        """How far the files of all logs are read."""
-        return [row for _, row in self.ask(lambda storage: storage.files())]
+        """How far the files of all logs of the writer are read."""
+        return [row for writer, row in self.ask(lambda storage: storage.files()) if writer == self.writer]
 
     def ledger(self) -> list[LedgerRow]:
-        """The ledger, a row per log."""
-        return [row for _, row in self.ask(lambda storage: storage.logs())]
+        """The writer's ledger, a row per log."""
+        return [row for writer, row in self.ask(lambda storage: storage.logs()) if writer == self.writer]
 
     def is_committed(self) -> bool:
         """Whether no commit is under way: its rows of logs are written before its ledger is."""
 
         async def is_committed(storage: Storage) -> bool:
-            intents = await storage.intents({MAIN: None})
+            intents = await storage.intents({self.writer: None})
+            states = [state for state in await storage.states() if state.writer == self.writer]
             # Before the first commit there is none.
-            numbers = [decode_ledger(state.counts).number for state in await storage.states()]
+            numbers = [decode_ledger(state.counts).number for state in states]
             return bool(numbers) and max((intent.number for intent in intents), default=0) <= max(numbers)
 
         return self.ask(is_committed)
@@ -169,7 +176,8 @@ class Pipeline:
 
     def is_rolled_up(self) -> bool:
         """Whether the roll-ups have all that the ledger has."""
-        (state,) = self.ask(lambda storage: storage.states())
+        states = self.ask(lambda storage: storage.states())
+        (state,) = (state for state in states if state.writer == self.writer)
         return is_rolled_up(decode_ledger(state.counts), decode_rollup_ledger(state.rollups))
 
     def rolled_up(self) -> dict[tuple[str, str, str | int], oracle.Figures]:

@@ -9,10 +9,11 @@ from request_log.line import Mended, Reason
 from rollups.counters import encode_counter
 from rollups.counts import DayCounts, Kind, RollupRow, RollupSegmentKey
 from rollups.rows import encode_rollup
-from storage.contract import MAIN, Storage
+from storage.contract import Storage
 from storage.ledger import Intent, encode_intent
 from storage.logs import Gap, LedgerRow, Position
 from storage.requests import FileId, StoredRequests
+from storage.writers import MAIN
 
 TODAY = int(time.time()) // 86_400
 """Days since 1970-01-01."""

@@ -17,7 +17,7 @@ from request_log.requests import Parser
 from rollups.counters import pack, unpack
 from rollups.counts import DailyKey, DayCounts
 from rollups.rows import encode_daily
-from storage.contract import MAIN, Storage
+from storage.contract import Storage
 from storage.influxdb import InfluxStorage
 from storage.keys import IntentKey, LogKey, ObservedKey, StateKey
 from storage.ledger import Intent, Ledger, Report, encode_intent, encode_ledger, encode_report
@@ -25,6 +25,7 @@ from storage.logs import LedgerRow, Position, encode_log
 from storage.observed import ObservedEnd, encode_observed_end
 from storage.requests import StoredRequests
 from storage.sqlite import SqliteStorage
+from storage.writers import MAIN
 
 Answer = TypeVar("Answer")
 

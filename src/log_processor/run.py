@@ -57,7 +57,7 @@ def run(settings: ProcessorSettings, only_backfill: bool = False) -> None:
     stop = stop_on_signals(late_status=1 if only_backfill else 0)
     if settings.metrics_port and not only_backfill:
         metrics.serve(settings.metrics_host, settings.metrics_port, _keys_for_metrics(settings))
-    storage = open_storage(settings)
+    storage = open_storage(settings, settings.writer)
     token = until_stored(storage.acquire)
     logs, counts, rollups = start(
         storage, token, settings.described(), LIMITS._replace(new_customers=settings.new_customers_a_day)
@@ -129,7 +129,9 @@ def run(settings: ProcessorSettings, only_backfill: bool = False) -> None:
 
     # There are millions of short-lived rows, and hardly a cycle. By default the collector would run all the time.
     gc.set_threshold(200_000, 20, 100)
-    log.info("started", store=settings.storage, workers=settings.workers, follow=settings.follow)
+    log.info(
+        "started", store=settings.storage, workers=settings.workers, follow=settings.follow, writer=settings.writer
+    )
     flow = dataflow.build(
         LogSource(partition),
         parser,

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
-from log_processor.heartbeat import HeartbeatSettings
+from log_processor.heartbeat import HeartbeatSettings, of_writer
 from log_processor.log_format import LogFormat
 from service.access.settings import AccessSettings, require_auth
 from service.logs import Level, LineFormat
@@ -68,7 +68,7 @@ class ProcessorSettings(StorageSettings, LogFormat, HeartbeatSettings, AccessSet
     workers: int = Field(default=4, ge=1, le=64)
     """Bytewax's workers, threads of the processor. Also a build argument of the image."""
     dead_letters_path: OutputPath = Field(default=Path("data/dead_letters.jsonl"), validate_default=True)
-    """The file of the rejected lines, with position and reason."""
+    """The file of the rejected lines, with position and reason. WRITER is in its name as in that of HEARTBEAT_PATH."""
     dead_letters_max_bytes: int = Field(default=16_777_216, ge=1_024)
     """Bytes at which the file of the dead letters is rotated; five are kept."""
     dead_letters_keep: Literal["all", "head", "none"] = "all"
@@ -76,7 +76,8 @@ class ProcessorSettings(StorageSettings, LogFormat, HeartbeatSettings, AccessSet
     dead_letters_days: int = Field(default=45, ge=1, le=3650)
     """Whole UTC days before today whose dead letters are kept."""
     backfill_folder: OutputFolder = Field(default=Path("data/backfill"), validate_default=True)
-    """The folder where old logs wait that `backfill` hands to the processor."""
+    """The folder where old logs wait that `backfill` hands to the processor. WRITER is in its name as in that of
+    HEARTBEAT_PATH."""
     metrics_port: int = Field(default=0, ge=0, le=65535)
     """The port of the processor's metrics; 0: none. The api has its own at /metrics."""
     metrics_host: str = Field(default="127.0.0.1", min_length=1)
@@ -85,6 +86,11 @@ class ProcessorSettings(StorageSettings, LogFormat, HeartbeatSettings, AccessSet
     """The least severe log lines that a service writes."""
     logging_format: LineFormat = "logfmt"
     """The form of the services' own log lines."""
+
+    @field_validator("dead_letters_path", "backfill_folder")
+    @classmethod
+    def _of_writer(cls, path: Path, info: ValidationInfo) -> Path:
+        return of_writer(path, info)
 
     @field_validator("metrics_host")
     @classmethod

@@ -4,6 +4,7 @@ Does not own what a row counts (`rollups`), nor when something is stored (`log_p
 
 contract     what every store does
 errors       what a store raises
+writers      the names of writers that have a meaning of their own
 requests     requests, as they are stored, read back and asked for
 keys         the keys of rows
 logs         how far a writer is in a log and in its files

@@ -7,17 +7,21 @@ from service.settings import load
 from storage.contract import Storage
 from storage.settings import SetupSettings, StorageSettings
 from storage.sqlite import SqliteStorage
+from storage.writers import MAIN
 
 log = logger(__name__)
 
 # InfluxDB's modules are imported where they are used: their client takes 25 MB.
 
 
-def open_storage(settings: StorageSettings) -> Storage:
-    """A connection to the store. Its methods raise what is wrong with the store; this function does not."""
+def open_storage(settings: StorageSettings, writer: str = MAIN) -> Storage:
+    """A connection to the store, as this writer or as a reader.
+
+    Its methods raise what is wrong with the store; this function does not.
+    """
     match settings.storage:
         case "sqlite":
-            return SqliteStorage(settings.sqlite_path)
+            return SqliteStorage(settings.sqlite_path, writer)
         case "influxdb":
             from storage.influxdb import InfluxStorage
 
@@ -27,6 +31,7 @@ def open_storage(settings: StorageSettings) -> Storage:
                 settings.influxdb_bucket,
                 settings.influxdb_token,
                 settings.influxdb_timeout_seconds,
+                writer,
             )
         case _:
             assert_never(settings.storage)

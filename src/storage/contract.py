@@ -18,8 +18,6 @@ from storage.logs import FileRow, LedgerRow
 from storage.observed import ObservedEnd
 from storage.requests import FileId, LoggedRequest, OffsetRange, Outcome, StoredRequests
 
-MAIN = "main"
-"""The name of the only writer of most stores."""
 LATEST_INTENTS = 2
 """Intents that a reader without a cursor asks for: those of the last commit and of one that is under way."""
 INTENTS_KEPT = 1_000

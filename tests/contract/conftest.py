@@ -8,7 +8,7 @@ import pytest
 
 from influxd import InfluxServer
 from memory_store import MemoryStorage, MemoryStore
-from storage.contract import MAIN
+from storage.writers import MAIN
 from stored_rows import OpenStorage
 from stores import influxdb_store, sqlite_store
 

@@ -8,12 +8,13 @@ from rollups.counters import encode_counter
 from rollups.counts import NO_COUNTS, DailyAggregate, DailyKey, RollupKey, RollupRow
 from rollups.groups import ALL_OF_HOUR, encode_names, group_of
 from rollups.rows import encode_daily
-from storage.contract import MAIN, Storage
+from storage.contract import Storage
 from storage.influxdb import InfluxStorage
 from storage.keys import LogKey, StateKey
 from storage.ledger import Ledger, decode_ledger, encode_ledger
 from storage.logs import decode_log, encode_log
 from storage.requests import FileId, OffsetRange
+from storage.writers import MAIN
 from stored_rows import (
     MIDNIGHT,
     ODD_CUSTOMERS,

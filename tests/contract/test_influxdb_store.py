@@ -10,7 +10,6 @@ from influxd import InfluxServer
 from rollups.counts import DailyKey, RollupKey, RollupSegmentKey
 from rollups.groups import ALL_CUSTOMERS
 from rollups.rows import encode_rollup
-from storage.contract import MAIN
 from storage.errors import LeaseHeld
 from storage.influxdb import InfluxStorage
 from storage.influxdb.client import Client
@@ -20,6 +19,7 @@ from storage.influxdb.schema import COUNTS
 from storage.keys import FileKey, IntentKey, Key, LogKey, ObservedKey, RolledUpKey, StateKey
 from storage.logs import encode_log
 from storage.owner import LeaseOwner
+from storage.writers import MAIN
 from stored_rows import TODAY, counts, intent_of, log_row, segment_of
 from stores import read_daily, write_daily
 

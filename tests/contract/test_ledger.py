@@ -2,11 +2,12 @@
 
 from operator import methodcaller
 
-from storage.contract import MAIN, Storage
+from storage.contract import Storage
 from storage.keys import FileKey, IntentKey, Key, LogKey, ObservedKey, RolledUpKey, StateKey
 from storage.ledger import RolledUp, decode_intent, decode_rolled_up, encode_rolled_up
 from storage.logs import FileRow, Position, decode_file, decode_log, encode_file, encode_log
 from storage.observed import ObservedEnd, encode_observed_end
+from storage.writers import MAIN
 from stored_rows import ODD_CUSTOMERS, ODD_LOGS, OpenStorage, intent_of, log_row
 from stores import ask
 

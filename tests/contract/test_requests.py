@@ -14,8 +14,8 @@ import pytest
 from json_log import PARSE, json_line
 from request_log.requests import NONE, Requests
 from rollups.counts import DailyKey
-from storage.contract import MAIN
 from storage.requests import FileId, LoggedRequest, OffsetRange, StoredRequests
+from storage.writers import MAIN
 from stored_rows import MIDNIGHT, TODAY, OpenStorage, counts, line_of, store_lines
 from stores import ask, write_daily
 

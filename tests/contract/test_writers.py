@@ -15,7 +15,7 @@ from rollups.groups import (
     histograms_of_endpoints,
     histograms_of_hours,
 )
-from storage.contract import MAIN, Storage
+from storage.contract import Storage
 from storage.keys import FileKey, IntentKey, LogKey, ObservedKey, RolledUpKey, StateKey
 from storage.ledger import (
     Ledger,
@@ -31,6 +31,7 @@ from storage.ledger import (
 )
 from storage.logs import FileRow, Position, decode_log, encode_file, encode_log
 from storage.observed import ObservedEnd, encode_observed_end
+from storage.writers import MAIN
 from stored_rows import MIDNIGHT, TODAY, OpenStorage, counts, intent_of, log_row, segment_of, write_segments
 from stores import ask, count_lines, days_of, read_daily, write_daily
 

@@ -23,7 +23,7 @@ from influxd import InfluxServer
 from lines import valid_lines
 from pipeline import Pipeline
 from request_log.line import Reason
-from storage.contract import MAIN, Storage
+from storage.contract import Storage
 from storage.influxdb import InfluxStorage
 from storage.influxdb.client import BadRequest, Client
 from storage.influxdb.line_protocol import AFTER_ALL_LINES, DAY
@@ -32,6 +32,7 @@ from storage.ledger import decode_ledger
 from storage.logs import Position
 from storage.sqlite import SqliteStorage
 from storage.sqlite.lease import Lease
+from storage.writers import MAIN
 from storage_command import assert_failed, run
 from stores import Answer, ask
 

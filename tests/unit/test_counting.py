@@ -45,12 +45,13 @@ from rollups.groups import (
     histograms_of_hours,
 )
 from rollups.histogram import Histogram
-from storage.contract import MAIN, Storage
+from storage.contract import Storage
 from storage.errors import StorageUnavailable
 from storage.keys import FileKey, IntentKey, StateName
 from storage.ledger import Intent, Ledger, decode_ledger, decode_rollup_ledger, encode_intent, is_rolled_up
 from storage.logs import FileRow, FileState, LedgerRow, Position
 from storage.requests import FileId, OffsetRange, StoredRequests
+from storage.writers import MAIN
 from stores import days_of
 
 FIRST_DAY = 20_780

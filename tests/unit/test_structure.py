@@ -24,7 +24,7 @@ ROOMS = {
         *("rows", "groups", "spans", "daily", "delta"),
     ],
     "storage": [
-        *("errors", "damage", "owner", "requests", "logs", "keys", "observed", "ledger", "change_feed"),
+        *("writers", "errors", "damage", "owner", "requests", "logs", "keys", "observed", "ledger", "change_feed"),
         *("read_back", "contract", "settings", "schema_4"),
         *("sqlite", "influxdb", "backend", "__main__"),
     ],

@@ -5,8 +5,8 @@ from datetime import datetime
 from pydantic import BaseModel, Field
 
 from api.schemas.listing import CompleteThrough
-from storage.contract import MAIN
 from storage.logs import FileState
+from storage.writers import MAIN
 
 
 class LogPosition(BaseModel):

@@ -60,7 +60,7 @@ class Lease:
         heartbeat = first_heartbeat
         while heartbeat != _RELEASED and text != self._owner and not owner.is_certainly_dead():
             if heartbeat != first_heartbeat:
-                raise LeaseHeld(f"This store is written by {owner.named()}: only one can.")
+                raise LeaseHeld(f"Writer {self._writer} of this store is written by {owner.named()}: only one can.")
             if time.monotonic() >= deadline:
                 return
             time.sleep(_POLL_SECONDS)

@@ -21,7 +21,6 @@ from rollups.counts import DailyAggregate, DailyKey, RollupRow, RollupSegmentKey
 from rollups.rows import encode_daily, encode_rollup
 from service.logs import logger
 from storage import schema_4
-from storage.contract import MAIN
 from storage.influxdb.client import Client, Row, latest
 from storage.influxdb.lease import Lease
 from storage.influxdb.line_protocol import AFTER_ALL_LINES, DAY, string_field
@@ -29,6 +28,7 @@ from storage.influxdb.places import Places, predicate, row_line
 from storage.keys import Key
 from storage.logs import Position
 from storage.owner import LeaseOwner
+from storage.writers import MAIN
 
 log = logger(__name__)
 

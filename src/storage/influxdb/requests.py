@@ -10,7 +10,6 @@ import numpy as np
 from request_log.requests import Integers, Requests
 from rollups.counts import NO_COUNTS
 from rollups.rows import decode_daily
-from storage.contract import MAIN
 from storage.errors import StorageRefused
 from storage.influxdb.client import BadRequest, Row, latest
 from storage.influxdb.connection import IN_RANGE, InfluxConnection
@@ -27,6 +26,7 @@ from storage.influxdb.places import predicate
 from storage.logs import CELL_BYTES
 from storage.read_back import ReadBack, StoredRow
 from storage.requests import OUTCOMES, FileId, LoggedRequest, OffsetRange, Outcome, StoredRequests
+from storage.writers import MAIN
 
 
 class InfluxRequests(InfluxConnection):

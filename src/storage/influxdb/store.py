@@ -9,7 +9,7 @@ import secrets
 import sys
 
 from storage import schema_4
-from storage.contract import MAIN, Storage
+from storage.contract import Storage
 from storage.influxdb import migration
 from storage.influxdb.counts import InfluxCounts
 from storage.influxdb.ledger import InfluxLedger
@@ -17,6 +17,7 @@ from storage.influxdb.line_protocol import AFTER_ALL_LINES, string_field
 from storage.influxdb.places import Places
 from storage.influxdb.requests import InfluxRequests
 from storage.influxdb.schema import SCHEMA, STORE
+from storage.writers import MAIN
 
 # Bytes of the key of the hash that customers are found by.
 _SECRET_BYTES = 16

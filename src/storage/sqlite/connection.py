@@ -89,6 +89,8 @@ class SqliteConnection:
         if self._connection is None:
             self._connection = self._connect("rw")
             self._connection.execute("PRAGMA synchronous=NORMAL")
+            # Other writers may write to the file. A transaction that reads first could not wait for them.
+            self._connection.isolation_level = "IMMEDIATE"
             self._opened = _identity(self._path)
             # A reader never acquires the lease, which gives a writer its number.
             known = self._connection.execute(f"SELECT {OF_WRITER}", (self._writer,)).fetchone()

@@ -5,9 +5,9 @@ import fcntl
 import os
 from pathlib import Path
 
-from storage.contract import MAIN
 from storage.errors import LeaseHeld, StorageRefused
 from storage.owner import LeaseOwner
+from storage.writers import MAIN
 
 # Bytes that are read of a lock file, to see that it is one.
 _MOST_BYTES = 1_000
@@ -18,6 +18,7 @@ class Lease:
 
     def __init__(self, path: Path, writer: str) -> None:
         self._path = path
+        self._writer = writer
         self._suffix = ".lock" if writer == MAIN else f".{writer}.lock"
         self._file: int | None = None
 
@@ -43,7 +44,8 @@ class Lease:
             os.pwrite(lock, str(LeaseOwner.this_process()).encode(), 0)
         except BlockingIOError:
             os.close(lock)
-            raise LeaseHeld(f"The store {self._path} is written by {owner}: only one can.") from None
+            message = f"Writer {self._writer} of the store {self._path} is written by {owner}: only one can."
+            raise LeaseHeld(message) from None
         except BaseException:
             os.close(lock)
             raise

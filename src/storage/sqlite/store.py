@@ -12,7 +12,7 @@ from pathlib import Path
 from request_log.line import SECONDS_A_DAY
 from service.logs import logger
 from storage import schema_4
-from storage.contract import MAIN, Storage
+from storage.contract import Storage
 from storage.sqlite.connection import OF_WRITER
 from storage.sqlite.counts import SqliteCounts
 from storage.sqlite.lease import Lease
@@ -21,6 +21,7 @@ from storage.sqlite.migration import bring_up_from_4
 from storage.sqlite.requests import SqliteRequests
 from storage.sqlite.rows import SqliteRows
 from storage.sqlite.schema import SCHEMA, VERSION, version_of
+from storage.writers import MAIN
 
 log = logger(__name__)
 

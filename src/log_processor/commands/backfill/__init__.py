@@ -38,7 +38,7 @@ from request_log.formats import w3c
 from request_log.framing.contexts import Contexts
 from service import logs
 from storage.backend import open_storage
-from storage.contract import MAIN, Storage
+from storage.contract import Storage
 from storage.errors import LeaseHeld, StorageError, StorageUnavailable
 from storage.logs import BACKFILL, FileRow, LedgerRow
 
@@ -77,7 +77,7 @@ def backfill(settings: ProcessorSettings, paths: list[Path], anyway: bool = Fals
                 say(f"{reason}, so nothing is read.")
                 status = 1
         _wait_until_stored(settings, spool)
-        now, _ = _ask(settings, _stored)
+        now, _ = _ask(settings, partial(_stored, of_writer=settings.writer))
         for path, names in copied.items():
             if names:
                 say(_result(path, [now[name] for name in names]))
@@ -95,7 +95,7 @@ def forget_files(settings: ProcessorSettings, files: list[str]) -> int:
     """Remove files from the store, by their paths or by the names of their logs. Returns the exit status: 0 if none of
     them is in the store any more."""
     logs.configure("log_processor", "WARNING", settings.logging_format)
-    storage = open_storage(settings)
+    storage = open_storage(settings, settings.writer)
     try:
         token = storage.acquire()
         counting = start(storage, token, settings.described())
@@ -157,7 +157,7 @@ def _hand_in(
             # A log that has just been removed from the spool is stored.
             with suppress(FileNotFoundError):
                 waiting.append(stack.enter_context(one.path.open("rb")))
-        ledger, rows = _ask(settings, _stored)
+        ledger, rows = _ask(settings, partial(_stored, of_writer=settings.writer))
         time_bounds = TimeBounds(max((row.newest for row in ledger.values()), default=0), found.st_mtime)
         oldest_day = time_bounds.oldest_day(settings.retention_days)
         parse = settings.parser()
@@ -197,14 +197,14 @@ def _ask(settings: ProcessorSettings, question: Callable[[Storage], Awaitable[An
             await storage.aclose()
             storage.close()
 
-    return asyncio.run(ask(open_storage(settings)))
+    return asyncio.run(ask(open_storage(settings, settings.writer)))
 
 
-async def _stored(storage: Storage) -> tuple[dict[str, LedgerRow], list[FileRow]]:
-    """The ledger, with a row for each log, and the files of the logs."""
+async def _stored(storage: Storage, of_writer: str) -> tuple[dict[str, LedgerRow], list[FileRow]]:
+    """A writer's ledger, with a row for each log, and the files of its logs."""
     # Files are read first, so that the log of each file is found.
-    files = [row for writer, row in await storage.files() if writer == MAIN]
-    return {row.log: row for writer, row in await storage.logs() if writer == MAIN}, files
+    files = [row for writer, row in await storage.files() if writer == of_writer]
+    return {row.log: row for writer, row in await storage.logs() if writer == of_writer}, files
 
 
 def _wait_until_stored(settings: ProcessorSettings, spool: Spool) -> None:
@@ -233,7 +233,7 @@ def _show_progress(settings: ProcessorSettings, spool: Spool, logs: Sequence[Spo
     with progress.of(sum(log.size for log in logs)):
         while any(map(spool.is_waiting, names)) and time.monotonic() < moved + _SILENT_SECONDS:
             try:
-                ledger, _ = _ask(settings, _stored)
+                ledger, _ = _ask(settings, partial(_stored, of_writer=settings.writer))
             except StorageUnavailable:
                 # The processor waits for the store as well.
                 ledger = {}
@@ -246,7 +246,7 @@ def _show_progress(settings: ProcessorSettings, spool: Spool, logs: Sequence[Spo
 
 def _is_held(settings: ProcessorSettings) -> bool:
     """Whether a processor holds the lease of this store."""
-    storage = open_storage(settings)
+    storage = open_storage(settings, settings.writer)
     try:
         storage.acquire()
     except LeaseHeld:

@@ -39,7 +39,7 @@ from log_processor.commands.verify.text_file import FilesChanged, Unreadable
 from log_processor.following.log_files import LogFiles
 from log_processor.settings import ProcessorSettings
 from storage.backend import open_storage
-from storage.contract import MAIN, Storage
+from storage.contract import Storage
 from storage.errors import StorageError
 
 _ATTEMPTS = 3
@@ -52,7 +52,7 @@ def verify(settings: ProcessorSettings) -> int:
 
     Returns the exit status: 0 if all that could be checked agrees, 1 if anything differs or nothing could be checked.
     """
-    storage = open_storage(settings)
+    storage = open_storage(settings, settings.writer)
     # asyncio.run would delay Ctrl+C until the next answer of the store.
     loop = asyncio.new_event_loop()
     try:
@@ -82,7 +82,7 @@ async def _verify(storage: Storage, settings: ProcessorSettings) -> int:
                 try:
                     outcome = await compare(
                         storage,
-                        MAIN,
+                        settings.writer,
                         settings.retention_days,
                         parse if settings.log_format != "simple" else None,
                         settings.dead_letters_path,
