@@ -34,7 +34,7 @@ from service.version import VERSION
 from storage.contract import Storage
 
 # The headers of an answer that pages of other origins may read.
-EXPOSED_HEADERS = ["ETag", "Complete-Through", "Content-Disposition", "Link", "Retry-After", HEADER]
+EXPOSED_HEADERS = ["ETag", "Complete-Through", "Missing", "Content-Disposition", "Link", "Retry-After", HEADER]
 
 
 def build_app(
@@ -84,6 +84,7 @@ def build_app(
     app.state.counts_retention_days = max(retention_days, counts_retention_days)
     app.state.time_zone = time_zone
     app.state.access = access
+    app.state.feed = feed
     app.state.responder = Responder(feed, Sources(storage, days, figures), access)
     app.state.request_cache = RequestCache(app.router.middleware_stack, app.state.responder)
     app.state.status_reader = status_reader

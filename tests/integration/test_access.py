@@ -262,7 +262,7 @@ def first_event(api: Asked, key: str) -> dict[str, Any]:
 
 def test_customers_hear_only_of_themselves(api: Asked) -> None:
     operator, customer = first_event(api, api.operator), first_event(api, api.mine)
-    assert customer.keys() == {"ledger", "complete_through", "age_seconds", "seen_age_seconds"}
+    assert customer.keys() == {"ledger", "complete_through", "age_seconds", "seen_age_seconds", "missing"}
     assert customer["ledger"] != operator["ledger"]
     api.store.fill(line(today(), OTHER), writer="web-1")
     wait_until(lambda: first_event(api, api.operator)["ledger"] != operator["ledger"], "the operator hears of it")

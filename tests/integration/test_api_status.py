@@ -161,7 +161,7 @@ def test_the_slowest_log_decides_complete_through(pipeline: Pipeline) -> None:
 
 def test_complete_through_is_unknown_before_the_first_report(pipeline: Pipeline) -> None:
     status, stats = get(pipeline.open_storage, "/status", "/customers/stats")
-    assert status == {"complete_through": None, "clock_faults": [], "logs": []}
+    assert status == {"complete_through": None, "missing": [], "clock_faults": [], "writers": [], "logs": []}
     assert stats["complete_through"] is None
     fill(pipeline, [row(Position(0, 100))], [])
     status, stats = get(pipeline.open_storage, "/status", "/customers/stats")

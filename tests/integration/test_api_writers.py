@@ -1,8 +1,10 @@
 """A store of several writers has the answers of a store with the same lines from one writer."""
 
 import random
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,16 @@ import pytest
 from asking import ago, line, responses, today
 from influxd import InfluxServer
 from lines import valid_lines
+from metric_samples import samples
 from running_api import running
-from stores import Store, influxdb_store, sqlite_store
+from storage.ledger import Report
+from storage.logs import Position
+from storage.observed import ObservedEnd
+from stores import Store, count_lines, influxdb_store, sqlite_store, write_report
 
 CUSTOMERS = ["cust_1", "a/b", "\u5ba2"]
 WRITERS = ["main", "web-1", "web 2"]
+MILLISECOND = timedelta(milliseconds=1)
 
 
 @pytest.fixture(params=["sqlite", "influxdb"])
@@ -94,3 +101,47 @@ def test_a_commit_of_another_writer_is_in_the_next_answer(new_store: Callable[[s
         store.fill(line(today(), "cust_1"), writer="web-2")
         assert totals() == [3, 4, 3]
         assert [log["writer"] for log in api.get("/status").json()["logs"]] == ["main", "web-1", "web-2"]
+
+
+def report(store: Store, writer: str, age: float, through: float) -> None:
+    """Fill the log of a writer with a line, which reported some time ago (s) that it is complete through a time."""
+    storage = store.open(writer)
+    count_lines(storage, line(today(), "cust_1"))
+    end = ObservedEnd("log", time.time() - age, Position(0, 10), 10, 1_000 if age else 0, 10)
+    write_report(storage, Report(time.time() - age, 1, through), [end])
+    storage.close()
+
+
+def test_a_silent_writer_is_named_and_all_is_complete_through_the_slowest(store: Store) -> None:
+    now = time.time()
+    report(store, "main", 0, now)
+    report(store, "web-1", 60, now - 60)
+    report(store, "web-2", 0, now - 5)
+    urls = ["/customers/cust_1/stats", "/customers/stats?format=csv", "/customers", "/status", "/metrics"]
+    stats, table, customers, status, metrics = responses(store, *urls)
+    through = datetime.fromtimestamp(now - 60, timezone.utc)
+    for found in (stats.json(), customers.json(), status.json()):
+        assert found["missing"] == ["web-1"]
+        assert abs(datetime.fromisoformat(found["complete_through"].replace("Z", "+00:00")) - through) < MILLISECOND
+    assert stats.json()["total_requests"] == 3
+    assert table.headers["Missing"] == "web-1"
+    writers = {writer.pop("writer"): writer for writer in status.json()["writers"]}
+    assert {name: (writer["is_silent"], writer["bytes_behind"] > 0) for name, writer in writers.items()} == {
+        "main": (False, False),
+        "web-1": (True, True),
+        "web-2": (False, False),
+    }
+    assert 59 < writers["web-1"]["age_seconds"] < 120
+    told = samples(metrics.text)
+    assert told["request_statistics_api_writer_silent", "web-1"] == 1
+    assert told["request_statistics_api_writer_silent", "main"] == 0
+    seconds = told["request_statistics_api_writer_complete_through_timestamp_seconds", "web-2"]
+    assert abs(seconds - (now - 5)) < 0.001
+    assert abs(told["request_statistics_api_writer_reported_timestamp_seconds", "main"] - now) < 60
+
+
+def test_where_every_writer_reports_nothing_is_missing(sqlite: Store) -> None:
+    report(sqlite, "web-1", 0, time.time())
+    stats, table = responses(sqlite, "/customers/cust_1/stats", "/customers/stats?format=csv")
+    assert stats.json()["missing"] == []
+    assert "Missing" not in table.headers

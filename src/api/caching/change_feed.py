@@ -1,8 +1,10 @@
 """The change feed: polls the store for its progress, and for what its latest commits have changed."""
 
+import time
 from collections.abc import Awaitable, Callable
 
 from api.caching.invalidation_log import InvalidationLog
+from api.caching.liveness import Liveness
 from api.caching.progress import StoreProgress
 from api.caching.single_flight import SingleFlight
 from api.http.metrics import STORE_SECONDS
@@ -18,16 +20,21 @@ class ChangeFeed:
         self.invalidations = InvalidationLog()
         """What the polls have found."""
         self._ledger_hash = b""
+        self._liveness = Liveness(time.time, time.monotonic)
+        self.latest = StoreProgress([])
+        """What the latest poll has found."""
         self.poll: Callable[[], Awaitable[StoreProgress]] = SingleFlight(self._poll)
         """The progress of the store at or after the call. `invalidations` has all changes up to it."""
 
     async def _poll(self) -> StoreProgress:
         with STORE_SECONDS.labels("poll").time():
-            progress = StoreProgress(await self._storage.states())
+            states = await self._storage.states()
+            progress = StoreProgress(states, self._liveness.silent(states))
             if progress.ledger_hash != self._ledger_hash:
                 cursors = self.invalidations.cursors
                 # Read after the ledgers, so that they include the intents of the ledgers' commits.
                 intents = await self._storage.intents(intents_since(cursors, progress.commits))
                 self.invalidations.note(invalidations(intents, cursors, progress.commits))
                 self._ledger_hash = progress.ledger_hash
+        self.latest = progress
         return progress

@@ -19,9 +19,12 @@ from storage.ledger import (
     decode_rollup_ledger,
     is_rolled_up,
 )
+from storage.writers import ARCHIVE
 
 # A report on fully counted logs is complete through nearly its own time: at most this much earlier, in seconds.
 _IDLE_SECONDS = 1.0
+HIDDEN = "(hidden)"
+"""Stands for a writer where the caller may not know its name: it may be that of a host."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +70,40 @@ class WriterProgress:
 class StoreProgress:
     """How far all writers are."""
 
-    def __init__(self, states: Sequence[WriterState]) -> None:
+    def __init__(self, states: Sequence[WriterState], missing: Sequence[str] = ()) -> None:
+        """`missing`: the writers that are silent."""
         self.writers = {state.writer: WriterProgress.of(state) for state in states}
         ledgers = [(state.writer, state.counts, state.rollups) for state in states]
         self.ledger_hash = blake2b(repr(ledgers).encode(), digest_size=16).digest()
         """Differs as soon as a ledger has changed."""
-        self.complete_through = _earliest([writer.complete_through for writer in self.writers.values()])
+        # No processor goes on with the archive, and nothing of it is to come.
+        self.going_on = {name: writer for name, writer in self.writers.items() if name != ARCHIVE}
+        """The writers that were not retired."""
+        self.complete_through = _earliest([writer.complete_through for writer in self.going_on.values()])
         """All requests before this time are in counts that are read after this progress, but maybe not in counts that
         were read before it."""
         self.complete_through_json = to_json(self.complete_through)
-        self.rolled_up_through_json = to_json(_earliest([writer.rolled_up_through for writer in self.writers.values()]))
+        rolled_up_through = _earliest([writer.rolled_up_through for writer in self.going_on.values()])
+        self.rolled_up_through_json = to_json(rolled_up_through)
         """The `complete_through` of the roll-ups."""
+        self.missing = list(missing)
+        """The writers that are silent: their logs may have lines that nobody counts."""
+
+    def missing_for(self, is_operator: bool) -> list[str]:
+        """The silent writers, by the names that an operator or a customer may see."""
+        return self.missing if is_operator else [HIDDEN] * len(self.missing)
+
+    @property
+    def freshness(self) -> dict[str, tuple[bool, float | None, float | None]]:
+        """See api.http.metrics.Writers."""
+        return {
+            name: (
+                name in self.missing,
+                writer.report.time if writer.report is not None else None,
+                writer.complete_through,
+            )
+            for name, writer in self.going_on.items()
+        }
 
     @property
     def commits(self) -> dict[str, int]:

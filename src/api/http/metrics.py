@@ -4,10 +4,12 @@ Names and units as in https://prometheus.io/docs/practices/naming/.
 """
 
 import time
+from collections.abc import Mapping
 from functools import lru_cache
+from typing import Protocol
 
 from fastapi import Request, Response
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Counter, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Counter, Gauge, Histogram, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 # Upper bounds of the histograms' buckets, in seconds.
@@ -35,6 +37,17 @@ STORE_SECONDS = Histogram(
 )
 STORE_ERRORS = Counter(
     "request_statistics_api_store_errors", "Requests that failed because of the store, by reason.", ["reason"]
+)
+_SILENT = Gauge(
+    "request_statistics_api_writer_silent", "1 while a writer's processor does not report, else 0.", ["writer"]
+)
+_REPORTED = Gauge(
+    "request_statistics_api_writer_reported_timestamp_seconds", "The time of a writer's latest report.", ["writer"]
+)
+_COMPLETE_THROUGH = Gauge(
+    "request_statistics_api_writer_complete_through_timestamp_seconds",
+    "The time before which every line of a writer's logs is counted.",
+    ["writer"],
 )
 BUILT, CACHED, NOT_MODIFIED = map(_ANSWERS.labels, ("built", "cached", "not_modified"))
 for _operation in ("poll", "answer"):
@@ -79,7 +92,29 @@ def _of_route(route: str, status: int) -> tuple[Counter, Histogram]:
     return _REQUESTS.labels(route, status), _REQUEST_SECONDS.labels(route)
 
 
+class Writers(Protocol):
+    """The progress of the writers, see api.caching.progress."""
+
+    @property
+    def freshness(self) -> Mapping[str, tuple[bool, float | None, float | None]]:
+        """Writer -> whether it is silent, the time of its latest report, and through which time it is complete (Unix
+        times, s; None: unknown)."""
+
+
+def show_writers(progress: Writers) -> None:
+    """Set the gauges of the writers, by the latest poll of the store."""
+    for gauge in (_SILENT, _REPORTED, _COMPLETE_THROUGH):
+        gauge.clear()
+    for writer, (is_silent, reported, complete_through) in progress.freshness.items():
+        _SILENT.labels(writer).set(is_silent)
+        if reported is not None:
+            _REPORTED.labels(writer).set(reported)
+        if complete_through is not None:
+            _COMPLETE_THROUGH.labels(writer).set(complete_through)
+
+
 async def metrics(request: Request) -> Response:
     """The metrics of this process, in Prometheus' text format."""
     request.app.state.access.require_metrics(request.scope)
+    show_writers(request.app.state.feed.latest)
     return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)

@@ -39,6 +39,7 @@ class CustomersQuestion(Question):
             from_date=self.dates.from_date,
             to_date=self.dates.to_date,
             complete_through=None,
+            missing=[],
             total=total,
             next_cursor=self.ranking.write_cursor(last) if last is not None else None,
             customers=[CustomerStatistics(customer_id=customer, **figures[customer]._asdict()) for customer in page],

@@ -23,6 +23,7 @@ class StatusCodesQuestion(DaysQuestion):
             from_date=self.dates.from_date,
             to_date=self.dates.to_date,
             complete_through=None,
+            missing=[],
             status_codes=[
                 RequestsOfStatus(status=logged_status(status), requests=requests)
                 for status, requests in sorted(statuses.items())
@@ -46,6 +47,7 @@ class LatenciesQuestion(DaysQuestion):
             from_date=self.dates.from_date,
             to_date=self.dates.to_date,
             complete_through=None,
+            missing=[],
             total=histogram.timed,
             bins=[
                 LatencyBin(from_latency=first / 1000, to_latency=end / 1000, requests=requests)

@@ -3,14 +3,18 @@
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from pydantic_core import to_json
 
 from api.questions.formats import Format
 from api.schemas.listing import Listing
 
 _COMPLETE_THROUGH = b'"complete_through":'
+# What stands there until a response is sent.
+_UNKNOWN = b'null,"missing":[]'
 # Spreadsheets take a cell that begins with one of these for a formula (OWASP, CSV Injection).
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _UNSAFE_IN_NAME = re.compile(r"[^A-Za-z0-9_-]+")
@@ -20,9 +24,9 @@ _MAX_NAME = 100
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """The body of a response, without the value of `complete_through`.
+    """The body of a response, without the values of `complete_through` and `missing`.
 
-    JSON has the value between two parts. CSV is one part, and a header has the value.
+    JSON has the values between two parts. CSV is one part, and headers have the values.
     """
 
     parts: tuple[bytes, ...]
@@ -36,15 +40,20 @@ class Body:
 
 
 def encode(listing: Listing, as_format: Format) -> Body:
-    """The body of an answer whose `complete_through` is None."""
+    """The body of an answer whose `complete_through` is None and `missing` empty."""
     return _csv(listing) if as_format == "csv" else _json(listing)
+
+
+def with_progress(body: Body, complete_through: bytes, missing: Sequence[str]) -> bytes:
+    """The bytes of a response. `complete_through`: as JSON."""
+    return (complete_through + b',"missing":' + to_json(missing)).join(body.parts)
 
 
 def _json(listing: Listing) -> Body:
     # The first occurrence is the field, because strings have their quotes escaped.
     text = listing.model_dump_json(exclude_unset=True).encode()
     before, name, after = text.partition(_COMPLETE_THROUGH)
-    parts = (before + name, after.removeprefix(b"null"))
+    parts = (before + name, after.removeprefix(_UNKNOWN))
     return Body(parts, "application/json", next_cursor=getattr(listing, "next_cursor", None))
 
 

@@ -48,6 +48,7 @@ class ErrorsQuestion(Question):
             from_date=self.dates.from_date,
             to_date=self.dates.to_date,
             complete_through=None,
+            missing=[],
             total=len(most),
             errors=[
                 RequestsOfError(

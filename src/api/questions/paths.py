@@ -45,6 +45,7 @@ class PathsQuestion(Question):
             from_date=self.dates.from_date,
             to_date=self.dates.to_date,
             complete_through=None,
+            missing=[],
             total=len(found),
             paths=[
                 PathFigures(path=path, **figures(found[path])._asdict()) for path in self._in_order(found)[: self.limit]

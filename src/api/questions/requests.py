@@ -52,6 +52,7 @@ class LatestRequestsQuestion(Question):
             from_date=self.dates.from_date,
             to_date=self.dates.to_date,
             complete_through=None,
+            missing=[],
             requests=[
                 LoggedRequest(
                     time=to_datetime(request.second, request.millisecond or 0),

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from hashlib import blake2b
+from urllib.parse import quote
 
 from fastapi import Request, Response
 
@@ -16,9 +17,10 @@ from api.access.access import Access, forbidden
 from api.caching.change_feed import ChangeFeed
 from api.caching.loading_cache import LoadingCache
 from api.http.metrics import BUILT, CACHED, NOT_MODIFIED, STORE_SECONDS
-from api.questions.encoding import Body, encode
+from api.questions.encoding import Body, encode, with_progress
 from api.questions.question import Effort, Question, Sources, unknown_customer
 from api.questions.turns import ClientLeft, Turns, while_connected
+from service.access.scopes import Scope
 from storage.errors import StorageUnavailable
 
 # Bound of all cached bodies.
@@ -69,7 +71,8 @@ class Responder:
         if the caller may not see the answer.
         """
         progress = await self._feed.poll()
-        self._require_visible(request, question.about)
+        scope = self._access.caller(request.scope).scope
+        _require_visible(scope, question.about)
         how = CACHED
         version = question.version(self._feed.invalidations, progress.ledger_hash)
 
@@ -92,7 +95,7 @@ class Responder:
         except asyncio.TimeoutError:
             message = f"The answer takes longer than {_MAX_SECONDS:g} s. It is still being built: ask again"
             raise StorageUnavailable(message) from None
-        # A weak tag: answers with the same tag can differ in `complete_through`.
+        # A weak tag: answers with the same tag can differ in `complete_through` and `missing`.
         tag = f'"{cached.question_hash}{progress.ledger_hash.hex()}"'
         tag_header = (b"etag", f"W/{tag}".encode())
         if _client_has(request, tag):
@@ -100,21 +103,16 @@ class Responder:
             return _RawResponse(304, [tag_header, *_CACHING], b"")
         how.inc()
         complete_through = progress.rolled_up_through_json if question.is_of_rollups else progress.complete_through_json
-        body = complete_through.join(cached.body.parts)
+        missing = progress.missing_for(scope.sees(None))
+        body = with_progress(cached.body, complete_through, missing)
         headers = [tag_header, *_CACHING, *cached.headers, (b"content-length", str(len(body)).encode())]
         if question.format == "csv" and complete_through != b"null":
             headers.append((b"complete-through", complete_through.strip(b'"')))
+        if question.format == "csv" and missing:
+            headers.append((b"missing", ",".join(quote(writer, safe="()") for writer in missing).encode()))
         if cached.body.next_cursor is not None:
             headers.append((b"link", _link_to_next(request, cached.body.next_cursor)))
         return _RawResponse(200, headers, body)
-
-    def _require_visible(self, request: Request, customer: str | None) -> None:
-        scope = self._access.caller(request.scope).scope
-        if scope.sees(customer):
-            return
-        if customer is not None and scope.customers:
-            raise unknown_customer(customer)
-        raise forbidden()
 
     async def _build(self, question: Question, turns: Turns | None) -> _Cached:
         async with turns.turn() if turns is not None else nullcontext():
@@ -132,6 +130,14 @@ class _RawResponse(Response):
         self.raw_headers = headers
         self.body = body
         self.background = None
+
+
+def _require_visible(scope: Scope, customer: str | None) -> None:
+    if scope.sees(customer):
+        return
+    if customer is not None and scope.customers:
+        raise unknown_customer(customer)
+    raise forbidden()
 
 
 def _raw(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:

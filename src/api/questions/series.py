@@ -58,6 +58,7 @@ class SeriesQuestion(Question):
             from_time=local(times.start),
             to_time=local(times.end),
             complete_through=None,
+            missing=[],
             points=[Point(start=local(start), **of_one._asdict()) for start, of_one in sorted(found.items())],
             **({"time_zone": times.zone} if times.zone != UTC else {}),
         )

@@ -104,6 +104,7 @@ class StatisticsQuestion(DaysQuestion):
             from_date=self.dates.from_date,
             to_date=self.dates.to_date,
             complete_through=None,
+            missing=[],
             **found._asdict(),
             **self._percentiles(together),
             daily=daily,

@@ -1,11 +1,12 @@
 """The status of each log: what the ledger has of it, and what the processor has seen of it."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
 from api.caching.change_feed import ChangeFeed
 from api.caching.progress import StoreProgress, WriterProgress
 from api.caching.single_flight import SingleFlight
-from api.schemas.status import FileStatus, Gap, LogPosition, LogStatus, ObservedEnd, StoreStatus
+from api.schemas.status import FileStatus, Gap, LogPosition, LogStatus, ObservedEnd, StoreStatus, WriterStatus
 from api.utc import to_datetime
 from storage import observed
 from storage.contract import Storage
@@ -39,8 +40,16 @@ class LogsProgress:
     @property
     def bytes_behind(self) -> int:
         """Bytes that the logs had when they were last seen and that are not stored."""
-        found = ((row, self.observed.get((writer, row.log))) for writer, row in self.logs)
-        return sum(bytes_behind(row, seen) for row, seen in found if seen is not None)
+        return sum(self.bytes_behind_by_writer.values())
+
+    @property
+    def bytes_behind_by_writer(self) -> Counter[str]:
+        """`bytes_behind` of each writer."""
+        found: Counter[str] = Counter()
+        for writer, row in self.logs:
+            if (seen := self.observed.get((writer, row.log))) is not None:
+                found[writer] += bytes_behind(row, seen)
+        return found
 
     def is_followed(self, writer: str, log: str) -> bool:
         """Whether the writer's latest report is also about this log.
@@ -84,7 +93,9 @@ def store_status(logs: LogsProgress, files: Sequence[tuple[str, FileRow]], now: 
             of_logs.setdefault((writer, file.log), []).append(file)
     return StoreStatus(
         complete_through=logs.progress.complete_through,
+        missing=logs.progress.missing,
         clock_faults=clock_faults(logs, logs.progress.reported, now),
+        writers=_writers(logs, now),
         logs=[
             _log_status(logs, writer, row, of_logs.get((writer, row.log), ())[-MAX_FILES:], now)
             for writer, row in logs.logs
@@ -111,6 +122,21 @@ def clock_faults(logs: LogsProgress, reported: float | None, now: float) -> list
         if row.newest > max(now, seen) + CLOCK_TOLERANCE_SECONDS and logs.is_followed(writer, row.log)
     ]
     return faults
+
+
+def _writers(logs: LogsProgress, now: float) -> list[WriterStatus]:
+    behind = logs.bytes_behind_by_writer
+    return [
+        WriterStatus(
+            writer=name,
+            is_silent=name in logs.progress.missing,
+            reported=to_datetime(writer.report.time) if writer.report is not None else None,
+            age_seconds=round(now - writer.report.time, 3) if writer.report is not None else None,
+            bytes_behind=behind[name],
+            complete_through=to_datetime(through) if (through := writer.complete_through) is not None else None,
+        )
+        for name, writer in logs.progress.going_on.items()
+    ]
 
 
 def _log_status(logs: LogsProgress, writer: str, row: LedgerRow, files: Sequence[FileRow], now: float) -> LogStatus:

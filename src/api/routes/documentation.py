@@ -21,12 +21,13 @@ EXAMPLES: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_name("examp
 Responses = dict[int | str, dict[str, Any]]
 
 _HEADERS = {
-    "ETag": "Weak: it changes with the store's ledger, and not with `complete_through` alone. In `If-None-Match`, it "
-    "saves sending the same answer again.",
+    "ETag": "Weak: it changes with the store's ledger, and not with `complete_through` or `missing` alone. In "
+    "`If-None-Match`, it saves sending the same answer again.",
     "Cache-Control": "`no-cache`: ask each time.",
     "Vary": "`Accept`: it chooses between JSON and CSV.",
     "Content-Disposition": "With CSV: a name for the file.",
     "Complete-Through": "With CSV: `complete_through`; left out where it is null.",
+    "Missing": "With CSV: `missing`, separated by commas; left out where it is empty.",
     "Link": 'The next page, `rel="next"`; left out on the last page, and where there are no pages.',
 }
 
@@ -63,7 +64,10 @@ def listing(operation: str) -> Responses:
                 for name, description in _HEADERS.items()
             },
         },
-        304: {"description": "Only `complete_through` has changed since the answer that `If-None-Match` names."},
+        304: {
+            "description": "Only `complete_through` or `missing` has changed since the answer that `If-None-Match` "
+            "names."
+        },
         **_error(414, Problem, "The path and the query are too long."),
         **HOST_NOT_ALLOWED,
         **_error(422, ValidationProblem, "A parameter is invalid."),

@@ -20,7 +20,7 @@ from api.access.access import Access
 from api.access.caller import Caller
 from api.caching.change_feed import ChangeFeed
 from api.caching.customer_changes import CustomerChanges
-from api.caching.progress import StoreProgress
+from api.caching.progress import HIDDEN, StoreProgress
 from api.questions.status import LogsProgress, StatusReader, clock_faults
 from api.routes.documentation import HOST_NOT_ALLOWED
 from storage.errors import StorageError
@@ -171,7 +171,8 @@ def _reduced(event: _Event, token: str) -> _Event:
     """An event as customers see it, who may not know of each other, or of logs."""
     if event.name == "away":
         return _Event("away", {"detail": "The store does not answer."})
-    return _Event("progress", {"ledger": token, **{name: event.data[name] for name in _FOR_CUSTOMERS}})
+    of_all = {name: event.data[name] for name in _FOR_CUSTOMERS}
+    return _Event("progress", {"ledger": token, **of_all, "missing": [HIDDEN] * len(event.data["missing"])})
 
 
 def _progress_data(progress: StoreProgress, logs: LogsProgress) -> dict[str, Any]:
@@ -180,6 +181,7 @@ def _progress_data(progress: StoreProgress, logs: LogsProgress) -> dict[str, Any
     return {
         "ledger": progress.ledger_hash.hex(),
         "complete_through": through.isoformat().replace("+00:00", "Z") if through is not None else None,
+        "missing": progress.missing,
         "age_seconds": round(now - through.timestamp()) if through is not None else None,
         "bytes_behind": logs.bytes_behind,
         "seen_age_seconds": round(now - reported) if reported is not None else None,

@@ -11,9 +11,17 @@ CompleteThrough = Annotated[
         description="All requests that were logged before this time (UTC) are counted; later ones may be. It is the "
         "time at which the processor last looked at the log, if it has counted all that the log had then. Otherwise it "
         "is the time of the newest counted request, which assumes that the log is in the order of its times. Of "
-        "several logs, the earliest time. null: unknown, because the processor has not reported yet, or is behind "
-        "in a log. Of that log it has counted nothing, or the newest time is in the future.",
+        "several logs, and of several writers, the earliest time. null: unknown, because a processor has not reported "
+        "yet, or is behind in a log. Of that log it has counted nothing, or the newest time is in the future.",
         examples=["2026-11-24T06:30:01.482000Z"],
+    ),
+]
+Missing = Annotated[
+    list[str],
+    Field(
+        description="The silent writers: their processors have not reported for 15 s, so their logs may have lines "
+        "that nobody counts. Customers see `(hidden)` in the place of each name.",
+        examples=[[]],
     ),
 ]
 
@@ -46,6 +54,7 @@ class Range(Listing):
     to_date: date
     time_zone: TimeZone = "UTC"
     complete_through: CompleteThrough
+    missing: Missing
 
 
 class Customer(BaseModel):

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.schemas.figures import Figures
-from api.schemas.listing import CompleteThrough, Customer, Listing, TimeZone
+from api.schemas.listing import CompleteThrough, Customer, Listing, Missing, TimeZone
 
 Interval = Literal["minute", "hour", "day", "week", "month"]
 
@@ -31,4 +31,5 @@ class Series(Listing, Customer):
     from_time: datetime = Field(serialization_alias="from", description="Inclusive: the start of the first interval.")
     to_time: datetime = Field(serialization_alias="to", description="Exclusive: the end of the last interval.")
     complete_through: CompleteThrough
+    missing: Missing
     points: list[Point] = Field(description="Each interval that has requests, oldest first.")

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, Field
 
-from api.schemas.listing import CompleteThrough
+from api.schemas.listing import CompleteThrough, Missing
 from storage.logs import FileState
 from storage.writers import MAIN
 
@@ -94,14 +94,35 @@ class LogStatus(BaseModel):
     complete_through: CompleteThrough
 
 
+class WriterStatus(BaseModel):
+    """How far a writer is that was not retired."""
+
+    writer: str = Field(description="WRITER of its processor.", examples=[MAIN])
+    is_silent: bool = Field(
+        description="Whether its processor has not reported for 15 s. A processor reports once a second, whether lines "
+        "come or not.",
+        examples=[False],
+    )
+    reported: datetime | None = Field(description="The time of its latest report. null: it has not reported yet.")
+    age_seconds: float | None = Field(
+        description="The age of that report. Below zero: a clock is wrong, see `clock_faults`.", examples=[0.4]
+    )
+    bytes_behind: int = Field(
+        description="Bytes that its logs had when they were last seen and that are not stored.", examples=[0]
+    )
+    complete_through: CompleteThrough
+
+
 class StoreStatus(BaseModel):
     """How far the store is in all logs."""
 
     complete_through: CompleteThrough
+    missing: Missing
     clock_faults: list[str] = Field(
         description="Sentences about times in the future: a clock is wrong, and so are ages. Empty: no such times.",
         examples=[[]],
     )
+    writers: list[WriterStatus]
     logs: list[LogStatus]
 
 

@@ -2,7 +2,7 @@
 
 import { ask } from "./ask.js";
 import { element, table } from "./elements.js";
-import { count, percent, seconds } from "./format.js";
+import { bytes, count, percent, seconds, time } from "./format.js";
 import { range, rangePicker } from "./range.js";
 import { change, state, urlWith } from "./state.js";
 import { tiles } from "./tiles.js";
@@ -35,6 +35,7 @@ export async function list() {
     customers.rows.length
       ? element("section", { class: "card wide" }, table("Customers", columns, customers.rows, sorting), more)
       : nothing(search, all.total_requests),
+    status.writers.length > 1 ? ofWriters(status.writers) : null,
     ofLines(status.logs),
   ];
 }
@@ -46,6 +47,18 @@ export function some(customers) {
     element("h1", {}, "Customers"),
     element("section", { class: "card" }, table("Customers", [{ title: "Customer", value: link }], customers)),
   ];
+}
+
+// The processors that fill the store.
+function ofWriters(writers) {
+  const columns = [
+    { title: "Writer", value: (row) => row.writer },
+    { title: "State", value: (row) => element("span", { class: row.is_silent && "bad" }, row.is_silent ? "silent" : "reports") },
+    { title: "Last report", value: (row) => (row.reported ? time(row.reported) : "none yet") },
+    { title: "Counted through", value: (row) => (row.complete_through ? time(row.complete_through) : "unknown") },
+    { title: "Not counted yet", number: true, value: (row) => bytes(row.bytes_behind) },
+  ];
+  return element("section", { class: "card" }, table("Writers", columns, writers));
 }
 
 // The lines of all days that were read: stored, rejected, skipped.

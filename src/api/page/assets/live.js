@@ -54,12 +54,15 @@ function away(why) {
 function show() {
   if (latest == null) return;
   const since = (performance.now() - heard) / 1000;
-  const { complete_through: through, age_seconds: of, bytes_behind: behind, seen_age_seconds: seen, clock_fault: clock } = latest;
+  const { complete_through: through, age_seconds: of, bytes_behind: behind, seen_age_seconds: seen, clock_fault: clock, missing } = latest;
   const tell = (kind, text) => { freshness.className = kind; freshness.textContent = text; };
   if (seen != null && seen + since > LATE_SECONDS) {
     tell("bad", `The log processor was last seen ${age(seen + since)} ago; counted through ${through ? time(through) : "nothing"}`);
   } else if (clock != null && seen < 0) {
     tell("warn", clock);
+  } else if (missing.length) {
+    const names = missing.filter((name) => name !== "(hidden)").join(", ");
+    tell("bad", `No report from ${names ? `the writer ${names}` : "a log processor"}; counted through ${through ? time(through) : "nothing"}`);
   } else if (through == null) {
     tell("warn", behind ? `Catching up: ${bytes(behind)} of the log not counted yet` : "Nothing is counted yet");
   } else if (behind && of + since > BEHIND_SECONDS) {
