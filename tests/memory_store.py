@@ -10,6 +10,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
+from typing_extensions import Self
+
 from request_log.line import SECONDS_A_DAY
 from request_log.requests import NONE, Requests
 from rollups.counts import NO_COUNTS, SUCCESS, DailyAggregate, DailyKey, Kind, RollupKey, RollupRow, RollupSegmentKey
@@ -256,6 +258,36 @@ class MemoryStorage(Storage):
             self._send([partial(self._store.put, self._writer, key, token, row) for key, row in group.items()])
             self._token = token
 
+    def counted_days(self) -> list[int]:
+        self._turn()
+        return sorted(key.day for key in self._rows(DailyKey) if key.customer is None)
+
+    def read_day(self, day: int) -> tuple[dict[DailyKey, DailyAggregate], dict[RollupSegmentKey, RollupRow]]:
+        self._turn()
+        daily, rollups = self._rows(DailyKey), self._rows(RollupSegmentKey)
+        return (
+            {key: decode_daily(row) for key, row in daily.items() if key.day == day},
+            {key: decode_rollup(key.kind, key.segment, row) for key, row in rollups.items() if key.day == day},
+        )
+
+    def write_both(self, rows: Rows, other: Self, of_other: Rows) -> None:
+        self.write(rows)
+        other.write(of_other)
+
+    def remove_day(self, day: int) -> None:
+        for kind in (DailyKey, RollupSegmentKey):
+            rows = self._store.rows.get((self._writer, kind), {})
+            for key in [key for key in rows if key.day == day]:
+                self._turn()
+                del rows[key]
+
+    def remove_writer(self) -> None:
+        for kind in (LogKey, FileKey, RolledUpKey, ObservedKey, IntentKey, StateKey):
+            rows = self._store.rows.get((self._writer, kind), {})
+            for key in [key for key in rows if key != StateKey("retired")]:
+                self._turn()
+                del rows[key]
+
     def remove_expired(self, oldest_day: int, oldest_counted_day: int) -> None:
         self._turn()
         for kind in (DailyKey, RollupSegmentKey):
@@ -347,7 +379,8 @@ class MemoryStorage(Storage):
     async def states(self) -> list[WriterState]:
         found: dict[str, dict[StateName, str]] = {}
         for writer, key, row in self._store.rows_of(StateKey):
-            found.setdefault(writer, {})[key.name] = row
+            if key.name in ("counts", "rollups", "report"):
+                found.setdefault(writer, {})[key.name] = row
         return [
             WriterState(writer, rows.get("counts", ""), rows.get("rollups", ""), rows.get("report", ""))
             for writer, rows in sorted(found.items())

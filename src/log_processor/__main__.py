@@ -4,6 +4,7 @@ run              follow the logs and store their requests (the default)
 check FILE       find the settings for a log by its first thousand lines, or try the given settings
 backfill FILE... read old logs into the store, compressed ones too
 verify           compare the figures in the store with the files of the logs
+retire WRITER    add the rows of a writer that ended to those of the archive; the same as python -m storage retire
 health           exit with status 0 if a processor runs here and makes progress
 """
 
@@ -25,6 +26,7 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name in ("run", "verify", "health"):
         commands.add_parser(name)
+    commands.add_parser("retire").add_argument("writer", metavar="WRITER")
     commands.add_parser("check").add_argument("file", type=Path, metavar="FILE")
     of_backfill = commands.add_parser("backfill")
     of_backfill.add_argument("files", type=Path, nargs="+", metavar="FILE")
@@ -45,6 +47,10 @@ def _run(arguments: argparse.Namespace) -> int:
     """Run a command. Each imports only what it needs, for the health check runs every few seconds."""
     if arguments.command == "health":
         return 0 if is_alive(load(HeartbeatSettings).heartbeat_path) else 1
+    if arguments.command == "retire":
+        from log_processor.commands.retire import RetireSettings, retire
+
+        return retire(load(RetireSettings), arguments.writer)
     from log_processor.settings import ProcessorSettings
 
     settings = load(ProcessorSettings)

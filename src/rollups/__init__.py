@@ -15,4 +15,5 @@ groups     roll-ups: groups of customers, endpoints, parts of the day
 spans      counts of spans of quarter hours, such as the days of a time zone
 daily      what requests add to daily aggregates
 delta      what requests add to roll-ups
+refolding  what a roll-up adds to another one
 """

@@ -153,12 +153,12 @@ class RollupDelta:
     def _added(self, requests: RowRequests, row: RollupRow) -> RollupRow:
         columns = requests.columns
         names = decode_names(row.names)
-        before = _size(names)
+        before = size_of(names)
         heads = self._heads(requests, names)
         parts = columns.parts % PARTS_A_DAY
         latencies = packed(row.kind, heads, parts, columns.latencies, LATENCY_BITS)[columns.latencies != NONE]
         statuses = packed(row.kind, heads, parts, columns.statuses, STATUS_BITS)
-        row = row._replace(names=row.names if _size(names) == before else encode_names(names), left=0)
+        row = row._replace(names=row.names if size_of(names) == before else encode_names(names), left=0)
         if self._weight < 0:
             return row._replace(
                 less_statuses=_counted(row.less_statuses, statuses),
@@ -183,7 +183,7 @@ class RollupDelta:
             (own[customer], self._endpoints[endpoint]) for customer, endpoint in (divmod(n, span) for n in together)
         ]
         heads = {
-            (name, endpoint): places[name] << PART_BITS | _place_among(names[name], endpoint)
+            (name, endpoint): places[name] << PART_BITS | place_among(names[name], endpoint)
             for name, endpoint in sorted(pairs)
         }
         return np.array([heads[pair] for pair in pairs], np.int64)[of_pairs]
@@ -216,12 +216,12 @@ def _ranks(texts: Sequence[str], numbers: Column) -> Integers:
     return ranks[places]
 
 
-def _size(names: dict[str, list[str]]) -> int:
+def size_of(names: dict[str, list[str]]) -> int:
     """The number of customers and endpoints, which never falls."""
     return len(names) + sum(map(len, names.values()))
 
 
-def _place_among(endpoints: list[str], endpoint: str) -> int:
+def place_among(endpoints: list[str], endpoint: str) -> int:
     """The index of an endpoint among those of a customer, to which a new one is added."""
     if endpoint not in endpoints[:MOST_ENDPOINTS]:
         if len(endpoints) == MOST_ENDPOINTS:

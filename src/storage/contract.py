@@ -10,8 +10,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar
 
+from typing_extensions import Self
+
 from request_log.requests import Requests
-from rollups.counts import DailyAggregate, DailyKey, Kind, RollupKey, RollupRow
+from rollups.counts import DailyAggregate, DailyKey, Kind, RollupKey, RollupRow, RollupSegmentKey
 from storage.keys import FileKey, Rows, StateName
 from storage.ledger import StoredIntent, WriterState
 from storage.logs import FileRow, LedgerRow
@@ -145,6 +147,29 @@ class Storage(ABC):
     @abstractmethod
     def compact(self) -> None:
         """Remove some of the replaced rows, and of the intents that are no longer kept. Called about once a second."""
+
+    # Moving the rows of this writer to another one, whose connection is `other`.
+
+    @abstractmethod
+    def counted_days(self) -> list[int]:
+        """The days that have daily aggregates, ascending."""
+
+    @abstractmethod
+    def read_day(self, day: int) -> tuple[dict[DailyKey, DailyAggregate], dict[RollupSegmentKey, RollupRow]]:
+        """All daily aggregates and all segments of roll-ups of a day."""
+
+    @abstractmethod
+    def write_both(self, rows: Rows, other: Self, of_other: Rows) -> None:
+        """Replace rows of this writer and of another one. InfluxDB and SQLite replace all or none of them, also in a
+        crash. No row of the other writer is durable before all of this writer are."""
+
+    @abstractmethod
+    def remove_day(self, day: int) -> None:
+        """Remove all daily aggregates and roll-ups of a day."""
+
+    @abstractmethod
+    def remove_writer(self) -> None:
+        """Remove all other rows of this writer, but for that of StateKey("retired"). Requests stay."""
 
     # Questions of the api, about all writers together. Days are UTC days since 1970-01-01, ranges inclusive.
 

@@ -68,6 +68,8 @@ class Intent:
     """The ledger after the commit."""
     weight: Literal[1, -1] = 1
     """-1: the commit takes back the counts of the requests."""
+    retired: str = ""
+    """The writer whose rows a commit of the archive takes over: counts of `days` or, without days, rows of logs."""
     folded: Mapping[int, str] = field(default_factory=dict)
     """The days (since 1970-01-01) of which new customers are folded -> the last new customer, in order of names, that
     the commit does not fold; "" where it folds all that are new."""
@@ -184,8 +186,9 @@ def encode_intent(intent: Intent) -> str:
         "ledger": encode_ledger(intent.ledger),
         "folded": list(intent.folded.items()),
     }
-    if not intent.folded:
-        del row["folded"]
+    for name in ("folded", "retired"):
+        if not row[name]:
+            del row[name]
     return json.dumps(row, separators=(",", ":"))
 
 

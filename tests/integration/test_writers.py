@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 import oracle
+import programs
 from asking import FIGURES, ago, answer
 from lines import CUSTOMERS, valid_lines
-from pipeline import Pipeline
+from pipeline import COMMAND_SECONDS, Pipeline
 from stores import Store
 
 BAD_LINE = b"of %s, no request\n"
@@ -104,3 +105,37 @@ def test_a_backfilled_file_is_its_writers(pipelines: list[Pipeline], tmp_path: P
     assert web.run("backfill", str(old)).returncode == 0
     assert web.stored() == oracle.days_of(lines)
     assert (main.ledger(), sum(row.stored for row in web.ledger())) == ([], 200)
+
+
+def test_a_writer_that_ended_is_retired(pipelines: list[Pipeline], store: Store) -> None:
+    main, web = pipelines
+    first, second = valid_lines(300, seed=11), valid_lines(300, seed=12)
+    for pipeline, lines in ((main, first), (web, second)):
+        pipeline.append(lines)
+        pipeline.start()
+        pipeline.until_stored()
+
+    def retire(writer: str) -> tuple[int, str]:
+        end = programs.run("storage", "retire", writer, env=web.environment, timeout=COMMAND_SECONDS)
+        return end.returncode, end.stdout
+
+    status, said = retire("web-1")
+    assert (status, "Nothing is retired." in said) == (1, True)
+    web.end(signal.SIGKILL)
+    assert retire("web-1") == (0, "Writer web-1 is retired: its counts are the archive's.\n")
+    assert main.stored() == oracle.days_of(first + second)
+    main.until_rolled_up()
+    assert main.rolled_up() == oracle.rollups_of(first + second)
+    status_of_store = answer(store, "/status")
+    assert [writer["writer"] for writer in status_of_store["writers"]] == ["main"]
+    assert {log["writer"]: log["lines_read"] for log in status_of_store["logs"]} == {"archive": 300, "main": 300}
+    assert retire("web-1") == (0, "Writer web-1 was retired before.\n")
+    assert retire("web-9")[0] == 1
+    end = web.run()
+    assert end.returncode == 1
+    assert "This writer was retired" in end.stdout
+    # The other one has noticed nothing.
+    main.append(second)
+    main.until_stored()
+    assert main.stored() == oracle.days_of(first + second + second)
+    assert main.run("verify").returncode == 0

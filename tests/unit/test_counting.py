@@ -25,6 +25,7 @@ from hypothesis.errors import NoSuchExample
 
 from log_processor.counting.forget import forget
 from log_processor.counting.limits import LIMITS, Limits
+from log_processor.counting.retire import retire
 from log_processor.counting.start import start
 from log_processor.parsing.batch import parse_chunk, stored
 from log_processor.parsing.chunk import Chunk, Part
@@ -46,12 +47,12 @@ from rollups.groups import (
 )
 from rollups.histogram import Histogram
 from storage.contract import Storage
-from storage.errors import StorageUnavailable
+from storage.errors import StorageRefused, StorageUnavailable
 from storage.keys import FileKey, IntentKey, StateName
 from storage.ledger import Intent, Ledger, decode_ledger, decode_rollup_ledger, encode_intent, is_rolled_up
 from storage.logs import FileRow, FileState, LedgerRow, Position
 from storage.requests import FileId, OffsetRange, StoredRequests
-from storage.writers import MAIN
+from storage.writers import ARCHIVE, MAIN
 from stores import days_of
 
 FIRST_DAY = 20_780
@@ -169,12 +170,13 @@ class Processor:
         number: int,
         storage: type[MemoryStorage] = MemoryStorage,
         work: "Callable[[MemoryStorage, Case, random.Random], None] | None" = None,
+        writer: str = MAIN,
     ) -> None:
         """`work`: what it does; it counts all that there is."""
         self._case = case
         self._what = work or count
         self._pick = random.Random(f"{case.seed} {number}")
-        self._storage = storage(store, MAIN, self._turn, self._pick, case.holds)
+        self._storage = storage(store, writer, self._turn, self._pick, case.holds)
         self._steps = 0
         self.steps_taken = 0
         self._is_killed = self._is_to_fail = self.has_ended = False
@@ -441,28 +443,34 @@ def said(store: MemoryStore) -> dict[str, Any]:
             },
             "requests": Counter((request.customer, *request.logged[2:]) for request in store.requests.values()),
         }
-        names = await storage.customer_names()
-        for name in [*names, None]:
-            for day, row in (await days_of(storage, name, 0, 99_999)).items():
-                total, successful = row.statuses.total(), row.statuses[200]
-                found[str(("daily", name, day))] = (total, successful, row.latencies)
-        histograms: list[tuple[str, Kind, Callable[[list[RollupRow], str], Any]]] = [
-            ("hour", "parts", histograms_of_hours),
-            ("endpoint", "endpoints", histograms_of_endpoints),
-            ("endpoint and part", "endpoint_parts", lambda rows, _: histograms_of_endpoint_parts(rows)),
-        ]
-        for what, kind, histograms_of in histograms:
-            for name in [*names, EVERYBODY]:
-                of_all = [ALL_OF_HOUR + hour for hour in range(24)] if kind == "endpoint_parts" else [ALL_CUSTOMERS]
-                for group in of_all if name == EVERYBODY else [group_of(name)]:
-                    for day, rows in (await storage.rollups(group, [kind], 0, 99_999)).items():
-                        for key, histogram in histograms_of(rows, name).items():
-                            found[str((what, name, day, key))] = counted(histogram)
         (state,) = await storage.states()
         assert is_rolled_up(decode_ledger(state.counts), decode_rollup_ledger(state.rollups))
-        return found
+        return found | await counts_in(storage)
 
     return ask(store, look)
+
+
+async def counts_in(storage: Storage) -> dict[str, Any]:
+    """All daily aggregates and roll-ups, of all writers together."""
+    found: dict[str, Any] = {}
+    names = await storage.customer_names()
+    for name in [*names, None]:
+        for day, row in (await days_of(storage, name, 0, 99_999)).items():
+            total, successful = row.statuses.total(), row.statuses[200]
+            found[str(("daily", name, day))] = (total, successful, row.latencies)
+    histograms: list[tuple[str, Kind, Callable[[list[RollupRow], str], Any]]] = [
+        ("hour", "parts", histograms_of_hours),
+        ("endpoint", "endpoints", histograms_of_endpoints),
+        ("endpoint and part", "endpoint_parts", lambda rows, _: histograms_of_endpoint_parts(rows)),
+    ]
+    for what, kind, histograms_of in histograms:
+        for name in [*names, EVERYBODY]:
+            of_all = [ALL_OF_HOUR + hour for hour in range(24)] if kind == "endpoint_parts" else [ALL_CUSTOMERS]
+            for group in of_all if name == EVERYBODY else [group_of(name)]:
+                for day, rows in (await storage.rollups(group, [kind], 0, 99_999)).items():
+                    for key, histogram in histograms_of(rows, name).items():
+                        found[str((what, name, day, key))] = counted(histogram)
+    return found
 
 
 def counted(histogram: Histogram) -> Counted:
@@ -624,6 +632,116 @@ def test_a_log_is_taken_out_of_the_store_whatever_crashes(case: Case) -> None:
     assert_counted_once(store, case, forgotten=0)
 
 
+def retire_writer(storage: MemoryStorage, case: Case, pick: random.Random) -> None:
+    """Retire the writer of the connection. Roll-ups are divided as the case says."""
+    archive = MemoryStorage(storage._store, ARCHIVE, storage._turn, pick)
+    retire(storage, archive, storage._writer, case.limits)
+
+
+def of_two_writers(case: Case) -> MemoryStore:
+    """A store in which two writers have counted; one of them was retired, and the archive has its rows."""
+    store = MemoryStore()
+    Processor(store, case, 1, writer="web-1").run(TO_THE_END)
+    Processor(store, case, 2, writer="web-1", work=retire_writer).run(TO_THE_END)
+    Processor(store, replace(case, seed=case.seed + 1), 3, writer="web-2").run(TO_THE_END)
+    return store
+
+
+def everything(store: MemoryStore) -> tuple[dict[str, Any], dict[str, tuple[int, int, int]]]:
+    """All counts; and of each log how many lines were read, stored and skipped."""
+    logs: dict[str, tuple[int, int, int]] = {}
+    for _, row in ask(store, lambda storage: storage.logs()):
+        read, stored, skipped = logs.get(row.log, (0, 0, 0))
+        logs[row.log] = (read + row.read, stored + row.stored, skipped + row.skipped)
+    return ask(store, counts_in), logs
+
+
+def writers_of(store: MemoryStore) -> list[str]:
+    return [state.writer for state in ask(store, lambda storage: storage.states())]
+
+
+@given(cases)
+@settings(max_examples=25)
+def test_a_writer_is_retired_whatever_crashes(case: Case) -> None:
+    with leaving():
+        store = of_two_writers(case)
+        before = everything(store)
+        for number, (action, steps) in enumerate(case.schedule[:12], start=4):
+            retiring = Processor(store, case, number, writer="web-2", work=retire_writer)
+            if action == "fail":
+                retiring.fail()
+            retiring.run(3 * steps)
+            for write in retiring.kill():
+                write()
+        Processor(store, case, 100, writer="web-2", work=retire_writer).run(TO_THE_END)
+    assert writers_of(store) == [ARCHIVE]
+    assert everything(store) == before
+
+
+def test_a_crash_at_any_write_of_a_retirement_counts_nothing_twice() -> None:
+    with leaving():
+        store = of_two_writers(SMALL)
+        before = everything(store)
+        whole = Processor(store, SMALL, 4, writer="web-2", work=retire_writer)
+        whole.run(TO_THE_END)
+        assert everything(store) == before
+        for crashed_after in range(whole.steps_taken):
+            store = of_two_writers(SMALL)
+            crashed = Processor(store, SMALL, 4, writer="web-2", work=retire_writer)
+            crashed.run(crashed_after)
+            late = crashed.kill()
+            Processor(store, SMALL, 5, writer="web-2", work=retire_writer).run(TO_THE_END)
+            for write in late:
+                write()
+            assert everything(store) == before, crashed_after
+            assert writers_of(store) == [ARCHIVE]
+
+
+def test_a_writer_that_was_killed_in_a_commit_is_retired_with_all_of_it() -> None:
+    with leaving():
+        for crashed_after in range(5, steps_of(SMALL), 3):
+            store = MemoryStore()
+            processor = Processor(store, SMALL, 1, writer="web-1")
+            processor.run(crashed_after)
+            processor.kill()
+            try:
+                Processor(store, SMALL, 2, writer="web-1", work=retire_writer).run(TO_THE_END)
+            except StorageRefused:
+                # It has not committed anything.
+                assert writers_of(store) == []
+                continue
+            counts, logs = everything(store)
+            days = [counts.get(str(("daily", None, FIRST_DAY + day)), (0,))[0] for day in (0, 1)]
+            assert sum(days) == logs.get("0", (0, 0, 0))[1]
+
+
+def test_a_retired_name_is_refused_and_retired_again_it_does_no_harm() -> None:
+    with leaving():
+        store = of_two_writers(SMALL)
+        before = everything(store)
+        refused = Processor(store, SMALL, 4, writer="web-1")
+        refused.run(TO_THE_END)
+        assert refused.has_ended
+        storage, archive = MemoryStorage(store, "web-1"), MemoryStorage(store, ARCHIVE)
+        assert not retire(storage, archive, "web-1")
+        with pytest.raises(StorageRefused, match="no writer nobody"):
+            retire(MemoryStorage(store, "nobody"), archive, "nobody")
+    assert everything(store) == before
+    assert writers_of(store) == [ARCHIVE, "web-2"]
+
+
+def test_a_retirement_that_was_broken_off_is_finished_before_another_one() -> None:
+    with leaving():
+        store = of_two_writers(SMALL)
+        Processor(store, SMALL, 4, writer="web-3").run(TO_THE_END)
+        broken_off = Processor(store, SMALL, 5, writer="web-2", work=retire_writer)
+        while not MemoryStorage(store, ARCHIVE).read_intent(4):
+            broken_off.run(1)
+        broken_off.kill()
+        with pytest.raises(StorageRefused, match="web-2 is not retired yet"):
+            retire(MemoryStorage(store, "web-3"), MemoryStorage(store, ARCHIVE), "web-3")
+
+
 class UnfencedStorage(MemoryStorage):
     """A store whose processor does not find out that another one has taken over."""
 
@@ -677,7 +795,7 @@ def steps_of(case: Case) -> int:
 
 
 def test_a_predecessor_may_finish_its_commit_at_any_step_of_a_start() -> None:
-    steps_of_a_start = 14
+    steps_of_a_start = 15
     with leaving():
         for paused_after in range(steps_of(SMALL)):
             for woken_after in range(steps_of_a_start):

@@ -21,7 +21,7 @@ MAY_IMPORT = {
 ROOMS = {
     "rollups": [
         *("counts", "columns", "group_by", "counters", "histogram", "figures"),
-        *("rows", "groups", "spans", "daily", "delta"),
+        *("rows", "groups", "spans", "daily", "delta", "refolding"),
     ],
     "storage": [
         *("writers", "errors", "damage", "owner", "requests", "logs", "keys", "observed", "ledger", "change_feed"),
@@ -55,7 +55,7 @@ ROOMS = {
     ],
     "log_processor.counting": [
         *("limits", "pace", "buffer", "logs", "commit", "rows", "folding", "daily"),
-        *("rollups", "forget", "start"),
+        *("rollups", "forget", "start", "retire"),
     ],
 }
 """Folders and modules of a package, from the bottom to the top: each imports only what stands before it."""

@@ -10,6 +10,7 @@ folding  which customers are counted together, because too many are new
 daily    commits of daily aggregates, and of how far the logs are counted
 rollups  commits of roll-ups
 rows     rows in memory
+retire   moves the rows of a writer that ended to the archive
 forget   takes a backfilled log out of the store again
 pace     when to commit
 limits   how much is done at once

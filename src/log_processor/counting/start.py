@@ -9,6 +9,7 @@ from log_processor.counting.logs import Logs, read_logs
 from log_processor.counting.rollups import Rollups
 from log_processor.process.retry import until_stored
 from storage.contract import Storage
+from storage.errors import StorageRefused
 from storage.ledger import Intent, decode_intent, decode_ledger, decode_rollup_intent, decode_rollup_ledger
 
 
@@ -21,7 +22,19 @@ class Counting(NamedTuple):
 
 
 def start(storage: Storage, token: int, settings: str, limits: Limits = LIMITS) -> Counting:
-    """Start to count, with the lease. `token`: its fencing token. `settings`: see Intent.settings."""
+    """Start to count, with the lease. `token`: its fencing token. `settings`: see Intent.settings. Ends the program
+    where the writer was retired."""
+    until_stored(partial(_refuse_retired, storage))
+    return resume(storage, token, settings, limits)
+
+
+def _refuse_retired(storage: Storage) -> None:
+    if storage.read_state("retired"):
+        raise StorageRefused("This writer was retired: its counts are the archive's now. Choose another name, WRITER.")
+
+
+def resume(storage: Storage, token: int, settings: str, limits: Limits = LIMITS) -> Counting:
+    """`start`, also of a writer that is being retired."""
     # A predecessor that was paused may go on meanwhile, and finish the commits that it has begun. So the ledgers are
     # read before the intents, and the intents before the rows of the logs. A commit then either is in the ledger, with
     # all its rows stored, or it is redone, which gives the logs the rows of its intent.

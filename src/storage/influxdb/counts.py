@@ -67,6 +67,26 @@ class InfluxCounts(InfluxRows):
                 found[key] = decoded(decode, self._read_to_replace(place, row), "of a roll-up", *key)
         return found
 
+    def counted_days(self) -> list[int]:
+        rows = self._ask(f"SELECT row FROM daily_all WHERE writer = $writer AND time < {AFTER_ALL_LINES}")
+        return sorted({row["time"] // DAY for row in rows})
+
+    def read_day(self, day: int) -> tuple[dict[DailyKey, DailyAggregate], dict[RollupSegmentKey, RollupRow]]:
+        condition = f"WHERE writer = $writer AND {IN_RANGE}"
+        times = time_range(day, day)
+        daily: dict[DailyKey, DailyAggregate] = {}
+        rollups: dict[RollupSegmentKey, RollupRow] = {}
+        rows = self._ask(f'SELECT "name", row FROM daily {condition} GROUP BY customer', **times)
+        for row in latest(rows, lambda row: row["name"]).values():
+            daily[DailyKey(row["name"], day)] = _daily(row["row"], row["name"], day)
+        for row in self._ask(f"SELECT row FROM daily_all {condition}", **times):
+            daily[DailyKey(None, day)] = _daily(row["row"], None, day)
+        for row in self._ask(f"SELECT row FROM rollups {condition} GROUP BY customers, kind, segment", **times):
+            key = RollupSegmentKey(int(row["customers"]), day, row["kind"], int(row["segment"]))
+            decode = partial(decode_rollup, key.kind, key.segment)
+            rollups[key] = decoded(decode, row["row"], "of a roll-up", *key)
+        return daily, rollups
+
     def _rows_of_days(self, measurement: str, by: str, keys: Iterable[tuple[str, int]]) -> Iterator[tuple[int, Row]]:
         """The points of these values of the tag `by` and days, each with its day. Those of a series are in the order
         of time: that with the highest fencing token is the last."""

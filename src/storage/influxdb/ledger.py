@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from functools import partial
+from typing import get_args
 from urllib.parse import unquote
 
 from storage.contract import LATEST_INTENTS
@@ -9,14 +10,18 @@ from storage.damage import readable
 from storage.influxdb.client import Row, latest
 from storage.influxdb.connection import AFTER, InfluxConnection
 from storage.influxdb.line_protocol import AFTER_ALL_LINES, DAY, tag
-from storage.keys import FileKey, Key, LogKey, ObservedKey, RolledUpKey, StateName
+from storage.influxdb.places import MEASUREMENTS
+from storage.keys import FileKey, Key, LogKey, ObservedKey, RolledUpKey, StateKey, StateName
 from storage.ledger import StoredIntent, WriterState, decode_intent
 from storage.logs import FileRow, LedgerRow, decode_file, decode_log
 from storage.observed import ObservedEnd, decode_observed_end
 from storage.requests import FileId
 
-# The latest intent of roll-ups names all logs, and may be long.
-_STATES = f"SELECT row FROM state WHERE {AFTER} AND state != 'rollups_intent' GROUP BY state, writer"
+# The latest intent of roll-ups names all logs, and may be long. Retired writers may be many.
+_STATES = (
+    f"SELECT row FROM state WHERE {AFTER} AND (state = 'counts' OR state = 'rollups' OR state = 'report')"
+    " GROUP BY state, writer"
+)
 
 
 class InfluxLedger(InfluxConnection):
@@ -56,6 +61,13 @@ class InfluxLedger(InfluxConnection):
         keys: list[Key] = [FileKey(log, file.generation) for file in files]
         for key in (*keys, RolledUpKey(log), ObservedKey(log), LogKey(log)):
             self._delete(places.place(key).series, AFTER_ALL_LINES, AFTER_ALL_LINES + DAY)
+
+    def remove_writer(self) -> None:
+        writer = f"writer={tag(self._writer)}"
+        series = [f"{measurement},{writer}" for kind, measurement in MEASUREMENTS.items() if kind is not StateKey]
+        series += [f"state,state={name},{writer}" for name in get_args(StateName) if name != "retired"]
+        for one in series:
+            self._delete(one, AFTER_ALL_LINES, AFTER_ALL_LINES + DAY)
 
     async def states(self) -> list[WriterState]:
         found: dict[str, dict[str, str]] = {}

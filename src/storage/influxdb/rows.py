@@ -4,6 +4,8 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 
+from typing_extensions import Self
+
 from rollups.groups import ALL_CUSTOMERS
 from storage.contract import INTENTS_KEPT
 from storage.damage import readable
@@ -53,6 +55,24 @@ class InfluxRows(InfluxConnection):
                     ]
                 )
             self._note_replaced(of_keys, token)
+
+    def write_both(self, rows: Rows, other: Self, of_other: Rows) -> None:
+        # The points of one day that come in one request are stored together or not at all.
+        with self._lease.writing() as token, other._lease.writing() as of_lease:
+            written = [(self, rows, token), (other, of_other, of_lease)]
+            lines = [
+                row_line(key, place, row, at)
+                for connection, group, at in written
+                for key, row in group.items()
+                for place in [connection._places().place(key)]
+            ]
+            self._client.write(self._counts, b"\n".join(lines))
+        for connection, group, at in written:
+            connection._note_replaced(map(connection._places().place, group), at)
+
+    def remove_day(self, day: int) -> None:
+        for measurement in ("daily", "daily_all", "rollups"):
+            self._delete(f"{measurement},writer={tag(self._writer)}", day * DAY, (day + 1) * DAY - 1)
 
     def _nanoseconds_of(self, key: object, token: int) -> int:
         """How many nanoseconds after its place's time a row is written: the fencing token. The intents of a token

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 from functools import partial
 from itertools import groupby
 
-from rollups.counts import DailyAggregate, DailyKey, Kind, RollupKey, RollupRow
+from rollups.counts import DailyAggregate, DailyKey, Kind, RollupKey, RollupRow, RollupSegmentKey
 from rollups.rows import added_up, decode_daily, decode_rollup
 from storage.damage import decoded
 from storage.sqlite.connection import SqliteConnection, marks
@@ -53,6 +53,29 @@ class SqliteCounts(SqliteConnection):
                     segment, text = row
                     found[key] = decoded(partial(decode_rollup, key.kind, segment), text, "of a roll-up", *key)
         return found
+
+    def counted_days(self) -> list[int]:
+        query = "SELECT day FROM daily WHERE customer = ? AND writer = ? ORDER BY day"
+        with self._transaction() as connection:
+            return [day for (day,) in connection.execute(query, (ALL_CUSTOMERS, self._writer_id))]
+
+    def read_day(self, day: int) -> tuple[dict[DailyKey, DailyAggregate], dict[RollupSegmentKey, RollupRow]]:
+        daily: dict[DailyKey, DailyAggregate] = {}
+        rollups: dict[RollupSegmentKey, RollupRow] = {}
+        of_day = "WHERE day = ? AND writer = ?"
+        with self._transaction() as connection:
+            for customer, row in connection.execute(
+                f"SELECT customer, row FROM daily {of_day}", (day, self._writer_id)
+            ):
+                key = DailyKey(customer or None, day)
+                daily[key] = _daily(row, *key)
+            for group, kind, segment, row in connection.execute(
+                f'SELECT "group", kind, segment, row FROM rollups {of_day}', (day, self._writer_id)
+            ):
+                decode = partial(decode_rollup, kind, segment)
+                of_segment = RollupSegmentKey(group, day, kind, segment)
+                rollups[of_segment] = decoded(decode, row, "of a roll-up", *of_segment)
+        return daily, rollups
 
     async def days(self, customer: str | None, first: int, last: int) -> dict[int, DailyAggregate]:
         query = "SELECT day, row FROM daily WHERE customer = ? AND day BETWEEN ? AND ?"

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 
 from storage.contract import LATEST_INTENTS
 from storage.damage import readable
-from storage.keys import FileKey, LogKey, ObservedKey, RolledUpKey, StateName
+from storage.keys import FileKey, IntentKey, LogKey, ObservedKey, RolledUpKey, StateName
 from storage.ledger import StoredIntent, WriterState
 from storage.logs import FileRow, LedgerRow, decode_file, decode_log
 from storage.observed import ObservedEnd, decode_observed_end
@@ -45,11 +45,17 @@ class SqliteLedger(SqliteConnection):
                 statement = f"DELETE FROM {TABLES[kind]} WHERE log = ? AND writer = ?"
                 connection.execute(statement, (log, self._writer_id))
 
+    def remove_writer(self) -> None:
+        with self._transaction() as connection:
+            for kind in (LogKey, FileKey, RolledUpKey, ObservedKey, IntentKey):
+                connection.execute(f"DELETE FROM {TABLES[kind]} WHERE writer = ?", (self._writer_id,))
+            connection.execute("DELETE FROM state WHERE writer = ? AND name <> 'retired'", (self._writer_id,))
+
     async def states(self) -> list[WriterState]:
         found: dict[str, dict[str, str]] = {}
-        # The latest intent of roll-ups names all logs, and may be long.
+        # The latest intent of roll-ups names all logs, and may be long. Retired writers may be many.
         query = "SELECT writers.name, state.name, row FROM state JOIN writers ON writers.id = writer"
-        query += " WHERE state.name <> 'rollups_intent'"
+        query += " WHERE state.name IN ('counts', 'rollups', 'report')"
         for writer, name, row in await self._rows(query, threads=self._poll_threads):
             found.setdefault(writer, {})[name] = row
         return [WriterState.of(writer, rows) for writer, rows in sorted(found.items())]

@@ -1,0 +1,160 @@
+"""Adds the counts of a roll-up to another one, whose customers and endpoints have other indices."""
+
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import NamedTuple
+
+import numpy as np
+
+from request_log.requests import Integers
+from rollups.columns import PARTS_A_DAY, PARTS_AN_HOUR
+from rollups.counters import add_to_counter, counter_arrays, encode_arrays
+from rollups.counts import NO_COUNTS, Kind, RollupRow
+from rollups.delta import MOST_CHARACTERS, place_among, size_of
+from rollups.group_by import sums_of
+from rollups.groups import LATENCY_BITS, PART_BITS, STATUS_BITS, decode_names, empty, encode_names, packed
+
+_LOW = (1 << PART_BITS) - 1
+
+
+class _Counts(NamedTuple):
+    """Counts of statuses, or of milliseconds."""
+
+    heads: Integers
+    """Ascending: the index of the customer and of the endpoint, and the part of the day."""
+    values: Integers
+    amounts: Integers
+
+    def between(self, first: int, end: int) -> "_Counts":
+        """Those of heads from `first` until before `end`."""
+        some = slice(*np.searchsorted(self.heads, (first, end)).tolist())
+        return _Counts(self.heads[some], self.values[some], self.amounts[some])
+
+
+class Refolding:
+    """What all segments of a roll-up have counted, less what was taken back."""
+
+    def __init__(self, segments: Sequence[RollupRow], most_characters: int = MOST_CHARACTERS) -> None:
+        """`segments`: in their order. Segments of the kind `hours` may be among those of `parts`: all requests of an
+        hour are then in its first part. `most_characters`: of a row. Raises ValueError where more was taken back than
+        was counted."""
+        self._most_characters = most_characters
+        names = [decode_names(row.names) for row in segments]
+        self._customers = list(dict.fromkeys(customer for of_row in names for customer in of_row))
+        endpoints = (endpoint for of_row in names for of_one in of_row.values() for endpoint in of_one)
+        self._endpoints = list(dict.fromkeys(["", *endpoints]))
+        self._statuses = self._counted(segments, STATUS_BITS, "statuses")
+        self._latencies = self._counted(segments, LATENCY_BITS, "latencies")
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was counted."""
+        return not len(self._statuses.heads)
+
+    def add(self, row: RollupRow, commit: int) -> list[RollupRow]:
+        """The segments to be written, each before the next one; none where this commit has counted already.
+
+        `row`: the last segment that is stored of the other roll-up. So a redo writes what is missing of a commit.
+        """
+        everything = 0, len(self._customers) * len(self._endpoints) * PARTS_A_DAY
+        if row.commit == commit:
+            return self._divided(everything, row, commit)[-row.left :] if row.left else []
+        if row.commit > commit:
+            return []
+        grown = self._added(row._replace(commit=commit), *everything)
+        if grown.size <= self._most_characters:
+            return [grown]
+        if not row.is_empty:
+            names = row.names if len(row.names) <= self._most_characters // 2 else empty(row.kind).names
+            grown = self._added(RollupRow(row.kind, row.segment + 1, names, NO_COUNTS, NO_COUNTS, commit), *everything)
+            if grown.size <= self._most_characters:
+                return [grown]
+        # An empty row has nothing to keep, so the first new segment replaces it.
+        return self._divided(everything, row if not row.is_empty else row._replace(segment=-1), commit)
+
+    def _divided(self, everything: tuple[int, int], last: RollupRow, commit: int) -> list[RollupRow]:
+        """The counts in as many new segments as they need, behind `last`, which may be one of them."""
+        rows = self._halved(empty(last.kind)._replace(commit=commit), *everything)
+        first = last.segment + 1 if last.commit != commit else last.segment + 1 + last.left - len(rows)
+        return [row._replace(segment=first + place, left=len(rows) - 1 - place) for place, row in enumerate(rows)]
+
+    def _halved(self, row: RollupRow, first: int, end: int) -> list[RollupRow]:
+        added = self._added(row, first, end)
+        heads = np.unique(self._statuses.between(first, end).heads)
+        if added.size <= self._most_characters or len(heads) < 2:
+            return [added]
+        middle = int(heads[len(heads) // 2])
+        return [*self._halved(row, first, middle), *self._halved(row, middle, end)]
+
+    def _added(self, row: RollupRow, first: int, end: int) -> RollupRow:
+        """A row with the counts of these heads, too."""
+        statuses, latencies = self._statuses.between(first, end), self._latencies.between(first, end)
+        names = decode_names(row.names)
+        before = size_of(names)
+        pairs = np.unique(statuses.heads // PARTS_A_DAY)
+        own = np.array(self._heads(row.kind, pairs.tolist(), names), np.int64)
+
+        def counted(text: str, counts: _Counts, bits: int) -> str:
+            heads = own[np.searchsorted(pairs, counts.heads // PARTS_A_DAY)]
+            together = packed(row.kind, heads, counts.heads % PARTS_A_DAY, counts.values, bits)
+            return add_to_counter(text, encode_arrays(*sums_of(together, counts.amounts)))
+
+        return row._replace(
+            statuses=counted(row.statuses, statuses, STATUS_BITS),
+            latencies=counted(row.latencies, latencies, LATENCY_BITS),
+            names=row.names if size_of(names) == before else encode_names(names),
+            left=0,
+        )
+
+    def _heads(self, kind: Kind, pairs: Sequence[int], names: dict[str, list[str]]) -> list[int]:
+        """The head in a row of each pair of customer and endpoint, see rollups.groups.packed. New names are added to
+        `names`, in alphabetical order."""
+        texts = [
+            (self._customers[customer], self._endpoints[endpoint])
+            for customer, endpoint in (divmod(pair, len(self._endpoints)) for pair in pairs)
+        ]
+        for customer in sorted({customer for customer, _ in texts}):
+            names.setdefault(customer, [])
+        places = {name: place for place, name in enumerate(names)}
+        if kind == "parts":
+            return [places[customer] for customer, _ in texts]
+        heads = {
+            (customer, endpoint): places[customer] << PART_BITS | place_among(names[customer], endpoint)
+            for customer, endpoint in sorted(texts)
+        }
+        return [heads[pair] for pair in texts]
+
+    def _counted(self, segments: Sequence[RollupRow], bits: int, of: str) -> _Counts:
+        together, amounts = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+        for row in segments:
+            for sign, text in ((1, getattr(row, of)), (-1, getattr(row, f"less_{of}"))):
+                values, counts = counter_arrays(text)
+                together.append(self._repacked(row, values, bits))
+                amounts.append(sign * counts)
+        found, counts = sums_of(np.concatenate(together), np.concatenate(amounts))
+        if (counts < 0).any():
+            raise ValueError("more was taken back of a roll-up than was counted")
+        found, counts = found[counts > 0], counts[counts > 0]
+        return _Counts(found >> bits, found & ((1 << bits) - 1), counts)
+
+    def _repacked(self, row: RollupRow, together: Integers, bits: int) -> Integers:
+        """The integers of a row: our own heads, and their values in the lower bits."""
+        names = decode_names(row.names)
+        parts: Integers = np.zeros_like(together)
+        if row.kind in ("parts", "endpoint_parts"):
+            parts, together = together & _LOW, together >> PART_BITS
+        values, heads = together & ((1 << bits) - 1), together >> bits
+        customers, endpoints = heads >> PART_BITS, heads & _LOW
+        if row.kind == "parts":
+            customers, endpoints = heads, np.zeros_like(heads)
+        if row.kind == "hours":
+            parts, endpoints = endpoints * PARTS_AN_HOUR, np.zeros_like(heads)
+        elif row.kind != "parts":
+            numbers = {endpoint: number for number, endpoint in enumerate(self._endpoints)}
+            begins = np.array([0, *accumulate(map(len, names.values()))], np.int64)
+            every = [numbers[endpoint] for of_customer in names.values() for endpoint in of_customer]
+            endpoints = np.array([*every, 0], np.int64)[begins[customers] + endpoints]
+        places = {customer: number for number, customer in enumerate(self._customers)}
+        own = np.array([*(places[customer] for customer in names), 0], np.int64)[customers]
+        found: Integers = (((own * len(self._endpoints) + endpoints) * PARTS_A_DAY + parts) << bits) | values
+        return found
