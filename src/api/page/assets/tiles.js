@@ -32,6 +32,7 @@ function change(figures, name, unit) {
   if (absolute == null) return "–";
   if (absolute === 0) return "unchanged";
   const sign = absolute > 0 ? "+" : "−";
-  const size = name === "uptime" || name === "availability" ? `${Math.round(Math.abs(absolute) * 1000) / 1000} points` : unit(Math.abs(absolute));
+  if (name === "uptime" || name === "availability") return `${sign}${Math.round(Math.abs(absolute) * 1000) / 1000} points`;
+  const size = unit(Math.abs(absolute));
   return share == null ? `${sign}${size}` : `${sign}${size} (${sign}${Math.round(Math.abs(share) * 10) / 10} %)`;
 }
