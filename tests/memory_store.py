@@ -145,6 +145,9 @@ class MemoryStorage(Storage):
     def close(self) -> None:
         """Nothing is kept open."""
 
+    def abandon(self) -> None:
+        """Nothing is kept open."""
+
     # Requests
 
     def prepare(self, parts: Iterable[StoredRequests]) -> Callable[[], list[int]]:

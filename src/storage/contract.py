@@ -66,6 +66,11 @@ class Storage(ABC):
     def close(self) -> None:
         """Release the lease and close the connection of the synchronous half."""
 
+    @abstractmethod
+    def abandon(self) -> None:
+        """Close the connection of the synchronous half, as `close` does, where another process may have the lease: what
+        tells of it in the store stays as it is."""
+
     # Requests.
 
     @abstractmethod

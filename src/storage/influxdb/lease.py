@@ -103,13 +103,17 @@ class Lease:
 
     def release(self) -> None:
         """Let another process acquire the lease at once."""
-        self._released.set()
-        if self._heartbeats is not None:
-            # A heartbeat after the release would take the lease back.
-            self._heartbeats.join()
+        # A heartbeat after the release would take the lease back.
+        self.stop_heartbeats()
         latest, self._latest_own = (self._latest_own, self._owner), NO_TOKEN
         if latest[0] != NO_TOKEN and self._latest_token() == latest:
             self._client.write(self._bucket, self._lease_line(_RELEASED))
+
+    def stop_heartbeats(self) -> None:
+        """Stop to say that this process is alive."""
+        self._released.set()
+        if self._heartbeats is not None:
+            self._heartbeats.join()
 
     def _lease_rows(self) -> list[str]:
         return [row["row"] for row in self._ask("SELECT row FROM leases WHERE writer = $writer")]

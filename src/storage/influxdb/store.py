@@ -74,8 +74,15 @@ class InfluxStorage(InfluxRequests, InfluxCounts, InfluxLedger, Storage):
         try:
             self._lease.release()
         finally:
-            self._senders.shutdown()
-            self._client.close()
+            self._close_connection()
+
+    def abandon(self) -> None:
+        self._lease.stop_heartbeats()
+        self._close_connection()
+
+    def _close_connection(self) -> None:
+        self._senders.shutdown()
+        self._client.close()
 
     def remove_expired(self, oldest_day: int, oldest_counted_day: int) -> None:
         """The buckets' retention does this."""

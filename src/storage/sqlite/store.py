@@ -79,6 +79,10 @@ class SqliteStorage(SqliteRequests, SqliteRows, SqliteCounts, SqliteLedger, Stor
             self._connection = None
         self._lease.release()
 
+    def abandon(self) -> None:
+        # The lock is this process's own, so whoever has the lease has it after this.
+        self.close()
+
     def remove_expired(self, oldest_day: int, oldest_counted_day: int) -> None:
         with self._transaction() as connection:
             connection.execute("DELETE FROM requests WHERE time < ?", (oldest_day * SECONDS_A_DAY,))
