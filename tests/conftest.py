@@ -8,6 +8,7 @@ import pytest
 from hypothesis import settings
 
 from influxd import InfluxServer, influx_server
+from kafka_broker import shared_broker
 from stores import Store, influxdb_store, sqlite_store
 
 # Machines are of many speeds, so no example has a deadline. A check of a change has the same examples each time.
@@ -27,6 +28,17 @@ def influxd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InfluxServer]:
     """A real InfluxDB, one for the whole session: take a `new_bucket()` of it for each test."""
     with influx_server(tmp_path_factory.mktemp("influxd")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[str]:
+    """The address of a real broker of Kafka, one for the whole session: make a `Topic` for each test."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    assert pytestconfig.cache is not None
+    with shared_broker(folder, pytestconfig.cache) as servers:
+        yield servers
 
 
 @pytest.fixture(params=["sqlite", "influxdb"])
