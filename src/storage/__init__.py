@@ -8,6 +8,7 @@ writers      the names of writers that have a meaning of their own
 requests     requests, as they are stored, read back and asked for
 keys         the keys of rows
 logs         how far a writer is in a log and in its files
+topic_files  a partition of a topic as the files of a log
 ledger       how far a writer is: ledgers and intents
 observed     where the end of a log was seen, and how far the store is behind it
 change_feed  what commits have changed

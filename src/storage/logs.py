@@ -48,7 +48,7 @@ class LedgerRow:
     position: Position
     """Where reading continues in the file at the log's path, or in the last file that was there."""
     bytes: int = 0
-    """Bytes read, of all files."""
+    """Bytes read, of all files. Of a partition of a topic: records."""
     read: int = 0
     """Lines read, as in the balance."""
     stored: int = 0

@@ -24,7 +24,8 @@ class ObservedEnd:
     size: int
     """Bytes of that file."""
     bytes_behind: int
-    """Bytes of all files of the log that were not read, without a line that is still being written."""
+    """Bytes of all files of the log that were not read, without a line that is still being written. Of a partition of a
+    topic: records."""
     bytes: int
     """Bytes that were read, as LedgerRow.bytes."""
 

@@ -107,6 +107,7 @@ def test_the_status_of_a_log_is_complete(pipeline: Pipeline) -> None:
         "files": [],
         "newest_request": datetime.fromtimestamp(NOW, timezone.utc).isoformat().replace("+00:00", "Z"),
         "bytes_behind": 0,
+        "records_behind": None,
         "seconds_behind": 0.0,
     }
 

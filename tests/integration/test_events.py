@@ -51,6 +51,7 @@ def test_it_is_told_when_the_store_has_moved_on_is_away_and_is_back(tmp_path: Pa
                 "missing",
                 "age_seconds",
                 "bytes_behind",
+                "records_behind",
                 "seen_age_seconds",
                 "clock_fault",
             }

@@ -24,7 +24,8 @@ ROOMS = {
         *("rows", "groups", "spans", "daily", "delta", "refolding"),
     ],
     "storage": [
-        *("writers", "errors", "damage", "owner", "requests", "logs", "keys", "observed", "ledger", "change_feed"),
+        *("writers", "errors", "damage", "owner", "requests", "logs", "topic_files", "keys", "observed", "ledger"),
+        "change_feed",
         *("read_back", "contract", "settings", "schema_4"),
         *("sqlite", "influxdb", "backend", "__main__"),
     ],
@@ -40,9 +41,13 @@ ROOMS = {
     "service.access": ["scopes", "keys", "private_files", "keys_file", "settings"],
     "request_log": ["line", "path_template", "meanings", "requests", "query", "fields", "framing", "formats"],
     "log_processor": [
-        *("heartbeat", "log_format", "settings", "spool"),
-        *("parsing", "process", "following", "counting", "storing"),
+        *("heartbeat", "log_format", "librdkafka", "settings", "spool"),
+        *("parsing", "process", "following", "counting", "storing", "kafka"),
         *("source", "dataflow", "run", "commands", "__main__"),
+    ],
+    "log_processor.kafka": [
+        *("records", "chunks", "beginning", "watching", "writing", "assignment"),
+        *("group", "flow", "run"),
     ],
     "api.access": [
         *("session_secrets", "caller", "limits", "cookies", "sessions", "proxy"),

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 from api.caching.change_feed import ChangeFeed
 from api.caching.progress import StoreProgress, WriterProgress
@@ -12,6 +13,7 @@ from storage import observed
 from storage.contract import Storage
 from storage.logs import FileRow, LedgerRow, Position
 from storage.observed import SAME_REPORT_SECONDS, bytes_behind, log_complete_through
+from storage.topic_files import is_partition, record_at, with_records
 
 # How far apart the clocks of two synchronized machines may be, in seconds. Times in logs are whole seconds.
 CLOCK_TOLERANCE_SECONDS = 2.0
@@ -39,15 +41,24 @@ class LogsProgress:
 
     @property
     def bytes_behind(self) -> int:
-        """Bytes that the logs had when they were last seen and that are not stored."""
+        """Bytes that the logs in files had when they were last seen and that are not stored."""
         return sum(self.bytes_behind_by_writer.values())
 
     @property
     def bytes_behind_by_writer(self) -> Counter[str]:
         """`bytes_behind` of each writer."""
+        return self._behind(of_partitions=False)
+
+    @property
+    def records_behind(self) -> int:
+        """Records that the partitions of topics had when they were last seen and that are not stored."""
+        return sum(self._behind(of_partitions=True).values())
+
+    def _behind(self, of_partitions: bool) -> Counter[str]:
         found: Counter[str] = Counter()
         for writer, row in self.logs:
-            if (seen := self.observed.get((writer, row.log))) is not None:
+            seen = self.observed.get((writer, row.log))
+            if seen is not None and is_partition(row.path) == of_partitions:
                 found[writer] += bytes_behind(row, seen)
         return found
 
@@ -89,17 +100,13 @@ def store_status(logs: LogsProgress, files: Sequence[tuple[str, FileRow]], now: 
     """The status at `now` (Unix time, s). `files`: each with its writer."""
     of_logs: dict[tuple[str, str], list[FileRow]] = {}
     for writer, file in files:
-        if not file.gone:
-            of_logs.setdefault((writer, file.log), []).append(file)
+        of_logs.setdefault((writer, file.log), []).append(file)
     return StoreStatus(
         complete_through=logs.progress.complete_through,
         missing=logs.progress.missing,
         clock_faults=clock_faults(logs, logs.progress.reported, now),
         writers=_writers(logs, now),
-        logs=[
-            _log_status(logs, writer, row, of_logs.get((writer, row.log), ())[-MAX_FILES:], now)
-            for writer, row in logs.logs
-        ],
+        logs=[_log_status(logs, writer, row, of_logs.get((writer, row.log), ()), now) for writer, row in logs.logs],
     )
 
 
@@ -140,7 +147,12 @@ def _writers(logs: LogsProgress, now: float) -> list[WriterStatus]:
 
 
 def _log_status(logs: LogsProgress, writer: str, row: LedgerRow, files: Sequence[FileRow], now: float) -> LogStatus:
+    """The status of a log. `files`: all its files, also those that are gone."""
     seen = logs.observed.get((writer, row.log))
+    of_topic = is_partition(row.path)
+    if of_topic:
+        row, seen, files = _in_records(row, seen, files)
+    files = [file for file in files if not file.gone][-MAX_FILES:]
     of_writer = logs.progress.writers.get(writer) if logs.is_followed(writer, row.log) else None
     behind = bytes_behind(row, seen) if seen is not None else None
     complete = log_complete_through(row, seen)
@@ -173,10 +185,29 @@ def _log_status(logs: LogsProgress, writer: str, row: LedgerRow, files: Sequence
         ],
         newest_request=to_datetime(row.newest) if row.newest else None,
         seen=_observed_end(seen, of_writer, now) if seen is not None else None,
-        bytes_behind=behind,
+        bytes_behind=None if of_topic else behind,
+        records_behind=behind if of_topic else None,
         seconds_behind=0.0 if behind == 0 else round(now - complete, 3) if complete is not None else None,
         complete_through=to_datetime(complete) if complete is not None else None,
     )
+
+
+def _in_records(
+    row: LedgerRow, seen: observed.ObservedEnd | None, files: Sequence[FileRow]
+) -> tuple[LedgerRow, observed.ObservedEnd | None, Sequence[FileRow]]:
+    """The rows of a partition with the offsets of records in place of those in its files."""
+    identities = {file.generation: file.identity for file in files}
+
+    def record(position: Position) -> Position:
+        identity = identities.get(position.generation)
+        return record_at(position, identity) if identity else position
+
+    gaps = tuple(replace(gap, position=record(gap.position)) for gap in row.gaps)
+    row = replace(row, first=record(row.first), position=record(row.position), gaps=gaps)
+    if seen is not None:
+        size = record(Position(seen.position.generation, seen.size)).offset
+        seen = replace(seen, position=record(seen.position), size=size)
+    return row, seen, [with_records(file) for file in files]
 
 
 def _observed_end(seen: observed.ObservedEnd, of_writer: WriterProgress | None, now: float) -> ObservedEnd:

@@ -184,6 +184,7 @@ def _progress_data(progress: StoreProgress, logs: LogsProgress) -> dict[str, Any
         "missing": progress.missing,
         "age_seconds": round(now - through.timestamp()) if through is not None else None,
         "bytes_behind": logs.bytes_behind,
+        "records_behind": logs.records_behind,
         "seen_age_seconds": round(now - reported) if reported is not None else None,
         "clock_fault": next(iter(clock_faults(logs, reported, now)), None),
     }

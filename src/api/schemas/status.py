@@ -13,7 +13,11 @@ class LogPosition(BaseModel):
     """A position in a log."""
 
     generation: int = Field(description="How often the log had been rotated.", examples=[0])
-    offset: int = Field(description="Bytes from the beginning of that generation's file.", examples=[69340])
+    offset: int = Field(
+        description="Bytes from the beginning of that generation's file; in a partition of a topic, the offset of a "
+        "record.",
+        examples=[69340],
+    )
 
 
 class Gap(BaseModel):
@@ -83,11 +87,17 @@ class LogStatus(BaseModel):
     seen: ObservedEnd | None = Field(description="null: the processor has not reported on the log yet.")
     bytes_behind: int | None = Field(
         description="Bytes that the log had when it was last seen and that are not stored, without a line that is "
-        "still being written.",
+        "still being written. null: the log is a partition of a topic, see `records_behind`.",
         examples=[0],
     )
+    records_behind: int | None = Field(
+        default=None,
+        description="Records that a partition of a topic had when it was last seen and that are not stored; null of a "
+        "log in files.",
+        examples=[None],
+    )
     seconds_behind: float | None = Field(
-        description="0 when `bytes_behind` is 0; otherwise the age of `complete_through`, an upper bound. Below zero: "
+        description="0 when nothing is behind; otherwise the age of `complete_through`, an upper bound. Below zero: "
         "a clock is wrong, see `clock_faults`.",
         examples=[0],
     )

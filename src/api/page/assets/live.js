@@ -1,7 +1,7 @@
 // Events of the api: the progress of the store, or that it does not answer.
 
 import { base } from "./base.js";
-import { age, bytes, time } from "./format.js";
+import { age, bytes, count, time } from "./format.js";
 import { session } from "./session.js";
 
 const LATE_SECONDS = 15;
@@ -54,7 +54,9 @@ function away(why) {
 function show() {
   if (latest == null) return;
   const since = (performance.now() - heard) / 1000;
-  const { complete_through: through, age_seconds: of, bytes_behind: behind, seen_age_seconds: seen, clock_fault: clock, missing } = latest;
+  const { complete_through: through, age_seconds: of, bytes_behind: unread, records_behind: records, seen_age_seconds: seen, clock_fault: clock, missing } = latest;
+  const behind = [unread && `${bytes(unread)} of the log`, records && `${count(records)} records of the topic`]
+    .filter(Boolean).join(" and ");
   const tell = (kind, text) => { freshness.className = kind; freshness.textContent = text; };
   if (seen != null && seen + since > LATE_SECONDS) {
     tell("bad", `The log processor was last seen ${age(seen + since)} ago; counted through ${through ? time(through) : "nothing"}`);
@@ -64,9 +66,9 @@ function show() {
     const names = missing.filter((name) => name !== "(hidden)").join(", ");
     tell("bad", `No report from ${names ? `the writer ${names}` : "a log processor"}; counted through ${through ? time(through) : "nothing"}`);
   } else if (through == null) {
-    tell("warn", behind ? `Catching up: ${bytes(behind)} of the log not counted yet` : "Nothing is counted yet");
+    tell("warn", behind ? `Catching up: ${behind} not counted yet` : "Nothing is counted yet");
   } else if (behind && of + since > BEHIND_SECONDS) {
-    tell("warn", `Behind: ${bytes(behind)} of the log not counted yet; counted through ${time(through)}, ${age(of + since)} ago`);
+    tell("warn", `Behind: ${behind} not counted yet; counted through ${time(through)}, ${age(of + since)} ago`);
   } else {
     tell("good", `Live · counted through ${time(through).slice(11)}, ${age(of + since)} ago`);
   }
