@@ -57,6 +57,12 @@ def run(settings: ProcessorSettings, only_backfill: bool = False) -> None:
     stop = stop_on_signals(late_status=1 if only_backfill else 0)
     if settings.metrics_port and not only_backfill:
         metrics.serve(settings.metrics_host, settings.metrics_port, _keys_for_metrics(settings))
+    if settings.source == "kafka" and not only_backfill:
+        # Its client takes 10 MB.
+        from log_processor.kafka.run import run_kafka
+
+        run_kafka(settings, stop)
+        return
     storage = open_storage(settings, settings.writer)
     token = until_stored(storage.acquire)
     logs, counts, rollups = start(

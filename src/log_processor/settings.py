@@ -7,10 +7,19 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from log_processor.heartbeat import HeartbeatSettings, of_writer
-from log_processor.log_format import LogFormat
+from log_processor.librdkafka import read_settings
+from log_processor.log_format import WITH_COLUMNS, LogFormat
 from service.access.settings import AccessSettings, require_auth
 from service.logs import Level, LineFormat
-from service.settings import PROJECT_ROOT, LogPath, OutputFolder, OutputPath, can_be_a_log, comma_separated
+from service.settings import (
+    PROJECT_ROOT,
+    LogPath,
+    OutputFolder,
+    OutputPath,
+    ProjectPath,
+    can_be_a_log,
+    comma_separated,
+)
 from storage.settings import StorageSettings
 
 
@@ -52,6 +61,20 @@ class ProcessorSettings(StorageSettings, LogFormat, HeartbeatSettings, AccessSet
     log_roots: Annotated[str, AfterValidator(_folders)] = ""
     """Folders, separated by commas. A file that a glob or a rotated name finds is read only where it lies, links
     followed, below the folder of its pattern or below one of these."""
+    source: Literal["files", "kafka"] = "files"
+    """Where lines come from: files of this host, or the partitions of a Kafka topic, each with a writer of its own."""
+    kafka_bootstrap_servers: str = Field(default="", validate_default=True)
+    """Brokers of SOURCE=kafka, as `host:port`, separated by commas. One of them is enough to find the others."""
+    kafka_topic: str = Field(default="", pattern=r"^[A-Za-z0-9._-]{0,200}$", validate_default=True)
+    """The topic of SOURCE=kafka. A record is a line, or several lines."""
+    kafka_group: str = Field(default="request_statistics", min_length=1)
+    """The consumer group, which divides the partitions among the processors of a store."""
+    kafka_member: str = ""
+    """The member with the line, where records are JSON objects, as Vector, Fluent Bit and Filebeat write them:
+    `message` or `log`. Empty: a record is nothing but lines."""
+    kafka_settings_file: ProjectPath | None = None
+    """A file with settings of librdkafka, for TLS and SASL for instance: a line `name=value` each. Those that decide
+    what is counted are refused."""
     start_position: Literal["end", "beginning"] = "end"
     """Where the processor begins in a log that the store has never seen."""
     follow: Literal["events", "poll"] = "events"
@@ -91,6 +114,32 @@ class ProcessorSettings(StorageSettings, LogFormat, HeartbeatSettings, AccessSet
     @classmethod
     def _of_writer(cls, path: Path, info: ValidationInfo) -> Path:
         return of_writer(path, info)
+
+    @field_validator("source")
+    @classmethod
+    def _has_lines_that_stand_alone(cls, source: str, info: ValidationInfo) -> str:
+        if source == "kafka" and (name := info.data.get("log_format")) in WITH_COLUMNS:
+            raise ValueError(f"not with LOG_FORMAT={name}: the records of a topic come in no order")
+        if source == "kafka" and (name := info.data.get("log_wrapper")):
+            raise ValueError(f"not with LOG_WRAPPER={name}: whoever writes to the topic unwraps the lines")
+        return source
+
+    @field_validator("kafka_bootstrap_servers", "kafka_topic")
+    @classmethod
+    def _is_given(cls, text: str, info: ValidationInfo) -> str:
+        if info.data.get("source") == "kafka" and not text:
+            raise ValueError("SOURCE=kafka needs it")
+        return text
+
+    @field_validator("kafka_settings_file")
+    @classmethod
+    def _has_settings(cls, path: Path | None) -> Path | None:
+        if path is not None:
+            try:
+                read_settings(path)
+            except OSError as error:
+                raise ValueError(f"cannot be read: {error.strerror}") from None
+        return path
 
     @field_validator("metrics_host")
     @classmethod

@@ -4,7 +4,7 @@ from typing_extensions import assert_never
 
 from service.logs import logger
 from service.settings import load
-from storage.contract import MAIN, Storage
+from storage.contract import Storage
 from storage.settings import SetupSettings, StorageSettings
 from storage.sqlite import SqliteStorage
 from storage.writers import MAIN

@@ -93,7 +93,7 @@ class Logs:
             log,
             path=part.path if part.state == "live" else log.path,
             position=part.end if moves and part.state != "copy" else log.position,
-            bytes=log.bytes + part.end.offset - part.start.offset,
+            bytes=log.bytes + (part.end.offset - part.start.offset) // part.unit,
             read=log.read + part.stored + len(part.rejected) + part.skipped,
             stored=log.stored + part.stored,
             rejected=Counter(log.rejected) + Counter(line.reason for line in part.rejected),

@@ -61,6 +61,8 @@ class Batch:
     """Where a line begins in `lines` -> its bytes, if the line came in parts."""
     store: Store
     """Stores the requests. Does nothing when they are stored."""
+    place: "Callable[[Batch], Batch] | None" = None
+    """Gives all lines but the requests their offsets in their file, once the batch is stored; None: they have them."""
 
 
 def parse_chunk(
@@ -140,7 +142,9 @@ def parse_chunk(
 
 def stored(batch: Batch, refused: Sequence[int]) -> Batch:
     """The batch after its requests are stored. Requests at the places `refused` are rejected."""
-    return replace(_reject(batch, refused) if refused else batch, lines=b"", in_parts={}, store=_nothing_to_store)
+    left = _reject(batch, refused) if refused else batch
+    placed = left.place(left) if left.place is not None else left
+    return replace(placed, lines=b"", in_parts={}, store=_nothing_to_store, place=None)
 
 
 def _parsed(

@@ -57,6 +57,8 @@ class Part:
     """The context at `start`, see request_log.framing.protocol.Framing."""
     context_after: str = ""
     """The context at `end`."""
+    unit: int = 1
+    """Bytes of the file that count as one in the sums of a log: those of a record, where the log is a partition."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
@@ -23,6 +24,7 @@ from service.printable import printable
 from service.settings import EXIT_CONFIG
 from storage.logs import LedgerRow
 from storage.observed import ObservedEnd, bytes_behind
+from storage.topic_files import is_partition
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -57,6 +59,14 @@ STORE_UNAVAILABLE = Gauge(
 )
 _BYTES_BEHIND = Gauge(
     "request_statistics_processor_bytes_behind", "Bytes of the log that are not counted yet.", ["log"]
+)
+_RECORDS_BEHIND = Gauge(
+    "request_statistics_processor_records_behind",
+    "Records of the partition that are not counted yet. The log is TOPIC-PARTITION.",
+    ["log"],
+)
+PARTITIONS = Gauge(
+    "request_statistics_processor_partitions", "Partitions of the topic that this processor reads and counts now."
 )
 _SECONDS_BEHIND = Gauge(
     "request_statistics_processor_seconds_behind",
@@ -127,14 +137,15 @@ def show_lag(ends: Sequence[ObservedEnd], committed: Mapping[str, LedgerRow], la
         if row is None:
             continue
         behind = bytes_behind(row, end)
-        _BYTES_BEHIND.labels(end.log).set(behind)
+        (_RECORDS_BEHIND if is_partition(row.path) else _BYTES_BEHIND).labels(end.log).set(behind)
         _SECONDS_BEHIND.labels(end.log).set(lag.seconds(row, behind, wall, monotonic))
 
 
 def forget(log: str) -> None:
     """Remove the gauges of a log that is no longer followed."""
-    for gauge in (_BYTES_BEHIND, _SECONDS_BEHIND):
-        gauge.remove(log)
+    for gauge in (_BYTES_BEHIND, _RECORDS_BEHIND, _SECONDS_BEHIND):
+        with suppress(KeyError):
+            gauge.remove(log)
 
 
 def begin(logs: Iterable[str]) -> None:

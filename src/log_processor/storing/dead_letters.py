@@ -7,7 +7,8 @@ Each line is a JSON object:
 
 `line` is the text without its newline, and `time` when it was rejected. A byte that is not UTF-8 becomes a lone
 surrogate (Python's surrogateescape). Of a line that is too long, only the beginning is kept, and `blake2b`, the hash of
-the whole line (16 bytes). `KeptLines` decides what else is left out.
+the whole line (16 bytes). `KeptLines` decides what else is left out. Where the log is a partition of a topic, `record`
+is the record's offset there, and `line_of_record` the number of the line in it, from 0.
 
 Only one process writes: it holds a lock on the file. A suspended predecessor may still have the file open, and write
 when it is resumed. So its successor, which has the lease, replaces the file by a copy, and the predecessor writes to
@@ -28,13 +29,14 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from log_processor.parsing.batch import Batch, TooNew
-from log_processor.parsing.chunk import DIGEST_BYTES, KEPT_BYTES
+from log_processor.parsing.batch import Batch
+from log_processor.parsing.chunk import DIGEST_BYTES, KEPT_BYTES, Part
 from log_processor.storing.kept_lines import KeptLines
 from request_log.line import MAX_LINE_BYTES, SECONDS_A_DAY, Reason
 from request_log.requests import Rejected
 from storage.keys import FileKey
 from storage.logs import FileRow, Position
+from storage.topic_files import TopicFile, is_partition
 
 ALL = KeptLines()
 """Keeps all of each line."""
@@ -82,14 +84,15 @@ class DeadLetters:
         self,
         path: Path,
         max_bytes: int,
-        files: Mapping[FileKey, FileRow],
-        check_lease: Callable[[], None],
+        files: Mapping[FileKey, FileRow] | None,
+        check_lease: Callable[[], None] | None,
         kept: KeptLines = ALL,
         oldest_day: Callable[[], int] = lambda: 0,
         now: Callable[[], float] = time.time,
     ) -> None:
-        """`files`: through which offset each file is committed. `check_lease`: exits where this process has lost the
-        lease, see Storage. `kept`: what is kept of a line. `oldest_day`: the first day whose dead letters are
+        """`files`: through which offset each file is committed; None: `note_beyond` tells later. `check_lease`: exits
+        where this process has lost the lease, see Storage; None: no lease goes with the file, which is refused while
+        another process writes it. `kept`: what is kept of a line. `oldest_day`: the first day whose dead letters are
         kept (days since 1970-01-01). `now`: the Unix time, s. Raises OSError where the file cannot be written."""
         self._path = path
         self._max_bytes = max_bytes
@@ -104,14 +107,17 @@ class DeadLetters:
         _cut_half_line_off(path)
         self._known: set[bytes] = set()
         """Hashes of the dead letters of lines that will be read again."""
-        self.too_new: TooNew = {}
+        self.too_new: dict[tuple[str, int], dict[int, bytes]] = {}
         """The marks of the lines among them that were too new. They are rejected again, whatever the time is now."""
-        self._note_beyond(files)
+        if files is not None:
+            self.note_beyond(files)
 
     def write(self, batch: Batch) -> None:
         """Write the rejected lines of a batch that are not kept yet. Raises OSError where they cannot be written."""
         entries = [
-            _entry(part.log, part.start.generation, line, self.kept) for part in batch.parts for line in part.rejected
+            {**_entry(part.log, part.start.generation, line, self.kept), **_of_record(part, line)}
+            for part in batch.parts
+            for line in part.rejected
         ]
         fresh = [_dated(entry, _time(self._now())) for entry in entries if _digest(entry) not in self._known]
         if not fresh:
@@ -140,20 +146,22 @@ class DeadLetters:
         """Close the file."""
         self._file.close()
 
-    def _note_beyond(self, files: Mapping[FileKey, FileRow]) -> None:
-        """Note the dead letters beyond what is committed. After a crash their lines are read again."""
+    def note_beyond(self, files: Mapping[FileKey, FileRow], log: str | None = None) -> None:
+        """Note the dead letters of a log, or of all, beyond what is committed. After a crash their lines are read
+        again."""
         too_new = []
         for name in _names(self._path):
             for entry in _entries(name):
                 row = files.get(FileKey(entry.log, entry.position.generation))
-                if row is None or entry.position.offset >= row.offset:
+                is_beyond = row is None or entry.position.offset >= row.offset
+                if is_beyond and log in (None, entry.log):
                     self._known.add(_digest(entry.values))
                     if entry.reason == Reason.TOO_NEW.value:
                         too_new.append(entry)
         found: dict[tuple[str, int], dict[int, bytes]] = {}
         for entry in sorted(too_new, key=attrgetter("position")):
             found.setdefault((entry.log, entry.position.generation), {})[entry.position.offset] = entry.mark(self.kept)
-        self.too_new = found
+        self.too_new.update(found)
 
     def _remove_before(self, path: Path, second: int) -> None:
         """Replace a file by one without the dead letters before a Unix time. A dead letter without a time is as old as
@@ -189,6 +197,11 @@ class DeadLetters:
         """Open the file. If another process has it locked, replace it by a copy, and open that."""
         file = self._open()
         while not _lock(file):
+            if self._check_lease is None:
+                file.close()
+                raise FileExistsError(
+                    errno.EBUSY, "another process writes it, and each processor has its own", str(self._path)
+                )
             copy = self._copy_of(self._path)
             shutil.copy(self._path, copy)
             with copy.open("rb+") as copied:
@@ -230,7 +243,8 @@ class DeadLetters:
         self._file = self._open()
         _lock(self._file)
         # The check comes last: a successor takes the lease first, and then the file.
-        self._check_lease()
+        if self._check_lease is not None:
+            self._check_lease()
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -278,6 +292,14 @@ def _entry(log: str, generation: int, line: Rejected, kept: KeptLines) -> dict[s
     if text is not None:
         entry["line"] = text.decode(errors="surrogateescape")
     return entry
+
+
+def _of_record(part: Part, line: Rejected) -> dict[str, Any]:
+    """Which line of which record it is, where the log is a partition."""
+    if not is_partition(part.path):
+        return {}
+    file = TopicFile.decode(part.identity)
+    return {"record": file.record(line.offset), "line_of_record": file.line(line.offset)}
 
 
 def _dated(entry: dict[str, Any], at: str) -> bytes:

@@ -52,9 +52,11 @@ class LogHandler:
         stop: threading.Event,
         monotonic: Callable[[], float] = time.monotonic,
         further_days: int = 0,
+        last_rollups_seconds: float = LAST_ROLLUPS_SECONDS,
     ) -> None:
         """`oldest_day`: the first day whose requests are kept (days since 1970-01-01). `stop`: set at the shutdown.
         `monotonic`: a clock, which a test may replace. `further_days`: days before that whose counts are kept.
+        `last_rollups_seconds`: time for roll-ups during a shutdown.
         """
         self._storage = storage
         self._logs = logs
@@ -68,6 +70,7 @@ class LogHandler:
         self._further_days = further_days
         self._stop = stop
         self._monotonic = monotonic
+        self._last_rollups_seconds = last_rollups_seconds
         self._senders = ThreadPoolExecutor(storage.SENDERS, thread_name_prefix="sender")
         self._sending: deque[Future[Batch]] = deque()
         """Batches that are not counted yet."""
@@ -130,12 +133,18 @@ class LogHandler:
         self._counts.close()
         self._dead_letters.close()
 
+    def break_off(self) -> None:
+        """Return when nothing is being written any more. Batches that no sender has begun to store are left out: they
+        are not counted, so they are read again. The dead letters stay open: other writers may have them, too."""
+        self._senders.shutdown(cancel_futures=True)
+        self._counts.close()
+
     def _roll_up(self, is_idle: bool) -> None:
         """Roll up, if it is time. During a backlog, roll up only when the buffer is full: many requests at once cost
         little more than few."""
         before = self._rollups.open
         if self._stop.is_set():
-            self._rollups.finish(LAST_ROLLUPS_SECONDS)
+            self._rollups.finish(self._last_rollups_seconds)
         elif self._rollups.is_full:
             self._rollups.finish(math.inf)
             trim()

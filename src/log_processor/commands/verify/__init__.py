@@ -23,6 +23,7 @@ recount      counts lines by these definitions
 counting     finds the lines to count in the files
 daily_rows   compares days row by row, while the store moves on
 rollups      compares quarter hours and endpoints
+topics       compares the days of a topic with its records
 accounted    finds bytes that are not accounted for
 outcome      the result, for people
 """
@@ -35,6 +36,7 @@ from pathlib import Path
 from log_processor.commands.progress_bar import ProgressBar
 from log_processor.commands.terminal import say, say_error
 from log_processor.commands.verify.daily_rows import compare
+from log_processor.commands.verify.outcome import Outcome
 from log_processor.commands.verify.text_file import FilesChanged, Unreadable
 from log_processor.following.log_files import LogFiles
 from log_processor.settings import ProcessorSettings
@@ -74,6 +76,8 @@ def _failed(reason: str) -> int:
 
 
 async def _verify(storage: Storage, settings: ProcessorSettings) -> int:
+    if settings.source == "kafka":
+        return await _verify_topic(storage, settings)
     parse = settings.parser()
     roots = LogFiles(settings.patterns(), settings.named_logs(), roots=settings.roots()).roots
     with tempfile.TemporaryDirectory(prefix="verify-") as folder:
@@ -98,6 +102,26 @@ async def _verify(storage: Storage, settings: ProcessorSettings) -> int:
                         raise
         finally:
             await storage.aclose()
+    return _said(outcome)
+
+
+async def _verify_topic(storage: Storage, settings: ProcessorSettings) -> int:
+    # The client of Kafka takes 10 MB.
+    from confluent_kafka import KafkaException
+
+    from log_processor.commands.verify.topics import compare_topic
+
+    with tempfile.TemporaryDirectory(prefix="verify-") as folder:
+        try:
+            return _said(await compare_topic(storage, settings, Path(folder)))
+        except KafkaException as error:
+            return _failed(str(error))
+        finally:
+            await storage.aclose()
+
+
+def _said(outcome: Outcome | None) -> int:
+    """Print the outcome. Returns the exit status."""
     if outcome is None:
         say("Nothing could be checked: the store has no ledger, for no log was ever followed.")
         return 1

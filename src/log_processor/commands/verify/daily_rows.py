@@ -30,7 +30,7 @@ from rollups.groups import OTHER
 from storage.contract import Storage
 from storage.logs import LedgerRow
 
-_NOTHING = Counted((0, 0, 0, 0, 0, None, None, None, None, None), {}, {})
+NOTHING = Counted((0, 0, 0, 0, 0, None, None, None, None, None), {}, {})
 _ROWS_AT_ONCE = 50_000
 """Differing rows that are read again at once."""
 
@@ -116,12 +116,12 @@ def _ledger_differences(recount: Recount, lines: Lines, committed: Committed) ->
             found.append(Difference(f"(log {log.log})", "", "bytes read", sizes[log.log], log.bytes))
         if not lines.gone[log.log]:
             in_files = recount.lines(log.log, last_stretch=1), recount.mended(log.log, last_stretch=1)
-            found += _row_differences(log, *in_files)
+            found += row_differences(log, *in_files)
     recount.forget_later()
     return found
 
 
-def _row_differences(row: LedgerRow, lines: Counter[str | None], mended: Counter[str]) -> Iterator[Difference]:
+def row_differences(row: LedgerRow, lines: Counter[str | None], mended: Counter[str]) -> Iterator[Difference]:
     # A line that is too old now was either rejected as such, or stored when it was not yet too old.
     too_old = min(lines[Reason.TOO_OLD.value], row.rejected.get(Reason.TOO_OLD, 0))
     not_yet = lines[Reason.TOO_OLD.value] - too_old
@@ -186,15 +186,15 @@ async def _confirm(
     storage: Storage, recount: Recount, lines: Lines, committed: Committed, suspects: Sequence[RowKey]
 ) -> list[Difference]:
     """The differences in suspected rows that remain after they are read again."""
-    found = storage.read_daily([_daily_key(key) for key in suspects])
-    stored = {key: found.get(_daily_key(key), DailyAggregate(NO_COUNTS, NO_COUNTS)) for key in suspects}
+    found = storage.read_daily([daily_key(key) for key in suspects])
+    stored = {key: found.get(daily_key(key), DailyAggregate(NO_COUNTS, NO_COUNTS)) for key in suspects}
     intents = await later_intents(storage, committed, max(row.commit for row in stored.values()))
     lines.count_later((number, stretch) for number, intent in enumerate(intents, 1) for stretch in intent.ranges)
     counted = recount.of_rows((*key, max(0, row.commit - committed.number)) for key, row in stored.items())
     return [
         difference
         for key, row in stored.items()
-        for difference in _differences(key, counted.get(key) or _NOTHING, unpack(row))
+        for difference in differences(key, counted.get(key) or NOTHING, unpack(row))
     ]
 
 
@@ -232,10 +232,10 @@ async def _account(
 
 def _is_different(counted: Counted | None, stored: DailyAggregate | None) -> bool:
     counts = unpack(stored) if stored is not None else DayCounts()
-    return next(_differences(("", 0), counted or _NOTHING, counts), None) is not None
+    return next(differences(("", 0), counted or NOTHING, counts), None) is not None
 
 
-def _differences(key: RowKey, counted: Counted, stored: DayCounts) -> Iterator[Difference]:
+def differences(key: RowKey, counted: Counted, stored: DayCounts) -> Iterator[Difference]:
     """The counts, of latencies only the first that differs; and the figures, where there are any of such counts."""
     customer, day = key[0] or "(all)", date_of(key[1])
     if stored.statuses.total() >= stored.latencies.total():
@@ -253,6 +253,6 @@ def _differences(key: RowKey, counted: Counted, stored: DayCounts) -> Iterator[D
         yield Difference(customer, day, f"requests of {ms} ms", counted.latencies.get(ms, 0), stored.latencies[ms])
 
 
-def _daily_key(key: RowKey) -> DailyKey:
+def daily_key(key: RowKey) -> DailyKey:
     customer, day = key
     return DailyKey(customer if customer != EVERYBODY else None, day)

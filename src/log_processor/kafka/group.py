@@ -1,0 +1,255 @@
+"""The consumer: it joins the group, reads the partitions that it is given, and says how far they are counted.
+
+The callbacks run inside `consume`, in the thread of the dataflow. So they never wait for the sink, which is in the same
+thread.
+
+assigned   The partition is paused while a thread waits for its lease. Reading begins at the ledger's offset.
+revoked    No commit begins any more. Rows that are being written are waited for, then the lease is released. The
+           callback waits for that no longer than some seconds.
+lost       Another process may have the partition, so nothing is released: its lease fences this process off.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from log_processor.kafka.assignment import CHUNK_BYTES, Assignment, finished
+from log_processor.kafka.records import Text
+from log_processor.kafka.watching import Broker
+from log_processor.process import metrics
+from log_processor.process.shutdown import exit_now
+from log_processor.settings import ProcessorSettings
+from log_processor.storing.dead_letters import DeadLetters
+from service.logs import logger
+
+MOST_RECORDS = 10_000
+"""Records that are taken from librdkafka at once."""
+RELEASE_SECONDS = 3.0
+"""How long a callback waits until leases are released. Whoever gets the partition waits for the lease anyway."""
+_LOOK_SECONDS = 1.0
+# Seconds between two log lines about errors of the client.
+_BETWEEN_ERRORS_SECONDS = 10.0
+_HOPELESS = (
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+    KafkaError._AUTHENTICATION,
+)
+
+log = logger(__name__)
+
+
+class Group:
+    """This process's part of the consumer group."""
+
+    def __init__(
+        self,
+        settings: ProcessorSettings,
+        consumer: dict[str, Any],
+        broker: Broker,
+        text: Text,
+        dead_letters: DeadLetters,
+        stop: threading.Event,
+    ) -> None:
+        """`consumer`: settings of librdkafka. `text`: finds the lines of a record. Raises KafkaException where
+        librdkafka refuses a setting."""
+        self.assignments: dict[int, Assignment] = {}
+        self._settings = settings
+        self._topic = settings.kafka_topic
+        self._broker = broker
+        self._text = text
+        self._dead_letters = dead_letters
+        self._stop = stop
+        self._finishing: dict[int, threading.Thread] = {}
+        self._ready: queue.SimpleQueue[Assignment] = queue.SimpleQueue()
+        self._to_seek: list[Assignment] = []
+        self._committed: dict[int, int] = {}
+        self._next_commit = self._next_error = 0.0
+        self._mean_bytes = 100.0
+        self._consumer = Consumer({**consumer, "error_cb": self._on_error})
+        self._consumer.subscribe(
+            [self._topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+        )
+        threading.Thread(target=self._watch, name="watch", daemon=True).start()
+
+    def read(self, longest_wait: float) -> None:
+        """Take in what has come, or wait for it for so many seconds. Callbacks run here."""
+        self._begin_reading()
+        most = max(1, min(MOST_RECORDS, int(CHUNK_BYTES / self._mean_bytes)))
+        messages = self._consumer.consume(most, 0.0)
+        if not messages and longest_wait > 0:
+            messages = self._consumer.consume(1, longest_wait)
+        came: dict[int, tuple[list[int], list[bytes]]] = {}
+        size = 0
+        for message in messages:
+            partition, offset = message.partition(), message.offset()
+            if partition is None or offset is None or message.error() is not None:
+                # All that came before it is taken in first.
+                self._take(came)
+                came = {}
+                self._take_error(message, self.assignments.get(partition) if partition is not None else None)
+                continue
+            value = message.value() or b""
+            size += len(value)
+            offsets, values = came.get(partition) or came.setdefault(partition, ([], []))
+            offsets.append(offset)
+            values.append(value)
+        self._take(came)
+        if messages:
+            self._mean_bytes += (size / len(messages) - self._mean_bytes) * min(1.0, len(messages) / 100)
+        self._commit(time.monotonic())
+
+    def _take(self, came: Mapping[int, tuple[list[int], list[bytes]]]) -> None:
+        for partition, (offsets, values) in came.items():
+            assignment = self.assignments.get(partition)
+            if assignment is not None and assignment.is_reading:
+                assignment.add(offsets, values)
+
+    def reading(self) -> list[Assignment]:
+        """The assignments whose partitions are read."""
+        return [assignment for assignment in self.assignments.values() if assignment.is_reading]
+
+    def close(self, seconds: float) -> None:
+        """Leave the group and release all leases, within so many seconds where the store answers."""
+        threads = [self._end(partition, release=True) for partition in list(self.assignments)]
+        finished(threads, seconds)
+        self._consumer.close()
+
+    # Callbacks.
+
+    def _on_assign(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
+        # With an offset of its own, librdkafka does not ask the group for one.
+        assigned = [TopicPartition(self._topic, found.partition, OFFSET_BEGINNING) for found in partitions]
+        consumer.incremental_assign(assigned)
+        consumer.pause(assigned)
+        for found in partitions:
+            self._begin(found.partition)
+        metrics.PARTITIONS.set(len(self.assignments))
+
+    def _on_revoke(self, _consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
+        finished([self._end(found.partition, release=True) for found in partitions], RELEASE_SECONDS)
+
+    def _on_lost(self, _consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
+        for found in partitions:
+            self._end(found.partition, release=False)
+
+    def _on_error(self, error: KafkaError) -> None:
+        if time.monotonic() >= self._next_error:
+            self._next_error = time.monotonic() + _BETWEEN_ERRORS_SECONDS
+            log.warning("broker_unavailable", reason=str(error))
+        if error.fatal() or error.code() in _HOPELESS:
+            self._give_up(error)
+
+    # Assignments.
+
+    def _begin(self, partition: int) -> None:
+        self._committed.pop(partition, None)
+        self.assignments[partition] = Assignment(
+            partition,
+            self._settings,
+            self._broker,
+            self._text,
+            self._dead_letters,
+            self._stop,
+            self._finishing.get(partition),
+            self._ready.put,
+        )
+
+    def _end(self, partition: int, release: bool) -> threading.Thread:
+        assignment = self.assignments.pop(partition, None)
+        if assignment is not None:
+            self._finishing[partition] = assignment.finish(release)
+        metrics.PARTITIONS.set(len(self.assignments))
+        return self._finishing[partition]
+
+    def _begin_anew(self, assignment: Assignment) -> None:
+        """Begin again with the partition's ledger, because the topic is not what it was."""
+        partition = assignment.partition
+        self._consumer.pause([TopicPartition(self._topic, partition)])
+        self._end(partition, release=True)
+        self._begin(partition)
+
+    def _begin_reading(self) -> None:
+        """Resume the partitions whose leases were acquired."""
+        while not self._ready.empty():
+            self._to_seek.append(self._ready.get())
+        for assignment in self._to_seek[:]:
+            if assignment.is_over or self.assignments.get(assignment.partition) is not assignment:
+                self._to_seek.remove(assignment)
+                continue
+            assert assignment.place is not None, "a ready assignment has a place"
+            at = TopicPartition(self._topic, assignment.partition, assignment.place.record)
+            try:
+                self._consumer.seek(at)
+                self._consumer.resume([at])
+            except KafkaException as error:
+                # The client has not taken the assignment up yet.
+                log.debug("seek_failed", log=assignment.name, reason=str(error))
+                continue
+            self._to_seek.remove(assignment)
+            assignment.is_reading = True
+
+    def _take_error(self, message: Message, assignment: Assignment | None) -> None:
+        error = message.error()
+        assert error is not None, "the message has an error"
+        if error.code() == KafkaError._PARTITION_EOF:
+            if assignment is not None and assignment.is_reading:
+                offset = message.offset()
+                assert offset is not None, "the end of a partition has an offset"
+                assignment.reach_end(offset)
+        elif error.code() == KafkaError._AUTO_OFFSET_RESET:
+            if assignment is not None and assignment.is_reading:
+                log.warning("records_missing", log=assignment.name, reason=str(error))
+                self._begin_anew(assignment)
+        else:
+            self._on_error(error)
+
+    def _give_up(self, error: KafkaError) -> None:
+        log.error("broker_refused", reason=str(error))
+        exit_now(1)
+
+    # What the broker and the group are told and asked.
+
+    def _watch(self) -> None:
+        """Ask each second for the ends of the partitions."""
+        while not self._stop.wait(_LOOK_SECONDS):
+            assignments = dict(self.assignments)
+            if not assignments:
+                continue
+            try:
+                ends = self._broker.ends(assignments.keys())
+            except (KafkaException, TimeoutError) as error:
+                log.debug("broker_unavailable", reason=str(error))
+                continue
+            for partition, assignment in assignments.items():
+                assignment.end = ends[partition]
+
+    def _commit(self, now: float) -> None:
+        """Tell the group how far the partitions are counted. Nobody waits for the answer, and nothing here reads it."""
+        if now < self._next_commit:
+            return
+        self._next_commit = now + _LOOK_SECONDS
+        if not self.assignments:
+            # A writer's reports do this. A processor without partitions is alive all the same.
+            with suppress(OSError):
+                self._settings.heartbeat_path.parent.mkdir(parents=True, exist_ok=True)
+                self._settings.heartbeat_path.touch()
+        for assignment in self.reading():
+            if assignment.is_of_another_topic:
+                log.warning("topic_made_anew", log=assignment.name)
+                self._begin_anew(assignment)
+        offsets = []
+        for assignment in self.reading():
+            record = assignment.counted_record
+            if record is not None and record != self._committed.get(assignment.partition):
+                self._committed[assignment.partition] = record
+                offsets.append(TopicPartition(self._topic, assignment.partition, record))
+        if offsets:
+            try:
+                self._consumer.commit(offsets=offsets, asynchronous=True)
+            except KafkaException as error:
+                log.debug("offsets_not_committed", reason=str(error))

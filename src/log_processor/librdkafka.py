@@ -1,0 +1,88 @@
+"""Settings of librdkafka: those that the operator gives, and those that are decided here."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+DECIDED = {
+    "bootstrap.servers": "KAFKA_BOOTSTRAP_SERVERS has it",
+    "metadata.broker.list": "KAFKA_BOOTSTRAP_SERVERS has it",
+    "group.id": "KAFKA_GROUP has it",
+    "group.protocol": "the group's protocol is `classic`",
+    "group.remote.assignor": "the group's protocol is `classic`",
+    "partition.assignment.strategy": "it is `cooperative-sticky`",
+    "enable.auto.commit": "the ledger says what is counted",
+    "auto.commit.interval.ms": "the ledger says what is counted",
+    "enable.auto.offset.store": "the ledger says what is counted",
+    "auto.offset.reset": "the ledger says where reading begins",
+    "isolation.level": "it is `read_committed`: records of aborted transactions do not count",
+    "enable.partition.eof": "the end of a partition tells how far it is read",
+}
+"""Settings that are refused, and why."""
+_OF_EVERY_CLIENT = (
+    "security.",
+    "sasl.",
+    "ssl.",
+    "enable.ssl.",
+    "enable.sasl.",
+    "https.",
+    "client.",
+    "socket.",
+    "broker.",
+)
+"""What the names of settings begin with that are not of consumers alone."""
+
+
+def read_settings(path: Path) -> dict[str, str]:
+    """The settings in a file, each a line `name=value`. Raises ValueError where a line is none, or a setting is not to
+    be given, OSError where the file cannot be read."""
+    found = {}
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        name, equals, value = (part.strip() for part in line.partition("="))
+        if not equals or not name:
+            raise ValueError(f"line {number} is not name=value")
+        if name in DECIDED:
+            raise ValueError(f"{name} cannot be given: {DECIDED[name]}")
+        found[name] = value
+    return found
+
+
+def consumer_settings(servers: str, group: str, given: Mapping[str, str]) -> dict[str, Any]:
+    """The settings of the group's consumer."""
+    return {
+        # New partitions are found within this time.
+        "topic.metadata.refresh.interval.ms": 10_000,
+        # Bound on what is fetched ahead, KiB.
+        "queued.max.messages.kbytes": 16_384,
+        **reader_settings(servers, given),
+        **given,
+        "group.id": group,
+        "partition.assignment.strategy": "cooperative-sticky",
+    }
+
+
+def reader_settings(servers: str, given: Mapping[str, str]) -> dict[str, Any]:
+    """The settings of a consumer that reads given partitions from given offsets."""
+    return {
+        **every_client(servers, given),
+        # librdkafka asks for a name even where the group is never joined.
+        "group.id": "request_statistics_reader",
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        # An offset that the broker does not have is an event, and not silently another offset.
+        "auto.offset.reset": "error",
+        "isolation.level": "read_committed",
+        "enable.partition.eof": True,
+    }
+
+
+def every_client(servers: str, given: Mapping[str, str]) -> dict[str, Any]:
+    """The settings of any client, an administrator's among them."""
+    return {
+        # It writes to standard error in a form of its own. What matters comes to the callback of errors, too.
+        "log_level": given.get("log_level", 0),
+        **{name: value for name, value in given.items() if name.startswith(_OF_EVERY_CLIENT)},
+        "bootstrap.servers": servers,
+    }
