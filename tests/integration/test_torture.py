@@ -4,9 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from kafka_broker import broker_of, classpath
+from stores import influxdb_store
 from torture.__main__ import main
 from torture.run import torture
 from torture.scheme import drawn
+from torture.topic import torture_topic
 from torture.victim import influxdb_victim
 
 # It waits long for what may be stuck.
@@ -28,4 +31,16 @@ def test_the_store_equals_the_log_on_influxdb(tmp_path: Path, request: pytest.Fi
     server = request.getfixturevalue("influxd")
     with influxdb_victim(tmp_path, {}, server, seed=1) as victim:
         report = torture(victim, drawn(2), KILLS, RATE, seed=2, progress=print)
+    assert not report.differences, report.text()
+
+
+def test_the_store_equals_the_topic(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    assert request.config.cache is not None
+    (tmp_path / "kafka").mkdir()
+    # Its own, for it is killed.
+    jars = classpath(request.config.cache)
+    server = request.getfixturevalue("influxd")
+    with influxdb_store(server) as store, broker_of(tmp_path / "kafka", jars) as broker:
+        deeds = ["SIGKILL", "broker", "partition", "SIGSTOP", "SIGTERM"]
+        report = torture_topic(broker, store, tmp_path, deeds, RATE, seed=1, progress=print)
     assert not report.differences, report.text()

@@ -14,14 +14,20 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from influxd import influx_server
+from kafka_broker import broker_of, jars
+from stores import influxdb_store
 from torture.run import NAMES, torture
 from torture.scheme import drawn, scheme_of
+from torture.topic import drawn_deeds, torture_topic
 from torture.victim import Victim, influxdb_victim, sqlite_victim
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m torture", description=__doc__)
     parser.add_argument("--store", choices=["influxdb", "sqlite"], default="sqlite")
+    parser.add_argument(
+        "--source", choices=["files", "kafka"], default="files", help="kafka: two processors of a topic (InfluxDB)"
+    )
     parser.add_argument(
         "--kills",
         type=int,
@@ -43,6 +49,8 @@ def main() -> None:
     if arguments.store == "influxdb" and not (os.environ.get("TEST_INFLUXDB_URL") or shutil.which("influxd")):
         parser.error("--store influxdb needs influxd 2 on PATH, or TEST_INFLUXDB_URL")
 
+    if arguments.source == "kafka":
+        sys.exit(_torture_topic(arguments.kills, arguments.rate, arguments.seed))
     print(f"seed:       {arguments.seed}\nschemes:    {', '.join(map(str, schemes))}", flush=True)
     folder = Path(tempfile.mkdtemp(prefix="torture_"))
     with victim(arguments.store, folder, arguments.seed) as tortured:
@@ -51,6 +59,24 @@ def main() -> None:
     if report.differences:
         sys.exit(f"Everything is kept in {folder}")
     shutil.rmtree(folder)
+
+
+def _torture_topic(kills: int, rate: int, seed: int) -> int:
+    folder = Path(tempfile.mkdtemp(prefix="torture_"))
+    for name in ("influxd", "kafka", "processors"):
+        (folder / name).mkdir()
+    with (
+        influx_server(folder / "influxd") as server,
+        influxdb_store(server) as store,
+        broker_of(folder / "kafka", jars()) as broker,
+    ):
+        report = torture_topic(broker, store, folder / "processors", drawn_deeds(kills, seed), rate, seed, show)
+    print(f"seed:       {seed}\n{report.text()}")
+    if report.differences:
+        print(f"Everything is kept in {folder}")
+        return 1
+    shutil.rmtree(folder)
+    return 0
 
 
 @contextmanager
