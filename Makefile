@@ -39,7 +39,7 @@ test-one: ## run some tests, and stop at the first that fails: make test-one ARG
 lint: ## check style, format and scripts
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
-	shellcheck --external-sources ./*.sh scripts/*.sh .ci/run
+	shellcheck --external-sources ./*.sh scripts/*.sh deploy/cluster/*.sh .ci/run
 
 types: ## check types
 	.venv/bin/mypy
