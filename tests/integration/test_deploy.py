@@ -19,6 +19,7 @@ import api.http.metrics  # noqa: F401
 import log_processor.process.metrics  # noqa: F401
 from asking import line, today
 from influxd import InfluxServer, free_port
+from log_processor.settings import ProcessorSettings
 from pipeline import Pipeline
 from running_api import running
 from stores import Store, influxdb_store
@@ -137,6 +138,17 @@ def test_compose_takes_its_files() -> None:
         ports = json.loads(made.stdout)["services"]["influx_db"].get("ports", [])
         wanted = [("127.0.0.1", "18086")] if "port" in layer else []
         assert [(port["host_ip"], port["published"]) for port in ports] == wanted
+
+
+def test_the_clusters_processors_can_be_multiplied() -> None:
+    services = yaml.safe_load((DEPLOY / "cluster/compose.yml").read_text())["services"]
+    assert not [name for name, service in services.items() if "container_name" in service]
+    processor = services["log_processor"]
+    assert "ports" not in processor
+    # The topic's script shares the variables, and reads this one.
+    given = processor["environment"].keys() - {"PARTITIONS"}
+    assert {name.lower() for name in given} <= ProcessorSettings.model_fields.keys()
+    assert processor["environment"]["SOURCE"] == "kafka"
 
 
 def test_prometheus_scrapes_both_services_and_asks_for_a_login(sqlite: Store, tmp_path: Path) -> None:
