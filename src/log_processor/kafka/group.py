@@ -233,8 +233,8 @@ class Group:
         if now < self._next_commit:
             return
         self._next_commit = now + _LOOK_SECONDS
-        if not self.assignments:
-            # A writer's reports do this. A processor without partitions is alive all the same.
+        if not self.reading():
+            # A writer's reports do this. A processor that waits for partitions or leases is alive all the same.
             with suppress(OSError):
                 self._settings.heartbeat_path.parent.mkdir(parents=True, exist_ok=True)
                 self._settings.heartbeat_path.touch()
