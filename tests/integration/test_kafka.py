@@ -41,22 +41,23 @@ def test_each_line_of_each_record_is_counted_once(kafka: str, store: Store, tmp_
         }
 
 
-def test_a_processor_takes_over_from_one_that_was_killed(kafka: str, store: Store, tmp_path: Path) -> None:
+def test_a_processor_takes_over_from_one_that_was_killed(kafka: str, sqlite: Store, tmp_path: Path) -> None:
+    # On InfluxDB torture does the same.
     topic = Topic(kafka, 4)
     lines = valid_lines(24_000)
     records = [b"\n".join(lines.splitlines()[first : first + 20]) for first in range(0, 24_000, 20)]
-    with processors(topic, store, tmp_path) as running:
+    with processors(topic, sqlite, tmp_path) as running:
         # Small chunks, so that every kill comes in the middle of something.
         settings = {"STREAM_MAX_SIZE": "500", "STREAM_MAX_WAIT_TIME_IN_SECONDS": "0.02"}
         current = running.start(**settings)
-        for number in range(4):
+        for number in range(3):
             topic.send(records[number * 200 : number * 200 + 200])
             seen = sum(row.read for row in current.ledger())
             following = running.start(**settings)
             running.until(partial(has_counted_more, current, seen), "some are counted")
             current.end(signal.SIGKILL)
             current = following
-        topic.send(records[800:])
+        topic.send(records[600:])
         running.until_counted(lines)
 
 
