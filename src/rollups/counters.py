@@ -24,6 +24,17 @@ _FEW = 64
 _MANY = 1_000
 # Up to this many characters of text, two counters are faster added value by value.
 _FEW_CHARACTERS = 400
+_LARGEST = 1 << 62
+"""Larger numbers are none that were counted, and their sums would overflow."""
+_ERRORS = (ValueError, LookupError, struct.error, zlib.error)
+
+
+class UnreadableText(ValueError):
+    """A part of a stored row that is no counter, or no names: the row was damaged."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(f"cannot be read: {text[:60]!r}")
+        self.text = text
 
 
 def encode_counter(counter: Mapping[int, int]) -> str:
@@ -114,8 +125,14 @@ def counters_arrays(texts: Sequence[str]) -> tuple[Integers, Integers, Integers]
 
 
 def _stored_numbers(text: str) -> NDArray[np.unsignedinteger]:
-    size, data = text[0], a2b_base64(text[1:])
-    return np.frombuffer(zlib.decompress(data) if size.islower() else data, _TYPES[size.upper()])
+    try:
+        size, data = text[0], a2b_base64(text[1:])
+        numbers = np.frombuffer(zlib.decompress(data) if size.islower() else data, _TYPES[size.upper()])
+    except _ERRORS as error:
+        raise UnreadableText(text) from error
+    if len(numbers) % 2 or (size in "Qq" and int(numbers.max(initial=0)) > _LARGEST):
+        raise UnreadableText(text)
+    return numbers
 
 
 def add_to_counter(text: str, more: str) -> str:
@@ -124,7 +141,7 @@ def add_to_counter(text: str, more: str) -> str:
         return more
     if more == NO_COUNTS:
         return text
-    if max(len(text), len(more)) > _FEW_CHARACTERS or not (text[0] in _TYPES and more[0] in _TYPES):
+    if max(len(text), len(more)) > _FEW_CHARACTERS or not (text[:1] in _TYPES and more[:1] in _TYPES):
         return _added(*counter_arrays(text), *counter_arrays(more))
     values, counts = _numbers(text)
     counter = dict(zip(values, counts, strict=True))
@@ -153,8 +170,13 @@ def take_from_counter(text: str, less: str) -> str:
 
 def _numbers(text: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """`counter_arrays` of a counter that is not compressed, as tuples."""
-    size, data = text[0], a2b_base64(text[1:])
-    numbers = struct.unpack(f"<{len(data) // struct.calcsize(size)}{size}", data)
+    try:
+        size, data = text[0], a2b_base64(text[1:])
+        numbers = struct.unpack(f"<{len(data) // struct.calcsize(size)}{size}", data)
+    except _ERRORS as error:
+        raise UnreadableText(text) from error
+    if len(numbers) % 2 or max(numbers, default=0) > _LARGEST:
+        raise UnreadableText(text)
     half = len(numbers) // 2
     return numbers[:half], numbers[half:]
 

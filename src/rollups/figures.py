@@ -79,7 +79,8 @@ def latency_bins(histogram: Histogram) -> list[tuple[int, int, int]]:
     """(from in ms, inclusive; to in ms, exclusive; requests) of each bin, from the first to the last that has any."""
     if not histogram.timed:
         return []
-    of_latency = BIN_EDGES.searchsorted(histogram.latencies, side="right") - 1
+    # Only a damaged row has latencies beyond the last edge.
+    of_latency = np.minimum(BIN_EDGES.searchsorted(histogram.latencies, side="right"), len(BIN_EDGES) - 1) - 1
     requests = np.zeros(len(BIN_EDGES) - 1, np.int64)
     np.add.at(requests, of_latency, histogram.counts)
     edges = BIN_EDGES.tolist()
@@ -108,9 +109,12 @@ def _ranks(total: Number) -> tuple[Number, Number, Number]:
     return (total + 1) // 2, total // 2 + 1, (P99 * total + 99) // 100
 
 
-def uptime(successful: int, total: int) -> float:
-    """The percentage of the requests that succeeded. All figures of the api, CSV and page have it from here."""
-    return 100 * successful / total
+def uptime(successful: int, total: int) -> float | None:
+    """The percentage of the requests that succeeded. All figures of the api, CSV and page have it from here.
+
+    None where there are no requests: until they are removed, rows remain whose requests were all taken back.
+    """
+    return 100 * successful / total if total else None
 
 
 def availability(server_errors: int, total: int) -> float:

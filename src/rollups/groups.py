@@ -26,7 +26,7 @@ import numpy as np
 
 from request_log.requests import Integers
 from rollups.columns import PARTS_AN_HOUR, Column
-from rollups.counters import counter_arrays
+from rollups.counters import UnreadableText, counter_arrays
 from rollups.counts import NO_COUNTS, Kind, RollupRow
 from rollups.histogram import Histogram, histogram_of_arrays, merge, net
 
@@ -93,7 +93,10 @@ def encode_names(names: Mapping[str, Sequence[str]]) -> str:
 
 def decode_names(text: str) -> dict[str, list[str]]:
     """The reverse of `encode_names`."""
-    names: dict[str, list[str]] = json.loads(text if text[0] == "{" else zlib.decompress(b64decode(text)))
+    try:
+        names: dict[str, list[str]] = json.loads(text if text[0] == "{" else zlib.decompress(b64decode(text)))
+    except (ValueError, LookupError, RecursionError, zlib.error) as error:
+        raise UnreadableText(text) from error
     return names
 
 

@@ -1,10 +1,12 @@
 """Damaged rows: each costs itself alone, and is named once."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import TypeVar
 
+from rollups.counters import UnreadableText
+from rollups.counts import DailyAggregate, RollupRow
 from service.logs import logger
 from storage.errors import DamagedRow
 
@@ -33,6 +35,50 @@ def decoded(decode: Callable[[str], Row], text: str, *name: object) -> Row:
         return decode(text)
     except _ERRORS as error:
         raise _damaged(" ".join(map(str, name)), text) from error
+
+
+@contextmanager
+def naming(rows: Callable[[], Iterable[tuple[str, DailyAggregate | RollupRow]]]) -> Iterator[None]:
+    """Raise DamagedRow where a counter of these rows, each with its name, cannot be read.
+
+    Counters are read long after their rows, and many at once. Only a failure looks for the row.
+    """
+    try:
+        yield
+    except UnreadableText as error:
+        raise damaged(error, rows()) from error
+
+
+def damaged(error: UnreadableText, rows: Iterable[tuple[str, DailyAggregate | RollupRow]]) -> DamagedRow:
+    """The error with the name of the one of these rows that has the text, if one has."""
+    name = next((name for name, row in rows if error.text in row), "that is needed")
+    return _damaged(name, error.text)
+
+
+def named_daily(
+    rows: Mapping[str, Mapping[int, DailyAggregate]] | Mapping[str | None, Mapping[int, DailyAggregate]],
+) -> Iterator[tuple[str, DailyAggregate]]:
+    """Daily aggregates by customer (None: all customers together) and day, each with its name."""
+    for customer, days in rows.items():
+        for day, row in days.items():
+            yield daily_name(customer, day), row
+
+
+def named_rollups(group: int, days: Mapping[int, Sequence[RollupRow]]) -> Iterator[tuple[str, RollupRow]]:
+    """Segments of a group's roll-ups by day, each with its name."""
+    for day, segments in days.items():
+        for row in segments:
+            yield rollup_name(group, day, row.kind), row
+
+
+def daily_name(customer: str | None, day: int) -> str:
+    """The name of a daily aggregate in messages."""
+    return f"of daily counts of {customer or 'all customers'} on day {day}"
+
+
+def rollup_name(group: int, day: int, kind: str) -> str:
+    """The name of a roll-up in messages."""
+    return f"of a roll-up {group} {day} {kind}"
 
 
 def _damaged(name: str, text: str) -> DamagedRow:

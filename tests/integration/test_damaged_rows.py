@@ -10,7 +10,8 @@ import pytest
 from asking import answer, line, problem_detail, responses, today
 from influxd import InfluxServer
 from pipeline import Pipeline
-from rollups.counts import DailyKey
+from rollups.counts import DailyKey, RollupSegmentKey
+from rollups.groups import group_of
 from storage import damage
 from storage.errors import LeaseHeld
 from storage.influxdb.client import Client
@@ -84,6 +85,65 @@ def test_an_answer_that_needs_a_customers_row_says_so_and_others_come(store: Sto
     assert [one.status_code for one in responses(store, *urls)] == [503, 503, 200, 200]
     detail = problem_detail(responses(store, urls[0])[0], HTTPStatus.SERVICE_UNAVAILABLE)
     assert f"row of daily counts of cust_1 on day {day} is damaged: 'nonsense'" in detail
+
+
+COUNTERS = ["", "HA", "hAAAA", "Q//////////8BAAAAAAAAAA=="]
+"""Texts in the place of a counter: none, cut off, not compressed, too large."""
+
+
+@pytest.mark.parametrize("counter", ["status", "latency"])
+def test_a_damaged_counter_of_a_readable_row_costs_what_needs_it(sqlite: Store, counter: str) -> None:
+    sqlite.fill(LINES)
+    day = (today() - date(1970, 1, 1)).days
+    about = [f"/customers/cust_1/{what}" for what in ("stats", "stats?percentiles=50", "status-codes", "latencies")]
+    about += [f"/customers/cust_1/series?interval={interval}" for interval in ("day", "minute")]
+    about += ["/customers/cust_1/requests", "/customers"]
+    for text in COUNTERS:
+        whole = {"status": "HyAABAA==", "latency": "HZAABAA==", counter: text}
+        write(sqlite, DailyKey("cust_1", day), f"1 status={whole['status']} latency={whole['latency']}")
+        # Twice each: a failure leaves nothing behind that would answer the second time.
+        found = responses(sqlite, *about, *about, "/customers/cust_2/stats", "/customers/stats")
+        assert {one.status_code for one in found} <= {200, 503}, (text, [one.status_code for one in found])
+        assert [one.status_code for one in found[-2:]] == [200, 200]
+        for one in found:
+            if one.status_code == 503:
+                assert f"row of daily counts of cust_1 on day {day} is damaged" in one.json()["detail"]
+        # Statistics need both counters.
+        assert found[0].status_code == found[len(about)].status_code == 503, text
+
+
+def test_a_damaged_counter_of_a_roll_up_costs_what_needs_it(sqlite: Store) -> None:
+    sqlite.fill(LINES)
+    day, group = (today() - date(1970, 1, 1)).days, group_of("cust_1")
+    for kind in ("parts", "endpoints"):
+        key = RollupSegmentKey(group, day, kind, 0)
+        for names, counter in (('{"cust_1":["/api/v1/resource1"]}', "HA"), ("e30=", "HyAABAA=="), ("{", "H")):
+            write(sqlite, key, f"1 names={names} status={counter} latency={counter}")
+            url = "/customers/cust_1/series" if kind == "parts" else "/customers/cust_1/paths"
+            found = responses(sqlite, url, "/customers/cust_1/stats")
+            assert [one.status_code for one in found] == [503, 200]
+            assert f"row of a roll-up {group} {day} {kind} is damaged" in found[0].json()["detail"]
+
+
+def test_a_damaged_counter_ends_the_processor_that_adds_to_it(pipeline: Pipeline, store: Store) -> None:
+    pipeline.append(LINES)
+    pipeline.start()
+    pipeline.until_stored()
+    assert pipeline.end() == 0
+    day = (today() - date(1970, 1, 1)).days
+    write(store, DailyKey("cust_1", day), "1 status=HA latency=H")
+    verified = pipeline.run("verify")
+    assert verified.returncode == 1
+    name = f"row of daily counts of cust_1 on day {day} is damaged: 'HA'"
+    assert name in verified.stderr
+    assert "Traceback" not in verified.stderr
+    pipeline.output.write_text("")
+    pipeline.append(LINES)
+    pipeline.start()
+    assert pipeline.wait() == 1
+    assert "event=store_refused" in pipeline.said()
+    assert name in pipeline.said()
+    assert "Traceback" not in pipeline.said()
 
 
 def test_a_processor_goes_on_without_its_last_report(pipeline: Pipeline, store: Store) -> None:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollups.counters import (
+    UnreadableText,
     add_to_counter,
     counters_arrays,
     decode_counter,
@@ -21,6 +22,22 @@ counters = st.one_of(
     st.dictionaries(st.integers(0, 86_400_000), st.integers(1, 1 << 61), max_size=80),
     st.builds(lambda n, step: dict.fromkeys(range(0, n * step, step), step), st.integers(60, 600), st.integers(1, 99)),
 )
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "X", "HA", "HAAA", "HAQABAAEA", "h", "hAAAA", "Q//////////8BAAAAAAAAAA==", "\x1b", "H\xe9"],
+)
+def test_what_is_no_counter_is_told_apart_from_other_faults(text: str) -> None:
+    for read in (
+        lambda: decode_counter(text),
+        lambda: counters_arrays(["HyAABAA==", text]),
+        lambda: add_to_counter(text, "HyAABAA=="),
+        lambda: take_from_counter("HyAABAA==", text),
+    ):
+        with pytest.raises(UnreadableText) as raised:
+            read()
+        assert raised.value.text == text
 
 
 @given(counters)

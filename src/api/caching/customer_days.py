@@ -6,6 +6,7 @@ Without it, an answer about a customer takes 3.5 times as long after a commit.
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice, takewhile
 
 from api.caching.invalidation_log import InvalidationLog, open_days
@@ -17,6 +18,8 @@ from rollups.counts import DailyAggregate
 from rollups.figures import figures_of_each
 from rollups.histogram import Histogram, histograms_of, merge, merge_for_good
 from storage.contract import Storage
+from storage.damage import named_daily, naming
+from storage.errors import DamagedRow
 
 _MAX_RANGES = 1_000
 # Bound of the counts of all cached ranges, in bytes. Those of a busy customer have megabytes.
@@ -111,7 +114,11 @@ class CustomerDays:
                 await self._read_all_days(cached)
             else:
                 self._waiting.add(cached)
-                await self._refresh()
+                try:
+                    await self._refresh()
+                except DamagedRow:
+                    # It may be a row of another range.
+                    await self._read_all_days(cached)
 
     async def _read_all_days(self, cached: "_CachedRange") -> None:
         # Taken before the read: the counts may be newer than this poll, but not older.
@@ -141,9 +148,10 @@ class CustomerDays:
             cached: {day: row for day, row in found.get(cached.customer, {}).items() if day in days}
             for cached, days in changed.items()
         }
-        counts = _counts_of([row for of_range in rows.values() for row in of_range.items()])
-        for cached, of_range in rows.items():
-            cached.update(poll, {day: next(counts) for day in of_range})
+        with naming(partial(named_daily, found)):
+            counts = _counts_of([row for of_range in rows.values() for row in of_range.items()])
+            for cached, of_range in rows.items():
+                cached.update(poll, {day: next(counts) for day in of_range})
 
     async def _read(
         self, customers: Collection[str | None], first: int, last: int
@@ -183,15 +191,16 @@ class _CachedRange:
         """Replace all counts by these rows, which were read after this poll."""
         if poll <= self.poll:
             return
-        self.poll = poll
         in_order = dict(sorted(rows.items()))
-        counts = dict(zip(in_order, _counts_of(in_order.items()), strict=True))
+        with naming(partial(named_daily, {self.customer: in_order})):
+            counts = dict(zip(in_order, _counts_of(in_order.items()), strict=True))
         of_open_days = open_days(self.days)
         self.counts = RangeCounts(
             {day: statistics for day, (_, statistics) in counts.items()},
             {day: counts[day][0].copy() if day in counts else _EMPTY for day in of_open_days},
             merge_for_good([histogram for day, (histogram, _) in counts.items() if day not in of_open_days]),
         )
+        self.poll = poll
         self.size = self.counts.bytes()
 
     def update(self, poll: int, read: Mapping[int, _DayCounts]) -> None:

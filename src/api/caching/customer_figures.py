@@ -6,6 +6,7 @@ Without the counts of closed days, which it keeps as well, a page of the list ta
 import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from functools import partial
 
 from api.caching.figures_table import FiguresTable
 from api.caching.invalidation_log import InvalidationLog, open_days
@@ -15,6 +16,7 @@ from rollups.counts import DailyAggregate
 from rollups.figures import Figures, figures_of_each
 from rollups.histogram import merge_each, pack_each
 from storage.contract import Storage
+from storage.damage import named_daily, naming
 
 _MAX_RANGES = 4
 # Bound of the customers of all ranges but the last that was asked for.
@@ -130,7 +132,8 @@ class _CachedRange:
         """The figures of these customers, from all their counts, read after this poll."""
         async for rows in self._read(customers, self._days, _CUSTOMERS_PER_QUERY):
             self._rows.put(self._days, poll, rows)
-            closed, new = await asyncio.to_thread(_closed_and_figures_of, rows, open_days(self._days))
+            with naming(partial(named_daily, rows)):
+                closed, new = await asyncio.to_thread(_closed_and_figures_of, rows, open_days(self._days))
             for customer, of_customer in closed.items():
                 if (before := self._closed.pop(customer, None)) is not None:
                     self._bytes -= _bytes(before)
@@ -144,7 +147,8 @@ class _CachedRange:
         figures: dict[str, Figures] = {}
         async for rows in self._read(customers, open_days(self._days), _CUSTOMERS_PER_QUERY_OF_OPEN_DAYS):
             groups = {customer: [*self._closed[customer], *days.values()] for customer, days in rows.items()}
-            figures.update(await asyncio.to_thread(_figures_of, groups))
+            with naming(partial(named_daily, rows)):
+                figures.update(await asyncio.to_thread(_figures_of, groups))
         return figures
 
     async def _read(self, customers: Sequence[str], days: range, per_query: int) -> AsyncIterator[_Rows]:

@@ -103,8 +103,9 @@ class FiguresTable:
             "failed_requests": total - successful,
             "client_errors": client_errors,
             "server_errors": server_errors,
-            "uptime": 100 * successful / total,
-            "availability": 100 * (total - server_errors) / total,
+            "uptime": 100 * np.divide(successful, total, out=np.full_like(total, nan), where=total > 0),
+            "availability": 100
+            * np.divide(total - server_errors, total, out=np.full_like(total, nan), where=total > 0),
             "average_latency": average,
             "median_latency": median,
             "p99_latency": p99,

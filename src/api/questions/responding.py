@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import get_args
 from urllib.parse import quote
 
 from fastapi import Request, Response
@@ -20,8 +21,13 @@ from api.http.metrics import BUILT, CACHED, NOT_MODIFIED, STORE_SECONDS
 from api.questions.encoding import Body, encode, with_progress
 from api.questions.question import Effort, Question, Sources, unknown_customer
 from api.questions.turns import ClientLeft, Turns, while_connected
+from api.utc import to_day, utc_now
+from rollups.counters import UnreadableText
+from rollups.counts import Kind
+from rollups.groups import ALL_CUSTOMERS, group_of
 from service.access.scopes import Scope
-from storage.errors import StorageUnavailable
+from storage.damage import damaged, named_daily, named_rollups
+from storage.errors import DamagedRow, StorageUnavailable
 
 # Bound of all cached bodies.
 _MAX_BYTES = 32 << 20
@@ -117,9 +123,23 @@ class Responder:
     async def _build(self, question: Question, turns: Turns | None) -> _Cached:
         async with turns.turn() if turns is not None else nullcontext():
             with STORE_SECONDS.labels("answer").time():
-                body = encode(await question.answer(self._sources), question.format)
+                try:
+                    body = encode(await question.answer(self._sources), question.format)
+                except UnreadableText as error:
+                    raise await self._named(error, question.about) from error
         question_hash = blake2b(repr(question).encode(), digest_size=8).hexdigest()
         return _Cached(body, question_hash, _raw({"Content-Type": body.media_type, **body.headers}))
+
+    async def _named(self, error: UnreadableText, customer: str | None) -> DamagedRow:
+        """The error with the name of the row that cannot be read, among those of a customer or of all together (None).
+
+        Counters are read long after their rows, and many at once. Only a failure looks for the row.
+        """
+        storage, last = self._sources.storage, to_day(utc_now().date()) + 1
+        group = ALL_CUSTOMERS if customer is None else group_of(customer)
+        rows = named_daily({customer: await storage.days(customer, 0, last)})
+        segments = named_rollups(group, await storage.rollups(group, get_args(Kind), 0, last))
+        return damaged(error, [*rows, *segments])
 
 
 class _RawResponse(Response):

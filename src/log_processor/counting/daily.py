@@ -18,12 +18,14 @@ from log_processor.counting.rows import NOTHING, DailyRows
 from log_processor.process.retry import until_stored
 from request_log.line import SECONDS_A_DAY
 from rollups.columns import RequestColumns
+from rollups.counters import UnreadableText
 from rollups.counts import DailyAggregate, DailyKey
 from rollups.daily import DailyDelta, add, daily_deltas, take_back
 from rollups.groups import OTHER
 from rollups.rows import encode_daily
 from service.logs import logger
 from storage.contract import Storage
+from storage.damage import daily_name, naming
 from storage.keys import FileKey, IntentKey, Key, LogKey, Rows, StateKey
 from storage.ledger import Intent, Ledger, encode_intent, encode_ledger
 from storage.logs import FileRow, LedgerRow, encode_file, encode_log, with_gap
@@ -219,12 +221,7 @@ class Counts:
         has_made = False
         while some := list(islice(found, self._limits.daily_rows_at_once)):
             before = self._rows.of([delta.key for delta in some])
-            change = add if intent.weight > 0 else _take_back
-            changed = {
-                delta.key: change(delta, row, intent.number)
-                for delta, row in zip(some, before, strict=True)
-                if row.commit < intent.number
-            }
+            changed = until_stored(partial(_changed, some, before, intent))
             if intent.weight > 0:
                 has_made |= self._note_made(changed, some, before, intent.number)
             self._rows.hold(changed)
@@ -272,9 +269,24 @@ class Counts:
             self._writing = None
 
 
+def _changed(
+    deltas: Sequence[DailyDelta], before: Sequence[DailyAggregate], intent: Intent
+) -> dict[DailyKey, DailyAggregate]:
+    """The aggregates that an intent's commit changes by these deltas, and that do not have its counts yet."""
+    change = add if intent.weight > 0 else _take_back
+    with naming(lambda: ((daily_name(*delta.key), row) for delta, row in zip(deltas, before, strict=True))):
+        return {
+            delta.key: change(delta, row, intent.number)
+            for delta, row in zip(deltas, before, strict=True)
+            if row.commit < intent.number
+        }
+
+
 def _take_back(delta: DailyDelta, row: DailyAggregate, commit: int) -> DailyAggregate:
     try:
         return take_back(delta, row, commit)
+    except UnreadableText:
+        raise
     except ValueError as error:
         log.error("not_taken_back", customer=delta.key.customer, day=delta.key.day, reason=str(error))
         return row._replace(commit=commit)

@@ -22,6 +22,7 @@ from rollups.delta import RollupDelta, RowRequests
 from rollups.groups import ALL_CUSTOMERS
 from rollups.rows import encode_rollup
 from storage.contract import Storage
+from storage.damage import naming, rollup_name
 from storage.keys import Key, RolledUpKey, Rows, StateKey
 from storage.ledger import (
     RollupIntent,
@@ -185,7 +186,7 @@ class Rollups:
             some = list(islice(requests, self._limits.rollups_at_once))
             is_last = len(some) < self._limits.rollups_at_once
             for of_row, row in zip(some, self._rows.of([of_row.key for of_row in some]), strict=True):
-                rows = delta.add(of_row, row, commit)
+                rows = until_stored(partial(_added, delta, of_row, row, commit))
                 for earlier in rows[:-1]:
                     self._write({of_row.key: earlier})
                 if rows:
@@ -213,6 +214,12 @@ class Rollups:
         buffer = until_stored(read)
         self._counts.folding.fold_counted(buffer)
         return buffer
+
+
+def _added(delta: RollupDelta, requests: RowRequests, row: RollupRow, commit: int) -> list[RollupRow]:
+    key = requests.key
+    with naming(lambda: [(rollup_name(key.group, key.day, key.kind), row)]):
+        return delta.add(requests, row, commit)
 
 
 def _encoded(rows: dict[RollupKey, RollupRow]) -> Rows:

@@ -6,7 +6,7 @@ from functools import partial
 
 from rollups.counts import DailyAggregate, DailyKey, Kind, RollupKey, RollupRow, RollupSegmentKey
 from rollups.rows import added_up, decode_daily, decode_rollup
-from storage.damage import decoded
+from storage.damage import daily_name, decoded, naming
 from storage.influxdb.client import Row, latest
 from storage.influxdb.connection import IN_RANGE, time_range
 from storage.influxdb.line_protocol import AFTER_ALL_LINES, DAY
@@ -164,7 +164,8 @@ def _by_day(customer: str | None, rows: Iterable[Row]) -> dict[int, DailyAggrega
     found: dict[int, list[DailyAggregate]] = {}
     for (day, _), row in latest(rows, lambda row: (row["time"] // DAY, row["writer"])).items():
         found.setdefault(day, []).append(_daily(row["row"], customer, day))
-    return {day: added_up(of_day) for day, of_day in found.items()}
+    with naming(lambda: ((daily_name(customer, day), row) for day, of_day in found.items() for row in of_day)):
+        return {day: added_up(of_day) for day, of_day in found.items()}
 
 
 def _rows_of(

@@ -6,7 +6,7 @@ from itertools import groupby
 
 from rollups.counts import DailyAggregate, DailyKey, Kind, RollupKey, RollupRow, RollupSegmentKey
 from rollups.rows import added_up, decode_daily, decode_rollup
-from storage.damage import decoded
+from storage.damage import daily_name, decoded, naming
 from storage.sqlite.connection import SqliteConnection, marks
 from storage.sqlite.schema import ALL_CUSTOMERS
 
@@ -114,7 +114,8 @@ def _by_day(customer: str | None, rows: Iterable[tuple[int, str]]) -> dict[int, 
     found: dict[int, list[DailyAggregate]] = {}
     for day, row in rows:
         found.setdefault(day, []).append(_daily(row, customer, day))
-    return {day: added_up(of_day) for day, of_day in found.items()}
+    with naming(lambda: ((daily_name(customer, day), row) for day, of_day in found.items() for row in of_day)):
+        return {day: added_up(of_day) for day, of_day in found.items()}
 
 
 def _daily(text: str, customer: str | None, day: int) -> DailyAggregate:

@@ -28,6 +28,7 @@ from rollups.counts import NO_COUNTS, DailyAggregate, DailyKey, DayCounts
 from rollups.figures import Figures, figures_of_counts
 from rollups.groups import OTHER
 from storage.contract import Storage
+from storage.damage import daily_name, naming
 from storage.logs import LedgerRow
 
 NOTHING = Counted((0, 0, 0, 0, 0, None, None, None, None, None), {}, {})
@@ -166,7 +167,7 @@ async def _suspects(
         suspects += [
             key
             for key in sorted(counted.keys() | stored.keys(), key=lambda key: (key[1], key[0]))
-            if are_sums or _is_different(counted.get(key), stored.get(key))
+            if are_sums or _is_different(key, counted.get(key), stored.get(key))
         ]
     return suspects
 
@@ -194,7 +195,7 @@ async def _confirm(
     return [
         difference
         for key, row in stored.items()
-        for difference in differences(key, counted.get(key) or NOTHING, unpack(row))
+        for difference in differences(key, counted.get(key) or NOTHING, unpacked(key, row))
     ]
 
 
@@ -230,8 +231,14 @@ async def _account(
         outcome.notes.append(f"Of log {log}, {size:,} bytes were there before it was followed.")
 
 
-def _is_different(counted: Counted | None, stored: DailyAggregate | None) -> bool:
-    counts = unpack(stored) if stored is not None else DayCounts()
+def unpacked(key: RowKey, row: DailyAggregate) -> DayCounts:
+    """The counts of a stored row. DamagedRow, with its name, where they cannot be read."""
+    with naming(lambda: [(daily_name(*daily_key(key)), row)]):
+        return unpack(row)
+
+
+def _is_different(key: RowKey, counted: Counted | None, stored: DailyAggregate | None) -> bool:
+    counts = unpacked(key, stored) if stored is not None else DayCounts()
     return next(differences(("", 0), counted or NOTHING, counts), None) is not None
 
 

@@ -9,6 +9,7 @@ again.
 import asyncio
 import time
 from collections.abc import Sequence
+from functools import partial
 from itertools import accumulate
 from operator import attrgetter
 from typing import NamedTuple
@@ -25,6 +26,7 @@ from rollups.counters import counter_arrays
 from rollups.counts import Kind, RollupRow
 from rollups.groups import ALL_CUSTOMERS, ALL_OF_HOUR, EVERYBODY, OTHER, decode_names, group_of
 from storage.contract import Storage
+from storage.damage import named_rollups, naming
 from storage.keys import FileKey
 
 _UNITS_AT_ONCE = 64
@@ -298,10 +300,11 @@ class Rollups:
                 for day, rows in (await self._storage.rollups(group, _KINDS, oldest_day, LAST_DAY)).items():
                     if not self._lines.is_compared(day):
                         continue
-                    for row in rows:
-                        cells.add(day, row)
-                        if row.kind == "hours":
-                            self._days_by_hour.add(day)
+                    with naming(partial(named_rollups, group, {day: rows})):
+                        for row in rows:
+                            cells.add(day, row)
+                            if row.kind == "hours":
+                                self._days_by_hour.add(day)
                     for kind, last in {row.kind: row for row in sorted(rows, key=attrgetter("segment"))}.items():
                         if last.commit > commits.ended:
                             hour = group - ALL_OF_HOUR if kind == "endpoint_parts" else -1

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from log_processor import librdkafka
-from log_processor.commands.verify.daily_rows import NOTHING, daily_key, differences, row_differences
+from log_processor.commands.verify.daily_rows import NOTHING, daily_key, differences, row_differences, unpacked
 from log_processor.commands.verify.outcome import Outcome, date_of
 from log_processor.commands.verify.recount import EVERYBODY, Recount
 from log_processor.kafka.records import plain_text, text_in
@@ -23,7 +23,6 @@ from log_processor.kafka.watching import Broker
 from log_processor.process.time_bounds import TimeBounds
 from log_processor.settings import ProcessorSettings
 from request_log.line import LAST_SECOND, SECONDS_A_DAY, Reason
-from rollups.counters import unpack
 from rollups.counts import DailyKey, DayCounts
 from rollups.groups import OTHER
 from storage.backend import open_storage
@@ -229,7 +228,7 @@ def _compare_day(day: int, partitions: Sequence[_Partition], recount: Recount, o
         is_folded |= DailyKey(OTHER, day) in rows
         for key in keys:
             if (row := rows.get(daily_key(key))) is not None:
-                stored[key].add(unpack(row))
+                stored[key].add(unpacked(key, row))
     if is_folded:
         outcome.notes.append(f"On {date_of(day)} too many customers were new: only all together are compared.")
         keys = keys[:1]
