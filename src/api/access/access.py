@@ -86,6 +86,12 @@ class KeyAccess(Access):
             return Caller(key.id, key.scope, has_session=True) if key is not None else None
         return None
 
+    def end_session(self, scope: Scope) -> None:
+        """End the session of a request, if it has one."""
+        cookies = b"; ".join(value for name, value in scope["headers"] if name == b"cookie")
+        if (cookie := cookie_of(scope, cookies)) is not None:
+            self.sessions.end(cookie)
+
     def key(self, secret: bytes) -> Key | None:
         """The valid key with this text."""
         return self._keys.content().by_secret(secret)

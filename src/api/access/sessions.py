@@ -1,6 +1,7 @@
 """Sessions of the page: a signed cookie that names a key. The key itself is looked up at each request."""
 
 import hashlib
+import secrets
 import time
 from pathlib import Path
 
@@ -11,13 +12,17 @@ from service.access.private_files import PrivateFile
 
 SESSION_SECONDS = 12 * 3600
 """How long a session lasts, in seconds."""
+_ID_BYTES = 8
+"""Random bytes that tell the sessions of one second apart."""
 _MAX_COOKIE = 500
 """Characters of a cookie's value."""
 _MAX_CACHED = 1_000
+_MAX_ENDED = 10_000
+"""Sessions that were ended and have not expired. Beyond this many, the one that was ended first is forgotten."""
 _NO_SECRETS: tuple[str, ...] = ()
 
-_Verified = tuple[str, str, float]
-"""The id of a key, the id of the link, or nothing, and the time of the login (Unix, s)."""
+_Verified = tuple[str, str, float, str]
+"""The id of a key, the id of the link, or nothing, the time of the login (Unix, s), and the id of the session."""
 
 
 class Sessions:
@@ -33,14 +38,31 @@ class Sessions:
         self._secrets = _NO_SECRETS
         self._serializer: URLSafeTimedSerializer | None = None
         self._verified: dict[str, _Verified] = {}
+        self._ended: dict[_Verified, None] = {}
+        """The one that was ended first comes first. The texts of one cookie can differ, so what it says is kept."""
 
     def issue(self, key_id: str, link: str) -> str | None:
         """The value of a new cookie. None while the secrets are unusable. `link`: the id of the link; empty: none."""
         serializer = self._current()
-        return serializer.dumps([key_id, link]) if serializer is not None else None
+        return serializer.dumps([key_id, link, secrets.token_hex(_ID_BYTES)]) if serializer is not None else None
 
     def key_id(self, cookie: str, link: str) -> str | None:
         """The id of the key that a valid cookie names."""
+        found = self._session(cookie)
+        if found is None or found in self._ended:
+            return None
+        key_id, of_link, began, _ = found
+        return key_id if of_link == link and time.time() - began < SESSION_SECONDS else None
+
+    def end(self, cookie: str) -> None:
+        """Have a cookie count no more in this process, whoever has a copy of it."""
+        found = self._session(cookie)
+        if found is not None:
+            self._ended[found] = None
+            if len(self._ended) > _MAX_ENDED:
+                del self._ended[next(iter(self._ended))]
+
+    def _session(self, cookie: str) -> _Verified | None:
         serializer = self._current()
         found = self._verified.get(cookie)
         if found is None:
@@ -50,22 +72,21 @@ class Sessions:
             if len(self._verified) >= _MAX_CACHED:
                 self._verified.clear()
             self._verified[cookie] = found
-        key_id, of_link, began = found
-        return key_id if of_link == link and time.time() - began < SESSION_SECONDS else None
+        return found
 
     def _current(self) -> URLSafeTimedSerializer | None:
-        secrets = self._file.content()
-        if secrets is not self._secrets:
-            self._secrets = secrets
+        found = self._file.content()
+        if found is not self._secrets:
+            self._secrets = found
             self._verified.clear()
-            self._serializer = _serializer(secrets) if secrets else None
+            self._serializer = _serializer(found) if found else None
         return self._serializer
 
 
-def _serializer(secrets: tuple[str, ...]) -> URLSafeTimedSerializer:
+def _serializer(texts: tuple[str, ...]) -> URLSafeTimedSerializer:
     return URLSafeTimedSerializer(
         # It signs by the last one.
-        list(reversed(secrets)),
+        list(reversed(texts)),
         salt="request-statistics.session",
         signer_kwargs={"key_derivation": "hmac", "digest_method": hashlib.sha256},
     )
@@ -75,7 +96,7 @@ def _verify(serializer: URLSafeTimedSerializer | None, cookie: str) -> _Verified
     if serializer is None or len(cookie) > _MAX_COOKIE:
         return None
     try:
-        (key_id, link), began = serializer.loads(cookie, max_age=SESSION_SECONDS, return_timestamp=True)
+        (key_id, link, session_id), began = serializer.loads(cookie, max_age=SESSION_SECONDS, return_timestamp=True)
     except (BadData, ValueError, TypeError):
         return None
-    return key_id, link, began.timestamp()
+    return key_id, link, began.timestamp(), session_id

@@ -54,8 +54,9 @@ async def login(request: Request) -> Response:
 
 @key_router.post("/logout")
 async def logout(request: Request) -> Response:
-    """End the session in this browser."""
+    """End the session: in this browser, and for copies of its cookie."""
     _require_same_origin(request)
+    request.app.state.access.end_session(request.scope)
     return _with_cookie(request, "", 0)
 
 
