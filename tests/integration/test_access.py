@@ -271,6 +271,26 @@ def test_customers_hear_only_of_themselves(api: Asked) -> None:
     wait_until(lambda: first_event(api, api.mine)["ledger"] != customer["ledger"], "the customer hears of it")
 
 
+def test_why_the_store_is_away_is_for_operators_and_the_log(tmp_path: Path) -> None:
+    keys = TestKeys(tmp_path)
+    away = {
+        "STORAGE": "influxdb",
+        "INFLUXDB_URL": "http://store.internal.invalid:1",
+        "INFLUXDB_ORG": "org",
+        "INFLUXDB_BUCKET": "bucket",
+        "INFLUXDB_TOKEN": "token",
+    }
+    with running(tmp_path, {**keys.environment, **away}) as api:
+        stats = f"/customers/{MINE}/stats"
+        callers = (("/ready", None), (stats, keys.add(f"customer:{MINE}")), (stats, keys.add("operator")))
+        answers = [api.client.get(url, headers=bearer(key) if key else {}) for url, key in callers]
+        assert [answered.status_code for answered in answers] == [503] * 3
+        assert ["store.internal" in answered.text for answered in answers] == [False, False, True]
+        for answered in answers:
+            said = [text for text in api.said().splitlines() if answered.json()["request_id"] in text]
+            assert any("event=store_unavailable" in text and "store.internal" in text for text in said)
+
+
 def test_several_customers_of_one_key(api: Asked) -> None:
     key = api.keys.add(f"customer:{MINE},{OTHER}")
     for customer, expected in ((MINE, 200), (OTHER, 200), (UNKNOWN, 404)):

@@ -25,6 +25,10 @@ class Access(ABC):
     def current(self, scope: Scope) -> Caller | None:
         """The caller of a request, by what holds now; None if it would not be let in any more."""
 
+    @abstractmethod
+    def sees_everything(self, scope: Scope) -> bool:
+        """Whether the caller may see everything: also what is wrong with the store."""
+
     def require_operator(self, scope: Scope) -> None:
         """HTTPException 403 if the caller may not see everything."""
         if not self.caller(scope).scope.sees(None):
@@ -50,6 +54,9 @@ class OpenAccess(Access):
 
     def current(self, scope: Scope) -> Caller | None:
         return EVERYONE
+
+    def sees_everything(self, scope: Scope) -> bool:
+        return True
 
 
 class KeyAccess(Access):
@@ -85,6 +92,11 @@ class KeyAccess(Access):
             key = self._keys.content().by_id(key_id) if key_id is not None else None
             return Caller(key.id, key.scope, has_session=True) if key is not None else None
         return None
+
+    def sees_everything(self, scope: Scope) -> bool:
+        # Routes that are open to everyone have no caller.
+        caller: Caller | None = scope["state"].get("caller")
+        return caller is not None and caller.scope.sees(None)
 
     def end_session(self, scope: Scope) -> None:
         """End the session of a request, if it has one."""

@@ -32,14 +32,23 @@ def add_error_handlers(app: FastAPI) -> None:
 async def _store_unavailable(request: Request, error: Exception) -> JSONResponse:
     STORE_ERRORS.labels("unavailable").inc()
     log.warning("store_unavailable", error=str(error))
-    return problem_response(request, 503, str(error), {"Retry-After": str(RETRY_AFTER_SECONDS)})
+    detail = _reason(request, error, "The store does not answer in time: ask again")
+    return problem_response(request, 503, detail, {"Retry-After": str(RETRY_AFTER_SECONDS)})
 
 
 async def _store_refused(request: Request, error: Exception) -> JSONResponse:
     # Without Retry-After, because it takes a person to fix this.
     STORE_ERRORS.labels("refused").inc()
     log.error("store_refused", error=str(error))
-    return problem_response(request, 503, str(error))
+    return problem_response(request, 503, _reason(request, error, "The store cannot answer this"))
+
+
+def _reason(request: Request, error: Exception, for_others: str) -> str:
+    """What an error of the store says, or a sentence for callers who do not see everything: names of hosts, files and
+    customers may be in it."""
+    if request.app.state.access.sees_everything(request.scope):
+        return str(error)
+    return f"{for_others}. The api's log says why, under this request_id"
 
 
 async def _http_exception(request: Request, error: Exception) -> JSONResponse:
