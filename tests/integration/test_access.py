@@ -271,6 +271,22 @@ def test_customers_hear_only_of_themselves(api: Asked) -> None:
     wait_until(lambda: first_event(api, api.mine)["ledger"] != customer["ledger"], "the customer hears of it")
 
 
+def test_the_tag_of_a_customers_answer_tells_nothing_of_others(api: Asked) -> None:
+    urls = [f"/customers/{MINE}/{what}" for what in ABOUT_CUSTOMERS]
+    key = bearer(api.mine)
+    tags = {url: api.client.get(url, headers=key).headers["ETag"] for url in urls}
+    of_operator = api.client.get(urls[0], headers=bearer(api.operator)).headers["ETag"]
+    api.store.fill(line(today(), OTHER), writer="web-3")
+    for url, tag in tags.items():
+        same = api.client.get(url, headers={**key, "If-None-Match": tag})
+        assert (same.status_code, same.headers["ETag"]) == (304, tag), url
+    assert api.client.get(urls[0], headers=bearer(api.operator)).headers["ETag"] != of_operator
+    api.store.fill(line(today(), MINE, 500), writer="web-4")
+    for url, tag in tags.items():
+        news = api.client.get(url, headers={**key, "If-None-Match": tag})
+        assert (news.status_code, news.headers["ETag"] != tag) == (200, True), url
+
+
 def test_why_the_store_is_away_is_for_operators_and_the_log(tmp_path: Path) -> None:
     keys = TestKeys(tmp_path)
     away = {

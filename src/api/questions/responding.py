@@ -13,6 +13,7 @@ from typing import get_args
 from urllib.parse import quote
 
 from fastapi import Request, Response
+from starlette.types import Scope as AsgiScope
 
 from api.access.access import Access, forbidden
 from api.caching.change_feed import ChangeFeed
@@ -48,6 +49,7 @@ class _Cached:
 
     body: Body
     question_hash: str
+    body_hash: str
     headers: list[tuple[bytes, bytes]]
 
     def __len__(self) -> int:
@@ -101,8 +103,9 @@ class Responder:
         except asyncio.TimeoutError:
             message = f"The answer takes longer than {_MAX_SECONDS:g} s. It is still being built: ask again"
             raise StorageUnavailable(message) from None
-        # A weak tag: answers with the same tag can differ in `complete_through` and `missing`.
-        tag = f'"{cached.question_hash}{progress.ledger_hash.hex()}"'
+        # A weak tag: answers with the same tag can differ in `complete_through` and `missing`. The ledger moves with the
+        # requests of others, so it is not for those who may not see others.
+        tag = f'"{cached.question_hash}{progress.ledger_hash.hex() if scope.sees(None) else cached.body_hash}"'
         tag_header = (b"etag", f"W/{tag}".encode())
         if _client_has(request, tag):
             NOT_MODIFIED.inc()
@@ -120,6 +123,10 @@ class Responder:
             headers.append((b"link", _link_to_next(request, cached.body.next_cursor)))
         return _RawResponse(200, headers, body)
 
+    def may_see(self, scope: AsgiScope, question: Question) -> bool:
+        """Whether the caller of a request may see the answer."""
+        return self._access.caller(scope).scope.sees(question.about)
+
     async def _build(self, question: Question, turns: Turns | None) -> _Cached:
         async with turns.turn() if turns is not None else nullcontext():
             with STORE_SECONDS.labels("answer").time():
@@ -128,7 +135,8 @@ class Responder:
                 except UnreadableText as error:
                     raise await self._named(error, question.about) from error
         question_hash = blake2b(repr(question).encode(), digest_size=8).hexdigest()
-        return _Cached(body, question_hash, _raw({"Content-Type": body.media_type, **body.headers}))
+        body_hash = blake2b(b"".join(body.parts), digest_size=16).hexdigest()
+        return _Cached(body, question_hash, body_hash, _raw({"Content-Type": body.media_type, **body.headers}))
 
     async def _named(self, error: UnreadableText, customer: str | None) -> DamagedRow:
         """The error with the name of the row that cannot be read, among those of a customer or of all together (None).

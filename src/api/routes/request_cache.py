@@ -48,7 +48,8 @@ class RequestCache:
             return
         scope.setdefault("state", {})["now"] = utc_now().timestamp()
         cached = self._requests.get(_key(scope)) if scope["method"] == "GET" else None
-        if cached is None:
+        # What a caller may not see takes as long as what nobody has asked for: the time must not tell of others.
+        if cached is None or not self._responder.may_see(scope, cached.question):
             await self._app(scope, receive, send)
             return
         # The metrics read it.
