@@ -1,6 +1,7 @@
 """Who sees what: a real api that asks for keys."""
 
 import json
+import socket
 import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
@@ -218,6 +219,21 @@ def test_each_line_of_a_request_names_its_key(api: Asked) -> None:
     (answered,) = [said for said in api.said().splitlines() if "/customers/of-the-log/stats" in said]
     assert f" key={api.mine.split('_')[1]}" in answered
     assert api.mine not in api.said()
+
+
+def test_a_pipelined_request_has_nothing_of_the_one_before_it(api: Asked) -> None:
+    head = f"GET /nowhere HTTP/1.1\r\nHost: 127.0.0.1:{api.port}\r\n"
+    trace = f"00-{'1' * 32}-{'2' * 16}-00"
+    first = f"{head}Authorization: Bearer {api.mine}\r\nTraceparent: {trace}\r\nX-Request-ID: first-1\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", api.port)) as client:
+        client.sendall(f"{first}{head}X-Request-ID: second-1\r\nConnection: close\r\n\r\n".encode())
+        answered = b"".join(iter(lambda: client.recv(65_536), b""))
+    assert answered.count(b"HTTP/1.1 404 ") == answered.count(b"HTTP/1.1 401 ") == 1
+    wait_until(lambda: "second-1" in api.said(), "both are logged")
+    (of_first,) = [said for said in api.said().splitlines() if "first-1" in said]
+    (of_second,) = [said for said in api.said().splitlines() if "second-1" in said]
+    assert (" key=" in of_first, trace in of_first) == (True, True)
+    assert (" key=" in of_second, trace in of_second) == (False, False)
 
 
 def test_a_revoked_key_ends_at_once_and_so_does_its_stream(api: Asked) -> None:
