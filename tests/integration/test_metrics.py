@@ -1,6 +1,7 @@
 """What the services tell Prometheus: scraped from real ones, and compared with what they did."""
 
 import socket
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -9,9 +10,11 @@ from asking import line, responses, today
 from faulty_proxy import faulty_proxy
 from influxd import InfluxServer, free_port
 from lines import valid_lines
+from log_processor.process import metrics
 from metric_samples import Samples, samples
 from pipeline import Pipeline
 from stores import Store, influxdb_store
+from until import WAIT_SECONDS
 
 PROCESSOR, API = "request_statistics_processor", "request_statistics_api"
 
@@ -73,6 +76,25 @@ def test_the_processor_tells_when_its_store_is_away_and_how_far_it_is_behind(
             pipeline.until(lambda: measured.samples()[f"{PROCESSOR}_store_unavailable",] == 0, "the store is back")
         finally:
             pipeline.close()
+
+
+def test_idle_connections_to_the_metrics_shut_nobody_out(tmp_path: Path, sqlite: Store) -> None:
+    port = free_port()
+    pipeline = Pipeline(tmp_path, sqlite.environment, sqlite.open)
+    with ExitStack() as stack:
+        stack.callback(pipeline.close)
+        pipeline.append(valid_lines(10))
+        pipeline.start(METRICS_PORT=str(port))
+        pipeline.until_stored()
+        clients = []
+        # Half of a request each.
+        for _ in range(3 * metrics.MOST_CONNECTIONS):
+            clients.append(stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=WAIT_SECONDS)))
+            clients[-1].sendall(b"GET /metrics HTTP/1.1\r\nX-Half: ")
+        assert httpx.get(f"http://127.0.0.1:{port}/metrics").status_code == 200
+        # Those that are too many are closed before their time.
+        assert [client.recv(1) for client in clients[: metrics.MOST_CONNECTIONS]] == [b""] * metrics.MOST_CONNECTIONS
+        assert "Traceback" not in pipeline.said()
 
 
 def test_a_port_that_is_taken_is_told_in_one_line(tmp_path: Path, sqlite: Store) -> None:

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import Counter, Gauge, Histogram, make_wsgi_app
@@ -29,6 +29,8 @@ from storage.topic_files import is_partition
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+MOST_CONNECTIONS = 20
+"""Connections to the metrics at once."""
 _DURATION_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 
 _READ = Counter("request_statistics_processor_lines_read", "Lines that were read.", ["log"])
@@ -81,7 +83,7 @@ def serve(host: str, port: int, keys: PrivateFile[Keys] | None) -> None:
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         answer = make_wsgi_app()
-        server_class = type("_Server", (ThreadingWSGIServer,), {"address_family": family})
+        server_class = type("_ServerOf", (_Server,), {"address_family": family})
         server: WSGIServer = make_server(
             str(address[0]), port, answer if keys is None else _for_keys(answer, keys), server_class, _Handler
         )
@@ -89,6 +91,38 @@ def serve(host: str, port: int, keys: PrivateFile[Keys] | None) -> None:
         print(printable(f"METRICS_PORT={port}: cannot listen at {host}: {error.strerror}"), file=sys.stderr)  # noqa: T201
         sys.exit(EXIT_CONFIG)
     threading.Thread(target=server.serve_forever, daemon=True).start()
+
+
+class _Server(ThreadingWSGIServer):
+    """Serves a few connections at once, each in a thread. A new one always gets in: the oldest one is closed for it.
+
+    Otherwise idle connections would leave the processor no descriptors for its logs.
+    """
+
+    # Connections that wait to be accepted. With the default of 5, some wait a second for their next attempt.
+    request_queue_size = 100
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._connections: dict[Any, None] = {}
+        """Sockets, the oldest first."""
+        self._lock = threading.Lock()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        with self._lock:
+            if len(self._connections) >= MOST_CONNECTIONS:
+                oldest = next(iter(self._connections))
+                del self._connections[oldest]
+                # Its thread waits for it, and then closes it.
+                with suppress(OSError):
+                    oldest.shutdown(socket.SHUT_RDWR)
+            self._connections[request] = None
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        with self._lock:
+            self._connections.pop(request, None)
+        super().shutdown_request(request)
 
 
 class _Handler(WSGIRequestHandler):
