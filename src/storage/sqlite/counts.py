@@ -28,10 +28,9 @@ class SqliteCounts(SqliteConnection):
         query = "SELECT day, row FROM daily WHERE customer = ? AND writer = ?"
         found = {}
         with self._transaction() as connection:
-            for customer in customers:
-                if rows := connection.execute(query, (customer, self._writer_id)).fetchall():
-                    found[customer] = _by_day(customer, rows)
-        return found
+            for customer, day, row in connection.execute(query, (*customers, self._writer_id)):
+                found.setdefault(customer, []).append((day, row))
+        return {customer: _by_day(customer, rows) for customer, rows in found.items()}
 
     def count_new_customers(self, day: int) -> int:
         query = (
@@ -106,7 +105,11 @@ class SqliteCounts(SqliteConnection):
         }
 
     async def customer_names(self) -> list[str]:
-        return [name for (name,) in await self._rows("SELECT DISTINCT customer FROM daily WHERE customer > ''")]
+        query = f"SELECT DISTINCT customer FROM daily WHERE customer > ? ORDER BY customer LIMIT {_NAMES_A_QUERY}"
+        found = [""]
+        while rows := await self._rows(query, found[-1]):
+            found += (name for (name,) in rows)
+        return found[1:]
 
 
 def _by_day(customer: str | None, rows: Iterable[tuple[int, str]]) -> dict[int, DailyAggregate]:
