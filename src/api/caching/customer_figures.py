@@ -46,6 +46,7 @@ class CustomerFigures:
         self._ranges: OrderedDict[range, _CachedRange] = OrderedDict()
         """Least recently used first."""
         self._kept: range | None = None
+        self._reading = asyncio.Lock()
 
     def has(self, days: range) -> bool:
         """Whether the figures over these days were read before, or are kept: else all rows have to be read."""
@@ -63,7 +64,7 @@ class CustomerFigures:
         if not days:
             return FiguresTable()
         if days not in self._ranges:
-            self._ranges[days] = _CachedRange(self._storage, self._invalidations, self._rows, days)
+            self._ranges[days] = _CachedRange(self._storage, self._invalidations, self._rows, days, self._reading)
         self._ranges.move_to_end(days)
         cached = self._ranges[days]
         self._let_go()
@@ -83,11 +84,15 @@ class CustomerFigures:
 class _CachedRange:
     """The figures over one range."""
 
-    def __init__(self, storage: Storage, invalidations: InvalidationLog, rows: RowCache, days: range) -> None:
+    def __init__(
+        self, storage: Storage, invalidations: InvalidationLog, rows: RowCache, days: range, reading: asyncio.Lock
+    ) -> None:
+        """`reading`: held by the range whose rows are all read."""
         self._storage = storage
         self._invalidations = invalidations
         self._rows = rows
         self._days = days
+        self._reading = reading
         self._poll = -1
         """The number of the poll after which the counts were read."""
         self._figures = FiguresTable()
@@ -116,8 +121,12 @@ class _CachedRange:
             self._closed.clear()
             self._bytes = 0
             self._figures = FiguresTable()
-            parts = [part async for part in self._read_all_days(await self._storage.customer_names(), poll)]
-            self._figures = await asyncio.to_thread(FiguresTable.joined, parts)
+            # One range at a time: while a million customers are read, they are in memory about twice.
+            async with self._reading:
+                # In order, so that the parts need no sorting.
+                names = sorted(await self._storage.customer_names())
+                parts = [part async for part in self._read_all_days(names, poll)]
+                self._figures = await asyncio.to_thread(FiguresTable.joined, parts)
         elif customers:
             are_open = days is not None and days.intersection(self._days) <= set(open_days(self._days))
             known = [customer for customer in customers if customer in self._closed] if are_open else []
