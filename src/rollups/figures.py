@@ -117,9 +117,10 @@ def uptime(successful: int, total: int) -> float | None:
     return 100 * successful / total if total else None
 
 
-def availability(server_errors: int, total: int) -> float:
-    """The percentage of the requests without a server error. All figures of the api, CSV and page have it from here."""
-    return 100 * (total - server_errors) / total
+def availability(server_errors: int, total: int) -> float | None:
+    """The percentage of the requests without a server error; None where there are no requests. All figures of the api,
+    CSV and page have it from here."""
+    return 100 * (total - server_errors) / total if total else None
 
 
 def _figures(outcomes: Outcomes, timed: int, milliseconds: int, lower: int, upper: int, p99: int) -> Figures:

@@ -103,14 +103,14 @@ class FiguresTable:
         """A figure of each customer, by its name in Figures; NaN stands for None."""
         total, successful, client_errors, server_errors = self._requests.astype(np.float64)
         average, median, p99 = self._latencies
+        some = np.where(total > 0, total, nan)
         columns: dict[str, Floats] = {
             "total_requests": total,
             "failed_requests": total - successful,
             "client_errors": client_errors,
             "server_errors": server_errors,
-            "uptime": 100 * np.divide(successful, total, out=np.full_like(total, nan), where=total > 0),
-            "availability": 100
-            * np.divide(total - server_errors, total, out=np.full_like(total, nan), where=total > 0),
+            "uptime": 100 * successful / some,
+            "availability": 100 * (total - server_errors) / some,
             "average_latency": average,
             "median_latency": median,
             "p99_latency": p99,
