@@ -58,6 +58,16 @@ def read_all(connection: socket.socket) -> bytes:
     return received
 
 
+@pytest.mark.parametrize("protocol", ["websocket", "h2c", "x"])
+def test_a_request_to_upgrade_is_answered_without_and_is_the_last_one(api: Api, protocol: str) -> None:
+    with closing(connect(api)) as connection:
+        connection.sendall(GET + f"Upgrade: {protocol}\r\nConnection: Upgrade\r\n\r\n".encode() + GET + b"\r\n")
+        answered = read_all(connection)
+    assert answered.count(b"HTTP/1.1 ") == 1
+    assert answered.startswith(b"HTTP/1.1 200 ")
+    assert b"connection: close" in answered
+
+
 def refusal(api: Api, sent: bytes) -> tuple[int, Any]:
     """Status and detail of the problem details that the api sends before it closes the connection."""
     with closing(connect(api)) as connection:

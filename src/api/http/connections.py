@@ -120,8 +120,9 @@ class Connection(HttpToolsProtocol):
             if not self._is_whole and self._received > MAX_HEAD_BYTES:
                 raise _too_large()
         except httptools.HttpParserUpgrade:
-            # The application answers the request as if it did not ask for an upgrade.
-            return
+            # The application answers the request as if it did not ask for an upgrade. The parser takes what follows for
+            # another protocol, so it is the last one: a proxy could send the next client's request here.
+            self.cycle.keep_alive = False
         except (_Refused, httptools.HttpParserError) as error:
             # The parser wraps what its callbacks raise.
             refused = error if isinstance(error, _Refused) else error.__context__
