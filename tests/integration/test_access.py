@@ -206,6 +206,13 @@ def test_two_keys_in_one_request_count_for_nothing(api: Asked) -> None:
     assert api.client.get("/customers", headers=raw).status_code == 401
 
 
+@pytest.mark.parametrize("host", ["[::1", "]", "a@b", "", "x:99999999", "a/b?c#d"])
+def test_no_host_breaks_an_answer(api: Asked, host: str) -> None:
+    for path in ("/customers?limit=1", f"/customers/{MINE}/stats", "/session", "/nowhere"):
+        headers = {**bearer(api.operator), "Host": host}
+        assert api.client.get(path, headers=headers).status_code == (404 if path == "/nowhere" else 200)
+
+
 def test_answers_are_for_their_callers_alone(api: Asked) -> None:
     for path in (f"/customers/{MINE}/stats", "/customers/nobody/stats", "/session"):
         headers = api.client.get(path, headers=bearer(api.mine)).headers

@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import get_args
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote, urlencode
 
 from fastapi import Request, Response
 from starlette.types import Scope as AsgiScope
@@ -103,7 +103,7 @@ class Responder:
         except asyncio.TimeoutError:
             message = f"The answer takes longer than {_MAX_SECONDS:g} s. It is still being built: ask again"
             raise StorageUnavailable(message) from None
-        # A weak tag: answers with the same tag can differ in `complete_through` and `missing`. The ledger moves with the
+        # A weak tag: answers with the same tag can differ in `complete_through` and `missing`. The ledger moves with
         # requests of others, so it is not for those who may not see others.
         tag = f'"{cached.question_hash}{progress.ledger_hash.hex() if scope.sees(None) else cached.body_hash}"'
         tag_header = (b"etag", f"W/{tag}".encode())
@@ -174,7 +174,10 @@ def _raw(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
 
 def _link_to_next(request: Request, cursor: str) -> bytes:
     """The `Link` to the next page (RFC 8288): the same question with its cursor."""
-    return f'<?{request.url.include_query_params(cursor=cursor).query}>; rel="next"'.encode()
+    # Without `request.url`, which has the Host in it and fails on some.
+    parameters = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    query = urlencode([*(one for one in parameters if one[0] != "cursor"), ("cursor", cursor)])
+    return f'<?{query}>; rel="next"'.encode()
 
 
 def _client_has(request: Request, tag: str) -> bool:
