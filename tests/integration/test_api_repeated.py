@@ -5,13 +5,14 @@ import json
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timedelta, timezone
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
+from fastapi.exceptions import RequestValidationError
 
 from api.app import build_app
 from api.caching.change_feed import ChangeFeed
@@ -19,6 +20,10 @@ from api.caching.customer_days import CustomerDays
 from api.caching.customer_figures import CustomerFigures
 from api.caching.prewarming import prewarm
 from api.caching.row_cache import RowCache
+from api.questions.customers import CustomersQuestion
+from api.questions.dates import DateRange
+from api.questions.paging import Ranking
+from api.questions.question import Sources
 from api.utc import to_date
 from faulty_proxy import FaultyProxy, Request, faulty_proxy
 from influxd import InfluxServer
@@ -80,7 +85,7 @@ def store_behind_proxy(influxd: InfluxServer) -> Iterator[tuple[Writing, FaultyP
         yield writing, proxy, lambda: InfluxStorage(proxy.url, influxd.org, bucket, influxd.admin_token)
 
 
-def commit(writing: Writing, requests: int, customers: str = "c") -> None:
+def commit(writing: Writing, requests: int, customers: Iterable[str] = "c") -> None:
     """Commit this number of requests today for each customer."""
     counts = DayCounts(Counter({200: requests}), Counter({requests: requests}))
     writing.commit({DailyKey(customer, TODAY): counts for customer in [*customers, None]})
@@ -314,6 +319,29 @@ async def test_the_customers_with_the_most_requests_are_prewarmed(influxd: Influ
             assert (await days.over(customer, kept)).together().total == requests
         assert asked == [(["a"], 46)]
         await storage.aclose()
+
+
+async def test_of_too_many_customers_only_the_list_over_all_days_is_read(sqlite: Store) -> None:
+    names = [f"cust_{number}" for number in range(5)]
+    commit(Writing(sqlite), 1, names)
+    storage, kept = sqlite.open(), range(TODAY - 45, TODAY + 1)
+    feed, rows = ChangeFeed(storage), RowCache()
+    await feed.poll()
+    figures = CustomerFigures(storage, feed.invalidations, rows, max_customers=3)
+    figures.keep(kept)
+    some = DateRange(to_date(TODAY - 1), to_date(TODAY), range(TODAY - 1, TODAY + 1))
+    question = CustomersQuestion("json", some, Ranking("total", "desc", None), None, 10)
+    sources = Sources(storage, CustomerDays(storage, feed.invalidations, rows), figures)
+    # Also when nobody has asked how many there are.
+    for _ in range(2):
+        with pytest.raises(RequestValidationError, match="there are 5 customers"):
+            await question.answer(sources)
+    # At midnight the days that are kept become others. Names in memory serve both.
+    before = await figures.over(kept)
+    after = await figures.over(range(TODAY - 44, TODAY + 2))
+    assert before.names == after.names == names
+    assert all(one is other for one, other in zip(before.names, after.names, strict=True))
+    await storage.aclose()
 
 
 async def test_after_a_commit_its_days_are_read_in_one_query_for_all_customers(influxd: InfluxServer) -> None:

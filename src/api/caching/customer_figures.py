@@ -6,6 +6,7 @@ Without the counts of closed days, which it keeps as well, a page of the list ta
 import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 
 from api.caching.figures_table import FiguresTable
@@ -17,10 +18,13 @@ from rollups.figures import Figures, figures_of_each
 from rollups.histogram import merge_each, pack_each
 from storage.contract import Storage
 from storage.damage import named_daily, naming
+from storage.errors import StorageUnavailable
 
 _MAX_RANGES = 4
-# Bound of the customers of all ranges but the last that was asked for.
+# Bound of the customers of all ranges but the last that was asked for. Of more customers only whole ranges are read.
 _MAX_CUSTOMERS = 500_000
+# How long a range waits for another one that is read, in seconds: its question holds a turn meanwhile.
+_WAIT_SECONDS = 5.0
 # The fewest customers of one query to the store: for all days of a range, and for its open days. More, up to
 # _MOST_CUSTOMERS_PER_QUERY, while the rows of a query have fewer than _CHARACTERS_PER_QUERY.
 _CUSTOMERS_PER_QUERY = 20
@@ -35,10 +39,25 @@ _Figures = Mapping[str, Figures]
 _Rows = Mapping[str, Mapping[int, DailyAggregate]]
 
 
+class TooManyCustomers(Exception):
+    """So many customers have requests that their figures are read over the days alone that are asked for by default."""
+
+    def __init__(self, customers: int, most: int) -> None:
+        super().__init__(
+            f"there are {customers:,} customers, and of more than {most:,} the list is kept over the default days alone"
+        )
+
+
 class CustomerFigures:
     """Caches the figures over the most recently used ranges."""
 
-    def __init__(self, storage: Storage, invalidations: InvalidationLog, rows: RowCache) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        invalidations: InvalidationLog,
+        rows: RowCache,
+        max_customers: int = _MAX_CUSTOMERS,
+    ) -> None:
         """`rows`: receives the rows that are read."""
         self._storage = storage
         self._invalidations = invalidations
@@ -46,7 +65,11 @@ class CustomerFigures:
         self._ranges: OrderedDict[range, _CachedRange] = OrderedDict()
         """Least recently used first."""
         self._kept: range | None = None
+        self._max_customers = max_customers
+        self._customers = 0
+        """How many the store has, as far as is known."""
         self._reading = asyncio.Lock()
+        """Held by the range whose rows are all read: of a million customers they take a hundred megabytes."""
 
     def has(self, days: range) -> bool:
         """Whether the figures over these days were read before, or are kept: else all rows have to be read."""
@@ -59,24 +82,56 @@ class CustomerFigures:
     async def over(self, days: range) -> FiguresTable:
         """The figures of each customer that has requests in these days, with all changes that polls have found.
 
-        The result never changes; a later call returns another one.
+        The result never changes; a later call returns another one. TooManyCustomers if they are not read over these
+        days.
         """
         if not days:
             return FiguresTable()
         if days not in self._ranges:
-            self._ranges[days] = _CachedRange(self._storage, self._invalidations, self._rows, days, self._reading)
+            self._ranges[days] = _CachedRange(self._storage, self._invalidations, self._rows, days, self._names)
         self._ranges.move_to_end(days)
         cached = self._ranges[days]
         self._let_go()
-        found = await cached.figures()
+        try:
+            found = await cached.figures()
+        except TooManyCustomers:
+            self._ranges.pop(days, None)
+            raise
         # Its size is known now.
         self._let_go()
         return found
 
+    @asynccontextmanager
+    async def _names(self, days: range) -> AsyncIterator[list[str]]:
+        """The names of all customers, in order, while all rows of a range are read: of one range at a time."""
+        try:
+            await asyncio.wait_for(self._reading.acquire(), None if self._is_default(days) else _WAIT_SECONDS)
+        except asyncio.TimeoutError:
+            raise StorageUnavailable("Another list of all customers is being read: ask again later") from None
+        try:
+            self._check_size(days)
+            # In order, so that the figures need no sorting.
+            names = sorted(await self._storage.customer_names())
+            self._customers = len(names)
+            self._check_size(days)
+            known = max((cached.names for cached in self._ranges.values()), key=len, default=[])
+            yield await asyncio.to_thread(_shared, names, known)
+        finally:
+            self._reading.release()
+
+    def _is_default(self, days: range) -> bool:
+        """Whether these are as many days as are kept, which before midnight are tomorrow's already."""
+        return self._kept is None or len(days) == len(self._kept)
+
+    def _check_size(self, days: range) -> None:
+        if self._customers > self._max_customers and not self._is_default(days):
+            raise TooManyCustomers(self._customers, self._max_customers)
+
     def _let_go(self) -> None:
         """Forget ranges beyond the bounds, the least recently used first, but the kept one and the last."""
         for days in [days for days in self._ranges if days != self._kept][:-1]:
-            if len(self._ranges) <= _MAX_RANGES and sum(one.size for one in self._ranges.values()) <= _MAX_CUSTOMERS:
+            size = sum(cached.size for cached in self._ranges.values())
+            if len(self._ranges) <= _MAX_RANGES and size <= self._max_customers:
                 return
             del self._ranges[days]
 
@@ -85,14 +140,19 @@ class _CachedRange:
     """The figures over one range."""
 
     def __init__(
-        self, storage: Storage, invalidations: InvalidationLog, rows: RowCache, days: range, reading: asyncio.Lock
+        self,
+        storage: Storage,
+        invalidations: InvalidationLog,
+        rows: RowCache,
+        days: range,
+        names_of_all: Callable[[range], AbstractAsyncContextManager[list[str]]],
     ) -> None:
-        """`reading`: held by the range whose rows are all read."""
+        """`names_of_all`: the names of all customers, while the rows of a range are read."""
         self._storage = storage
         self._invalidations = invalidations
         self._rows = rows
         self._days = days
-        self._reading = reading
+        self._names_of_all = names_of_all
         self._poll = -1
         """The number of the poll after which the counts were read."""
         self._figures = FiguresTable()
@@ -112,6 +172,11 @@ class _CachedRange:
         """How many customers it has."""
         return len(self._figures)
 
+    @property
+    def names(self) -> list[str]:
+        """The customers, in order."""
+        return self._figures.names
+
     async def _renew(self) -> FiguresTable:
         """Read what has changed, and return the figures."""
         # Taken before the read: the counts may be newer than this poll, but not older.
@@ -121,10 +186,7 @@ class _CachedRange:
             self._closed.clear()
             self._bytes = 0
             self._figures = FiguresTable()
-            # One range at a time: while a million customers are read, they are in memory about twice.
-            async with self._reading:
-                # In order, so that the parts need no sorting.
-                names = sorted(await self._storage.customer_names())
+            async with self._names_of_all(self._days) as names:
                 parts = [part async for part in self._read_all_days(names, poll)]
                 self._figures = await asyncio.to_thread(FiguresTable.joined, parts)
         elif customers:
@@ -183,6 +245,17 @@ class _CachedRange:
         finally:
             if running is not None:
                 running[1].cancel()
+
+
+def _shared(names: list[str], known: Sequence[str]) -> list[str]:
+    """These names, with the objects of `known` in the place of equal ones: a million take 80 MB. Both are in order."""
+    place = 0
+    for number, name in enumerate(names):
+        while place < len(known) and known[place] < name:
+            place += 1
+        if place < len(known) and known[place] == name:
+            names[number] = known[place]
+    return names
 
 
 def _closed_and_figures_of(rows: _Rows, of_open_days: range) -> tuple[dict[str, list[DailyAggregate]], FiguresTable]:

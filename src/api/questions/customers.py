@@ -4,11 +4,13 @@ import asyncio
 from collections.abc import Hashable
 from dataclasses import dataclass
 
+from api.caching.customer_figures import TooManyCustomers
 from api.caching.figures_table import FiguresTable
 from api.caching.invalidation_log import InvalidationLog
 from api.questions.dates import DateRange
 from api.questions.paging import PageKey, Ranking
 from api.questions.question import Effort, Question, Sources
+from api.questions.validation import validation_error
 from api.schemas.customers import CustomerList, CustomerStatistics
 
 
@@ -29,7 +31,11 @@ class CustomersQuestion(Question):
         return Effort.RANKED if sources.figures.has(self.dates.days) else Effort.MUCH
 
     async def answer(self, sources: Sources) -> CustomerList:
-        figures = await sources.figures.over(self.dates.days)
+        try:
+            figures = await sources.figures.over(self.dates.days)
+        except TooManyCustomers as error:
+            message = f"{error}: leave out from_date and to_date, or ask about one customer"
+            raise validation_error("from_date", str(self.dates.from_date), message) from None
         # Ranking 100,000 customers would block the event loop for tens of milliseconds.
         return await asyncio.to_thread(self._page, figures)
 
