@@ -49,8 +49,17 @@ class Store:
         count_lines(storage, lines, parse, log)
 
 
-def count_lines(storage: Storage, lines: bytes, parse: Parser = simple.parse, log: str = "log") -> None:
-    """Store and count the lines of a log as its writer, in one commit of counts and one of roll-ups."""
+def count_lines(
+    storage: Storage,
+    lines: bytes,
+    parse: Parser = simple.parse,
+    log: str = "log",
+    before_rollups: Callable[[], None] = lambda: None,
+) -> None:
+    """Store and count the lines of a log as its writer, in one commit of counts and one of roll-ups.
+
+    `before_rollups`: is called between the two.
+    """
     logs, counts, rollups = start(storage, storage.acquire(), "")
     end = Position(0, len(lines))
     part = Part(log, f"/logs/{log}", Position(0, 0), end, "identity", len(lines))
@@ -66,6 +75,7 @@ def count_lines(storage: Storage, lines: bytes, parse: Parser = simple.parse, lo
         logs.take(of_log)
     rollups.open.take(batch.requests)
     counts.commit(rollups.open, 0, lambda _: None, 0, 0)
+    before_rollups()
     rollups.finish(math.inf)
     counts.close()
 

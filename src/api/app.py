@@ -16,6 +16,7 @@ from api.caching.customer_days import CustomerDays
 from api.caching.customer_figures import CustomerFigures
 from api.caching.prewarming import keep_prewarmed
 from api.caching.row_cache import RowCache
+from api.caching.span_days import SpanDays
 from api.http.errors import add_error_handlers
 from api.http.head import Head
 from api.http.hosts import AllowedHosts
@@ -59,6 +60,7 @@ def build_app(
     rows = RowCache()
     days = CustomerDays(storage, feed.invalidations, rows)
     figures = CustomerFigures(storage, feed.invalidations, rows)
+    spans = SpanDays(storage, feed.invalidations, feed.rolled_up)
     status_reader = StatusReader(storage, feed)
 
     @asynccontextmanager
@@ -85,7 +87,7 @@ def build_app(
     app.state.time_zone = time_zone
     app.state.access = access
     app.state.feed = feed
-    app.state.responder = Responder(feed, Sources(storage, days, figures), access)
+    app.state.responder = Responder(feed, Sources(storage, days, figures, spans), access)
     app.state.request_cache = RequestCache(app.router.middleware_stack, app.state.responder)
     app.state.status_reader = status_reader
     app.state.events = events.Events(feed, status_reader)

@@ -17,7 +17,7 @@ from rollups.histogram import Histograms, outcomes_of_each
 _NONE = np.empty(0, np.int64)
 _PARTS = np.arange(PARTS_A_DAY)
 
-_Counted = tuple[Integers, Integers]
+Counted = tuple[Integers, Integers]
 """The span and the value in one integer, ascending, and the requests of each."""
 
 
@@ -41,31 +41,79 @@ class SpanCounts(NamedTuple):
     """HTTP status -> requests, of all spans together."""
 
 
+class DaySpans(NamedTuple):
+    """The spans that a UTC day has parts of."""
+
+    first: int
+    """The number of the first of them."""
+    of_part: Integers
+    """For each part of the day, the number of its span from the first one on; -1 where it is in none."""
+
+
+class DaySpanCounts(NamedTuple):
+    """The counts of a customer's UTC day by span. The numbers of spans are those of `DaySpans.of_part`."""
+
+    statuses: Counted
+    latencies: Counted
+
+    @property
+    def bytes(self) -> int:
+        """What the arrays take."""
+        return sum(array.nbytes for counted in self for array in counted)
+
+
+NOTHING = DaySpanCounts((_NONE, _NONE), (_NONE, _NONE))
+
+
 def counts_of_spans(rows: Mapping[int, Sequence[RollupRow]], customer: str, edges: Integers) -> SpanCounts:
     """The counts of a customer by span. OnlyHours where its rows do not tell the spans apart.
 
     `rows`: UTC day -> rows of the kinds `parts` and `hours`. `edges`: the first quarter hour (since 1970-01-01) of each
     span, then the one after the last span; ascending. Where two are equal, the span between them is empty.
     """
-    statuses: list[_Counted] = []
-    latencies: list[_Counted] = []
-    for day, of_day in sorted(rows.items()):
-        spans = np.full(1 << PART_BITS, -1)
-        spans[:PARTS_A_DAY] = np.searchsorted(edges, day * PARTS_A_DAY + _PARTS, side="right") - 1
-        spans[spans == len(edges) - 1] = -1
-        for row in of_day:
-            names = decode_names(row.names)
-            if customer not in names:
-                continue
-            if row.kind == "hours":
-                _check_hours(day, spans)
-            place = list(names).index(customer)
-            for sign, of_statuses, of_latencies in (
-                (1, row.statuses, row.latencies),
-                (-1, row.less_statuses, row.less_latencies),
-            ):
-                statuses.append(_counted(row, of_statuses, place, spans, STATUS_BITS, sign))
-                latencies.append(_counted(row, of_latencies, place, spans, LATENCY_BITS, sign))
+    found = {day: (spans_of_day(day, edges), of_day) for day, of_day in rows.items()}
+    return added_up(
+        [(spans, counts_of_day(day, of_day, customer, spans)) for day, (spans, of_day) in found.items()], edges
+    )
+
+
+def spans_of_day(day: int, edges: Integers) -> DaySpans:
+    """The spans that a UTC day has parts of. `edges`: as in `counts_of_spans`."""
+    of_part = np.full(1 << PART_BITS, -1)
+    of_part[:PARTS_A_DAY] = np.searchsorted(edges, day * PARTS_A_DAY + _PARTS, side="right") - 1
+    of_part[of_part == len(edges) - 1] = -1
+    in_spans = of_part[of_part >= 0]
+    first = int(in_spans[0]) if len(in_spans) else 0
+    return DaySpans(first, np.where(of_part >= 0, of_part - first, -1))
+
+
+def counts_of_day(day: int, rows: Iterable[RollupRow], customer: str, spans: DaySpans) -> DaySpanCounts:
+    """The counts of a customer's UTC day, from its rows. OnlyHours where these do not tell the spans apart."""
+    statuses: list[Counted] = []
+    latencies: list[Counted] = []
+    for row in rows:
+        names = decode_names(row.names)
+        if customer not in names:
+            continue
+        if row.kind == "hours":
+            _check_hours(day, spans.of_part)
+        place = list(names).index(customer)
+        for sign, of_statuses, of_latencies in (
+            (1, row.statuses, row.latencies),
+            (-1, row.less_statuses, row.less_latencies),
+        ):
+            statuses.append(_counted(row, of_statuses, place, spans.of_part, STATUS_BITS, sign))
+            latencies.append(_counted(row, of_latencies, place, spans.of_part, LATENCY_BITS, sign))
+    return DaySpanCounts(_sums(statuses), _sums(latencies))
+
+
+def added_up(days: Iterable[tuple[DaySpans, DaySpanCounts]], edges: Integers) -> SpanCounts:
+    """The counts of all spans, from those of UTC days. `edges`: as in `counts_of_spans`."""
+    statuses: list[Counted] = []
+    latencies: list[Counted] = []
+    for spans, counts in days:
+        statuses.append((counts.statuses[0] + (spans.first << STATUS_BITS), counts.statuses[1]))
+        latencies.append((counts.latencies[0] + (spans.first << LATENCY_BITS), counts.latencies[1]))
     return _summed(_sums(statuses), _sums(latencies), len(edges) - 1)
 
 
@@ -76,7 +124,7 @@ def _check_hours(day: int, spans: Integers) -> None:
         raise OnlyHours(day)
 
 
-def _counted(row: RollupRow, text: str, place: int, spans: Integers, bits: int, sign: int) -> _Counted:
+def _counted(row: RollupRow, text: str, place: int, spans: Integers, bits: int, sign: int) -> Counted:
     """What a counter counts of the customer with this place. `spans`: the span of each part of the day, or -1."""
     if text == NO_COUNTS:
         return _NONE, _NONE
@@ -97,14 +145,14 @@ def _counted(row: RollupRow, text: str, place: int, spans: Integers, bits: int, 
     return sums_of((of_each[order] << bits) | values[order], sign * counts[order])
 
 
-def _sums(parts: Iterable[_Counted]) -> _Counted:
+def _sums(parts: Iterable[Counted]) -> Counted:
     """All parts together, ascending, each integer once. Without those whose counts were all taken back."""
     numbers, counts = ([_NONE, *column] for column in zip(*parts, strict=True)) if parts else ([_NONE], [_NONE])
     together, sums = sums_of(np.concatenate(numbers), np.concatenate(counts))
     return together[sums > 0], sums[sums > 0]
 
 
-def _summed(statuses: _Counted, latencies: _Counted, count: int) -> SpanCounts:
+def _summed(statuses: Counted, latencies: Counted, count: int) -> SpanCounts:
     """`count`: the number of spans."""
     of_statuses, requests = statuses
     of_latencies, counts = latencies

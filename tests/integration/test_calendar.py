@@ -1,18 +1,22 @@
 """Days, weeks, months and hours of time zones, periods and comparisons: all figures, against DuckDB over the log."""
 
 import random
+from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import date, datetime, timedelta, timezone
 from functools import partial
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from asking import FIGURES, problem_detail
+from asking import FIGURES, ago, line, problem_detail
 from asking import responses as responses_now
 from log_in_duckdb import PARSE, Log, Request, combined, figures_of
-from stores import Store
+from running_api import running
+from stores import Store, count_lines, influxdb_store, sqlite_store
 
 NOW = datetime(2026, 11, 24, 12, 30, tzinfo=timezone.utc)
 FIRST, LAST = datetime(2026, 3, 25), datetime(2026, 11, 24, 12)
@@ -47,12 +51,23 @@ def log() -> Log:
     return Log(requests())
 
 
+@pytest.fixture(scope="module", params=["sqlite", "influxdb"])
+def stored(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """A store of either kind with the log, one for all tests."""
+    with ExitStack() as stack:
+        if request.param == "influxdb":
+            store = stack.enter_context(influxdb_store(request.getfixturevalue("influxd"), expires=False))
+        else:
+            store = stack.enter_context(sqlite_store(tmp_path_factory.mktemp("store")))
+        store.fill(b"".join(combined(*request) for request in requests()), PARSE)
+        yield store
+
+
 @pytest.fixture
-def filled(lasting_store: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
+def filled(stored: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
     """The store has the log, and it is NOW."""
-    lasting_store.fill(b"".join(combined(*request) for request in requests()), PARSE)
     monkeypatch.setattr("api.routes.request_cache.utc_now", lambda: NOW)
-    return lasting_store
+    return stored
 
 
 def responses(store: Store, *urls: str, **settings: Any) -> list[httpx.Response]:
@@ -233,6 +248,26 @@ def test_lists_by_utc_days_take_no_zone(sqlite: Store, url: str) -> None:
     (refused,) = responses(sqlite, f"{url}?tz=Europe/Berlin")
     (fault,) = problem_detail(refused, HTTPStatus.UNPROCESSABLE_ENTITY)
     assert "There is no such parameter" in fault["msg"]
+
+
+def test_local_days_follow_the_log_through_all_that_is_kept_of_them(sqlite: Store, tmp_path: Path) -> None:
+    with running(tmp_path, sqlite.environment) as api:
+
+        def asked(customer: str = "acme") -> list[int]:
+            found = api.client.get(f"/customers/{customer}/series?interval=day&tz=Asia/Kathmandu").json()
+            return [point["total_requests"] for point in found["points"]]
+
+        sqlite.fill(b"".join(line(ago(age), "acme") * age for age in (3, 2, 1)))
+        assert asked() == asked() == [3, 2, 1]
+        # The next commit is counted before it is rolled up: what is read in between must not be kept.
+        between: list[list[int]] = []
+        late = line(ago(2), "acme") + line(ago(1), "other")
+        count_lines(sqlite.open("web-1"), late, log="late", before_rollups=lambda: between.append(asked()))
+        assert between == [[3, 2, 1]]
+        assert asked() == asked() == [3, 3, 1]
+        assert asked("other") == [1]
+        sqlite.fill(line(ago(3), "other"), writer="web-2", log="later")
+        assert (asked(), asked("other")) == ([3, 3, 1], [1, 1])
 
 
 def test_today_is_that_of_the_zone(sqlite: Store, monkeypatch: pytest.MonkeyPatch) -> None:

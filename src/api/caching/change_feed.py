@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from api.caching.invalidation_log import InvalidationLog
 from api.caching.liveness import Liveness
 from api.caching.progress import StoreProgress
+from api.caching.rolled_up_polls import RolledUpPolls
 from api.caching.single_flight import SingleFlight
 from api.http.metrics import STORE_SECONDS
 from storage.change_feed import intents_since, invalidations
@@ -19,6 +20,8 @@ class ChangeFeed:
         self._storage = storage
         self.invalidations = InvalidationLog()
         """What the polls have found."""
+        self.rolled_up = RolledUpPolls(self.invalidations)
+        """How far the roll-ups are behind the polls."""
         self._ledger_hash = b""
         self._liveness = Liveness(time.time, time.monotonic)
         self.latest = StoreProgress([])
@@ -36,5 +39,6 @@ class ChangeFeed:
                 intents = await self._storage.intents(intents_since(cursors, progress.commits))
                 self.invalidations.note(invalidations(intents, cursors, progress.commits))
                 self._ledger_hash = progress.ledger_hash
+                self.rolled_up.note(progress)
         self.latest = progress
         return progress

@@ -15,7 +15,7 @@ class StatusCodesQuestion(DaysQuestion):
 
     async def answer(self, sources: Sources) -> StatusCodes:
         if self.is_of_rollups:
-            statuses = (await self.local_counts(sources.storage)).statuses
+            statuses = (await self.local_counts(sources)).statuses
         else:
             statuses = statuses_of((await self.rows(sources.storage)).values())
         return StatusCodes(
@@ -38,7 +38,7 @@ class LatenciesQuestion(DaysQuestion):
 
     async def answer(self, sources: Sources) -> Latencies:
         if self.is_of_rollups:
-            histograms = (await self.local_counts(sources.storage)).histograms
+            histograms = (await self.local_counts(sources)).histograms
         else:
             histograms = histograms_of((await self.rows(sources.storage)).values())
         histogram = merge(list(histograms.each()))

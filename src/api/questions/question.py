@@ -1,6 +1,5 @@
 """A question: checked parameters that, with the content of the store, determine an answer."""
 
-import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -14,20 +13,18 @@ from numpy.typing import NDArray
 from api.caching.customer_days import CustomerDays
 from api.caching.customer_figures import CustomerFigures
 from api.caching.invalidation_log import InvalidationLog
+from api.caching.span_days import SpanDays
 from api.questions.calendar import UTC
 from api.questions.dates import DateRange
 from api.questions.formats import Format
 from api.questions.validation import validation_error
 from api.schemas.listing import Listing
 from api.utc import to_date
-from rollups.columns import PARTS_A_DAY
-from rollups.counts import DailyAggregate, Kind
-from rollups.groups import ALL_CUSTOMERS, EVERYBODY, OTHER, group_of
-from rollups.spans import OnlyHours, SpanCounts, counts_of_spans
+from rollups.counts import DailyAggregate
+from rollups.groups import OTHER
+from rollups.spans import OnlyHours, SpanCounts
 from storage.contract import Storage
 
-PART_KINDS: tuple[Kind, ...] = ("parts", "hours")
-"""The roll-ups that have the counts of quarter hours, or of hours."""
 _Edges = NDArray[np.int64]
 
 
@@ -37,6 +34,7 @@ class Sources(NamedTuple):
     storage: Storage
     days: CustomerDays
     figures: CustomerFigures
+    spans: SpanDays
 
 
 class Effort(Enum):
@@ -105,12 +103,12 @@ class DaysQuestion(Question):
     def effort(self, sources: Sources) -> Effort:
         return Effort.MUCH if self.is_of_rollups and self.customer_id is None else Effort.SOME
 
-    async def local_counts(self, storage: Storage, dates: DateRange | None = None) -> SpanCounts:
+    async def local_counts(self, sources: Sources, dates: DateRange | None = None) -> SpanCounts:
         """The counts of the days of a zone, or of these `dates`. HTTPException 404 if the customer is unknown."""
         dates = dates or self.dates
-        counts = await span_counts(storage, self.customer_id, dates.edges, dates.zone)
+        counts = await span_counts(sources, self.customer_id, dates.edges, dates.zone)
         if not counts.spans:
-            await require_known(storage, self.customer_id)
+            await require_known(sources.storage, self.customer_id)
         return counts
 
     def of_zone(self) -> dict[str, Any]:
@@ -133,19 +131,13 @@ async def daily_rows(storage: Storage, customer_id: str | None, days: range) -> 
     return rows
 
 
-async def span_counts(storage: Storage, customer_id: str | None, edges: _Edges, zone: str) -> SpanCounts:
-    """The counts of a customer, or of all customers together (None), by span. See `counts_of_spans` for `edges`.
+async def span_counts(sources: Sources, customer_id: str | None, edges: _Edges, zone: str) -> SpanCounts:
+    """The counts of a customer, or of all customers together (None), by span. See `SpanDays.over` for `edges`.
 
     RequestValidationError if the store counts by the hour, and the zone needs quarter hours.
     """
-    if len(edges) < 2 or edges[0] == edges[-1]:
-        return counts_of_spans({}, EVERYBODY, edges)
-    group = ALL_CUSTOMERS if customer_id is None else group_of(customer_id)
-    first, last = int(edges[0]) // PARTS_A_DAY, (int(edges[-1]) - 1) // PARTS_A_DAY
-    rows = await storage.rollups(group, PART_KINDS, first, last)
     try:
-        # All customers together have a hundred times the counts of one.
-        return await asyncio.to_thread(counts_of_spans, rows, customer_id or EVERYBODY, edges)
+        return await sources.spans.over(customer_id, edges)
     except OnlyHours as error:
         message = (
             f"{to_date(error.day)} is counted by hours of UTC, as an earlier version did, and a day of {zone} begins "

@@ -3,9 +3,10 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from api.caching.span_days import PART_KINDS
 from api.questions.calendar import UTC
 from api.questions.dates import DateRange
-from api.questions.question import PART_KINDS, Effort, Question, Sources, daily_rows
+from api.questions.question import Effort, Question, Sources, daily_rows
 from api.questions.times import SECONDS
 from api.schemas.requests import LatestRequests, LoggedRequest
 from api.utc import to_datetime

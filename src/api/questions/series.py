@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from fastapi.exceptions import RequestValidationError
 
+from api.caching.span_days import PART_KINDS
 from api.questions.calendar import UTC, calendar
-from api.questions.question import PART_KINDS, Effort, Question, Sources, require_known, span_counts
+from api.questions.question import Effort, Question, Sources, require_known, span_counts
 from api.questions.times import SECONDS, TimeRange
 from api.questions.validation import validation_error
 from api.schemas.series import Point, Series
@@ -49,7 +50,7 @@ class SeriesQuestion(Question):
     async def answer(self, sources: Sources) -> Series:
         times = self.times
         local = calendar(times.zone).local
-        found = await self._figures(sources.storage)
+        found = await self._figures(sources)
         if not found:
             await require_known(sources.storage, self.customer_id)
         return Series(
@@ -63,16 +64,16 @@ class SeriesQuestion(Question):
             **({"time_zone": times.zone} if times.zone != UTC else {}),
         )
 
-    async def _figures(self, storage: Storage) -> dict[int, Figures]:
+    async def _figures(self, sources: Sources) -> dict[int, Figures]:
         """By the start of the interval (Unix time, s)."""
-        times = self.times
+        storage, times = sources.storage, self.times
         if not times.days:
             return {}
         if times.interval == "minute":
             return {minute: figures(histogram) for minute, histogram in (await self._minutes(storage)).items()}
         edges = times.edges
         if self.is_of_rollups:
-            counts = await span_counts(storage, self.customer_id, edges, times.zone)
+            counts = await span_counts(sources, self.customer_id, edges, times.zone)
             spans, histograms = counts.spans, counts.histograms
         else:
             rows = await storage.days(self.customer_id, times.days[0], times.days[-1])

@@ -58,7 +58,7 @@ class StatisticsQuestion(DaysQuestion):
         return await self._statistics(sources, together, daily, await self._folded(sources, days))
 
     async def _of_zone(self, sources: Sources) -> Statistics:
-        counts = await self.local_counts(sources.storage)
+        counts = await self.local_counts(sources)
         daily = self._daily([self.dates.days[span] for span in counts.spans], counts.histograms)
         together = merge(list(counts.histograms.each()))
         return await self._statistics(sources, together, daily, await self._folded_of_zone(sources))
@@ -138,7 +138,7 @@ class StatisticsQuestion(DaysQuestion):
     async def _before(self, sources: Sources, days: DateRange) -> Histogram:
         if not self.is_of_rollups:
             return (await sources.days.over(self.customer_id, days.days)).together()
-        return merge(list((await self.local_counts(sources.storage, days)).histograms.each()))
+        return merge(list((await self.local_counts(sources, days)).histograms.each()))
 
     def _percentiles(self, histogram: Histogram) -> dict[str, Any]:
         """The field of the percentiles that were asked for, if any were."""

@@ -64,7 +64,7 @@ class Events:
         self._latest: _Event | None = None
         self._logs: LogsProgress | None = None
         """The logs when they were last read."""
-        self._changes = CustomerChanges(feed.invalidations)
+        self._changes = CustomerChanges(feed.invalidations, feed.rolled_up)
         self._is_over = False
 
     @contextmanager
@@ -140,7 +140,6 @@ class Events:
     async def _event(self) -> "_Event":
         try:
             progress = await self._feed.poll()
-            self._changes.note(progress)
             # There may be hundreds of logs, so they are read only when something happens in them.
             if (
                 self._logs is None
