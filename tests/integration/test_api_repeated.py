@@ -20,6 +20,7 @@ from api.caching.customer_days import CustomerDays
 from api.caching.customer_figures import CustomerFigures
 from api.caching.prewarming import prewarm
 from api.caching.row_cache import RowCache
+from api.caching.span_days import SpanDays
 from api.questions.customers import CustomersQuestion
 from api.questions.dates import DateRange
 from api.questions.paging import Ranking
@@ -331,7 +332,8 @@ async def test_of_too_many_customers_only_the_list_over_all_days_is_read(sqlite:
     figures.keep(kept)
     some = DateRange(to_date(TODAY - 1), to_date(TODAY), range(TODAY - 1, TODAY + 1))
     question = CustomersQuestion("json", some, Ranking("total", "desc", None), None, 10)
-    sources = Sources(storage, CustomerDays(storage, feed.invalidations, rows), figures)
+    days = CustomerDays(storage, feed.invalidations, rows)
+    sources = Sources(storage, days, figures, SpanDays(storage, feed.invalidations, feed.rolled_up))
     # Also when nobody has asked how many there are.
     for _ in range(2):
         with pytest.raises(RequestValidationError, match="there are 5 customers"):
