@@ -17,6 +17,7 @@ from log_processor.parsing.chunk import Chunk, Part
 from request_log.formats import simple
 from request_log.framing.framed import Framed
 from request_log.requests import Parser
+from rollups.rules import DEFAULT, Rules
 from storage.contract import Storage
 from storage.keys import FileKey
 from storage.logs import FileState, Gap, LedgerRow, Position
@@ -86,12 +87,19 @@ class Read:
 class Counting:
     """Counts what the test tells it to, as the processor of a store."""
 
-    def __init__(self, storage: Storage, path: Path, limits: Limits = LIMITS, parse: Parser = simple.parse) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        path: Path,
+        limits: Limits = LIMITS,
+        parse: Parser = simple.parse,
+        rules: Rules = DEFAULT,
+    ) -> None:
         """`path`: of the log that is called `log`."""
         self._parse = parse
         self._storage = storage
         self._path = path
-        self.logs, self._counts, self._rollups = start(storage, storage.acquire(), "simple", limits)
+        self.logs, self._counts, self._rollups = start(storage, storage.acquire(), "simple", limits, rules)
 
     def __enter__(self) -> "Counting":
         return self
@@ -124,12 +132,19 @@ class Counting:
             slices -= 1
 
     def _take(self, parts: tuple[Part, ...], lines: bytes) -> None:
-        batch = parse_chunk(Chunk(parts, lines), self._parse, 0, self.logs.file, self._storage.prepare)
+        batch = parse_chunk(
+            Chunk(parts, lines),
+            self._parse,
+            0,
+            self.logs.file,
+            self._storage.prepare,
+            template_of=self._rollups.rules.template_of,
+        )
         batch.store()
         self._storage.flush()
         for part in batch.parts:
             self.logs.take(part)
-        self._rollups.open.take(batch.requests)
+        self._rollups.open.take(batch.requests, self._rollups.rules.counts_methods)
 
 
 def key_of(part: Part) -> FileKey:

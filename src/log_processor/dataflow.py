@@ -22,12 +22,13 @@ def build(
     mark: Mark,
     file_of: Callable[[str, int], FileId],
     prepare: Prepare,
+    template_of: Callable[[str], str],
     handler: LogHandler,
 ) -> Dataflow:
     """The dataflow from the logs to the store.
 
     `oldest_day`: the first day that is kept, as days since 1970-01-01. `latest_second`: the latest time that a request
-    may have, Unix time. `too_new`, `mark`, `file_of`, `prepare`: see parse_chunk.
+    may have, Unix time. `too_new`, `mark`, `file_of`, `prepare`, `template_of`: see parse_chunk.
     """
     flow = Dataflow("log_processor")
     chunks = op.input("log", flow, source)
@@ -45,6 +46,7 @@ def build(
                 latest_second=latest_second(),
                 too_new=too_new,
                 mark=mark,
+                template_of=template_of,
             ),
         ),
     )

@@ -66,7 +66,11 @@ def run(settings: ProcessorSettings, only_backfill: bool = False) -> None:
     storage = open_storage(settings, settings.writer)
     token = until_stored(storage.acquire)
     logs, counts, rollups = start(
-        storage, token, settings.described(), LIMITS._replace(new_customers=settings.new_customers_a_day)
+        storage,
+        token,
+        settings.described(),
+        LIMITS._replace(new_customers=settings.new_customers_a_day),
+        settings.rules(),
     )
     patterns = [] if only_backfill else settings.patterns()
     files = LogFiles(patterns, settings.named_logs(), settings.outputs(), settings.roots())
@@ -147,6 +151,7 @@ def run(settings: ProcessorSettings, only_backfill: bool = False) -> None:
         dead_letters.kept.mark,
         logs.file,
         storage.prepare,
+        rollups.rules.template_of,
         handler,
     )
     let_threads_oversleep()

@@ -9,6 +9,8 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from log_processor.heartbeat import HeartbeatSettings, of_writer
 from log_processor.librdkafka import read_settings
 from log_processor.log_format import WITH_COLUMNS, LogFormat
+from log_processor.path_templates import read_templates
+from rollups.rules import DEFAULT_PATHS, Rules
 from service.access.settings import AccessSettings, require_auth
 from service.logs import Level, LineFormat
 from service.settings import (
@@ -40,6 +42,13 @@ def _folders(text: str) -> str:
     for folder in _split(text):
         if not folder.is_dir():
             raise ValueError(f"there is no folder {folder}")
+    return text
+
+
+def _templates(text: str) -> str:
+    """Check the file of own templates, and return the text."""
+    if text:
+        read_templates(PROJECT_ROOT / text)
     return text
 
 
@@ -86,6 +95,12 @@ class ProcessorSettings(StorageSettings, LogFormat, HeartbeatSettings, AccessSet
     new_customers_a_day: int = Field(default=20_000, ge=1, le=100_000_000)
     """New customers of a UTC day that are told apart. Requests of more of them are counted under the customer
     `(other)`."""
+    paths_a_customer: int = Field(default=DEFAULT_PATHS, ge=1, le=1_000)
+    """Paths of a customer, and of all together, that are told apart on a UTC day. Requests to more of them are counted
+    under the path `(other)`."""
+    path_templates: Annotated[str, AfterValidator(_templates)] = ""
+    """A file of own templates of paths, one a line, as `/orders/{id}`. They are always told apart, and hold for lines
+    that are read from then on. In containers it is in the folder `data`."""
     stream_max_wait_time_in_seconds: float = Field(default=1.0, ge=0.0, le=3_600.0)
     """How long the first line of a smaller batch waits before the batch is stored."""
     workers: int = Field(default=4, ge=1, le=64)
@@ -145,6 +160,11 @@ class ProcessorSettings(StorageSettings, LogFormat, HeartbeatSettings, AccessSet
     @classmethod
     def _is_protected(cls, host: str, info: ValidationInfo) -> str:
         return require_auth(host, info) if info.data.get("metrics_port") else host
+
+    def rules(self) -> Rules:
+        """The rules of roll-ups."""
+        templates = read_templates(PROJECT_ROOT / self.path_templates) if self.path_templates else ()
+        return Rules(paths=self.paths_a_customer, templates=templates)
 
     def patterns(self) -> list[Path]:
         """The paths and globs to follow, absolute."""

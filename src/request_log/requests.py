@@ -1,7 +1,7 @@
 """The result of parsing a log: requests in columns, rejected lines, and skipped lines."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate, count
 from typing import Any, NamedTuple, Protocol
@@ -10,15 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from request_log.line import LAST_SECOND, SECONDS_A_DAY, Mended, Reason
-from request_log.meanings import Cache
-from request_log.path_template import path_template
+from request_log.path_template import PathTemplates
 
 NONE = -1
 """Stands in a column of numbers for a missing value."""
 Integers = NDArray[np.int64]
 
 
-_templates = Cache(path_template)
+_templates = PathTemplates()
 
 
 def _none() -> Integers:
@@ -88,10 +87,10 @@ class Requests:
         """A column: the method of each request."""
         return [self.method_texts[method] for method in self.methods.tolist()]
 
-    def to_count(self) -> "Requests":
+    def to_count(self, template_of: Callable[[str], str] = _templates.__getitem__) -> "Requests":
         """These requests with the templates of their paths and without durations as logged. Texts take most of the
-        memory, and there are few templates."""
-        return replace(self, path_texts=list(map(_templates.__getitem__, self.path_texts)), durations=[])
+        memory, and there are few templates. `template_of`: a function from a path to its template."""
+        return replace(self, path_texts=list(map(template_of, self.path_texts)), durations=[])
 
     def select(self, selectors: Sequence[bool]) -> "Requests":
         """The requests whose selector is true."""

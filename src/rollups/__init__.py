@@ -13,6 +13,7 @@ figures    uptime, latencies and their distribution
 rows       rows as text
 groups     roll-ups: groups of customers, endpoints, parts of the day
 spans      counts of spans of quarter hours, such as the days of a time zone
+rules      in which endpoints a request is counted
 daily      what requests add to daily aggregates
 delta      what requests add to roll-ups
 refolding  what a roll-up adds to another one

@@ -29,6 +29,8 @@ class RequestColumns(NamedTuple):
     """HTTP statuses."""
     latencies: NDArray[np.int32]
     """Whole milliseconds; NONE where no duration was logged."""
+    sizes: Integers
+    """Bytes of the responses; NONE where none were logged."""
 
     @property
     def lines(self) -> int:

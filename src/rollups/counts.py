@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Literal, NamedTuple
 
 from request_log.fields.values import NO_STATUS
@@ -18,6 +19,8 @@ SERVER_ERRORS = range(500, 600)
 """HTTP statuses of failures for which the server is to blame. It is for requests without a status, too: they had no
 answer."""
 
+NARROW, WIDE = 7, 16
+"""Bits of an endpoint's index in a row: as long as they hold the indices of all its endpoints, and from then on."""
 NO_COUNTS = "H"
 """The text of a counter without counts, see rollups.counters."""
 
@@ -35,6 +38,15 @@ class Outcomes(NamedTuple):
     client_errors: int = 0
     server_errors: int = 0
     """Also those without a status. Failures with a status below 200 or above 599 are in no class of errors."""
+
+
+class SizeCounter(IntEnum):
+    """What is counted of the sizes of responses."""
+
+    REQUESTS = 0
+    """Requests with a logged size."""
+    BYTES = 1
+    """The sum of these sizes, in bytes."""
 
 
 class DailyKey(NamedTuple):
@@ -95,12 +107,19 @@ class RollupRow(NamedTuple):
     """Counts that were taken back from `statuses`, of this segment and of those before."""
     less_latencies: str = NO_COUNTS
     """Counts that were taken back from `latencies`."""
+    sizes: str = NO_COUNTS
+    """Of rows by endpoint: a counter like `statuses`, with the SizeCounter in place of the status. Empty where no
+    response's size was logged."""
+    less_sizes: str = NO_COUNTS
+    """What was taken back from `sizes`."""
+    endpoint_bits: int = NARROW
+    """Bits of an endpoint's index in the integers of all counters."""
 
     @property
     def size(self) -> int:
         """Characters of all texts."""
-        of_less = len(self.less_statuses) + len(self.less_latencies)
-        return len(self.names) + len(self.statuses) + len(self.latencies) + of_less
+        of_less = len(self.less_statuses) + len(self.less_latencies) + len(self.less_sizes)
+        return len(self.names) + len(self.statuses) + len(self.latencies) + len(self.sizes) + of_less
 
     @property
     def is_empty(self) -> bool:

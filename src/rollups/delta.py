@@ -1,7 +1,7 @@
 """Deltas of roll-ups: adds requests to the rows of roll-ups, once for each commit, also in a redo."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
@@ -11,24 +11,25 @@ from numpy.typing import NDArray
 from request_log.requests import NONE, Integers
 from rollups.columns import PARTS_A_DAY, PARTS_AN_HOUR, Column, RequestColumns, joined_and_freed
 from rollups.counters import add_to_counter, count_in, encode_counter
-from rollups.counts import NO_COUNTS, Kind, RollupKey, RollupRow
+from rollups.counts import NARROW, NO_COUNTS, Kind, RollupKey, RollupRow, SizeCounter
 from rollups.group_by import appearing
 from rollups.groups import (
     ALL_CUSTOMERS,
     ALL_OF_HOUR,
     EVERYBODY,
     LATENCY_BITS,
-    MOST_ENDPOINTS,
     OTHER,
-    PART_BITS,
+    SIZE_BITS,
     STATUS_BITS,
+    Endpoint,
     decode_names,
     empty,
     encode_names,
-    escaped,
     group_of,
     packed,
+    widened,
 )
+from rollups.rules import DEFAULT, Rules
 
 MOST_CHARACTERS = 900_000
 """Characters of a row. Another row continues one that would be larger: InfluxDB takes no field beyond 1 MiB."""
@@ -49,18 +50,23 @@ class RollupDelta:
     """Adds requests to roll-ups, or takes them back.
 
     `names`, `endpoints`: the customers and the endpoints, by their indices in the columns. `weight`: -1 to take back.
+    `rules`: tell which paths get a name.
     """
 
     def __init__(
         self,
         names: Sequence[str],
-        endpoints: Sequence[str],
+        endpoints: Sequence[Endpoint],
         most_characters: int = MOST_CHARACTERS,
         weight: Literal[1, -1] = 1,
+        rules: Rules = DEFAULT,
     ) -> None:
         self._names = names
         self._weight = weight
-        self._endpoints = list(map(escaped, endpoints))
+        self._endpoints = [endpoint.text for endpoint in endpoints]
+        self._paths = [endpoint.path for endpoint in endpoints]
+        self._most_paths = rules.paths
+        self._own_templates = frozenset(rules.templates)
         self._most_characters = most_characters
 
     def divided(self, parts: list[RequestColumns]) -> Iterator[RowRequests]:
@@ -112,7 +118,8 @@ class RollupDelta:
         # A segment has the names of the one that it continues, unless they leave no room. So an endpoint that was
         # `OTHER` stays so.
         names = row.names if len(row.names) <= self._most_characters // 2 else empty(row.kind).names
-        continued = RollupRow(row.kind, row.segment + 1, names, NO_COUNTS, NO_COUNTS, commit)
+        bits = row.endpoint_bits if names is row.names else NARROW
+        continued = RollupRow(row.kind, row.segment + 1, names, NO_COUNTS, NO_COUNTS, commit, endpoint_bits=bits)
         if not row.is_empty:
             grown = self._added(requests, continued)
             if grown.size <= self._most_characters:
@@ -128,6 +135,7 @@ class RollupDelta:
         columns = requests.columns
         order = np.lexsort(
             (
+                columns.sizes,
                 columns.latencies,
                 columns.statuses,
                 columns.parts,
@@ -154,21 +162,32 @@ class RollupDelta:
         columns = requests.columns
         names = decode_names(row.names)
         before = size_of(names)
-        heads = self._heads(requests, names)
+        pairs, of_pairs = self._pairs(requests, names)
+        if row.endpoint_bits == NARROW and max(place for _, place in pairs) >= 1 << NARROW:
+            row = widened(row)
+        bits = row.endpoint_bits if row.kind != "parts" else 0
+        heads_of_pairs = np.array([customer << bits | endpoint for customer, endpoint in pairs], np.int64)
+        heads = heads_of_pairs[of_pairs]
         parts = columns.parts % PARTS_A_DAY
         latencies = packed(row.kind, heads, parts, columns.latencies, LATENCY_BITS)[columns.latencies != NONE]
         statuses = packed(row.kind, heads, parts, columns.statuses, STATUS_BITS)
+        sizes = _sizes(heads_of_pairs, of_pairs, columns.sizes) if row.kind == "endpoints" else NO_COUNTS
         row = row._replace(names=row.names if size_of(names) == before else encode_names(names), left=0)
         if self._weight < 0:
             return row._replace(
                 less_statuses=_counted(row.less_statuses, statuses),
                 less_latencies=_counted(row.less_latencies, latencies),
+                less_sizes=add_to_counter(row.less_sizes, sizes),
             )
-        return row._replace(statuses=_counted(row.statuses, statuses), latencies=_counted(row.latencies, latencies))
+        return row._replace(
+            statuses=_counted(row.statuses, statuses),
+            latencies=_counted(row.latencies, latencies),
+            sizes=add_to_counter(row.sizes, sizes),
+        )
 
-    def _heads(self, requests: RowRequests, names: dict[str, list[str]]) -> Integers:
-        """Each request's head, see rollups.groups.packed: its customer's index, and in rows by endpoint its endpoint's
-        index in the lower bits. New names are added to `names` in alphabetical order."""
+    def _pairs(self, requests: RowRequests, names: dict[str, list[str]]) -> tuple[list[tuple[int, int]], Integers]:
+        """The distinct pairs of a customer's index and, in rows by endpoint, its endpoint's (else 0), and each
+        request's index among the pairs. New names are added to `names` in alphabetical order."""
         kind, columns = requests.key.kind, requests.columns
         customers, of_customers = appearing(columns.customers)
         own = [EVERYBODY] if requests.key.group >= ALL_CUSTOMERS else [self._names[customer] for customer in customers]
@@ -176,17 +195,45 @@ class RollupDelta:
             names.setdefault(name, [])
         places = {name: place for place, name in enumerate(names)}
         if kind == "parts":
-            return np.array([places[name] for name in own], np.int64)[of_customers]
-        span = len(self._endpoints)
+            return [(places[name], 0) for name in own], of_customers
+        # Rows by endpoint and part are wide enough without methods, which nobody asks of them.
+        texts = self._endpoints if kind == "endpoints" else self._paths
+        span = len(texts)
         together, of_pairs = appearing(of_customers * span + columns.endpoints)
-        pairs = [
-            (own[customer], self._endpoints[endpoint]) for customer, endpoint in (divmod(n, span) for n in together)
-        ]
-        heads = {
-            (name, endpoint): places[name] << PART_BITS | place_among(names[name], endpoint)
-            for name, endpoint in sorted(pairs)
-        }
-        return np.array([heads[pair] for pair in pairs], np.int64)[of_pairs]
+        pairs = [(own[customer], texts[endpoint]) for customer, endpoint in (divmod(n, span) for n in together)]
+        named = {name: Named(names[name], self._most_paths, self._own_templates) for name in own}
+        found = {(name, endpoint): (places[name], named[name].place(endpoint)) for name, endpoint in sorted(pairs)}
+        return [found[pair] for pair in pairs], of_pairs
+
+
+class Named:
+    """The endpoints of a customer that a row names."""
+
+    def __init__(self, texts: list[str], most_paths: int, own_templates: Collection[str]) -> None:
+        """`texts`: their names, to which new ones are added."""
+        self._texts = texts
+        self._most_paths = most_paths
+        self._own_templates = own_templates
+        self._places = {text: place for place, text in enumerate(texts)}
+        self._paths = {Endpoint.of_text(text).path for text in texts}
+        self._told_apart = len(self._paths.difference(own_templates))
+
+    def place(self, text: str) -> int:
+        """The index of an endpoint, or of that of its method in which more paths are counted together."""
+        place = self._places.get(text)
+        if place is not None:
+            return place
+        path, method = Endpoint.of_text(text)
+        if path not in self._paths and path not in self._own_templates:
+            if OTHER in self._paths or self._told_apart >= self._most_paths:
+                path, text = OTHER, Endpoint(OTHER, method).text
+            else:
+                self._told_apart += 1
+        self._paths.add(path)
+        if text not in self._places:
+            self._places[text] = len(self._texts)
+            self._texts.append(text)
+        return self._places[text]
 
 
 def _sorted(columns: RequestColumns, keys: NDArray[np.int32]) -> tuple[Column, RequestColumns]:
@@ -221,15 +268,21 @@ def size_of(names: dict[str, list[str]]) -> int:
     return len(names) + sum(map(len, names.values()))
 
 
-def place_among(endpoints: list[str], endpoint: str) -> int:
-    """The index of an endpoint among those of a customer, to which a new one is added."""
-    if endpoint not in endpoints[:MOST_ENDPOINTS]:
-        if len(endpoints) == MOST_ENDPOINTS:
-            endpoints.append(OTHER)
-        if len(endpoints) > MOST_ENDPOINTS:
-            return MOST_ENDPOINTS
-        endpoints.append(endpoint)
-    return endpoints.index(endpoint)
+def _sizes(heads: Integers, of_heads: Integers, sizes: Integers) -> str:
+    """The text of a counter of the logged sizes of requests. `of_heads`: each request's index in `heads`."""
+    is_logged = sizes != NONE
+    if not is_logged.any():
+        return NO_COUNTS
+    of_logged = of_heads[is_logged]
+    requests, amounts = np.bincount(of_logged, minlength=len(heads)), np.zeros(len(heads), np.int64)
+    np.add.at(amounts, of_logged, sizes[is_logged])
+    counted: Counter[int] = Counter()
+    for which, of_which in ((SizeCounter.REQUESTS, requests), (SizeCounter.BYTES, amounts)):
+        for head, amount in zip(heads.tolist(), of_which.tolist(), strict=True):
+            if amount:
+                # Several endpoints have the head of OTHER.
+                counted[head << SIZE_BITS | which] += amount
+    return encode_counter(counted)
 
 
 def _counted(text: str, values: Integers) -> str:

@@ -9,16 +9,27 @@ import numpy as np
 from request_log.requests import Integers
 from rollups.columns import PARTS_A_DAY, PARTS_AN_HOUR
 from rollups.counters import add_to_counter, counter_arrays, encode_arrays
-from rollups.counts import NO_COUNTS, Kind, RollupRow
-from rollups.delta import MOST_CHARACTERS, place_among, size_of
+from rollups.counts import NARROW, NO_COUNTS, Kind, RollupRow
+from rollups.delta import MOST_CHARACTERS, Named, size_of
 from rollups.group_by import sums_of
-from rollups.groups import LATENCY_BITS, PART_BITS, STATUS_BITS, decode_names, empty, encode_names, packed
+from rollups.groups import (
+    LATENCY_BITS,
+    PART_BITS,
+    SIZE_BITS,
+    STATUS_BITS,
+    decode_names,
+    empty,
+    encode_names,
+    packed,
+    widened,
+)
+from rollups.rules import DEFAULT, Rules
 
 _LOW = (1 << PART_BITS) - 1
 
 
 class _Counts(NamedTuple):
-    """Counts of statuses, or of milliseconds."""
+    """Counts of statuses, of milliseconds, or of sizes."""
 
     heads: Integers
     """Ascending: the index of the customer and of the endpoint, and the part of the day."""
@@ -34,17 +45,21 @@ class _Counts(NamedTuple):
 class Refolding:
     """What all segments of a roll-up have counted, less what was taken back."""
 
-    def __init__(self, segments: Sequence[RollupRow], most_characters: int = MOST_CHARACTERS) -> None:
+    def __init__(
+        self, segments: Sequence[RollupRow], most_characters: int = MOST_CHARACTERS, rules: Rules = DEFAULT
+    ) -> None:
         """`segments`: in their order. Segments of the kind `hours` may be among those of `parts`: all requests of an
-        hour are then in its first part. `most_characters`: of a row. Raises ValueError where more was taken back than
+        hour are then in its first part. `most_characters`: of a row. `rules`: tell which paths get a name. Raises ValueError where more was taken back than
         was counted."""
         self._most_characters = most_characters
+        self._rules = rules
         names = [decode_names(row.names) for row in segments]
         self._customers = list(dict.fromkeys(customer for of_row in names for customer in of_row))
         endpoints = (endpoint for of_row in names for of_one in of_row.values() for endpoint in of_one)
         self._endpoints = list(dict.fromkeys(["", *endpoints]))
         self._statuses = self._counted(segments, STATUS_BITS, "statuses")
         self._latencies = self._counted(segments, LATENCY_BITS, "latencies")
+        self._sizes = self._counted(segments, SIZE_BITS, "sizes")
 
     @property
     def is_empty(self) -> bool:
@@ -66,7 +81,9 @@ class Refolding:
             return [grown]
         if not row.is_empty:
             names = row.names if len(row.names) <= self._most_characters // 2 else empty(row.kind).names
-            grown = self._added(RollupRow(row.kind, row.segment + 1, names, NO_COUNTS, NO_COUNTS, commit), *everything)
+            bits = row.endpoint_bits if names is row.names else NARROW
+            continued = RollupRow(row.kind, row.segment + 1, names, NO_COUNTS, NO_COUNTS, commit, endpoint_bits=bits)
+            grown = self._added(continued, *everything)
             if grown.size <= self._most_characters:
                 return [grown]
         # An empty row has nothing to keep, so the first new segment replaces it.
@@ -92,7 +109,11 @@ class Refolding:
         names = decode_names(row.names)
         before = size_of(names)
         pairs = np.unique(statuses.heads // PARTS_A_DAY)
-        own = np.array(self._heads(row.kind, pairs.tolist(), names), np.int64)
+        places = self._places(row.kind, pairs.tolist(), names)
+        if row.endpoint_bits == NARROW and max((endpoint for _, endpoint in places), default=0) >= 1 << NARROW:
+            row = widened(row)
+        endpoint_bits = row.endpoint_bits if row.kind != "parts" else 0
+        own = np.array([customer << endpoint_bits | endpoint for customer, endpoint in places], np.int64)
 
         def counted(text: str, counts: _Counts, bits: int) -> str:
             heads = own[np.searchsorted(pairs, counts.heads // PARTS_A_DAY)]
@@ -102,13 +123,14 @@ class Refolding:
         return row._replace(
             statuses=counted(row.statuses, statuses, STATUS_BITS),
             latencies=counted(row.latencies, latencies, LATENCY_BITS),
+            sizes=counted(row.sizes, self._sizes.between(first, end), SIZE_BITS),
             names=row.names if size_of(names) == before else encode_names(names),
             left=0,
         )
 
-    def _heads(self, kind: Kind, pairs: Sequence[int], names: dict[str, list[str]]) -> list[int]:
-        """The head in a row of each pair of customer and endpoint, see rollups.groups.packed. New names are added to
-        `names`, in alphabetical order."""
+    def _places(self, kind: Kind, pairs: Sequence[int], names: dict[str, list[str]]) -> list[tuple[int, int]]:
+        """The indices in a row of the customer and of the endpoint (0 in rows without endpoints), of each pair of these.
+        New names are added to `names`, in alphabetical order."""
         texts = [
             (self._customers[customer], self._endpoints[endpoint])
             for customer, endpoint in (divmod(pair, len(self._endpoints)) for pair in pairs)
@@ -117,12 +139,14 @@ class Refolding:
             names.setdefault(customer, [])
         places = {name: place for place, name in enumerate(names)}
         if kind == "parts":
-            return [places[customer] for customer, _ in texts]
-        heads = {
-            (customer, endpoint): places[customer] << PART_BITS | place_among(names[customer], endpoint)
+            return [(places[customer], 0) for customer, _ in texts]
+        own_templates = frozenset(self._rules.templates)
+        named = {name: Named(names[name], self._rules.paths, own_templates) for name in {name for name, _ in texts}}
+        found = {
+            (customer, endpoint): (places[customer], named[customer].place(endpoint))
             for customer, endpoint in sorted(texts)
         }
-        return [heads[pair] for pair in texts]
+        return [found[pair] for pair in texts]
 
     def _counted(self, segments: Sequence[RollupRow], bits: int, of: str) -> _Counts:
         together, amounts = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
@@ -144,7 +168,8 @@ class Refolding:
         if row.kind in ("parts", "endpoint_parts"):
             parts, together = together & _LOW, together >> PART_BITS
         values, heads = together & ((1 << bits) - 1), together >> bits
-        customers, endpoints = heads >> PART_BITS, heads & _LOW
+        endpoint_bits = PART_BITS if row.kind == "hours" else row.endpoint_bits
+        customers, endpoints = heads >> endpoint_bits, heads & ((1 << endpoint_bits) - 1)
         if row.kind == "parts":
             customers, endpoints = heads, np.zeros_like(heads)
         if row.kind == "hours":

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from functools import reduce
 
 from rollups.counters import add_to_counter
-from rollups.counts import NO_COUNTS, DailyAggregate, Kind, RollupRow
+from rollups.counts import NARROW, NO_COUNTS, DailyAggregate, Kind, RollupRow
 
 _FIRST, _STATUS, _LATENCY, _NAMES, _LEFT = "first", "status", "latency", "names", "left"
+_SIZE, _ENDPOINT_BITS = "size", "endpoint_bits"
 _LESS = "less_"
 """Prefix of the names of counters of what was taken back."""
 
@@ -35,7 +36,11 @@ def encode_rollup(row: RollupRow) -> str:
     left = f" {_LEFT}={row.left}" if row.left else ""
     has_less = row.less_statuses != NO_COUNTS
     less = f" {_LESS}{_STATUS}={row.less_statuses} {_LESS}{_LATENCY}={row.less_latencies}" if has_less else ""
-    return f"{row.commit} {_NAMES}={row.names} {_STATUS}={row.statuses} {_LATENCY}={row.latencies}{less}{left}"
+    sizes = f" {_SIZE}={row.sizes}" if row.sizes != NO_COUNTS else ""
+    less_sizes = f" {_LESS}{_SIZE}={row.less_sizes}" if row.less_sizes != NO_COUNTS else ""
+    bits = f" {_ENDPOINT_BITS}={row.endpoint_bits}" if row.endpoint_bits != NARROW else ""
+    counters = f"{_STATUS}={row.statuses} {_LATENCY}={row.latencies}{sizes}{less}{less_sizes}"
+    return f"{row.commit} {_NAMES}={row.names} {counters}{bits}{left}"
 
 
 def decode_rollup(kind: Kind, segment: int, text: str) -> RollupRow:
@@ -51,6 +56,9 @@ def decode_rollup(kind: Kind, segment: int, text: str) -> RollupRow:
         int(values.get(_LEFT, 0)),
         values.get(_LESS + _STATUS, NO_COUNTS),
         values.get(_LESS + _LATENCY, NO_COUNTS),
+        values.get(_SIZE, NO_COUNTS),
+        values.get(_LESS + _SIZE, NO_COUNTS),
+        int(values.get(_ENDPOINT_BITS, NARROW)),
     )
 
 

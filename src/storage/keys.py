@@ -37,12 +37,12 @@ class IntentKey(NamedTuple):
     number: int
 
 
-StateName = Literal["counts", "rollups", "rollups_intent", "report", "new_customers", "retired"]
+StateName = Literal["counts", "rollups", "rollups_intent", "report", "new_customers", "retired", "rules"]
 
 
 class StateKey(NamedTuple):
     """The key of a row of which a writer has one: the ledger of its counts, the ledger of its roll-ups, their latest
-    intent, the latest Report, how many customers are new on each day, or that the writer was retired."""
+    intent, the latest Report, how many customers are new on each day, that the writer was retired, or the rules of roll-ups."""
 
     name: StateName
 

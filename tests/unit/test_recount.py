@@ -24,6 +24,7 @@ from request_log.framing.wrappers import WRAPPERS
 from request_log.line import LAST_SECOND, Mended
 from request_log.path_template import path_template
 from rollups.groups import escaped
+from rollups.rules import DEFAULT
 from wrapped import Part, wrapped
 
 names = map("log_{}".format, count())
@@ -169,7 +170,7 @@ def test_what_was_too_new_when_it_was_read_is_taken_out(tmp_path: Path) -> None:
     too_new = lines[: lines.index(b"\n")]
     with Recount(tmp_path, 0, LAST_SECOND, None) as recount:
         recount.add("a", 0, [lines])
-        recount.reject("a", 0, too_new + b"\nno request")
+        recount.reject("a", 0, too_new + b"\nno request", "", DEFAULT)
         assert recount.lines("a") == {None: 19, "too_new": 1}
         assert recount.ask("SELECT sum(lines) FROM divided WHERE customer IS NULL") == [(19,)]
 
@@ -200,7 +201,7 @@ def test_what_was_skipped_and_mended_is_counted_by_stretch(tmp_path: Path) -> No
         recount.forget_later()
         assert recount.mended("a", 1) == {"duration": 3, "status": 3}
         # It was too new, and so no request, when it was read.
-        recount.reject("a", 0, mended)
+        recount.reject("a", 0, mended, "", DEFAULT)
         assert recount.mended("a") == {"duration": 2, "status": 2}
         assert recount.lines("a") == {None: 2, SKIPPED: 2, "fields": 1, "too_new": 1}
 
@@ -208,7 +209,7 @@ def test_what_was_skipped_and_mended_is_counted_by_stretch(tmp_path: Path) -> No
 def test_stored_requests_are_of_no_log(tmp_path: Path) -> None:
     lines = valid_lines(20)
     with Recount(tmp_path, 0, LAST_SECOND, None) as recount:
-        recount.add_stored(0, parse(lines)[0])
+        recount.add_stored(0, parse(lines)[0], DEFAULT)
         assert recount.days() == set()
         counted = {
             (customer, day): row.figures for _, day in truth(lines) for customer, row in recount.of_day(day).items()
@@ -242,5 +243,5 @@ def test_lines_that_were_too_new_are_judged_by_the_columns_that_were_in_force(tm
         assert recount.add("a", 0, [fields + b"\n" + line + b"\n", line]).encode() == fields
         assert recount.add("a", 0, [line], 500, fields.decode()).encode() == fields
         assert recount.lines("a") == {None: 3, SKIPPED: 1}
-        recount.reject("a", 0, line, fields.decode())
+        recount.reject("a", 0, line, fields.decode(), DEFAULT)
         assert recount.lines("a") == {None: 2, SKIPPED: 1, "too_new": 1}

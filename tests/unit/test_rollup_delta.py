@@ -19,7 +19,6 @@ from rollups.groups import (
     ALL_CUSTOMERS,
     ALL_OF_HOUR,
     EVERYBODY,
-    MOST_ENDPOINTS,
     OTHER,
     decode_names,
     empty,
@@ -30,6 +29,7 @@ from rollups.groups import (
 )
 from rollups.histogram import Histogram
 from rollups.rows import encode_rollup
+from rollups.rules import DEFAULT_PATHS
 
 OF_ONE_GROUP = [name for name in (f"cust_{n}" for n in range(30_000)) if group_of(name) == 7]
 FIRST_DAY = 20_780
@@ -184,7 +184,7 @@ def test_small_segments_have_the_figures_of_large_ones(content: list[bytes]) -> 
 
 
 def test_endpoints_beyond_the_first_hundred_share_a_name() -> None:
-    endpoints = [f"/p{n:c}" for n in range(0x4E00, 0x4E00 + 2 * MOST_ENDPOINTS)]
+    endpoints = [f"/p{n:c}" for n in range(0x4E00, 0x4E00 + 2 * DEFAULT_PATHS)]
     content = [f"2026-11-23 16:15:35 a {endpoint} 200 0.1\n".encode() for endpoint in endpoints]
     rows: Rows = {}
     # An endpoint of the first commit keeps its name. Those of the second one get the names that are left, in order.
@@ -193,7 +193,7 @@ def test_endpoints_beyond_the_first_hundred_share_a_name() -> None:
     (row,) = rows[RollupKey(group_of("a"), FIRST_DAY, "endpoints")]
     named = endpoints[150:190] + endpoints[:60]
     assert decode_names(row.names) == {"a": [*named, OTHER]}
-    assert requests_of(rows, "endpoints", "a") == {**dict.fromkeys(named, 1), OTHER: MOST_ENDPOINTS}
+    assert requests_of(rows, "endpoints", "a") == {**dict.fromkeys(named, 1), OTHER: DEFAULT_PATHS}
 
 
 def test_an_endpoint_with_a_reserved_name_is_escaped() -> None:
@@ -227,7 +227,7 @@ def test_a_row_that_would_be_too_large_is_continued(at_once: int) -> None:
 def test_customers_that_share_a_row_have_a_hundred_endpoints_each() -> None:
     content = [
         f"2026-11-23 16:15:35 {name} /p{n:c} 200 0.{place}\n".encode()
-        for n in range(0x4E00, 0x4E00 + MOST_ENDPOINTS + 5)
+        for n in range(0x4E00, 0x4E00 + DEFAULT_PATHS + 5)
         for place, name in enumerate(OF_ONE_GROUP)
     ]
     rows: Rows = {}
@@ -237,7 +237,7 @@ def test_customers_that_share_a_row_have_a_hundred_endpoints_each() -> None:
     for place, name in enumerate(OF_ONE_GROUP):
         histograms = histograms_of_endpoints([row], name)
         assert {part: (histogram.total, {*histogram.latencies.tolist()}) for part, histogram in histograms.items()} == {
-            **{f"/p{n:c}": (1, {place * 100}) for n in range(0x4E00, 0x4E00 + MOST_ENDPOINTS)},
+            **{f"/p{n:c}": (1, {place * 100}) for n in range(0x4E00, 0x4E00 + DEFAULT_PATHS)},
             OTHER: (5, {place * 100}),
         }
     assert histograms_of_endpoints([row], "cust_of_another_group") == {}

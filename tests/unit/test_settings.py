@@ -103,6 +103,8 @@ BAD = [
     ("DEAD_LETTERS_DAYS", "3651", "less than or equal to 3650"),
     ("LOG_DROP_QUERY", "true", A_CHOICE + "'yes' or 'no'"),
     ("NEW_CUSTOMERS_A_DAY", "0", "greater than or equal to 1"),
+    ("PATHS_A_CUSTOMER", "1001", "less than or equal to 1000"),
+    ("PATH_TEMPLATES", "/nowhere/templates.txt", "cannot be read: No such file or directory"),
     ("NEW_CUSTOMERS_A_DAY", "100000001", "less than or equal to 100000000"),
     ("HEARTBEAT_PATH", FOLDER, "not a regular file"),
     ("HEARTBEAT_PATH", f"{FILE}/below/heartbeat", f"{FILE} is not a folder"),

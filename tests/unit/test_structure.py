@@ -21,10 +21,11 @@ MAY_IMPORT = {
 ROOMS = {
     "rollups": [
         *("counts", "columns", "group_by", "counters", "histogram", "figures"),
-        *("rows", "groups", "spans", "daily", "delta", "refolding"),
+        *("rows", "groups", "rules", "spans", "daily", "delta", "refolding"),
     ],
     "storage": [
         *("writers", "errors", "damage", "owner", "requests", "logs", "topic_files", "keys", "observed", "ledger"),
+        "rules",
         "change_feed",
         *("read_back", "contract", "settings", "schema_4"),
         *("sqlite", "influxdb", "backend", "__main__"),
@@ -39,9 +40,9 @@ ROOMS = {
     ],
     "service": ["version", "printable", "private", "settings", "logs", "log_file", "access"],
     "service.access": ["scopes", "keys", "private_files", "keys_file", "settings"],
-    "request_log": ["line", "path_template", "meanings", "requests", "query", "fields", "framing", "formats"],
+    "request_log": ["line", "meanings", "path_template", "requests", "query", "fields", "framing", "formats"],
     "log_processor": [
-        *("heartbeat", "log_format", "librdkafka", "settings", "spool"),
+        *("heartbeat", "log_format", "librdkafka", "path_templates", "settings", "spool"),
         *("parsing", "process", "following", "counting", "storing", "kafka"),
         *("source", "dataflow", "run", "commands", "__main__"),
     ],

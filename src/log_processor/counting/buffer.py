@@ -7,15 +7,17 @@ from collections import defaultdict
 from itertools import count, islice
 
 import numpy as np
+from numpy.typing import NDArray
 
-from request_log.requests import Requests
+from request_log.requests import NONE, Requests
 from rollups.columns import SECONDS_A_PART, RequestColumns
-from rollups.groups import escaped
+from rollups.groups import METHODS, OTHER, Endpoint, escaped
 
 # Limits of all buffers together: requests, distinct endpoints, characters of the names of customers.
 MOST_LINES = 1_000_000
 MOST_ENDPOINTS = 50_000
 MOST_CHARACTERS = 8 << 20
+_METHODS = {method: number for number, method in enumerate(["", *sorted(METHODS), OTHER])}
 
 
 class Buffer:
@@ -30,33 +32,63 @@ class Buffer:
         self.characters = 0
         """Characters of the names of all customers."""
         self._customers: dict[str, int] = {}
-        self.endpoint_numbers: defaultdict[str, int] = defaultdict(count().__next__)
+        self._paths: defaultdict[str, int] = defaultdict(count().__next__)
+        self._path_texts: list[str] = []
+        self._endpoints: list[Endpoint] = []
+        self._numbers = np.empty(0, np.int32)
+        """The index of each endpoint, -1 where it has none, by the numbers of its path and method in one."""
 
-    def take(self, requests: Requests) -> None:
-        """Add requests whose paths are templates."""
+    def take(self, requests: Requests, counts_methods: bool = True) -> None:
+        """Add requests whose paths are templates. `counts_methods`: see Rules."""
         if not requests:
             return
         customers, known = self._customers, len(self._customers)
         # Every reserved name ends so.
         names = [escaped(name) if name.endswith(")") else name for name in requests.names]
         own = np.array([customers.setdefault(name, len(customers)) for name in names], np.int32)
-        endpoints = np.array(list(map(self.endpoint_numbers.__getitem__, requests.path_texts)), np.int32)
         self.parts.append(
             RequestColumns(
                 own[requests.customers],
                 (requests.seconds // SECONDS_A_PART).astype(np.int32),
-                endpoints[requests.paths],
+                self._endpoints_of(requests, counts_methods),
                 requests.statuses.astype(np.int16),
                 requests.latencies.astype(np.int32),
+                requests.sizes if counts_methods else np.full(len(requests), NONE),
             )
         )
         self.lines += len(requests)
         self.seconds = span(self.seconds, (int(requests.seconds.min()), int(requests.seconds.max())))
         self.characters += sum(map(len, islice(reversed(customers), len(customers) - known)))
 
+    def _endpoints_of(self, requests: Requests, counts_methods: bool) -> NDArray[np.int32]:
+        """The index of each request's endpoint."""
+        known = len(self._paths)
+        paths = np.array(list(map(self._paths.__getitem__, requests.path_texts)), np.int64)
+        self._path_texts += reversed(list(islice(reversed(self._paths), len(self._paths) - known)))
+        keys = paths[requests.paths] * len(_METHODS)
+        if counts_methods:
+            keys += np.array([_METHODS.get(method, _METHODS[OTHER]) for method in requests.method_texts])[
+                requests.methods
+            ]
+        if (missing := len(self._paths) * len(_METHODS) - len(self._numbers)) > 0:
+            self._numbers = np.append(self._numbers, np.full(len(self._numbers) + missing, -1, np.int32))
+        numbers = self._numbers.take(keys)
+        if (is_new := numbers < 0).any():
+            for key in np.unique(keys[is_new]).tolist():
+                path, method = divmod(key, len(_METHODS))
+                self._numbers[key] = len(self._endpoints)
+                self._endpoints.append(Endpoint(escaped(self._path_texts[path]), list(_METHODS)[method]))
+            numbers = self._numbers.take(keys)
+        return numbers
+
     def number_of(self, customer: str) -> int:
         """The index of a customer in the columns."""
         return self._customers.setdefault(customer, len(self._customers))
+
+    @property
+    def endpoint_count(self) -> int:
+        """The number of endpoints."""
+        return len(self._endpoints)
 
     @property
     def customer_count(self) -> int:
@@ -67,9 +99,9 @@ class Buffer:
         """The customers, by their indices in the columns."""
         return list(self._customers)
 
-    def endpoints(self) -> list[str]:
+    def endpoints(self) -> list[Endpoint]:
         """The endpoints, by their indices in the columns."""
-        return list(self.endpoint_numbers)
+        return self._endpoints
 
 
 def span(*seconds: tuple[int, int] | None) -> tuple[int, int] | None:
@@ -83,6 +115,6 @@ def is_full(*buffers: Buffer | None) -> bool:
     some = [buffer for buffer in buffers if buffer is not None]
     return (
         sum(buffer.lines for buffer in some) >= MOST_LINES
-        or sum(len(buffer.endpoint_numbers) for buffer in some) >= MOST_ENDPOINTS
+        or sum(buffer.endpoint_count for buffer in some) >= MOST_ENDPOINTS
         or sum(buffer.characters for buffer in some) >= MOST_CHARACTERS
     )

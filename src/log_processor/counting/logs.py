@@ -167,6 +167,16 @@ class Logs:
                     offsets[key.log][key.generation] = row.offset
         return {log: RolledUp(numbers[log], offsets[log]) for log in logs}
 
+    def places(self) -> dict[str, RolledUp]:
+        """How far each log is committed, with the offset of each file that is there and may still grow."""
+        numbers: Counter[str] = Counter()
+        offsets: dict[str, dict[int, int]] = {log: {} for log in self.committed}
+        for key, row in self.files.items():
+            numbers[key.log] = max(numbers[key.log], key.generation + 1)
+            if not row.gone:
+                offsets.setdefault(key.log, {})[key.generation] = row.offset
+        return {log: RolledUp(numbers[log], of_log) for log, of_log in offsets.items()}
+
     def roll_up(self, rolled_up: Mapping[str, RolledUp]) -> None:
         """Note how far these logs are rolled up."""
         self.rolled_up.update(rolled_up)

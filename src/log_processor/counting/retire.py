@@ -25,6 +25,7 @@ from rollups.daily import DailyDelta, add
 from rollups.groups import ALL_CUSTOMERS, OTHER, empty
 from rollups.refolding import Refolding
 from rollups.rows import encode_daily, encode_rollup
+from rollups.rules import DEFAULT
 from storage.contract import Storage
 from storage.errors import StorageRefused
 from storage.keys import IntentKey, Key, LogKey, StateKey
@@ -60,6 +61,7 @@ def retire(storage: Storage, archive: Storage, writer: str, limits: Limits = LIM
         counting = resume(storage, token, "", limits)
         counting.rollups.finish(math.inf)
         counting.counts.close()
+        mover.rules = counting.rollups.rules
         until_stored(partial(storage.write, {StateKey("retired"): "1"}))
         broken_off = mover.broken_off.days if mover.broken_off is not None else ()
         for day in sorted({*until_stored(storage.counted_days), *broken_off}):
@@ -82,6 +84,8 @@ class _Mover:
         text = until_stored(partial(archive.read_intent, self._number + 1))
         self.broken_off: Intent | None = until_stored(partial(decode_intent, text)) if text else None
         """The intent of the commit that was broken off; it is the next one."""
+        self.rules = DEFAULT
+        """The rules that tell which paths get a name: the writer's latest."""
         if self.broken_off is not None and self.broken_off.retired != writer:
             raise StorageRefused(f"Writer {self.broken_off.retired} is not retired yet: retire it first.")
 
@@ -180,7 +184,7 @@ class _Mover:
             before = until_stored(partial(self._archive.read_rollups, some))
             for key in some:
                 own = segments[key]
-                refolding = Refolding([rollups[segment] for segment in own], self._limits.row_characters)
+                refolding = Refolding([rollups[segment] for segment in own], self._limits.row_characters, self.rules)
                 if refolding.is_empty:
                     continue
                 rows: list[dict[Key, str]] = [

@@ -4,6 +4,7 @@ Their rows are many and wide, so they are not written with each commit of counts
 after a crash they are read back from the store.
 """
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -21,6 +22,7 @@ from rollups.counts import RollupKey, RollupRow, RollupSegmentKey
 from rollups.delta import RollupDelta, RowRequests
 from rollups.groups import ALL_CUSTOMERS
 from rollups.rows import encode_rollup
+from rollups.rules import Rules
 from storage.contract import Storage
 from storage.damage import naming, rollup_name
 from storage.keys import Key, RolledUpKey, Rows, StateKey
@@ -33,21 +35,30 @@ from storage.ledger import (
     is_rolled_up,
 )
 from storage.requests import OffsetRange
+from storage.rules import RuleHistory, encode_rules
 
 
 class Rollups:
     """The numbered commits of roll-ups of one writer, which proceed slice by slice."""
 
     def __init__(
-        self, storage: Storage, logs: Logs, counts: Counts, ledger: RollupLedger, token: int, limits: Limits
+        self,
+        storage: Storage,
+        logs: Logs,
+        counts: Counts,
+        ledger: RollupLedger,
+        token: int,
+        limits: Limits,
+        history: RuleHistory,
     ) -> None:
-        """`token`: the fencing token of the lease."""
+        """`token`: the fencing token of the lease. `history`: the rules of what is counted."""
         self._storage = storage
         self._logs = logs
         self._counts = counts
         self.ledger = ledger
         self._token = token
         self._limits = limits
+        self._history = history
         self.open = Buffer()
         """Requests that came since the last commit of roll-ups began."""
         self._closed: Buffer | None = None
@@ -79,6 +90,19 @@ class Rollups:
                 weight=-1,
             )
             self._commit_stored(intent)
+
+    @property
+    def rules(self) -> Rules:
+        """The rules by which requests are rolled up that are not counted yet."""
+        return self._history.latest
+
+    def begin_rules(self, rules: Rules) -> None:
+        """Roll up all that is counted, and the rest by these rules."""
+        if rules != self.rules:
+            self.finish(math.inf)
+        self._history = self._history.changed(rules, self._logs.places())
+        # Stored also where they stay the same, so that a late write of a predecessor changes nothing.
+        until_stored(partial(self._storage.write, {StateKey("rules"): encode_rules(self._history)}))
 
     def read_backlog(self) -> None:
         """Read the roll-ups' backlog back from the store."""
@@ -164,7 +188,9 @@ class Rollups:
         began = time.monotonic()
         until_stored(partial(self._storage.write, {StateKey("rollups_intent"): encode_rollup_intent(intent)}))
         until_stored(self._storage.check_lease)
-        delta = RollupDelta(buffer.customers(), buffer.endpoints(), self._limits.row_characters, intent.weight)
+        delta = RollupDelta(
+            buffer.customers(), buffer.endpoints(), self._limits.row_characters, intent.weight, self.rules
+        )
         requests = delta.divided(buffer.parts) if buffer.lines else iter(())
         while self._slice(delta, requests, intent.number, began + self._limits.slice_seconds):
             yield time.monotonic() - began
@@ -207,8 +233,9 @@ class Rollups:
     def _read_back(self, ranges: Sequence[OffsetRange], oldest: int, newest: int) -> Buffer:
         def read() -> Buffer:
             buffer = Buffer()
-            for requests in self._storage.read_requests(ranges, oldest, newest):
-                buffer.take(requests.to_count())
+            for rules, some in self._history.by_rules(ranges):
+                for requests in self._storage.read_requests(some, oldest, newest):
+                    buffer.take(requests.to_count(rules.template_of), rules.counts_methods)
             return buffer
 
         buffer = until_stored(read)

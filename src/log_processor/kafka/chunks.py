@@ -11,6 +11,7 @@ from log_processor.parsing.batch import Batch, Mark, Prepare, Store, TooNew, par
 from log_processor.parsing.chunk import KEPT_BYTES, Chunk, Overlong, Part
 from request_log.framing.scanning import starts_of
 from request_log.line import MAX_LINE_BYTES, Reason
+from request_log.path_template import path_template
 from request_log.requests import Integers, MendedLine, Parser, Rejected
 from storage.logs import CELL_BYTES, Position
 from storage.requests import FileId, StoredRequests
@@ -81,6 +82,7 @@ def parse_records(
     latest_second: int,
     too_new: TooNew,
     mark: Mark,
+    template_of: Callable[[str], str] = path_template,
 ) -> Batch:
     """The batch of a chunk, as `parse_chunk` makes it."""
 
@@ -113,6 +115,7 @@ def parse_records(
         latest_second=latest_second,
         too_new=_too_new(chunk, too_new),
         mark=mark,
+        template_of=template_of,
     )
     return replace(batch, place=place)
 

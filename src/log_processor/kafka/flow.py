@@ -63,6 +63,7 @@ def build(group: Group, stopping: Callable[[], bool], parse: Parser, too_new: To
             writing.time_bounds.latest_second(),
             too_new,
             mark,
+            writing.rollups.rules.template_of,
         )
         return "store", ParsedItem(assignment, batch)
 

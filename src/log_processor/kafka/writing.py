@@ -58,7 +58,7 @@ def begin_writing(
 ) -> Writing:
     """Continue where the writer's ledger says, with its lease. `token`: the fencing token of the lease."""
     limits = LIMITS._replace(new_customers=settings.new_customers_a_day)
-    logs, counts, rollups = start(storage, token, settings.described(), limits)
+    logs, counts, rollups = start(storage, token, settings.described(), limits, settings.rules())
     report = or_default(decode_report, until_stored(partial(storage.read_state, "report")), None)
     time_bounds = TimeBounds(
         newest=max((row.newest for row in logs.committed.values()), default=0),

@@ -12,6 +12,7 @@ from log_processor.parsing.chunk import Chunk, Overlong, Part
 from request_log.framing.content import Content, grouped, line_at, shifted
 from request_log.framing.framed import BYTE_ORDER_MARK, Framed
 from request_log.line import LAST_SECOND, Reason
+from request_log.path_template import path_template
 from request_log.requests import Integers, MendedLine, Parsed, Parser, Rejected, Requests, joined
 from storage.logs import Position, members
 from storage.requests import FileId, StoredRequests
@@ -75,12 +76,13 @@ def parse_chunk(
     latest_second: int = LAST_SECOND,
     too_new: TooNew = MappingProxyType({}),
     mark: Mark = bytes,
+    template_of: Callable[[str], str] = path_template,
 ) -> Batch:
     """The batch of a chunk, prepared to be stored.
 
     Lines of days before `oldest_day` (days since 1970-01-01) and lines after `latest_second` (Unix time) are rejected.
     Lines whose `mark` is in `too_new` are rejected whatever the time is now. `file_of`: the file of a log and a number
-    in the store.
+    in the store. `template_of`: a function from a path to its template.
 
     The lines of all logs are parsed together, since a call for each log would cost more than a few lines do. A piece of
     about `piece_bytes` is parsed and prepared before the next one, while it is in the CPU's cache. That saves a third
@@ -120,7 +122,7 @@ def parse_chunk(
                 mended[part].append(MendedLine(offset + int(shifts[part]), what))
             parts = part_of(requests.offsets)
             requests = replace(requests, offsets=requests.offsets + shifts[parts])
-            requests_of_pieces.append(requests.to_count())
+            requests_of_pieces.append(requests.to_count(template_of))
             parts_of_pieces.append(parts)
             is_first = np.diff(parts, prepend=-1) > 0
             of_parts = [chunk.parts[part] for part in parts[is_first].tolist()]

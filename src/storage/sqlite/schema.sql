@@ -70,7 +70,7 @@ CREATE TABLE IF NOT EXISTS observed (
     PRIMARY KEY (log, writer)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS state (
-    name TEXT NOT NULL,              -- counts, rollups, rollups_intent, report or new_customers
+    name TEXT NOT NULL,              -- counts, rollups, rollups_intent, report, new_customers or rules
     writer INTEGER NOT NULL,
     row TEXT NOT NULL,
     PRIMARY KEY (name, writer)

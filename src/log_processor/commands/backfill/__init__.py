@@ -98,7 +98,7 @@ def forget_files(settings: ProcessorSettings, files: list[str]) -> int:
     storage = open_storage(settings, settings.writer)
     try:
         token = storage.acquire()
-        counting = start(storage, token, settings.described())
+        counting = start(storage, token, settings.described(), rules=None)
         try:
             status = max(_forget_file(settings, storage, counting, file) for file in files)
         finally:

@@ -17,10 +17,12 @@ from request_log.framing.contexts import Contexts
 from request_log.line import SECONDS_A_DAY
 from rollups.counts import DailyKey
 from rollups.groups import OTHER
+from rollups.rules import Rules
 from storage.contract import Storage
 from storage.keys import FileKey
 from storage.logs import Position
 from storage.requests import OffsetRange
+from storage.rules import decode_rules
 
 _BYTES_AT_ONCE = 1 << 30
 """Bytes of logs whose stored requests are read at once: some ten million requests."""
@@ -39,6 +41,7 @@ class Lines:
         """Open the files until `stack` is closed. `roots`: where files may be read; None: anywhere."""
         self.linked = Linked(committed.logs.values(), committed.files, recount.has_request, stack, roots)
         self._storage = storage
+        self._history = decode_rules(storage.read_state("rules"))
         self._recount = recount
         self._counted: dict[TextFile, Ranges] = {}
         self._contexts: dict[TextFile, Contexts] = {}
@@ -69,7 +72,7 @@ class Lines:
     def reject(self, committed: Committed, rolled_up: RolledUpTo, too_new: Iterable[tuple[str, Position]]) -> None:
         """Take out lines that were rejected as too new when they were read, and are not too new now. `too_new`: log and
         position of each."""
-        found: dict[tuple[str, int, str], list[bytes]] = {}
+        found: dict[tuple[str, int, str, Rules], list[bytes]] = {}
         for log, (generation, offset) in sorted(set(too_new)):
             key = FileKey(log, generation)
             file = self.linked.file(key)
@@ -78,16 +81,19 @@ class Lines:
                 stretch = next((number for number, bound in enumerate(bounds, ROLLED_UP) if offset < bound), 0)
                 # A line is whole, whatever is open before it in the file.
                 context = "" if self._recount.framing.has_parts else self._contexts_of(file).at(offset)
-                found.setdefault((log, stretch, context), []).append(
+                rules = self._history.at(log, generation, offset)
+                found.setdefault((log, stretch, context, rules), []).append(
                     self._recount.first_line(file.read(_LONGEST_SPAN_BYTES, offset), offset)
                 )
-        for (log, stretch, context), lines in found.items():
-            self._recount.reject(log, stretch, b"\n".join(lines), context)
+        for (log, stretch, context, rules), lines in found.items():
+            self._recount.reject(log, stretch, b"\n".join(lines), context, rules)
         self._fold()
 
     def count_more(self, committed: Committed, stretches: Iterable[OffsetRange]) -> None:
         """Count what was committed since."""
         self.linked.look(committed.logs.values(), committed.files)
+        # A processor that started meanwhile may have other rules.
+        self._history = decode_rules(self._storage.read_state("rules"))
         self._count_stored(self._count_files([(0, stretch) for stretch in stretches], self._counted))
 
     async def catch_up(self, before: Committed) -> Committed:
@@ -125,8 +131,10 @@ class Lines:
             whole = self.linked.whole(file)
             for start, end in counted.setdefault(whole, Ranges()).add(part.start, part.end):
                 contexts = self._contexts_of(file)
-                blocks = file.blocks(start, end, report)
-                contexts.note(end, self._recount.add(part.file.log, number, blocks, start, contexts.at(start)))
+                for rules, (_, first, last) in self._history.divided([OffsetRange(part.file, start, end)]):
+                    blocks = file.blocks(first, last, report)
+                    context = contexts.at(first)
+                    contexts.note(last, self._recount.add(part.file.log, number, blocks, first, context, rules))
         return gone
 
     def _contexts_of(self, file: TextFile) -> Contexts:
@@ -148,10 +156,11 @@ class Lines:
         for number, groups in by_number.items():
             for group in groups:
                 span = (oldest * SECONDS_A_DAY, (newest + 1) * SECONDS_A_DAY - 1)
-                for requests in self._storage.read_requests(group, *span):
-                    if days is not None:
-                        requests = requests.select(np.isin(requests.days, days).tolist())
-                    self._recount.add_stored(number, requests)
+                for rules, some in self._history.by_rules(group):
+                    for requests in self._storage.read_requests(some, *span):
+                        if days is not None:
+                            requests = requests.select(np.isin(requests.days, days).tolist())
+                        self._recount.add_stored(number, requests, rules)
         self._fold()
 
     def _fold(self) -> None:

@@ -33,14 +33,18 @@ CREATE TABLE divided (
     customer VARCHAR,       -- NULL: all together
     day INTEGER,
     part INTEGER,           -- quarter hour of the day; NULL: any
-    endpoint VARCHAR,       -- NULL: any
+    path VARCHAR,           -- the template of the path; NULL: any
+    method VARCHAR,         -- '': none was logged, or counted
+    is_own BOOLEAN,         -- whether it is an own template, which always has a name
     lines BIGINT,
     successful BIGINT,
     client_errors BIGINT,
     server_errors BIGINT,
     timed BIGINT,           -- requests that have a latency
     ms HUGEINT,             -- sum of these latencies
-    squares HUGEINT         -- sum of their squares
+    squares HUGEINT,        -- sum of their squares
+    sized BIGINT,           -- requests whose response's size is counted
+    bytes HUGEINT           -- sum of these sizes
 );
 CREATE TABLE mended (
     log VARCHAR,
@@ -93,7 +97,16 @@ judged AS (
         END AS reason
     FROM named
 )
-SELECT reason, NULL AS customer, NULL AS day, NULL AS part, NULL AS path, NULL AS status, NULL AS ms
+SELECT
+    reason,
+    NULL AS customer,
+    NULL AS day,
+    NULL AS part,
+    NULL AS path,
+    NULL AS status,
+    NULL AS ms,
+    '' AS method,
+    NULL::BIGINT AS size
 FROM judged WHERE reason IS NOT NULL
 UNION ALL
 SELECT
@@ -103,7 +116,9 @@ SELECT
     stamp[12:13]::INTEGER * 4 + stamp[15:16]::INTEGER // 15,
     path,
     status::INTEGER,
-    (1000 * seconds)::INTEGER
+    (1000 * seconds)::INTEGER,
+    '',
+    NULL
 FROM judged WHERE reason IS NULL
 """
 
@@ -117,19 +132,24 @@ SELECT
     part,
     ($paths::VARCHAR[])[path + 1] AS path,
     status,
-    CASE WHEN ms >= 0 THEN ms END AS ms
+    CASE WHEN ms >= 0 THEN ms END AS ms,
+    ($methods::VARCHAR[])[method + 1] AS method,
+    CASE WHEN size >= 0 THEN size END AS size
 FROM columns
 UNION ALL
-SELECT unnest($reasons::VARCHAR[]), NULL, NULL, NULL, NULL, NULL, NULL
+SELECT unnest($reasons::VARCHAR[]), NULL, NULL, NULL, NULL, NULL, NULL, '', NULL
 """
 
 COUNT = """
 INSERT INTO counted SELECT $log, $stretch, reason, customer, day, status, ms, $sign * count(*) FROM judged GROUP BY ALL
 """
-# The endpoint of a request is the template of its path.
+METHODS = "('', 'GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH')"
+# The endpoint of a request is the template of its path, and its method. $own_paths: those with an own template, and
+# $own_templates: these templates.
 COUNT_PARTS_AND_ENDPOINTS = rf"""
 INSERT INTO divided
 WITH paths AS (SELECT DISTINCT path FROM judged WHERE reason IS NULL),
+own AS (SELECT unnest($own_paths::VARCHAR[]) AS path, unnest($own_templates::VARCHAR[]) AS template),
 cut AS (SELECT path, string_split(regexp_replace(path, '[?#].*', '', 's'), '/') AS segments FROM paths),
 named AS (
     SELECT
@@ -156,25 +176,41 @@ templates AS (
 endpoints AS (
     SELECT
         path,
-        {_COUNTED_AS.format(name="template")} AS endpoint
-    FROM templates
+        {_COUNTED_AS.format(name="coalesce(own.template, templates.template)")} AS template,
+        own.template IS NOT NULL AS is_own
+    FROM templates LEFT JOIN own USING (path)
+),
+requests AS (
+    SELECT
+        judged.* EXCLUDE (path, method, size),
+        template AS path,
+        is_own,
+        CASE WHEN NOT $counts_methods THEN '' WHEN method IN {METHODS} THEN method ELSE '(other)' END AS method,
+        CASE WHEN $counts_methods THEN size END AS size
+    FROM judged JOIN endpoints USING (path)
+    WHERE reason IS NULL
 )
 SELECT
     $stretch,
     customer,
     day,
     part,
-    endpoint,
+    path,
+    method,
+    is_own,
     $sign * count(*),
     $sign * count(*) FILTER (WHERE status BETWEEN 200 AND 399),
     $sign * count(*) FILTER (WHERE {IS_CLIENT_ERROR}),
     $sign * count(*) FILTER (WHERE {IS_SERVER_ERROR}),
     $sign * count(ms),
     $sign * coalesce(sum(ms), 0),
-    $sign * coalesce(sum(ms::HUGEINT * ms::HUGEINT), 0)
-FROM judged JOIN endpoints USING (path)
-WHERE reason IS NULL
-GROUP BY GROUPING SETS ((customer, day, part), (customer, day, endpoint), (day, part, endpoint))
+    $sign * coalesce(sum(ms::HUGEINT * ms::HUGEINT), 0),
+    $sign * count(size),
+    $sign * coalesce(sum(size), 0)
+FROM requests
+GROUP BY GROUPING SETS (
+    (customer, day, part), (customer, day, path, method, is_own), (day, part, path, method, is_own)
+)
 """
 MERGE = {
     "counted": """
@@ -189,14 +225,18 @@ SELECT
     customer,
     day,
     part,
-    endpoint,
+    path,
+    method,
+    is_own,
     sum(lines)::BIGINT AS lines,
     sum(successful)::BIGINT AS successful,
     sum(client_errors)::BIGINT AS client_errors,
     sum(server_errors)::BIGINT AS server_errors,
     sum(timed)::BIGINT AS timed,
     sum(ms)::HUGEINT AS ms,
-    sum(squares)::HUGEINT AS squares
+    sum(squares)::HUGEINT AS squares,
+    sum(sized)::BIGINT AS sized,
+    sum(bytes)::HUGEINT AS bytes
 FROM divided GROUP BY ALL
 HAVING sum(lines) <> 0
 """,

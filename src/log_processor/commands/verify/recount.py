@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -36,6 +37,7 @@ from request_log.framing.content import line_at
 from request_log.framing.framed import Framed
 from request_log.framing.protocol import PLAIN, Framing
 from request_log.requests import Parser, Requests
+from rollups.rules import DEFAULT, Rules
 
 EVERYBODY = ""
 """Stands for all customers together. A customer has at least one character."""
@@ -116,11 +118,19 @@ class Recount:
         self._pool.shutdown()
         self._database.close()
 
-    def add(self, log: str, stretch: int, blocks: Iterable[bytes], start: int = 0, context: str = "") -> str:
+    def add(
+        self,
+        log: str,
+        stretch: int,
+        blocks: Iterable[bytes],
+        start: int = 0,
+        context: str = "",
+        rules: Rules = DEFAULT,
+    ) -> str:
         """Count the lines of a part of a log. Bytes behind the last newline are a line as well.
 
-        `start`: where the part begins in its file. `context`: the context there, see Framing. Returns the context at
-        the end.
+        `start`: where the part begins in its file. `context`: the context there, see Framing. `rules`: hold for these
+        lines. Returns the context at the end.
         """
         pending: set[Future[None]] = set()
         last = _Lines(b"", start, context)
@@ -133,26 +143,26 @@ class Recount:
                     future.result()
             if is_time_to_tidy:
                 self._tidy()
-            pending.add(self._pool.submit(self._add, log, stretch, lines))
+            pending.add(self._pool.submit(self._add, log, stretch, lines, rules))
         for future in pending:
             future.result()
         self._tidy()
         return self.framing.after(last.data, last.context)
 
-    def add_stored(self, stretch: int, requests: Requests) -> None:
-        """Count stored requests whose lines are in no file any more."""
+    def add_stored(self, stretch: int, requests: Requests, rules: Rules = DEFAULT) -> None:
+        """Count stored requests whose lines are in no file any more. `rules`: hold for them."""
         with self._database.cursor() as cursor:
             _judge_requests(cursor, requests, ())
-            _count(cursor, None, stretch, ())
+            _count(cursor, None, stretch, (), rules)
         self._tidy()
 
-    def reject(self, log: str, stretch: int, lines: bytes, context: str = "") -> None:
-        """Take lines out of a stretch, if they are requests: they were too new when they were read. `context`: the
-        context of all of them."""
+    def reject(self, log: str, stretch: int, lines: bytes, context: str, rules: Rules) -> None:
+        """Take lines out of a stretch, if they are requests: they were too new when they were read. `context`, `rules`:
+        of all of them."""
         with self._database.cursor() as cursor:
             mended = self._judge(cursor, _Lines(lines + b"\n", 0, context))
             cursor.execute("DELETE FROM judged WHERE reason IS NOT NULL")
-            _count(cursor, log, stretch, mended, sign=-1)
+            _count(cursor, log, stretch, mended, rules, sign=-1)
             query = "INSERT INTO counted (log, stretch, reason, lines)"
             query += " SELECT $log, $stretch, 'too_new', count(*) FROM judged"
             cursor.execute(query, {"log": log, "stretch": stretch})
@@ -250,10 +260,10 @@ class Recount:
         if rest:
             yield _Lines(rest, start, context)
 
-    def _add(self, log: str, stretch: int, lines: "_Lines") -> None:
+    def _add(self, log: str, stretch: int, lines: "_Lines", rules: Rules) -> None:
         with self._database.cursor() as cursor:
             mended = self._judge(cursor, lines)
-            _count(cursor, log, stretch, mended)
+            _count(cursor, log, stretch, mended, rules)
 
     def _has_request(self, lines: "_Lines") -> bool:
         with self._database.cursor() as cursor:
@@ -308,20 +318,54 @@ def _judge_requests(cursor: "duckdb.DuckDBPyConnection", requests: Requests, rea
             "path": requests.paths,
             "status": requests.statuses,
             "ms": requests.latencies,
+            "method": requests.methods,
+            "size": requests.sizes,
         },
     )
-    parameters = {"names": requests.names, "paths": requests.path_texts, "reasons": list(reasons)}
-    cursor.execute(JUDGE_REQUESTS, parameters)
+    texts = {"names": requests.names, "paths": requests.path_texts, "methods": requests.method_texts}
+    cursor.execute(JUDGE_REQUESTS, {**texts, "reasons": list(reasons)})
 
 
 def _count(
-    cursor: "duckdb.DuckDBPyConnection", log: str | None, stretch: int, mended: Sequence[str], sign: int = 1
+    cursor: "duckdb.DuckDBPyConnection",
+    log: str | None,
+    stretch: int,
+    mended: Sequence[str],
+    rules: Rules,
+    sign: int = 1,
 ) -> None:
     """Count judged and mended lines. `sign`: -1 takes them out."""
     cursor.execute(COUNT, {"log": log, "stretch": stretch, "sign": sign})
-    cursor.execute(COUNT_PARTS_AND_ENDPOINTS, {"stretch": stretch, "sign": sign})
+    own: list[tuple[str, str]] = []
+    if rules.templates:
+        paths = cursor.execute("SELECT DISTINCT path FROM judged WHERE reason IS NULL").fetchall()
+        own = [(path, template) for (path,) in paths if (template := _own_template(path, rules.templates))]
+    parameters = {
+        "stretch": stretch,
+        "sign": sign,
+        "counts_methods": rules.counts_methods,
+        "own_paths": [path for path, _ in own],
+        "own_templates": [template for _, template in own],
+    }
+    cursor.execute(COUNT_PARTS_AND_ENDPOINTS, parameters)
     if mended:
         cursor.execute(COUNT_MENDED, {"log": log, "stretch": stretch, "sign": sign, "kinds": list(mended)})
+
+
+def _own_template(path: str, templates: tuple[str, ...]) -> str | None:
+    """The first of these templates that matches a path without its query and fragment."""
+    found = _any_of(templates).fullmatch(re.split("[?#]", path, maxsplit=1)[0])
+    return templates[found.lastindex - 1] if found is not None and found.lastindex else None
+
+
+@lru_cache(8)
+def _any_of(templates: tuple[str, ...]) -> re.Pattern[str]:
+    """An expression with a group for each template, in which `{name}` stands for a segment."""
+    parts = [
+        "/".join("[^/]+" if segment[:1] == "{" else re.escape(segment) for segment in template.split("/"))
+        for template in templates
+    ]
+    return re.compile("|".join(f"({part})" for part in parts))
 
 
 def whole_lines(blocks: Iterable[bytes], hole: bytes = b"") -> Iterator[bytes]:

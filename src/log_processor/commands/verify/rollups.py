@@ -39,14 +39,15 @@ _OF_ALL = range(ALL_CUSTOMERS, ALL_OF_HOUR + 24)
 _KINDS: tuple[Kind, ...] = ("parts", "endpoints", "endpoint_parts", "hours")
 # What a row counts is one integer, see rollups.groups.
 _PART_BITS = 7
-_ENDPOINT_BITS = 7
+_HOUR_BITS = 7
+_SIZE_BITS = 1
 _STATUS_BITS = 10
 _LATENCY_BITS = 27
 
 _STORED = """
 CREATE OR REPLACE TABLE stored (
-    kind VARCHAR, segment INTEGER, customer VARCHAR, day INTEGER, part INTEGER, endpoint VARCHAR,
-    status INTEGER, ms INTEGER, lines BIGINT
+    kind VARCHAR, segment INTEGER, customer VARCHAR, day INTEGER, part INTEGER, path VARCHAR, method VARCHAR,
+    status INTEGER, ms INTEGER, size INTEGER, lines BIGINT
 );
 """
 _OF_UNITS = "CREATE OR REPLACE TABLE of_units AS SELECT unnest($customers::VARCHAR[]) AS customer"
@@ -68,9 +69,11 @@ SELECT
     ($customers::VARCHAR[])[customer + 1],
     day,
     part,
-    CASE WHEN endpoint < 0 THEN '' ELSE ($endpoints::VARCHAR[])[endpoint + 1] END,
-    CASE WHEN is_status THEN value END,
-    CASE WHEN NOT is_status THEN value END,
+    CASE WHEN endpoint < 0 THEN '' ELSE ($paths::VARCHAR[])[endpoint + 1] END,
+    CASE WHEN endpoint < 0 THEN '' ELSE ($methods::VARCHAR[])[endpoint + 1] END,
+    CASE WHEN counter = 0 THEN value END,
+    CASE WHEN counter = 1 THEN value END,
+    CASE WHEN counter = 2 THEN value END,
     lines
 FROM columns
 """
@@ -82,13 +85,20 @@ _FIGURES = {
     "timed": "requests with a duration",
     "ms": "sum of ms",
     "squares": "sum of squared ms",
+    "sized": "requests with a size",
+    "bytes": "sum of sizes",
 }
 """What is compared: column of `divided` -> name in a difference."""
 _COLUMNS = ", ".join(_FIGURES)
+# Only rows by endpoint have sizes.
+_OF_KIND = ", ".join(
+    f"CASE WHEN kind = 'endpoints' THEN {column} ELSE 0 END AS {column}" if column in ("sized", "bytes") else column
+    for column in _FIGURES
+)
 _SUMS = ", ".join(f"sum({column}) AS {column}" for column in _FIGURES)
-# Of a customer with more endpoints than a row names, those that come later are counted together. Where rows continue
-# one another, an endpoint may be named in one and not in the other: then all are compared together. Rows by the hour
-# are of before there were quarter hours.
+# Of a customer with more paths than a row names, those that come later are counted together. Where rows continue one
+# another, a path may be named in one and not in the other: then all are compared together. So they are where a path
+# became an own template on the day. Rows by the hour are of before there were quarter hours.
 _DIFFERENCES = f"""
 WITH of_log AS (
     SELECT * FROM divided
@@ -102,21 +112,23 @@ lines AS (
         customer,
         day,
         coalesce(part, -1) AS part,
-        coalesce(endpoint, '') AS endpoint,
+        coalesce(path, '') AS path,
+        coalesce(method, '') AS method,
+        coalesce(is_own, FALSE) AS is_own,
         -1 AS hour_of_row,
         stretch,
         {_COLUMNS}
     FROM of_log WHERE customer IS NOT NULL
     UNION ALL
-    SELECT 'parts', '', day, part, '', -1, stretch, {_COLUMNS} FROM of_all
+    SELECT 'parts', '', day, part, '', '', FALSE, -1, stretch, {_COLUMNS} FROM of_all
     UNION ALL
-    SELECT 'endpoints', '', day, -1, endpoint, -1, stretch, {_COLUMNS} FROM of_all
+    SELECT 'endpoints', '', day, -1, path, method, is_own, -1, stretch, {_COLUMNS} FROM of_all
     UNION ALL
-    SELECT 'endpoint_parts', '', day, part, endpoint, part // 4, stretch, {_COLUMNS}
+    SELECT 'endpoint_parts', '', day, part, path, '', is_own, part // 4, stretch, {_COLUMNS}
     FROM of_all
 ),
 cells AS (
-    SELECT 'log' AS side, kind, customer, day, part, endpoint, {_COLUMNS}
+    SELECT 'log' AS side, kind, customer, day, part, path, method, is_own, {_OF_KIND}
     FROM lines LEFT JOIN ahead USING (kind, customer, day, hour_of_row)
     WHERE is_ahead OR stretch <= $last_ended
     UNION ALL
@@ -126,20 +138,33 @@ cells AS (
         customer,
         day,
         part,
-        endpoint,
+        path,
+        method,
+        FALSE,
         CASE WHEN status IS NOT NULL THEN lines ELSE 0 END,
         CASE WHEN status BETWEEN 200 AND 399 THEN lines ELSE 0 END,
         CASE WHEN {IS_CLIENT_ERROR} THEN lines ELSE 0 END,
         CASE WHEN {IS_SERVER_ERROR} THEN lines ELSE 0 END,
         CASE WHEN ms IS NOT NULL THEN lines ELSE 0 END,
         coalesce(ms::HUGEINT * lines, 0),
-        coalesce(ms::HUGEINT * ms * lines, 0)
+        coalesce(ms::HUGEINT * ms * lines, 0),
+        CASE WHEN size = 0 THEN lines ELSE 0 END,
+        CASE WHEN size = 1 THEN lines ELSE 0 END
     FROM stored
 ),
-named AS (SELECT DISTINCT kind, customer, day, part // 4 AS hour, endpoint FROM stored),
+named AS (SELECT DISTINCT kind, customer, day, part // 4 AS hour, path FROM stored),
+of_paths AS (
+    SELECT kind, customer, day, part // 4 AS hour, bool_or(is_own) AND NOT bool_and(is_own) AS became_own
+    FROM cells WHERE side = 'log' GROUP BY kind, customer, day, hour, path
+),
+mixed AS (SELECT kind, customer, day, hour, bool_or(became_own) AS is_mixed FROM of_paths GROUP BY ALL),
+of_rows AS (
+    SELECT kind, customer, day, part // 4 AS hour, max(segment) > 0 AS is_continued FROM stored
+    GROUP BY ALL HAVING bool_or(path = '{OTHER}')
+),
 folded AS (
-    SELECT kind, customer, day, part // 4 AS hour, max(segment) > 0 AS wholly FROM stored
-    GROUP BY ALL HAVING bool_or(endpoint = '{OTHER}')
+    SELECT kind, customer, day, hour, is_continued OR coalesce(is_mixed, FALSE) AS wholly
+    FROM of_rows LEFT JOIN mixed USING (kind, customer, day, hour)
 ),
 by_hour AS (SELECT DISTINCT 'parts' AS kind, customer, day, TRUE AS is_by_hour FROM stored WHERE kind = 'hours'),
 compared AS (
@@ -150,12 +175,13 @@ compared AS (
         day,
         CASE WHEN is_by_hour THEN part - part % 4 ELSE part END AS part,
         CASE
-            WHEN wholly OR (wholly IS NOT NULL AND named.endpoint IS NULL) THEN '{OTHER}' ELSE endpoint
-        END AS endpoint,
+            WHEN wholly OR (wholly IS NOT NULL AND named.path IS NULL AND NOT is_own) THEN '{OTHER}' ELSE path
+        END AS path,
+        method,
         {_SUMS}
     FROM (SELECT *, part // 4 AS hour FROM cells)
     LEFT JOIN folded USING (kind, customer, day, hour)
-    LEFT JOIN named USING (kind, customer, day, hour, endpoint)
+    LEFT JOIN named USING (kind, customer, day, hour, path)
     LEFT JOIN by_hour USING (kind, customer, day)
     GROUP BY ALL
     HAVING sum(lines) <> 0
@@ -166,12 +192,13 @@ SELECT
     customer,
     day,
     part,
-    endpoint,
+    path,
+    method,
     [{", ".join(f"in_log.{column}" for column in _FIGURES)}] AS log,
     [{", ".join(f"in_store.{column}" for column in _FIGURES)}] AS store
-FROM in_log FULL JOIN in_store USING (kind, customer, day, part, endpoint)
+FROM in_log FULL JOIN in_store USING (kind, customer, day, part, path, method)
 WHERE log IS DISTINCT FROM store
-ORDER BY kind DESC, customer, day, part, endpoint
+ORDER BY kind DESC, customer, day, part, path, method
 """
 
 
@@ -320,7 +347,7 @@ class Rollups:
 
     def _compare(self, last_ended: int, last_begun: int) -> list[Difference]:
         found = []
-        for customer, day, part, endpoint, log, store in self._recount.ask(
+        for customer, day, part, path, method, log, store in self._recount.ask(
             _DIFFERENCES, last_ended=last_ended, last_begun=last_begun, days=self._lines.days
         ):
             if not customer and day in self._days_by_hour:
@@ -328,7 +355,7 @@ class Rollups:
             clock = f"{part // 4:02}:{part % 4 * 15:02}" if part >= 0 else ""
             for figure, in_log, in_store in zip(_FIGURES.values(), log, store, strict=True):
                 if in_log != in_store:
-                    place = f"{clock} {endpoint}".strip()
+                    place = " ".join(filter(None, [clock, method, path]))
                     found.append(Difference(customer or "(all)", date_of(day), f"{place}: {figure}", in_log, in_store))
                     break
         return found
@@ -351,12 +378,15 @@ class _Cells:
         endpoints = np.array([0, *accumulate(map(len, names.values()))]) + len(self._endpoints)
         self._customers += names
         self._endpoints += [endpoint for of_customer in names.values() for endpoint in of_customer]
-        for text, bits, sign in (
-            (row.statuses, _STATUS_BITS, 1),
-            (row.latencies, _LATENCY_BITS, 1),
-            (row.less_statuses, _STATUS_BITS, -1),
-            (row.less_latencies, _LATENCY_BITS, -1),
-        ):
+        counters = (
+            (0, row.statuses, _STATUS_BITS, 1),
+            (1, row.latencies, _LATENCY_BITS, 1),
+            (2, row.sizes, _SIZE_BITS, 1),
+            (0, row.less_statuses, _STATUS_BITS, -1),
+            (1, row.less_latencies, _LATENCY_BITS, -1),
+            (2, row.less_sizes, _SIZE_BITS, -1),
+        )
+        for counter, text, bits, sign in counters:
             together, lines = counter_arrays(text)
             if not len(together):
                 continue
@@ -365,7 +395,7 @@ class _Cells:
                 together, part = _cut(together, _PART_BITS)
             together, value = _cut(together, bits)
             if row.kind != "parts":
-                together, endpoint = _cut(together, _ENDPOINT_BITS)
+                together, endpoint = _cut(together, _HOUR_BITS if row.kind == "hours" else row.endpoint_bits)
             customer = np.minimum(together, len(names) - 1)
             if row.kind == "hours":
                 part, endpoint = 4 * endpoint, part
@@ -375,7 +405,7 @@ class _Cells:
                 "kind": _KINDS.index(row.kind),
                 "segment": row.segment,
                 "day": day,
-                "is_status": bits == _STATUS_BITS,
+                "counter": counter,
             }
             self._parts.append(
                 {name: np.full(len(together), value) for name, value in columns.items()}
@@ -388,7 +418,10 @@ class _Cells:
         """Insert all."""
         if self.count:
             columns = {name: np.concatenate([part[name] for part in self._parts]) for name in self._parts[0]}
-            recount.insert(_INSERT, columns, kinds=_KINDS, customers=self._customers, endpoints=self._endpoints)
+            # The method stands behind a newline.
+            paths, methods = zip(*(text.partition("\n")[::2] for text in self._endpoints or [""]), strict=True)
+            texts = {"customers": self._customers, "paths": list(paths), "methods": list(methods)}
+            recount.insert(_INSERT, columns, kinds=_KINDS, **texts)
 
 
 def _cut(numbers: Integers, bits: int) -> tuple[Integers, Integers]:
