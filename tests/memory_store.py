@@ -354,6 +354,9 @@ class MemoryStorage(Storage):
                 found.setdefault(key.day, []).append(decode_rollup(key.kind, key.segment, row))
         return found
 
+    async def rollups_of_groups(self, groups: Sequence[int], kind: Kind, day: int) -> list[RollupRow]:
+        return [row for group in groups for row in (await self.rollups(group, [kind], day, day)).get(day, [])]
+
     async def requests(self, customer: str, start: int, end: int, outcome: Outcome, limit: int) -> list[LoggedRequest]:
         found = [
             (stored.logged.second, stored.logged.millisecond or 0, cell, stored.logged)

@@ -28,7 +28,7 @@ from api.questions.calendar import UTC
 from api.questions.question import Sources
 from api.questions.responding import Responder
 from api.questions.status import StatusReader
-from api.routes import customers, events, service, sessions
+from api.routes import customers, endpoints, events, service, sessions
 from api.routes.documentation import document_errors
 from api.routes.request_cache import RequestCache
 from service.version import VERSION
@@ -91,7 +91,7 @@ def build_app(
     app.state.request_cache = RequestCache(app.router.middleware_stack, app.state.responder)
     app.state.status_reader = status_reader
     app.state.events = events.Events(feed, status_reader)
-    for router in (customers.router, service.router, events.router, sessions.router):
+    for router in (customers.router, endpoints.router, service.router, events.router, sessions.router):
         app.include_router(router)
     if asks_for_keys:
         app.include_router(sessions.key_router)

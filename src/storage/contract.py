@@ -191,6 +191,10 @@ class Storage(ABC):
         """Day -> all segments of a group's roll-ups of these kinds, for days that have any."""
 
     @abstractmethod
+    async def rollups_of_groups(self, groups: Sequence[int], kind: Kind, day: int) -> list[RollupRow]:
+        """All segments of the roll-ups of some hundred groups at most, of one kind and day."""
+
+    @abstractmethod
     async def requests(self, customer: str, start: int, end: int, outcome: Outcome, limit: int) -> list[LoggedRequest]:
         """The latest requests of a customer from `start` until before `end` (Unix time, s), at most `limit`.
 

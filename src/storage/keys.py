@@ -42,7 +42,8 @@ StateName = Literal["counts", "rollups", "rollups_intent", "report", "new_custom
 
 class StateKey(NamedTuple):
     """The key of a row of which a writer has one: the ledger of its counts, the ledger of its roll-ups, their latest
-    intent, the latest Report, how many customers are new on each day, that the writer was retired, or the rules of roll-ups."""
+    intent, the latest Report, how many customers are new on each day, that the writer was retired, or the rules of
+    roll-ups."""
 
     name: StateName
 

@@ -34,6 +34,9 @@ STATUSES = {
     "/status": OPERATORS,
     "/events": OF_ONE,
     "/customers": OPERATORS,
+    **dict.fromkeys(
+        ("/paths", "/paths/customers?path=/a", "/series", "/series?path=/a", "/series?interval=hour"), OPERATORS
+    ),
     **{f"/customers/{what}": OPERATORS for what in ("stats", "status-codes", "latencies")},
     **{f"/customers/{what}?customer_id={MINE}": OF_ONE for what in ABOUT_CUSTOMERS},
     **{f"/customers/{MINE}/{what}": OF_ONE for what in ABOUT_CUSTOMERS},
@@ -123,6 +126,7 @@ QUERIES = st.fixed_dictionaries(
         "percentiles": st.sampled_from(["50,99.9", "200"]),
         "limit": st.sampled_from(["1", "0"]),
         "sort": st.sampled_from(["server_errors", "path", "x"]),
+        "by": st.sampled_from(["method", "x"]),
         "status": st.sampled_from(["failed", "x"]),
     },
 )
@@ -152,7 +156,7 @@ def test_another_customer_looks_like_an_unknown_one(
         "status-codes": {"from_date", "to_date", "period", "tz"},
         "latencies": {"from_date", "to_date", "period", "tz"},
         "series": {"from", "interval", "tz"},
-        "paths": {"from_date", "to_date", "period", "limit", "sort"},
+        "paths": {"from_date", "to_date", "period", "limit", "sort", "by"},
         "errors": {"from_date", "to_date", "period", "limit"},
         "requests": {"from_date", "to_date", "period", "tz", "limit", "status"},
     }.get(what, set())

@@ -63,7 +63,8 @@ def _csv(listing: Listing) -> Body:
     table = csv.DictWriter(text, listing.columns(), restval="", quoting=csv.QUOTE_ALL)
     table.writeheader()
     for row in getattr(listing, listing.ROWS):
-        table.writerow({name: _harmless(value) for name, value in _flat(row.model_dump(mode="json"))})
+        cells = _flat(row.model_dump(mode="json", exclude_unset=True))
+        table.writerow({name: _harmless(value) for name, value in cells})
     name = "-".join(filter(None, [listing.ROWS, getattr(listing, "customer_id", None)]))
     name = _UNSAFE_IN_NAME.sub("_", name)[:_MAX_NAME]
     return Body(

@@ -1,18 +1,27 @@
-"""The statistics of a customer by path."""
+"""The statistics by path: of a customer, or of all customers together."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from api.questions.dates import DateRange
 from api.questions.question import Question, Sources, require_known
 from api.questions.sorting import FIGURE_OF, FigureSort, Order
 from api.schemas.paths import PathFigures, Paths
 from rollups.figures import figures
-from rollups.groups import group_of, histograms_of_endpoints
+from rollups.groups import (
+    ALL_CUSTOMERS,
+    EVERYBODY,
+    Endpoint,
+    group_of,
+    histograms_by_method,
+    histograms_of_endpoints,
+    sizes_of_endpoints,
+)
 from rollups.histogram import Histogram
 
-PathSort = Literal[FigureSort, "path"]
+PathSort = Literal[FigureSort, "bytes_sent", "path"]
+By = Literal["path", "method"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +29,10 @@ class PathsQuestion(Question):
     """Which paths come first by a figure, and what are their statistics?"""
 
     dates: DateRange
-    customer_id: str
+    customer_id: str | None
+    """None: all customers together."""
+    by: By
+    """What is told apart: paths, or paths and methods."""
     sort: PathSort
     order: Order
     limit: int
@@ -35,11 +47,24 @@ class PathsQuestion(Question):
 
     async def answer(self, sources: Sources) -> Paths:
         days = self.dates.days
-        group = group_of(self.customer_id)
-        rows = await sources.storage.rollups(group, ["endpoints"], days[0], days[-1]) if days else {}
-        found = histograms_of_endpoints((row for of_day in rows.values() for row in of_day), self.customer_id)
+        name = self.customer_id if self.customer_id is not None else EVERYBODY
+        group = group_of(name) if self.customer_id is not None else ALL_CUSTOMERS
+        stored = await sources.storage.rollups(group, ["endpoints"], days[0], days[-1]) if days else {}
+        rows = [row for of_day in stored.values() for row in of_day]
+        if self.by == "method":
+            found = histograms_by_method(rows, name)
+        else:
+            found = {Endpoint(path, ""): of_path for path, of_path in histograms_of_endpoints(rows, name).items()}
         if not found:
             await require_known(sources.storage, self.customer_id)
+        sizes: dict[Endpoint, int] = {}
+        for endpoint, size in sizes_of_endpoints(rows, name).items():
+            told_apart = endpoint if self.by == "method" else Endpoint(endpoint.path, "")
+            sizes[told_apart] = sizes.get(told_apart, 0) + size
+        paths = [
+            self._row(endpoint, found[endpoint], sizes.get(endpoint))
+            for endpoint in self._in_order(found, sizes)[: self.limit]
+        ]
         return Paths(
             customer_id=self.customer_id,
             from_date=self.dates.from_date,
@@ -47,20 +72,28 @@ class PathsQuestion(Question):
             complete_through=None,
             missing=[],
             total=len(found),
-            paths=[
-                PathFigures(path=path, **figures(found[path])._asdict()) for path in self._in_order(found)[: self.limit]
-            ],
+            paths=paths,
+            tells_methods_apart=self.by == "method",
         )
 
-    def _in_order(self, found: Mapping[str, Histogram]) -> list[str]:
+    def _row(self, endpoint: Endpoint, histogram: Histogram, size: int | None) -> PathFigures:
+        # Left unset where methods are not told apart, so that the answer does not have it.
+        method: dict[str, Any] = {"method": endpoint.method or None} if self.by == "method" else {}
+        return PathFigures(path=endpoint.path, **method, **figures(histogram)._asdict(), bytes_sent=size)
+
+    def _in_order(self, found: Mapping[Endpoint, Histogram], sizes: Mapping[Endpoint, int]) -> list[Endpoint]:
         """The paths in the order that was asked for. Equal ones are in alphabetical order; those without the figure
         come last."""
         if self.sort == "path":
             return sorted(found, reverse=self.order == "desc")
         sign = -1 if self.order == "desc" else 1
-        values: dict[str, float | None] = {path: histogram.total for path, histogram in found.items()}
-        if self.sort != "total":
+        values: dict[Endpoint, float | None]
+        if self.sort == "bytes_sent":
+            values = {endpoint: sizes.get(endpoint) for endpoint in found}
+        elif self.sort == "total":
+            values = {endpoint: histogram.total for endpoint, histogram in found.items()}
+        else:
             # The figures of all paths: ranks of latencies take some 20 us each.
             field = FIGURE_OF[self.sort]
-            values = {path: getattr(figures(histogram), field) for path, histogram in found.items()}
-        return sorted(found, key=lambda path: (values[path] is None, sign * (values[path] or 0), path))
+            values = {endpoint: getattr(figures(histogram), field) for endpoint, histogram in found.items()}
+        return sorted(found, key=lambda endpoint: (values[endpoint] is None, sign * (values[endpoint] or 0), endpoint))

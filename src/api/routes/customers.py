@@ -1,22 +1,20 @@
 """The routes about customers. Each one makes a question of its parameters, and has it answered."""
 
-from collections.abc import Awaitable, Callable
 from typing import Annotated, Literal
 
-from fastapi import Depends, Query, Request, Response
+from fastapi import Query, Response
 
 from api.questions.customers import CustomersQuestion
 from api.questions.dates import previous_range
 from api.questions.distributions import LatenciesQuestion, StatusCodesQuestion
 from api.questions.errors import ErrorsQuestion
-from api.questions.paths import PathSort, PathsQuestion
-from api.questions.question import Question
+from api.questions.paths import PathsQuestion
 from api.questions.requests import LatestRequestsQuestion
 from api.questions.series import SeriesQuestion
-from api.questions.sorting import Order
 from api.questions.statistics import StatisticsQuestion
 from api.routes.about_customer import about_customer
 from api.routes.documentation import listing
+from api.routes.endpoints import MAX_PATHS, Bys, Orders, PathLimit, Sorts
 from api.routes.parameters import (
     AnswerFormat,
     CustomerInQuery,
@@ -29,6 +27,7 @@ from api.routes.parameters import (
     Times,
     UtcDates,
 )
+from api.routes.respond import Respond
 from api.routes.router import new_router
 from api.schemas.customers import CustomerList
 from api.schemas.distributions import Latencies, StatusCodes
@@ -39,25 +38,9 @@ from api.schemas.series import Series
 from api.schemas.statistics import Statistics
 from storage.requests import Outcome
 
-MAX_PATHS = 500
 MAX_REQUESTS = 1_000
 
 router = new_router()
-
-
-async def _respond(request: Request) -> Callable[[Question], Awaitable[Response]]:
-    state = request.app.state
-
-    async def respond(question: Question) -> Response:
-        response: Response = await state.responder.respond(request, question)
-        state.request_cache.put(request, question)
-        return response
-
-    return respond
-
-
-Respond = Annotated[Callable[[Question], Awaitable[Response]], Depends(_respond)]
-"""Responds to the question of a request, and puts the question into the request cache."""
 
 
 @router.get(
@@ -114,19 +97,13 @@ async def paths(
     dates: UtcDates,
     format: AnswerFormat,
     customer_id: CustomerInQuery,
-    sort: Annotated[
-        PathSort,
-        Query(
-            description="The order: by `total`, `failed` (requests), `client_errors`, `server_errors`, `uptime`, "
-            "`availability`, `average`, `median`, `p99` (latency) or the `path`. Equal ones are in the order of the "
-            "path."
-        ),
-    ] = "total",
-    order: Annotated[Order, Query(description="Ascending or descending.")] = "desc",
-    limit: Annotated[int, Query(ge=1, le=MAX_PATHS, description="The most paths of the answer.")] = 100,
+    by: Bys = "path",
+    sort: Sorts = "total",
+    order: Orders = "desc",
+    limit: PathLimit = 100,
 ) -> Response:
     """The figures of each path over the range."""
-    return await respond(PathsQuestion(format, dates, customer_id, sort, order, limit))
+    return await respond(PathsQuestion(format, dates, customer_id, by, sort, order, limit))
 
 
 @about_customer(router, "errors", Errors, "The errors of {}")

@@ -86,6 +86,13 @@ def _dates_of(kept_days: Callable[..., Awaitable[Kept]]) -> Callable[..., Awaita
     return dates
 
 
+async def _utc_day(
+    kept: Annotated[Kept, Depends(_kept_in_utc)],
+    date: Annotated[IsoDate | None, Query(description="A UTC day. Left out: today. Not in the future.")] = None,
+) -> DateRange:
+    return date_range(date or kept.today, date, kept)
+
+
 async def _times(
     kept: Annotated[Kept, Depends(_kept)],
     kept_requests: Annotated[Kept, Depends(_kept_requests)],
@@ -186,6 +193,7 @@ async def _customer_or_all(
 
 
 KeptDays = Annotated[Kept, Depends(_kept)]
+UtcDay = Annotated[DateRange, Depends(_utc_day)]
 UtcDates = Annotated[DateRange, Depends(_dates_of(_kept_in_utc))]
 Dates = Annotated[DateRange, Depends(_dates_of(_kept))]
 DatesOfRequests = Annotated[DateRange, Depends(_dates_of(_kept_requests))]

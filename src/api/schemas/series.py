@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.schemas.figures import Figures
-from api.schemas.listing import CompleteThrough, Customer, Listing, Missing, TimeZone
+from api.schemas.listing import CompleteThrough, Customer, Listing, Missing, Range, TimeZone
 
 Interval = Literal["minute", "hour", "day", "week", "month"]
 
@@ -19,6 +19,17 @@ class Start(BaseModel):
 
 class Point(Figures, Start):
     """The statistics of one interval."""
+
+
+class AllSeries(Range):
+    """The statistics of all customers together, of each interval."""
+
+    ROWS = "points"
+    interval: Literal["hour", "day"]
+    path: str = Field(
+        default="", description="Absent where the answer is about all paths.", examples=["/api/v1/orders"]
+    )
+    points: list[Point] = Field(description="Each interval that has requests, oldest first.")
 
 
 class Series(Listing, Customer):

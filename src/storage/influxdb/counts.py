@@ -120,6 +120,18 @@ class InfluxCounts(InfluxRows):
             found.setdefault(day, []).append(decoded(decode, row["row"], "of a roll-up", group, day, row["kind"]))
         return found
 
+    async def rollups_of_groups(self, groups: Sequence[int], kind: Kind, day: int) -> list[RollupRow]:
+        named = {f"c{place}": str(group) for place, group in enumerate(groups)}
+        query = f"SELECT row FROM rollups WHERE {_one_of('customers', named)} AND kind = $kind AND {IN_RANGE}"
+        rows = await self._ask_async(
+            f"{query} GROUP BY customers, segment, writer", **time_range(day, day), **named, kind=kind
+        )
+        segments = latest(rows, lambda row: (row["customers"], row["segment"], row["writer"]))
+        return [
+            decoded(partial(decode_rollup, kind, int(segment)), row["row"], "of a roll-up", group, day, kind)
+            for (group, segment, _), row in segments.items()
+        ]
+
     async def knows(self, customer: str) -> bool:
         query = "SELECT row FROM daily WHERE customer = $customer LIMIT 1"
         return bool(await self._ask_async(query, customer=await self._customer_tag(customer)))

@@ -203,5 +203,5 @@ def _identity(path: Path) -> _Identity | None:
     return status.st_ino, status.st_dev
 
 
-def marks(values: Collection[str]) -> str:
+def marks(values: Collection[str | int]) -> str:
     return ", ".join("?" * len(values))

@@ -93,6 +93,13 @@ class SqliteCounts(SqliteConnection):
             found.setdefault(day, []).append(decoded(decode, row, "of a roll-up", group, day, kind))
         return found
 
+    async def rollups_of_groups(self, groups: Sequence[int], kind: Kind, day: int) -> list[RollupRow]:
+        query = f'SELECT "group", segment, row FROM rollups WHERE "group" IN ({marks(groups)}) AND kind = ? AND day = ?'
+        return [
+            decoded(partial(decode_rollup, kind, segment), row, "of a roll-up", group, day, kind)
+            for group, segment, row in await self._rows(query, *groups, kind, day)
+        ]
+
     async def knows(self, customer: str) -> bool:
         return bool(await self._rows("SELECT 1 FROM daily WHERE customer = ? LIMIT 1", customer))
 

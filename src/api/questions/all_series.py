@@ -1,0 +1,94 @@
+"""The statistics of all customers together over time: of all their requests, or of those to a path."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import date
+from typing import Literal
+
+from api.questions.question import Question, Sources
+from api.schemas.series import AllSeries, Point
+from api.utc import to_datetime
+from rollups.counts import RollupRow
+from rollups.figures import figures
+from rollups.groups import (
+    ALL_CUSTOMERS,
+    ALL_OF_HOUR,
+    EVERYBODY,
+    histograms_of_customers,
+    histograms_of_hours,
+)
+from rollups.histogram import Histogram, histograms_of
+from storage.contract import Storage
+
+AllInterval = Literal["hour", "day"]
+MOST_HOUR_DAYS = 7
+"""Days of hours of one answer. The rows of an hour have all paths by quarter hours."""
+_HOUR = 3_600
+_DAY = 24 * _HOUR
+
+
+@dataclass(frozen=True, slots=True)
+class AllSeriesQuestion(Question):
+    """What are the statistics of each interval?"""
+
+    interval: AllInterval
+    first: date
+    last: date
+    days: range
+    """The days that are kept, as days since 1970-01-01."""
+    path: str | None
+    """None: all paths."""
+
+    @property
+    def is_of_rollups(self) -> bool:
+        return self.path is not None or self.interval == "hour"
+
+    async def answer(self, sources: Sources) -> AllSeries:
+        found = await self._histograms(sources.storage) if self.days else {}
+        of_path = {"path": self.path} if self.path is not None else {}
+        return AllSeries(
+            interval=self.interval,
+            from_date=self.first,
+            to_date=self.last,
+            complete_through=None,
+            missing=[],
+            points=[
+                Point(start=to_datetime(start), **figures(histogram)._asdict())
+                for start, histogram in sorted(found.items())
+            ],
+            **of_path,
+        )
+
+    async def _histograms(self, storage: Storage) -> dict[int, Histogram]:
+        """By the start of the interval (Unix time, s)."""
+        first, last = self.days[0], self.days[-1]
+        if self.interval == "day":
+            if self.path is None:
+                rows = await storage.days(None, first, last)
+                histograms = histograms_of(rows.values()).each()
+                return {day * _DAY: histogram for day, histogram in zip(rows, histograms, strict=True)}
+            of_days = await storage.rollups(ALL_CUSTOMERS, ["endpoints"], first, last)
+            return await asyncio.to_thread(_of_path, [(day * _DAY, rows) for day, rows in of_days.items()], self.path)
+        if self.path is None:
+            of_days = await storage.rollups(ALL_CUSTOMERS, ["parts"], first, last)
+            return {
+                day * _DAY + hour * _HOUR: histogram
+                for day, of_day in of_days.items()
+                for hour, histogram in histograms_of_hours(of_day, EVERYBODY).items()
+            }
+        of_hours = await asyncio.gather(
+            *(storage.rollups(ALL_OF_HOUR + hour, ["endpoint_parts"], first, last) for hour in range(24))
+        )
+        rows_by_hour = [
+            (day * _DAY + hour * _HOUR, rows) for hour, of_days in enumerate(of_hours) for day, rows in of_days.items()
+        ]
+        return await asyncio.to_thread(_of_path, rows_by_hour, self.path)
+
+
+def _of_path(stored: list[tuple[int, list[RollupRow]]], path: str) -> dict[int, Histogram]:
+    """The start of the interval -> its histogram, for intervals that have requests to the path."""
+    return {
+        start: histogram
+        for start, rows in stored
+        if (histogram := histograms_of_customers(rows, path).get(EVERYBODY)) is not None
+    }
