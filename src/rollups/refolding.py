@@ -49,8 +49,8 @@ class Refolding:
         self, segments: Sequence[RollupRow], most_characters: int = MOST_CHARACTERS, rules: Rules = DEFAULT
     ) -> None:
         """`segments`: in their order. Segments of the kind `hours` may be among those of `parts`: all requests of an
-        hour are then in its first part. `most_characters`: of a row. `rules`: tell which paths get a name. Raises ValueError where more was taken back than
-        was counted."""
+        hour are then in its first part. `most_characters`: of a row. `rules`: tell which paths get a name. Raises
+        ValueError where more was taken back than was counted."""
         self._most_characters = most_characters
         self._rules = rules
         names = [decode_names(row.names) for row in segments]
@@ -129,8 +129,8 @@ class Refolding:
         )
 
     def _places(self, kind: Kind, pairs: Sequence[int], names: dict[str, list[str]]) -> list[tuple[int, int]]:
-        """The indices in a row of the customer and of the endpoint (0 in rows without endpoints), of each pair of these.
-        New names are added to `names`, in alphabetical order."""
+        """The indices in a row of the customer and of the endpoint (0 in rows without endpoints), of each pair. New
+        names are added to `names`, in alphabetical order."""
         texts = [
             (self._customers[customer], self._endpoints[endpoint])
             for customer, endpoint in (divmod(pair, len(self._endpoints)) for pair in pairs)

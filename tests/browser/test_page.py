@@ -21,6 +21,8 @@ from running_api import Api, running
 from stores import Store, count_lines
 
 NOT_LOGGED = "\u2013"
+ROWS = "table:not(.u-legend) > tbody > tr"
+"""Of tables that are no legends of charts."""
 
 
 class Shown:
@@ -48,7 +50,7 @@ class Shown:
         return self.page.locator(".tile", has=self.page.get_by_text(title, exact=True)).locator("dd").first.inner_text()
 
     def customers(self) -> list[str]:
-        return self.page.locator("tbody tr td:first-child").all_inner_texts()
+        return self.page.locator(f"{ROWS} td:first-child").all_inner_texts()
 
 
 @contextmanager
@@ -83,10 +85,10 @@ def test_the_figures_are_those_of_the_log_and_follow_it(browser: Browser, store:
         shown.open()
         page = shown.page
         expect(page.locator("#freshness")).to_contain_text("Live")
-        expect(page.locator("tbody tr")).to_have_count(min(50, len(totals)))
+        expect(page.locator(ROWS)).to_have_count(min(50, len(totals)))
         assert shown.tile("Requests") == "3,000"
         first = max(totals, key=lambda name: (totals[name], name))
-        row = page.locator("tbody tr", has=page.get_by_role("link", name=first, exact=True)).first
+        row = page.locator(ROWS, has=page.get_by_role("link", name=first, exact=True)).first
         expect(row.locator("td").nth(1)).to_have_text(f"{totals[first]:,}")
 
         row.get_by_role("link").click()
@@ -111,9 +113,9 @@ def test_search_sort_range_and_the_way_back_are_in_the_url(browser: Browser, sql
     with showing(browser, sqlite, tmp_path, lines + line(today(), "alpine")) as shown:
         page = shown.page
         shown.open()
-        expect(page.locator("tbody tr")).to_have_count(3)
+        expect(page.locator(ROWS)).to_have_count(3)
         page.get_by_role("searchbox").fill("ALP")
-        expect(page.locator("tbody tr")).to_have_count(2)
+        expect(page.locator(ROWS)).to_have_count(2)
         expect(page.get_by_role("searchbox")).to_be_focused()
         assert page.url.endswith("/?search=ALP")
         page.get_by_role("searchbox").fill("")
@@ -137,11 +139,11 @@ def test_a_date_that_is_typed_is_taken_when_it_is_whole(browser: Browser, sqlite
     with showing(browser, sqlite, tmp_path, line(ago(1), "alpha") + line(today(), "beta")) as shown:
         page = shown.page
         shown.open()
-        expect(page.locator("tbody tr")).to_have_count(2)
+        expect(page.locator(ROWS)).to_have_count(2)
         page.get_by_label("From").focus()
         # As an American keyboard has it.
         page.keyboard.type(today().strftime("%m%d%Y"), delay=50)
-        expect(page.locator("tbody tr")).to_have_count(1)
+        expect(page.locator(ROWS)).to_have_count(1)
         assert page.url.endswith(f"/?from={today()}")
         page.goto(page.url + f"&to={ago(1)}")
         expect(page.locator(".empty")).to_contain_text("to_date is before from_date")
@@ -152,7 +154,7 @@ def test_it_is_used_by_keyboard(browser: Browser, sqlite: Store, tmp_path: Path)
     with showing(browser, sqlite, tmp_path, line(today(), "alpha") * 2 + line(today(), "beta")) as shown:
         page = shown.page
         shown.open()
-        expect(page.locator("tbody tr")).to_have_count(2)
+        expect(page.locator(ROWS)).to_have_count(2)
         page.keyboard.press("Tab")
         expect(page.locator(".skip")).to_be_focused()
         page.get_by_role("button", name="Customer").focus()
@@ -306,3 +308,58 @@ def test_it_fits_each_screen(browser: Browser, sqlite: Store, tmp_path: Path, wi
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         back = page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert (back == "rgb(15, 18, 22)") == (theme == "dark")
+
+
+def test_which_endpoint_got_slower_and_who_is_hit(browser: Browser, sqlite: Store, tmp_path: Path) -> None:
+    def requests(day: int, customer: str, path: str, status: int, seconds: float, times: int) -> bytes:
+        return f"{ago(day)} 12:00:00 {customer} {path} {status} {seconds}\n".encode() * times
+
+    lines = b"".join(
+        [
+            *(requests(day, "alpha", "/orders/7", 200, 0.1, 5) for day in range(14)),
+            *(requests(day, "alpha", "/search", 200, 0.2, 9) for day in range(14)),
+            requests(2, "alpha", "/orders/8", 200, 0.9, 90),
+            requests(2, "beta", "/orders/9", 503, 0.9, 3),
+            requests(1, "gamma", "/orders/9", 404, 0.9, 4),
+        ]
+    )
+    with showing(browser, sqlite, tmp_path, lines) as shown:
+        page = shown.page
+        shown.open()
+        # The first page has all customers over time.
+        expect(page.locator("figure canvas")).to_have_count(3)
+        page.get_by_role("link", name="Endpoints").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Endpoints")
+        page.get_by_role("button", name="7 days").click()
+        page.get_by_role("button", name="Slower by").click()
+        first = page.locator(ROWS).first
+        expect(first).to_contain_text("/orders/{id}")
+        expect(first).to_contain_text("+800 ms")
+        expect(page.locator(ROWS).nth(1)).to_contain_text("unchanged")
+        first.get_by_role("link").focus()
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("heading", level=1)).to_have_text("/orders/{id}")
+        # The day with most server errors.
+        expect(page.get_by_role("heading", level=2)).to_have_text(f"Who is hit on {ago(2)}")
+        hit = page.locator("table", has=page.get_by_text("Who is hit", exact=True)).locator("tbody tr")
+        expect(hit.locator("td:first-child")).to_have_text(["beta", "alpha"])
+        page.get_by_label("On").fill(str(ago(1)))
+        expect(hit.locator("td:first-child")).to_have_text(["alpha", "gamma"])
+        page.get_by_role("button", name="Client errors").click()
+        expect(hit.locator("td:first-child")).to_have_text(["gamma", "alpha"])
+        hit.get_by_role("link", name="gamma").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("gamma")
+        assert shown.tile("Client errors") == "4"
+
+
+@pytest.mark.parametrize("width", [375, 768, 1440])
+def test_endpoints_fit_each_screen(browser: Browser, sqlite: Store, tmp_path: Path, width: int) -> None:
+    path = "/" + "z" * 110
+    with showing(browser, sqlite, tmp_path, f"{today()} 00:00:01 alpha {path} 500 0.1\n".encode()) as shown:
+        page = shown.page
+        page.set_viewport_size({"width": width, "height": 800})
+        for url, heading in (("/?view=endpoints&by=method", "Endpoints"), (f"/?path={path}", path)):
+            shown.open(url)
+            expect(page.get_by_role("heading", level=1)).to_have_text(heading)
+            expect(page.locator(ROWS).first).to_be_visible()
+            assert page.evaluate("document.documentElement.scrollWidth") <= width

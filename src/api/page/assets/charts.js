@@ -20,7 +20,10 @@ function figure(title, draw, columns, rows) {
   const canvas = element("div", { class: "chart", "aria-hidden": "true" });
   const made = element("figure", {},
     element("figcaption", {}, title), canvas,
-    element("details", {}, element("summary", {}, "As a table"), element("div", { class: "wide" }, table(title, columns, rows))));
+    element("details", {
+      // Made when it is opened: most readers look at the chart alone.
+      ontoggle: ({ target }) => target.open && target.querySelector("table") == null && target.append(element("div", { class: "wide" }, table(title, columns, rows))),
+    }, element("summary", {}, "As a table")));
   let plot;
   const show = () => {
     plot?.destroy();
@@ -58,9 +61,9 @@ export function stacked(title, times, parts, step, unit, columns, rows) {
   return figure(title, (canvas, size) => new uPlot({
     ...size, ...LEGEND, axes: axes(unit, step),
     scales: { x: { range: (_, low, high) => [low, high + step] }, y: { range: (_, low, high) => [0, Math.max(1, high * 1.05)] } },
-    // The first series is drawn below the others.
-    series: [{ value: stampIn(step) }, ...series.reverse()],
-  }, [times, ...sums.reverse()], canvas), columns, rows);
+    // The first series is drawn below the others. The chart is drawn again when its width changes.
+    series: [{ value: stampIn(step) }, ...[...series].reverse()],
+  }, [times, ...[...sums].reverse()], canvas), columns, rows);
 }
 
 export function lines(title, times, parts, step, unit, columns, rows, range) {

@@ -1,15 +1,14 @@
 // One customer: its days or hours, paths, errors, statuses, latencies, and latest requests.
 
 import { ask } from "./ask.js";
-import { bars, lines, stacked } from "./charts.js";
+import { bars } from "./charts.js";
 import { element, table } from "./elements.js";
 import { bytes, count, percent, seconds, time, timeIn } from "./format.js";
+import { FIGURES, card, daysOf, overTime, stepOf } from "./over_time.js";
 import { range, rangePicker } from "./range.js";
 import { change, isOnly, state, urlWith } from "./state.js";
 import { compared, tiles } from "./tiles.js";
 import { noteZone, zone, zonePicker } from "./zone.js";
-
-const HOURS_UP_TO_DAYS = 3;
 
 export async function customer() {
   const { customer: id, status, tz } = state();
@@ -24,8 +23,7 @@ export async function customer() {
     askAbout("requests", { ...range(), tz, status, limit: 20 }),
   ]);
   noteZone(stats);
-  const days = (Date.parse(stats.to_date) - Date.parse(stats.from_date)) / 86_400_000 + 1;
-  const step = days <= HOURS_UP_TO_DAYS ? 3600 : 86_400;
+  const step = stepOf(daysOf(stats));
   const series = await askAbout("series", {
     interval: step === 3600 ? "hour" : "day", from: stats.from_date, to: `${stats.to_date}T23:59:59`, tz,
   });
@@ -41,41 +39,8 @@ export async function customer() {
   ];
 }
 
-const FIGURES = [
-  { title: "Requests", number: true, value: (row) => count(row.total_requests) },
-  { title: "Client errors", number: true, value: (row) => count(row.client_errors) },
-  { title: "Server errors", number: true, value: (row) => element("span", { class: row.server_errors && "bad" }, count(row.server_errors)) },
-  { title: "Availability", number: true, value: (row) => percent(row.availability) },
-  { title: "Median", number: true, value: (row) => seconds(row.median_latency) },
-  { title: "p99", number: true, value: (row) => seconds(row.p99_latency) },
-];
-
 // The api answers with statuses, not with their outcome: the bounds are those of rollups.counts.SUCCESS.
 const ofStatus = ({ status }) => element("span", { class: status >= 200 && status < 400 ? "" : "bad" }, String(status ?? "none"));
-
-function overTime(points, step) {
-  // Charts have one clock: that of the zone stands for UTC.
-  const times = points.map((point) => Date.parse(`${point.start.slice(0, 19)}Z`) / 1000);
-  const of = (name) => points.map((point) => point[name]);
-  const columns = [{ title: step === 3600 ? "Hour" : "Day", value: (row) => time(row.start).slice(0, step === 3600 ? 16 : 10) }, ...FIGURES];
-  const least = Math.min(...of("availability"));
-  const others = points.map((point) => point.failed_requests - point.client_errors - point.server_errors);
-  return element("div", { class: "grid" },
-    card("wide", stacked("Requests", times, [
-      { label: "Successful", color: "good", values: of("successful_requests") },
-      { label: "Client errors", color: "warn", values: of("client_errors") },
-      { label: "Server errors", color: "bad", values: of("server_errors") },
-      ...(others.some(Boolean) ? [{ label: "Other failures", color: "muted", values: others }] : []),
-    ], step, count, columns, points)),
-    card("", lines("Latency", times, [
-      { label: "Median", color: "accent", values: of("median_latency") },
-      { label: "p99", color: "warn", values: of("p99_latency") },
-    ], step, seconds, columns, points)),
-    card("", lines("Availability", times, [{ label: "Availability", color: "good", values: of("availability") }], step, percent, columns, points,
-      () => [Math.max(0, Math.floor(least - 1)), 100.2])));
-}
-
-const card = (kind, ...children) => element("section", { class: `card ${kind}` }, children);
 
 // Whose fault a status is: the bounds are those of rollups.counts.
 function fault({ status }) {

@@ -2,7 +2,9 @@
 
 import { ask } from "./ask.js";
 import { element, table } from "./elements.js";
+import { viewPicker } from "./endpoints.js";
 import { bytes, count, percent, seconds, time } from "./format.js";
+import { daysOf, overTime, stepOf } from "./over_time.js";
 import { range, rangePicker } from "./range.js";
 import { change, state, urlWith } from "./state.js";
 import { tiles } from "./tiles.js";
@@ -13,6 +15,8 @@ let pages = 1;
 export async function list() {
   const { search, sort, order } = state();
   const [all, customers, status] = await Promise.all([ask("/customers/stats", range()), someCustomers(), ask("/status")]);
+  const step = stepOf(daysOf(all));
+  const series = await ask("/series", { from_date: all.from_date, to_date: all.to_date, interval: step === 3600 ? "hour" : "day" });
   const columns = [
     { title: "Customer", sort: "customer_id", value: (row) => element("a", { href: urlWith({ customer: row.customer_id, search: "" }), "data-inside": true }, row.customer_id) },
     { title: "Requests", sort: "total", number: true, value: (row) => count(row.total_requests) },
@@ -29,9 +33,11 @@ export async function list() {
     oninput: (event) => { pages = 1; change({ search: event.target.value }, true); } });
   const more = customers.next && element("button", { type: "button", class: "more", onclick: () => { pages += 1; dispatchEvent(new Event("statechange")); } }, "More");
   return [
+    viewPicker(""),
     element("h1", {}, "Customers"),
     element("div", { class: "toolbar" }, rangePicker(), searching),
     all.total_requests ? tiles(all) : null,
+    series.points.length ? overTime(series.points, step) : null,
     customers.rows.length
       ? element("section", { class: "card wide" }, table("Customers", columns, customers.rows, sorting), more)
       : nothing(search, all.total_requests),

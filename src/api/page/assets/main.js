@@ -4,6 +4,7 @@ import { base } from "./base.js";
 import { redraw, sweep } from "./charts.js";
 import { customer } from "./customer.js";
 import { element } from "./elements.js";
+import { endpoint, endpoints } from "./endpoints.js";
 import { list, some } from "./list.js";
 import { listen } from "./live.js";
 import { rangePicker } from "./range.js";
@@ -26,19 +27,19 @@ async function show() {
   do {
     again = false;
     const asked = location.search;
-    const { customer: id } = state();
+    const { customer: id, path, view } = state();
     let made;
     try {
-      made = await (id ? customer() : customers ? some(customers) : list());
+      made = await (id ? customer() : customers ? some(customers) : path ? endpoint() : view === "endpoints" ? endpoints() : list());
     } catch (error) {
       if (error.status === 401) return location.reload();
       // While the store does not answer, the last figures stay, and the banner says why.
       if ((error.status == null || error.status >= 500) && content.querySelector("h1")) continue;
-      made = [element("h1", {}, id || "Customers"), element("div", { class: "toolbar" }, rangePicker()), element("p", { class: "card empty" }, error.message),
+      made = [element("h1", {}, id || path || (view === "endpoints" ? "Endpoints" : "Customers")), element("div", { class: "toolbar" }, rangePicker()), element("p", { class: "card empty" }, error.message),
         id && !isOnly() ? element("p", {}, element("a", { href: base, "data-inside": true }, "← All customers")) : null];
     }
     if (asked !== location.search) { again = true; continue; }
-    document.title = id ? `${id} – Request statistics` : "Request statistics";
+    document.title = id || path ? `${id || path} – Request statistics` : "Request statistics";
     replace(made.flat().filter((part) => part != null));
     document.getElementById("zone").textContent = zone();
   } while (again);
