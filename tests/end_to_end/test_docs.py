@@ -215,13 +215,13 @@ def test_the_example_of_a_new_figure_is_true(tmp_path: Path) -> None:
     program = """if True:
         import numpy as np
         from api.schemas.figures import Figures
-        from log_processor.commands.verify.daily_rows import _NOTHING
+        from log_processor.commands.verify.daily_rows import NOTHING as COUNTED_NOTHING
         from rollups.counts import Outcomes
         from rollups.figures import NOTHING, figures
         from rollups.histogram import Histogram
         found = figures(Histogram(Outcomes(3, 3), np.array([5, 70]), np.array([2, 1])))
         assert Figures(**found._asdict()).max_latency == 0.07
-        assert len(_NOTHING.figures) == len(NOTHING)
+        assert len(COUNTED_NOTHING.figures) == len(NOTHING)
     """
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "src")}
     subprocess.run([sys.executable, "-c", program], env=environment, check=True)
