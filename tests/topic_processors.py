@@ -7,8 +7,21 @@ from pathlib import Path
 import oracle
 from kafka_broker import Topic
 from pipeline import Pipeline
+from storage.logs import FileRow, LedgerRow
 from stores import Store
 from until import wait_until
+
+
+class TopicPipeline(Pipeline):
+    """A processor of a topic: its partitions are writers of their own."""
+
+    def ledger(self) -> list[LedgerRow]:
+        """The ledgers of all writers."""
+        return [row for _, row in self.ask(lambda storage: storage.logs())]
+
+    def files(self) -> list[FileRow]:
+        """How far the files of all writers are read."""
+        return [row for _, row in self.ask(lambda storage: storage.files())]
 
 
 class Processors:
@@ -37,7 +50,7 @@ class Processors:
         """Start another processor."""
         folder = self._folder / f"processor_{len(self._started)}"
         folder.mkdir()
-        self._started.append(Pipeline(folder, {**self._environment, **environment}, self._store.open))
+        self._started.append(TopicPipeline(folder, {**self._environment, **environment}, self._store.open))
         self._started[-1].start()
         return self._started[-1]
 
