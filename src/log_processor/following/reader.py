@@ -4,6 +4,7 @@ bytes of the file:  |...handed on...|...read, held in `buffer`...|...not yet rea
                                     ^ offset
 """
 
+import errno
 import os
 
 import numpy as np
@@ -17,6 +18,8 @@ from request_log.line import MAX_LINE_BYTES
 
 # Bytes that one read takes in search of the end of zeros.
 _BLOCK_BYTES = 1 << 20
+# Bound, in bytes, on the zeros that are read in one step. It takes some 10 ms.
+_ZEROS_BYTES = 32 << 20
 
 
 class Reader:
@@ -69,6 +72,10 @@ class Reader:
         """Whether the reader reads a decompressed text. The compressed file itself is not open then, so the system may
         give its inode to another file."""
         self._zeros_at_end = 0
+        self._zeros = (-1, 0)
+        """Where zeros begin, and the offset through which they were read."""
+        self._zeros_are_read = True
+        """Whether zeros were read to their end, or to the file's end."""
         self._head = os.pread(file, min(HEAD_BYTES, offset), 0)
         begin = max(0, offset - TAIL_BYTES)
         self._tail = self._last_read = os.pread(file, offset - begin, begin)
@@ -282,32 +289,49 @@ class Reader:
         """The fresh bytes before zeros that begin a line or end the file."""
         is_at_beginning = self.overlong is None and (not self.buffer or self.buffer.endswith(b"\n"))
         if is_at_beginning and fresh[0] == 0:
-            if self._end_of_zeros(self.read_through) is None:
-                self._zeros_at_end = size - self.read_through
+            self._note_zeros_at_end(self.read_through, size)
             return b""
         zeros = fresh.find(b"\n\0")
         if zeros >= 0:
             return fresh[: zeros + 1]
         kept = fresh.rstrip(b"\0")
         end = self.read_through + len(kept)
-        if len(kept) < len(fresh) and self._end_of_zeros(end) is None:
-            self._zeros_at_end = size - end
-            return kept
-        return fresh
+        return kept if len(kept) < len(fresh) and self._note_zeros_at_end(end, size) else fresh
 
-    def _end_of_zeros(self, offset: int) -> int | None:
-        """The offset at which zeros end that begin at `offset`; None if only zeros follow."""
+    def _note_zeros_at_end(self, offset: int, size: int) -> bool:
+        """Whether only zeros follow an offset, as far as is known. Notes how many when all of them were read."""
+        only_zeros_follow = self._end_of_zeros(offset) is None
+        if only_zeros_follow and self._zeros_are_read:
+            self._zeros_at_end = size - offset
+        return only_zeros_follow
+
+    def _end_of_zeros(self, begin: int) -> int | None:
+        """The offset at which zeros end that begin at `begin`; None if only zeros follow, as far as is known.
+
+        A call reads a bounded number of zeros, and the next one goes on, so that zeros hold up no other file.
+        """
+        first, offset = self._zeros
+        if first != begin or os.pread(self._file, _BLOCK_BYTES, begin).lstrip(b"\0"):
+            # A writer that reserves room writes where the zeros begin.
+            offset = begin
+        self._zeros_are_read = True
         try:
             offset = os.lseek(self._file, offset, os.SEEK_DATA)
-        except OSError:
-            # The rest is a hole, or the file system does not know holes.
-            if self.size <= offset:
+        except OSError as error:
+            if error.errno == errno.ENXIO:
+                # The rest is a hole.
                 return None
+            # The file system does not know holes.
+        limit = offset + _ZEROS_BYTES
         while block := os.pread(self._file, _BLOCK_BYTES, offset):
             rest = block.lstrip(b"\0")
             if rest:
                 return offset + len(block) - len(rest)
             offset += len(block)
+            if offset >= limit:
+                self._zeros_are_read = False
+                break
+        self._zeros = begin, offset
         return None
 
     def _move(self, length: int, beginning: bytes, end: bytes) -> None:
