@@ -90,6 +90,7 @@ def test_figures_over_a_range_are_those_of_all_its_requests(store: Store) -> Non
         "from_date": str(ago(RETENTION_DAYS)),
         "to_date": str(today()),
         "complete_through": None,
+        "missing": [],
         "total_requests": 4,
         "successful_requests": 3,
         "failed_requests": 1,
@@ -317,7 +318,7 @@ def test_a_request_without_a_status_has_failed_with_status_null(store: Store) ->
         assert found.items() >= expected.items()
         assert found["daily"] == [{"date": str(today()), **expected}]
     assert answer(store, "/customers")["customers"] == [{"customer_id": "c", **expected}]
-    assert answer(store, "/customers/c/paths")["paths"] == [{"path": "/a", **expected}]
+    assert answer(store, "/customers/c/paths")["paths"] == [{"path": "/a", **expected, "bytes_sent": None}]
     for interval in ("hour", "day"):
         (point,) = answer(store, f"/customers/c/series?interval={interval}&from={today()}")["points"]
         assert point.items() >= expected.items()

@@ -30,13 +30,13 @@ def test_a_query_that_takes_sqlite_too_long_is_503(store: Store, monkeypatch: py
         (
             "/customers/cust_1/stats?fromdate=2026-01-01",
             "fromdate",
-            "allowed are format, from_date, percentiles, to_date",
+            "allowed are compare, format, from_date, percentiles, period, to_date, tz",
         ),
-        ("/customers/cust_1/series?from_date=2026-01-01", "from_date", "allowed are format, from, interval, to"),
+        ("/customers/cust_1/series?from_date=2026-01-01", "from_date", "allowed are format, from, interval, to, tz"),
         (
             "/customers/paths?customer_id=cust_1&page=2",
             "page",
-            "allowed are customer_id, format, from_date, limit, to_date",
+            "allowed are by, customer_id, format, from_date, limit, order, period, sort, to_date",
         ),
         ("/status?verbose=1", "verbose", "there are none"),
     ],

@@ -297,12 +297,12 @@ def test_a_wrong_token_is_503_without_retry_after(tmp_path: Path, influxd: Influ
 def test_an_internal_error_is_500_with_problem_details_and_logged(tmp_path: Path, sqlite: Store) -> None:
     sqlite.fill(line("broken") + line("c"))
     with closing(sqlite3.connect(sqlite.environment["SQLITE_PATH"])) as connection, connection:
-        connection.execute("UPDATE daily SET row = '1 status=rubbish' WHERE customer = 'broken'")
+        connection.execute("UPDATE requests SET status_code = 'rubbish' WHERE customer_id = 'broken'")
     with running(tmp_path, sqlite.environment) as api:
-        response = api.get("/customers/broken/stats")
+        response = api.get("/customers/broken/requests")
         assert problem_detail(response, HTTPStatus.INTERNAL_SERVER_ERROR) == "Internal Server Error"
         request_id = response.json()["request_id"]
         assert api.get("/customers/c/stats").status_code == 200
         (fault,) = [said for said in api.said().splitlines() if " level=error " in said]
-        assert "binascii.Error" in fault
+        assert "int_parsing" in fault
         assert request_id in fault

@@ -245,7 +245,9 @@ async def test_cached_answers_equal_those_of_a_fresh_api_after_any_commits(store
                     asked = pick.sample(urls, 16)
                     kept, anew = [await asyncio.gather(*map(one.get, asked)) for one in (client, fresh)]
                     for answer, right in zip(kept, anew, strict=True):
-                        assert answer.json() | {"request_id": ""} == right.json() | {"request_id": ""}
+                        # A fresh api has not yet seen the writer report again.
+                        apart = {"request_id": "", "missing": []}
+                        assert answer.json() | apart == right.json() | apart
             writing.close()
 
 

@@ -163,7 +163,7 @@ def test_days_that_are_no_longer_kept_are_removed_though_nothing_is_logged(sqlit
     pipeline.until_stored()
     assert pipeline.end() == 0
     kept = {day for _, day in pipeline.stored() if day >= time.strftime("%Y-%m-%d", time.gmtime(time.time() - 3 * DAY))}
-    pipeline.start(RETENTION_DAYS="3")
+    pipeline.start(RETENTION_DAYS="3", COUNTS_RETENTION_DAYS="3")
     pipeline.until(lambda: {day for _, day in pipeline.stored()} == kept, "they are removed")
 
 

@@ -144,7 +144,7 @@ def test_its_endpoints_are_the_templates_of_paths(recount: Recount, paths: list[
     requests, *_ = parse(lines.encode())
     stretch = next(stretches)
     recount.add(next(names), stretch, [lines.encode()])
-    query = "SELECT endpoint, sum(lines) FROM divided WHERE part IS NULL AND stretch = $stretch GROUP BY endpoint"
+    query = "SELECT path, sum(lines) FROM divided WHERE part IS NULL AND stretch = $stretch GROUP BY path"
     found = dict(recount.ask(query, stretch=stretch))
     assert found == Counter(escaped(path_template(path)) for path in requests.request_paths())
 
@@ -153,8 +153,8 @@ def test_its_quarter_hours_and_endpoints_are_the_oracles(tmp_path: Path) -> None
     log = valid_lines(3_000)
     with Recount(tmp_path, 0, LAST_SECOND, None) as recount:
         recount.add("a", 0, [log])
-        by_hour = "SELECT customer, day, part // 4, sum(lines) FROM divided WHERE endpoint IS NULL GROUP BY ALL"
-        by_endpoint = "SELECT customer, day, endpoint, sum(lines) FROM divided WHERE part IS NULL GROUP BY ALL"
+        by_hour = "SELECT customer, day, part // 4, sum(lines) FROM divided WHERE path IS NULL GROUP BY ALL"
+        by_endpoint = "SELECT customer, day, path, sum(lines) FROM divided WHERE part IS NULL GROUP BY ALL"
         found = {
             (customer, str(date(1970, 1, 1) + timedelta(days=day)), part): lines
             for query in (by_hour, by_endpoint)

@@ -9,7 +9,6 @@ from api.questions.question import Effort, Question, Sources
 from api.questions.sorting import FIGURE_OF, FigureSort, Order
 from api.schemas.customers import CustomerStatistics
 from api.schemas.paths import PathCustomers
-from api.utc import to_day
 from rollups.counts import RollupRow
 from rollups.figures import Figures, figures
 from rollups.groups import GROUPS, histograms_of_customers
@@ -25,6 +24,8 @@ class PathCustomersQuestion(Question):
 
     path: str
     date: date
+    days: range
+    """The day, as days since 1970-01-01; empty if it is not kept."""
     sort: PathCustomerSort
     order: Order
     limit: int
@@ -37,12 +38,12 @@ class PathCustomersQuestion(Question):
         return Effort.MUCH
 
     async def answer(self, sources: Sources) -> PathCustomers:
-        day = to_day(self.date)
         found: dict[str, Figures] = {}
-        for first in range(0, GROUPS, GROUPS_AT_ONCE):
-            groups = range(first, first + GROUPS_AT_ONCE)
-            rows = await sources.storage.rollups_of_groups(groups, "endpoints", day)
-            found |= await asyncio.to_thread(_figures_of, rows, self.path)
+        for day in self.days:
+            for first in range(0, GROUPS, GROUPS_AT_ONCE):
+                groups = range(first, first + GROUPS_AT_ONCE)
+                rows = await sources.storage.rollups_of_groups(groups, "endpoints", day)
+                found |= await asyncio.to_thread(_figures_of, rows, self.path)
         return PathCustomers(
             path=self.path,
             date=self.date,

@@ -87,7 +87,7 @@ async def path_customers(
     limit: Annotated[int, Query(ge=1, le=MAX_CUSTOMERS, description="The most customers of the answer.")] = 100,
 ) -> Response:
     """Every customer that has requests to the path on a day, with its figures of these requests."""
-    return await respond(PathCustomersQuestion(format, path, of_day.to_date, sort, order, limit))
+    return await respond(PathCustomersQuestion(format, path, of_day.to_date, of_day.days, sort, order, limit))
 
 
 @router.get(
