@@ -590,20 +590,15 @@ class Family:
             self._roots = self._roots.extended([folder]) if self._roots is not None else None
 
     def _add_folders_below(self, folders: Folders) -> None:
-        """Note the folders below the log's that have rotated files of the log, as by logrotate's `olddir`.
+        """Note the folders below the log's that have rotated files of the log.
 
-        A folder that also has the log's own name has another log's files. Where no file has a log's own name, nothing
-        tells its files from another log's.
+        Where no file has a log's own name, nothing tells its files from another log's.
         """
         self._looks_below = False
-        if not self._has_path:
-            return
-        own = self.path.resolve()
-        for folder in folders.below(own.parent):
-            names = folders[folder].of(own.name)
-            if names and own.name not in names and folder not in self._folders:
-                self._folders.add(folder)
-                self._new_folders.add(folder)
+        if self._has_path:
+            found = folders.with_rotated(self.path.resolve()) - self._folders
+            self._folders |= found
+            self._new_folders |= found
 
     def _begin_new(self, new: New, candidate: Candidate, is_found: bool) -> File:
         """Begin a new file, perhaps in the place of a known file. `is_found`: whether that file was found elsewhere."""
@@ -611,8 +606,10 @@ class Family:
         if before is not None and not is_found and before.state in ("live", "open"):
             if new.start:
                 self._lose(before, CUT)
+            elif self._was_left(before):
+                before.close()
             else:
-                self._give_up(before, TRUNCATED, was_left=self._was_left(before))
+                self._give_up(before, TRUNCATED)
         elif before is not None and new.is_unsure:
             before.gaps.append(Gap(before.position, CUT))
             self.news[before] = None
@@ -726,14 +723,12 @@ class Family:
             and any(other.begun > reader.quiet_since for other in self.files.values())
         )
 
-    def _give_up(self, file: File, reason: str, was_left: bool = False) -> None:
+    def _give_up(self, file: File, reason: str) -> None:
         """Note that a file's content is gone. A file that was rotated, and read to its end, is closed without loss.
 
         A compressed file that is still open was not read to its end. The offset in its text is not its size on disk.
         """
-        if was_left:
-            file.close()
-        elif file.state == "live" or file.reader is not None or file.offset != file.size:
+        if file.state == "live" or file.reader is not None or file.offset != file.size:
             self._lose(file, reason)
         else:
             file.close()

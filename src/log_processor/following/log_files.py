@@ -142,7 +142,15 @@ class Folders(dict[Path, Names]):
         self[folder] = Names(names_in(folder))
         return self[folder]
 
-    def below(self, folder: Path) -> list[Path]:
+    def with_rotated(self, path: Path) -> set[Path]:
+        """The folders beside the log at a path that have rotated files of the log, as by logrotate's `olddir`.
+
+        A folder that also has the log's own name has another log's files.
+        """
+        names = {folder: self[folder].of(path.name) for folder in self._folders_in(path.parent)}
+        return {folder for folder, own in names.items() if own and path.name not in own}
+
+    def _folders_in(self, folder: Path) -> list[Path]:
         """The folders in a folder, without links; none if it cannot be read."""
         if folder not in self._below:
             try:

@@ -10,7 +10,7 @@ from stat import S_ISREG
 from typing import NamedTuple
 
 from log_processor.commands.verify.text_file import FilesChanged, Inode, TextFile, Unreadable
-from log_processor.following.log_files import Folders, names_in
+from log_processor.following.log_files import Folders
 from log_processor.following.names import dateless, is_of, uncompressed
 from log_processor.following.roots import Roots
 from storage.logs import BACKFILL, FileRow, LedgerRow
@@ -86,7 +86,7 @@ class Present:
 def _scan(logs: Iterable[LedgerRow], rows: Iterable[FileRow], roots: Roots | None) -> dict[Inode, _Found]:
     """All files that may belong to logs, by inode: a file with several names comes once."""
     found: dict[Inode, _Found] = {}
-    listed = cache(_list)
+    listed, beside = cache(_list), Folders()
 
     def take(folder: Path, names: Iterable[str], *logs: str) -> None:
         for name in names:
@@ -113,22 +113,13 @@ def _scan(logs: Iterable[LedgerRow], rows: Iterable[FileRow], roots: Roots | Non
             bases = {path.name, target.name, dateless(target.name) or target.name}
             folders = {path.parent, target.parent, *(read.parent for read in rows_of.get(log.log, ()))}
             if target.exists():
-                folders.update(_folders_below(target))
+                folders |= beside.with_rotated(target)
             for folder in sorted(folders):
                 take(folder, (name for base in sorted(bases) for name in listed(folder) if is_of(name, base)), log.log)
         for read in sorted(set(rows_of.get(log.log, ()))):
             called = uncompressed(read.name)
             take(read.parent, (name for name in listed(read.parent) if uncompressed(name) == called))
     return found
-
-
-def _folders_below(path: Path) -> list[Path]:
-    """The folders beside a log that have rotated files of the log, and no log of the same name."""
-    return [
-        folder
-        for folder in Folders().below(path.parent)
-        if path.name not in (names := names_in(folder)) and any(is_of(name, path.name) for name in names)
-    ]
 
 
 def _inode(log: LedgerRow) -> Inode | None:
