@@ -24,6 +24,7 @@ BIN_EDGES = np.array(
 about 1.5 times the one before, close to the preferred numbers of the series E6 (IEC 60063)."""
 
 Number = TypeVar("Number", int, Integers)
+Share = TypeVar("Share", float, NDArray[np.float64])
 
 
 class Figures(NamedTuple):
@@ -109,21 +110,25 @@ def _ranks(total: Number) -> tuple[Number, Number, Number]:
     return (total + 1) // 2, total // 2 + 1, (P99 * total + 99) // 100
 
 
-def uptime(successful: int, total: int) -> float | None:
-    """The percentage of the requests that succeeded. All figures of the api, CSV and page have it from here.
+def uptime(successful: Share, total: Share) -> Share:
+    """The percentage of the requests that succeeded, of numbers or of columns.
 
-    None where there are no requests: until they are removed, rows remain whose requests were all taken back.
+    All figures of the api, CSV and page have it from here.
     """
-    return 100 * successful / total if total else None
+    return 100 * successful / total
 
 
-def availability(server_errors: int, total: int) -> float | None:
-    """The percentage of the requests without a server error; None where there are no requests. All figures of the api,
-    CSV and page have it from here."""
-    return 100 * (total - server_errors) / total if total else None
+def availability(server_errors: Share, total: Share) -> Share:
+    """The percentage of the requests without a server error, of numbers or of columns. All figures of the api, CSV and
+    page have it from here."""
+    return 100 * (total - server_errors) / total
 
 
-def _figures(outcomes: Outcomes, timed: int, milliseconds: int, lower: int, upper: int, p99: int) -> Figures:
+def figures_of(outcomes: Outcomes, average: float | None, median: float | None, p99: float | None) -> Figures:
+    """The figures of requests with these outcomes and latencies (s).
+
+    There may be no requests: until they are removed, rows remain whose requests were all taken back.
+    """
     total, successful, client_errors, server_errors = outcomes
     return Figures(
         total_requests=total,
@@ -131,9 +136,15 @@ def _figures(outcomes: Outcomes, timed: int, milliseconds: int, lower: int, uppe
         failed_requests=total - successful,
         client_errors=client_errors,
         server_errors=server_errors,
-        uptime=uptime(successful, total),
-        availability=availability(server_errors, total),
-        average_latency=milliseconds / (1000 * timed) if timed else None,
-        median_latency=(lower + upper) / 2000 if timed else None,
-        p99_latency=p99 / 1000 if timed else None,
+        uptime=uptime(successful, total) if total else None,
+        availability=availability(server_errors, total) if total else None,
+        average_latency=average,
+        median_latency=median,
+        p99_latency=p99,
     )
+
+
+def _figures(outcomes: Outcomes, timed: int, milliseconds: int, lower: int, upper: int, p99: int) -> Figures:
+    if not timed:
+        return figures_of(outcomes, None, None, None)
+    return figures_of(outcomes, milliseconds / (1000 * timed), (lower + upper) / 2000, p99 / 1000)

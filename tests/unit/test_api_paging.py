@@ -14,23 +14,7 @@ from api.caching.figures_table import FiguresTable
 from api.questions.paging import MAX_CURSOR, PageKey, Ranking, Sort
 from api.questions.sorting import Order
 from rollups.counts import Outcomes
-from rollups.figures import Figures, availability, uptime
-
-
-def figures_of(outcomes: Outcomes, average: float | None, median: float | None, p99: float | None) -> Figures:
-    return Figures(
-        outcomes.total,
-        outcomes.successful,
-        outcomes.total - outcomes.successful,
-        outcomes.client_errors,
-        outcomes.server_errors,
-        uptime(outcomes.successful, outcomes.total),
-        availability(outcomes.server_errors, outcomes.total),
-        average,
-        median,
-        p99,
-    )
-
+from rollups.figures import Figures, figures_of
 
 RANKINGS = st.builds(
     Ranking,

@@ -10,9 +10,8 @@ from operator import le
 import numpy as np
 from numpy.typing import NDArray
 
-from rollups import figures as of_requests
 from rollups.counts import Outcomes
-from rollups.figures import Figures
+from rollups.figures import Figures, availability, figures_of, uptime
 
 Floats = NDArray[np.float64]
 # New customers from which on it is faster to sort all names.
@@ -84,20 +83,8 @@ class FiguresTable:
         row = self._row(name)
         if row is None:
             raise KeyError(name)
-        total, successful, client_errors, server_errors = self._requests[:, row].tolist()
-        average, median, p99 = [None if isnan(found) else found for found in self._latencies[:, row].tolist()]
-        return Figures(
-            total_requests=total,
-            successful_requests=successful,
-            failed_requests=total - successful,
-            client_errors=client_errors,
-            server_errors=server_errors,
-            uptime=of_requests.uptime(successful, total),
-            availability=of_requests.availability(server_errors, total),
-            average_latency=average,
-            median_latency=median,
-            p99_latency=p99,
-        )
+        latencies = [None if isnan(found) else found for found in self._latencies[:, row].tolist()]
+        return figures_of(Outcomes(*self._requests[:, row].tolist()), *latencies)
 
     def column(self, figure: str) -> Floats:
         """A figure of each customer, by its name in Figures; NaN stands for None."""
@@ -109,8 +96,8 @@ class FiguresTable:
             "failed_requests": total - successful,
             "client_errors": client_errors,
             "server_errors": server_errors,
-            "uptime": 100 * successful / some,
-            "availability": 100 * (total - server_errors) / some,
+            "uptime": uptime(successful, some),
+            "availability": availability(server_errors, some),
             "average_latency": average,
             "median_latency": median,
             "p99_latency": p99,
