@@ -18,7 +18,18 @@ from rollups.counts import NO_COUNTS, SUCCESS, DailyAggregate, DailyKey, Kind, R
 from rollups.rows import added_up, decode_daily, decode_rollup
 from storage.contract import INTENTS_KEPT, LATEST_INTENTS, Storage
 from storage.errors import LeaseHeld, StorageUnavailable
-from storage.keys import FileKey, IntentKey, Key, LogKey, ObservedKey, RolledUpKey, Rows, StateKey, StateName
+from storage.keys import (
+    FileKey,
+    IntentKey,
+    JournalKey,
+    Key,
+    LogKey,
+    ObservedKey,
+    RolledUpKey,
+    Rows,
+    StateKey,
+    StateName,
+)
 from storage.ledger import StoredIntent, WriterState
 from storage.logs import CELL_BYTES, FileRow, LedgerRow, decode_file, decode_log
 from storage.observed import ObservedEnd, decode_observed_end
@@ -26,7 +37,9 @@ from storage.read_back import ReadBack
 from storage.requests import FileId, LoggedRequest, OffsetRange, Outcome, StoredRequests
 from storage.writers import MAIN
 
-AnyKey = TypeVar("AnyKey", DailyKey, RollupSegmentKey, LogKey, FileKey, RolledUpKey, ObservedKey, IntentKey, StateKey)
+AnyKey = TypeVar(
+    "AnyKey", DailyKey, RollupSegmentKey, LogKey, FileKey, RolledUpKey, ObservedKey, IntentKey, StateKey, JournalKey
+)
 Write = Callable[[], None]
 """A write, which lands in the store when it is called."""
 
@@ -224,6 +237,10 @@ class MemoryStorage(Storage):
         self._turn()
         return self._rows(IntentKey).get(IntentKey(number), "")
 
+    def read_journal(self, slots: Collection[int]) -> dict[JournalKey, str]:
+        self._turn()
+        return {key: row for key, row in self._rows(JournalKey).items() if key.slot in slots}
+
     def read_logs(self) -> tuple[dict[str, str], dict[FileKey, str], dict[str, str]]:
         self._turn()
         return (
@@ -285,7 +302,7 @@ class MemoryStorage(Storage):
                 del rows[key]
 
     def remove_writer(self) -> None:
-        for kind in (LogKey, FileKey, RolledUpKey, ObservedKey, IntentKey, StateKey):
+        for kind in (LogKey, FileKey, RolledUpKey, ObservedKey, IntentKey, StateKey, JournalKey):
             rows = self._store.rows.get((self._writer, kind), {})
             for key in [key for key in rows if key != StateKey("retired")]:
                 self._turn()
@@ -383,14 +400,11 @@ class MemoryStorage(Storage):
         }
 
     async def states(self) -> list[WriterState]:
-        found: dict[str, dict[StateName, str]] = {}
+        found: dict[str, dict[str, str]] = {}
         for writer, key, row in self._store.rows_of(StateKey):
-            if key.name in ("counts", "rollups", "report"):
+            if key.name in ("counts", "rollups", "report", "requests"):
                 found.setdefault(writer, {})[key.name] = row
-        return [
-            WriterState(writer, rows.get("counts", ""), rows.get("rollups", ""), rows.get("report", ""))
-            for writer, rows in sorted(found.items())
-        ]
+        return [WriterState.of(writer, rows) for writer, rows in sorted(found.items())]
 
     async def intents(self, since: Mapping[str, int | None]) -> list[StoredIntent]:
         found: list[StoredIntent] = []

@@ -2,6 +2,7 @@
 
 import gc
 import sys
+import time
 from datetime import timedelta
 from functools import partial
 
@@ -27,7 +28,9 @@ from log_processor.source import LogPartition, LogSource
 from log_processor.spool import Spool
 from log_processor.storing.dead_letters import DeadLetters
 from log_processor.storing.kept_lines import KeptLines
+from log_processor.storing.kept_requests import note_kept, preparing
 from log_processor.storing.log_handler import LogHandler
+from request_log.line import SECONDS_A_DAY
 from service.access.keys import Keys
 from service.access.keys_file import keys_file
 from service.access.private_files import PrivateFile
@@ -71,6 +74,7 @@ def run(settings: ProcessorSettings, only_backfill: bool = False) -> None:
         settings.described(),
         LIMITS._replace(new_customers=settings.new_customers_a_day),
         settings.rules(),
+        has_journal=settings.store_requests != "all",
     )
     patterns = [] if only_backfill else settings.patterns()
     files = LogFiles(patterns, settings.named_logs(), settings.outputs(), settings.roots())
@@ -81,6 +85,8 @@ def run(settings: ProcessorSettings, only_backfill: bool = False) -> None:
         latest_second=report.latest_second if report is not None else 0,
     )
     oldest_day = partial(time_bounds.oldest_day, settings.retention_days)
+    note_kept(storage, settings.store_requests, time.time(), oldest_day() * SECONDS_A_DAY)
+    prepare = preparing(settings.store_requests, storage.prepare)
     spool = Spool(settings.backfill_folder)
     spool.say_format(settings.described())
     look_seconds = LOOK_SECONDS[settings.follow]
@@ -101,7 +107,7 @@ def run(settings: ProcessorSettings, only_backfill: bool = False) -> None:
     if new:
         for row in new:
             logs.begin(row)
-        for part in parse_chunk(collector.news(), parser, 0, logs.file, storage.prepare).parts:
+        for part in parse_chunk(collector.news(), parser, 0, logs.file, prepare).parts:
             logs.take(part)
         counts.commit(None, 0, reporter.complete_through, rollups.ledger.through, oldest_day())
     followed.say_begun()
@@ -150,7 +156,7 @@ def run(settings: ProcessorSettings, only_backfill: bool = False) -> None:
         dead_letters.too_new,
         dead_letters.kept.mark,
         logs.file,
-        storage.prepare,
+        prepare,
         rollups.rules.template_of,
         handler,
     )

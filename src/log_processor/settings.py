@@ -22,6 +22,7 @@ from service.settings import (
     can_be_a_log,
     comma_separated,
 )
+from storage.kept import KeptRequests
 from storage.settings import StorageSettings
 
 
@@ -92,6 +93,8 @@ class ProcessorSettings(StorageSettings, LogFormat, HeartbeatSettings, AccessSet
     """Milliseconds between two looks at the logs where there are no events; at rest up to 2 ms."""
     stream_max_size: int = Field(default=20_000, ge=1, le=100_000)
     """Lines that make a batch, which is stored then."""
+    store_requests: KeptRequests = "all"
+    """Which requests are stored beside their counts: all, failed ones, or none. `/requests` has stored ones alone."""
     new_customers_a_day: int = Field(default=20_000, ge=1, le=100_000_000)
     """New customers of a UTC day that are told apart. Requests of more of them are counted under the customer
     `(other)`."""

@@ -11,6 +11,7 @@ logs         how far a writer is in a log and in its files
 topic_files  a partition of a topic as the files of a log
 ledger       how far a writer is: ledgers and intents
 rules        the rules of roll-ups, and from where on each holds
+kept         which requests are stored
 observed     where the end of a log was seen, and how far the store is behind it
 change_feed  what commits have changed
 read_back    stored requests as columns again

@@ -14,7 +14,7 @@ from typing_extensions import Self
 
 from request_log.requests import Requests
 from rollups.counts import DailyAggregate, DailyKey, Kind, RollupKey, RollupRow, RollupSegmentKey
-from storage.keys import FileKey, Rows, StateName
+from storage.keys import FileKey, JournalKey, Rows, StateName
 from storage.ledger import StoredIntent, WriterState
 from storage.logs import FileRow, LedgerRow
 from storage.observed import ObservedEnd
@@ -119,6 +119,10 @@ class Storage(ABC):
     @abstractmethod
     def read_intent(self, number: int) -> str:
         """The row of a commit's intent, the one written last; "" where there is none."""
+
+    @abstractmethod
+    def read_journal(self, slots: Collection[int]) -> dict[JournalKey, str]:
+        """The rows of all parts of these slots."""
 
     @abstractmethod
     def read_logs(self) -> tuple[dict[str, str], dict[FileKey, str], dict[str, str]]:

@@ -37,18 +37,25 @@ class IntentKey(NamedTuple):
     number: int
 
 
-StateName = Literal["counts", "rollups", "rollups_intent", "report", "new_customers", "retired", "rules"]
+class JournalKey(NamedTuple):
+    """The key of a part of a journal: the requests of a commit, as they are counted. A later commit takes its slot."""
+
+    slot: int
+    part: int
+
+
+StateName = Literal["counts", "rollups", "rollups_intent", "report", "new_customers", "retired", "rules", "requests"]
 
 
 class StateKey(NamedTuple):
     """The key of a row of which a writer has one: the ledger of its counts, the ledger of its roll-ups, their latest
-    intent, the latest Report, how many customers are new on each day, that the writer was retired, or the rules of
-    roll-ups."""
+    intent, the latest Report, how many customers are new on each day, that the writer was retired, the rules of
+    roll-ups, or which requests it stores."""
 
     name: StateName
 
 
-Key = DailyKey | RollupSegmentKey | LogKey | FileKey | RolledUpKey | ObservedKey | IntentKey | StateKey
+Key = DailyKey | RollupSegmentKey | LogKey | FileKey | RolledUpKey | ObservedKey | IntentKey | StateKey | JournalKey
 Rows = Mapping[Key, str]
 """Rows as text, see rollups.rows, storage.ledger, storage.logs and storage.observed. Keys of two kinds may be equal, as
 LogKey("report") and StateKey("report") are: such keys belong in different mappings."""

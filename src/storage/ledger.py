@@ -68,6 +68,8 @@ class Intent:
     """The ledger after the commit."""
     weight: Literal[1, -1] = 1
     """-1: the commit takes back the counts of the requests."""
+    journal: bool = False
+    """Whether its journal has the requests. Otherwise the store has them."""
     retired: str = ""
     """The writer whose rows a commit of the archive takes over: counts of `days` or, without days, rows of logs."""
     folded: Mapping[int, str] = field(default_factory=dict)
@@ -138,11 +140,12 @@ class WriterState(NamedTuple):
     counts: str
     rollups: str
     report: str
+    requests: str
 
     @classmethod
     def of(cls, writer: str, rows: Mapping[str, str]) -> "WriterState":
         """From the writer's rows: the name of the StateKey -> text."""
-        return cls(writer, rows.get("counts", ""), rows.get("rollups", ""), rows.get("report", ""))
+        return cls(writer, *(rows.get(name, "") for name in cls._fields[1:]))
 
 
 def is_rolled_up(counts: Ledger, rollups: RollupLedger) -> bool:
@@ -186,7 +189,7 @@ def encode_intent(intent: Intent) -> str:
         "ledger": encode_ledger(intent.ledger),
         "folded": list(intent.folded.items()),
     }
-    for name in ("folded", "retired"):
+    for name in ("folded", "retired", "journal"):
         if not row[name]:
             del row[name]
     return json.dumps(row, separators=(",", ":"))

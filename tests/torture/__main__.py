@@ -42,6 +42,9 @@ def main() -> None:
         metavar="SCHEME,...",
         help="how each of one to four logs is rotated, as numbered+delayed; drawn by the seed if it is not given",
     )
+    parser.add_argument(
+        "--store-requests", choices=["all", "failed", "none"], default="all", help="STORE_REQUESTS (default: all)"
+    )
     arguments = parser.parse_args()
     schemes = arguments.scheme or drawn(arguments.seed)
     if len(schemes) > len(NAMES):
@@ -53,7 +56,7 @@ def main() -> None:
         sys.exit(_torture_topic(arguments.kills, arguments.rate, arguments.seed))
     print(f"seed:       {arguments.seed}\nschemes:    {', '.join(map(str, schemes))}", flush=True)
     folder = Path(tempfile.mkdtemp(prefix="torture_"))
-    with victim(arguments.store, folder, arguments.seed) as tortured:
+    with victim(arguments.store, folder, arguments.seed, arguments.store_requests) as tortured:
         report = torture(tortured, schemes, arguments.kills, arguments.rate, arguments.seed, show)
     print(f"\nstore:      {arguments.store}\n{report.text()}")
     if report.differences:
@@ -80,13 +83,14 @@ def _torture_topic(kills: int, rate: int, seed: int) -> int:
 
 
 @contextmanager
-def victim(store: str, folder: Path, seed: int) -> Iterator[Victim]:
-    """A processor on a fresh store of this kind."""
+def victim(store: str, folder: Path, seed: int, kept: str) -> Iterator[Victim]:
+    """A processor on a fresh store of this kind, which stores these requests."""
+    settings = {"STORE_REQUESTS": kept}
     if store == "sqlite":
-        with sqlite_victim(folder, {}) as tortured:
+        with sqlite_victim(folder, settings) as tortured:
             yield tortured
     else:
-        with influx_server(folder) as server, influxdb_victim(folder, {}, server, seed) as tortured:
+        with influx_server(folder) as server, influxdb_victim(folder, settings, server, seed) as tortured:
             yield tortured
 
 

@@ -30,6 +30,7 @@ from log_processor.counting.start import start
 from log_processor.parsing.batch import parse_chunk, stored
 from log_processor.parsing.chunk import Chunk, Part
 from log_processor.process.retry import until_stored
+from log_processor.storing.kept_requests import preparing
 from memory_store import MemoryStorage, MemoryStore, Write
 from parsed_log import REJECTED, SKIPPED, parse, parsed_line
 from request_log.line import SECONDS_A_DAY, Mended, Reason
@@ -48,6 +49,7 @@ from rollups.groups import (
 from rollups.histogram import Histogram
 from storage.contract import Storage
 from storage.errors import StorageRefused, StorageUnavailable
+from storage.kept import KeptRequests
 from storage.keys import FileKey, IntentKey, StateName
 from storage.ledger import Intent, Ledger, decode_ledger, decode_rollup_ledger, encode_intent, is_rolled_up
 from storage.logs import FileRow, FileState, LedgerRow, Position
@@ -106,6 +108,8 @@ class Case:
     limits: Limits
     holds: bool
     """Whether the store holds requests until they are flushed."""
+    kept: KeptRequests
+    """Which requests are stored."""
     seed: int
     """The seed of what a processor does next, and of the order in which the rows of a group land."""
 
@@ -114,7 +118,15 @@ class Case:
 
     def requests(self) -> list[Line]:
         lines = [line for files in self.logs for lines in files for line in lines]
-        return [line for line in lines if line.customer not in (None, REFUSED)]
+        return [line for line in lines if self.is_request(line)]
+
+    def is_stored(self, line: Line) -> bool:
+        """Whether the request of a line is given to the store."""
+        return self.kept == "all" or (self.kept == "failed" and line.status not in SUCCESS)
+
+    def is_request(self, line: Line) -> bool:
+        """Whether a line is counted as a request. The store refuses some that it is given."""
+        return line.customer is not None and not (line.customer == REFUSED and self.is_stored(line))
 
 
 lines = st.builds(
@@ -141,6 +153,7 @@ limits = st.builds(
     rollups=st.sampled_from([0, 3, LIMITS.rollups]),
     rollups_characters=st.just(LIMITS.rollups_characters),
     row_characters=st.sampled_from([40, 80, 160, LIMITS.row_characters]),
+    journal_characters=st.sampled_from([8, 64, LIMITS.journal_characters]),
     slice_characters=st.sampled_from([1, 200, LIMITS.slice_characters]),
     # A run must not depend on its speed.
     slice_seconds=st.just(math.inf),
@@ -152,6 +165,7 @@ cases = st.builds(
     st.lists(st.tuples(actions, st.integers(0, 3) | st.integers(0, 40)), min_size=10, max_size=40),
     limits,
     st.booleans(),
+    st.sampled_from(["all", "all", "failed", "none"]),
     st.integers(0, 1 << 32),
 )
 
@@ -235,7 +249,9 @@ class Processor:
 
 def count(storage: MemoryStorage, case: Case, pick: random.Random) -> None:
     """Store and count all lines, like the processor but at random times."""
-    logs, counts, rollups = start(storage, until_stored(storage.acquire), "", case.limits)
+    token = until_stored(storage.acquire)
+    logs, counts, rollups = start(storage, token, "", case.limits, has_journal=case.kept != "all")
+    prepare = preparing(case.kept, storage.prepare)
     counted = len(rollups.open.parts)
     places = {key: row.offset for key, row in logs.files.items()}
 
@@ -245,7 +261,7 @@ def count(storage: MemoryStorage, case: Case, pick: random.Random) -> None:
         counted = len(rollups.open.parts)
 
     def take(*parts: Part, text: bytes = b"") -> None:
-        batch = parse_chunk(Chunk(parts, text), parse, 0, logs.file, storage.prepare, pick.choice([1, 128 << 10]))
+        batch = parse_chunk(Chunk(parts, text), parse, 0, logs.file, prepare, pick.choice([1, 128 << 10]))
         batch = stored(batch, until_stored(batch.store))
         for part in batch.parts:
             logs.take(part)
@@ -380,7 +396,7 @@ def expected(
         if number == forgotten:
             continue
         of_log = [line for lines in files for line in lines]
-        valid = [line for line in of_log if line.customer not in (None, REFUSED)]
+        valid = [line for line in of_log if case.is_request(line)]
         sizes = [len(case.file(str(number), 2 * place)) for place in range(len(files))]
         skipped = sum(1 for line in of_log if line.customer is None and not line.status)
         rejected = len(of_log) - len(valid) - skipped
@@ -397,7 +413,8 @@ def expected(
         )
     for line in requests:
         duration = float(line.duration) if line.duration else None
-        found["requests"][line.customer, line.path, line.status, duration, line.method or None, line.size] += 1
+        if case.is_stored(line):
+            found["requests"][line.customer, line.path, line.status, duration, line.method or None, line.size] += 1
         day = FIRST_DAY + line.day
         hour, part = line.minute // 60, line.minute // 15
         customer = counted_as(line.customer or "", day)
@@ -615,7 +632,7 @@ def forget_first(storage: MemoryStorage, case: Case, pick: random.Random) -> Non
         counts.close()
 
 
-@given(cases)
+@given(cases.map(lambda case: replace(case, kept="all")))
 @settings(max_examples=100)
 def test_a_log_is_taken_out_of_the_store_whatever_crashes(case: Case) -> None:
     store = MemoryStore([REFUSED])
@@ -783,6 +800,7 @@ SMALL = Case(
     schedule=[],
     limits=LIMITS._replace(slice_seconds=math.inf),
     holds=False,
+    kept="all",
     seed=1,
 )
 
@@ -806,6 +824,43 @@ def test_a_predecessor_may_finish_its_commit_at_any_step_of_a_start() -> None:
                 for processor in (first, second):
                     processor.run(TO_THE_END)
                 assert said(store) == expected(SMALL), (paused_after, woken_after)
+
+
+@pytest.mark.parametrize("kept", ["failed", "none"])
+def test_what_is_not_stored_is_counted_once_whatever_crashes(kept: KeptRequests) -> None:
+    case = replace(SMALL, kept=kept, limits=SMALL.limits._replace(journal_characters=40))
+    with leaving():
+        for crashed_after in range(steps_of(case)):
+            store = MemoryStore()
+            first, second, third = (Processor(store, case, number, MemoryStorage) for number in (1, 2, 3))
+            first.run(crashed_after)
+            first.kill()
+            # The second one is killed in the middle of its redo.
+            second.run(9)
+            second.kill()
+            third.run(TO_THE_END)
+            assert said(store) == expected(case), crashed_after
+
+
+def test_the_setting_may_change_at_each_start() -> None:
+    kinds: list[KeptRequests] = ["all", "failed", "none", "all"]
+    with leaving():
+        for crashed_after in range(0, steps_of(SMALL), 3):
+            store = MemoryStore()
+            for number, kept in enumerate(kinds):
+                processor = Processor(store, replace(SMALL, kept=kept), number)
+                processor.run(crashed_after)
+                processor.kill()
+            Processor(store, replace(SMALL, kept="none"), 9).run(TO_THE_END)
+            assert counts_of(store) == counts_expected(SMALL), crashed_after
+
+
+def counts_of(store: MemoryStore) -> dict[str, Any]:
+    return {what: found for what, found in said(store).items() if what != "requests"}
+
+
+def counts_expected(case: Case) -> dict[str, Any]:
+    return {what: found for what, found in expected(case).items() if what != "requests"}
 
 
 def test_a_commit_that_cannot_read_back_all_of_its_requests_leaves_a_gap() -> None:

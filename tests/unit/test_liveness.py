@@ -17,7 +17,7 @@ class Clocks:
         """The silent ones of these writers, which reported at these times (None: never)."""
         return self.liveness.silent(
             [
-                WriterState(writer, "", "", encode_report(Report(time, 1, None)) if time is not None else "")
+                WriterState(writer, "", "", encode_report(Report(time, 1, None)) if time is not None else "", "")
                 for writer, time in reported.items()
             ]
         )

@@ -88,6 +88,7 @@ BAD = [
     ("STREAM_MAX_WAIT_TIME_IN_SECONDS", "-1", "greater than or equal to 0"),
     ("STREAM_MAX_WAIT_TIME_IN_SECONDS", "3601", "less than or equal to 3600"),
     ("STREAM_MAX_WAIT_TIME_IN_SECONDS", "nan", "less than or equal to 3600"),
+    ("STORE_REQUESTS", "some", "Input should be 'all', 'failed' or 'none'"),
     ("WRITER", "archive", "the rows of retired"),
     ("WRITER", "web/1", "should match pattern"),
     ("WRITER", "-", "should match pattern"),

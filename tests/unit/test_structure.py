@@ -24,9 +24,8 @@ ROOMS = {
         *("rows", "groups", "rules", "spans", "daily", "delta", "refolding"),
     ],
     "storage": [
-        *("writers", "errors", "damage", "owner", "requests", "logs", "topic_files", "keys", "observed", "ledger"),
-        "rules",
-        "change_feed",
+        *("writers", "errors", "damage", "owner", "requests", "logs", "topic_files", "keys", "kept", "observed"),
+        *("ledger", "rules", "change_feed"),
         *("read_back", "contract", "settings", "schema_4"),
         *("sqlite", "influxdb", "backend", "__main__"),
     ],
@@ -60,7 +59,7 @@ ROOMS = {
         *("app", "keys_command", "__main__"),
     ],
     "log_processor.counting": [
-        *("limits", "pace", "buffer", "logs", "commit", "rows", "folding", "daily"),
+        *("limits", "pace", "buffer", "journal", "logs", "commit", "rows", "folding", "daily"),
         *("rollups", "forget", "start", "retire"),
     ],
 }

@@ -7,6 +7,7 @@ from api.caching.span_days import PART_KINDS
 from api.questions.calendar import UTC
 from api.questions.dates import DateRange
 from api.questions.question import Effort, Question, Sources, daily_rows
+from api.questions.stored_requests import kept_since
 from api.questions.times import SECONDS
 from api.schemas.requests import LatestRequests, LoggedRequest
 from api.utc import to_datetime
@@ -54,6 +55,7 @@ class LatestRequestsQuestion(Question):
             to_date=self.dates.to_date,
             complete_through=None,
             missing=[],
+            stored=await kept_since(storage, earliest),
             requests=[
                 LoggedRequest(
                     time=to_datetime(request.second, request.millisecond or 0),

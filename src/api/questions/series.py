@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from api.caching.span_days import PART_KINDS
 from api.questions.calendar import UTC, calendar
 from api.questions.question import Effort, Question, Sources, require_known, span_counts
+from api.questions.stored_requests import kept_since
 from api.questions.times import SECONDS, TimeRange
 from api.questions.validation import validation_error
 from api.schemas.series import Point, Series
@@ -89,6 +90,9 @@ class SeriesQuestion(Question):
         """Computed from the requests: roll-ups by minute would have nearly as many rows as there are requests."""
         if self.customer_id == OTHER:
             raise validation_error("interval", "minute", f"the requests of {OTHER} are not told apart: ask for hours")
+        if (kept := await kept_since(storage, self.times.start)) != "all":
+            message = f"of the requests of this time {kept} are stored, and minutes need all of them: ask for hours"
+            raise validation_error("interval", "minute", message)
         minutes: dict[int, Histogram] = {}
         left = MAX_REQUESTS
         for start, end in await self._spans(storage):

@@ -5,6 +5,7 @@ from datetime import datetime
 from pydantic import BaseModel, Field
 
 from api.schemas.listing import Customer, Range
+from storage.kept import KeptRequests
 
 
 class LoggedRequest(BaseModel):
@@ -22,4 +23,9 @@ class LatestRequests(Range, Customer):
     """The latest requests of a customer."""
 
     ROWS = "requests"
+    stored: KeptRequests = Field(
+        description="Which requests of these days are stored, by STORE_REQUESTS of the processors. Others are counted, "
+        "and not in this answer.",
+        examples=["all"],
+    )
     requests: list[LoggedRequest] = Field(description="Latest first.")

@@ -5,6 +5,7 @@ Does not own reading lines (`following`, `parsing`) and storing requests (`stori
 start    what a start does: it redoes a commit that was broken off
 commit   the order of a commit
 logs     how far the writer is in each log
+journal  requests of the latest commits that are not stored
 buffer   requests that are stored and not rolled up yet
 folding  which customers are counted together, because too many are new
 daily    commits of daily aggregates, and of how far the logs are counted

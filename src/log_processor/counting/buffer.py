@@ -4,6 +4,7 @@ Its last requests are those that are not yet counted.
 """
 
 from collections import defaultdict
+from collections.abc import Sequence
 from itertools import count, islice
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from request_log.requests import NONE, Requests
 from rollups.columns import SECONDS_A_PART, RequestColumns
-from rollups.groups import METHODS, OTHER, Endpoint, escaped
+from rollups.groups import METHODS, OTHER, Endpoint, escaped, unescaped
 
 # Limits of all buffers together: requests, distinct endpoints, characters of the names of customers.
 MOST_LINES = 1_000_000
@@ -60,16 +61,38 @@ class Buffer:
         self.seconds = span(self.seconds, (int(requests.seconds.min()), int(requests.seconds.max())))
         self.characters += sum(map(len, islice(reversed(customers), len(customers) - known)))
 
+    def take_counted(
+        self, columns: RequestColumns, names: Sequence[str], endpoints: Sequence[Endpoint], seconds: tuple[int, int]
+    ) -> None:
+        """Add requests as another buffer has them. `names`, `endpoints`: by the indices in these columns. `seconds`:
+        Unix times (s) between which they are."""
+        known = len(self._customers)
+        own = np.array([self.number_of(name) for name in names], np.int32)
+        paths = self._numbers_of_paths([unescaped(endpoint.path) for endpoint in endpoints])
+        of_endpoints = self._numbers_of(paths, np.array([_METHODS[endpoint.method] for endpoint in endpoints]))
+        self.parts.append(columns._replace(customers=own[columns.customers], endpoints=of_endpoints[columns.endpoints]))
+        self.lines += columns.lines
+        self.seconds = span(self.seconds, seconds)
+        self.characters += sum(map(len, islice(reversed(self._customers), len(self._customers) - known)))
+
     def _endpoints_of(self, requests: Requests, counts_methods: bool) -> NDArray[np.int32]:
         """The index of each request's endpoint."""
+        paths = self._numbers_of_paths(requests.path_texts)[requests.paths]
+        if not counts_methods:
+            return self._numbers_of(paths, np.zeros(len(paths), np.int64))
+        methods = np.array([_METHODS.get(method, _METHODS[OTHER]) for method in requests.method_texts])
+        return self._numbers_of(paths, methods[requests.methods])
+
+    def _numbers_of_paths(self, texts: Sequence[str]) -> NDArray[np.int64]:
+        """The number of each path."""
         known = len(self._paths)
-        paths = np.array(list(map(self._paths.__getitem__, requests.path_texts)), np.int64)
+        paths = np.array(list(map(self._paths.__getitem__, texts)), np.int64)
         self._path_texts += reversed(list(islice(reversed(self._paths), len(self._paths) - known)))
-        keys = paths[requests.paths] * len(_METHODS)
-        if counts_methods:
-            keys += np.array([_METHODS.get(method, _METHODS[OTHER]) for method in requests.method_texts])[
-                requests.methods
-            ]
+        return paths
+
+    def _numbers_of(self, paths: NDArray[np.int64], methods: NDArray[np.int64]) -> NDArray[np.int32]:
+        """The index of each endpoint. `paths`, `methods`: their numbers, one of each for each endpoint."""
+        keys = paths * len(_METHODS) + methods
         if (missing := len(self._paths) * len(_METHODS) - len(self._numbers)) > 0:
             self._numbers = np.append(self._numbers, np.full(len(self._numbers) + missing, -1, np.int32))
         numbers = self._numbers.take(keys)

@@ -1,6 +1,6 @@
 """The order of a commit, by which it happens exactly once.
 
-    requests -> intent -> the lease read back -> rows -> ledger
+    requests, or the journal -> intent -> the lease read back -> rows -> ledger
 
 Each step is durable before the next one begins. The ledger is one row, which is the commit point. Every other row has
 the number of the last commit that counted in it. A start that finds an intent beyond the ledger redoes exactly
@@ -10,7 +10,7 @@ The lease is read back after the intent. So if a process has lost its lease, eit
 the process finds out and writes no row.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 from log_processor.process.retry import until_stored
@@ -18,10 +18,13 @@ from storage.contract import Storage
 from storage.keys import Rows
 
 
-def commit(storage: Storage, intent: Rows, rows: Iterator[tuple[Rows, ...]], ledger: Rows) -> None:
-    """Do a commit. `rows`: an iterator of arguments of Storage.write, consumed one by one."""
+def commit(
+    storage: Storage, intent: Rows, rows: Iterator[tuple[Rows, ...]], ledger: Rows, journal: Sequence[Rows] = ()
+) -> None:
+    """Do a commit. `rows`: an iterator of arguments of Storage.write, consumed one by one. `journal`: the rows from
+    which a redo reads the requests that are not stored."""
     until_stored(storage.flush)
-    until_stored(partial(storage.write, intent))
+    until_stored(partial(storage.write, *journal, intent))
     until_stored(storage.check_lease)
     for groups in rows:
         until_stored(partial(storage.write, *groups))

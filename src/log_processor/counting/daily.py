@@ -12,6 +12,7 @@ import numpy as np
 from log_processor.counting.buffer import Buffer, span
 from log_processor.counting.commit import commit
 from log_processor.counting.folding import Folding
+from log_processor.counting.journal import encode_journal, read_journals
 from log_processor.counting.limits import Limits
 from log_processor.counting.logs import Logs
 from log_processor.counting.rows import NOTHING, DailyRows
@@ -42,8 +43,19 @@ log = logger(__name__)
 class Counts:
     """The numbered commits of counts of one writer."""
 
-    def __init__(self, storage: Storage, logs: Logs, ledger: Ledger, token: int, settings: str, limits: Limits) -> None:
-        """`token`: the fencing token of the lease. `settings`: Intent.settings, for the record."""
+    def __init__(
+        self,
+        storage: Storage,
+        logs: Logs,
+        ledger: Ledger,
+        token: int,
+        settings: str,
+        limits: Limits,
+        has_journal: bool = False,
+    ) -> None:
+        """`token`: the fencing token of the lease. `settings`: Intent.settings, for the record. `has_journal`: whether
+        commits write a journal, because not all requests are stored."""
+        self.has_journal = has_journal
         self._storage = storage
         self._logs = logs
         self.ledger = ledger
@@ -67,7 +79,9 @@ class Counts:
                 found.take(requests.select(is_counted.tolist()).to_count())
             return found
 
-        if intent.stored:
+        if intent.journal:
+            buffer = read_journals(self._storage, [intent.number]) or buffer
+        elif intent.stored:
             buffer = until_stored(read)
         if buffer.lines != intent.stored:
             log.error("partly_counted", commit=intent.number, requests=intent.stored, read_back=buffer.lines)
@@ -123,8 +137,10 @@ class Counts:
             days=days,
             ledger=Ledger(number, complete_through(list(after.values())), rollup_backlog),
             folded=folded,
+            journal=self.has_journal,
         )
-        self._commit(intent, parts, names)
+        journal = encode_journal(number, parts, buffer, self._limits.journal_characters) if self.has_journal else ()
+        self._commit(intent, parts, names, journal)
 
     def take_back(self, key: FileKey, start: int, oldest_day: int) -> int:
         """Take back the counts of a closed file's requests from an offset on, and return how many requests they are.
@@ -197,7 +213,9 @@ class Counts:
         """End the thread that writes, which has nothing left to do."""
         self._writer.shutdown()
 
-    def _commit(self, intent: Intent, parts: Sequence[RequestColumns], names: Sequence[str]) -> None:
+    def _commit(
+        self, intent: Intent, parts: Sequence[RequestColumns], names: Sequence[str], journal: Sequence[Rows] = ()
+    ) -> None:
         self._end_write()
         ledger: dict[Key, str] = {StateKey("counts"): encode_ledger(intent.ledger)}
         commit(
@@ -205,6 +223,7 @@ class Counts:
             {IntentKey(intent.number): encode_intent(intent)},
             self._changed_rows(intent, parts, names),
             ledger,
+            journal,
         )
         self.ledger = intent.ledger
         self._logs.commit(intent.logs, intent.files)

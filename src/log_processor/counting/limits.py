@@ -4,6 +4,9 @@ from typing import NamedTuple
 
 from rollups.delta import MOST_CHARACTERS
 
+PART_CHARACTERS = 900_000
+"""Characters of a row of a journal: InfluxDB takes no field beyond 1 MiB."""
+
 
 class Limits(NamedTuple):
     """The limits. What is stored depends on them only in where roll-ups are divided into segments, and in which new
@@ -25,6 +28,8 @@ class Limits(NamedTuple):
     """Characters of the segments in memory."""
     row_characters: int = MOST_CHARACTERS
     """Characters of a segment of a roll-up."""
+    journal_characters: int = PART_CHARACTERS
+    """Characters of a row of a journal."""
     slice_characters: int = 4 << 20
     """Characters that a slice of roll-ups writes, after which counts may be committed."""
     slice_seconds: float = 0.1

@@ -28,6 +28,7 @@ from rollups.rows import encode_daily, encode_rollup
 from rollups.rules import DEFAULT
 from storage.contract import Storage
 from storage.errors import StorageRefused
+from storage.kept import decode_kept, encode_kept, merged
 from storage.keys import IntentKey, Key, LogKey, StateKey
 from storage.ledger import Intent, Ledger, decode_intent, decode_ledger, encode_intent, encode_ledger
 from storage.logs import LedgerRow, Position, decode_log, encode_log
@@ -115,9 +116,14 @@ class _Mover:
         """The last commit, which takes over the rows of logs and removes everything that the writer has left."""
         self._begin((), logs)
         rows: dict[Key, str] = {LogKey(row.log): encode_log(row) for row in logs}
-        until_stored(partial(self._archive.write, rows))
+        until_stored(partial(self._archive.write, rows, {StateKey("requests"): self._kept()}))
         until_stored(self._storage.remove_writer)
         self._end()
+
+    def _kept(self) -> str:
+        """Which requests the writer and the archive have stored."""
+        texts = [until_stored(partial(storage.read_state, "requests")) for storage in (self._archive, self._storage)]
+        return encode_kept(merged(*map(decode_kept, texts)))
 
     def _begin(self, days: tuple[int, ...], logs: tuple[LedgerRow, ...]) -> None:
         self._number += 1

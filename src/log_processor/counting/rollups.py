@@ -13,6 +13,7 @@ from itertools import islice
 from log_processor.counting import pace
 from log_processor.counting.buffer import Buffer, is_full
 from log_processor.counting.daily import Counts
+from log_processor.counting.journal import SLOTS, read_journals
 from log_processor.counting.limits import Limits
 from log_processor.counting.logs import Logs
 from log_processor.counting.rows import RollupRows
@@ -72,7 +73,7 @@ class Rollups:
 
     def redo(self, intent: RollupIntent) -> None:
         """Finish a commit that was broken off, before all other commits. Its requests are in the store."""
-        self._commit_stored(intent)
+        self._commit_stored(intent, self._journaled(intent.through))
 
     def take_back(self) -> None:
         """Take back the requests that the roll-ups have and that were taken back from the counts."""
@@ -89,7 +90,7 @@ class Rollups:
                 positions=self._logs.after_taking_back(),
                 weight=-1,
             )
-            self._commit_stored(intent)
+            self._commit_stored(intent, None)
 
     @property
     def rules(self) -> Rules:
@@ -105,16 +106,24 @@ class Rollups:
         until_stored(partial(self._storage.write, {StateKey("rules"): encode_rules(self._history)}))
 
     def read_backlog(self) -> None:
-        """Read the roll-ups' backlog back from the store."""
+        """Read the roll-ups' backlog back from the store. All of a backlog is in a journal, or all of it is stored. So
+        what a journal has, and what precedes a journal, is rolled up at once."""
         self.take_back()
+        if (journaled := self._journaled(self._counts.ledger.number)) is not None:
+            self.open = journaled
+            self.finish(math.inf)
+            return
         rollup_backlog = self._counts.ledger.rollup_backlog
         if (ranges := self._logs.not_rolled_up()) and rollup_backlog is not None:
             self.open = self._read_back(ranges, *rollup_backlog)
+            if self._counts.has_journal:
+                self.finish(math.inf)
 
     @property
     def is_full(self) -> bool:
-        """Whether no more requests may wait in memory."""
-        return is_full(self.open, self._closed)
+        """Whether no more requests may wait in memory, or no more commits in a journal."""
+        is_journal_full = self._counts.has_journal and self._counts.ledger.number - self.ledger.through >= SLOTS // 2
+        return is_full(self.open, self._closed) or (is_journal_full and not self.is_done)
 
     @property
     def is_done(self) -> bool:
@@ -177,9 +186,16 @@ class Rollups:
         self._took = 0.0
         self._slices = self._commit(intent, buffer)
 
-    def _commit_stored(self, intent: RollupIntent) -> None:
-        """Do a commit as a whole, while no other is under way, from the stored requests."""
-        self._begin(intent, self._read_back(intent.ranges, intent.oldest, intent.newest))
+    def _journaled(self, through: int) -> Buffer | None:
+        """The requests of the commits of counts through this one that the roll-ups lack, if a journal has them."""
+        # Earlier commits have no requests that the roll-ups lack: see is_full.
+        first = max(self.ledger.through, self._counts.ledger.number - SLOTS + 1) + 1
+        numbers = range(first, through + 1)
+        return read_journals(self._storage, numbers) if numbers else None
+
+    def _commit_stored(self, intent: RollupIntent, journaled: Buffer | None) -> None:
+        """Do a commit as a whole, while no other is under way, from a journal or from the stored requests."""
+        self._begin(intent, journaled or self._read_back(intent.ranges, intent.oldest, intent.newest))
         for _ in self._slices:
             pass
 

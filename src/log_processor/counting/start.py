@@ -24,12 +24,18 @@ class Counting(NamedTuple):
 
 
 def start(
-    storage: Storage, token: int, settings: str, limits: Limits = LIMITS, rules: Rules | None = DEFAULT
+    storage: Storage,
+    token: int,
+    settings: str,
+    limits: Limits = LIMITS,
+    rules: Rules | None = DEFAULT,
+    has_journal: bool = False,
 ) -> Counting:
     """Start to count, with the lease. `token`: its fencing token. `settings`: see Intent.settings. `rules`: hold for
-    what is not counted yet; None: the latest that are stored. Ends the program where the writer was retired."""
+    what is not counted yet; None: the latest that are stored. `has_journal`: see Counts. Ends the program where the
+    writer was retired."""
     until_stored(partial(_refuse_retired, storage))
-    return resume(storage, token, settings, limits, rules)
+    return resume(storage, token, settings, limits, rules, has_journal)
 
 
 def _refuse_retired(storage: Storage) -> None:
@@ -38,7 +44,12 @@ def _refuse_retired(storage: Storage) -> None:
 
 
 def resume(
-    storage: Storage, token: int, settings: str, limits: Limits = LIMITS, rules: Rules | None = None
+    storage: Storage,
+    token: int,
+    settings: str,
+    limits: Limits = LIMITS,
+    rules: Rules | None = None,
+    has_journal: bool = False,
 ) -> Counting:
     """`start`, also of a writer that is being retired."""
     # A predecessor that was paused may go on meanwhile, and finish the commits that it has begun. So the ledgers are
@@ -56,7 +67,7 @@ def resume(
     # So nothing of this was written by a successor, which may be in the middle of a commit.
     until_stored(storage.check_lease)
 
-    counts = Counts(storage, logs, ledger, token, settings, limits)
+    counts = Counts(storage, logs, ledger, token, settings, limits, has_journal)
     for intent_of_counts in broken_off:
         counts.redo(intent_of_counts)
     rollups = Rollups(storage, logs, counts, rollup_ledger, token, limits, history)

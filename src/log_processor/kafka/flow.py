@@ -59,7 +59,7 @@ def build(group: Group, stopping: Callable[[], bool], parse: Parser, too_new: To
             parse,
             writing.oldest_day(),
             writing.logs.file,
-            writing.storage.prepare,
+            writing.prepare,
             writing.time_bounds.latest_second(),
             too_new,
             mark,

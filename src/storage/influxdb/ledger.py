@@ -11,7 +11,7 @@ from storage.influxdb.client import Row, latest
 from storage.influxdb.connection import AFTER, InfluxConnection
 from storage.influxdb.line_protocol import AFTER_ALL_LINES, DAY, tag
 from storage.influxdb.places import MEASUREMENTS
-from storage.keys import FileKey, Key, LogKey, ObservedKey, RolledUpKey, StateKey, StateName
+from storage.keys import FileKey, JournalKey, Key, LogKey, ObservedKey, RolledUpKey, StateKey, StateName
 from storage.ledger import StoredIntent, WriterState, decode_intent
 from storage.logs import FileRow, LedgerRow, decode_file, decode_log
 from storage.observed import ObservedEnd, decode_observed_end
@@ -19,8 +19,8 @@ from storage.requests import FileId
 
 # The latest intent of roll-ups names all logs, and may be long. Retired writers may be many.
 _STATES = (
-    f"SELECT row FROM state WHERE {AFTER} AND (state = 'counts' OR state = 'rollups' OR state = 'report')"
-    " GROUP BY state, writer"
+    f"SELECT row FROM state WHERE {AFTER} AND "
+    "(state = 'counts' OR state = 'rollups' OR state = 'report' OR state = 'requests') GROUP BY state, writer"
 )
 
 
@@ -37,6 +37,14 @@ class InfluxLedger(InfluxConnection):
         rows = self._ask(f"SELECT row FROM intents WHERE {AFTER} AND writer = $writer")
         texts = [row["row"] for row in rows if decode_intent(row["row"]).number == number]
         return str(texts[-1]) if texts else ""
+
+    def read_journal(self, slots: Collection[int]) -> dict[JournalKey, str]:
+        found: dict[JournalKey, str] = {}
+        for slot in slots:
+            query = f"SELECT row FROM journal WHERE {AFTER} AND writer = $writer AND slot = $slot GROUP BY part"
+            for row in self._ask(query, slot=str(slot)):
+                found[JournalKey(slot, int(row["part"]))] = row["row"]
+        return found
 
     def read_logs(self) -> tuple[dict[str, str], dict[FileKey, str], dict[str, str]]:
         query = f"SELECT row FROM logs, files, rolled_up WHERE {AFTER} AND writer = $writer GROUP BY log, generation"

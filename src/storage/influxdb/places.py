@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from rollups.counts import DailyKey, RollupSegmentKey
 from storage.influxdb.line_protocol import AFTER_ALL_LINES, DAY, string_field, tag
-from storage.keys import FileKey, IntentKey, Key, LogKey, ObservedKey, RolledUpKey, StateKey
+from storage.keys import FileKey, IntentKey, JournalKey, Key, LogKey, ObservedKey, RolledUpKey, StateKey
 
 MEASUREMENTS: dict[type[Key], str] = {
     LogKey: "logs",
@@ -24,6 +24,7 @@ MEASUREMENTS: dict[type[Key], str] = {
     ObservedKey: "observed",
     StateKey: "state",
     IntentKey: "intents",
+    JournalKey: "journal",
 }
 # Bytes of the hash that stands for a customer.
 _HASH_BYTES = 10
@@ -63,6 +64,8 @@ class Places:
             return Place(f"intents,{self._writer}", AFTER_ALL_LINES)
         if isinstance(key, FileKey):
             tags = f"generation={key.generation},log={tag(key.log)}"
+        elif isinstance(key, JournalKey):
+            tags = f"part={key.part},slot={key.slot}"
         elif isinstance(key, StateKey):
             tags = f"state={key.name}"
         else:

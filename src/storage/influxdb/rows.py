@@ -13,7 +13,7 @@ from storage.influxdb.client import Row
 from storage.influxdb.connection import InfluxConnection
 from storage.influxdb.line_protocol import AFTER_ALL_LINES, DAY, tag
 from storage.influxdb.places import MEASUREMENTS, Place, row_line
-from storage.keys import IntentKey, Rows
+from storage.keys import IntentKey, JournalKey, Rows
 from storage.ledger import decode_intent
 
 # Points of one write request.
@@ -92,6 +92,12 @@ class InfluxRows(InfluxConnection):
                 self._outdated.remove(place)
             elif place in self._written or place.series.startswith(MEASUREMENTS[IntentKey]):
                 continue
+            elif place.series.startswith(MEASUREMENTS[JournalKey]):
+                # A start rolls up what an earlier process has left in its journal, so all of that goes at once.
+                place = Place(f"{MEASUREMENTS[JournalKey]},writer={tag(self._writer)}", AFTER_ALL_LINES)
+                if place in self._written:
+                    continue
+                self._written.add(place)
             else:
                 self._written.add(place)
             self._replaced.append((place, token))
@@ -126,7 +132,9 @@ class InfluxRows(InfluxConnection):
         written first. Only rows at exactly these tokens are removed: this process may be paused meanwhile, and its
         successor may write at later ones.
         """
-        query = f"SELECT row FROM {', '.join(['daily_all', *MEASUREMENTS.values()])} WHERE writer = $writer"
+        # The rows of a journal are long, and name their commit.
+        measurements = [name for kind, name in MEASUREMENTS.items() if kind is not JournalKey]
+        query = f"SELECT row FROM {', '.join(['daily_all', *measurements])} WHERE writer = $writer"
         rows = self._ask(query)
         query = f"SELECT row FROM rollups WHERE writer = $writer AND customers = '{ALL_CUSTOMERS}'"
         rows += self._ask(query)

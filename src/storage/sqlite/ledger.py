@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 
 from storage.contract import LATEST_INTENTS
 from storage.damage import readable
-from storage.keys import FileKey, IntentKey, LogKey, ObservedKey, RolledUpKey, StateName
+from storage.keys import FileKey, IntentKey, JournalKey, LogKey, ObservedKey, RolledUpKey, StateName
 from storage.ledger import StoredIntent, WriterState
 from storage.logs import FileRow, LedgerRow, decode_file, decode_log
 from storage.observed import ObservedEnd, decode_observed_end
@@ -23,6 +23,15 @@ class SqliteLedger(SqliteConnection):
 
     def read_intent(self, number: int) -> str:
         return self._row("SELECT row FROM intents WHERE number = ? AND writer = ?", number)
+
+    def read_journal(self, slots: Collection[int]) -> dict[JournalKey, str]:
+        query = "SELECT part, row FROM journal WHERE slot = ? AND writer = ?"
+        with self._transaction() as connection:
+            return {
+                JournalKey(slot, part): row
+                for slot in slots
+                for part, row in connection.execute(query, (slot, self._writer_id))
+            }
 
     def read_logs(self) -> tuple[dict[str, str], dict[FileKey, str], dict[str, str]]:
         with self._transaction() as connection:
@@ -47,7 +56,7 @@ class SqliteLedger(SqliteConnection):
 
     def remove_writer(self) -> None:
         with self._transaction() as connection:
-            for kind in (LogKey, FileKey, RolledUpKey, ObservedKey, IntentKey):
+            for kind in (LogKey, FileKey, RolledUpKey, ObservedKey, IntentKey, JournalKey):
                 connection.execute(f"DELETE FROM {TABLES[kind]} WHERE writer = ?", (self._writer_id,))
             connection.execute("DELETE FROM state WHERE writer = ? AND name <> 'retired'", (self._writer_id,))
 
@@ -55,7 +64,7 @@ class SqliteLedger(SqliteConnection):
         found: dict[str, dict[str, str]] = {}
         # The latest intent of roll-ups names all logs, and may be long. Retired writers may be many.
         query = "SELECT writers.name, state.name, row FROM state JOIN writers ON writers.id = writer"
-        query += " WHERE state.name IN ('counts', 'rollups', 'report')"
+        query += " WHERE state.name IN ('counts', 'rollups', 'report', 'requests')"
         for writer, name, row in await self._rows(query, threads=self._poll_threads):
             found.setdefault(writer, {})[name] = row
         return [WriterState.of(writer, rows) for writer, rows in sorted(found.items())]

@@ -4,7 +4,7 @@ import sqlite3
 from importlib.resources import files
 
 from rollups.counts import DailyKey, RollupSegmentKey
-from storage.keys import FileKey, IntentKey, Key, LogKey, ObservedKey, RolledUpKey, StateKey
+from storage.keys import FileKey, IntentKey, JournalKey, Key, LogKey, ObservedKey, RolledUpKey, StateKey
 
 VERSION = 7
 """The number of the schema. Setup brings up a store of schema 4; a store of any other number is refused."""
@@ -26,6 +26,7 @@ TABLES: dict[type[Key], str] = {
     ObservedKey: "observed",
     IntentKey: "intents",
     StateKey: "state",
+    JournalKey: "journal",
 }
 """The table of each kind of row. Its columns are the fields of the key, the writer and the row."""
 

@@ -69,8 +69,15 @@ CREATE TABLE IF NOT EXISTS observed (
     row TEXT NOT NULL,
     PRIMARY KEY (log, writer)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS journal (
+    slot INTEGER NOT NULL,           -- the number of the commit, modulo the number of slots
+    part INTEGER NOT NULL,
+    writer INTEGER NOT NULL,
+    row TEXT NOT NULL,
+    PRIMARY KEY (slot, part, writer)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS state (
-    name TEXT NOT NULL,              -- counts, rollups, rollups_intent, report, new_customers or rules
+    name TEXT NOT NULL,              -- counts, rollups, rollups_intent, report, new_customers, retired, rules, requests
     writer INTEGER NOT NULL,
     row TEXT NOT NULL,
     PRIMARY KEY (name, writer)

@@ -40,6 +40,7 @@ from service import logs
 from storage.backend import open_storage
 from storage.contract import Storage
 from storage.errors import LeaseHeld, StorageError, StorageUnavailable
+from storage.kept import decode_kept
 from storage.logs import BACKFILL, FileRow, LedgerRow
 
 _LOOK_SECONDS = 0.2
@@ -99,6 +100,9 @@ def forget_files(settings: ProcessorSettings, files: list[str]) -> int:
     try:
         token = storage.acquire()
         counting = start(storage, token, settings.described(), rules=None)
+        if decode_kept(storage.read_state("requests")):
+            say("Not all requests are, or were, stored (STORE_REQUESTS), so their counts cannot be taken back.")
+            return 1
         try:
             status = max(_forget_file(settings, storage, counting, file) for file in files)
         finally:

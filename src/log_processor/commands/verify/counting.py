@@ -1,7 +1,7 @@
 """Finds the lines that the store has counted in the files, and counts each of them once."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 
 import numpy as np
@@ -11,7 +11,7 @@ from log_processor.commands.verify.committed import Committed, RolledUpTo, read_
 from log_processor.commands.verify.linked import Linked
 from log_processor.commands.verify.outcome import LAST_DAY
 from log_processor.commands.verify.recount import ROLLED_UP, Recount
-from log_processor.commands.verify.text_file import TextFile
+from log_processor.commands.verify.text_file import TextFile, Unreadable
 from log_processor.following.roots import Roots
 from request_log.framing.contexts import Contexts
 from request_log.line import SECONDS_A_DAY
@@ -19,6 +19,7 @@ from rollups.counts import DailyKey
 from rollups.groups import OTHER
 from rollups.rules import Rules
 from storage.contract import Storage
+from storage.kept import decode_kept
 from storage.keys import FileKey
 from storage.logs import Position
 from storage.requests import OffsetRange
@@ -140,8 +141,14 @@ class Lines:
     def _contexts_of(self, file: TextFile) -> Contexts:
         return self._contexts.setdefault(file, Contexts(self._recount.framing, file.read))
 
-    def _count_stored(self, parts: Iterable[tuple[int, OffsetRange]]) -> None:
-        """Count the stored requests of these parts, whose lines are in no file."""
+    def _count_stored(self, parts: Sequence[tuple[int, OffsetRange]]) -> None:
+        """Count the stored requests of these parts, whose lines are in no file. Unreadable where not all are stored."""
+        if parts and decode_kept(self._storage.read_state("requests")):
+            size = sum(part.end - part.start for _, part in parts)
+            raise Unreadable(
+                f"{size:,} bytes that were counted are in no file any more, and not all requests are stored"
+                " (STORE_REQUESTS). So nothing can be compared."
+            )
         by_number: dict[int, list[list[OffsetRange]]] = {}
         size = 0
         for number, part in parts:
