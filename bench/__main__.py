@@ -9,7 +9,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from bench import answers, customers, disk, formats, freshness, ingest, load, memory
+from bench import answers, customers, disk, formats, freshness, ingest, load, memory, scale
 from bench.report import Report
 from bench.run import FULL, SHORT, Run, Sizes
 
@@ -22,6 +22,7 @@ PARTS = {
     "customers": customers.measure,
     "formats": formats.measure,
     "disk": disk.measure,
+    "scale": scale.measure,
 }
 RESULTS = Path(__file__).parent / "results"
 

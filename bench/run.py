@@ -41,6 +41,10 @@ class Sizes:
     """Of logs of which it is measured how much the disk has."""
     disk_steady_seconds: float
     """How long a store's size must not change."""
+    writers: tuple[int, ...]
+    """Processors that catch up together on the same number of lines."""
+    answering_writers: tuple[int, ...]
+    """Writers whose rows an answer adds up."""
 
 
 FULL = Sizes(
@@ -62,6 +66,8 @@ FULL = Sizes(
     disk_lines=1_000_000,
     disk_customers_days=((50, 1), (10_000, 1), (50, 30), (10_000, 30)),
     disk_steady_seconds=35.0,
+    writers=(1, 2, 4),
+    answering_writers=(1, 4, 16),
 )
 SHORT = Sizes(
     lines=5_000,
@@ -82,6 +88,8 @@ SHORT = Sizes(
     disk_lines=2_000,
     disk_customers_days=((50, 30),),
     disk_steady_seconds=1.0,
+    writers=(2,),
+    answering_writers=(2,),
 )
 CUSTOMERS = 50
 """Of a log, where nothing else is said."""
