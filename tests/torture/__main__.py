@@ -43,7 +43,10 @@ def main() -> None:
         help="how each of one to four logs is rotated, as numbered+delayed; drawn by the seed if it is not given",
     )
     parser.add_argument(
-        "--store-requests", choices=["all", "failed", "none"], default="all", help="STORE_REQUESTS (default: all)"
+        "--store-requests",
+        choices=["all", "failed", "none", "mixed"],
+        default="all",
+        help="STORE_REQUESTS; mixed: another one at each start (default: all)",
     )
     arguments = parser.parse_args()
     schemes = arguments.scheme or drawn(arguments.seed)
@@ -56,7 +59,8 @@ def main() -> None:
         sys.exit(_torture_topic(arguments.kills, arguments.rate, arguments.seed))
     print(f"seed:       {arguments.seed}\nschemes:    {', '.join(map(str, schemes))}", flush=True)
     folder = Path(tempfile.mkdtemp(prefix="torture_"))
-    with victim(arguments.store, folder, arguments.seed, arguments.store_requests) as tortured:
+    with victim(arguments.store, folder, arguments.seed) as tortured:
+        tortured.store(arguments.store_requests)
         report = torture(tortured, schemes, arguments.kills, arguments.rate, arguments.seed, show)
     print(f"\nstore:      {arguments.store}\n{report.text()}")
     if report.differences:
@@ -83,14 +87,13 @@ def _torture_topic(kills: int, rate: int, seed: int) -> int:
 
 
 @contextmanager
-def victim(store: str, folder: Path, seed: int, kept: str) -> Iterator[Victim]:
-    """A processor on a fresh store of this kind, which stores these requests."""
-    settings = {"STORE_REQUESTS": kept}
+def victim(store: str, folder: Path, seed: int) -> Iterator[Victim]:
+    """A processor on a fresh store of this kind."""
     if store == "sqlite":
-        with sqlite_victim(folder, settings) as tortured:
+        with sqlite_victim(folder, {}) as tortured:
             yield tortured
     else:
-        with influx_server(folder) as server, influxdb_victim(folder, settings, server, seed) as tortured:
+        with influx_server(folder) as server, influxdb_victim(folder, {}, server, seed) as tortured:
             yield tortured
 
 

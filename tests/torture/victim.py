@@ -23,11 +23,12 @@ from storage.ledger import decode_ledger
 from storage.logs import FileRow, LedgerRow, decode_file, decode_log
 from stores import Store, influxdb_store, sqlite_store
 from torture.log import Stored
-from torture.truth import DeadLetter
+from torture.truth import DeadLetter, Truth
 
 FAULTS: list[Fault | int] = [500, 503, Fault.RESET_REQUEST, Fault.LOSE_ANSWER, Fault.CUT_ANSWER]
-# What the bodies of a commit's writes begin with: intents, rows and ledgers.
-COMMIT = (b"intents", b"logs", b"files", b"daily", b"rollups", b"rolled_up", b"state,state=counts", b"state,state=roll")
+# What the bodies of a commit's writes begin with: a journal, intents, rows and ledgers.
+OF_LEDGERS = (b"state,state=counts", b"state,state=roll")
+COMMIT = (b"journal", b"intents", b"logs", b"files", b"daily", b"rollups", b"rolled_up", *OF_LEDGERS)
 # Shares of the requests of a kind. A held one keeps the process from going on until it gives up or is killed. A restart
 # asks for much, and asks again for all of it when one question fails.
 FAULTY = {"query": 0.02, "write": 0.15, "commit": 0.15}
@@ -45,12 +46,16 @@ class Victim(ABC):
         self.store_environment = store.environment
         """Names its store to those who ask."""
         self._folder = pipeline.output.parent
+        self._stores_change = False
         self._started: list[Pipeline] = []
 
     def start(self) -> None:
         """Start a processor, whose output has a file of its own. One that runs already is the predecessor's to end."""
         self.pipeline = copy.copy(self.pipeline)
         self._started.append(self.pipeline)
+        if self._stores_change:
+            kept = random.Random(len(self._started)).choice(["all", "failed", "none"])
+            self.pipeline.environment = {**self.pipeline.environment, "STORE_REQUESTS": kept}
         self.pipeline.output = self._folder / f"log_processor_{len(self._started)}.out"
         self.pipeline.start()
 
@@ -104,6 +109,21 @@ class Victim(ABC):
     @abstractmethod
     def faults(self) -> Counter[str]:
         """What happened to the store, how often."""
+
+    def store(self, kept: str) -> None:
+        """Which requests the processor is to store, as STORE_REQUESTS has it; or "mixed": other ones at each start."""
+        self._stores_change = kept == "mixed"
+        if not self._stores_change:
+            self.pipeline.environment["STORE_REQUESTS"] = kept
+
+    def to_be_stored(self, truth: Truth) -> tuple[int, int]:
+        """How many of the log's requests have to be stored: at least, and at most."""
+        failed = sum(figures[2] for (name, _), figures in truth.figures.items() if name is None)
+        stored = {"all": truth.stored, "failed": failed, "none": 0}
+        if self._stores_change:
+            return 0, truth.stored
+        of_all = stored[self.pipeline.environment.get("STORE_REQUESTS", "all")]
+        return of_all, of_all
 
     def follow(self, logs: list[Path]) -> None:
         """What the processor is to follow."""
@@ -214,8 +234,8 @@ class InfluxVictim(Victim):
         query = {"db": self._bucket, "q": "SELECT count(status_code) FROM api_requests"}
         with self._server.client() as client:
             answer = client.get("/query", params=query).raise_for_status().json()
-        count: int = answer["results"][0]["series"][0]["values"][0][1]
-        return count
+        series = answer["results"][0].get("series")
+        return int(series[0]["values"][0][1]) if series else 0
 
     def pass_time(self, seconds: float, pick: random.Random) -> None:
         if pick.random() > 0.15:
