@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
+from request_log.line import MAX_SECONDS_AHEAD
 from storage.damage import reading
 
 KeptRequests = Literal["all", "failed", "none"]
@@ -33,19 +34,22 @@ def decode_kept(text: str) -> list[Change]:
 
 def changed(changes: Sequence[Change], kept: KeptRequests, now: int, oldest: int) -> list[Change]:
     """The changes after a start at `now`, without what ended before `oldest` (Unix times, s)."""
-    found = [one for one, later in pairwise(changes) if later.since >= oldest]
+    found = [one for one, later in pairwise(changes) if later.since + MAX_SECONDS_AHEAD >= oldest]
     found += changes[-1:]
+    if found and found[0].kept == "all" and found[0].since + MAX_SECONDS_AHEAD < oldest:
+        del found[0]
     if kept != (found[-1].kept if found else "all"):
         found.append(Change(now, kept))
     return found
 
 
 def least_kept(changes: Sequence[Change], start: int) -> KeptRequests:
-    """Which requests of a time from `start` (Unix time, s) on are stored at least: lines are read after their time."""
+    """Which requests of a time from `start` (Unix time, s) on are stored at least. A line may be read at any time after
+    its own, and a little before it."""
     kept: KeptRequests = "all"
     found: list[KeptRequests] = []
     for change in changes:
-        if change.since > start:
+        if change.since + MAX_SECONDS_AHEAD > start:
             found.append(kept)
         kept = change.kept
     return least([*found, kept])

@@ -24,6 +24,8 @@ class Ledger:
     """All requests that were logged before this time (Unix, s) are counted, as far as the processor could see."""
     rollup_backlog: tuple[int, int] | None = None
     """Unix times (s) of the earliest and the latest request that the roll-ups may lack; None where they lack none."""
+    journal: bool = False
+    """Whether the journal has these requests. Otherwise the store has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +70,6 @@ class Intent:
     """The ledger after the commit."""
     weight: Literal[1, -1] = 1
     """-1: the commit takes back the counts of the requests."""
-    journal: bool = False
-    """Whether its journal has the requests. Otherwise the store has them."""
     retired: str = ""
     """The writer whose rows a commit of the archive takes over: counts of `days` or, without days, rows of logs."""
     folded: Mapping[int, str] = field(default_factory=dict)
@@ -155,7 +155,8 @@ def is_rolled_up(counts: Ledger, rollups: RollupLedger) -> bool:
 
 def encode_ledger(ledger: Ledger) -> str:
     """The text of a ledger's row."""
-    return json.dumps([ledger.number, ledger.complete_through, ledger.rollup_backlog])
+    row: list[object] = [ledger.number, ledger.complete_through, ledger.rollup_backlog]
+    return json.dumps([*row, ledger.journal] if ledger.journal else row)
 
 
 def decode_ledger(text: str) -> Ledger:
@@ -163,8 +164,8 @@ def decode_ledger(text: str) -> Ledger:
     with reading("counts, the ledger,", text):
         if not text:
             return Ledger()
-        number, complete_through, backlog = json.loads(text)
-        return Ledger(int(number), complete_through, (backlog[0], backlog[1]) if backlog else None)
+        number, complete_through, backlog, *journal = json.loads(text)
+        return Ledger(int(number), complete_through, (backlog[0], backlog[1]) if backlog else None, any(journal))
 
 
 def encode_rollup_ledger(ledger: RollupLedger) -> str:
@@ -189,7 +190,7 @@ def encode_intent(intent: Intent) -> str:
         "ledger": encode_ledger(intent.ledger),
         "folded": list(intent.folded.items()),
     }
-    for name in ("folded", "retired", "journal"):
+    for name in ("folded", "retired"):
         if not row[name]:
             del row[name]
     return json.dumps(row, separators=(",", ":"))

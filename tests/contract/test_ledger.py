@@ -3,7 +3,7 @@
 from operator import methodcaller
 
 from storage.contract import Storage
-from storage.keys import FileKey, IntentKey, Key, LogKey, ObservedKey, RolledUpKey, StateKey
+from storage.keys import FileKey, IntentKey, JournalKey, Key, LogKey, ObservedKey, RolledUpKey, StateKey
 from storage.ledger import RolledUp, decode_intent, decode_rolled_up, encode_rolled_up
 from storage.logs import FileRow, Position, decode_file, decode_log, encode_file, encode_log
 from storage.observed import ObservedEnd, encode_observed_end
@@ -128,3 +128,23 @@ def test_the_last_thousand_intents_are_kept(open_storage: OpenStorage) -> None:
         writing.close()
     numbers = [intent.number for intent in ask(open_storage(), lambda storage: storage.intents({MAIN: 0}))]
     assert set(numbers) == set(range(1_001, 2_001))
+
+
+def test_a_journal_comes_back(open_storage: OpenStorage) -> None:
+    rows: dict[Key, str] = {JournalKey(slot, part): f"{slot} 2 {part}=" for slot in range(40) for part in (0, 1)}
+    for number, writer in enumerate((MAIN, "web-1")):
+        writing = open_storage(writer)
+        writing.acquire()
+        writing.write(rows)
+        writing.write({JournalKey(3, 0): f"515 1 {number}", JournalKey(3, 1): ""})
+        writing.close()
+    for number, writer in enumerate((MAIN, "web-1")):
+        reading = open_storage(writer)
+        reading.acquire()
+        assert reading.read_journal([3]) == {JournalKey(3, 0): f"515 1 {number}", JournalKey(3, 1): ""}
+        assert reading.read_journal(range(40)) == rows | reading.read_journal([3])
+        assert reading.read_journal([]) == reading.read_journal([99]) == {}
+        # A row of this process counts, beside one of an earlier process.
+        reading.write({JournalKey(4, 0): "516 1 c"})
+        assert reading.read_journal([4])[JournalKey(4, 0)] == "516 1 c"
+        reading.close()

@@ -3,7 +3,7 @@
 from rollups.counts import DailyKey, RollupKey, RollupSegmentKey
 from rollups.rows import encode_rollup
 from storage.contract import Storage
-from storage.keys import FileKey, IntentKey, Key, LogKey, ObservedKey, RolledUpKey, StateKey
+from storage.keys import FileKey, IntentKey, JournalKey, Key, LogKey, ObservedKey, RolledUpKey, StateKey
 from storage.ledger import Ledger, encode_ledger
 from storage.logs import FileRow, Position, encode_file, encode_log
 from storage.observed import ObservedEnd, encode_observed_end
@@ -59,12 +59,13 @@ def test_a_writer_is_removed_but_for_that_it_was_retired(open_storage: OpenStora
             {RolledUpKey("log"): "[1]"},
             {ObservedKey("log"): encode_observed_end(ObservedEnd("log", 0.5, Position(0, 1), 0, 0, 0))},
             {StateKey("counts"): encode_ledger(Ledger(1)), StateKey("report"): "", StateKey("retired"): "1"},
-            {IntentKey(1): intent_of(1, token, writer)},
+            {IntentKey(1): intent_of(1, token, writer), JournalKey(1, 0): "1 1 a"},
         )
         if writer == "web-1":
             storage.remove_writer()
             assert storage.read_logs() == ({}, {}, {})
             assert storage.read_intent(1) == storage.read_state("counts") == ""
+            assert storage.read_journal([1]) == {}
             assert storage.read_state("retired") == "1"
         storage.close()
 

@@ -23,7 +23,9 @@ from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
+from log_processor.counting.buffer import Buffer
 from log_processor.counting.forget import forget
+from log_processor.counting.journal import encode_journal
 from log_processor.counting.limits import LIMITS, Limits
 from log_processor.counting.retire import retire
 from log_processor.counting.start import start
@@ -40,17 +42,20 @@ from rollups.groups import (
     ALL_OF_HOUR,
     EVERYBODY,
     OTHER,
+    Endpoint,
     escaped,
     group_of,
+    histograms_by_method,
     histograms_of_endpoint_parts,
     histograms_of_endpoints,
     histograms_of_hours,
+    sizes_of_endpoints,
 )
 from rollups.histogram import Histogram
 from storage.contract import Storage
 from storage.errors import StorageRefused, StorageUnavailable
 from storage.kept import KeptRequests
-from storage.keys import FileKey, IntentKey, StateName
+from storage.keys import FileKey, IntentKey, JournalKey, StateName
 from storage.ledger import Intent, Ledger, decode_ledger, decode_rollup_ledger, encode_intent, is_rolled_up
 from storage.logs import FileRow, FileState, LedgerRow, Position
 from storage.requests import FileId, OffsetRange, StoredRequests
@@ -431,6 +436,12 @@ def expected(
             if line.duration:
                 latencies[round(float(line.duration) * 1000)] += 1
             found[str(key)] = (total + 1, successful + (line.status in SUCCESS), latencies)
+        for name in (customer, EVERYBODY):
+            of_method = str(("endpoint by method", name, day, Endpoint(line.path, line.method)))
+            found[of_method] = found.get(of_method, 0) + 1
+            if line.size is not None:
+                of_sizes = str(("bytes", name, day, Endpoint(line.path, line.method)))
+                found[of_sizes] = found.get(of_sizes, 0) + line.size
     return found
 
 
@@ -487,6 +498,11 @@ async def counts_in(storage: Storage) -> dict[str, Any]:
                 for day, rows in (await storage.rollups(group, [kind], 0, 99_999)).items():
                     for key, histogram in histograms_of(rows, name).items():
                         found[str((what, name, day, key))] = counted(histogram)
+                    if kind == "endpoints":
+                        for endpoint, histogram in histograms_by_method(rows, name).items():
+                            found[str(("endpoint by method", name, day, endpoint))] = histogram.total
+                        for endpoint, size in sizes_of_endpoints(rows, name).items():
+                            found[str(("bytes", name, day, endpoint))] = size
     return found
 
 
@@ -853,6 +869,44 @@ def test_the_setting_may_change_at_each_start() -> None:
                 processor.kill()
             Processor(store, replace(SMALL, kept="none"), 9).run(TO_THE_END)
             assert counts_of(store) == counts_expected(SMALL), crashed_after
+
+
+def test_a_journal_of_a_process_that_died_before_its_intent_is_not_rolled_up() -> None:
+    """The next process stores all requests. So the commit of that number has other requests, and no journal."""
+    (counted,) = SMALL.logs[0]
+    case = replace(SMALL, logs=[[counted, counted[:3]]])
+    with leaving():
+        for crashed_after in range(steps_of(SMALL)):
+            store = MemoryStore()
+            Processor(store, SMALL, 1).run(TO_THE_END)
+            (state,) = ask(store, lambda storage: storage.states())
+            number = decode_ledger(state.counts).number
+            stale = Buffer()
+            stale.take(parse(text_of(counted[0]) * 7).requests.to_count())
+            died = MemoryStorage(store)
+            died.acquire()
+            for later in range(number + 1, number + 9):
+                died.write(*encode_journal(later, stale.parts, stale, LIMITS.journal_characters))
+            crashed = Processor(store, case, 2)
+            crashed.run(crashed_after)
+            crashed.kill()
+            Processor(store, case, 3).run(TO_THE_END)
+            assert said(store) == expected(case), crashed_after
+
+
+def test_what_is_rolled_up_leaves_the_journal() -> None:
+    case = replace(SMALL, logs=[[[*SMALL.logs[0][0]] * 50]], kept="none")
+    store = MemoryStore()
+    with leaving():
+        Processor(store, case, 1).run(TO_THE_END)
+    journal = [row for _, _, row in store.rows_of(JournalKey)]
+    assert len(journal) > 10
+    # Only the latest commits of counts may still have theirs.
+    (state,) = ask(store, lambda storage: storage.states())
+    number = decode_ledger(state.counts).number
+    left = [int(row.split(" ")[0]) for row in journal if row]
+    assert left
+    assert min(left) > number - 10
 
 
 def counts_of(store: MemoryStore) -> dict[str, Any]:

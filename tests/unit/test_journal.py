@@ -7,6 +7,8 @@ from log_processor.counting.buffer import Buffer
 from log_processor.counting.journal import SLOTS, encode_journal, read_journals
 from memory_store import MemoryStorage, MemoryStore
 from request_log.requests import NONE, Requests
+from storage.errors import DamagedRow
+from storage.keys import JournalKey
 
 Row = tuple[str, str, str, int, int, int, int]
 
@@ -58,13 +60,31 @@ def test_requests_are_the_same_behind_a_journal(characters: int) -> None:
     for number, rows in enumerate([FIRST, SECOND], SLOTS - 1):
         buffer.take(requests(*rows))
         storage.write(*encode_journal(number, buffer.parts[-1:], buffer, characters))
+    # A commit without requests.
+    storage.write(*encode_journal(SLOTS + 1, [], buffer, characters))
     found = read_journals(storage, [SLOTS - 1, SLOTS])
     assert found is not None
     assert rows_of(found) == FIRST + SECOND
     assert (found.lines, found.seconds) == (5, (900 * 1_900_000, 900 * 1_900_096))
     # Endpoints of both commits are the same ones, and have one index.
     assert found.endpoint_count == len(set(found.endpoints())) == 4
-    assert read_journals(storage, [SLOTS, SLOTS + 1]) is None
+    found = read_journals(storage, [SLOTS + 1])
+    assert found is not None
+    assert found.lines == 0
+    assert read_journals(storage, [SLOTS + 1, SLOTS + 2]) is None
+    # The slot is another commit's now, or empty.
+    assert read_journals(storage, [2 * SLOTS]) is None
+    storage.write({JournalKey(0, 0): ""})
+    assert read_journals(storage, [SLOTS]) is None
+
+
+@pytest.mark.parametrize("row", ["1", "1 1 ?", "1 1 AAAA", "1 1 AgAAAFtd"])
+def test_a_damaged_journal_is_named(row: str) -> None:
+    storage = MemoryStorage(MemoryStore())
+    storage.acquire()
+    storage.write({JournalKey(1, 0): row})
+    with pytest.raises(DamagedRow, match="of a journal, commit 1, is damaged"):
+        read_journals(storage, [1])
 
 
 def test_escaped_names_and_other_methods_stay_as_they_are_counted() -> None:

@@ -7,10 +7,12 @@ from log_processor.parsing.chunk import Chunk, Part
 from log_processor.storing.kept_requests import note_kept, preparing
 from memory_store import MemoryStorage, MemoryStore
 from request_log.formats import simple
+from request_log.line import SECONDS_A_DAY
 from storage.kept import Change, KeptRequests, changed, decode_kept, encode_kept, least_kept, merged
 from storage.logs import Position
 from storage.requests import FileId
 
+DAY = SECONDS_A_DAY
 LINES = b"".join(
     f"2026-11-24 12:00:{second:02d} {customer} /a/{second} {status} 0.1\n".encode()
     for second, (customer, status) in enumerate(
@@ -49,17 +51,24 @@ def test_a_change_of_the_setting_is_noted_once() -> None:
 
 
 def test_what_is_stored_of_a_time_is_the_least_since_then() -> None:
-    changes = [Change(200, "failed"), Change(400, "none"), Change(500, "all")]
-    found = [least_kept(changes, start) for start in (0, 250, 399, 450, 500, 501)]
-    assert found == ["none", "none", "none", "none", "all", "all"]
-    assert least_kept(changes[:1], 0) == least_kept(changes[:1], 900) == "failed"
+    changes = [Change(2 * DAY, "none"), Change(4 * DAY, "failed"), Change(5 * DAY, "all")]
+    found = [least_kept(changes, int(start * DAY)) for start in (0, 2, 4, 5, 5.9, 6)]
+    # Lines of a day later may have been read before the change.
+    assert found == ["none", "none", "none", "failed", "failed", "all"]
+    assert least_kept(changes[:2], 0) == "none"
+    assert least_kept(changes[:2], 9 * DAY) == "failed"
     assert least_kept([], 0) == "all"
 
 
 def test_changes_of_expired_times_are_left_out() -> None:
-    changes = [Change(200, "failed"), Change(400, "none"), Change(500, "all")]
-    assert changed(changes, "all", 900, 450) == changes[1:]
-    assert changed(changes, "failed", 900, 550) == [Change(500, "all"), Change(900, "failed")]
+    changes = [Change(2 * DAY, "failed"), Change(4 * DAY, "none"), Change(5 * DAY, "all")]
+    assert changed(changes, "all", 9 * DAY, 5 * DAY) == changes
+    assert changed(changes, "all", 9 * DAY, 5 * DAY + 1) == changes[1:]
+    assert changed(changes, "all", 9 * DAY, 6 * DAY) == changes[1:]
+    # From here on all requests that are kept are stored.
+    assert changed(changes, "all", 9 * DAY, 6 * DAY + 1) == []
+    assert changed(changes, "failed", 9 * DAY, 6 * DAY + 1) == [Change(9 * DAY, "failed")]
+    assert changed(changes[:1], "failed", 9 * DAY, 6 * DAY) == changes[:1]
     assert decode_kept(encode_kept(changes)) == changes
     assert decode_kept("") == []
 

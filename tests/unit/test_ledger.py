@@ -38,7 +38,7 @@ seconds = st.floats(0, 1e10)
 texts = st.text(max_size=20)
 positions = st.builds(Position, numbers, numbers)
 spans = st.none() | st.tuples(numbers, numbers)
-ledgers = st.builds(Ledger, numbers, st.none() | seconds, spans)
+ledgers = st.builds(Ledger, numbers, st.none() | seconds, spans, st.booleans())
 ranges = st.lists(
     st.builds(OffsetRange, st.builds(FileId, texts, numbers, numbers, numbers), numbers, numbers), max_size=3
 ).map(tuple)

@@ -1,6 +1,7 @@
 """Commits of counts: of daily aggregates, and of how far the logs are counted."""
 
 import json
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -66,6 +67,8 @@ class Counts:
         self.folding = Folding(storage, self._rows, limits.new_customers)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="writer")
         self._writing: Future[None] | None = None
+        self._journaled: deque[tuple[int, Sequence[Key]]] = deque()
+        """Commits whose requests this process has written to the journal, and the keys of their rows."""
 
     def redo(self, intent: Intent) -> None:
         """Finish exactly the commit that was broken off, before all other commits. Its requests are in the store."""
@@ -79,7 +82,7 @@ class Counts:
                 found.take(requests.select(is_counted.tolist()).to_count())
             return found
 
-        if intent.journal:
+        if intent.ledger.journal:
             buffer = read_journals(self._storage, [intent.number]) or buffer
         elif intent.stored:
             buffer = until_stored(read)
@@ -135,12 +138,24 @@ class Counts:
             files=files,
             customers=_customers(parts, names),
             days=days,
-            ledger=Ledger(number, complete_through(list(after.values())), rollup_backlog),
+            ledger=Ledger(number, complete_through(list(after.values())), rollup_backlog, self.has_journal),
             folded=folded,
-            journal=self.has_journal,
         )
-        journal = encode_journal(number, parts, buffer, self._limits.journal_characters) if self.has_journal else ()
-        self._commit(intent, parts, names, journal)
+        self._commit(intent, parts, names, self._journal_of(number, parts, buffer, rolled_up_through))
+
+    def _journal_of(
+        self, number: int, parts: Sequence[RequestColumns], buffer: Buffer | None, rolled_up_through: int
+    ) -> Sequence[Rows]:
+        """The rows of the journal that a commit writes: those of its requests; and emptied, those of requests that are
+        rolled up meanwhile."""
+        if not self.has_journal:
+            return ()
+        emptied: dict[Key, str] = {}
+        while self._journaled and self._journaled[0][0] <= rolled_up_through:
+            emptied |= dict.fromkeys(self._journaled.popleft()[1], "")
+        first, *others = encode_journal(number, parts, buffer, self._limits.journal_characters)
+        self._journaled.append((number, [key for group in (first, *others) for key in group]))
+        return [emptied | first, *others]
 
     def take_back(self, key: FileKey, start: int, oldest_day: int) -> int:
         """Take back the counts of a closed file's requests from an offset on, and return how many requests they are.

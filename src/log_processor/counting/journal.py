@@ -1,11 +1,12 @@
 """The journal: the requests of the latest commits as they are counted, where not all of them are stored.
 
-A redo and a start read them back from there. A part is a row: the number of the commit, how
-many parts it has, and a piece of the columns in base64. The columns are as narrow as their values allow.
+A redo and a start read them back from there. A row has the number of its commit, how many rows the commit has, and a
+piece of the columns in base64. The columns are as narrow as their values allow.
 """
 
 import json
-from binascii import a2b_base64, b2a_base64
+from base64 import b64decode
+from binascii import b2a_base64
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TypeVar
@@ -18,10 +19,11 @@ from log_processor.process.retry import until_stored
 from rollups.columns import Column, RequestColumns, joined
 from rollups.groups import Endpoint
 from storage.contract import Storage
-from storage.keys import JournalKey, Rows
+from storage.damage import reading
+from storage.keys import JournalKey, Key
 
 SLOTS = 512
-"""Commits that a journal holds. The roll-ups follow before a slot is taken again."""
+"""Commits that a journal holds. The roll-ups have a commit's requests before its slot is taken again."""
 _PARTS_A_WRITE = 4
 _HEAD_BYTES = 4
 
@@ -30,17 +32,16 @@ Value = TypeVar("Value")
 
 def encode_journal(
     number: int, parts: Sequence[RequestColumns], buffer: Buffer | None, characters: int
-) -> tuple[Rows, ...]:
+) -> list[dict[Key, str]]:
     """The rows of a commit's requests, in groups that are written one after the other. `buffer`: which has the parts.
     Also a commit without requests has a row."""
     data = _encoded(joined(parts), buffer) if buffer is not None and parts else b""
     text = b2a_base64(data, newline=False).decode()
     pieces = [text[first : first + characters] for first in range(0, len(text), characters)] or [""]
-    rows = [{JournalKey(number % SLOTS, part): f"{number} {len(pieces)} {piece}"} for part, piece in enumerate(pieces)]
-    return tuple(
-        {key: row for one in rows[first : first + _PARTS_A_WRITE] for key, row in one.items()}
-        for first in range(0, len(rows), _PARTS_A_WRITE)
-    )
+    rows: list[tuple[Key, str]] = [
+        (JournalKey(number % SLOTS, part), f"{number} {len(pieces)} {piece}") for part, piece in enumerate(pieces)
+    ]
+    return [dict(rows[first : first + _PARTS_A_WRITE]) for first in range(0, len(rows), _PARTS_A_WRITE)]
 
 
 def read_journals(storage: Storage, numbers: Sequence[int]) -> Buffer | None:
@@ -52,7 +53,9 @@ def read_journals(storage: Storage, numbers: Sequence[int]) -> Buffer | None:
         pieces = _pieces(number, rows)
         if pieces is None:
             return None
-        _decode_into(a2b_base64("".join(pieces)), buffer)
+        text = "".join(pieces)
+        with reading(f"of a journal, commit {number},", text):
+            _decode_into(b64decode(text, validate=True), buffer)
     return buffer
 
 
@@ -61,11 +64,13 @@ def _pieces(number: int, rows: Mapping[JournalKey, str]) -> list[str] | None:
     pieces: list[str] = []
     count = 1
     while len(pieces) < count:
-        of, parts, piece = rows.get(JournalKey(number % SLOTS, len(pieces)), "0 0 ").split(" ")
-        if int(of) != number:
-            return None
-        count = int(parts)
-        pieces.append(piece)
+        row = rows.get(JournalKey(number % SLOTS, len(pieces)), "")
+        with reading(f"of a journal, commit {number},", row):
+            of, parts, piece = row.split(" ") if row else ("0", "0", "")
+            if int(of) != number:
+                return None
+            count = int(parts)
+            pieces.append(piece)
     return pieces
 
 

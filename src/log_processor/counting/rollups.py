@@ -24,6 +24,7 @@ from rollups.delta import RollupDelta, RowRequests
 from rollups.groups import ALL_CUSTOMERS
 from rollups.rows import encode_rollup
 from rollups.rules import Rules
+from service.logs import logger
 from storage.contract import Storage
 from storage.damage import naming, rollup_name
 from storage.keys import Key, RolledUpKey, Rows, StateKey
@@ -37,6 +38,8 @@ from storage.ledger import (
 )
 from storage.requests import OffsetRange
 from storage.rules import RuleHistory, encode_rules
+
+log = logger(__name__)
 
 
 class Rollups:
@@ -191,7 +194,13 @@ class Rollups:
         # Earlier commits have no requests that the roll-ups lack: see is_full.
         first = max(self.ledger.through, self._counts.ledger.number - SLOTS + 1) + 1
         numbers = range(first, through + 1)
-        return read_journals(self._storage, numbers) if numbers else None
+        # A journal may also have rows of a process that wrote them and died before the intent.
+        if not self._counts.ledger.journal or not numbers:
+            return None
+        found = read_journals(self._storage, numbers)
+        if found is None:
+            log.error("journal_missing", first_commit=first, last_commit=through)
+        return found
 
     def _commit_stored(self, intent: RollupIntent, journaled: Buffer | None) -> None:
         """Do a commit as a whole, while no other is under way, from a journal or from the stored requests."""

@@ -22,6 +22,8 @@ _STATES = (
     f"SELECT row FROM state WHERE {AFTER} AND "
     "(state = 'counts' OR state = 'rollups' OR state = 'report' OR state = 'requests') GROUP BY state, writer"
 )
+# Slots of a journal that are read at once.
+_SLOTS_A_QUESTION = 16
 
 
 class InfluxLedger(InfluxConnection):
@@ -40,10 +42,12 @@ class InfluxLedger(InfluxConnection):
 
     def read_journal(self, slots: Collection[int]) -> dict[JournalKey, str]:
         found: dict[JournalKey, str] = {}
-        for slot in slots:
-            query = f"SELECT row FROM journal WHERE {AFTER} AND writer = $writer AND slot = $slot GROUP BY part"
-            for row in self._ask(query, slot=str(slot)):
-                found[JournalKey(slot, int(row["part"]))] = row["row"]
+        wanted = list(slots)
+        for first in range(0, len(wanted), _SLOTS_A_QUESTION):
+            of_slots = " OR ".join(f"slot = '{slot}'" for slot in wanted[first : first + _SLOTS_A_QUESTION])
+            query = f"SELECT row FROM journal WHERE {AFTER} AND writer = $writer AND ({of_slots}) GROUP BY slot, part"
+            for row in self._ask(query):
+                found[JournalKey(int(row["slot"]), int(row["part"]))] = row["row"]
         return found
 
     def read_logs(self) -> tuple[dict[str, str], dict[FileKey, str], dict[str, str]]:

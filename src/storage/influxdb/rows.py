@@ -11,6 +11,7 @@ from storage.contract import INTENTS_KEPT
 from storage.damage import readable
 from storage.influxdb.client import Row
 from storage.influxdb.connection import InfluxConnection
+from storage.influxdb.lease import NO_TOKEN
 from storage.influxdb.line_protocol import AFTER_ALL_LINES, DAY, tag
 from storage.influxdb.places import MEASUREMENTS, Place, row_line
 from storage.keys import IntentKey, JournalKey, Rows
@@ -34,6 +35,8 @@ class InfluxRows(InfluxConnection):
         """Places of days whose row was read at another fencing token than it will be written at."""
         self._written: set[Place] = set()
         """Places that are of no day and were written since the lease was acquired."""
+        self._journaled: dict[Place, int] = {}
+        """Places of the journal, and the fencing token of the latest row there that this process has written."""
         self._replaced: list[tuple[Place, int]] = []
         """Places that have points with lower fencing tokens than this one: compaction removes them."""
         self._intents: deque[int] = deque()
@@ -93,11 +96,13 @@ class InfluxRows(InfluxConnection):
             elif place in self._written or place.series.startswith(MEASUREMENTS[IntentKey]):
                 continue
             elif place.series.startswith(MEASUREMENTS[JournalKey]):
-                # A start rolls up what an earlier process has left in its journal, so all of that goes at once.
-                place = Place(f"{MEASUREMENTS[JournalKey]},writer={tag(self._writer)}", AFTER_ALL_LINES)
-                if place in self._written:
+                before = self._journaled.get(place, token if self._journaled else NO_TOKEN)
+                self._journaled[place] = token
+                if before == token:
                     continue
-                self._written.add(place)
+                if before == NO_TOKEN:
+                    # A start rolls up what an earlier process has left in its journal, so all of that goes at once.
+                    place = Place(f"{MEASUREMENTS[JournalKey]},writer={tag(self._writer)}", AFTER_ALL_LINES)
             else:
                 self._written.add(place)
             self._replaced.append((place, token))
