@@ -52,7 +52,7 @@ docs: ## write the settings page, the comments of .env.local and the api's examp
 	$(WITH_TESTS) $(PYTHON) tests/settings_page.py
 	$(WITH_TESTS) $(PYTHON) tests/example_answers.py
 
-bench: ## measure, some 30 minutes; ARGS names parts
+bench: ## measure, an hour or more; ARGS names parts
 	$(WITH_TESTS) $(PYTHON) -m bench $(ARGS)
 
 flood: ## flood the log and the api for five minutes, and ask about real customers; ARGS as --seconds 60

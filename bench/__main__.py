@@ -30,7 +30,7 @@ RESULTS = Path(__file__).parent / "results"
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)} (default: all)")
-    parser.add_argument("--lines", type=int, help=f"lines of ingest and memory (default: {FULL.lines:,})")
+    parser.add_argument("--lines", type=int, help=f"lines of ingest, memory and scale (default: {FULL.lines:,})")
     parser.add_argument("--fifty-million", action="store_true", help="answers also with 50 million stored lines")
     parser.add_argument("--short", action="store_true", help="tiny sizes, to see that it works; the times mean nothing")
     parser.add_argument("--results", type=Path, default=RESULTS, help="the folder for table and plots")
