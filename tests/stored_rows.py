@@ -1,4 +1,4 @@
-"""Rows and requests of tests of the contract."""
+"""Rows and requests for tests of stores."""
 
 import time
 from collections import Counter
@@ -6,8 +6,8 @@ from typing import Protocol
 
 from json_log import PARSE, json_line
 from request_log.line import Mended, Reason
-from rollups.counters import encode_counter
-from rollups.counts import DayCounts, Kind, RollupRow, RollupSegmentKey
+from rollups.counters import decode_counter, encode_counter
+from rollups.counts import DayCounts, Kind, RollupKey, RollupRow, RollupSegmentKey
 from rollups.rows import encode_rollup
 from storage.contract import Storage
 from storage.ledger import Intent, encode_intent
@@ -89,3 +89,13 @@ def line_of(number: int, second: int, fraction: str = "", duration: str = "") ->
     """A JSON line of a request of a second."""
     time_text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)) + fraction
     return json_line(time_text, f"cust_{number % 3}", f"/{number}", 200, duration)
+
+
+def add_to_rollup(storage: Storage, key: RollupKey) -> None:
+    """Add a request to a roll-up that no line says, and close the connection."""
+    storage.acquire()
+    row = storage.read_rollups([key])[key]
+    statuses = decode_counter(row.statuses)
+    statuses[min(statuses)] += 1
+    storage.write({RollupSegmentKey(*key, row.segment): encode_rollup(row._replace(statuses=encode_counter(statuses)))})
+    storage.close()

@@ -7,6 +7,7 @@ from pathlib import Path
 import oracle
 from kafka_broker import Topic
 from pipeline import Pipeline
+from storage.ledger import decode_ledger, decode_rollup_ledger, is_rolled_up
 from storage.logs import FileRow, LedgerRow
 from stores import Store
 from until import wait_until
@@ -22,6 +23,11 @@ class TopicPipeline(Pipeline):
     def files(self) -> list[FileRow]:
         """How far the files of all writers are read."""
         return [row for _, row in self.ask(lambda storage: storage.files())]
+
+    def is_rolled_up(self) -> bool:
+        """Whether the roll-ups of all writers have all that their ledgers have."""
+        states = self.ask(lambda storage: storage.states())
+        return all(is_rolled_up(decode_ledger(one.counts), decode_rollup_ledger(one.rollups)) for one in states)
 
 
 class Processors:

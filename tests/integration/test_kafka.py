@@ -1,6 +1,7 @@
 """Partitions of a topic: each record's lines are counted once, whoever has the partition."""
 
 import json
+import re
 import signal
 from collections.abc import Sequence
 from functools import partial
@@ -12,7 +13,10 @@ from confluent_kafka import Consumer, TopicPartition
 from kafka_broker import Topic
 from lines import CUSTOMERS, valid_lines
 from pipeline import Pipeline
+from rollups.counts import Kind, RollupKey
+from rollups.groups import ALL_CUSTOMERS, group_of
 from running_api import running as running_api
+from stored_rows import TODAY, add_to_rollup
 from stores import Store
 from topic_processors import processors
 
@@ -33,12 +37,23 @@ def test_each_line_of_each_record_is_counted_once(kafka: str, store: Store, tmp_
         # Chunks of lines, with and without a newline at their ends, and some single ones between.
         topic.send([b"\n".join(chunk[:1_500]), b"\n".join([*chunk[1_500:3_990], b""]), *chunk[3_990:]], partition=1)
         running.until_counted(lines)
+        processor.until_rolled_up()
         # While the processor runs.
         running.agrees(f"All agree: lines 6,000, requests 6,000, rejected 0, customers {len(CUSTOMERS)}, days")
         assert processor.end() == 0
         assert {(row.log, row.path) for row in processor.ledger()} == {
             (f"{topic.name}-{number}", f"kafka:{topic.name}/{number}") for number in range(3)
         }
+        # Quarter hours and endpoints are compared as well.
+        changed: list[tuple[int, Kind, str]] = [
+            (group_of(CUSTOMERS[0]), "parts", CUSTOMERS[0]),
+            (ALL_CUSTOMERS, "endpoints", "(all)"),
+        ]
+        for group, kind, customer in changed:
+            add_to_rollup(store.open(f"{topic.name}-0"), RollupKey(group, TODAY - 1, kind))
+            ended = processor.run("verify")
+            assert ended.returncode == 1
+            assert re.search(rf"^{re.escape(customer)} .*: requests ", ended.stdout, re.MULTILINE)
 
 
 def test_a_processor_takes_over_from_one_that_was_killed(kafka: str, sqlite: Store, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ recount      counts lines by these definitions
 counting     finds the lines to count in the files
 daily_rows   compares days row by row, while the store moves on
 rollups      compares quarter hours and endpoints
-topics       compares the days of a topic with its records
+topics       compares days, quarter hours and endpoints of a topic with its records
 accounted    finds bytes that are not accounted for
 outcome      the result, for people
 """

@@ -8,7 +8,7 @@ again.
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from functools import partial
 from itertools import accumulate
 from operator import attrgetter
@@ -98,7 +98,8 @@ _OF_KIND = ", ".join(
 _SUMS = ", ".join(f"sum({column}) AS {column}" for column in _FIGURES)
 # Of a customer with more paths than a row names, those that come later are counted together. Where rows continue one
 # another, a path may be named in one and not in the other: then all are compared together. So they are where a path
-# became an own template on the day. Rows by the hour are of before there were quarter hours.
+# became an own template on the day, and where several writers have rows. Rows by the hour are of before there were
+# quarter hours.
 _DIFFERENCES = f"""
 WITH of_log AS (
     SELECT * FROM divided
@@ -159,7 +160,7 @@ of_paths AS (
 ),
 mixed AS (SELECT kind, customer, day, hour, bool_or(became_own) AS is_mixed FROM of_paths GROUP BY ALL),
 of_rows AS (
-    SELECT kind, customer, day, part // 4 AS hour, max(segment) > 0 AS is_continued FROM stored
+    SELECT kind, customer, day, part // 4 AS hour, $has_writers OR max(segment) > 0 AS is_continued FROM stored
     GROUP BY ALL HAVING bool_or(path = '{OTHER}')
 ),
 folded AS (
@@ -200,6 +201,7 @@ FROM in_log FULL JOIN in_store USING (kind, customer, day, part, path, method)
 WHERE log IS DISTINCT FROM store
 ORDER BY kind DESC, customer, day, part, path, method
 """
+_NONE_AHEAD: dict[str, list[str | int]] = {"kinds": [], "customers": [], "days": [], "hours": []}
 
 
 class _Unit(NamedTuple):
@@ -237,18 +239,11 @@ class Rollups:
         self._is_caught_up = False
         self._counted_through = committed.number
         """The last commit whose lines are counted, as stretches of their own."""
-        self._days_by_hour: set[int] = set()
-        """Of before there were quarter hours, and rows of all customers together."""
+        self._stored = _Stored(storage, recount)
 
     async def differences(self, oldest_day: int) -> list[Difference]:
         """Where roll-ups are not what the lines say. RollupsMoved where that cannot be told."""
-        names = sorted({*self._recount.customers(), *await self._storage.customer_names()})
-        by_group: dict[int, list[str]] = {}
-        for name in names:
-            by_group.setdefault(group_of(name), []).append(name)
-        left = [_Unit([group], of_group) for group, of_group in sorted(by_group.items())]
-        # All customers together have several groups.
-        left.append(_Unit(_OF_ALL, [EVERYBODY]))
+        left = await self._stored.units()
         found: list[Difference] = []
         at_once = _UNITS_AT_ONCE
         while left:
@@ -256,7 +251,7 @@ class Rollups:
             commits, last_ended, last_begun = await self._wait_until_counted()
             is_whole = await self._read(some, oldest_day, commits)
             if is_whole and RollupCommits.read(self._storage) == commits:
-                found += self._compare(last_ended, last_begun)
+                found += self._stored.differences(last_ended, last_begun, self._lines.days)
                 del left[:at_once]
             else:
                 at_once = max(1, at_once // 2)
@@ -317,38 +312,88 @@ class Rollups:
 
     async def _read(self, some: Sequence[_Unit], oldest_day: int, commits: RollupCommits) -> bool:
         """Read the roll-ups of some customers. Whether all are as a commit has left them: it may add several rows."""
+        is_whole = True
+        ahead: list[tuple[Kind, str, int, int]] = []
+        async for unit, group, day, rows in self._stored.read(some, oldest_day, self._lines.is_compared):
+            for kind, last in {row.kind: row for row in sorted(rows, key=attrgetter("segment"))}.items():
+                if last.commit > commits.ended:
+                    hour = group - ALL_OF_HOUR if kind == "endpoint_parts" else -1
+                    ahead += [(kind, customer, day, hour) for customer in unit.customers]
+                    is_whole &= not last.left
+        columns = zip(("kinds", "customers", "days", "hours"), map(list, zip(*ahead, strict=True)), strict=False)
+        self._recount.ask(_AHEAD, **{**_NONE_AHEAD, **dict(columns)})
+        return is_whole
+
+
+async def differences_at_rest(
+    storage: Storage, recount: Recount, oldest_day: int, days: Collection[int]
+) -> list[Difference]:
+    """Where the roll-ups of all writers together are not what the lines say, on these days. The roll-ups have all that
+    is counted, and nothing is being rolled up."""
+    stored = _Stored(storage, recount)
+    found: list[Difference] = []
+    units = await stored.units()
+    for first in range(0, len(units), _UNITS_AT_ONCE):
+        async for _ in stored.read(units[first : first + _UNITS_AT_ONCE], oldest_day, days.__contains__):
+            pass
+        recount.ask(_AHEAD, **_NONE_AHEAD)
+        found += stored.differences(0, 0, days, has_writers=True)
+    return found
+
+
+class _Stored:
+    """The roll-ups of a store, as tables of a recount."""
+
+    def __init__(self, storage: Storage, recount: Recount) -> None:
+        self._storage = storage
+        self._recount = recount
+        self._days_by_hour: set[int] = set()
+        """Of before there were quarter hours, and rows of all customers together."""
+
+    async def units(self) -> list[_Unit]:
+        """All customers of the lines and of the store, as they are compared."""
+        names = sorted({*self._recount.customers(), *await self._storage.customer_names()})
+        by_group: dict[int, list[str]] = {}
+        for name in names:
+            by_group.setdefault(group_of(name), []).append(name)
+        # All customers together have several groups.
+        return [*(_Unit([group], names) for group, names in sorted(by_group.items())), _Unit(_OF_ALL, [EVERYBODY])]
+
+    async def read(
+        self, some: Sequence[_Unit], oldest_day: int, is_compared: Callable[[int], bool]
+    ) -> AsyncIterator[tuple[_Unit, int, int, list[RollupRow]]]:
+        """Read the roll-ups of some customers. Yields the rows of each group and day."""
         self._recount.ask(_STORED)
         self._recount.ask(_OF_UNITS, customers=[customer for unit in some for customer in unit.customers])
-        is_whole = True
         cells = _Cells()
-        ahead: list[tuple[Kind, str, int, int]] = []
         for unit in some:
             for group in unit.groups:
                 for day, rows in (await self._storage.rollups(group, _KINDS, oldest_day, LAST_DAY)).items():
-                    if not self._lines.is_compared(day):
+                    if not is_compared(day):
                         continue
                     with naming(partial(named_rollups, group, {day: rows})):
                         for row in rows:
                             cells.add(day, row)
                             if row.kind == "hours":
                                 self._days_by_hour.add(day)
-                    for kind, last in {row.kind: row for row in sorted(rows, key=attrgetter("segment"))}.items():
-                        if last.commit > commits.ended:
-                            hour = group - ALL_OF_HOUR if kind == "endpoint_parts" else -1
-                            ahead += [(kind, customer, day, hour) for customer in unit.customers]
-                            is_whole &= not last.left
+                    yield unit, group, day, rows
             if cells.count > _CELLS_AT_ONCE:
                 cells.insert(self._recount)
                 cells = _Cells()
         cells.insert(self._recount)
-        columns = zip(("kinds", "customers", "days", "hours"), map(list, zip(*ahead, strict=True)), strict=False)
-        self._recount.ask(_AHEAD, **{"kinds": [], "customers": [], "days": [], "hours": [], **dict(columns)})
-        return is_whole
 
-    def _compare(self, last_ended: int, last_begun: int) -> list[Difference]:
+    def differences(
+        self, last_ended: int, last_begun: int, days: Collection[int] | None, has_writers: bool = False
+    ) -> list[Difference]:
+        """The differences between what was read and the lines through these stretches. `has_writers`: whether rows of
+        several writers were read."""
         found = []
         for customer, day, part, path, method, log, store in self._recount.ask(
-            _DIFFERENCES, last_ended=last_ended, last_begun=last_begun, days=self._lines.days
+            _DIFFERENCES,
+            last_ended=last_ended,
+            last_begun=last_begun,
+            days=None if days is None else sorted(days),
+            has_writers=has_writers,
         ):
             if not customer and day in self._days_by_hour:
                 continue

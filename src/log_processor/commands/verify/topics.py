@@ -1,7 +1,8 @@
-"""Compares the daily rows of a topic's writers with its records.
+"""Compares the daily rows and the roll-ups of a topic's writers with its records.
 
 Each partition is read again from where its writer began, by a consumer without a group, through what is counted. The
-rows of all its writers are added up. This shares with the processor how a record's lines are found.
+rows of all its writers are added up. Roll-ups are compared when they have all that is counted. This shares with the
+processor how a record's lines are found.
 """
 
 import asyncio
@@ -15,9 +16,11 @@ from typing import NamedTuple
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from log_processor import librdkafka
+from log_processor.commands.verify.committed import RollupCommits
 from log_processor.commands.verify.daily_rows import NOTHING, daily_key, differences, row_differences, unpacked
 from log_processor.commands.verify.outcome import Outcome, date_of
 from log_processor.commands.verify.recount import EVERYBODY, Recount
+from log_processor.commands.verify.rollups import differences_at_rest
 from log_processor.kafka.records import plain_text, text_in
 from log_processor.kafka.watching import Broker
 from log_processor.process.time_bounds import TimeBounds
@@ -25,13 +28,14 @@ from log_processor.settings import ProcessorSettings
 from request_log.line import LAST_SECOND, SECONDS_A_DAY, Reason
 from rollups.counts import DailyKey, DayCounts
 from rollups.groups import OTHER
+from rollups.rules import Rules
 from storage.backend import open_storage
 from storage.contract import Storage
 from storage.errors import StorageUnavailable
-from storage.keys import FileKey
-from storage.ledger import decode_ledger
+from storage.ledger import decode_ledger, decode_rollup_ledger, is_rolled_up
 from storage.logs import FileRow, LedgerRow, decode_file, decode_log
 from storage.requests import FileId, OffsetRange
+from storage.rules import decode_rules
 from storage.topic_files import TopicFile, path_of
 
 _ATTEMPTS = 50
@@ -41,6 +45,12 @@ _SILENT_SECONDS = 30.0
 _RECORDS_AT_ONCE = 10_000
 _BEHIND_BEGINNING = 1
 """Where lines begin for a parser: only at the beginning of a file a byte-order mark is not part of a line."""
+_ROLLUP_ATTEMPTS = 100
+"""How often it is looked whether the roll-ups have all that is counted. They wait some seconds between two commits."""
+_ROLLUPS_MOVED = (
+    "Quarter hours and endpoints could not be checked, because the roll-ups are behind the counts: try again when the "
+    "processors run and no records come."
+)
 _GOING_ON = "The processors went on counting while the rows were read: try again when fewer records come."
 
 
@@ -50,6 +60,23 @@ class _Counted(NamedTuple):
     number: int
     log: LedgerRow
     files: Sequence[FileRow]
+
+
+class _RolledUp(NamedTuple):
+    """The last commits of a writer whose roll-ups have all that is counted."""
+
+    counts: int
+    rollups: int
+
+
+class _Compared(NamedTuple):
+    """What was compared of the days of all writers."""
+
+    outcome: Outcome
+    numbers: list[int]
+    """Of each writer, the commit through which its lines were counted anew."""
+    days: set[int]
+    """The days on which all customers are told apart."""
 
 
 class _Partition:
@@ -80,24 +107,37 @@ class _Partition:
 
     def count(self, counted: _Counted, recount: Recount, topic: "_Topic") -> None:
         """Count anew what the writer has counted and was not counted here yet."""
+        # A processor that started meanwhile may have other rules.
+        history = decode_rules(self.storage.read_state("rules"))
         for row in counted.files:
             start = self._read.get(row.generation, row.start)
-            file = TopicFile.decode(row.identity)
-            first, end = file.record(start), file.record(row.offset)
-            if first < end:
-                low = topic.first_record(self.number) if file.topic_id == topic.id else end
-                if first < low:
-                    through = min(low, end)
-                    self.gone += through - first
-                    key = FileKey(self.name, row.generation)
-                    stored = OffsetRange(FileId(*key, row.lane, row.base), start, file.offset(through))
-                    for requests in self.storage.read_requests([stored], 0, LAST_SECOND):
-                        recount.add_stored(0, requests)
-                    first = through
-                if first < end:
-                    recount.add(self.name, 0, topic.blocks(self.number, first, end), _BEHIND_BEGINNING)
-                    self.without_lines += topic.without_lines
+            file_id = FileId(self.name, row.generation, row.lane, row.base)
+            for rules, part in history.divided([OffsetRange(file_id, start, row.offset)]):
+                self._count_part(TopicFile.decode(row.identity), part, rules, recount, topic)
             self._read[row.generation] = row.offset
+
+    def _count_part(self, file: TopicFile, part: OffsetRange, rules: Rules, recount: Recount, topic: "_Topic") -> None:
+        """Count a part of a file, for which these rules hold."""
+        first, end = file.record(part.start), file.record(part.end)
+        low = topic.first_record(self.number) if file.topic_id == topic.id else end
+        if first < low:
+            through = min(low, end)
+            self.gone += through - first
+            stored = OffsetRange(part.file, part.start, file.offset(through))
+            for requests in self.storage.read_requests([stored], 0, LAST_SECOND):
+                recount.add_stored(0, requests, rules)
+            first = through
+        if first < end:
+            blocks = topic.blocks(self.number, first, end)
+            recount.add(self.name, 0, blocks, _BEHIND_BEGINNING, rules=rules)
+            self.without_lines += topic.without_lines
+
+    def rolled_up(self) -> _RolledUp | None:
+        """Its last commits, if the roll-ups have all that is counted; else None."""
+        counts = decode_ledger(self.storage.read_state("counts"))
+        rollups = decode_rollup_ledger(self.storage.read_state("rollups"))
+        is_under_way = RollupCommits.read(self.storage).begun > rollups.number
+        return _RolledUp(counts.number, rollups.number) if is_rolled_up(counts, rollups) and not is_under_way else None
 
 
 class _Topic:
@@ -177,15 +217,35 @@ async def compare_topic(reader: Storage, settings: ProcessorSettings, folder: Pa
         latest_second = TimeBounds(newest, modified=0).latest_second()
         recount = stack.enter_context(Recount(folder, oldest_day, latest_second, parse))
         for _ in range(_ATTEMPTS):
-            outcome = _compared(partitions, topic, recount, oldest_day)
-            if outcome is not None:
-                return outcome
+            compared = _compared(partitions, topic, recount, oldest_day)
+            if compared is not None:
+                await _compare_rollups(reader, partitions, recount, oldest_day, compared)
+                return compared.outcome
             await asyncio.sleep(_BETWEEN_ATTEMPTS_SECONDS)
     raise StorageUnavailable(_GOING_ON)
 
 
-def _compared(partitions: Sequence[_Partition], topic: _Topic, recount: Recount, oldest_day: int) -> Outcome | None:
-    """The outcome; None where the store has moved on meanwhile."""
+async def _compare_rollups(
+    reader: Storage, partitions: Sequence[_Partition], recount: Recount, oldest_day: int, compared: _Compared
+) -> None:
+    """Compare quarter hours and endpoints, once the roll-ups have all that is counted."""
+    states: list[_RolledUp | None] = []
+    for _ in range(_ROLLUP_ATTEMPTS):
+        states = [one.rolled_up() for one in partitions]
+        if None not in states:
+            break
+        await asyncio.sleep(_BETWEEN_ATTEMPTS_SECONDS)
+    # What came since the days were compared is not counted anew.
+    if None not in states and [state.counts for state in states if state is not None] == compared.numbers:
+        found = await differences_at_rest(reader, recount, oldest_day, compared.days)
+        if [one.rolled_up() for one in partitions] == states:
+            compared.outcome.differences += found
+            return
+    compared.outcome.unchecked.append(_ROLLUPS_MOVED)
+
+
+def _compared(partitions: Sequence[_Partition], topic: _Topic, recount: Recount, oldest_day: int) -> _Compared | None:
+    """None where the store has moved on meanwhile."""
     counted = []
     for partition in partitions:
         of_writer = partition.counted()
@@ -196,8 +256,8 @@ def _compared(partitions: Sequence[_Partition], topic: _Topic, recount: Recount,
     outcome = Outcome(Counter(), Counter(), len(recount.customers()), len(recount.days()), [])
     today = int(time.time()) // SECONDS_A_DAY
     # A request may be of tomorrow.
-    for day in sorted({*recount.days(), *range(oldest_day, today + 2)}):
-        _compare_day(day, partitions, recount, outcome)
+    days = {*recount.days(), *range(oldest_day, today + 2)}
+    folded = {day for day in sorted(days) if _compare_day(day, partitions, recount, outcome)}
     for partition, of_writer in zip(partitions, counted, strict=True):
         if partition.counted() != of_writer:
             return None
@@ -213,12 +273,11 @@ def _compared(partitions: Sequence[_Partition], topic: _Topic, recount: Recount,
         outcome.lines += lines
         outcome.mended += mended
         outcome.notes += [f"{partition.name} has a gap: {gap.reason}." for gap in of_writer.log.gaps]
-    outcome.unchecked.append("Quarter hours and endpoints of topics are not checked.")
-    return outcome
+    return _Compared(outcome, [of_writer.number for of_writer in counted], days - folded)
 
 
-def _compare_day(day: int, partitions: Sequence[_Partition], recount: Recount, outcome: Outcome) -> None:
-    """Compare the rows of a day: the sums over all writers."""
+def _compare_day(day: int, partitions: Sequence[_Partition], recount: Recount, outcome: Outcome) -> bool:
+    """Compare the rows of a day: the sums over all writers. Returns whether new customers are folded on it."""
     of_day = recount.of_day(day)
     keys = [(EVERYBODY, day), *((name, day) for name in of_day if name != EVERYBODY)]
     stored = {key: DayCounts() for key in keys}
@@ -234,3 +293,4 @@ def _compare_day(day: int, partitions: Sequence[_Partition], recount: Recount, o
         keys = keys[:1]
     for key in keys:
         outcome.differences += differences(key, of_day.get(key[0]) or NOTHING, stored[key])
+    return is_folded
