@@ -72,7 +72,8 @@ def build_app(
 
     app = FastAPIOffline(
         title="Request statistics",
-        description="Exact statistics of a log of requests, by customer and UTC day.",
+        description="Exact statistics of a log of requests, by customer and day. Days are those of UTC or, where an "
+        "operation has the parameter `tz`, of a time zone. Lists of customers, paths and errors know UTC days alone.",
         version=VERSION,
         lifespan=lifespan,
         redoc_url=None,

@@ -339,9 +339,11 @@ def test_which_endpoint_got_slower_and_who_is_hit(browser: Browser, sqlite: Stor
         first.get_by_role("link").focus()
         page.keyboard.press("Enter")
         expect(page.get_by_role("heading", level=1)).to_have_text("/orders/{id}")
-        # The day with most server errors.
+        # The day on which it was slowest.
         expect(page.get_by_role("heading", level=2)).to_have_text(f"Who is hit on {ago(2)}")
         hit = page.locator("table", has=page.get_by_text("Who is hit", exact=True)).locator("tbody tr")
+        expect(hit.locator("td:first-child")).to_have_text(["alpha", "beta"])
+        page.get_by_role("button", name="Server errors").click()
         expect(hit.locator("td:first-child")).to_have_text(["beta", "alpha"])
         page.get_by_label("On").fill(str(ago(1)))
         expect(hit.locator("td:first-child")).to_have_text(["alpha", "gamma"])
@@ -363,3 +365,10 @@ def test_endpoints_fit_each_screen(browser: Browser, sqlite: Store, tmp_path: Pa
             expect(page.get_by_role("heading", level=1)).to_have_text(heading)
             expect(page.locator(ROWS).first).to_be_visible()
             assert page.evaluate("document.documentElement.scrollWidth") <= width
+            widths = page.evaluate(
+                "[...document.querySelectorAll('.wide')].map((card) => card.scrollWidth - card.clientWidth)"
+            )
+            assert not any(widths)
+            # Also where rows are cards.
+            page.get_by_role("button", name="Median").click()
+            expect(page.locator("th[aria-sort]")).to_have_text(re.compile("Median"))

@@ -122,6 +122,9 @@ def test_methods_and_sizes_are_those_of_the_log(sqlite: Store, tmp_path: Path) -
         ]
 
     assert sorted(ask(sqlite.open(), stored), key=str) == sorted(expected, key=str)
+    # Of all paths together, whatever the limit.
+    of_all = answer(sqlite, "/customers/a/paths?limit=1")
+    assert of_all["bytes_sent"] == sum(size for *_, size in expected if size is not None)
 
 
 def test_own_templates_have_names_beyond_the_bound(sqlite: Store, tmp_path: Path) -> None:

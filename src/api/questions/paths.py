@@ -72,6 +72,7 @@ class PathsQuestion(Question):
             complete_through=None,
             missing=[],
             total=len(found),
+            bytes_sent=sum(sizes.values()) if sizes else None,
             paths=paths,
             tells_methods_apart=self.by == "method",
         )

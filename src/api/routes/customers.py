@@ -51,7 +51,8 @@ router = new_router()
     responses=listing("customers"),
 )
 async def customers(respond: Respond, dates: UtcDates, format: AnswerFormat, page: Page) -> Response:
-    """Every customer that has requests in the range, with its figures over the range, sorted and in pages."""
+    """Every customer that has requests in the range, with its figures over the range, sorted and in pages. Days are
+    those of UTC."""
     return await respond(CustomersQuestion(format, dates, *page))
 
 
@@ -102,7 +103,7 @@ async def paths(
     order: Orders = "desc",
     limit: PathLimit = 100,
 ) -> Response:
-    """The figures of each path over the range."""
+    """The figures of each path over the range. Days are those of UTC."""
     return await respond(PathsQuestion(format, dates, customer_id, by, sort, order, limit))
 
 
@@ -114,7 +115,7 @@ async def errors(
     customer_id: CustomerInQuery,
     limit: Annotated[int, Query(ge=1, le=MAX_PATHS, description="The most errors of the answer.")] = 100,
 ) -> Response:
-    """The requests that failed, by path and status, with their number and the latest day."""
+    """The requests that failed, by path and status, with their number and the latest day. Days are those of UTC."""
     return await respond(ErrorsQuestion(format, dates, customer_id, limit))
 
 

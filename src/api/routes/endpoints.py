@@ -60,7 +60,7 @@ async def all_paths(
     order: Orders = "desc",
     limit: PathLimit = 100,
 ) -> Response:
-    """The figures of each path over the range."""
+    """The figures of each path over the range. Days are those of UTC."""
     return await respond(PathsQuestion(format, dates, None, by, sort, order, limit))
 
 
@@ -104,7 +104,7 @@ async def all_series(
     interval: Annotated[AllInterval, Query(description="The length of each point: a UTC hour or day.")] = "day",
     path: Annotated[str | None, _path_in_query] = None,
 ) -> Response:
-    """The figures of each hour or day, of all requests or of those to a path."""
+    """The figures of each hour or day of UTC, of all requests or of those to a path."""
     if interval == "hour" and path is not None and len(dates.days) > MOST_HOUR_DAYS:
         message = f"there are {len(dates.days)} days: ask for hours of a path of at most {MOST_HOUR_DAYS} at once"
         raise validation_error("from_date", dates.from_date, message)

@@ -46,6 +46,11 @@ class Paths(Range, CustomerOrAll):
 
     ROWS = "paths"
     total: int = Field(description="The number of paths, including those beyond `limit`.", examples=[12])
+    bytes_sent: int | None = Field(
+        description="The sum of the sizes of all responses, including those of paths beyond `limit`, in bytes; null: "
+        "none was logged.",
+        examples=[102350],
+    )
     paths: list[PathFigures] = Field(description="In the order of `sort`; equal ones by the path.")
     tells_methods_apart: bool = Field(exclude=True)
 

@@ -31,7 +31,7 @@ export async function customer() {
     isOnly() ? null : element("nav", { "aria-label": "Breadcrumb" }, element("a", { href: urlWith({ customer: "", status: "all" }), "data-inside": true }, "← All customers")),
     element("h1", {}, id),
     element("div", { class: "toolbar" }, rangePicker(), zonePicker()),
-    tiles(stats),
+    tiles(stats, paths.bytes_sent),
     element("p", { class: "muted" }, compared(stats)),
     stats.total_requests
       ? [overTime(series.points, step), element("div", { class: "grid" }, ofErrors(errors), ofPaths(paths), ofCodes(codes), distribution(latencies)), ofLatest(latest, status)]

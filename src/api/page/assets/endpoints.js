@@ -13,6 +13,7 @@ const MOST_CUSTOMERS = 50;
 // Of the median before: what is marked.
 const MUCH_SLOWER = 0.1;
 const DAY_MILLISECONDS = 86_400_000;
+const BY_LATENCY = { median: "median_latency", p99: "p99_latency" };
 const ASCENDING = ["path", "customer_id", "availability"];
 
 export const viewPicker = (view) =>
@@ -30,7 +31,7 @@ export async function endpoints() {
   const slower = (row) => (row.median_latency == null || medians.get(key(row)) == null ? null : row.median_latency - medians.get(key(row)));
   const rows = isByChange ? sorted(found.paths, slower, order) : found.paths;
   const columns = [
-    { title: "Path", sort: "path", value: (row) => element("a", { href: urlWith({ path: row.path, sort: "total", order: "desc" }), "data-inside": true }, element("code", {}, row.path)) },
+    { title: "Path", sort: "path", value: (row) => element("a", { href: urlWith({ path: row.path, sort: "total", order: "desc", hit: isByChange ? "median" : "server_errors" }), "data-inside": true }, element("code", {}, row.path)) },
     by === "method" && { title: "Method", value: (row) => row.method ?? "–" },
     before && { title: "Slower by", sort: "slower", number: true, value: (row) => difference(slower(row), medians.get(key(row))) },
     ...FIGURES,
@@ -45,7 +46,10 @@ export async function endpoints() {
     element("div", { class: "toolbar" }, rangePicker(), methods),
     rows.length
       ? card("wide", table("Endpoints", columns, rows.slice(0, SHOWN), sorting),
-        before ? element("p", { class: "muted" }, `“Slower by” compares the median with ${before.from_date} – ${before.to_date}.`) : null,
+        element("p", { class: "muted" }, before
+          ? `“Slower by” compares the median with ${before.from_date} – ${before.to_date}.`
+          : "What got slower is not known, because the same days before are not kept: choose fewer days."),
+        found.bytes_sent == null ? null : element("p", { class: "muted" }, `All of them sent ${bytes(found.bytes_sent)}.`),
         rest > 0 ? element("p", { class: "muted" }, `${count(rest)} more are not shown.`) : null)
       : element("p", { class: "card empty" }, "No requests in these days, or paths are counted in some seconds."),
   ];
@@ -76,7 +80,9 @@ export async function endpoint() {
   const days = await ask("/series", { ...range(), path, interval: "day" });
   const step = stepOf(daysOf(days));
   const series = step === 86_400 ? days : await ask("/series", { from_date: days.from_date, to_date: days.to_date, path, interval: "hour" });
-  const worst = days.points.reduce((most, point) => (point.server_errors >= (most?.server_errors ?? 0) ? point : most), null);
+  // Who is hit is asked of the day on which it was worst.
+  const of = BY_LATENCY[hit] ?? "server_errors";
+  const worst = days.points.reduce((most, point) => ((point[of] ?? 0) >= (most?.[of] ?? 0) ? point : most), null);
   const on = day || worst?.start.slice(0, 10) || days.to_date;
   const order = ASCENDING.includes(hit) ? "asc" : "desc";
   const customers = await ask("/paths/customers", { path, date: on, sort: hit, order, limit: MOST_CUSTOMERS });

@@ -1,7 +1,7 @@
 // The figures of a range at a glance, and how they changed since the days before.
 
 import { element } from "./elements.js";
-import { count, percent, seconds } from "./format.js";
+import { bytes, count, percent, seconds } from "./format.js";
 
 const TILES = [
   { title: "Requests", name: "total_requests", unit: count },
@@ -14,11 +14,13 @@ const TILES = [
   { title: "p99", name: "p99_latency", unit: seconds },
 ];
 
-export function tiles(figures) {
+// `sent`: bytes; null where none were logged.
+export function tiles(figures, sent = null) {
   return element("dl", { class: "tiles" }, TILES.map(({ title, name, unit, isBad }) =>
     element("div", { class: `tile ${isBad && figures[name] ? "bad" : ""}` },
       element("dt", {}, title), element("dd", {}, unit(figures[name])),
-      figures.previous ? element("dd", { class: "change" }, change(figures, name, unit)) : null)));
+      figures.previous ? element("dd", { class: "change" }, change(figures, name, unit)) : null)),
+    sent == null ? null : element("div", { class: "tile" }, element("dt", {}, "Sent"), element("dd", {}, bytes(sent))));
 }
 
 // What the changes in the tiles are to.
