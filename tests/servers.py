@@ -1,20 +1,24 @@
 """Real web servers that write logs: each with its configuration as docs/logs.md has it, and what is sent to them."""
 
 import base64
+import json
 import os
 import re
 import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import NamedTuple
 
 import pytest
+import yaml
 
 from influxd import free_port
 from until import wait_until
@@ -288,6 +292,99 @@ def caddy(folder: Path) -> Iterator[Running]:
     command = [program("caddy"), "run", "--config", str(folder / "Caddyfile"), "--adapter", "caddyfile"]
     with _running(command, folder, port) as running:
         yield running
+
+
+@contextmanager
+def envoy(folder: Path) -> Iterator[Running]:
+    """Envoy with the documentation's logs: `access.log` (JSON) and `text.log`."""
+    port = free_port()
+    objects, text = map(yaml.safe_load, snippets("Envoy")["yaml"])
+    (log,) = objects["access_log"]
+    logs = []
+    for name, log_format in (("access.log", log["typed_config"]["log_format"]), ("text.log", text["log_format"])):
+        configured = {**log["typed_config"], "path": str(folder / name), "log_format": log_format}
+        logs.append({**log, "typed_config": configured})
+    routes = [
+        {"match": {"prefix": prefix}, "direct_response": {"status": status}}
+        for prefix, status in (("/missing", 404), ("/broken", 503), ("/", 200))
+    ]
+    of_envoy = "type.googleapis.com/envoy.extensions.filters"
+    router = {"name": "router", "typed_config": {"@type": f"{of_envoy}.http.router.v3.Router"}}
+    http = {
+        "@type": f"{of_envoy}.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "shop",
+        "request_headers_timeout": f"{TIMEOUT}s",
+        "stream_idle_timeout": f"{TIMEOUT}s",
+        "access_log": logs,
+        "http_filters": [router],
+        "route_config": {"virtual_hosts": [{"name": "shop", "domains": ["*"], "routes": routes}]},
+    }
+    listener = {
+        "address": {"socket_address": {"address": "127.0.0.1", "port_value": port}},
+        "filter_chains": [{"filters": [{"name": "http", "typed_config": http}]}],
+    }
+    (folder / "envoy.json").write_text(json.dumps({"static_resources": {"listeners": [listener]}}))
+    command = [program("envoy"), "--config-path", "envoy.json", "--disable-hot-restart", "--concurrency", "1"]
+    with _running([*command, "--file-flush-interval-msec", "50", "--log-level", "error"], folder, port) as running:
+        yield running
+
+
+@contextmanager
+def traefik(folder: Path) -> Iterator[Running]:
+    """Traefik; its log is `access.log`. A service of this process answers its requests."""
+    port = free_port()
+    configured = yaml.safe_load(snippets("Traefik")["yaml"][0].replace("/var/log/traefik", str(folder)))
+    with _service() as address:
+        rules = {
+            "http": {
+                "routers": {"shop": {"rule": "PathPrefix(`/`)", "service": "shop", "entryPoints": ["web"]}},
+                "services": {"shop": {"loadBalancer": {"servers": [{"url": address}]}}},
+            }
+        }
+        (folder / "rules.json").write_text(json.dumps(rules))
+        configured |= {
+            "entryPoints": {"web": {"address": f"127.0.0.1:{port}"}},
+            "providers": {"file": {"filename": "rules.json", "watch": False}},
+            "global": {"checkNewVersion": False, "sendAnonymousUsage": False},
+        }
+        (folder / "traefik.json").write_text(json.dumps(configured))
+        with _running([program("traefik"), "--configFile=traefik.json"], folder, port) as running:
+            yield running
+
+
+class _Shop(BaseHTTPRequestHandler):
+    """Answers with the statuses that the other servers are configured to answer with."""
+
+    protocol_version = "HTTP/1.1"
+
+    def __getattr__(self, name: str) -> Callable[[], None]:
+        if name.startswith("do_"):
+            return self._answer
+        raise AttributeError(name)
+
+    def _answer(self) -> None:
+        statuses = {"/missing": 404, "/broken": 503}
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.send_response(statuses.get(self.path[:8].rstrip("/"), 200))
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Write nothing to the output of the tests."""
+
+
+@contextmanager
+def _service() -> Iterator[str]:
+    """A service behind a proxy: its address."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Shop)
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 def ask(port: int, data: bytes) -> bytes:

@@ -46,6 +46,11 @@ def latin(text: str) -> str:
     return text.encode().decode("latin-1")
 
 
+def without_marks(text: str) -> str:
+    """Where the field of a text with quotation marks ends, nobody knows."""
+    return "-" if '"' in text else text
+
+
 LOGS = {
     "nginx": Log(servers.nginx, "customers.log", servers.settings("nginx")),
     "nginx, JSON": Log(servers.nginx, "objects.log", {"log_format": "nginx", "log_customer_from": "header:X-Customer"}),
@@ -87,6 +92,9 @@ LOGS = {
         left_out=(*SLOW, "a star", "NULs"),
         unlogged=(400, 431),
     ),
+    "Envoy": Log(servers.envoy, "access.log", servers.settings("Envoy")),
+    "Envoy, text": Log(servers.envoy, "text.log", servers.settings("Envoy", 1), renamed=without_marks),
+    "Traefik": Log(servers.traefik, "access.log", servers.settings("Traefik")),
 }
 
 
