@@ -7,7 +7,7 @@ from typing import Literal, get_args
 from pydantic import ValidationInfo, field_validator
 
 from request_log.formats import simple, w3c
-from request_log.formats.access_log import CUSTOMER_FIELDS, Combined, common
+from request_log.formats.access_log import CUSTOMER_FIELDS, VALUE, Combined, common
 from request_log.formats.json_lines import FIELDS, JsonLines
 from request_log.formats.line_by_line import CustomerOf, Divide, LineByLine
 from request_log.formats.one_of import divide_preset
@@ -72,7 +72,10 @@ class LogFormat(Settings):
     @classmethod
     def _has_no_headers(cls, text: str, info: ValidationInfo) -> str:
         if text and (name := info.data.get("log_format")) in WITH_COLUMNS:
-            raise ValueError(f"not with LOG_FORMAT={name}, whose files have lines that name the columns")
+            raise ValueError(
+                f"not with LOG_FORMAT={name}, whose #Fields lines have to stand by themselves: unwrap the lines into a "
+                "file, see docs/logs.md"
+            )
         return text
 
     @field_validator("log_pattern")
@@ -116,7 +119,7 @@ class LogFormat(Settings):
         elif not CUSTOMER_FIELDS.fullmatch(text) or (log_format == "common" and not text.startswith("remote_")):
             raise ValueError(
                 f"allowed: {_IN_PATH}EXPRESSION, remote_user, remote_addr; with LOG_FORMAT=combined also referer, "
-                "user_agent, extra1, extra2, ..."
+                "user_agent, extra1, extra2, ..., value:NAME"
             )
         return text
 
@@ -179,6 +182,13 @@ class LogFormat(Settings):
         if self.log_format == "regex":
             return pattern(Expression(self.log_pattern))
         return (common if self.log_format == "common" else Combined)(field or "remote_user")
+
+    @property
+    def has_named_values(self) -> bool:
+        """Whether values in a line that have a name may be the customer."""
+        return self.log_format == "combined" or (
+            self._preset is not None and f"{VALUE}NAME" in self._preset.customers()
+        )
 
     def numbered_customers(self) -> list[str]:
         """Numbered fields that may be the customer: `extra` stands for `extra1`, `extra2`, ..."""

@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from log_processor.__main__ import main
 from log_processor.commands.check.finding import find
 from log_processor.commands.check.members import json_fields
+from log_processor.commands.check.patterns import PATTERNS
 from log_processor.commands.check.report import shown
 from log_processor.commands.check.sample import LINES, Sample
 from log_processor.commands.check.suspicions import suspicions, what_looks_like
@@ -183,6 +184,139 @@ OBJECTS = {
         {"time": "2026-11-25T12:00:01Z", "tenant": "acme", "path": "/a", "status": 200, "duration_ms": 3},
         "LOG_JSON_FIELDS=duration=duration_ms,customer=tenant LOG_DURATION_UNIT=ms",
     ),
+    "Kong": (
+        {
+            "request": {"uri": "/a?b", "method": "GET", "size": 75, "url": "http://shop:8000/a?b"},
+            "response": {"status": 200, "size": 434},
+            "latencies": {"proxy": 1430, "kong": 9, "request": 1527},
+            "client_ip": "192.0.2.7",
+            "started_at": 1795608001123,
+            "consumer": {"username": "acme", "id": "5d6e"},
+        },
+        "LOG_JSON_FIELDS=time=started_at,customer=consumer.username,path=request.uri,status=response.status,"
+        "duration=latencies.request,method=request.method,bytes=response.size LOG_DURATION_UNIT=ms",
+    ),
+    "Logback": (
+        {
+            "@timestamp": "2026-11-25T12:00:01.123+01:00",
+            "method": "GET",
+            "status_code": 200,
+            "requested_url": "GET /a HTTP/1.1",
+            "requested_uri": "/a",
+            "remote_user": "acme",
+            "content_length": 3,
+            "elapsed_time": 1,
+        },
+        "LOG_JSON_FIELDS=time=@timestamp,customer=remote_user,path=requested_uri,status=status_code,"
+        "duration=elapsed_time,bytes=content_length LOG_DURATION_UNIT=ms",
+    ),
+    "Google's load balancer": (
+        {
+            "httpRequest": {
+                "requestMethod": "GET",
+                "requestUrl": "https://shop.example.net/a",
+                "status": 200,
+                "responseSize": "612",
+                "latency": "0.012345s",
+            },
+            "receiveTimestamp": "2026-11-25T12:00:02Z",
+            "timestamp": "2026-11-25T12:00:01.123456Z",
+        },
+        "LOG_JSON_FIELDS=time=timestamp,path=httpRequest.requestUrl,status=httpRequest.status,"
+        "duration=httpRequest.latency,method=httpRequest.requestMethod,bytes=httpRequest.responseSize",
+    ),
+    "Azure's Application Gateway": (
+        {
+            "timeStamp": "2026-11-25T12:00:01+00:00",
+            "operationName": "ApplicationGatewayAccess",
+            "properties": {
+                "httpMethod": "GET",
+                "requestUri": "/a",
+                "httpStatus": 200,
+                "receivedBytes": 123,
+                "sentBytes": 612,
+                "timeTaken": 0.012,
+            },
+        },
+        "LOG_JSON_FIELDS=time=timeStamp,path=properties.requestUri,status=properties.httpStatus,"
+        "duration=properties.timeTaken,method=properties.httpMethod,bytes=properties.sentBytes",
+    ),
+    "API Gateway": (
+        {
+            "requestId": "c6af",
+            "user": "acme",
+            "requestTime": "25/Nov/2026:12:00:01 +0000",
+            "httpMethod": "GET",
+            "resourcePath": "/a",
+            "status": "200",
+            "responseLength": "612",
+        },
+        "LOG_JSON_FIELDS=time=requestTime,customer=user,path=resourcePath,method=httpMethod,bytes=responseLength",
+    ),
+    "Cloudflare": (
+        {
+            "ClientRequestMethod": "GET",
+            "ClientRequestURI": "/a",
+            "EdgeResponseBytes": 612,
+            "EdgeResponseStatus": 200,
+            "EdgeStartTimestamp": "2026-11-25T12:00:01Z",
+        },
+        "LOG_JSON_FIELDS=time=EdgeStartTimestamp,path=ClientRequestURI,status=EdgeResponseStatus,"
+        "method=ClientRequestMethod,bytes=EdgeResponseBytes",
+    ),
+    "Echo, whose latency names its unit": (
+        {
+            "time": "2026-11-25T12:00:01.123456789Z",
+            "method": "GET",
+            "uri": "/a",
+            "status": 200,
+            "latency": 45291,
+            "latency_human": "45.291µs",
+            "bytes_in": 0,
+            "bytes_out": 12,
+        },
+        "LOG_JSON_FIELDS=path=uri,duration=latency_human,bytes=bytes_out",
+    ),
+    "Serilog": (
+        {
+            "@t": "2026-11-25T12:00:01.1234567Z",
+            "RequestMethod": "GET",
+            "RequestPath": "/a",
+            "StatusCode": 200,
+            "Elapsed": 1.3456,
+        },
+        "LOG_JSON_FIELDS=time=@t,path=RequestPath,status=StatusCode,duration=Elapsed,method=RequestMethod "
+        "LOG_DURATION_UNIT=ms",
+    ),
+    "Lograge": (
+        {
+            "method": "GET",
+            "path": "/a",
+            "controller": "A",
+            "action": "index",
+            "status": 200,
+            "duration": 1.34,
+            "@timestamp": "2026-11-25T12:00:01.123Z",
+        },
+        "LOG_JSON_FIELDS=time=@timestamp LOG_DURATION_UNIT=ms",
+    ),
+    "GitLab": (
+        {"method": "GET", "path": "/a", "status": 200, "time": "2026-11-25T12:00:01.123Z", "duration_s": 120},
+        "LOG_JSON_FIELDS=duration=duration_s",
+    ),
+    "Linkerd": (
+        {
+            "client.id": "shop",
+            "method": "GET",
+            "response_bytes": "19",
+            "status": 200,
+            "timestamp": "2026-11-25T12:00:01.123456789Z",
+            "total_ns": "1234",
+            "uri": "/a",
+        },
+        "LOG_JSON_FIELDS=time=timestamp,customer=client.id,path=uri,duration=total_ns,bytes=response_bytes "
+        "LOG_DURATION_UNIT=ns",
+    ),
     "no other names but those that no line needs": (
         {"time": "2026-11-25T12:00:01Z", "path": "/a", "status": 200, "took": 0.5, "verb": "GET", "size": 3},
         "LOG_JSON_FIELDS=duration=took,method=verb,bytes=size",
@@ -194,6 +328,84 @@ OBJECTS = {
 def test_the_members_of_objects_are_found_by_their_names(name: str) -> None:
     record, expected = OBJECTS[name]
     assert found((json.dumps(record) + "\n").encode() * 3) == " ".join(filter(None, ["LOG_FORMAT=json", expected]))
+
+
+REQUEST = '"GET /a HTTP/1.1"'
+KNOWN = {
+    "API Gateway": f"192.0.2.7 - acme [{NOW}]{REQUEST} 200 612 c6af9ac6-7b61",
+    "APISIX": f'192.0.2.7 - acme [{NOW}] shop.example.net {REQUEST} 200 612 0.012 "-" "curl/8" 10.0.0.1:80 200 0.011 '
+    '"http://shop.example.net/a"',
+    "S3": f"79a5 bucket [{NOW}] 192.0.2.3 acme 3E57 REST.GET.OBJECT a {REQUEST} 200 - 612 612 12 6 "
+    '"-" "S3Console/0.4" - abc= SigV4 ECDHE AuthHeader s3.amazonaws.com TLSv1.2 - -',
+    "CloudFront, real-time": "1795608001.123\t192.0.2.7\t0.002\t200\t612\tGET\thttps\tshop.example.net\t/a\t370\tFRA2"
+    "\tabc==\tacme\t0.012\tHTTP/2.0\tIPv4",
+    "Squid": "1795608001.123     12 192.0.2.7 TCP_MISS/200 612 GET /a acme HIER_DIRECT/10.0.0.1 text/html",
+    "lighttpd": f'192.0.2.7 shop.example.net acme [{NOW}] {REQUEST} 200 612 "-" "curl/8"',
+    "Heroku": '2026-11-25T12:00:01.123456+00:00 heroku[router]: at=info method=GET path="/a" host=acme request_id=86 '
+    'fwd="192.0.2.7" dyno=web.1 connect=1ms service=12ms status=200 bytes=612 protocol=https',
+    "Gin": '[GIN] 2026/11/25 - 12:00:01 | 200 |      12.291µs |       192.0.2.7 | GET      "/a"',
+    "chi": f"2026/11/25 12:00:01 {REQUEST} from 192.0.2.7:50000 - 200 612B in 12.2ms",
+    "Granian": f"[2026-11-25 12:00:01 +0000] 192.0.2.7 - {REQUEST} 200 12.234",
+    "Django's runserver": f"[25/Nov/2026 12:00:01] {REQUEST} 200 612",
+    "uvicorn without a time, in CRI": f"2026-11-25T12:00:01.1Z stdout F INFO:     192.0.2.7:42 - {REQUEST} 200 OK",
+}
+
+
+@pytest.mark.parametrize("name", PATTERNS)
+def test_the_pattern_of_a_program_is_known(name: str) -> None:
+    data = f"{KNOWN[name]}\n".encode() * 3
+    best = find(Sample(data, False))
+    assert best is not None
+    assert best.settings.log_format == "regex"
+    assert {setting: getattr(best.settings, setting) for setting in PATTERNS[name]} == PATTERNS[name]
+    assert not best.is_unit_guessed
+    requests = best.settings.parser()(data).requests
+    assert (requests.request_methods()[0], requests.request_paths()[0]) == ("GET", "/a")
+    assert requests.statuses.tolist() == [200] * 3
+    assert requests.sizes[0] in (612, -1)
+    assert requests.latencies[0] in ((12, -1) if name != "Gin" else (0,))
+    has_customer = "(?P<customer>" in PATTERNS[name]["log_pattern"]
+    assert requests.customer_ids()[0] == ("acme" if has_customer else "-")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (f"web_1  | {combined(user='acme')}".encode(), "as LOG_FORMAT=combined without its beginning, 'web_1  | '"),
+        (f"[pod/shop-1] {combined(user='acme')}".encode(), "without its beginning, '[pod/shop-1] '"),
+        (
+            json.dumps({"log": combined(user="acme").strip(), "stream": "stdout"}).encode() + b"\n",
+            "LOG_WRAPPER=docker would join them all",
+        ),
+        (combined(user="acme").encode("utf-16"), "is UTF-16, and logs have to be UTF-8: `iconv"),
+        (combined(user="acme").encode("utf-16-be"), "The lines seem to be UTF-16."),
+        (
+            b"2026-11-28T10:00:01.1Z stdout F #Fields: date time cs-method cs-uri-stem sc-status\n"
+            b"2026-11-28T10:00:01.2Z stdout F 2026-11-28 10:00:01 GET /a 200\n",
+            "There are lines with #Fields in LOG_WRAPPER=cri: unwrap them",
+        ),
+    ],
+    ids=["Compose", "kubectl", "Fluent Bit", "UTF-16", "UTF-16 without a mark", "W3C in CRI"],
+)
+def test_what_helps_is_said_where_no_line_is_understood(content: bytes, said: str, tmp_path: Path) -> None:
+    log = tmp_path / "access.log"
+    log.write_bytes(content)
+    end = check(log)
+    assert end.returncode == 1
+    assert said in end.stdout + end.stderr
+
+
+def test_of_several_numbers_for_the_duration_it_is_said_which_one_counts(tmp_path: Path) -> None:
+    log = tmp_path / "access.log"
+    log.write_text(combined(user="acme", extras=" 512 1024") * 3)
+    assert "several numbers for the duration, as 512, 1024. The first that is a number counts." in check(log).stdout
+    log.write_text(combined(user="acme", extras=" 0.512") * 3)
+    assert "several numbers" not in check(log).stdout
+
+
+def test_a_value_with_a_name_is_found_as_the_customer() -> None:
+    lines = [combined(extras=f' rt=0.1 tenant="cust_{n % 3}" urt=0.1') for n in range(20)]
+    assert found("".join(lines).encode()) == "LOG_FORMAT=combined LOG_CUSTOMER_FROM=value:tenant"
 
 
 def test_a_member_that_holds_something_else_is_not_taken() -> None:

@@ -95,10 +95,50 @@ def test_traefiks_text_is_understood_whatever_clients_send() -> None:
 
 
 @pytest.mark.parametrize("log_format", ["traefik", "gunicorn", "nginx", "apache"])
-@pytest.mark.parametrize("tail", [' rt=0.004 urt="0.001, 0.002"', ' "acme" rt=0.004 urt="0.1"', ' ""a" "b"', '"'])
+@pytest.mark.parametrize(
+    "tail",
+    [' rt=0.004 x urt="0.001, 0.002"', ' "acme" rt=0.004 x', " =0.004", ' rt=0.004 "', ' ""a" "b"', '"', " rt=0.004 "],
+)
 def test_what_a_server_would_not_write_is_no_part_of_a_text(tail: str, log_format: str) -> None:
     line = f'192.0.2.7 - bob [28/Nov/2026:10:00:01 +0000] "GET /a HTTP/1.1" 200 2 "-" "curl/8"{tail}\n'
     assert [bad.reason for bad in parsed(line.encode(), log_format).rejected] == [Reason.FIELDS]
+
+
+# In nginx's documentation no space precedes the first name. nginx Amplify's format also has texts without names.
+NAMED = {
+    'rt=0.004 uct="0.001" uht="0.002" urt="0.003"': 4,
+    " rt=0.004 uct=0.001 uht=0.002 urt=0.003": 4,
+    " rt=1.004 uct=0.001, 0.002 uht=-, 0.1 urt=0.003 : 1.000": 1004,
+    " uct=- rt=0.004 urt=-": 4,
+    ' "198.51.100.4" "shop" sn="shop" rt=0.004 ua="10.0.0.1:80, 10.0.0.2:80" ut="0.001, 0.003" ul="0, 12" cs=-': 4,
+    ' tenant="Müller GmbH" request_time="0.004" upstream_response_time="0.003"': 4,
+    ' kong_request_id: "8f2e9a1b2c3d"': None,
+    " 0.004 urt=9.000": 4,
+    " rt=- urt=0.003": None,
+    ' empty="" cs=': None,
+}
+
+
+@pytest.mark.parametrize("log_format", ["combined", "nginx", "gunicorn"])
+@pytest.mark.parametrize("tail", NAMED)
+def test_values_behind_a_line_may_have_names(tail: str, log_format: str) -> None:
+    assert rows(f"{COMBINED}{tail}\n".encode(), log_format) == [("acme", "GET", "/a", 200, NAMED[tail])]
+
+
+@pytest.mark.parametrize(
+    ("tail", "customer", "expected"),
+    [
+        (' rt=0.004 tenant="a b" "c"', "value:tenant", "a b"),
+        (' rt=0.004 tenant="a b" "c"', "extra1", "c"),
+        (" tenant=acme,b rt=0.004", "value:tenant", "acme,b"),
+        (' tenant: "b"', "value:tenant", "b"),
+        (" tenant=- rt=0.004", "value:tenant", "-"),
+        (' other="b"', "value:tenant", "-"),
+    ],
+)
+def test_a_value_with_a_name_may_be_the_customer(tail: str, customer: str, expected: str) -> None:
+    assert rows(f"{COMBINED}{tail}\n".encode(), "nginx", log_customer_from=customer)[0][0] == expected
+    assert rows(f"{COMBINED}\n".encode(), "combined", log_customer_from=customer)[0][0] == "-"
 
 
 def test_a_load_balancers_lines_are_understood() -> None:
@@ -144,6 +184,30 @@ def test_envoys_lines_are_understood_with_fields_behind_them() -> None:
     bad = '[2026-11-28T10:00:01.000Z] "- - HTTP/1.1" 400 DPE 0 11 0 - "-" "-" "-" "-" "-"\n'
     found = rows((gone + bad).encode(), "envoy")
     assert found == [("shop", "GET", "/a", 0, 15), ("-", "", "-", 400, 0)]
+
+
+def test_envoy_gateways_objects_are_understood() -> None:
+    line = (
+        b'{":authority":"shop.example.net","bytes_sent":12,"downstream_remote_address":"10.0.0.2:1","duration":7,'
+        b'"method":"GET","response_code":200,"response_flags":"-","start_time":"2026-11-28T10:00:01.123Z",'
+        b'"user-agent":"curl","x-customer":"acme","x-envoy-origin-path":"/a?b","x-forwarded-for":"10.0.0.2"}\n'
+    )
+    assert rows(line, "envoy") == [("shop.example.net", "GET", "/a?b", 200, 7)]
+    for customer, name in (("header:X-Customer", "acme"), ("user_agent", "curl"), ("x_forwarded_for", "10.0.0.2")):
+        assert rows(line, "envoy", log_customer_from=customer)[0][0] == name
+
+
+def test_a_classic_load_balancers_lines_are_understood() -> None:
+    line = (
+        b"2026-11-28T10:00:01.123456Z my-lb 192.168.131.39:2817 10.0.0.1:80 0.000073 0.001048 0.000057 200 200 0 29 "
+        b'"GET http://www.example.com:80/a HTTP/1.1" "curl/7.38.0" - -\n'
+    )
+    assert rows(line, "alb") == [("www.example.com", "GET", "/a", 200, 1)]
+
+
+def test_hypercorns_request_line_names_only_the_version() -> None:
+    for version in ("1.1", "2", "HTTP/1.1"):
+        assert rows(COMBINED.replace("HTTP/1.1", version).encode() + b"\n", "combined")[0][2] == "/a"
 
 
 def test_istios_objects_are_understood() -> None:
@@ -251,7 +315,8 @@ def test_uvicorns_lines_without_a_time_are_rejected() -> None:
     assert parsed(b'INFO:     127.0.0.1:42364 - "GET / HTTP/1.1" 200 OK\n', "uvicorn").rejected
 
 
-ALL = b"".join(file.read_bytes() for file in sorted(DATA.glob("*.txt"))) + (HAPROXY + COMBINED + "\n").encode()
+ALL = b"".join(file.read_bytes() for file in sorted(DATA.glob("*.txt")))
+ALL += "".join([HAPROXY, *(f"{COMBINED}{tail}\n" for tail in ("", *NAMED))]).encode()
 LINES = [line for line in ALL.splitlines() if len(line) < 1_000]
 """Lines of all servers."""
 
@@ -312,7 +377,8 @@ def plainly(log_format: str, customer: str) -> LineByLine:
 @settings(max_examples=20)
 @given(st.lists(st.sampled_from(LINES), max_size=12), st.data())
 def test_a_line_means_the_same_whatever_lines_are_beside_it(name: str, lines: list[bytes], data: st.DataObject) -> None:
-    known = [field.replace("N", "1") for field in PRESETS[name].customers() if field != "header:NAME"]
+    known = [field.replace("N", "1") for field in PRESETS[name].customers() if "NAME" not in field]
+    known += ["value:rt", "value:tenant"] if "value:NAME" in PRESETS[name].customers() else []
     customer = data.draw(st.sampled_from(["", *known]))
     together = parsed(b"".join(line + b"\n" for line in lines), name, log_customer_from=customer)
     parse = plainly(name, customer)
@@ -354,6 +420,8 @@ HEADS = [
     *(line.decode()[:length] for line in (LINES[0], HAPROXY.encode(), COMBINED.encode()) for length in (20, 70)),
     COMBINED,
     f"shop:443 {COMBINED}",
+    f"{COMBINED} rt=",
+    f'{COMBINED} rt=0.1, "x" uct="',
     '[2016-04-15T20:17:00.310Z] "POST /api',
     '{"time_iso8601":',
     "2026-11-28T10:00:01Z ",

@@ -65,6 +65,8 @@ _OTHERS = {
     b"\x89LZO": "compressed by lzop",
 }
 """First bytes of a file -> its format, for formats that are not read here."""
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+"""Byte-order marks."""
 # Compressed bytes that one step takes. Their text fits into memory, however they were made.
 _FEED_BYTES = 4 << 10
 # Bytes of text that one read takes when a file is decompressed into a folder.
@@ -149,7 +151,7 @@ def _faults(path: Path) -> Iterator[None]:
 
 
 def _refuse(path: Path, text: BinaryIO, inside: str = "") -> None:
-    """Raise NoLog if a text is an archive, or is compressed in a format that is not read here.
+    """Raise NoLog if a text is an archive or UTF-16, or is compressed in a format that is not read here.
 
     `inside`: words for the message if the text is itself a decompressed one.
     """
@@ -160,6 +162,8 @@ def _refuse(path: Path, text: BinaryIO, inside: str = "") -> None:
         found.append("a tar archive")
     if inside and is_compressed(head):
         found.append("compressed again")
+    if head.startswith(_UTF_16):
+        raise NoLog(f"{path} is {inside}UTF-16, and logs have to be UTF-8: `iconv -f UTF-16 -t UTF-8` converts it.")
     if found:
         raise NoLog(f"{path} is {inside}{found[0]}: unpack it, and hand in the log files.")
 

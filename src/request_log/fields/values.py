@@ -16,6 +16,7 @@ LONGEST_SIZE = 15
 GREATEST_SIZE = 10**LONGEST_SIZE - 1
 # 200.0 is 200.
 _STATUS = re.compile(r"([1-9][0-9]{2})(?:\.0+)?")
+_VERSIONS = frozenset({"1.0", "1.1", "2", "3"})
 LIST = re.compile(r", | : ")
 """Separates the values of several upstreams, as nginx writes them: `, ` between servers, ` : ` between groups."""
 _LONGEST_METHOD = 32
@@ -51,11 +52,11 @@ METHODS = Cache(_method)
 
 
 def request_line(request: str) -> tuple[str, str]:
-    """Method and path of `GET /a HTTP/1.1`. Both are "" if the text is no request line. So it is when a client speaks
-    TLS to a server without it."""
+    """Method and path of `GET /a HTTP/1.1`, which Hypercorn writes as `GET /a 1.1`. Both are "" if the text is no
+    request line. So it is when a client speaks TLS to a server without it."""
     method, _, path = request.partition(" ")
     target, _, protocol = path.rpartition(" ")
-    if target and protocol.startswith("HTTP/"):
+    if target and (protocol.startswith("HTTP/") or protocol in _VERSIONS):
         path = target
     method = METHODS[method]
     return (method, path) if method else ("", "")

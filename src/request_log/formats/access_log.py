@@ -16,14 +16,26 @@ from request_log.fields.values import LEAST_STATUS, LONGEST_SIZE, METHODS, NOT_L
 from request_log.formats.line_by_line import COMMENT, NO_COLUMNS, Columns, Divide, DivideChunk, Fields, Flags, Repeated
 from request_log.requests import NONE, Integers
 
-CUSTOMER_FIELDS = re.compile(r"remote_addr|remote_user|referer|user_agent|extra[1-9][0-9]?")
-"""Fields that may be the customer. `extra1`, `extra2`, ... are the quoted texts behind the user agent."""
+VALUE = "value:"
+"""Prefix in LOG_CUSTOMER_FROM of the name of a value, for lines with `name=value` behind the user agent."""
+CUSTOMER_FIELDS = re.compile(
+    rf"remote_addr|remote_user|referer|user_agent|extra[1-9][0-9]?|{VALUE}[A-Za-z_][A-Za-z0-9_.-]*"
+)
+"""Fields that may be the customer. `extra1`, `extra2`, ... are the quoted texts behind the user agent that have no
+name."""
 _EXTRA = "extra"
 _QUOTED = {"referer": 0, "user_agent": 1}
 """Field -> its place among the quoted texts behind the size of the response."""
 _TIME_ENDS = '] "'
 # The forms of a duration: `0.004`, `-`, `12.5 ms`, `0.001, 0.002 : 0.003`, or several of these.
 _DURATION = re.compile(r'[-.0-9][^ "]*(?: (?:[mnu\u00b5\u03bc]?s|(?:: )?[-.0-9][^ "]*))*')
+# A value with its name: `rt=0.004`, `urt="0.001, 0.002"`, `urt=0.001, 0.002`, and `kong_request_id: "5d6e"`. The value
+# is empty where a quoted text comes next.
+_NAMED = re.compile(
+    r'(?P<name>[A-Za-z_][A-Za-z0-9_.-]*)(?:=|: )(?P<value>(?:[-.0-9][^ "]*?(?:(?:,| :) [-.0-9][^ ",]*)+|[^ "]*))'
+)
+_NAMES_OF_DURATIONS = ("rt", "request_time", "req_time", "duration", "response_time", "latency", "elapsed")
+"""The names that the duration of a request may have, the likeliest first."""
 # Between several durations, as of `$request_time $upstream_response_time`. They become a list.
 _BETWEEN_DURATIONS = re.compile(r"(?<![,:]) (?=[-.0-9])")
 _QUOTE, _SPACE, _COMMA, _DASH, _NEWLINE, _RETURN, _BACKSLASH = b'" ,-\n\r\\'
@@ -68,6 +80,7 @@ class Combined(DivideChunk):
     def __init__(self, customer_field: str) -> None:
         """`customer_field`: one of `CUSTOMER_FIELDS`."""
         self._customer_field = customer_field
+        self._name = customer_field.removeprefix(VALUE) if customer_field.startswith(VALUE) else ""
         if customer_field.startswith(_EXTRA):
             self._quoted = int(customer_field.removeprefix(_EXTRA)) + 1
         else:
@@ -87,8 +100,10 @@ class Combined(DivideChunk):
         tail = _tail(line, quote)
         if tail is None:
             return None
-        quoted, duration = tail
-        if self._quoted >= 0:
+        quoted, named, duration = tail
+        if self._name:
+            customer = named.get(self._name, "")
+        elif self._quoted >= 0:
             customer = quoted[self._quoted] if self._quoted < len(quoted) else ""
         else:
             customer = head.address if self._customer_field == "remote_addr" else head.user
@@ -97,6 +112,8 @@ class Combined(DivideChunk):
 
     def columns(self, data: bytes, starts: Integers) -> tuple[Columns, Sequence[int] | Integers]:
         """See `DivideChunk`. Takes lines with the most frequent number of quotation marks and a time as of nginx."""
+        if self._name:
+            return NO_COLUMNS, ()
         bytes_ = np.frombuffer(data + b"\n" * _LONGEST_ADDRESS, np.uint8)
         own = bytes_[: len(data)]
         marks = np.flatnonzero((own == _QUOTE) | (own == _NEWLINE))
@@ -182,28 +199,72 @@ def _head(line: str) -> _Head | None:
     return _Head(address, user, time, end + len(_TIME_ENDS) - 1)
 
 
-def _tail(line: str, quote: int) -> tuple[list[str], str] | None:
-    """The quoted texts, of which the first begins at `quote`, and the duration, which may stand among them."""
-    quoted = []
-    duration = ""
+class _Tail(NamedTuple):
+    """The end of a line, from the quotation mark of the referrer on."""
+
+    quoted: list[str]
+    """The quoted texts without a name."""
+    named: dict[str, str]
+    """Name -> value."""
+    duration: str
+
+
+def _tail(line: str, quote: int) -> _Tail | None:
+    """The end of a line, whose first quoted text begins at `quote`. None if it is not as it should be."""
+    quoted: list[str] = []
+    named: dict[str, str] = {}
+    duration = name = ""
     while True:
         end = closing_quote(line, quote + 1)
         if end < 0:
             return None
-        quoted.append(line[quote + 1 : end])
+        text = line[quote + 1 : end]
+        if name:
+            named[name] = text
+        else:
+            quoted.append(text)
         if end + 1 == len(line):
             break
         quote = line.find(_QUOTE_TEXT, end + 1)
         between = line[end + 1 : quote if quote >= 0 else len(line)]
+        name = ""
         if between != " " or quote < 0:
-            match = _DURATION.fullmatch(between[1:-1] if quote >= 0 else between[1:])
-            is_framed = between.startswith(" ") and (quote < 0 or between.endswith(" "))
-            if duration or match is None or not is_framed or len(quoted) < 2:
+            found = _between(between, quote >= 0, named) if len(quoted) >= 2 else None
+            if found is None or (duration and found[0]):
                 return None
-            duration = _BETWEEN_DURATIONS.sub(", ", match[0])
+            duration, name = found[0] or duration, found[1]
         if quote < 0:
             break
-    return (quoted, duration) if len(quoted) >= 2 else None
+    if len(quoted) < 2:
+        return None
+    if not duration:
+        duration = next((named[name] for name in _NAMES_OF_DURATIONS if name in named), "")
+    return _Tail(quoted, named, duration)
+
+
+def _between(text: str, is_before_quote: bool, named: dict[str, str]) -> tuple[str, str] | None:
+    """The duration in the text between two quoted ones or behind the last, and the name of the next quoted text; "" for
+    none. Values with names are added to `named`. None if the text has anything else."""
+    duration = ""
+    place = 0
+    while place < len(text):
+        if text[place] == " ":
+            place += 1
+            if place == len(text):
+                return (duration, "") if is_before_quote else None
+        elif place:
+            return None
+        if match := _NAMED.match(text, place):
+            if match.end() == len(text) and not match["value"] and is_before_quote:
+                return duration, match["name"]
+            named[match["name"]] = match["value"]
+        else:
+            match = _DURATION.match(text, place) if place else None
+            if match is None or duration:
+                return None
+            duration = _BETWEEN_DURATIONS.sub(", ", match[0])
+        place = match.end()
+    return None if is_before_quote else (duration, "")
 
 
 def _logged(text: str) -> str:

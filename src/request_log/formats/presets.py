@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from request_log.formats.access_log import CUSTOMER_FIELDS, VALUE
+
 HEADER = "header:"
 """Prefix in LOG_CUSTOMER_FROM of the name of a header, for servers that log headers by name."""
 _NUMBERED = re.compile(r"(?P<name>[a-z]+)(?P<number>[1-9][0-9]?)")
@@ -16,6 +18,8 @@ _HEADER = re.compile(rf"{HEADER}[A-Za-z0-9_-]+")
 _GROUP = re.compile(r"\(\?P<([a-z_0-9]+)>")
 _COUNTED = ("extra", "capture")
 """Fields that a line has several times: `extra1` is the first."""
+_NAMED = VALUE.removesuffix(":")
+"""Stands for the values that have a name in a line."""
 _FIELDS = ("time", "customer", "path", "status", "duration", "duration_2", "duration_3", "method", "bytes", "request")
 
 
@@ -31,7 +35,8 @@ class Shape:
     members: Mapping[str, str] = field(default_factory=dict)
     """For `json`: field -> name of its member, as in LOG_JSON_FIELDS."""
     header: str = ""
-    """For `json`: the name of the member with a header. `{title}` is `X-Customer`, and `{snake}` is `x_customer`."""
+    """For `json`: the name of the member with a header. `{title}` is `X-Customer`, `{snake}` is `x_customer`, and
+    `{kebab}` is `x-customer`."""
     expression: str = ""
     """For `regex`: has a group for each name in `customers`, and for each field."""
     numbered: str = ""
@@ -46,9 +51,15 @@ class Shape:
         """The name in the parser of a field of LOG_CUSTOMER_FROM; "" if these lines do not have the field."""
         if name.startswith(HEADER) and self.header:
             words = re.findall("[A-Za-z0-9]+", name.removeprefix(HEADER))
-            return self.header.format(title="-".join(map(str.capitalize, words)), snake="_".join(words).lower())
+            return self.header.format(
+                title="-".join(map(str.capitalize, words)),
+                snake="_".join(words).lower(),
+                kebab="-".join(words).lower(),
+            )
         if (match := _NUMBERED.fullmatch(name)) and match["name"] in self.customers:
             return name
+        if name.startswith(VALUE):
+            return name if _NAMED in self.customers and CUSTOMER_FIELDS.fullmatch(name) else ""
         return self.customers.get(name, "")
 
     def expression_for(self, name: str) -> str:
@@ -89,7 +100,10 @@ class Preset:
         """The values of LOG_CUSTOMER_FROM, for people: `extraN` stands for `extra1`, `extra2`, ..."""
         found: list[str] = []
         for shape in self.shapes:
-            found += [f"{name}N" if name in _COUNTED else name for name in shape.customers]
+            found += [
+                f"{name}N" if name in _COUNTED else f"{VALUE}NAME" if name == _NAMED else name
+                for name in shape.customers
+            ]
             found += [f"{HEADER}NAME"] if shape.header else []
         return list(dict.fromkeys(found))
 
@@ -97,7 +111,7 @@ class Preset:
         """Whether this is a value of LOG_CUSTOMER_FROM."""
         if name.startswith(HEADER) and not _HEADER.fullmatch(name):
             return False
-        return name not in _COUNTED and any(shape.customer(name) for shape in self.shapes)
+        return name not in (*_COUNTED, _NAMED) and any(shape.customer(name) for shape in self.shapes)
 
 
 # A quoted text, with escaped quotation marks; and the inside of one in which a backslash need not be escaped.
@@ -110,19 +124,22 @@ _CLIENT = rf"(?P<remote_addr>[^ ,]+) - {_USER} \[(?P<time>[^\]]*)\] "
 _REFERER_AND_AGENT = r'"(?P<referer>[^"\\]*(?:\\.[^"\\]*)*)" "(?P<user_agent>[^"\\]*(?:\\.[^"\\]*)*)"'
 _OF_COMMON = {name: name for name in ("remote_user", "remote_addr")}
 _OF_COMBINED = {name: name for name in ("remote_user", "remote_addr", "referer", "user_agent", "extra")}
+_OF_NAMED = {**_OF_COMBINED, _NAMED: _NAMED}
 _COMMON = Shape("common, perhaps with the duration behind it", "common", _OF_COMMON)
-_COMBINED = Shape("combined, perhaps with headers and the duration behind it", "combined", _OF_COMBINED)
+_COMBINED = Shape(
+    "combined, perhaps with headers, values as rt=$request_time, and the duration behind it", "combined", _OF_NAMED
+)
 
 PRESETS: Mapping[str, Preset] = {
     # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-access-logs.html
     "alb": Preset(
         (
             Shape(
-                "access logs in S3",
+                "access logs in S3, also those of a Classic Load Balancer",
                 "regex",
                 {name: name for name in ("host", "remote_addr", "user_agent")},
                 expression=(
-                    r"(?:https?|h2|grpcs|wss?) (?P<time>[^ ]+) [^ ]+ (?P<remote_addr>[^ ]+?)(?::[0-9]+)? [^ ]+ "
+                    r"(?:(?:https?|h2|grpcs|wss?) )?(?P<time>[^ ]+) [^ ]+ (?P<remote_addr>[^ ]+?)(?::[0-9]+)? [^ ]+ "
                     r"(?P<duration>[^ ]+) (?P<duration_2>[^ ]+) (?P<duration_3>[^ ]+) (?P<status>[^ ]+) [^ ]+ [^ ]+ "
                     r'(?P<bytes>[^ ]+) "(?P<method>[^ ]+) (?:[a-z]+://(?P<host>\[[^\]]*\]|[^/?#: ]*)(?::[0-9]+)?)?'
                     r'(?P<path>.*?) [^ "]+" "(?P<user_agent>.*?)" [^ "]+ [^ "]+(?: [^ "]+ ".*)?'
@@ -141,22 +158,23 @@ PRESETS: Mapping[str, Preset] = {
     "envoy": Preset(
         (
             Shape(
-                "Istio's encoding JSON",
+                "json_format with Istio's or Envoy Gateway's names, and headers called as x_customer or x-customer",
                 "json",
                 {
-                    "host": "authority",
+                    "host": "authority|:authority",
                     "remote_addr": "downstream_remote_address",
-                    "x_forwarded_for": "x_forwarded_for",
-                    "user_agent": "user_agent",
+                    "x_forwarded_for": "x_forwarded_for|x-forwarded-for",
+                    "user_agent": "user_agent|user-agent",
                 },
                 members={
                     "time": "start_time",
-                    "path": "path",
+                    "path": "path|x-envoy-origin-path",
                     "status": "response_code",
                     "duration": "duration",
                     "method": "method",
                     "bytes": "bytes_sent",
                 },
+                header="{snake}|{kebab}",
             ),
             Shape(
                 "the default format string, Envoy's or Istio's, perhaps with fields in quotation marks behind it",

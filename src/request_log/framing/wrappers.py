@@ -35,8 +35,8 @@ _LAST_CRI = re.compile(_CRI.pattern.replace(b"[FP]", b"F"))
 # A date and time with or without the year, perhaps the host, the program and perhaps its number.
 _SYSLOG = re.compile(
     rb"\n(?:<[0-9]{1,3}>)?(?:"
-    rb"(?:[A-Z][a-z]{2} [ 0-9][0-9] [0-9]{2}:[0-9]{2}:[0-9]{2}"
-    rb"|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:[0-9]{2}))"
+    rb"(?:[A-Z][a-z]{2} [ 0-9][0-9] [0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?"
+    rb"|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:?[0-9]{2}))"
     rb" (?:[^ \n]*[^ :\n] )?[^ :\[\n]{1,128}(?:\[[^ \]\n]{0,128}\])?:(?: |(?=\n))"
     # RFC 5424: a version, then date and time, host, program, process, message and structured data. rsyslog writes a
     # second space behind them, of what came to it by RFC 3164.

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from log_processor.commands.check import report
 from log_processor.commands.check.finding import Found, find, guessed_unit
+from log_processor.commands.check.hints import hints
 from log_processor.commands.check.sample import LINES, Sample
 from log_processor.commands.terminal import say, say_error
 from log_processor.following.compressed import NoLog
@@ -58,9 +59,8 @@ def _report(
     if found is None:
         count = sample.data.count(b"\n")
         first = [f"  {report.shown(line)!r}" for line in sample.data.split(b"\n", 5)[:-1][:5]]
-        hint = "LOG_FORMAT=regex and LOG_PATTERN read lines that have a time, a path and a status, see docs/logs.md."
         said = f"{path}: 0 of {count:,} lines are understood in any format."
-        return [said, *more, hint, "The lines begin so:", *first], False
+        return [said, *more, *hints(sample), "The lines begin so:", *first], False
     parse = found.settings.parser()
     # More parts of the last line may follow.
     end = parse.framing.whole(sample.data, "").length if sample.has_more else 0
@@ -72,7 +72,7 @@ def _report(
     if not is_given:
         text += ["Settings, found out by the lines:", *found.settings.assignments()]
     text += report.understood(found, parsed, data)
-    text += report.suspicious(parsed.requests)
+    text += report.suspicious(found.settings, parsed.requests, data)
     by_time = [line for line in parse(data, 0, *in_time).rejected if line.reason in _BY_TIME]
     text += report.rejected([*parsed.rejected, *by_time], data)
     if is_given:

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from log_processor.commands.check.members import json_fields
+from log_processor.commands.check.patterns import PATTERNS
 from log_processor.commands.check.sample import Sample
 from log_processor.commands.check.suspicions import what_looks_like
 from log_processor.log_format import FORMATS, WITH_COLUMNS, LogFormat
 from request_log.fields.values import NOT_LOGGED
+from request_log.formats.access_log import VALUE
 from request_log.formats.presets import HEADER, PRESETS
 from request_log.framing.wrappers import WRAPPERS
 from request_log.requests import Parsed
@@ -18,6 +20,10 @@ from request_log.requests import Parsed
 _DEFAULTS = {name: field.default for name, field in LogFormat.model_fields.items()}
 # Words in the names of headers that hold a customer.
 _OF_CUSTOMERS = re.compile(r"customer|tenant|account|client|organi[sz]ation|company|partner|api-?key", re.IGNORECASE)
+_OF_NGINX = re.compile(
+    rb'"(?:request_time|time_iso8601|time_local|msec|body_bytes_sent|request_uri|request_method|remote_addr|http_\w+)"'
+)
+_NAME_OF_VALUE = re.compile(rb'[ "]([A-Za-z_][A-Za-z0-9_.-]*)=')
 _MOST_NUMBERED = 9
 """Numbered fields that are tried."""
 _OPTIONAL = ("duration", "method", "bytes")
@@ -26,8 +32,19 @@ _MANY = 10
 _MINUTE = 60
 _LEAST_MS, _LEAST_WHOLE_MS = 10, 2
 """Bare durations with a median from this on are milliseconds: decimals, and whole numbers."""
-# Names of members that tell the unit: durationMs, took_us. Loggers for Node have responseTime in ms.
-_NAMES_UNIT = re.compile(r"_([mun])s$|(?<=[a-z])([MUN])s$|(?:_millis|Millis|responseTime)$")
+# Names of members that tell the unit: durationMs, took_us, total_seconds. Loggers for Node have responseTime in ms, as
+# Serilog has Elapsed, Logback elapsed_time and Kong latencies.request.
+_NAMES_UNIT = {
+    "ms": re.compile(
+        r"(?:_|\b)(?:ms|msec|millis|milliseconds)$|(?<=[a-z])(?:Ms|MSec|Millis|Milliseconds)$"
+        r"|responseTime$|\bElapsed$|elapsed_time$|latencies\.request$"
+    ),
+    "us": re.compile(r"_(?:us|usec|micros|microseconds)$|(?<=[a-z])(?:Us|Micros|Microseconds)$"),
+    "ns": re.compile(r"_(?:ns|nanos|nanoseconds)$|(?<=[a-z])(?:Ns|Nanos|Nanoseconds)$"),
+    "s": re.compile(r"_(?:s|sec|secs|seconds)$|(?<=[a-z])(?:Sec|Seconds)$"),
+}
+_OF_LOGRAGE = (b'"controller":', b'"action":')
+"""Members by which lines of Rails' Lograge are known. Its `duration` is in ms."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +81,11 @@ def guessed_unit(settings: LogFormat, sample: Sample) -> str | None:
     )
     if in_seconds == in_ns:
         return None
-    if match := _NAMES_UNIT.search(_json_names(settings).get("duration", "")):
-        return f"{(match[1] or match[2] or 'm').lower()}s"
+    name = _json_names(settings).get("duration", "")
+    if unit := next((unit for unit, names in _NAMES_UNIT.items() if names.search(name)), None):
+        return unit
+    if settings.log_format == "json" and not name and all(member in sample.data for member in _OF_LOGRAGE):
+        return "ms"
     return _unit_of(sorted(Decimal(text).scaleb(9) for text in in_ns if text))
 
 
@@ -83,15 +103,34 @@ def _unit_of(numbers: Sequence[Decimal]) -> str:
 def _candidates(sample: Sample) -> Iterator[LogFormat]:
     """The settings that are tried. Of equally good ones the first is taken."""
     for wrapper in ("", *WRAPPERS):
+        if wrapper == "docker" and lacks_newlines(sample):
+            continue
+        as_json = _settings(log_format="json", log_wrapper=wrapper)
+        lines = as_json.lines(sample.data).values()
+        are_others = sum(map(_is_object_of_another, lines)) > len(lines) / 2
         for name in FORMATS:
             can_be_wrapped = not wrapper or name not in WITH_COLUMNS
             mark = PRESETS[name].mark if name in PRESETS else ""
-            if name != "regex" and can_be_wrapped and mark.encode() in sample.data:
+            if name == "regex" or (name == "nginx" and are_others):
+                continue
+            if can_be_wrapped and mark.encode() in sample.data:
                 yield _settings(log_format=name, log_wrapper=wrapper)
-        as_json = _settings(log_format="json", log_wrapper=wrapper)
-        names = json_fields(line for line in as_json.lines(sample.data).values())
+        for settings in PATTERNS.values():
+            yield _settings(log_format="regex", log_wrapper=wrapper, **settings)
+        names = json_fields(lines)
         if "time" in names:
             yield _changed(as_json, log_json_fields=_joined(names))
+
+
+def lacks_newlines(sample: Sample) -> bool:
+    """Whether records look like Docker's, but all of them are parts: Docker ends the last part of a line in a newline.
+    Collectors of logs leave it out."""
+    return b'"log":' in sample.data and b'\\n"' not in sample.data
+
+
+def _is_object_of_another(line: bytes) -> bool:
+    """Whether the line is an object without any name that only nginx has. Others have its usual names, too."""
+    return line.startswith(b"{") and not _OF_NGINX.search(line)
 
 
 def _score(parsed: Parsed) -> tuple[int, int]:
@@ -140,6 +179,8 @@ def _other_customers(settings: LogFormat, sample: Sample) -> Iterator[LogFormat]
             yield _changed(settings, log_json_fields=_joined(its_own))
     for header in _headers(settings, sample):
         yield _changed(settings, log_customer_from=HEADER + header)
+    for name in _named_values(settings, sample):
+        yield _changed(settings, log_customer_from=VALUE + name)
     for name in settings.numbered_customers():
         for number in range(1, _MOST_NUMBERED + 1):
             yield _changed(settings, log_customer_from=f"{name}{number}")
@@ -161,6 +202,13 @@ def _headers(settings: LogFormat, sample: Sample) -> Iterator[str]:
                 if text.startswith(before) and _OF_CUSTOMERS.search(text):
                     found[text.removeprefix(before).replace("_", "-").title()] += 1
     yield from (name for name, _ in found.most_common())
+
+
+def _named_values(settings: LogFormat, sample: Sample) -> Iterator[str]:
+    """The names of values that hint at customers, the most frequent first."""
+    if settings.has_named_values:
+        found = Counter(name.decode() for name in _NAME_OF_VALUE.findall(sample.data))
+        yield from (name for name, _ in found.most_common() if _OF_CUSTOMERS.search(name))
 
 
 def _customers(settings: LogFormat, sample: Sample) -> Counter[str]:

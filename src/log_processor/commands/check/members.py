@@ -18,21 +18,37 @@ _PLAIN = re.compile(r"[^a-z0-9]")
 _DURATIONS = Durations("ns")
 # Field -> the names that frameworks and servers give it, the likeliest first: lower case letters and digits only.
 _CALLED = {
-    "time": "time timestamp ts timeiso8601 timelocal starttime startutc datetime date requesttime msec t",
+    "time": (
+        "time timestamp ts timeiso8601 timelocal starttime startedat startutc datetime date requesttime "
+        "requestreceivedtimestamp edgestarttimestamp reqtimesec msec timestampms t"
+    ),
     "customer": (
         "customer customerid xcustomer xcustomerid tenant tenantid xtenant xtenantid account accountid org orgid "
         "organization organisation workspace clientid user userid username remoteuser principal"
     ),
-    "path": "path requesturi uri url requestpath pathname target route endpoint",
-    "request": "request requestline",
-    "status": "status statuscode responsestatus responsecode httpstatus downstreamstatus code",
-    "duration": (
-        "duration durationms durationus durationns durationseconds latency latencyms responsetime responsetimems "
-        "requesttime elapsed elapsedms elapsedtime timetaken took tookms ms"
+    "path": (
+        "path requesturi requesteduri uri url requesturl requestpath clientrequesturi csuristem resourcepath reqpath "
+        "pathname target route endpoint"
     ),
-    "method": "method requestmethod httpmethod verb",
-    "bytes": "bytes bytessent bodybytessent size responsesize contentlength length bodysize",
+    "request": "request requestline requestedurl",
+    "status": (
+        "status statuscode responsestatus responsecode httpstatus httpstatuscode downstreamstatus edgeresponsestatus "
+        "scstatus code"
+    ),
+    # A latency for people names its unit.
+    "duration": (
+        "duration durationms durationus durationns durations durationseconds latencyhuman latency latencyms latencyus "
+        "latencyns latenciesrequest responsetime responsetimems requesttime elapsed elapsedms elapsedmilliseconds "
+        "elapsedtime timetaken totalns turnaroundtimemsec took tookms ms"
+    ),
+    "method": "method requestmethod httpmethod clientrequestmethod csmethod verb",
+    "bytes": (
+        "bytes bytessent bodybytessent bytesout sentbytes responsesize responsebytes responselength edgeresponsebytes "
+        "scbytes size contentlength length bodysize"
+    ),
 }
+_OF_REQUEST = re.compile(r"req", re.IGNORECASE)
+"""Members whose names begin so have the size of the request, not of the response."""
 _LEAST_VALID = 0.5
 """Share of valid values from which on a member may be a field."""
 
@@ -70,6 +86,8 @@ def json_fields(lines: Iterable[bytes]) -> dict[str, str]:
     for field, called in _CALLED.items():
         ranks = {name: rank for rank, name in enumerate(called.split())}
         usable = [name for name, count in valid[field].items() if count > _LEAST_VALID * there[name]]
+        if field == "bytes":
+            usable = [name for name in usable if not _OF_REQUEST.match(name)]
         ranked = [(ranks[plain], name.count("."), name) for name in usable for plain in _plain(name) if plain in ranks]
         taken = found.values()
         best = min((one for one in ranked if one[2] not in taken), default=None)

@@ -9,7 +9,7 @@ from itertools import islice
 from log_processor.commands.check.finding import Found
 from log_processor.commands.check.suspicions import suspicions
 from log_processor.log_format import LogFormat
-from request_log.fields.values import NOT_LOGGED
+from request_log.fields.values import LIST, NOT_LOGGED
 from request_log.requests import NONE, Parsed, Rejected, Requests
 from service.printable import printable
 
@@ -85,12 +85,24 @@ def _together(requests: Requests) -> Iterator[str]:
         yield f"             {len(requests) - len(timed):,} lines have none"
 
 
-def suspicious(requests: Requests) -> Iterator[str]:
-    """What may be wrong although it was understood."""
-    found = list(suspicions(requests))
+def suspicious(settings: LogFormat, requests: Requests, data: bytes) -> Iterator[str]:
+    """What may be wrong although it was understood. `data`: the lines."""
+    found = [*suspicions(requests), *_several_durations(settings, data)]
     if found:
         yield "Suspicious:"
         yield from (f"  {shown(sentence)}" for sentence in found)
+
+
+def _several_durations(settings: LogFormat, data: bytes) -> Iterator[str]:
+    """That most lines have several numbers where the duration is. These may be other things, as sizes."""
+    divide = settings.divide()
+    if divide is None:
+        return
+    divided = (divide(line.decode(errors="surrogateescape")) for line in settings.lines(data).values())
+    durations = [fields.duration for fields in divided if fields is not None]
+    several = [duration for duration in durations if isinstance(duration, str) and LIST.search(duration)]
+    if len(several) > len(durations) / 2:
+        yield f"Lines have several numbers for the duration, as {several[0]}. The first that is a number counts."
 
 
 def rejected(found: Sequence[Rejected], data: bytes) -> Iterator[str]:
