@@ -6,7 +6,7 @@ token counts. A predecessor goes on writing until `check_lease` tells it.
 
 import random
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
@@ -42,6 +42,8 @@ AnyKey = TypeVar(
 )
 Write = Callable[[], None]
 """A write, which lands in the store when it is called."""
+NAMES_A_PART = 5_000
+"""Names that come at once."""
 
 
 class StoredRequest(NamedTuple):
@@ -387,8 +389,10 @@ class MemoryStorage(Storage):
     async def knows(self, customer: str) -> bool:
         return customer in self._daily(0, sys.maxsize)
 
-    async def customer_names(self) -> list[str]:
-        return [customer for customer in self._daily(0, sys.maxsize) if customer is not None]
+    async def names_in_parts(self) -> AsyncIterator[list[str]]:
+        names = [customer for customer in self._daily(0, sys.maxsize) if customer is not None]
+        for first in range(0, len(names), NAMES_A_PART):
+            yield names[first : first + NAMES_A_PART]
 
     async def customers(
         self, customers: Sequence[str] | None, first: int, last: int

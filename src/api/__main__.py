@@ -11,6 +11,7 @@ from api.settings import ApiSettings
 from service.access.keys_file import keys_file
 from service.access.settings import warn_of_none
 from service.logs import configure
+from service.memory import return_large
 from service.private import keep_files_private
 from service.settings import load
 
@@ -40,6 +41,8 @@ def _serve(settings: ApiSettings) -> None:
     from storage.backend import open_storage
 
     configure("api", settings.logging_level, settings.logging_format)
+    # The columns of the list of customers are made anew after each commit.
+    return_large()
     access = None
     if settings.asks_for_keys:
         access = KeyAccess(

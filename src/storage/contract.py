@@ -7,7 +7,7 @@ Readers add up the rows of all writers.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar
 
 from typing_extensions import Self
@@ -210,9 +210,13 @@ class Storage(ABC):
     async def knows(self, customer: str) -> bool:
         """Whether the customer has a daily aggregate on any day."""
 
-    @abstractmethod
     async def customer_names(self) -> list[str]:
         """All customers that have a daily aggregate."""
+        return [name async for part in self.names_in_parts() for name in part]
+
+    @abstractmethod
+    def names_in_parts(self) -> AsyncIterator[list[str]]:
+        """All customers that have a daily aggregate, some ten thousand at a time."""
 
     @abstractmethod
     async def customers(

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from rollups.counters import encode_counter
+from rollups.counters import encode_counter, pack
 from rollups.counts import NO_COUNTS, DailyAggregate, DailyKey, RollupKey, RollupRow
 from rollups.groups import ALL_OF_HOUR, encode_names, group_of
 from rollups.rows import encode_daily
@@ -170,6 +170,22 @@ def test_several_customers_are_asked_for_at_once(open_storage: OpenStorage) -> N
         for customer in ODD_CUSTOMERS:
             days = await storage.days(customer, TODAY - 5, TODAY)
             assert await storage.customers([customer], TODAY - 5, TODAY) == {customer: days}
+
+    ask(open_storage(), look)
+
+
+def test_very_many_names_come_in_parts(open_storage: OpenStorage) -> None:
+    writing = open_storage()
+    writing.acquire()
+    customers = {f"customer_{number}" for number in range(12_000)}
+    row = encode_daily(pack(counts({200: 1}, {7: 1})))
+    writing.write({DailyKey(customer, TODAY): row for customer in customers})
+
+    async def look(storage: Storage) -> None:
+        parts = [part async for part in storage.names_in_parts()]
+        assert len(parts) > 1
+        names = [name for part in parts for name in part]
+        assert (len(names), set(names)) == (len(customers), customers)
 
     ask(open_storage(), look)
 

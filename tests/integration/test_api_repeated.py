@@ -333,7 +333,8 @@ async def test_of_too_many_customers_only_the_list_over_all_days_is_read(sqlite:
     storage, kept = sqlite.open(), range(TODAY - 45, TODAY + 1)
     feed, rows = ChangeFeed(storage), RowCache()
     await feed.poll()
-    figures = CustomerFigures(storage, feed.invalidations, rows, max_customers=3)
+    now = 0.0
+    figures = CustomerFigures(storage, feed.invalidations, rows, max_customers=3, clock=lambda: now)
     figures.keep(kept)
     some = DateRange(to_date(TODAY - 1), to_date(TODAY), range(TODAY - 1, TODAY + 1))
     question = CustomersQuestion("json", some, Ranking("total", "desc", None), None, 10)
@@ -343,11 +344,16 @@ async def test_of_too_many_customers_only_the_list_over_all_days_is_read(sqlite:
     for _ in range(2):
         with pytest.raises(RequestValidationError, match="there are 5 customers"):
             await question.answer(sources)
-    # At midnight the days that are kept become others. Names in memory serve both.
-    before = await figures.over(kept)
-    after = await figures.over(range(TODAY - 44, TODAY + 2))
-    assert before.names == after.names == names
-    assert all(one is other for one, other in zip(before.names, after.names, strict=True))
+    # Before midnight the days that are kept become others, and those of before are asked for until then.
+    assert list((await figures.over(kept)).names) == names
+    later = range(TODAY - 44, TODAY + 2)
+    figures.keep(later)
+    assert list((await figures.over(later)).names) == names
+    assert figures.has(kept)
+    now += 3_600.0
+    await figures.over(later)
+    assert not figures.has(kept)
+    assert figures.has(later)
     await storage.aclose()
 
 

@@ -1,6 +1,7 @@
 """Pages of customers: each customer is on one page, in order, whatever its id and however many are equal."""
 
 import math
+import tracemalloc
 from base64 import urlsafe_b64encode
 from dataclasses import replace
 from typing import get_args
@@ -127,8 +128,26 @@ def test_a_table_has_what_was_put_into_it(figures: dict[str, Figures], new: dict
     table = FiguresTable.of(figures).changed(FiguresTable.of(new), customers)
     expected = {name: found for name, found in figures.items() if name not in customers} | new
     assert {name: table[name] for name in table.names} == expected
-    assert table.names == sorted(expected)
+    assert list(table.names) == sorted(expected)
     assert table.busiest(3) == sorted(expected, key=lambda name: (-expected[name].total_requests, name))[:3]
+
+
+def test_a_customer_takes_few_bytes_of_a_table() -> None:
+    customers = 20_000
+    figures = {f"customer_{number}": ONE for number in range(customers)}
+    tracemalloc.start()
+    table = FiguresTable.of(figures)
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(table) == customers
+    assert size / customers < 70
+
+
+def test_counts_beyond_32_bits_are_exact() -> None:
+    many = figures_of(Outcomes(2**40 + 1, 2**40, 0, 1), 0.1, 0.1, 0.1)
+    table = FiguresTable.of({"a": ONE, "b": ONE}).changed(FiguresTable.of({"b": many}), ["b"])
+    assert table["b"] == many
+    assert FiguresTable.joined([FiguresTable.of({"a": ONE}), FiguresTable.of({"b": many})])["b"] == many
 
 
 @pytest.mark.parametrize("value", [10**400, -(10**400), 1e308, -1e308])

@@ -31,7 +31,7 @@ def test_other_days_and_customers_and_all_together_are_not_cached() -> None:
 
 
 def test_the_size_is_bounded() -> None:
-    cache = RowCache(3 * OVERHEAD_BYTES + 100)
+    cache = RowCache(5 * OVERHEAD_BYTES + 100)
     for _ in range(3):
         cache.put(DAYS, 1, {"a": {10: row(60)}, "b": {10: row(OVERHEAD_BYTES + 41)}, "c": {10: row(30), 11: row(10)}})
         assert [cache.get(name, DAYS) is not None for name in "abc"] == [True, False, True]

@@ -37,7 +37,7 @@ ROOMS = {
         *("client", "line_protocol", "lease", "places", "schema", "migration", "connection"),
         *("requests", "rows", "counts", "ledger", "store", "setup", "admin"),
     ],
-    "service": ["version", "printable", "private", "settings", "logs", "log_file", "access"],
+    "service": ["version", "printable", "private", "memory", "settings", "logs", "log_file", "access"],
     "service.access": ["scopes", "keys", "private_files", "keys_file", "settings"],
     "request_log": ["line", "meanings", "path_template", "requests", "query", "fields", "framing", "formats"],
     "log_processor": [

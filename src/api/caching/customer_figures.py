@@ -4,6 +4,7 @@ Without the counts of closed days, which it keeps as well, a page of the list ta
 """
 
 import asyncio
+import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -11,11 +12,13 @@ from functools import partial
 
 from api.caching.figures_table import FiguresTable
 from api.caching.invalidation_log import InvalidationLog, open_days
+from api.caching.names import Names
 from api.caching.row_cache import RowCache
 from api.caching.single_flight import SingleFlight
 from rollups.counts import DailyAggregate
 from rollups.figures import Figures, figures_of_each
 from rollups.histogram import merge_each, pack_each
+from service.memory import trim
 from storage.contract import Storage
 from storage.damage import named_daily, naming
 from storage.errors import StorageUnavailable
@@ -23,6 +26,8 @@ from storage.errors import StorageUnavailable
 _MAX_RANGES = 4
 # Bound of the customers of all ranges but the last that was asked for. Of more customers only whole ranges are read.
 _MAX_CUSTOMERS = 500_000
+# How long the last range that was asked for is kept beyond the bounds, in seconds.
+_ASKED_SECONDS = 900.0
 # How long a range waits for another one that is read, in seconds: its question holds a turn meanwhile.
 _WAIT_SECONDS = 5.0
 # The fewest customers of one query to the store: for all days of a range, and for its open days. More, up to
@@ -34,6 +39,8 @@ _CHARACTERS_PER_QUERY = 1 << 20
 # Bound of the closed days' rows of one range: bytes, with those of the objects around a customer's.
 _MAX_BYTES = 32 << 20
 _OVERHEAD_BYTES = 400
+# Bound of the customers with such rows. Of more customers most have few requests, whose rows are read soon.
+_MAX_CLOSED = 20_000
 
 _Figures = Mapping[str, Figures]
 _Rows = Mapping[str, Mapping[int, DailyAggregate]]
@@ -57,6 +64,7 @@ class CustomerFigures:
         invalidations: InvalidationLog,
         rows: RowCache,
         max_customers: int = _MAX_CUSTOMERS,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`rows`: receives the rows that are read."""
         self._storage = storage
@@ -66,6 +74,7 @@ class CustomerFigures:
         """Least recently used first."""
         self._kept: range | None = None
         self._max_customers = max_customers
+        self._clock = clock
         self._customers = 0
         """How many the store has, as far as is known."""
         self._reading = asyncio.Lock()
@@ -91,6 +100,7 @@ class CustomerFigures:
             self._ranges[days] = _CachedRange(self._storage, self._invalidations, self._rows, days, self._names)
         self._ranges.move_to_end(days)
         cached = self._ranges[days]
+        cached.asked = self._clock()
         self._let_go()
         try:
             found = await cached.figures()
@@ -102,7 +112,7 @@ class CustomerFigures:
         return found
 
     @asynccontextmanager
-    async def _names(self, days: range) -> AsyncIterator[list[str]]:
+    async def _names(self, days: range) -> AsyncIterator[Names]:
         """The names of all customers, in order, while all rows of a range are read: of one range at a time."""
         try:
             await asyncio.wait_for(self._reading.acquire(), None if self._is_default(days) else _WAIT_SECONDS)
@@ -110,12 +120,14 @@ class CustomerFigures:
             raise StorageUnavailable("Another list of all customers is being read: ask again later") from None
         try:
             self._check_size(days)
-            # In order, so that the figures need no sorting.
-            names = sorted(await self._storage.customer_names())
+            names = [name async for part in self._storage.names_in_parts() for name in part]
             self._customers = len(names)
             self._check_size(days)
-            known = max((cached.names for cached in self._ranges.values()), key=len, default=[])
-            yield await asyncio.to_thread(_shared, names, known)
+            # In order, so that the figures need no sorting.
+            await asyncio.to_thread(names.sort)
+            in_one_piece = await asyncio.to_thread(Names.of, names)
+            names.clear()
+            yield in_one_piece
         finally:
             self._reading.release()
 
@@ -128,10 +140,14 @@ class CustomerFigures:
             raise TooManyCustomers(self._customers, self._max_customers)
 
     def _let_go(self) -> None:
-        """Forget ranges beyond the bounds, the least recently used first, but the kept one and the last."""
-        for days in [days for days in self._ranges if days != self._kept][:-1]:
+        """Forget ranges beyond the bounds, the least recently used first, but the kept one, and the last one as long as
+        it is asked for: before midnight it is the one that was kept until then."""
+        others = [days for days in self._ranges if days != self._kept]
+        for days in others:
             size = sum(cached.size for cached in self._ranges.values())
             if len(self._ranges) <= _MAX_RANGES and size <= self._max_customers:
+                return
+            if days == others[-1] and self._clock() < self._ranges[days].asked + _ASKED_SECONDS:
                 return
             del self._ranges[days]
 
@@ -145,7 +161,7 @@ class _CachedRange:
         invalidations: InvalidationLog,
         rows: RowCache,
         days: range,
-        names_of_all: Callable[[range], AbstractAsyncContextManager[list[str]]],
+        names_of_all: Callable[[range], AbstractAsyncContextManager[Names]],
     ) -> None:
         """`names_of_all`: the names of all customers, while the rows of a range are read."""
         self._storage = storage
@@ -153,6 +169,8 @@ class _CachedRange:
         self._rows = rows
         self._days = days
         self._names_of_all = names_of_all
+        self.asked = 0.0
+        """When it was asked for last (monotonic, s)."""
         self._poll = -1
         """The number of the poll after which the counts were read."""
         self._figures = FiguresTable()
@@ -172,11 +190,6 @@ class _CachedRange:
         """How many customers it has."""
         return len(self._figures)
 
-    @property
-    def names(self) -> list[str]:
-        """The customers, in order."""
-        return self._figures.names
-
     async def _renew(self) -> FiguresTable:
         """Read what has changed, and return the figures."""
         # Taken before the read: the counts may be newer than this poll, but not older.
@@ -189,6 +202,8 @@ class _CachedRange:
             async with self._names_of_all(self._days) as names:
                 parts = [part async for part in self._read_all_days(names, poll)]
                 self._figures = await asyncio.to_thread(FiguresTable.joined, parts)
+                parts.clear()
+            await asyncio.to_thread(trim)
         elif customers:
             are_open = days is not None and days.intersection(self._days) <= set(open_days(self._days))
             known = [customer for customer in customers if customer in self._closed] if are_open else []
@@ -208,7 +223,7 @@ class _CachedRange:
             for customer, of_customer in closed.items():
                 if (before := self._closed.pop(customer, None)) is not None:
                     self._bytes -= _bytes(before)
-                if self._bytes < _MAX_BYTES:
+                if self._bytes < _MAX_BYTES and len(self._closed) < _MAX_CLOSED:
                     self._bytes += _bytes(of_customer)
                     self._closed[customer] = of_customer
             yield new
@@ -245,17 +260,6 @@ class _CachedRange:
         finally:
             if running is not None:
                 running[1].cancel()
-
-
-def _shared(names: list[str], known: Sequence[str]) -> list[str]:
-    """These names, with the objects of `known` in the place of equal ones: a million take 80 MB. Both are in order."""
-    place = 0
-    for number, name in enumerate(names):
-        while place < len(known) and known[place] < name:
-            place += 1
-        if place < len(known) and known[place] == name:
-            names[number] = known[place]
-    return names
 
 
 def _closed_and_figures_of(rows: _Rows, of_open_days: range) -> tuple[dict[str, list[DailyAggregate]], FiguresTable]:

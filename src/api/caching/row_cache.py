@@ -9,7 +9,7 @@ from typing import NamedTuple
 from rollups.counts import DailyAggregate
 
 OVERHEAD_BYTES = 400
-"""What a row takes beside its text: mostly Python objects."""
+"""What a row takes beside its text: mostly Python objects. A customer takes as much."""
 
 
 class _Cached(NamedTuple):
@@ -27,9 +27,11 @@ class _Cached(NamedTuple):
 class RowCache:
     """Keeps the rows of as many customers as there is room for."""
 
-    def __init__(self, max_bytes: int = 32 << 20) -> None:
-        """`max_bytes`: bound of all cached rows."""
+    def __init__(self, max_bytes: int = 32 << 20, max_customers: int = 20_000) -> None:
+        """`max_bytes`: bound of all cached rows. `max_customers`: rows of more have mostly no text of their own, and
+        their objects would keep much memory apart."""
         self._max_bytes = max_bytes
+        self._max_customers = max_customers
         self._customers: dict[str, _Cached] = {}
         self._bytes = 0
 
@@ -44,8 +46,9 @@ class RowCache:
                 if before.days != days and _covers(before.days, days):
                     continue
                 self._bytes -= self._customers.pop(customer).size
-            size = OVERHEAD_BYTES * len(of_days)
-            if not size or self._bytes + size > self._max_bytes:
+            size = OVERHEAD_BYTES * (len(of_days) + 1)
+            is_full = len(self._customers) >= self._max_customers
+            if not of_days or is_full or self._bytes + size > self._max_bytes:
                 continue
             size += sum(len(row.statuses) + len(row.latencies) for row in of_days.values())
             if self._bytes + size <= self._max_bytes:

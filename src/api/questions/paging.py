@@ -9,7 +9,6 @@ import json
 import math
 from base64 import b64decode, urlsafe_b64encode
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Literal, NamedTuple
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from api.caching.figures_table import FiguresTable
+from api.caching.names import Names
 from api.questions.sorting import FIGURE_OF, FigureSort, Order
 from api.questions.validation import validation_error
 
@@ -74,12 +74,12 @@ class Ranking:
         keys = [PageKey(values[row].item(), names[row]) for row in page.tolist()]
         return total, [key.customer_id for key in keys], keys[-1] if len(rows) > limit else None
 
-    def _listed(self, names: Sequence[str]) -> Integers:
+    def _listed(self, names: Names) -> Integers:
         """The rows of the customers that are searched for."""
         search = self.search
         if search is None:
             return np.arange(len(names))
-        return np.array([row for row, name in enumerate(names) if search in name.casefold()], np.int64)
+        return np.fromiter(names.containing(search), np.int64)
 
     def _values(self, figures: FiguresTable) -> NDArray[np.float64]:
         """PageKey.value of each customer."""

@@ -17,13 +17,13 @@ from log_processor.counting.logs import Logs
 from log_processor.counting.rollups import Rollups
 from log_processor.parsing.batch import Batch, BatchPart, stored
 from log_processor.process import metrics
-from log_processor.process.memory import trim
 from log_processor.process.reporter import Reporter
 from log_processor.process.retry import until_stored
 from log_processor.process.shutdown import exit_now
 from log_processor.storing.dead_letters import DeadLetters
 from log_processor.storing.kept_lines import HEAD_BYTES, KeptLines
 from service.logs import logger
+from service.memory import trim
 from storage.contract import Storage
 from storage.keys import FileKey
 

@@ -1,7 +1,7 @@
 """Daily aggregates and roll-ups: a writer's own, and those of all writers together."""
 
 import sys
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
 from functools import partial
 
 from rollups.counts import DailyAggregate, DailyKey, Kind, RollupKey, RollupRow, RollupSegmentKey
@@ -159,10 +159,12 @@ class InfluxCounts(InfluxRows):
             found.setdefault(row["name"], []).append(row)
         return {customer: _by_day(customer, rows) for customer, rows in found.items()}
 
-    async def customer_names(self) -> list[str]:
-        rows = await self._ask_async('SELECT last("name") FROM daily GROUP BY customer')
-        self._customers = len(rows)
-        return [row["last"] for row in rows]
+    async def names_in_parts(self) -> AsyncIterator[list[str]]:
+        customers = 0
+        async for rows in self._ask_in_parts('SELECT last("name") FROM daily GROUP BY customer'):
+            customers += len(rows)
+            yield [row["last"] for row in rows]
+        self._customers = customers
 
 
 def _parts(values: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -1,6 +1,6 @@
 """Daily aggregates and roll-ups: a writer's own, and those of all writers together."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from functools import partial
 from itertools import groupby
 
@@ -11,7 +11,7 @@ from storage.sqlite.connection import SqliteConnection, marks
 from storage.sqlite.schema import ALL_CUSTOMERS
 
 # Names of customers that one query reads: each row takes more memory than its name.
-_NAMES_A_QUERY = 50_000
+_NAMES_A_QUERY = 10_000
 
 
 class SqliteCounts(SqliteConnection):
@@ -114,12 +114,12 @@ class SqliteCounts(SqliteConnection):
             for customer, of_customer in groupby(rows, key=lambda row: row[0])
         }
 
-    async def customer_names(self) -> list[str]:
+    async def names_in_parts(self) -> AsyncIterator[list[str]]:
         query = f"SELECT DISTINCT customer FROM daily WHERE customer > ? ORDER BY customer LIMIT {_NAMES_A_QUERY}"
-        found = [""]
-        while rows := await self._rows(query, found[-1]):
-            found += (name for (name,) in rows)
-        return found[1:]
+        names = [ALL_CUSTOMERS]
+        while rows := await self._rows(query, names[-1]):
+            names = [name for (name,) in rows]
+            yield names
 
 
 def _by_day(customer: str | None, rows: Iterable[tuple[int, str]]) -> dict[int, DailyAggregate]:
