@@ -1,6 +1,7 @@
 """What is counted of endpoints: methods, sizes, and paths by rules that hold from a place in the log on."""
 
 import random
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,13 @@ import duckdb
 import pytest
 
 import parsed_log
+from api.caching.change_feed import ChangeFeed
+from api.caching.customer_days import CustomerDays
+from api.caching.customer_figures import CustomerFigures
+from api.caching.row_cache import RowCache
+from api.caching.span_days import SpanDays
+from api.questions.path_customers import PathCustomersQuestion
+from api.questions.question import Sources
 from api.utc import to_day
 from asking import ago, answer, response, today
 from counting_by_hand import Counting, Read, verified
@@ -97,6 +105,36 @@ def test_all_customers_by_path_are_those_of_the_log(store: Store, tmp_path: Path
     refused = response(store, f"/series?{path}&interval=hour&from_date={ago(8)}")
     assert refused.status_code == 422
     assert "at most 7" in refused.json()["detail"][0]["msg"]
+
+
+def test_of_very_many_customers_of_a_path_the_first_ones_are_kept(sqlite: Store) -> None:
+    customers = [f"customer_{number}" for number in range(12_000)]
+    day = to_day(today())
+    sqlite.fill(
+        b"".join(
+            parsed_line(day * DAY, customer, "/a", 200, f"0.{number % 1_000:03}")
+            for number, customer in enumerate(customers)
+        ),
+        parsed_log.parse,
+    )
+    question = PathCustomersQuestion("json", "/a", today(), range(day, day + 1), "p99", "desc", 30)
+
+    async def answered(storage: Storage) -> tuple[int, list[str], int]:
+        feed, rows = ChangeFeed(storage), RowCache()
+        days = CustomerDays(storage, feed.invalidations, rows)
+        figures = CustomerFigures(storage, feed.invalidations, rows)
+        spans = SpanDays(storage, feed.invalidations, feed.rolled_up)
+        tracemalloc.start()
+        found = await question.answer(Sources(storage, days, figures, spans))
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return found.total, [one.customer_id for one in found.customers], peak
+
+    total, first_ones, peak = ask(sqlite.open(), answered)
+    slowest = [number for number in range(12_000) if number % 1_000 >= 997]
+    expected = sorted((-(number % 1_000), f"customer_{number}") for number in slowest)[:30]
+    assert (total, first_ones) == (12_000, [customer for _, customer in expected])
+    assert peak < 5_000_000
 
 
 def test_methods_and_sizes_are_those_of_the_log(sqlite: Store, tmp_path: Path) -> None:

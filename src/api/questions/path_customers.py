@@ -1,6 +1,7 @@
 """Who is hit: the customers with requests to a path on a day."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import date
 from typing import Literal
@@ -12,10 +13,14 @@ from api.schemas.paths import PathCustomers
 from rollups.counts import RollupRow
 from rollups.figures import Figures, figures
 from rollups.groups import GROUPS, histograms_of_customers
+from storage.contract import Storage
 
 PathCustomerSort = Literal[FigureSort, "customer_id"]
-GROUPS_AT_ONCE = 128
-"""Groups of customers whose rows are read together: then other questions get their turn. It bounds the memory."""
+GROUPS_AT_ONCE = 16
+"""Groups of customers whose rows are read first. The next ones are twice as many while these have few customers."""
+MOST_GROUPS_AT_ONCE = 256
+CUSTOMERS_AT_ONCE = 1_000
+"""Customers from which on fewer groups are read at once: that bounds the memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,23 +43,35 @@ class PathCustomersQuestion(Question):
         return Effort.MUCH
 
     async def answer(self, sources: Sources) -> PathCustomers:
-        found: dict[str, Figures] = {}
+        total = 0
+        # There may be a million customers, so only those that can be in the answer are kept.
+        first_ones: dict[str, Figures] = {}
         for day in self.days:
-            for first in range(0, GROUPS, GROUPS_AT_ONCE):
-                groups = range(first, first + GROUPS_AT_ONCE)
-                rows = await sources.storage.rollups_of_groups(groups, "endpoints", day)
-                found |= await asyncio.to_thread(_figures_of, rows, self.path)
+            async for found in self._of_day(sources.storage, day):
+                total += len(found)
+                first_ones |= found
+                first_ones = {customer: first_ones[customer] for customer in self._in_order(first_ones)[: self.limit]}
         return PathCustomers(
             path=self.path,
             date=self.date,
             complete_through=None,
             missing=[],
-            total=len(found),
+            total=total,
             customers=[
-                CustomerStatistics(customer_id=customer, **found[customer]._asdict())
-                for customer in self._in_order(found)[: self.limit]
+                CustomerStatistics(customer_id=customer, **of_one._asdict()) for customer, of_one in first_ones.items()
             ],
         )
+
+    async def _of_day(self, storage: Storage, day: int) -> AsyncIterator[dict[str, Figures]]:
+        """The figures of all customers of the path, some groups of customers at a time."""
+        first, at_once = 0, GROUPS_AT_ONCE
+        while first < GROUPS:
+            groups = range(first, min(first + at_once, GROUPS))
+            rows = await storage.rollups_of_groups(groups, "endpoints", day)
+            found = await asyncio.to_thread(_figures_of, rows, self.path)
+            yield found
+            first = groups.stop
+            at_once = min(2 * at_once, MOST_GROUPS_AT_ONCE) if len(found) < CUSTOMERS_AT_ONCE else max(1, at_once // 2)
 
     def _in_order(self, found: dict[str, Figures]) -> list[str]:
         """The customers in the order that was asked for. Equal ones are in the order of their ids; those without the
