@@ -6,11 +6,13 @@ from collections.abc import Callable
 WAIT_SECONDS = 60.0
 
 
-def wait_until(condition: Callable[[], object], what: str, said: Callable[[], str] = str) -> None:
-    """Wait until the condition holds; AssertionError with what was said where it does not within `WAIT_SECONDS`."""
+def wait_until(
+    condition: Callable[[], object], what: str, said: Callable[[], str] = str, seconds: float = WAIT_SECONDS
+) -> None:
+    """Wait until the condition holds; AssertionError with what was said where it does not within so many seconds."""
     began = time.monotonic()
     while not condition():
         waited = time.monotonic() - began
-        assert waited < WAIT_SECONDS, f"not within {WAIT_SECONDS:g} s: {what}\n{said()[-3000:]}"
+        assert waited < seconds, f"not within {seconds:g} s: {what}\n{said()[-3000:]}"
         # To look costs the cores that what is waited for needs.
         time.sleep(min(0.02 + waited / 20, 0.2))

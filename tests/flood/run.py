@@ -13,16 +13,19 @@ import httpx
 import oracle
 from asking import FIGURES
 from flood.connections import Connections
-from flood.log import REAL, FloodedLog
+from flood.log import REAL, STORED_DAYS, FloodedLog
 from pipeline import Pipeline
 from running_api import Api, running
 from stores import Store
+from until import wait_until
 
 BETWEEN_ASKING_SECONDS = 0.2
 MOST_FRESH_SECONDS = 3.0
 MOST_READY_SECONDS = 1.0
 MOST_API_BYTES = 350 << 20
 MOST_PROCESSOR_BYTES = 400 << 20
+# Until the customers of earlier days are counted, and until the api has read them.
+START_SECONDS = 300.0
 # From the last line until all is counted.
 END_SECONDS = 60.0
 ALL_DAYS = "from_date=1970-01-01"
@@ -46,6 +49,8 @@ class Report:
     """Seconds: the slowest answer about a real customer."""
     slowest_ready: float = 0.0
     slowest_list: float = 0.0
+    prewarmed_api_bytes: int = 0
+    """Of the api, when it had read all customers, before the flood."""
     api_bytes: int = 0
     processor_bytes: int = 0
     faults: list[str] = field(default_factory=list)
@@ -60,7 +65,7 @@ class Report:
             ("freshness", f"no older than {self.stalest:.2f} s"),
             ("/ready", f"the slowest after {self.slowest_ready:.2f} s"),
             ("/customers", f"the slowest after {self.slowest_list:.2f} s"),
-            ("api", f"{self.api_bytes >> 20} MiB at most"),
+            ("api", f"{self.api_bytes >> 20} MiB at most, {self.prewarmed_api_bytes >> 20} MiB before the flood"),
             ("processor", f"{self.processor_bytes >> 20} MiB at most"),
         ]
         verdict = self.faults or ["The statistics of the real customers are exact, and everything keeps its bound."]
@@ -71,12 +76,13 @@ def flood(
     store: Store,
     folder: Path,
     seconds: float,
+    stored_customers: int,
     false_customers: int,
     idle: int,
     half_sent: int,
     progress: Callable[[str], None],
 ) -> Report:
-    """Flood for so long, and compare with the oracle."""
+    """Flood for so long, and compare with the oracle. `stored_customers`: false ones that are known before."""
     _allow_files(idle + half_sent + OTHER_FILES)
     report, stop = Report(), threading.Event()
     pipeline = Pipeline(folder, store.environment, store.open)
@@ -86,11 +92,16 @@ def flood(
         "STREAM_MAX_WAIT_TIME_IN_SECONDS": "1",
     }
     log = FloodedLog(pipeline.log, false_customers, seconds, 1, stop)
-    log.begin(time.time())
+    log.begin(time.time(), stored_customers)
+    if stored_customers:
+        # All of them are told apart.
+        pipeline.environment["NEW_CUSTOMERS_A_DAY"] = str(stored_customers // STORED_DAYS + 1 + len(REAL))
     pipeline.start()
     try:
-        pipeline.until_stored()
+        pipeline.until_stored(seconds=START_SECONDS)
         with running(folder, store.environment) as api, ThreadPoolExecutor(3) as executor:
+            wait_until(lambda: "event=prewarmed" in api.said(), "the list is read", api.said, START_SECONDS)
+            report.prewarmed_api_bytes = api.peak_memory()
             connections = Connections(api.port, idle, half_sent, stop)
             try:
                 tasks = [executor.submit(work) for work in (connections.hold, log.write)]
@@ -108,7 +119,8 @@ def flood(
             report.faults.append(f"verify: {verified.stdout[-2_000:]}{verified.stderr[-2_000:]}")
     finally:
         pipeline.close()
-    report.lines, report.hostile, report.false_customers = log.lines, log.hostile, log.false_lines
+    report.lines, report.hostile = log.lines, log.hostile
+    report.false_customers = stored_customers + log.false_lines
     _judge(report)
     return report
 
