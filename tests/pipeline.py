@@ -108,8 +108,8 @@ class Pipeline:
         """Wait until the processor has written a text to its log this often."""
         self.until(lambda: self.said().count(text) >= times, f"{text.strip()}, {times} times")
 
-    def until(self, condition: Callable[[], bool], what: str, seconds: float = WAIT_SECONDS) -> None:
-        """Wait until the condition holds, so many seconds at most."""
+    def until(self, condition: Callable[[], bool], what: str) -> None:
+        """Wait until the condition holds."""
 
         def holds() -> bool:
             if condition():
@@ -118,12 +118,11 @@ class Pipeline:
             assert is_there, f"the processor ended before {what}:\n{self.said()[-3000:]}"
             return False
 
-        wait_until(holds, what, self.said, seconds)
+        wait_until(holds, what, self.said)
 
-    def until_stored(self, offset: int | None = None, seconds: float = WAIT_SECONDS) -> None:
+    def until_stored(self, offset: int | None = None) -> None:
         """Wait until all files of the log are read to their ends and committed; or the log only, to the offset."""
-        what = f"all is read{f' to {offset}' if offset is not None else ''}"
-        self.until(lambda: self._is_read(offset), what, seconds)
+        self.until(lambda: self._is_read(offset), f"all is read{f' to {offset}' if offset is not None else ''}")
         self.until(self.is_committed, "the commit has ended")
 
     def _is_read(self, offset: int | None) -> bool:

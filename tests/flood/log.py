@@ -7,8 +7,6 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 DAY_SECONDS = 86_400
-STORED_DAYS = 45
-"""Days before today that have customers which are known when the flood comes."""
 APPEND_SECONDS = 0.05
 HOSTILE_SECONDS = 1.0
 HOSTILE_BYTES = 60_000
@@ -36,16 +34,8 @@ class FloodedLog:
         self.hostile = 0
         self.false_lines = 0
 
-    def begin(self, now: float, stored_customers: int) -> None:
-        """Write lines of the days before: these customers are known when the flood comes.
-
-        `stored_customers`: false ones among them, a line each.
-        """
-        for age in range(STORED_DAYS, 0, -1):
-            numbers = range(age - 1, stored_customers, STORED_DAYS)
-            at = now - age * DAY_SECONDS
-            self._append([_line(at, f"stored_{number:x}", "/a", 200, "0.1") for number in numbers])
-            self.lines += len(numbers)
+    def begin(self, now: float) -> None:
+        """Write lines of the day before: these customers are known when the flood comes."""
         self._append([self._real(name, now - DAY_SECONDS) for name in REAL])
 
     def write(self) -> None:
