@@ -120,6 +120,25 @@ def test_a_customers_link_shows_this_customer_alone_and_leaves_no_key(browser: B
     assert key not in asked.api.said()
 
 
+@pytest.mark.parametrize("added", [".", "&utm_source=mail", "%20", "?x=1"])
+def test_a_link_to_which_something_was_added_leaves_no_key(browser: Browser, asked: Asked, added: str) -> None:
+    _, link = asked.link_of("acme")
+    with opened(browser) as context:
+        page = context.new_page()
+        page.goto(link + added)
+        expect(page.get_by_role("heading", level=1)).to_have_text("acme")
+        assert page.url == link.partition("#")[0]
+
+
+def test_a_part_of_a_key_does_not_stay_in_the_address(browser: Browser, asked: Asked) -> None:
+    _, link = asked.link_of("acme")
+    with opened(browser) as context:
+        page = context.new_page()
+        page.goto(link[:-5])
+        expect(page.get_by_role("heading", name="Log in")).to_be_visible()
+        assert page.url == link.partition("#")[0]
+
+
 def test_a_link_does_not_touch_an_operators_session(browser: Browser, asked: Asked) -> None:
     operator = asked.keys.add("operator")
     with opened(browser) as context:
