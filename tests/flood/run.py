@@ -14,7 +14,7 @@ import oracle
 from asking import FIGURES
 from flood.connections import Connections
 from flood.log import REAL, FloodedLog
-from flood.stored import store_customers
+from flood.stored import DAYS, store_customers
 from pipeline import Pipeline
 from running_api import Api, running
 from stores import Store
@@ -99,6 +99,8 @@ def flood(
     log.begin(time.time())
     if stored_customers:
         store_customers(store, stored_customers)
+        # Real customers that come on the same day are told apart, too.
+        pipeline.environment["NEW_CUSTOMERS_A_DAY"] = str(stored_customers // DAYS + 1_000)
     pipeline.start()
     try:
         pipeline.until_stored()
