@@ -151,7 +151,7 @@ def sqlite_store(folder: Path) -> Iterator[Store]:
 
 @contextmanager
 def influxdb_store(server: InfluxServer, expires: bool = True) -> Iterator[Store]:
-    """A fresh bucket of the server. `expires`: whether it forgets old requests and counts."""
+    """A fresh bucket of the server, deleted after. `expires`: whether it forgets old requests and counts."""
     bucket = server.new_bucket(expires)
     environment = {
         "STORAGE": "influxdb",
@@ -164,8 +164,11 @@ def influxdb_store(server: InfluxServer, expires: bool = True) -> Iterator[Store
     def connect(writer: str) -> Storage:
         return InfluxStorage(server.url, server.org, bucket, server.admin_token, writer=writer)
 
-    with _store(environment, connect) as store:
-        yield store
+    try:
+        with _store(environment, connect) as store:
+            yield store
+    finally:
+        server.delete_bucket(bucket)
 
 
 @contextmanager
