@@ -8,8 +8,10 @@ import subprocess
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
+from itertools import cycle
 from pathlib import Path
 
 import httpx
@@ -22,6 +24,8 @@ RETENTION_SECONDS = 47 * 86_400
 SHARD_SECONDS = 7 * 86_400
 ENVIRONMENT = {"GOMAXPROCS": "8", "INFLUXD_STORAGE_MAX_CONCURRENT_COMPACTIONS": "1"}
 """As docker-compose.yml has it."""
+PORTS = range(10_000, 32_000)
+"""TCP ports below those that the kernel gives to clients."""
 
 
 @dataclass(frozen=True)
@@ -131,11 +135,25 @@ def influxd(command: str, folder: Path) -> Iterator[InfluxServer]:
 
 
 def free_port() -> int:
-    """A TCP port of this machine that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port of this machine that nobody listens on, and that no other process of the test session is given."""
+    for port in _ports():
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("the ports have no end")
+
+
+@cache
+def _ports() -> Iterator[int]:
+    """The ports of this process, from a random one on, again and again.
+
+    The kernel's choice can be the same for two processes until one of them listens. The other one's test would then ask
+    a server that ends with another test.
+    """
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    ports = PORTS[number :: int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))]
+    first = secrets.randbelow(len(ports))
+    return cycle((*ports[first:], *ports[:first]))
 
 
 def _wait_until_healthy(client: httpx.Client, process: "subprocess.Popen[bytes]", log: Path) -> None:
