@@ -18,6 +18,10 @@ from until import WAIT_SECONDS, wait_until
 
 MODULE = (sys.executable, "-m", "api")
 """The command that starts an api."""
+KEPT_SECONDS = 2.0
+"""How long a client keeps an idle connection (s). The api closes it after 5 s, perhaps just as a request is sent."""
+SAID_CHARACTERS = 5_000
+"""How much of its output a failing test shows."""
 
 
 def peak_memory(process: int) -> int:
@@ -40,7 +44,11 @@ class Api:
                 if command == MODULE
                 else subprocess.Popen(command, env=settings, stdout=output, stderr=subprocess.STDOUT)
             )
-        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=WAIT_SECONDS)
+        self.client = httpx.Client(
+            base_url=f"http://127.0.0.1:{self.port}",
+            timeout=WAIT_SECONDS,
+            limits=httpx.Limits(keepalive_expiry=KEPT_SECONDS),
+        )
 
     def get(self, url: str) -> httpx.Response:
         return self.client.get(url)
@@ -50,13 +58,17 @@ class Api:
         found: list[httpx.Response] = []
 
         def answers() -> bool:
-            assert self._process.poll() is None, self.said()
+            assert self.status() is None, self.said()
             with suppress(httpx.TransportError):
                 found.append(self.get(url))
             return bool(found) and found[-1].status_code == status
 
         wait_until(answers, f"{url} answers {status}", self.said)
         return found[-1]
+
+    def status(self) -> int | None:
+        """The exit status; None while it runs."""
+        return self._process.poll()
 
     def end(self, number: signal.Signals) -> int:
         """Send a signal, and return the exit status."""
@@ -90,4 +102,6 @@ def running(folder: Path, environment: dict[str, str], command: Sequence[str] = 
         api.until("/health", 200)
         yield api
     finally:
+        # Where the test fails, pytest shows it.
+        print(f"The api's exit status was {api.status()}. It said:\n{api.said()[-SAID_CHARACTERS:]}")
         api.close()
