@@ -14,6 +14,8 @@ from stores import Store, influxdb_store, sqlite_store
 # Machines are of many speeds, so no example has a deadline. A check of a change has the same examples each time.
 settings.register_profile("project", deadline=None, derandomize=True)
 settings.register_profile("hard", deadline=None, max_examples=3_000)
+# A run in other surroundings, after one with all examples: another Python, user and time zone need few.
+settings.register_profile("again", deadline=None, derandomize=True, max_examples=10)
 settings.load_profile("project")
 
 

@@ -537,7 +537,7 @@ def assert_counted_once(store: MemoryStore, case: Case, forgotten: int | None = 
 
 
 @given(cases)
-@settings(max_examples=200)
+@settings(max_examples=2 * settings().max_examples)
 def test_each_line_is_counted_once(case: Case) -> None:
     store = run(case)
     assert_counted_once(store, case)
@@ -649,7 +649,6 @@ def forget_first(storage: MemoryStorage, case: Case, pick: random.Random) -> Non
 
 
 @given(cases.map(lambda case: replace(case, kept="all")))
-@settings(max_examples=100)
 def test_a_log_is_taken_out_of_the_store_whatever_crashes(case: Case) -> None:
     store = MemoryStore([REFUSED])
     with leaving():
@@ -694,7 +693,7 @@ def writers_of(store: MemoryStore) -> list[str]:
 
 
 @given(cases)
-@settings(max_examples=25)
+@settings(max_examples=settings().max_examples // 4)
 def test_a_writer_is_retired_whatever_crashes(case: Case) -> None:
     with leaving():
         store = of_two_writers(case)

@@ -641,5 +641,5 @@ TestFiles = Files.TestCase
 TestFiles.settings = settings(
     max_examples=3 * settings().max_examples,
     stateful_step_count=15,
-    derandomize=settings.get_current_profile_name() == "project",
+    derandomize=settings.get_current_profile_name() != "hard",
 )
