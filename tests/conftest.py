@@ -72,7 +72,9 @@ def sqlite(tmp_path: Path) -> Iterator[Store]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """In the containers of the test mode there is no host to drive."""
+    """Tests that may take minutes begin first: in the end nothing waits for one of them alone. In the containers of the
+    test mode there is no host to drive."""
+    items.sort(key=lambda item: item.get_closest_marker("timeout") is None)
     if "TESTS_IN_CONTAINER" in os.environ:
         for item in items:
             if item.get_closest_marker("host"):
