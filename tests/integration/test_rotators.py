@@ -28,6 +28,8 @@ pytestmark = pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 ROTATORS = Path(__file__).parents[1] / "rotators"
 GO_PATH = Path("/usr/share/gocode")
 LUMBERJACK = GO_PATH / "src/gopkg.in/natefinch/lumberjack.v2"
+# Most of what a program in Java costs here is its start.
+JAVA = ["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
 JARS = Path("/usr/share/java")
 LOGBACK = ["logback-classic.jar", "logback-core.jar", "slf4j-api.jar"]
 LOG4J = ["log4j-api.jar", "log4j-core.jar"]
@@ -258,7 +260,7 @@ def test_logback(pipeline: Pipeline, tmp_path: Path, ending: str) -> None:
           </appender>
           <root level="info"><appender-ref ref="file"/></root>
         </configuration>""")
-    java = ["java", "-cp", jars(LOGBACK), str(ROTATORS / "Logback.java"), str(configuration)]
+    java = [*JAVA, "-cp", jars(LOGBACK), str(ROTATORS / "Logback.java"), str(configuration)]
     written = Written(pipeline)
     with writer(*java, folder=tmp_path) as logback:
         rotate_before_and_after_a_restart(
@@ -287,7 +289,7 @@ def test_log4j(pipeline: Pipeline, tmp_path: Path, index: str, ending: str) -> N
         </Configuration>""")
     options = [f"-Dlog4j2.configurationFile={configuration}", "-cp", jars(LOG4J)]
     written = Written(pipeline)
-    with writer("java", *options, ROTATORS / "Log4j.java", folder=tmp_path) as log4j:
+    with writer(*JAVA, *options, ROTATORS / "Log4j.java", folder=tmp_path) as log4j:
         # Log4j keeps nine files. No more are written while the processor does not run.
         rotate_before_and_after_a_restart(
             pipeline, written.until_counted, [log], lambda _: log4j.write(written.more(700))
