@@ -20,6 +20,7 @@ from pydantic.fields import FieldInfo
 from api.settings import ApiSettings
 from log_generator.settings import GeneratorSettings
 from log_processor.settings import ProcessorSettings
+from log_shipper.settings import ShipperSettings
 from service import settings as kinds
 from service.settings import PROJECT_ROOT, Settings
 from storage.settings import SetupSettings
@@ -27,6 +28,7 @@ from storage.settings import SetupSettings
 SERVICES: dict[str, type[Settings]] = {
     "log_generator": GeneratorSettings,
     "log_processor": ProcessorSettings,
+    "log_shipper": ShipperSettings,
     "api": ApiSettings,
     "setup": SetupSettings,
 }

@@ -60,6 +60,10 @@ class Processors:
         self._started[-1].start()
         return self._started[-1]
 
+    def any(self) -> Pipeline:
+        """The processor that was started first, for questions to the store."""
+        return self._started[0]
+
     def until_counted(self, lines: bytes, rejected: int = 0) -> None:
         """Wait until exactly these lines are counted, and so many others rejected."""
         expected = oracle.days_of(lines)

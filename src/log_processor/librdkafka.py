@@ -17,6 +17,14 @@ DECIDED = {
     "auto.offset.reset": "the ledger says where reading begins",
     "isolation.level": "it is `read_committed`: records of aborted transactions do not count",
     "enable.partition.eof": "the end of a partition tells how far it is read",
+    "acks": "a shipper waits for all copies",
+    "request.required.acks": "a shipper waits for all copies",
+    "enable.idempotence": "a shipper sends each record once",
+    "transactional.id": "a session's number tells which shipper of a log is the latest",
+    "message.timeout.ms": "a shipper waits for the broker as long as it takes",
+    "delivery.timeout.ms": "a shipper waits for the broker as long as it takes",
+    "message.send.max.retries": "a shipper waits for the broker as long as it takes",
+    "retries": "a shipper waits for the broker as long as it takes",
 }
 """Settings that are refused, and why."""
 _OF_EVERY_CLIENT = (
@@ -75,6 +83,22 @@ def reader_settings(servers: str, given: Mapping[str, str]) -> dict[str, Any]:
         "auto.offset.reset": "error",
         "isolation.level": "read_committed",
         "enable.partition.eof": True,
+    }
+
+
+def producer_settings(servers: str, given: Mapping[str, str]) -> dict[str, Any]:
+    """The settings of a shipper's producer."""
+    return {
+        "compression.type": "lz4",
+        # What is on its way is bounded by the shipper. Milliseconds for which records wait for others.
+        "linger.ms": 5,
+        # Bytes of a record before compression: one says the states of all files of a log.
+        "message.max.bytes": 8 << 20,
+        **every_client(servers, given),
+        **given,
+        "acks": "all",
+        "enable.idempotence": True,
+        "message.timeout.ms": 0,
     }
 
 

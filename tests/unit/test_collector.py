@@ -121,6 +121,14 @@ def test_a_backlog_in_many_logs_is_one(reader: Reader) -> None:
     assert max(len(chunk.parts) for chunk in chunks) <= 1 + MAX_LINES * len(SHORT) // SHARE_BYTES + 1
 
 
+def test_a_part_has_no_more_bytes_than_a_record_may_have(reader: Reader) -> None:
+    most = 384 << 10
+    reader.collector = Collector(reader.logs, 1_000_000, WAIT_SECONDS, reader._is_begun, most_bytes=most)
+    reader.append("a.log", (b"x" * (MAX_LINE_BYTES - 1) + b"\n") * 40 + SHORT * 100_000)
+    chunks = until_read(reader, 40 * MAX_LINE_BYTES + 100_000 * len(SHORT) - most)
+    assert max(part.length for chunk in chunks for part in chunk.parts) <= 2 * most + MAX_LINE_BYTES
+
+
 def test_of_many_logs_little_is_read_ahead(reader: Reader) -> None:
     names = [f"{number}.log" for number in range(200)]
     for name in names:

@@ -15,6 +15,7 @@ MAY_IMPORT = {
     "storage": {"request_log", "rollups", "service"},
     "log_generator": {"request_log", "service"},
     "log_processor": {"request_log", "rollups", "storage", "service"},
+    "log_shipper": {"request_log", "log_processor", "storage", "service"},
     "api": {"rollups", "storage", "service"},
 }
 
@@ -41,14 +42,15 @@ ROOMS = {
     "service.access": ["scopes", "keys", "private_files", "keys_file", "settings"],
     "request_log": ["line", "meanings", "path_template", "requests", "query", "fields", "framing", "formats"],
     "log_processor": [
-        *("heartbeat", "log_format", "librdkafka", "path_templates", "settings", "spool"),
+        *("heartbeat", "log_format", "librdkafka", "follow_settings", "path_templates", "settings", "spool"),
         *("parsing", "process", "following", "counting", "storing", "kafka"),
         *("source", "dataflow", "run", "commands", "__main__"),
     ],
     "log_processor.kafka": [
-        *("records", "chunks", "beginning", "watching", "writing", "assignment"),
+        *("shipment", "records", "shipments", "chunks", "beginning", "watching", "writing", "assignment"),
         *("group", "flow", "run"),
     ],
+    "log_shipper": ["settings", "notes", "producer", "beginning", "shipping", "run", "verify", "__main__"],
     "api.access": [
         *("session_secrets", "caller", "limits", "cookies", "sessions", "proxy"),
         *("access", "authentication", "links"),

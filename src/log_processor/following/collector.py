@@ -16,7 +16,7 @@ from service.logs import logger
 from storage.keys import FileKey
 from storage.logs import Position
 
-# Approximate bound, in bytes, on what is read ahead of all logs together.
+# Approximate bound, in bytes, on what a processor reads ahead of all logs together.
 READ_BYTES = 2 << 20
 # Bytes that each file may have read in its turn, at least, so that no file starves.
 SHARE_BYTES = 128 << 10
@@ -44,13 +44,20 @@ class Collector:
     """
 
     def __init__(
-        self, logs: FollowedLogs, max_lines: int, max_wait: float, is_begun: Callable[[FileKey], bool]
+        self,
+        logs: FollowedLogs,
+        max_lines: int,
+        max_wait: float,
+        is_begun: Callable[[FileKey], bool],
+        most_bytes: int = READ_BYTES,
     ) -> None:
-        """`is_begun`: whether a file's generation is stored, with its identity."""
+        """`is_begun`: whether a file's generation is stored, with its identity. `most_bytes`: approximate bound, in
+        bytes, on what is read ahead of all logs together."""
         self._logs = logs
         self._max_lines = max_lines
         self._max_wait = max_wait
         self._is_begun = is_begun
+        self._most_bytes = most_bytes
         self._due: float | None = None
         """When the lines that wait are due, monotonic seconds."""
         self._unbegun: dict[File, None] = {}
@@ -97,7 +104,7 @@ class Collector:
             # The last lines of a backlog have waited in the files.
             self._due = now
             self._in_backlog = False
-        if self._due is not None and (now >= self._due or self._bytes >= READ_BYTES):
+        if self._due is not None and (now >= self._due or self._bytes >= self._most_bytes):
             chunks.extend(self.flush())
         self._progress.report(now, self._behind_bytes())
         return chunks
@@ -151,11 +158,11 @@ class Collector:
         they are handed on.
         """
         to_read = self._logs.to_read
-        left = READ_BYTES
+        left = self._most_bytes
         later = []
-        while to_read and left > 0 and self._lines < self._max_lines and self._bytes < READ_BYTES:
+        while to_read and left > 0 and self._lines < self._max_lines and self._bytes < self._most_bytes:
             file = next(iter(to_read))
-            limit = max(SHARE_BYTES, READ_BYTES // len(to_read))
+            limit = max(SHARE_BYTES, self._most_bytes // len(to_read))
             del to_read[file]
             reader = file.reader
             if reader is None or file in self._unbegun:

@@ -6,6 +6,8 @@ processors; its committed offsets are for tools that show a lag, and never read.
 A record's way from the broker to a batch, from the top:
 
 records     finds the lines of a record. Pure
+shipment    a record that a shipper has sent: lines of files, and a header that says which
+shipments   takes in what shippers have sent: each byte once, in its order. Pure
 chunks      lines of records as chunks, and their offsets
 beginning   where reading begins in a partition, by its ledger and its broker. Pure
 watching    asks the broker for the topic's id, and for the ends of its partitions

@@ -5,11 +5,13 @@ reading     records are read and handed on
 over        the group has taken the partition away; what is still on its way is dropped
 """
 
+import math
 import threading
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import groupby, takewhile
 from typing import cast
 
 from confluent_kafka import KafkaException
@@ -17,9 +19,11 @@ from confluent_kafka import KafkaException
 from log_processor.kafka.beginning import Beginning, Place, beginning
 from log_processor.kafka.chunks import RecordChunk, Records, chunk_of
 from log_processor.kafka.records import Text
+from log_processor.kafka.shipment import Undecodable, decode
+from log_processor.kafka.shipments import Shipments
 from log_processor.kafka.watching import Broker, End
 from log_processor.kafka.writing import Writing, begin_writing
-from log_processor.parsing.chunk import Part
+from log_processor.parsing.chunk import Chunk, Part
 from log_processor.process import metrics
 from log_processor.process.shutdown import exit_now
 from log_processor.settings import ProcessorSettings
@@ -40,6 +44,8 @@ BEHIND_BYTES = 8 << 20
 """Unread bytes at which a backlog begins."""
 CAUGHT_UP_BYTES = 64 << 10
 """Unread bytes at which it ends."""
+HEARD_SECONDS = 15.0
+"""Time within which each shipper that is alive has told where its logs end."""
 _RETRY_SECONDS = 0.5
 # Seconds for which a partition's end may lie before what is counted: until a new leader knows how far the old one was.
 _END_SECONDS = 10.0
@@ -83,13 +89,23 @@ class Assignment:
         self._ended = threading.Event()
         self._next_record = 0
         self._pending = Records([], [], [], [])
+        self._shipped: list[tuple[Part, bytes]] = []
+        """What was taken in of shipments. Then nothing is pending of other records."""
+        self._shipments = Shipments(partition, "", (), ())
         self._pending_bytes = self._pending_lines = 0
         self._due: float | None = None
         self._behind = False
         self._mean_bytes = 100.0
         """Mean bytes of a record."""
-        self._waiting: list[tuple[int, bytes]] = []
-        """Records that wait until the file that they begin is stored."""
+        self._waiting: list[tuple[int, bytes, bytes | None]] = []
+        """Records that wait, with their headers: until a file that begins is stored, or what came before is handed
+        on."""
+        self._is_awaiting = False
+        """Whether a shipment waits until its file is stored."""
+        self._is_flush_wanted = False
+        """Whether what was taken in has to be handed on before what waits is taken."""
+        self._reading_since = math.inf
+        """Since when the partition is read, monotonic seconds."""
         self._wanted_lines = 0
         """Lines for which the next file has to have room; 0 while no next file is wanted."""
         self._thread = threading.Thread(
@@ -128,7 +144,11 @@ class Assignment:
             log.warning("topic_file_changed", log=self.name, record=begin.place.record, topic=begin.place.file.topic_id)
         self.place = begin.place
         self._next_record = begin.place.record
-        metrics.begin([self.name])
+        self._shipments = Shipments(
+            self.partition, begin.place.context, writing.logs.committed.values(), writing.logs.files.values()
+        )
+        self._reading_since = time.monotonic()
+        metrics.begin([self.name, *self._shipments.logs])
         log.info("partition_acquired", log=self.name, record=begin.place.record)
         on_ready(self)
 
@@ -180,7 +200,8 @@ class Assignment:
                 self.writing.storage.abandon()
         except StorageError as error:
             log.warning("lease_not_released", log=self.name, reason=str(error))
-        metrics.forget(self.name)
+        for name in (self.name, *self._shipments.logs):
+            metrics.forget(name)
         log.info("partition_released" if release else "partition_lost", log=self.name)
 
     # Reading.
@@ -203,18 +224,19 @@ class Assignment:
         """Whether records wait until the file that they begin is stored."""
         return bool(self._waiting)
 
-    def add(self, records: Sequence[int], values: Sequence[bytes]) -> None:
+    def add(self, records: Sequence[int], values: Sequence[bytes], headers: Sequence[bytes | None]) -> None:
         """Take in records with these offsets, in their order. Those between them that did not come are holes: of
-        transactions, or compacted."""
+        transactions, or compacted. `headers`: of shipments."""
         known = bisect_left(records, self._next_record)
-        records, values = records[known:], values[known:]
+        records, values, headers = records[known:], values[known:], headers[known:]
         if not records:
             return
         self._next_record = records[-1] + 1
         size = sum(map(len, values))
         self._mean_bytes += (size / len(values) - self._mean_bytes) * min(1.0, len(values) / 100)
-        if self._waiting:
-            self._waiting += zip(records, values, strict=True)
+        if self._waiting or self._shipped or any(header is not None for header in headers):
+            self._waiting += zip(records, values, headers, strict=True)
+            self._take_waiting()
         else:
             self._take(records, values, size)
 
@@ -225,26 +247,27 @@ class Assignment:
             # The last lines of a backlog have waited in the topic.
             self._due = time.monotonic()
 
-    def chunks(self, now: float) -> Iterator[RecordChunk]:
+    def chunks(self, now: float) -> Iterator[RecordChunk | Chunk]:
         """The chunks that are due at `now`, monotonic seconds."""
         if self.place is None or self.writing is None:
             return
-        if self._wanted_lines:
-            yield from self._flush()
-            yield from self._next_file()
-        if self._waiting:
-            if FileKey(self.name, self.place.generation) not in self.writing.logs.files:
+        while self._waiting:
+            before = len(self._waiting)
+            if self._is_flush_wanted or self._wanted_lines:
+                yield from self._flush()
+                self._is_flush_wanted = False
+            if self._wanted_lines:
+                yield from self._next_file()
+            self._take_waiting()
+            if len(self._waiting) == before and not self._is_flush_wanted and not self._wanted_lines:
                 return
-            records, values = zip(*self._waiting, strict=True)
-            self._waiting = []
-            self._take(records, values, sum(map(len, values)))
         if self._due is None and self._has_news:
             self._due = now + self._settings.stream_max_wait_time_in_seconds
         is_full = self._pending_lines >= self._settings.stream_max_size or self._pending_bytes >= CHUNK_BYTES
         if is_full or (self._due is not None and now >= self._due):
             yield from self._flush()
 
-    def flush(self) -> list[RecordChunk]:
+    def flush(self) -> list[RecordChunk | Chunk]:
         """A chunk of all that was taken in."""
         return list(self._flush()) if self.place is not None and not self._waiting else []
 
@@ -255,6 +278,76 @@ class Assignment:
     @property
     def _has_news(self) -> bool:
         return self.place is not None and not self._waiting and self._next_record > self.place.record
+
+    def _take_waiting(self) -> None:
+        """Take in what waits, up to the first record that has to wait on."""
+        assert self.place is not None, "reading has begun"
+        assert self.writing is not None, "reading has begun"
+        if FileKey(self.name, self.place.generation) not in self.writing.logs.files:
+            return
+        waiting, self._waiting = self._waiting, []
+        self._is_awaiting = False
+        taken = 0
+        for is_shipped, group in groupby(waiting, key=lambda one: one[2] is not None):
+            run = list(group)
+            if is_shipped:
+                taken += sum(1 for _ in takewhile(self._take_shipment, run))
+            elif self._shipped:
+                self._is_flush_wanted = True
+            else:
+                records, values, _ = zip(*run, strict=True)
+                self._take(records, values, sum(map(len, values)))
+                taken += len(run)
+            if self._is_flush_wanted or self._wanted_lines or self._is_awaiting:
+                break
+        self._waiting += waiting[taken:]
+
+    def _take_shipment(self, record_of: tuple[int, bytes, bytes | None]) -> bool:
+        """Take in a record that a shipper has sent: offset, value and header. False where it has to wait."""
+        record, value, header = record_of
+        assert header is not None, "the record is a shipment"
+        assert self.place is not None, "reading has begun"
+        assert self.writing is not None, "reading has begun"
+        stored = self.writing.logs.files
+        if not self.place.file.holds(record, 1):
+            self._wanted_lines = 1
+            return False
+        try:
+            shipment = decode(header)
+        except Undecodable as error:
+            return self._refuse(record, value, "", f"its header cannot be read: {error}")
+        keys = [FileKey(shipment.name, part.file) for part in shipment.parts if part.start < part.end]
+        self._is_awaiting = any(key in self._shipments.files and key not in stored for key in keys)
+        if self._is_awaiting or self._pending.offsets or self._pending.without_lines:
+            # A file's number is stored before any of its lines is handed on.
+            self._is_flush_wanted = bool(self._shipped) or not self._is_awaiting
+            return False
+        taken = self._shipments.take(shipment, value)
+        if taken.refused:
+            return self._refuse(record, value, shipment.name, taken.refused)
+        if taken.begins:
+            self._shipped += [(part, b"") for part in taken.begins]
+            self._is_flush_wanted = True
+            return False
+        if taken.dropped:
+            log.warning(
+                "shipment_dropped", log=shipment.name, record=record, session=shipment.session, reason=taken.dropped
+            )
+        self._shipped += taken.parts
+        self._pending_lines += sum(lines.count(b"\n") for _, lines in taken.parts)
+        self._pending_bytes += sum(len(lines) for _, lines in taken.parts)
+        return True
+
+    def _refuse(self, record: int, value: bytes, name: str, reason: str) -> bool:
+        """Reject a record that a shipper has sent, as one in which no line is found. False where it has to wait."""
+        if self._shipped:
+            self._is_flush_wanted = True
+            return False
+        log.warning("shipment_refused", log=name, partition=self.name, record=record, reason=reason)
+        self._pending.without_lines.append((record, value))
+        self._pending_lines += 1
+        self._pending_bytes += len(value)
+        return True
 
     def _take(self, records: Sequence[int], values: Sequence[bytes], size: int) -> None:
         """Take in records. All wait from the first one on for which the file has no room. `size`: bytes of the
@@ -270,7 +363,7 @@ class Assignment:
                 if not file.holds(record, count)
             )
             self._wanted_lines = counts[fits]
-            self._waiting = list(zip(records[fits:], values[fits:], strict=True))
+            self._waiting = [(record, value, None) for record, value in zip(records[fits:], values[fits:], strict=True)]
             records, values, texts, counts = records[:fits], values[:fits], texts[:fits], counts[:fits]
         self._pending_lines += sum(counts)
         self._pending_bytes += size
@@ -287,7 +380,7 @@ class Assignment:
             pending.texts += cast("list[bytes]", texts)
             pending.counts += counts
 
-    def _flush(self) -> Iterator[RecordChunk]:
+    def _flush(self) -> Iterator[RecordChunk | Chunk]:
         """All that was taken in, as a chunk."""
         place = self.place
         assert place is not None, "reading has begun"
@@ -295,8 +388,15 @@ class Assignment:
         if through > place.record:
             self._note_behind(through)
             due = self._due if self._due is not None else 0.0
-            yield chunk_of(self._pending, place.file, place.part(through), self._behind, due)
-            self.place = place._replace(record=through)
+            context = self._shipments.context
+            part = place.part(through, context)
+            if self._shipped:
+                parts, lines = zip(*self._shipped, strict=True)
+                yield Chunk((*parts, part), b"".join(lines), self._behind, due)
+            else:
+                yield chunk_of(self._pending, place.file, part, self._behind, due)
+            self.place = place._replace(record=through, context=context)
+        self._shipped = []
         self._pending = Records([], [], [], [])
         self._pending_bytes = self._pending_lines = 0
         self._due = None
@@ -328,7 +428,9 @@ class Assignment:
         handed = row.bytes + (place.record - counted if counted is not None else 0)
         size = max(place.position.offset, place.file.offset(end.record))
         behind = max(0, end.record - place.record)
-        return (ObservedEnd(self.name, end.time, place.position, size, behind, handed),)
+        is_late = time.monotonic() > self._reading_since + HEARD_SECONDS
+        of_shippers = self._shipments.observed_ends(is_late)
+        return (ObservedEnd(self.name, end.time, place.position, size, behind, handed), *of_shippers)
 
 
 def _counted_record(files: Sequence[FileRow], topic_id: str) -> int:

@@ -22,17 +22,27 @@ class Place(NamedTuple):
     file: TopicFile
     record: int
     """The offset of the next record."""
+    context: str = ""
+    """What the records before say about the next ones, see Shipments."""
 
     @property
     def position(self) -> Position:
         """The position in the log."""
         return Position(self.generation, self.file.offset(self.record))
 
-    def part(self, record: int) -> Part:
-        """The part of the file from here to a later record."""
+    def part(self, record: int, context: str | None = None) -> Part:
+        """The part of the file from here to a later record. `context`: that of the later record; None: as here."""
         end = Position(self.generation, self.file.offset(record))
         return Part(
-            self.log, self.path, self.position, end, str(self.file), size=end.offset, unit=self.file.record_bytes
+            self.log,
+            self.path,
+            self.position,
+            end,
+            str(self.file),
+            size=end.offset,
+            context=self.context,
+            context_after=self.context if context is None else context,
+            unit=self.file.record_bytes,
         )
 
     def closed(self, today: int) -> Part:
@@ -41,7 +51,7 @@ class Place(NamedTuple):
 
     def next_file(self, file: TopicFile, record: int) -> "Place":
         """The place at which the next file of the log begins, with this record."""
-        return Place(self.log, self.path, self.generation + 1, file, record)
+        return Place(self.log, self.path, self.generation + 1, file, record, self.context)
 
 
 class Beginning(NamedTuple):
@@ -64,7 +74,7 @@ def beginning(
         first = Place(log, path, 0, TopicFile.beginning(topic_id, low), low)
         return Beginning(first, (_said(first.part(low)),))
     file = TopicFile.decode(row.identity)
-    place = Place(log, path, row.generation, file, file.record(row.offset))
+    place = Place(log, path, row.generation, file, file.record(row.offset), row.context)
     if row.state == "live" and file.topic_id == topic_id and low <= place.record <= end:
         return Beginning(place, ())
     if file.topic_id != topic_id:

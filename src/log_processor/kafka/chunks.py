@@ -120,6 +120,14 @@ def parse_records(
     return replace(batch, place=place)
 
 
+def with_newest(batch: Batch) -> Batch:
+    """The batch of a chunk that shippers have sent, placed: its last part, that of the partition, has the time of the
+    latest request. No request is counted for the partition itself, which tells how fresh the store is."""
+    *parts, of_partition = batch.parts
+    newest = max((part.newest for part in parts), default=0)
+    return replace(batch, parts=(*parts, replace(of_partition, newest=newest)))
+
+
 def _too_new(chunk: RecordChunk, too_new: TooNew) -> TooNew:
     """The lines of the chunk that were rejected as too new before, by their places in it."""
     key = (chunk.part.log, chunk.part.start.generation)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
@@ -11,9 +12,10 @@ from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
 from log_processor.kafka.assignment import Assignment
-from log_processor.kafka.chunks import RecordChunk, parse_records
+from log_processor.kafka.chunks import RecordChunk, parse_records, with_newest
 from log_processor.kafka.group import Group
-from log_processor.parsing.batch import Batch, Mark, TooNew
+from log_processor.parsing.batch import Batch, Mark, TooNew, parse_chunk
+from log_processor.parsing.chunk import Chunk
 from request_log.requests import Parser
 
 ALWAYS_DUE = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
@@ -33,7 +35,7 @@ class Item(NamedTuple):
     that is over, for another process has its lease, or soon will."""
 
     assignment: Assignment
-    chunk: RecordChunk | None
+    chunk: RecordChunk | Chunk | None
 
 
 class ParsedItem(NamedTuple):
@@ -54,17 +56,20 @@ def build(group: Group, stopping: Callable[[], bool], parse: Parser, too_new: To
         writing = assignment.writing
         if chunk is None or assignment.is_over or writing is None:
             return "store", ParsedItem(assignment, None)
-        batch = parse_records(
-            chunk,
+        arguments = (
             parse,
             writing.oldest_day(),
             writing.logs.file,
             writing.prepare,
-            writing.time_bounds.latest_second(),
-            too_new,
-            mark,
-            writing.rollups.rules.template_of,
         )
+        latest_second, template_of = writing.time_bounds.latest_second(), writing.rollups.rules.template_of
+        if isinstance(chunk, RecordChunk):
+            batch = parse_records(chunk, *arguments, latest_second, too_new, mark, template_of)
+        else:
+            shipped = parse_chunk(
+                chunk, *arguments, latest_second=latest_second, too_new=too_new, mark=mark, template_of=template_of
+            )
+            batch = replace(shipped, place=with_newest)
         return "store", ParsedItem(assignment, batch)
 
     op.output("log_handler", op.map("parse", items, parsed), RecordSink())

@@ -19,7 +19,7 @@ from typing import Any
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from log_processor.kafka.assignment import CHUNK_BYTES, Assignment, finished
-from log_processor.kafka.records import Text
+from log_processor.kafka.records import Text, header_of
 from log_processor.kafka.watching import Broker
 from log_processor.process import metrics
 from log_processor.process.shutdown import exit_now
@@ -39,6 +39,9 @@ _HOPELESS = (
     KafkaError.GROUP_AUTHORIZATION_FAILED,
     KafkaError._AUTHENTICATION,
 )
+
+_Came = tuple[list[int], list[bytes], list[bytes | None]]
+# Records of a partition: their offsets, values, and the headers of shipments.
 
 log = logger(__name__)
 
@@ -83,7 +86,7 @@ class Group:
         messages = self._consumer.consume(most, 0.0)
         if not messages and longest_wait > 0:
             messages = self._consumer.consume(1, longest_wait)
-        came: dict[int, tuple[list[int], list[bytes]]] = {}
+        came: dict[int, _Came] = {}
         size = 0
         for message in messages:
             partition, offset = message.partition(), message.offset()
@@ -95,19 +98,21 @@ class Group:
                 continue
             value = message.value() or b""
             size += len(value)
-            offsets, values = came.get(partition) or came.setdefault(partition, ([], []))
+            offsets, values, headers = came.get(partition) or came.setdefault(partition, ([], [], []))
             offsets.append(offset)
             values.append(value)
+            # Whoever sends a shipment gives it a key. To ask for headers takes longer.
+            headers.append(header_of(message) if message.key() is not None else None)
         self._take(came)
         if messages:
             self._mean_bytes += (size / len(messages) - self._mean_bytes) * min(1.0, len(messages) / 100)
         self._commit(time.monotonic())
 
-    def _take(self, came: Mapping[int, tuple[list[int], list[bytes]]]) -> None:
-        for partition, (offsets, values) in came.items():
+    def _take(self, came: Mapping[int, "_Came"]) -> None:
+        for partition, (offsets, values, headers) in came.items():
             assignment = self.assignments.get(partition)
             if assignment is not None and assignment.is_reading:
-                assignment.add(offsets, values)
+                assignment.add(offsets, values, headers)
 
     def reading(self) -> list[Assignment]:
         """The assignments whose partitions are read."""

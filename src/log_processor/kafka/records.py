@@ -1,9 +1,13 @@
-"""Finds the lines of a record: it is a line, a chunk of lines, or a JSON object with either in a member."""
+"""Finds the lines of a record: it is a line, a chunk of lines, or a JSON object with either in a member. A record with
+a header `shipped` is a shipment."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import msgspec
+from confluent_kafka import Message
+
+from log_processor.kafka.shipment import HEADER
 
 Text = Callable[[bytes], bytes | None]
 """The lines of a record's value, without the last newline; None where it has none."""
@@ -27,3 +31,9 @@ def text_in(member: str) -> Text:
         return plain_text(found.encode())
 
     return text
+
+
+def header_of(message: Message) -> bytes | None:
+    """The header of a shipment; None where the record is none."""
+    headers = cast("list[tuple[str, bytes | None]] | None", message.headers())
+    return next((value or b"" for name, value in headers or () if name == HEADER), None)

@@ -74,7 +74,7 @@ def begin_writing(
     )
     oldest_day = partial(time_bounds.oldest_day, settings.retention_days)
     note_kept(storage, settings.store_requests, time.time(), oldest_day() * SECONDS_A_DAY)
-    dead_letters.note_beyond(logs.files, log)
+    dead_letters.note_beyond(logs.files, {log, *logs.committed})
     reporter = Reporter(storage, observed_ends, settings.heartbeat_path, time_bounds.latest_second)
     handler = LogHandler(
         storage,

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from storage.logs import FileState, Gap, Position
 
@@ -11,6 +12,16 @@ DIGEST_BYTES = 16
 """Bytes of the hash of such a line."""
 
 
+class Digest(Protocol):
+    """A hash, as hashlib has it."""
+
+    def update(self, data: bytes, /) -> None:
+        """Take in the next bytes."""
+
+    def hexdigest(self) -> str:
+        """The hash, in hexadecimal digits."""
+
+
 @dataclass(slots=True)
 class Overlong:
     """A line that is too long to be a request. Only its length, its hash, its first and its last bytes are held."""
@@ -18,7 +29,7 @@ class Overlong:
     length: int = 0
     beginning: bytes = b""
     end: bytes = b""
-    digest: "hashlib.blake2b" = field(default_factory=lambda: hashlib.blake2b(digest_size=DIGEST_BYTES))
+    digest: Digest = field(default_factory=lambda: hashlib.blake2b(digest_size=DIGEST_BYTES))
 
     def add(self, data: bytes) -> None:
         """Take in the next bytes of the line."""

@@ -64,7 +64,8 @@ class Reporter:
         show_lag(ends, committed, self._lag)
         through = self.complete_through(list(committed.values()))
         report = Report(time.time(), number, through, self._latest_second())
-        changed = [end for end in ends if self._is_changed(end)]
+        # An end without a time is of a log that nobody follows.
+        changed = [end for end in ends if end.time and self._is_changed(end)]
         rows: dict[Key, str] = {ObservedKey(end.log): encode_observed_end(end) for end in changed}
         until_stored(self._storage.check_lease)
         # Two groups, for a log may have the name of the report.

@@ -21,7 +21,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from hashlib import blake2b
@@ -146,15 +146,15 @@ class DeadLetters:
         """Close the file."""
         self._file.close()
 
-    def note_beyond(self, files: Mapping[FileKey, FileRow], log: str | None = None) -> None:
-        """Note the dead letters of a log, or of all, beyond what is committed. After a crash their lines are read
+    def note_beyond(self, files: Mapping[FileKey, FileRow], logs: Collection[str] | None = None) -> None:
+        """Note the dead letters of these logs, or of all, beyond what is committed. After a crash their lines are read
         again."""
         too_new = []
         for name in _names(self._path):
             for entry in _entries(name):
                 row = files.get(FileKey(entry.log, entry.position.generation))
                 is_beyond = row is None or entry.position.offset >= row.offset
-                if is_beyond and log in (None, entry.log):
+                if is_beyond and (logs is None or entry.log in logs):
                     self._known.add(_digest(entry.values))
                     if entry.reason == Reason.TOO_NEW.value:
                         too_new.append(entry)

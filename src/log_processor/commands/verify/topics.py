@@ -2,7 +2,7 @@
 
 Each partition is read again from where its writer began, by a consumer without a group, through what is counted. The
 rows of all its writers are added up. Roll-ups are compared when they have all that is counted. This shares with the
-processor how a record's lines are found.
+processor how a record's lines are found, and what is taken of the records of shippers.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +22,9 @@ from log_processor.commands.verify.daily_rows import NOTHING, daily_key, differe
 from log_processor.commands.verify.outcome import Outcome, date_of
 from log_processor.commands.verify.recount import EVERYBODY, Recount
 from log_processor.commands.verify.rollups import differences_at_rest
-from log_processor.kafka.records import plain_text, text_in
+from log_processor.kafka.records import Text, header_of, plain_text, text_in
+from log_processor.kafka.shipment import Undecodable, decode
+from log_processor.kafka.shipments import Shipments
 from log_processor.kafka.watching import Broker
 from log_processor.process.time_bounds import TimeBounds
 from log_processor.settings import ProcessorSettings
@@ -32,8 +35,9 @@ from rollups.rules import Rules
 from storage.backend import open_storage
 from storage.contract import Storage
 from storage.errors import StorageUnavailable
+from storage.keys import FileKey
 from storage.ledger import decode_ledger, decode_rollup_ledger, is_rolled_up
-from storage.logs import FileRow, LedgerRow, decode_file, decode_log
+from storage.logs import BACKFILL, FileRow, LedgerRow, decode_file, decode_log
 from storage.requests import FileId, OffsetRange
 from storage.rules import decode_rules
 from storage.topic_files import TopicFile, path_of
@@ -58,8 +62,16 @@ class _Counted(NamedTuple):
     """What a writer has counted, and nothing is under way."""
 
     number: int
-    log: LedgerRow
+    logs: Sequence[LedgerRow]
+    """That of the partition itself first, then those of its shippers' logs."""
     files: Sequence[FileRow]
+
+    def is_of_the_same_lines(self, other: "_Counted | None") -> bool:
+        """Whether another reading has the same counts. Records without lines may have come between the two."""
+        return other is not None and self._without_places() == other._without_places()
+
+    def _without_places(self) -> list[LedgerRow]:
+        return [replace(row, path="", position=row.first, bytes=0) for row in self.logs]
 
 
 class _RolledUp(NamedTuple):
@@ -88,8 +100,13 @@ class _Partition:
         self.name = f"{settings.kafka_topic}-{number}"
         self.gone = 0
         """Records that were counted and that the topic does not have any more."""
-        self.without_lines = 0
-        """Records in which no line is found."""
+        self.rejected: Counter[tuple[str, Reason]] = Counter()
+        """Log and reason -> lines that are rejected before they are parsed: of records in which no line is found, and
+        lines that are too long for a shipper."""
+        self._shipments = Shipments(number, "", (), ())
+        self._history = decode_rules("")
+        self._firsts: dict[FileKey, int] = {}
+        """File of a shipper -> offset from which its lines are counted anew."""
         self._read: dict[int, int] = {}
         """Generation -> offset up to which the file is counted anew."""
 
@@ -99,22 +116,77 @@ class _Partition:
         if self.storage.read_intent(number + 1):
             return None
         logs, files, _ = self.storage.read_logs()
-        found = [decode_file(*key, row) for key, row in files.items() if key.log == self.name]
-        log = decode_log(self.name, logs[self.name])
+        rows = [decode_file(*key, row) for key, row in files.items()]
+        of_logs = [decode_log(log, row) for log, row in logs.items() if not log.startswith(BACKFILL)]
         if decode_ledger(self.storage.read_state("counts")).number != number:
             return None
-        return _Counted(number, log, sorted(found, key=lambda row: row.generation))
+        return _Counted(
+            number,
+            sorted(of_logs, key=lambda row: (row.log != self.name, row.log)),
+            sorted(rows, key=lambda row: (row.log, row.generation)),
+        )
 
     def count(self, counted: _Counted, recount: Recount, topic: "_Topic") -> None:
         """Count anew what the writer has counted and was not counted here yet."""
         # A processor that started meanwhile may have other rules.
-        history = decode_rules(self.storage.read_state("rules"))
+        self._history = decode_rules(self.storage.read_state("rules"))
         for row in counted.files:
+            if row.log != self.name:
+                continue
             start = self._read.get(row.generation, row.start)
             file_id = FileId(self.name, row.generation, row.lane, row.base)
-            for rules, part in history.divided([OffsetRange(file_id, start, row.offset)]):
+            for rules, part in self._history.divided([OffsetRange(file_id, start, row.offset)]):
                 self._count_part(TopicFile.decode(row.identity), part, rules, recount, topic)
             self._read[row.generation] = row.offset
+        if self.gone:
+            for row in counted.files:
+                if row.log != self.name and row.lane >= 0:
+                    key = FileKey(row.log, row.generation)
+                    self._count_stored(row, row.start, self._firsts.get(key, row.offset), recount)
+                    self._firsts[key] = row.start
+
+    def _count_stored(self, row: FileRow, start: int, end: int, recount: Recount) -> None:
+        """Count the stored requests of a range of a shipper's file, whose records are not in the topic any more."""
+        if start < end:
+            stored = OffsetRange(FileId(row.log, row.generation, row.lane, row.base), start, end)
+            for rules, part in self._history.divided([stored]):
+                for requests in self.storage.read_requests([part], 0, LAST_SECOND):
+                    recount.add_stored(0, requests, rules)
+
+    def _count_records(self, records: Sequence["_Record"], rules: Rules, recount: Recount, text_of: Text) -> None:
+        """Count the lines of records. `rules`: hold for those that are no shipments."""
+        blocks: dict[tuple[str, int, Rules], list[bytes]] = {}
+        """Log, whether the lines begin a file (0), and rules -> lines."""
+        for record in records:
+            if record.header is None:
+                text = text_of(record.value)
+            else:
+                text = self._shipped(record.header, record.value, blocks)
+            if text is None:
+                self.rejected[self.name, Reason.FIELDS] += 1
+            elif record.header is None:
+                blocks.setdefault((self.name, _BEHIND_BEGINNING, rules), []).append(text + b"\n")
+        for (log, start, of_lines), lines in blocks.items():
+            recount.add(log, 0, [b"".join(lines)], start, rules=of_lines)
+
+    def _shipped(self, header: bytes, value: bytes, blocks: dict[tuple[str, int, Rules], list[bytes]]) -> bytes | None:
+        """Add the lines of a shipment to `blocks`; None if it is refused."""
+        try:
+            shipment = decode(header)
+        except Undecodable:
+            return None
+        taken = self._shipments.take(shipment, value)
+        if taken.begins:
+            taken = self._shipments.take(shipment, value)
+        for part, lines in taken.parts:
+            start = part.start.offset
+            self._firsts.setdefault(FileKey(part.log, part.start.generation), start)
+            if part.overlong is not None:
+                self.rejected[part.log, Reason.TOO_LONG] += 1
+            if lines:
+                rules = self._history.at(part.log, part.start.generation, start)
+                blocks.setdefault((part.log, _BEHIND_BEGINNING if start else 0, rules), []).append(lines)
+        return None if taken.refused else b""
 
     def _count_part(self, file: TopicFile, part: OffsetRange, rules: Rules, recount: Recount, topic: "_Topic") -> None:
         """Count a part of a file, for which these rules hold."""
@@ -128,9 +200,8 @@ class _Partition:
                 recount.add_stored(0, requests, rules)
             first = through
         if first < end:
-            blocks = topic.blocks(self.number, first, end)
-            recount.add(self.name, 0, blocks, _BEHIND_BEGINNING, rules=rules)
-            self.without_lines += topic.without_lines
+            for records in topic.records(self.number, first, end):
+                self._count_records(records, rules, recount, topic.text)
 
     def rolled_up(self) -> _RolledUp | None:
         """Its last commits, if the roll-ups have all that is counted; else None."""
@@ -138,6 +209,14 @@ class _Partition:
         rollups = decode_rollup_ledger(self.storage.read_state("rollups"))
         is_under_way = RollupCommits.read(self.storage).begun > rollups.number
         return _RolledUp(counts.number, rollups.number) if is_rolled_up(counts, rollups) and not is_under_way else None
+
+
+class _Record(NamedTuple):
+    """A record of a partition."""
+
+    value: bytes
+    header: bytes | None
+    """That of a shipment."""
 
 
 class _Topic:
@@ -150,23 +229,23 @@ class _Topic:
         self._name = settings.kafka_topic
         self._broker = Broker(librdkafka.every_client(servers, given), self._name)
         self._consumer = Consumer(librdkafka.reader_settings(servers, given))
-        self._text = text_in(settings.kafka_member) if settings.kafka_member else plain_text
+        self.text: Text = text_in(settings.kafka_member) if settings.kafka_member else plain_text
+        """Finds the lines of a record."""
         self.id = self._broker.topic_id()
-        self.without_lines = 0
-        """Records of the last `blocks` in which no line was found."""
 
     def first_record(self, partition: int) -> int:
         """The offset of the first record that a partition still has."""
         return self._broker.first_record(partition)
 
-    def blocks(self, partition: int, first: int, end: int) -> Iterator[bytes]:
-        """The lines of a partition's records from `first` until before `end`."""
-        self.without_lines = 0
+    def records(self, partition: int, first: int, end: int) -> Iterator[list[_Record]]:
+        """A partition's records from `first` until before `end`, in its order."""
+        if first >= end:
+            return
         self._consumer.assign([TopicPartition(self._name, partition, first)])
         heard = time.monotonic()
         reached = first
         while reached < end:
-            lines = []
+            records = []
             messages = self._consumer.consume(_RECORDS_AT_ONCE, 0.1)
             for message in messages:
                 error, offset = message.error(), message.offset()
@@ -175,14 +254,11 @@ class _Topic:
                 if offset is None or offset < first:
                     continue
                 if error is None and offset < end:
-                    text = self._text(message.value() or b"")
-                    if text is not None:
-                        lines.append(text)
-                    else:
-                        self.without_lines += 1
+                    header = header_of(message) if message.key() is not None else None
+                    records.append(_Record(message.value() or b"", header))
                 reached = max(reached, offset + (error is None))
-            if lines:
-                yield b"\n".join([*lines, b""])
+            if records:
+                yield records
             if messages:
                 heard = time.monotonic()
             elif time.monotonic() > heard + _SILENT_SECONDS:
@@ -259,20 +335,22 @@ def _compared(partitions: Sequence[_Partition], topic: _Topic, recount: Recount,
     days = {*recount.days(), *range(oldest_day, today + 2)}
     folded = {day for day in sorted(days) if _compare_day(day, partitions, recount, outcome)}
     for partition, of_writer in zip(partitions, counted, strict=True):
-        if partition.counted() != of_writer:
+        if not of_writer.is_of_the_same_lines(partition.counted()):
             return None
-        lines, mended = recount.lines(partition.name), recount.mended(partition.name)
-        lines[Reason.FIELDS.value] += partition.without_lines
+        for row in of_writer.logs:
+            lines, mended = recount.lines(row.log), recount.mended(row.log)
+            for reason in (Reason.FIELDS, Reason.TOO_LONG):
+                lines[reason.value] += partition.rejected[row.log, reason]
+            if not partition.gone:
+                outcome.differences += row_differences(row, lines, mended)
+            outcome.lines += lines
+            outcome.mended += mended
+            outcome.notes += [f"{row.log} has a gap: {gap.reason}." for gap in row.gaps]
         if partition.gone:
             outcome.unchecked.append(
                 f"Of {partition.name}, {partition.gone:,} records that were counted are not in the topic any more. They"
                 " could not be checked: their requests are taken as they are stored."
             )
-        else:
-            outcome.differences += row_differences(of_writer.log, lines, mended)
-        outcome.lines += lines
-        outcome.mended += mended
-        outcome.notes += [f"{partition.name} has a gap: {gap.reason}." for gap in of_writer.log.gaps]
     return _Compared(outcome, [of_writer.number for of_writer in counted], days - folded)
 
 

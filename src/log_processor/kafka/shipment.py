@@ -1,0 +1,186 @@
+"""A record that a shipper has sent: whole lines of a log's files, and a header that says which.
+
+The record's value has the lines. Its header `shipped` is a JSON object, see Shipment. Its key is the log's name in the
+store, and its partition is `crc32(name) % partitions`, as by librdkafka's partitioner `consistent`.
+"""
+
+import zlib
+from collections.abc import Sequence
+
+import msgspec
+
+from log_processor.parsing.chunk import Overlong, Part
+from storage.logs import FileState, Gap, Position
+
+HEADER = "shipped"
+"""The name of the header."""
+_BETWEEN = ":"
+# Between the name of a shipper and that of a log. A shipper's name has none.
+
+
+class FilePart(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Whole lines of a file, from `start` up to `end`, or only the state of the file. See Part, which has the same."""
+
+    file: int
+    """The number of the file within its log."""
+    start: int
+    """Offset of the first byte."""
+    end: int
+    """Offset behind the last byte."""
+    identity: str = ""
+    """The identity of the file at `end`."""
+    length: int = 0
+    """Bytes in the record's value."""
+    path: str = ""
+    state: FileState = "live"
+    size: int = 0
+    gaps: tuple[tuple[int, int, str], ...] = ()
+    """Ranges that the shipper could not read any more: file, offset, and reason."""
+    too_long: tuple[int, str] | None = None
+    """Length and hash of a line that is too long. The value has its beginning."""
+    copy_of: int | None = None
+    gone: int = 0
+    context: str = ""
+    context_after: str = ""
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """The end of a log as its shipper observed it. See ObservedEnd."""
+
+    log: str
+    time: float
+    """Unix time, s."""
+    file: int
+    offset: int
+    """Up to where the file at the log's path is sent."""
+    size: int
+    """Bytes of that file."""
+    behind: int
+    """Bytes of all files of the log that are not sent."""
+
+
+class Shipment(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the header of a record says. A record without a log has no lines, and only tells of its shipper."""
+
+    shipper: str
+    session: int
+    """The number of the shipper's session: higher than those of all sessions before."""
+    partitions: int
+    """The number of partitions among which the log has its partition."""
+    log: str = ""
+    """The name of the log at its shipper."""
+    parts: tuple[FilePart, ...] = ()
+    """Their lines are in the value, in this order."""
+    seen: tuple[Seen, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The name of the log in the store."""
+        return stored_name(self.shipper, self.log)
+
+
+class Undecodable(Exception):
+    """The header of a record is not that of a shipment."""
+
+
+_decoder = msgspec.json.Decoder(Shipment)
+
+
+def encode(shipment: Shipment) -> bytes:
+    """The header of a record."""
+    return msgspec.json.encode(shipment)
+
+
+def decode(header: bytes) -> Shipment:
+    """The reverse of `encode`. Raises Undecodable."""
+    try:
+        return _decoder.decode(header)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Undecodable(str(error)) from None
+
+
+def stored_name(shipper: str, log: str) -> str:
+    """The name in the store of a shipper's log."""
+    return f"{shipper}{_BETWEEN}{log}"
+
+
+def name_at_shipper(stored: str) -> str:
+    """The name of a log at its shipper, from that in the store."""
+    return stored.partition(_BETWEEN)[2]
+
+
+def partition_of(name: str, partitions: int) -> int:
+    """The partition of a log that has this name in the store, of so many."""
+    return zlib.crc32(name.encode()) % partitions
+
+
+def shipped_part(part: Part, lines: bytes) -> tuple[FilePart, bytes]:
+    """A part as it is sent, and its bytes of the value."""
+    too_long = None
+    if part.overlong is not None:
+        too_long, lines = (part.overlong.length, part.overlong.digest.hexdigest()), part.overlong.beginning
+    return (
+        FilePart(
+            part.start.generation,
+            part.start.offset,
+            part.end.offset,
+            part.identity,
+            len(lines),
+            part.path.encode(errors="backslashreplace").decode(),
+            part.state,
+            part.size,
+            tuple((*gap.position, gap.reason) for gap in part.gaps),
+            too_long,
+            part.copy_of,
+            part.gone,
+            part.context,
+            part.context_after,
+        ),
+        lines,
+    )
+
+
+def part_of(log: str, part: FilePart, lines: bytes) -> tuple[Part, bytes]:
+    """The reverse of `shipped_part`: the part, and its lines. `log`: the name in the store. `lines`: its bytes of the
+    value."""
+    overlong = None
+    if part.too_long is not None:
+        length, digest = part.too_long
+        overlong, lines = Overlong(length, lines, digest=_KnownDigest(digest)), b""
+    return (
+        Part(
+            log,
+            part.path,
+            Position(part.file, part.start),
+            Position(part.file, part.end),
+            part.identity,
+            len(lines),
+            gaps_of(part.gaps),
+            overlong,
+            part.state,
+            part.size,
+            part.copy_of,
+            part.gone,
+            part.context,
+            part.context_after,
+        ),
+        lines,
+    )
+
+
+def gaps_of(gaps: Sequence[tuple[int, int, str]]) -> tuple[Gap, ...]:
+    """The gaps of a part."""
+    return tuple(Gap(Position(file, offset), reason) for file, offset, reason in gaps)
+
+
+class _KnownDigest:
+    """The hash of a line that the shipper has read."""
+
+    def __init__(self, digest: str) -> None:
+        self._digest = digest
+
+    def update(self, data: bytes, /) -> None:
+        raise AssertionError("the line is whole")
+
+    def hexdigest(self) -> str:
+        return self._digest
