@@ -21,7 +21,7 @@ COPY src src
 # Any user may run the image: everyone must be able to read the code, whatever umask the clone was made with, and to
 # write the folders where the volumes of tokens and logins are mounted.
 RUN chmod -R a+rX src && python -m compileall -q src && \
-    mkdir -p secrets/log_processor secrets/api secrets/prometheus && chmod 0777 secrets/*
+    mkdir -p secrets/log_processor secrets/api secrets/prometheus shared && chmod 0777 secrets/* shared
 ARG WORKERS=4
 ENV WORKERS=$WORKERS
 # As src/service/version.py has it.
