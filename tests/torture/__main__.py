@@ -13,11 +13,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from faulty_proxy import faulty_proxy
 from influxd import influx_server
 from kafka_broker import broker_of, jars
 from stores import influxdb_store
 from torture.run import NAMES, torture
-from torture.scheme import drawn, scheme_of
+from torture.scheme import Scheme, drawn, scheme_of
+from torture.shippers import drawn_deeds_of_way, schemes_without_folders, torture_way
 from torture.topic import drawn_deeds, torture_topic
 from torture.victim import Victim, influxdb_victim, sqlite_victim
 
@@ -26,7 +28,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m torture", description=__doc__)
     parser.add_argument("--store", choices=["influxdb", "sqlite"], default="sqlite")
     parser.add_argument(
-        "--source", choices=["files", "kafka"], default="files", help="kafka: two processors of a topic (InfluxDB)"
+        "--source",
+        choices=["files", "kafka", "records"],
+        default="files",
+        help="kafka: two shippers of logs, a broker and three processors; records: a topic without shippers (InfluxDB)",
     )
     parser.add_argument(
         "--kills",
@@ -56,6 +61,8 @@ def main() -> None:
         parser.error("--store influxdb needs influxd 2 on PATH, or TEST_INFLUXDB_URL")
 
     if arguments.source == "kafka":
+        sys.exit(_torture_way(arguments.kills, arguments.rate, arguments.seed, schemes_without_folders(schemes)))
+    if arguments.source == "records":
         sys.exit(_torture_topic(arguments.kills, arguments.rate, arguments.seed))
     print(f"seed:       {arguments.seed}\nschemes:    {', '.join(map(str, schemes))}", flush=True)
     folder = Path(tempfile.mkdtemp(prefix="torture_"))
@@ -79,6 +86,27 @@ def _torture_topic(kills: int, rate: int, seed: int) -> int:
     ):
         report = torture_topic(broker, store, folder / "processors", drawn_deeds(kills, seed), rate, seed, show)
     print(f"seed:       {seed}\n{report.text()}")
+    if report.differences:
+        print(f"Everything is kept in {folder}")
+        return 1
+    shutil.rmtree(folder)
+    return 0
+
+
+def _torture_way(kills: int, rate: int, seed: int, schemes: list[Scheme]) -> int:
+    print(f"seed:       {seed}\nschemes:    {', '.join(map(str, schemes))}", flush=True)
+    folder = Path(tempfile.mkdtemp(prefix="torture_"))
+    for name in ("influxd", "kafka", "way"):
+        (folder / name).mkdir()
+    with (
+        influx_server(folder / "influxd") as server,
+        influxdb_store(server) as store,
+        faulty_proxy(server.url) as proxy,
+        broker_of(folder / "kafka", jars()) as broker,
+    ):
+        deeds = drawn_deeds_of_way(kills, seed)
+        report = torture_way(broker, store, proxy, folder / "way", schemes, deeds, rate, seed, show)
+    print(f"\n{report.text()}")
     if report.differences:
         print(f"Everything is kept in {folder}")
         return 1
