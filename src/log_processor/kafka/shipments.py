@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from log_processor.following.identity import Identity
-from log_processor.kafka.shipment import Seen, Shipment, part_of, partition_of
+from log_processor.kafka.shipment import Seen, Shipment, part_of, partition_of, stored_name
 from log_processor.parsing.chunk import Part
 from storage.keys import FileKey
 from storage.logs import FileRow, Gap, LedgerRow, Position
@@ -158,7 +158,7 @@ class Shipments:
         self._numbers[row.log] = max(self._numbers.get(row.log, 0), row.generation + 1)
 
     def _observe(self, shipment: Shipment, seen: Seen) -> None:
-        log = replace_log(shipment, seen.log)
+        log = stored_name(shipment.shipper, seen.log)
         if log in self._bytes:
             position = Position(seen.file, seen.offset)
             self._seen[log] = ObservedEnd(log, seen.time, position, seen.size, seen.behind, self._bytes[log])
@@ -167,11 +167,6 @@ class Shipments:
 def sessions_text(sessions: Mapping[str, int]) -> str:
     """The context that says these sessions."""
     return json.dumps(sessions, separators=(",", ":"), sort_keys=True) if sessions else ""
-
-
-def replace_log(shipment: Shipment, log: str) -> str:
-    """The name in the store of another log of the same shipper."""
-    return Shipment(shipment.shipper, 0, 1, log).name
 
 
 def after(row: FileRow, part: Part) -> FileRow:
