@@ -107,12 +107,13 @@ class Topic:
         self.servers = servers
         self._admin = AdminClient({"bootstrap.servers": servers, "log_level": 0})
         self.create(partitions)
-        self._producer = self._new_producer()
 
     def create(self, partitions: int) -> None:
         """Make the topic."""
         new = NewTopic(self.name, partitions, 1)
         self._admin.create_topics([new])[self.name].result(30)
+        # A producer goes on with the numbers of its records, which a topic that was made anew does not know.
+        self._producer = self._new_producer()
 
     def _new_producer(self) -> Producer:
         # A record that is sent again, because the broker was killed, is one record.
@@ -138,15 +139,22 @@ class Topic:
 
     def send(self, values: Iterable[bytes | None], partition: int = -1) -> None:
         """Send records and wait until the broker has them. Without a partition, the producer chooses."""
+        failed: list[object] = []
+
+        def delivered(error: object, _message: object) -> None:
+            if error is not None:
+                failed.append(error)
+
         for value in values:
             self._producer.poll(0)
             while True:
                 try:
-                    self._producer.produce(self.name, value, partition=partition)
+                    self._producer.produce(self.name, value, partition=partition, on_delivery=delivered)
                     break
                 except BufferError:
                     self._producer.poll(0.1)
         assert self._producer.flush(60) == 0
+        assert not failed
 
     def send_in_transactions(self, transactions: Iterable[tuple[Iterable[bytes], bool]], partition: int) -> None:
         """Send records in a transaction each, which is committed or aborted."""
