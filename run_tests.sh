@@ -16,8 +16,8 @@ there is an influxd 2 on PATH. A running system is not touched. The summary says
   --local   use .venv: needs only Python 3.10, 3.11 or 3.12
   --help    show this
 
-Other arguments go to pytest: ./run_tests.sh tests/unit -k parser. Paths are relative to the project. Each core runs
-three tests at a time; --numprocesses 0 runs one after the other.
+Other arguments go to pytest: ./run_tests.sh tests/unit -k parser. Paths are relative to the project. Each core runs two
+tests at a time; --numprocesses 0 runs one after the other.
 END
 }
 
@@ -53,11 +53,11 @@ main() {
   fi
 }
 
-# run_pytest COMMAND...: run pytest with the arguments of this script. Tests mostly wait, so each core gets three.
+# run_pytest COMMAND...: run pytest with the arguments of this script. Tests mostly wait, so each core gets two.
 run_pytest() {
   # Servers in tests read what the tests make as other users.
   umask 022
-  "$@" --numprocesses "$((3 * $(getconf _NPROCESSORS_ONLN)))" --dist worksteal \
+  "$@" --numprocesses "$((2 * $(getconf _NPROCESSORS_ONLN)))" --dist worksteal \
     ${pytest_arguments[@]+"${pytest_arguments[@]}"}
 }
 
