@@ -174,7 +174,11 @@ class Group:
     def _begin_anew(self, assignment: Assignment) -> None:
         """Begin again with the partition's ledger, because the topic is not what it was."""
         partition = assignment.partition
-        self._consumer.pause([TopicPartition(self._topic, partition)])
+        at = [TopicPartition(self._topic, partition, OFFSET_BEGINNING)]
+        # Only a new assignment makes the client forget what it knows of a topic that was deleted.
+        self._consumer.incremental_unassign(at)
+        self._consumer.incremental_assign(at)
+        self._consumer.pause(at)
         self._end(partition, release=True)
         self._begin(partition)
 
