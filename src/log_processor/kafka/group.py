@@ -127,10 +127,7 @@ class Group:
     # Callbacks.
 
     def _on_assign(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
-        # With an offset of its own, librdkafka does not ask the group for one.
-        assigned = [TopicPartition(self._topic, found.partition, OFFSET_BEGINNING) for found in partitions]
-        consumer.incremental_assign(assigned)
-        consumer.pause(assigned)
+        self._assign(consumer, [found.partition for found in partitions])
         for found in partitions:
             self._begin(found.partition)
         metrics.PARTITIONS.set(len(self.assignments))
@@ -150,6 +147,13 @@ class Group:
             self._give_up(error)
 
     # Assignments.
+
+    def _assign(self, consumer: Consumer, partitions: Sequence[int]) -> None:
+        """Have the client take these partitions up, and read none of them yet."""
+        # With an offset of its own, librdkafka does not ask the group for one.
+        assigned = [TopicPartition(self._topic, partition, OFFSET_BEGINNING) for partition in partitions]
+        consumer.incremental_assign(assigned)
+        consumer.pause(assigned)
 
     def _begin(self, partition: int) -> None:
         self._committed.pop(partition, None)
@@ -174,11 +178,9 @@ class Group:
     def _begin_anew(self, assignment: Assignment) -> None:
         """Begin again with the partition's ledger, because the topic is not what it was."""
         partition = assignment.partition
-        at = [TopicPartition(self._topic, partition, OFFSET_BEGINNING)]
         # Only a new assignment makes the client forget what it knows of a topic that was deleted.
-        self._consumer.incremental_unassign(at)
-        self._consumer.incremental_assign(at)
-        self._consumer.pause(at)
+        self._consumer.incremental_unassign([TopicPartition(self._topic, partition)])
+        self._assign(self._consumer, [partition])
         self._end(partition, release=True)
         self._begin(partition)
 
