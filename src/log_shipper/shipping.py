@@ -12,7 +12,7 @@ from log_processor.following.collector import Collector
 from log_processor.following.followed_logs import FollowedLogs
 from log_processor.following.waiting import Waiter
 from log_processor.kafka.shipment import FilePart, Seen, Shipment, partition_of, shipped_part, stored_name
-from log_processor.kafka.shipments import after, forgotten
+from log_processor.kafka.shipments import forgotten
 from log_processor.parsing.chunk import Chunk, Part
 from log_processor.process.shutdown import exit_now
 from log_shipper.beginning import Begun, until_answered, until_stored
@@ -241,7 +241,7 @@ class Shipping:
             for part, _ in parts:
                 key = FileKey(name, part.start.generation)
                 row = self._sent.get(key) or FileRow(name, key.generation, start=part.start.offset)
-                self._sent[key] = after(row, part)
+                self._sent[key] = part.row_after(row)
             self._dirty.add(name)
 
         shipment = Shipment(self._shipper, self._session, self._partitions[name], name, tuple(shipped))

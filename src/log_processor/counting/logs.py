@@ -102,17 +102,7 @@ class Logs:
             gaps=(log.gaps + part.gaps)[-GAPS_KEPT:],
             newest=max(log.newest, part.newest),
         )
-        row = replace(
-            row,
-            offset=part.end.offset,
-            size=part.size,
-            state=part.state,
-            path=part.path,
-            identity=part.identity,
-            copy_of=part.copy_of,
-            gone=part.gone,
-            context=part.context_after,
-        )
+        row = part.row_after(row)
         self._taken_files[key] = row
         self._note(key, row)
         self._changed.add(part.log)

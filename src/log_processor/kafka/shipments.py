@@ -121,7 +121,7 @@ class Shipments:
                 is_dropped |= not fitted or fitted[-1][0].start.offset > part.start.offset
                 taken += fitted
                 for one, _ in fitted:
-                    row = after(row, one)
+                    row = one.row_after(row)
                 files[key] = row
         except Refused as refused:
             return Taken(refused=str(refused))
@@ -167,21 +167,6 @@ class Shipments:
 def sessions_text(sessions: Mapping[str, int]) -> str:
     """The context that says these sessions."""
     return json.dumps(sessions, separators=(",", ":"), sort_keys=True) if sessions else ""
-
-
-def after(row: FileRow, part: Part) -> FileRow:
-    """The row of a file after a part of it is taken in."""
-    return replace(
-        row,
-        offset=part.end.offset,
-        size=part.size,
-        state=part.state,
-        path=part.path,
-        identity=part.identity,
-        copy_of=part.copy_of,
-        gone=part.gone,
-        context=part.context_after,
-    )
 
 
 def forgotten(files: Mapping[FileKey, FileRow], oldest_day: int) -> set[FileKey]:

@@ -1,10 +1,10 @@
 """A chunk: whole lines of several logs, as the source has read them."""
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from storage.logs import FileState, Gap, Position
+from storage.logs import FileRow, FileState, Gap, Position
 
 KEPT_BYTES = 1024
 """Bytes that are kept of a line that is too long: its first ones, and its last ones."""
@@ -70,6 +70,20 @@ class Part:
     """The context at `end`."""
     unit: int = 1
     """Bytes of the file that count as one in the sums of a log: those of a record, where the log is a partition."""
+
+    def row_after(self, row: FileRow) -> FileRow:
+        """The row of the file after this part of it is taken in."""
+        return replace(
+            row,
+            offset=self.end.offset,
+            size=self.size,
+            state=self.state,
+            path=self.path,
+            identity=self.identity,
+            copy_of=self.copy_of,
+            gone=self.gone,
+            context=self.context_after,
+        )
 
 
 @dataclass(frozen=True, slots=True)
