@@ -12,7 +12,6 @@ from log_processor.following.collector import Collector
 from log_processor.following.followed_logs import FollowedLogs
 from log_processor.following.waiting import Waiter
 from log_processor.kafka.shipment import FilePart, Seen, Shipment, partition_of, shipped_part, stored_name
-from log_processor.kafka.shipments import forgotten
 from log_processor.parsing.chunk import Chunk, Part
 from log_processor.process.shutdown import exit_now
 from log_shipper.beginning import Begun, until_answered, until_stored
@@ -21,7 +20,7 @@ from log_shipper.producer import RecordProducer
 from request_log.line import SECONDS_A_DAY
 from service.logs import logger
 from storage.keys import FileKey
-from storage.logs import FileRow
+from storage.logs import FileRow, forgotten
 from storage.owner import LeaseOwner
 
 MOST_BYTES = 32 << 20

@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from request_log.line import MIN_LINE_BYTES, Mended, Reason
 from storage.damage import reading
+from storage.keys import FileKey
 
 BACKFILL = "backfill-"
 """Prefix of the names of logs that were backfilled: read once, and not followed."""
@@ -149,3 +150,10 @@ def decode_file(log: str, generation: int, text: str) -> FileRow:
 def with_gap(row: LedgerRow, reason: str) -> LedgerRow:
     """The row with another gap, at its position."""
     return replace(row, gaps=(*row.gaps, Gap(row.position, reason)))
+
+
+def forgotten(files: Mapping[FileKey, FileRow], oldest_day: int) -> list[FileKey]:
+    """The files that were gone before a day (since 1970-01-01). The last file of a log stays, so that no number is
+    given twice."""
+    last = dict(sorted(files))
+    return [key for key, row in files.items() if 0 < row.gone < oldest_day and key.generation < last[key.log]]

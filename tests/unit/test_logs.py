@@ -13,7 +13,7 @@ from request_log.line import Mended, Reason
 from request_log.requests import MendedLine, Rejected
 from storage.keys import FileKey
 from storage.ledger import RolledUp
-from storage.logs import CELL_BYTES, FileRow, FileState, Gap, LedgerRow, Position
+from storage.logs import CELL_BYTES, FileRow, FileState, Gap, LedgerRow, Position, forgotten
 from storage.requests import FileId, OffsetRange
 
 
@@ -248,9 +248,9 @@ def test_the_rows_of_a_redone_commit_are_those_of_its_intent() -> None:
     )
 
 
-def test_files_that_are_long_gone_have_expired_except_the_last_one() -> None:
+def test_files_that_are_long_gone_are_forgotten_except_the_last_one_of_their_log() -> None:
     files = [FileRow("log", number, 0, 0, gone=gone) for number, gone in enumerate((0, 99, 100, 90))]
-    logs = Logs([], files, {})
-    assert logs.expired(100) == [FileKey("log", 1)]
-    logs.forget(logs.expired(100))
-    assert sorted(logs.files) == [FileKey("log", 0), FileKey("log", 2), FileKey("log", 3)]
+    logs = Logs([], [*files, FileRow("another", 7, 0, 0, gone=90)], {})
+    assert forgotten(logs.files, 100) == [FileKey("log", 1)]
+    logs.forget([FileKey("log", 1)])
+    assert sorted(logs.files) == [FileKey("another", 7), FileKey("log", 0), FileKey("log", 2), FileKey("log", 3)]

@@ -25,7 +25,7 @@ ROOMS = {
         *("rows", "groups", "rules", "spans", "daily", "delta", "refolding"),
     ],
     "storage": [
-        *("writers", "errors", "damage", "owner", "requests", "logs", "topic_files", "keys", "kept", "observed"),
+        *("writers", "errors", "damage", "owner", "requests", "keys", "logs", "topic_files", "kept", "observed"),
         *("ledger", "rules", "change_feed"),
         *("read_back", "contract", "settings", "schema_4"),
         *("sqlite", "influxdb", "backend", "__main__"),

@@ -179,14 +179,6 @@ class Logs:
         """Whether the roll-ups have all committed requests of a log."""
         return not any(key.log == log for key in self._behind)
 
-    def expired(self, oldest_day: int) -> list[FileKey]:
-        """Files that were gone before a day. The last file of a log stays, so that no number is given twice."""
-        return [
-            key
-            for key, row in self.files.items()
-            if 0 < row.gone < oldest_day and key.generation + 1 < self._numbers[key.log]
-        ]
-
     def forget(self, keys: Iterable[FileKey]) -> None:
         """Note that the rows of these files were removed."""
         for key in keys:

@@ -169,13 +169,6 @@ def sessions_text(sessions: Mapping[str, int]) -> str:
     return json.dumps(sessions, separators=(",", ":"), sort_keys=True) if sessions else ""
 
 
-def forgotten(files: Mapping[FileKey, FileRow], oldest_day: int) -> set[FileKey]:
-    """Files that were gone before a day (since 1970-01-01), but for the last one of each log: no number is given
-    twice."""
-    last = dict(sorted(files))
-    return {key for key, row in files.items() if 0 < row.gone < oldest_day and last[key.log] != key.generation}
-
-
 def _fitted(row: FileRow, part: Part, lines: bytes) -> list[tuple[Part, bytes]]:
     """What is taken of a part of a file that came so far as its row says. Raises Refused."""
     start, end, offset = part.start.offset, part.end.offset, row.offset

@@ -26,6 +26,7 @@ from service.logs import logger
 from service.memory import trim
 from storage.contract import Storage
 from storage.keys import FileKey
+from storage.logs import forgotten
 
 REJECTED_LINES_SHOWN = 10
 """Rejected lines that are logged after each look."""
@@ -216,7 +217,7 @@ class LogHandler:
         oldest_day = self._oldest_day()
         if oldest_day != self._removed_before:
             until_stored(lambda: self._storage.remove_expired(oldest_day, oldest_day - self._further_days))
-            files = self._logs.expired(oldest_day)
+            files = forgotten(self._logs.files, oldest_day)
             until_stored(lambda: self._storage.remove_files(files))
             self._logs.forget(files)
             _or_exit(self._dead_letters.remove_expired)
