@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from log_processor.counting.limits import LIMITS, Limits
 from log_processor.counting.logs import GAPS_KEPT
-from log_processor.counting.start import resume
+from log_processor.counting.start import start
 from log_processor.process.retry import until_stored
 from rollups.counts import NO_COUNTS, DailyAggregate, DailyKey, Kind, RollupKey, RollupRow, RollupSegmentKey
 from rollups.daily import DailyDelta, add
@@ -59,7 +59,7 @@ def retire(storage: Storage, archive: Storage, writer: str, limits: Limits = LIM
         rows, _, _ = storage.read_logs()
         if is_retired and not days and not rows and mover.broken_off is None:
             return False
-        counting = resume(storage, token, "", limits)
+        counting = start(storage, token, "", limits, rules=None, may_be_retired=True)
         counting.rollups.finish(math.inf)
         counting.counts.close()
         mover.rules = counting.rollups.rules

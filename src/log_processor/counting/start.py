@@ -30,28 +30,13 @@ def start(
     limits: Limits = LIMITS,
     rules: Rules | None = DEFAULT,
     has_journal: bool = False,
+    may_be_retired: bool = False,
 ) -> Counting:
     """Start to count, with the lease. `token`: its fencing token. `settings`: see Intent.settings. `rules`: hold for
-    what is not counted yet; None: the latest that are stored. `has_journal`: see Counts. Ends the program where the
-    writer was retired."""
-    until_stored(partial(_refuse_retired, storage))
-    return resume(storage, token, settings, limits, rules, has_journal)
-
-
-def _refuse_retired(storage: Storage) -> None:
-    if storage.read_state("retired"):
-        raise StorageRefused("This writer was retired: its counts are the archive's now. Choose another name, WRITER.")
-
-
-def resume(
-    storage: Storage,
-    token: int,
-    settings: str,
-    limits: Limits = LIMITS,
-    rules: Rules | None = None,
-    has_journal: bool = False,
-) -> Counting:
-    """`start`, also of a writer that is being retired."""
+    what is not counted yet; None: the latest that are stored. `has_journal`: see Counts. `may_be_retired`: else the
+    program ends where the writer was retired."""
+    if not may_be_retired:
+        until_stored(partial(_refuse_retired, storage))
     # A predecessor that was paused may go on meanwhile, and finish the commits that it has begun. So the ledgers are
     # read before the intents, and the intents before the rows of the logs. A commit then either is in the ledger, with
     # all its rows stored, or it is redone, which gives the logs the rows of its intent.
@@ -79,3 +64,8 @@ def resume(
     if rules is not None:
         rollups.begin_rules(rules)
     return Counting(logs, counts, rollups)
+
+
+def _refuse_retired(storage: Storage) -> None:
+    if storage.read_state("retired"):
+        raise StorageRefused("This writer was retired: its counts are the archive's now. Choose another name, WRITER.")
