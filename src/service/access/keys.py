@@ -1,6 +1,5 @@
 """Keys: `rs_<id>_<secret>`, of which only the SHA-256 is kept. A secret of 256 random bits needs no slower hash."""
 
-import re
 import secrets
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
@@ -13,7 +12,6 @@ from service.access.scopes import Scope
 
 _ID_BYTES = 6
 _SECRET_BYTES = 32
-_KEY = re.compile(rb"rs_([0-9a-f]{12})_[A-Za-z0-9_-]{43}")
 
 
 def _scope(value: Any) -> Any:
@@ -105,9 +103,3 @@ def bearer_key(authorization: bytes) -> bytes | None:
     """The text of the key in an `Authorization` header; None for another scheme than Bearer."""
     scheme, _, text = authorization.partition(b" ")
     return text.strip() if scheme.lower() == b"bearer" else None
-
-
-def id_of(text: str) -> str | None:
-    """The id in the text of a key; None if it has not the form of a key."""
-    found = _KEY.fullmatch(text.encode())
-    return found[1].decode() if found else None
