@@ -14,7 +14,7 @@ from bench.fresh_stores import fresh_store
 from bench.logs import FORMATS, write_formats
 from bench.report import Results, Row, draw_bars, spread
 from bench.run import Run
-from log_processor.log_format import LogFormat
+from log_processor.format_settings import LogFormat
 from log_processor.parsing.batch import PIECE_BYTES
 
 CUSTOMERS = 1_000

@@ -13,7 +13,7 @@ from unittest.mock import patch
 import httpx
 
 from asking import response
-from log_processor.log_format import LogFormat
+from log_processor.format_settings import LogFormat
 from storage.ledger import Report
 from storage.logs import Position
 from storage.observed import ObservedEnd

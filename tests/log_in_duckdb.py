@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 
 from asking import FIGURES
-from log_processor.log_format import LogFormat
+from log_processor.format_settings import LogFormat
 
 Request = tuple[datetime, str, str, int | None, int | None]
 """Time in UTC, customer, path, status (None: none), milliseconds (None: no duration)."""

@@ -10,6 +10,6 @@ parsing/    a chunk of lines -> a batch of requests
 storing/    the log handler: stores each batch, and says when to count
 counting/   numbered commits of daily rows and roll-ups, and the ledger
 
-Beside it: settings, log_format and path_templates, spool (old logs that wait), process/ (what any long-running process
-needs), commands/ (verify, backfill, check).
+Beside it: settings (those of the format in format_settings), path_templates, spool (old logs that wait), process/ (what
+any long-running process needs), kafka/ (a topic in place of files), commands/ (verify, backfill, check, retire).
 """

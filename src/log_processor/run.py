@@ -15,7 +15,7 @@ from log_processor.following.collector import Collector
 from log_processor.following.followed_logs import FollowedLogs
 from log_processor.following.log_files import LogFiles
 from log_processor.following.waiting import LONGEST_WAIT_SECONDS, LOOK_SECONDS, waiter
-from log_processor.log_format import WITH_COLUMNS
+from log_processor.format_settings import WITH_COLUMNS
 from log_processor.parsing.batch import parse_chunk
 from log_processor.process import metrics
 from log_processor.process.idle_workers import do_not_oversleep, let_threads_oversleep

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from log_processor.follow_settings import ClientSettings, FollowSettings
+from log_processor.format_settings import WITH_COLUMNS, LogFormat
 from log_processor.heartbeat import HeartbeatSettings, of_writer
-from log_processor.log_format import WITH_COLUMNS, LogFormat
 from log_processor.path_templates import read_templates
 from rollups.rules import DEFAULT_PATHS, Rules
 from service.access.settings import AccessSettings, require_auth

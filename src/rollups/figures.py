@@ -113,7 +113,7 @@ def _ranks(total: Number) -> tuple[Number, Number, Number]:
 def uptime(successful: Share, total: Share) -> Share:
     """The percentage of the requests that succeeded, of numbers or of columns.
 
-    All figures of the api, CSV and page have it from here.
+    All figures of the api, CSV and page have it from here. `verify` has a definition of its own.
     """
     return 100 * successful / total
 

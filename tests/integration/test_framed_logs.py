@@ -16,7 +16,7 @@ import pytest
 import servers
 from asking import today
 from influxd import free_port
-from log_processor.log_format import LogFormat
+from log_processor.format_settings import LogFormat
 from pipeline import Pipeline
 from request_log.framing.framed import BYTE_ORDER_MARK
 from wrapped import CONTAINERS, Part, wrapped

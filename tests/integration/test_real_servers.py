@@ -14,7 +14,7 @@ import pytest
 import servers
 from log_processor.commands.check.finding import find
 from log_processor.commands.check.sample import Sample
-from log_processor.log_format import LogFormat
+from log_processor.format_settings import LogFormat
 from request_log.requests import NONE, Parsed
 from servers import AUTHORIZATION, STRANGE, USER, Running, Sent
 from until import wait_until

@@ -27,7 +27,7 @@ from log_processor.commands.check.patterns import PATTERNS
 from log_processor.commands.check.report import shown
 from log_processor.commands.check.sample import LINES, Sample
 from log_processor.commands.check.suspicions import suspicions, what_looks_like
-from log_processor.log_format import LogFormat
+from log_processor.format_settings import LogFormat
 
 DATA = Path(__file__).parents[1] / "data/logs"
 SOURCES = Path(__file__).parents[2] / "src"

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from log_processor.log_format import LogFormat
+from log_processor.format_settings import LogFormat
 from request_log.formats.access_log import Combined
 from request_log.formats.json_lines import JsonLines
 from request_log.formats.line_by_line import DivideChunk, LineByLine

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 import servers
-from log_processor.log_format import FORMATS, LogFormat, Name
+from log_processor.format_settings import FORMATS, LogFormat, Name
 from request_log.formats.line_by_line import LineByLine
 from request_log.formats.presets import PRESETS
 from request_log.line import Reason

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from log_processor.log_format import LogFormat
+from log_processor.format_settings import LogFormat
 from request_log.query import line_without_query
 
 COMBINED = b'::1 - acme [25/Nov/2026:12:00:01 +0000] "GET %s HTTP/1.1" 200 5 "-" "curl/8.5.0"\n'

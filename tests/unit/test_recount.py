@@ -19,7 +19,7 @@ import parsed_log
 from lines import valid_lines
 from log_processor.commands.verify.definitions import LONGEST_LINE
 from log_processor.commands.verify.recount import EVERYBODY, SKIPPED, Recount, RowKey, whole_lines
-from log_processor.log_format import LogFormat
+from log_processor.format_settings import LogFormat
 from parsed_log import parsed_line
 from request_log.formats.simple import parse
 from request_log.framing.framed import BYTE_ORDER_MARK, Framed

@@ -42,7 +42,7 @@ ROOMS = {
     "service.access": ["scopes", "keys", "private_files", "keys_file", "settings"],
     "request_log": ["line", "meanings", "path_template", "requests", "query", "fields", "framing", "formats"],
     "log_processor": [
-        *("heartbeat", "log_format", "librdkafka", "follow_settings", "path_templates", "settings", "spool"),
+        *("heartbeat", "format_settings", "librdkafka", "follow_settings", "path_templates", "settings", "spool"),
         *("parsing", "process", "following", "counting", "storing", "kafka"),
         *("source", "dataflow", "run", "commands", "__main__"),
     ],

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from following import DAY, Follower, Line, Log, Place, Time, write_and_follow
-from log_processor.log_format import LogFormat
+from log_processor.format_settings import LogFormat
 from request_log.formats import w3c
 from request_log.framing.contexts import Contexts
 from request_log.framing.framed import BYTE_ORDER_MARK

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from api.questions.formats import Format
+from api.questions.negotiation import Format
 from api.schemas.listing import Listing
 
 _COMPLETE_THROUGH = b'"complete_through":'

@@ -16,7 +16,7 @@ from api.caching.invalidation_log import InvalidationLog
 from api.caching.span_days import SpanDays
 from api.questions.calendar import UTC
 from api.questions.dates import DateRange
-from api.questions.formats import Format
+from api.questions.negotiation import Format
 from api.questions.validation import validation_error
 from api.schemas.listing import Listing
 from api.utc import to_date

@@ -8,7 +8,7 @@ from fastapi.openapi.models import Example
 
 from api.questions.calendar import PERIOD, UTC
 from api.questions.dates import DateRange, IsoDate, Kept, date_range, kept_days, parse_zone, period_range
-from api.questions.formats import Format, negotiate_format
+from api.questions.negotiation import Format, negotiate_format
 from api.questions.paging import MAX_CURSOR, PageKey, Ranking, Sort
 from api.questions.percentiles import PATTERN, parse_percentiles
 from api.questions.sorting import Order

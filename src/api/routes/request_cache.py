@@ -9,7 +9,7 @@ from typing import NamedTuple
 from fastapi import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.questions.formats import Format, negotiate_format
+from api.questions.negotiation import Format, negotiate_format
 from api.questions.question import Question
 from api.questions.responding import Responder
 from api.utc import utc_now

@@ -9,11 +9,11 @@ from bytewax._bytewax import cli_main
 from confluent_kafka import KafkaException
 
 from log_processor import librdkafka
+from log_processor.format_settings import WITH_COLUMNS
 from log_processor.kafka import flow
 from log_processor.kafka.group import Group
 from log_processor.kafka.records import plain_text, text_in
 from log_processor.kafka.watching import Broker
-from log_processor.log_format import WITH_COLUMNS
 from log_processor.process.time_bounds import TimeBounds
 from log_processor.settings import ProcessorSettings
 from log_processor.storing.dead_letters import DeadLetters

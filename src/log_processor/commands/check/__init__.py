@@ -12,7 +12,7 @@ from log_processor.commands.check.hints import hints
 from log_processor.commands.check.sample import LINES, Sample
 from log_processor.commands.terminal import say, say_error
 from log_processor.following.compressed import NoLog
-from log_processor.log_format import LogFormat
+from log_processor.format_settings import LogFormat
 from log_processor.process.time_bounds import TimeBounds
 from request_log.line import Reason
 

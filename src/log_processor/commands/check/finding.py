@@ -10,7 +10,7 @@ from log_processor.commands.check.members import json_fields
 from log_processor.commands.check.patterns import PATTERNS
 from log_processor.commands.check.sample import Sample
 from log_processor.commands.check.suspicions import what_looks_like
-from log_processor.log_format import FORMATS, WITH_COLUMNS, LogFormat
+from log_processor.format_settings import FORMATS, WITH_COLUMNS, LogFormat
 from request_log.fields.values import NOT_LOGGED
 from request_log.formats.access_log import VALUE
 from request_log.formats.presets import HEADER, PRESETS

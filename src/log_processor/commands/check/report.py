@@ -8,7 +8,7 @@ from itertools import islice
 
 from log_processor.commands.check.finding import Found
 from log_processor.commands.check.suspicions import suspicions
-from log_processor.log_format import LogFormat
+from log_processor.format_settings import LogFormat
 from request_log.fields.values import LIST, NOT_LOGGED
 from request_log.requests import NONE, Parsed, Rejected, Requests
 from service.printable import printable

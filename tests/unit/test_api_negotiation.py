@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.types import Scope
 
-from api.questions.formats import negotiate_format
+from api.questions.negotiation import negotiate_format
 
 
 def scope(*accept: str) -> Scope:
