@@ -27,3 +27,6 @@ FIGURE_OF: dict[FigureSort, str] = {
     "p99": "p99_latency",
 }
 """The field of rollups.figures.Figures that a list is sorted by."""
+
+FIGURES_TO_SORT_BY = ", ".join(f"`{sort}`" for sort in FIGURE_OF)
+"""For the description of a parameter `sort`."""

@@ -8,7 +8,7 @@ from fastapi.openapi.models import Example
 from api.questions.all_series import MOST_HOUR_DAYS, AllInterval, AllSeriesQuestion
 from api.questions.path_customers import PathCustomerSort, PathCustomersQuestion
 from api.questions.paths import By, PathSort, PathsQuestion
-from api.questions.sorting import Order
+from api.questions.sorting import FIGURES_TO_SORT_BY, Order
 from api.questions.validation import validation_error
 from api.routes.documentation import listing
 from api.routes.parameters import AnswerFormat, UtcDates, UtcDay
@@ -27,9 +27,8 @@ router = new_router()
 Sorts = Annotated[
     PathSort,
     Query(
-        description="The order: by `total`, `failed` (requests), `client_errors`, `server_errors`, `uptime`, "
-        "`availability`, `average`, `median`, `p99` (latency), `bytes_sent` or the `path`. Equal ones are in the order "
-        "of the path."
+        description=f"The order: by {FIGURES_TO_SORT_BY}, `bytes_sent` or the `path`. Equal paths are in "
+        "alphabetical order."
     ),
 ]
 Orders = Annotated[Order, Query(description="Ascending or descending.")]
@@ -79,8 +78,7 @@ async def path_customers(
     sort: Annotated[
         PathCustomerSort,
         Query(
-            description="The order: by `total`, `failed` (requests), `client_errors`, `server_errors`, `uptime`, "
-            "`availability`, `average`, `median`, `p99` (latency) or the id. Equal ones are in the order of their ids."
+            description=f"The order: by {FIGURES_TO_SORT_BY} or the id. Equal customers are in the order of their ids."
         ),
     ] = "total",
     order: Orders = "desc",

@@ -11,7 +11,7 @@ from api.questions.dates import DateRange, IsoDate, Kept, date_range, kept_days,
 from api.questions.negotiation import Format, negotiate_format
 from api.questions.paging import MAX_CURSOR, PageKey, Ranking, Sort
 from api.questions.percentiles import PATTERN, parse_percentiles
-from api.questions.sorting import Order
+from api.questions.sorting import FIGURES_TO_SORT_BY, Order
 from api.questions.times import IsoTime, TimeRange, time_range
 from api.questions.validation import validation_error
 from api.schemas.series import Interval
@@ -152,9 +152,7 @@ async def _page(
     sort: Annotated[
         Sort,
         Query(
-            description="The order: by `total`, `failed` (requests), `client_errors`, `server_errors`, `uptime`, "
-            "`availability`, `average`, `median`, `p99` (latency) or the id. Equal customers are in the order of their "
-            "ids."
+            description=f"The order: by {FIGURES_TO_SORT_BY} or the id. Equal customers are in the order of their ids."
         ),
     ] = "total",
     order: Annotated[Order, Query(description="Ascending or descending.")] = "desc",
