@@ -11,7 +11,7 @@ counters   counters as text
 histogram  counts as arrays
 figures    uptime, latencies and their distribution
 rows       rows as text
-groups     roll-ups: groups of customers, endpoints, parts of the day
+groups     roll-ups: groups of customers, endpoints, quarter hours
 spans      counts of spans of quarter hours, such as the days of a time zone
 rules      in which endpoints a request is counted
 daily      what requests add to daily aggregates

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from request_log.requests import Integers
 
-PARTS_A_DAY = 96
-"""Parts of a day: quarter hours, because the day of every time zone begins at one."""
-PARTS_AN_HOUR = PARTS_A_DAY // 24
-SECONDS_A_PART = 900
+QUARTER_HOURS_A_DAY = 96
+"""Counts are by quarter hours of UTC, because the day of every time zone begins at one."""
+QUARTER_HOURS_AN_HOUR = QUARTER_HOURS_A_DAY // 24
+SECONDS_A_QUARTER_HOUR = 900
 
 Column = NDArray[np.signedinteger]
 
@@ -21,8 +21,8 @@ class RequestColumns(NamedTuple):
 
     customers: NDArray[np.int32]
     """Indices in a list of names."""
-    parts: NDArray[np.int32]
-    """Quarter hours since 1970-01-01."""
+    quarter_hours: NDArray[np.int32]
+    """Since 1970-01-01."""
     endpoints: NDArray[np.int32]
     """Indices in a list of endpoints."""
     statuses: NDArray[np.int16]
@@ -35,7 +35,7 @@ class RequestColumns(NamedTuple):
     @property
     def lines(self) -> int:
         """The number of requests."""
-        return len(self.parts)
+        return len(self.quarter_hours)
 
     def select(self, which: "slice | NDArray[np.bool_] | Integers") -> "RequestColumns":
         """The requests that a slice, a mask or an array of indices selects."""
@@ -44,7 +44,7 @@ class RequestColumns(NamedTuple):
     @property
     def days(self) -> NDArray[np.int32]:
         """UTC days since 1970-01-01."""
-        return self.parts // PARTS_A_DAY
+        return self.quarter_hours // QUARTER_HOURS_A_DAY
 
 
 def joined(parts: Sequence[RequestColumns]) -> RequestColumns:

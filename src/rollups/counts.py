@@ -8,8 +8,8 @@ from typing import Literal, NamedTuple
 from request_log.fields.values import NO_STATUS
 
 Kind = Literal["parts", "endpoints", "endpoint_parts", "hours"]
-"""What a roll-up groups the requests of a day by: the part of the day (a quarter hour), the endpoint, or both. `hours`
-are rows of schema 4, which had no parts: they are read and no longer written."""
+"""What a roll-up groups the requests of a day by: the quarter hour (`parts`), the endpoint, or both. `hours` are
+rows of schema 4, which counted by hours: they are read and no longer written."""
 
 SUCCESS = range(200, 400)
 """HTTP statuses of requests that succeeded. Requests with any other status failed."""

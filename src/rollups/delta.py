@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from request_log.requests import NONE, Integers
-from rollups.columns import PARTS_A_DAY, PARTS_AN_HOUR, Column, RequestColumns, joined_and_freed
+from rollups.columns import QUARTER_HOURS_A_DAY, QUARTER_HOURS_AN_HOUR, Column, RequestColumns, joined_and_freed
 from rollups.counters import add_to_counter, count_in, encode_counter
 from rollups.counts import NARROW, NO_COUNTS, Kind, RollupKey, RollupRow, SizeCounter
 from rollups.group_by import appearing
@@ -77,7 +77,7 @@ class RollupDelta:
 
     def _of_all(self, columns: RequestColumns) -> Iterator[RowRequests]:
         hours, columns = _sorted(
-            columns._replace(customers=np.zeros_like(columns.customers)), columns.parts // PARTS_AN_HOUR
+            columns._replace(customers=np.zeros_like(columns.customers)), columns.quarter_hours // QUARTER_HOURS_AN_HOUR
         )
         for day, of_day in _runs(hours // 24):
             for kind in _KINDS_OF_GROUP:
@@ -138,7 +138,7 @@ class RollupDelta:
                 columns.sizes,
                 columns.latencies,
                 columns.statuses,
-                columns.parts,
+                columns.quarter_hours,
                 _ranks(self._endpoints, columns.endpoints),
                 _ranks(self._names, columns.customers),
             )
@@ -168,9 +168,9 @@ class RollupDelta:
         bits = row.endpoint_bits if row.kind != "parts" else 0
         heads_of_pairs = np.array([customer << bits | endpoint for customer, endpoint in pairs], np.int64)
         heads = heads_of_pairs[of_pairs]
-        parts = columns.parts % PARTS_A_DAY
-        latencies = packed(row.kind, heads, parts, columns.latencies, LATENCY_BITS)[columns.latencies != NONE]
-        statuses = packed(row.kind, heads, parts, columns.statuses, STATUS_BITS)
+        quarter_hours = columns.quarter_hours % QUARTER_HOURS_A_DAY
+        latencies = packed(row.kind, heads, quarter_hours, columns.latencies, LATENCY_BITS)[columns.latencies != NONE]
+        statuses = packed(row.kind, heads, quarter_hours, columns.statuses, STATUS_BITS)
         sizes = _sizes(heads_of_pairs, of_pairs, columns.sizes) if row.kind == "endpoints" else NO_COUNTS
         row = row._replace(names=row.names if size_of(names) == before else encode_names(names), left=0)
         if self._weight < 0:

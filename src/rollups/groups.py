@@ -1,12 +1,12 @@
-"""Roll-ups: the counts of a day by part of the day (quarter hour), by endpoint, or by both.
+"""Roll-ups: the counts of a day by quarter hour, by endpoint, or by both.
 
 A hash divides customers into groups, and the customers of a group share rows: of very many customers each has few
 requests. All customers together have groups of their own.
 
 A row has two counters, like a daily aggregate: of statuses and of latencies. The values that they count are integers,
 see `packed`: the customer's index in `names` (but in `endpoint_parts`), the endpoint's index among those of the
-customer, the HTTP status or the milliseconds, and the part of the day. The part comes last, so that most integers of
-few customers have four bytes. Rows by endpoint have a third counter where the log has sizes of responses.
+customer, the HTTP status or the milliseconds, and the quarter hour. It comes last, so that most integers of few
+customers have four bytes. Rows by endpoint have a third counter where the log has sizes of responses.
 
 An endpoint is the template of a path and, in rows of the kind `endpoints`, behind a newline the method where one was
 logged. A customer has at most `Rules.paths` paths in a row, beside own templates: those of the first commits, of one
@@ -26,7 +26,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from request_log.requests import Integers
-from rollups.columns import PARTS_AN_HOUR, Column
+from rollups.columns import QUARTER_HOURS_AN_HOUR, Column
 from rollups.counters import UnreadableText, counter_arrays, encode_arrays
 from rollups.counts import NARROW, NO_COUNTS, WIDE, Kind, RollupRow, SizeCounter
 from rollups.histogram import Histogram, histogram_of_arrays, merge, net
@@ -34,24 +34,26 @@ from rollups.histogram import Histogram, histogram_of_arrays, merge, net
 GROUPS = 2048
 """Groups of customers."""
 ALL_CUSTOMERS = GROUPS
-"""The group of all customers together, by part and by endpoint."""
+"""The group of all customers together, by quarter hour and by endpoint."""
 ALL_OF_HOUR = ALL_CUSTOMERS + 1
-"""The first of 24 groups, one for each hour: all customers by endpoint and part. A row for a day would be too wide."""
+"""The first of 24 groups, one for each hour: all customers by endpoint and quarter hour. A row of a day would
+be too wide."""
 EVERYBODY = ""
 """Stands for the customer in the rows of all customers together."""
 OTHER = "(other)"
 """Stands for paths, for methods and for customers that are not told apart."""
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"})
 """Methods that are told apart (RFC 9110, RFC 5789). Any text may be logged as a method."""
-PART_BITS = 7
-"""Bits of the part of the day, and of the hour in rows of the kind `hours`."""
+QUARTER_HOUR_BITS = 7
+"""Bits of the quarter hour of a day, and of the hour in rows of the kind `hours`."""
+QUARTER_HOUR_MASK = (1 << QUARTER_HOUR_BITS) - 1
 STATUS_BITS = 10
 """Bits of an HTTP status."""
 LATENCY_BITS = 27
 """Bits of a latency (ms), which is at most a day."""
 SIZE_BITS = 1
 """Bits of a SizeCounter."""
-_BY_PART: tuple[Kind, ...] = ("parts", "endpoint_parts")
+_BY_QUARTER_HOUR: tuple[Kind, ...] = ("parts", "endpoint_parts")
 _BY_ENDPOINT: tuple[Kind, ...] = ("endpoints", "endpoint_parts")
 # Characters of names from which they are compressed.
 _LONG = 500
@@ -88,22 +90,22 @@ def group_of(customer: str) -> int:
     return zlib.crc32(customer.encode()) % GROUPS
 
 
-def packed(kind: Kind, heads: Integers, parts: Column, values: Column, bits: int) -> Integers:
-    """The integer that a row counts for each request. `heads`: the indices of its customer and endpoint; `parts`: the
-    part of its day; `values`: its status or milliseconds, of `bits` bits."""
+def packed(kind: Kind, heads: Integers, quarter_hours: Column, values: Column, bits: int) -> Integers:
+    """The integer that a row counts for each request. `heads`: the indices of its customer and endpoint;
+    `quarter_hours`: those of its day; `values`: its status or milliseconds, of `bits` bits."""
     together = (heads << bits) | values
-    return (together << PART_BITS) | parts if kind in _BY_PART else together
+    return (together << QUARTER_HOUR_BITS) | quarter_hours if kind in _BY_QUARTER_HOUR else together
 
 
 def span_of(row: RollupRow) -> int:
     """Bits of the row's integers between the customer's index and the value."""
-    bits = {"parts": PART_BITS, "hours": PART_BITS, "endpoints": 0, "endpoint_parts": PART_BITS}[row.kind]
+    bits = 0 if row.kind == "endpoints" else QUARTER_HOUR_BITS
     return bits + (row.endpoint_bits if row.kind in _BY_ENDPOINT else 0)
 
 
 def widened(row: RollupRow) -> RollupRow:
     """The row with integers in which an endpoint's index has WIDE bits, in place of NARROW ones."""
-    low = PART_BITS if row.kind in _BY_PART else 0
+    low = QUARTER_HOUR_BITS if row.kind in _BY_QUARTER_HOUR else 0
     return row._replace(
         statuses=_widened(row.statuses, STATUS_BITS + low),
         latencies=_widened(row.latencies, LATENCY_BITS + low),
@@ -158,7 +160,7 @@ def decode_names(text: str) -> dict[str, list[str]]:
 def histograms_of_hours(rows: Iterable[RollupRow], customer: str) -> dict[int, Histogram]:
     """Hour (0 to 23) -> histogram of a customer's day, from rows of the kinds `parts` and `hours`."""
     return _merged(
-        (part if row.kind == "hours" else part // PARTS_AN_HOUR, histogram)
+        (part if row.kind == "hours" else part // QUARTER_HOURS_AN_HOUR, histogram)
         for row in rows
         for _, part, histogram in _histograms(row, customer)
     )
@@ -198,9 +200,9 @@ def statuses_of_endpoints(rows: Iterable[RollupRow], customer: str) -> Counter[t
 
 
 def histograms_of_endpoint_parts(rows: Iterable[RollupRow]) -> dict[tuple[str, int], Histogram]:
-    """(path, part of the day) -> histogram of all customers together, from rows of `endpoint_parts` of one day."""
+    """(path, quarter hour) -> histogram of all customers together, from rows of `endpoint_parts` of one day."""
     return _merged(
-        ((Endpoint.of_text(endpoints[together >> PART_BITS]).path, together & ((1 << PART_BITS) - 1)), histogram)
+        ((Endpoint.of_text(endpoints[together >> QUARTER_HOUR_BITS]).path, together & QUARTER_HOUR_MASK), histogram)
         for row in rows
         for endpoints, together, histogram in _histograms(row, EVERYBODY)
     )
@@ -220,7 +222,7 @@ def _of_path(row: RollupRow, path: str) -> Iterator[tuple[str, Histogram]]:
         if text.startswith(path) and Endpoint.of_text(text).path == path
     ]
     heads = np.array([head for _, head in found], np.int64)
-    low = PART_BITS if row.kind in _BY_PART else 0
+    low = QUARTER_HOUR_BITS if row.kind in _BY_QUARTER_HOUR else 0
     for sign, of_statuses, of_latencies in (
         (1, row.statuses, row.latencies),
         (-1, row.less_statuses, row.less_latencies),
@@ -294,8 +296,8 @@ def _histograms(row: RollupRow, customer: str) -> Iterator[tuple[list[str], int,
 def _parts(row: RollupRow, text: str, place: int, bits: int) -> dict[int, tuple[Integers, Integers]]:
     """Part -> values and their counts, of the customer with this index.
 
-    A part is, by the kind: the hour, the part of the day, the endpoint's index, or that with the part of the day in the
-    lower `PART_BITS`.
+    A part is, by the kind: the hour, the quarter hour, the endpoint's index, or that with the quarter hour in the lower
+    `QUARTER_HOUR_BITS`.
     """
     together, counts = counter_arrays(text)
     span = bits + span_of(row)
@@ -304,10 +306,10 @@ def _parts(row: RollupRow, text: str, place: int, bits: int) -> dict[int, tuple[
         # A segment that continues others has their names as well.
         return {}
     together, counts = together[first:end] - (place << span), counts[first:end]
-    if row.kind in _BY_PART:
-        parts = (together >> (bits + PART_BITS) << PART_BITS) | (together & ((1 << PART_BITS) - 1))
+    if row.kind in _BY_QUARTER_HOUR:
+        parts = (together >> (bits + QUARTER_HOUR_BITS) << QUARTER_HOUR_BITS) | (together & QUARTER_HOUR_MASK)
         order = parts.argsort(kind="stable")
-        parts, together, counts = parts[order], together[order] >> PART_BITS, counts[order]
+        parts, together, counts = parts[order], together[order] >> QUARTER_HOUR_BITS, counts[order]
     else:
         parts = together >> bits
     values = together & ((1 << bits) - 1)

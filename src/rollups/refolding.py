@@ -7,14 +7,15 @@ from typing import NamedTuple
 import numpy as np
 
 from request_log.requests import Integers
-from rollups.columns import PARTS_A_DAY, PARTS_AN_HOUR
+from rollups.columns import QUARTER_HOURS_A_DAY, QUARTER_HOURS_AN_HOUR
 from rollups.counters import add_to_counter, counter_arrays, encode_arrays
 from rollups.counts import NARROW, NO_COUNTS, Kind, RollupRow
 from rollups.delta import MOST_CHARACTERS, Named, size_of
 from rollups.group_by import sums_of
 from rollups.groups import (
     LATENCY_BITS,
-    PART_BITS,
+    QUARTER_HOUR_BITS,
+    QUARTER_HOUR_MASK,
     SIZE_BITS,
     STATUS_BITS,
     decode_names,
@@ -25,14 +26,12 @@ from rollups.groups import (
 )
 from rollups.rules import DEFAULT, Rules
 
-_LOW = (1 << PART_BITS) - 1
-
 
 class _Counts(NamedTuple):
     """Counts of statuses, of milliseconds, or of sizes."""
 
     heads: Integers
-    """Ascending: the index of the customer and of the endpoint, and the part of the day."""
+    """Ascending: the index of the customer and of the endpoint, and the quarter hour."""
     values: Integers
     amounts: Integers
 
@@ -71,7 +70,7 @@ class Refolding:
 
         `row`: the last segment that is stored of the other roll-up. So a redo writes what is missing of a commit.
         """
-        everything = 0, len(self._customers) * len(self._endpoints) * PARTS_A_DAY
+        everything = 0, len(self._customers) * len(self._endpoints) * QUARTER_HOURS_A_DAY
         if row.commit == commit:
             return self._divided(everything, row, commit)[-row.left :] if row.left else []
         if row.commit > commit:
@@ -108,7 +107,7 @@ class Refolding:
         statuses, latencies = self._statuses.between(first, end), self._latencies.between(first, end)
         names = decode_names(row.names)
         before = size_of(names)
-        pairs = np.unique(statuses.heads // PARTS_A_DAY)
+        pairs = np.unique(statuses.heads // QUARTER_HOURS_A_DAY)
         places = self._places(row.kind, pairs.tolist(), names)
         if row.endpoint_bits == NARROW and max((endpoint for _, endpoint in places), default=0) >= 1 << NARROW:
             row = widened(row)
@@ -116,8 +115,8 @@ class Refolding:
         own = np.array([customer << endpoint_bits | endpoint for customer, endpoint in places], np.int64)
 
         def counted(text: str, counts: _Counts, bits: int) -> str:
-            heads = own[np.searchsorted(pairs, counts.heads // PARTS_A_DAY)]
-            together = packed(row.kind, heads, counts.heads % PARTS_A_DAY, counts.values, bits)
+            heads = own[np.searchsorted(pairs, counts.heads // QUARTER_HOURS_A_DAY)]
+            together = packed(row.kind, heads, counts.heads % QUARTER_HOURS_A_DAY, counts.values, bits)
             return add_to_counter(text, encode_arrays(*sums_of(together, counts.amounts)))
 
         return row._replace(
@@ -164,16 +163,16 @@ class Refolding:
     def _repacked(self, row: RollupRow, together: Integers, bits: int) -> Integers:
         """The integers of a row: our own heads, and their values in the lower bits."""
         names = decode_names(row.names)
-        parts: Integers = np.zeros_like(together)
+        quarter_hours: Integers = np.zeros_like(together)
         if row.kind in ("parts", "endpoint_parts"):
-            parts, together = together & _LOW, together >> PART_BITS
+            quarter_hours, together = together & QUARTER_HOUR_MASK, together >> QUARTER_HOUR_BITS
         values, heads = together & ((1 << bits) - 1), together >> bits
-        endpoint_bits = PART_BITS if row.kind == "hours" else row.endpoint_bits
+        endpoint_bits = QUARTER_HOUR_BITS if row.kind == "hours" else row.endpoint_bits
         customers, endpoints = heads >> endpoint_bits, heads & ((1 << endpoint_bits) - 1)
         if row.kind == "parts":
             customers, endpoints = heads, np.zeros_like(heads)
         if row.kind == "hours":
-            parts, endpoints = endpoints * PARTS_AN_HOUR, np.zeros_like(heads)
+            quarter_hours, endpoints = endpoints * QUARTER_HOURS_AN_HOUR, np.zeros_like(heads)
         elif row.kind != "parts":
             numbers = {endpoint: number for number, endpoint in enumerate(self._endpoints)}
             begins = np.array([0, *accumulate(map(len, names.values()))], np.int64)
@@ -181,5 +180,6 @@ class Refolding:
             endpoints = np.array([*every, 0], np.int64)[begins[customers] + endpoints]
         places = {customer: number for number, customer in enumerate(self._customers)}
         own = np.array([*(places[customer] for customer in names), 0], np.int64)[customers]
-        found: Integers = (((own * len(self._endpoints) + endpoints) * PARTS_A_DAY + parts) << bits) | values
+        of_day = (own * len(self._endpoints) + endpoints) * QUARTER_HOURS_A_DAY
+        found: Integers = ((of_day + quarter_hours) << bits) | values
         return found

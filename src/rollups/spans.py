@@ -7,15 +7,15 @@ from typing import NamedTuple
 import numpy as np
 
 from request_log.requests import Integers
-from rollups.columns import PARTS_A_DAY, PARTS_AN_HOUR
+from rollups.columns import QUARTER_HOURS_A_DAY, QUARTER_HOURS_AN_HOUR
 from rollups.counters import counter_arrays
 from rollups.counts import NO_COUNTS, RollupRow
 from rollups.group_by import sums_of
-from rollups.groups import LATENCY_BITS, PART_BITS, STATUS_BITS, decode_names
+from rollups.groups import LATENCY_BITS, QUARTER_HOUR_BITS, STATUS_BITS, decode_names
 from rollups.histogram import Histograms, outcomes_of_each
 
 _NONE = np.empty(0, np.int64)
-_PARTS = np.arange(PARTS_A_DAY)
+_PARTS = np.arange(QUARTER_HOURS_A_DAY)
 
 Counted = tuple[Integers, Integers]
 """The span and the value in one integer, ascending, and the requests of each."""
@@ -79,8 +79,8 @@ def counts_of_spans(rows: Mapping[int, Sequence[RollupRow]], customer: str, edge
 
 def spans_of_day(day: int, edges: Integers) -> DaySpans:
     """The spans that a UTC day has parts of. `edges`: as in `counts_of_spans`."""
-    of_part = np.full(1 << PART_BITS, -1)
-    of_part[:PARTS_A_DAY] = np.searchsorted(edges, day * PARTS_A_DAY + _PARTS, side="right") - 1
+    of_part = np.full(1 << QUARTER_HOUR_BITS, -1)
+    of_part[:QUARTER_HOURS_A_DAY] = np.searchsorted(edges, day * QUARTER_HOURS_A_DAY + _PARTS, side="right") - 1
     of_part[of_part == len(edges) - 1] = -1
     in_spans = of_part[of_part >= 0]
     first = int(in_spans[0]) if len(in_spans) else 0
@@ -119,7 +119,7 @@ def added_up(days: Iterable[tuple[DaySpans, DaySpanCounts]], edges: Integers) ->
 
 def _check_hours(day: int, spans: Integers) -> None:
     """OnlyHours if quarter hours of one hour are in different spans."""
-    by_hour = spans[:PARTS_A_DAY].reshape(-1, PARTS_AN_HOUR)
+    by_hour = spans[:QUARTER_HOURS_A_DAY].reshape(-1, QUARTER_HOURS_AN_HOUR)
     if (by_hour != by_hour[:, :1]).any():
         raise OnlyHours(day)
 
@@ -130,12 +130,12 @@ def _counted(row: RollupRow, text: str, place: int, spans: Integers, bits: int, 
         return _NONE, _NONE
     together, counts = counter_arrays(text)
     # Behind the place there are the value and the part of the day; in rows by the hour, the hour and the value.
-    first, end = np.searchsorted(together, np.array([place, place + 1]) << (bits + PART_BITS))
-    together, counts = together[first:end] - (place << (bits + PART_BITS)), counts[first:end]
+    first, end = np.searchsorted(together, np.array([place, place + 1]) << (bits + QUARTER_HOUR_BITS))
+    together, counts = together[first:end] - (place << (bits + QUARTER_HOUR_BITS)), counts[first:end]
     if row.kind == "hours":
-        parts, values = (together >> bits) * PARTS_AN_HOUR, together & ((1 << bits) - 1)
+        parts, values = (together >> bits) * QUARTER_HOURS_AN_HOUR, together & ((1 << bits) - 1)
     else:
-        parts, values = together & ((1 << PART_BITS) - 1), together >> PART_BITS
+        parts, values = together & ((1 << QUARTER_HOUR_BITS) - 1), together >> QUARTER_HOUR_BITS
     # Only a damaged row has parts beyond the day: they are in no span.
     of_each = spans.take(parts, mode="clip")
     # By span, so that values ascend within each: ascending runs are sorted in a fraction of the time.

@@ -11,7 +11,7 @@ import oracle
 from rollups.counters import encode_counter
 from rollups.counts import Kind, RollupRow
 from rollups.figures import figures_of_each
-from rollups.groups import LATENCY_BITS, PART_BITS, STATUS_BITS, encode_names
+from rollups.groups import LATENCY_BITS, QUARTER_HOUR_BITS, STATUS_BITS, encode_names
 from rollups.spans import OnlyHours, counts_of_spans
 
 DAY = 20_000
@@ -38,9 +38,9 @@ def rows_of(requests: list[Request], kind: Kind = "parts", sign: int = 1) -> dic
             for bits, value in ((STATUS_BITS, status), (LATENCY_BITS, ms)):
                 if part // 96 == day and value is not None:
                     if kind == "parts":
-                        counters[bits][(((customer << bits) | value) << PART_BITS) | part % 96] += 1
+                        counters[bits][(((customer << bits) | value) << QUARTER_HOUR_BITS) | part % 96] += 1
                     else:
-                        counters[bits][(((customer << PART_BITS) | part % 96 // 4) << bits) | value] += 1
+                        counters[bits][(((customer << QUARTER_HOUR_BITS) | part % 96 // 4) << bits) | value] += 1
         texts = [encode_counter(counters[bits]) for bits in (STATUS_BITS, LATENCY_BITS)]
         names = encode_names({customer: [] for customer in CUSTOMERS})
         counted, taken = (texts, ["H", "H"]) if sign > 0 else (["H", "H"], texts)

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from api.caching.invalidation_log import InvalidationLog
 from api.caching.rolled_up_polls import RolledUpPolls
-from rollups.columns import PARTS_A_DAY
+from rollups.columns import QUARTER_HOURS_A_DAY
 from rollups.counts import Kind, RollupRow
 from rollups.groups import ALL_CUSTOMERS, EVERYBODY, group_of
 from rollups.spans import DaySpanCounts, DaySpans, SpanCounts, added_up, counts_of_day, spans_of_day
 from storage.contract import Storage
 
-PART_KINDS: tuple[Kind, ...] = ("parts", "hours")
+QUARTER_HOUR_KINDS: tuple[Kind, ...] = ("parts", "hours")
 """The roll-ups that have the counts of quarter hours, or of hours."""
 # Bound of all cached counts, in bytes, and what each takes beside its arrays.
 _MAX_BYTES = 64 << 20
@@ -56,7 +56,7 @@ class SpanDays:
         """
         if len(edges) < 2 or edges[0] == edges[-1]:
             return added_up([], edges)
-        days = range(int(edges[0]) // PARTS_A_DAY, (int(edges[-1]) - 1) // PARTS_A_DAY + 1)
+        days = range(int(edges[0]) // QUARTER_HOURS_A_DAY, (int(edges[-1]) - 1) // QUARTER_HOURS_A_DAY + 1)
         spans = {day: spans_of_day(day, edges) for day in days}
         found = {day: counts for day in days if (counts := self._get(customer, day, spans[day])) is not None}
         missing = [day for day in days if day not in found]
@@ -65,7 +65,7 @@ class SpanDays:
             poll = self._rolled_up.latest
             changed = self._invalidations.days_since(poll)
             group = ALL_CUSTOMERS if customer is None else group_of(customer)
-            rows = await self._storage.rollups(group, PART_KINDS, missing[0], missing[-1])
+            rows = await self._storage.rollups(group, QUARTER_HOUR_KINDS, missing[0], missing[-1])
             # All customers together have a hundred times the counts of one.
             read = await asyncio.to_thread(
                 _counts_of, rows, customer or EVERYBODY, {day: spans[day] for day in missing}

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from api.schemas.series import Interval
 from api.utc import EPOCH, to_date, to_datetime
-from rollups.columns import PARTS_AN_HOUR, SECONDS_A_PART
+from rollups.columns import QUARTER_HOURS_AN_HOUR, SECONDS_A_QUARTER_HOUR
 
 UTC = "UTC"
 PERIOD = r"[0-9]{4}-(?:0[1-9]|1[0-2]|W(?:0[1-9]|[1-4][0-9]|5[0-3])|Q[1-4])"
@@ -68,11 +68,11 @@ class Calendar:
         if interval == "minute":
             return second // 60 * 60
         if interval == "hour":
-            part = second // SECONDS_A_PART
-            hour = self._hour(part)
-            while self._hour(part - 1) == hour:
-                part -= 1
-            return part * SECONDS_A_PART
+            quarter_hour = second // SECONDS_A_QUARTER_HOUR
+            hour = self._hour(quarter_hour)
+            while self._hour(quarter_hour - 1) == hour:
+                quarter_hour -= 1
+            return quarter_hour * SECONDS_A_QUARTER_HOUR
         return self.day_start(_first_day(interval, self.date_at(second)))
 
     def ceil(self, interval: Interval, second: int) -> int:
@@ -85,11 +85,11 @@ class Calendar:
         if interval == "minute":
             return start + 60
         if interval == "hour":
-            part = start // SECONDS_A_PART
-            hour = self._hour(part)
-            while self._hour(part) == hour:
-                part += 1
-            return part * SECONDS_A_PART
+            quarter_hour = start // SECONDS_A_QUARTER_HOUR
+            hour = self._hour(quarter_hour)
+            while self._hour(quarter_hour) == hour:
+                quarter_hour += 1
+            return quarter_hour * SECONDS_A_QUARTER_HOUR
         return self.day_start(_day_after(interval, self.date_at(start)))
 
     def edges(self, interval: Interval, start: int, end: int) -> NDArray[np.int64]:
@@ -99,43 +99,43 @@ class Calendar:
         at no quarter hour.
         """
         if interval == "hour":
-            first, last = self._part(start), self._part(end)
+            first, last = self._quarter_hour(start), self._quarter_hour(end)
             if self.zone == UTC:
-                return np.arange(first, last + 1, PARTS_AN_HOUR)
+                return np.arange(first, last + 1, QUARTER_HOURS_AN_HOUR)
             return np.array([*self._hours(first, last), last], np.int64)
         found = []
         while start < end:
-            found.append(self._part(start))
+            found.append(self._quarter_hour(start))
             start = self.end(interval, start)
-        return np.array([*found, self._part(end)], np.int64)
+        return np.array([*found, self._quarter_hour(end)], np.int64)
 
     def edges_of_days(self, days: range) -> NDArray[np.int64]:
         """The first quarter hour (since 1970-01-01) of each of these local days, which are days since 1970-01-01, and
         the one after the last. OddDay if a day begins at no quarter hour."""
-        return np.array([self._part(self.day_start(to_date(day))) for day in (*days, days.stop)], np.int64)
+        return np.array([self._quarter_hour(self.day_start(to_date(day))) for day in (*days, days.stop)], np.int64)
 
-    def _part(self, second: int) -> int:
-        part, rest = divmod(second, SECONDS_A_PART)
+    def _quarter_hour(self, second: int) -> int:
+        quarter_hour, rest = divmod(second, SECONDS_A_QUARTER_HOUR)
         if rest:
             raise OddDay(
                 f"in {self.zone}, {self.date_at(second)} begins at {to_datetime(second):%H:%M:%S} UTC. Counts are by "
                 "quarter hours, so nothing is counted by this day"
             )
-        return part
+        return quarter_hour
 
     def _hours(self, start: int, end: int) -> Iterator[int]:
         """The quarter hours from `start` until before `end` at which an hour begins: on the hour of the local clock,
         and where the clock is set."""
         before = None
-        for part in range(start, end):
-            hour = self._hour(part)
+        for quarter_hour in range(start, end):
+            hour = self._hour(quarter_hour)
             if hour != before:
-                yield part
+                yield quarter_hour
             before = hour
 
-    def _hour(self, part: int) -> tuple[datetime, timedelta | None]:
+    def _hour(self, quarter_hour: int) -> tuple[datetime, timedelta | None]:
         """The hour that the local clock shows in a quarter hour, and how far the clock is ahead of UTC."""
-        local = self.local(part * SECONDS_A_PART)
+        local = self.local(quarter_hour * SECONDS_A_QUARTER_HOUR)
         return local.replace(minute=0, second=0, tzinfo=None), local.utcoffset()
 
 
@@ -156,12 +156,12 @@ def parse_period(text: str) -> Period | None:
     """The days of `2026-10`, `2026-W41` (ISO 8601) or `2026-Q3`; None if there is no such period."""
     if not _PERIOD.fullmatch(text):
         return None
-    year, _, part = text.partition("-")
+    year, _, rest = text.partition("-")
     try:
-        if part[0] == "W":
-            first = date.fromisocalendar(int(year), int(part[1:]), 1)
+        if rest[0] == "W":
+            first = date.fromisocalendar(int(year), int(rest[1:]), 1)
             return Period(first, first + timedelta(days=6))
-        month, months = (3 * int(part[1]) - 2, 3) if part[0] == "Q" else (int(part), 1)
+        month, months = (3 * int(rest[1]) - 2, 3) if rest[0] == "Q" else (int(rest), 1)
         first = last = date(int(year), month, 1)
         for _ in range(months):
             last = _day_after("month", last)

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from api.caching.span_days import PART_KINDS
+from api.caching.span_days import QUARTER_HOUR_KINDS
 from api.questions.calendar import UTC
 from api.questions.dates import DateRange
 from api.questions.question import Effort, Question, Sources, daily_rows
@@ -87,7 +87,7 @@ class LatestRequestsQuestion(Question):
             if not expected:
                 continue
             midnight = day * SECONDS["day"]
-            rollups = await storage.rollups(group_of(self.customer_id), PART_KINDS, day, day)
+            rollups = await storage.rollups(group_of(self.customer_id), QUARTER_HOUR_KINDS, day, day)
             histograms = histograms_of_hours(rollups.get(day, []), self.customer_id)
             hours = {hour: self._matching(histogram) for hour, histogram in histograms.items()}
             if sum(hours.values()) < expected:

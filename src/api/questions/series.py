@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from fastapi.exceptions import RequestValidationError
 
-from api.caching.span_days import PART_KINDS
+from api.caching.span_days import QUARTER_HOUR_KINDS
 from api.questions.calendar import UTC, calendar
 from api.questions.question import Effort, Question, Sources, require_known, span_counts
 from api.questions.stored_requests import kept_since
@@ -15,7 +15,7 @@ from api.questions.times import SECONDS, TimeRange
 from api.questions.validation import validation_error
 from api.schemas.series import Point, Series
 from api.utc import to_iso_time
-from rollups.columns import PARTS_A_DAY, SECONDS_A_PART
+from rollups.columns import QUARTER_HOURS_A_DAY, SECONDS_A_QUARTER_HOUR
 from rollups.counts import DailyAggregate
 from rollups.figures import Figures, figures, figures_of_each
 from rollups.groups import OTHER, group_of, histograms_of_hours, unescaped
@@ -80,10 +80,10 @@ class SeriesQuestion(Question):
             rows = await storage.days(self.customer_id, times.days[0], times.days[-1])
             by_span: dict[int, list[DailyAggregate]] = {}
             for day, row in sorted(rows.items()):
-                span = int(np.searchsorted(edges, day * PARTS_A_DAY, side="right")) - 1
+                span = int(np.searchsorted(edges, day * QUARTER_HOURS_A_DAY, side="right")) - 1
                 by_span.setdefault(span, []).append(row)
             spans, histograms = list(by_span), merge_each(list(by_span.values()))
-        starts = (edges[spans] * SECONDS_A_PART).tolist()
+        starts = (edges[spans] * SECONDS_A_QUARTER_HOUR).tolist()
         return dict(zip(starts, figures_of_each(histograms), strict=True))
 
     async def _minutes(self, storage: Storage) -> dict[int, Histogram]:
@@ -110,7 +110,7 @@ class SeriesQuestion(Question):
         those would take seconds.
         """
         times, days, hour, day = self.times, self.times.days, SECONDS["hour"], SECONDS["day"]
-        rollups = await storage.rollups(group_of(self.customer_id), PART_KINDS, days[0], days[-1])
+        rollups = await storage.rollups(group_of(self.customer_id), QUARTER_HOUR_KINDS, days[0], days[-1])
         by_hour = {
             of_day * day + of_hour * hour: histogram.total
             for of_day, rows in rollups.items()

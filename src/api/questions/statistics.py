@@ -11,7 +11,7 @@ from api.questions.percentiles import format_percentile
 from api.questions.question import DaysQuestion, Effort, Sources, require_known
 from api.schemas.statistics import DayStatistics, Difference, PreviousFigures, Statistics
 from api.utc import to_date
-from rollups.columns import PARTS_A_DAY
+from rollups.columns import QUARTER_HOURS_A_DAY
 from rollups.figures import Figures, figures, figures_of_each, percentiles
 from rollups.groups import OTHER
 from rollups.histogram import Histogram, Histograms, histograms_of, merge
@@ -83,14 +83,14 @@ class StatisticsQuestion(DaysQuestion):
         edges = self.dates.edges
         if self.customer_id in (None, OTHER) or not self.dates.days:
             return []
-        utc_days = range(int(edges[0]) // PARTS_A_DAY, -(-int(edges[-1]) // PARTS_A_DAY))
+        utc_days = range(int(edges[0]) // QUARTER_HOURS_A_DAY, -(-int(edges[-1]) // QUARTER_HOURS_A_DAY))
         of_other = (await sources.days.over(OTHER, utc_days)).daily
         own = (await sources.days.over(self.customer_id, utc_days)).daily if of_other else {}
         folded = {day for day in of_other if day not in own}
         return [
             to_date(day)
             for day, start, end in zip(self.dates.days, edges.tolist(), edges[1:].tolist(), strict=False)
-            if not folded.isdisjoint(range(start // PARTS_A_DAY, -(-end // PARTS_A_DAY)))
+            if not folded.isdisjoint(range(start // QUARTER_HOURS_A_DAY, -(-end // QUARTER_HOURS_A_DAY)))
         ]
 
     async def _statistics(
@@ -132,7 +132,7 @@ class StatisticsQuestion(DaysQuestion):
     async def _are_counted(self, sources: Sources, days: DateRange) -> bool:
         """Whether the store was counting when these days began. Zeros of before are no figures to compare with: the log
         began later, or the store kept fewer days."""
-        first = int(days.edges[0]) // PARTS_A_DAY
+        first = int(days.edges[0]) // QUARTER_HOURS_A_DAY
         return bool(await sources.storage.days(None, first - WITHIN_DAYS, first))
 
     async def _before(self, sources: Sources, days: DateRange) -> Histogram:

@@ -13,7 +13,7 @@ from api.questions.negotiation import Format, negotiate_format
 from api.questions.question import Question
 from api.questions.responding import Responder
 from api.utc import utc_now
-from rollups.columns import SECONDS_A_PART
+from rollups.columns import SECONDS_A_QUARTER_HOUR
 
 _MAX_REQUESTS = 10_000
 # Longer requests are not cached: characters of path and query.
@@ -68,4 +68,5 @@ class RequestCache:
 
 
 def _key(scope: Scope) -> _Key:
-    return scope["path"], scope["query_string"], negotiate_format(scope), int(scope["state"]["now"]) // SECONDS_A_PART
+    quarter_hour = int(scope["state"]["now"]) // SECONDS_A_QUARTER_HOUR
+    return scope["path"], scope["query_string"], negotiate_format(scope), quarter_hour

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from request_log.requests import NONE, Requests
-from rollups.columns import SECONDS_A_PART, RequestColumns
+from rollups.columns import SECONDS_A_QUARTER_HOUR, RequestColumns
 from rollups.groups import METHODS, OTHER, Endpoint, escaped, unescaped
 
 # Limits of all buffers together: requests, distinct endpoints, characters of the names of customers.
@@ -50,7 +50,7 @@ class Buffer:
         self.parts.append(
             RequestColumns(
                 own[requests.customers],
-                (requests.seconds // SECONDS_A_PART).astype(np.int32),
+                (requests.seconds // SECONDS_A_QUARTER_HOUR).astype(np.int32),
                 self._endpoints_of(requests, counts_methods),
                 requests.statuses.astype(np.int16),
                 requests.latencies.astype(np.int32),

@@ -77,12 +77,12 @@ def _pieces(number: int, rows: Mapping[JournalKey, str]) -> list[str] | None:
 def _encoded(columns: RequestColumns, buffer: Buffer) -> bytes:
     customers, names = _renumbered(columns.customers, buffer.customers())
     endpoints, named = _renumbered(columns.endpoints, buffer.endpoints())
-    first = int(columns.parts.min())
+    first = int(columns.quarter_hours.min())
     narrow = [
         _narrow(column)
         for column in (
             customers,
-            columns.parts - first,
+            columns.quarter_hours - first,
             endpoints,
             # NONE is below 0.
             columns.statuses.astype(np.int32) + 1,
@@ -106,11 +106,11 @@ def _decode_into(data: bytes, buffer: Buffer) -> None:
     for dtype in types:
         columns.append(np.frombuffer(data, dtype, lines, end))
         end += columns[-1].nbytes
-    customers, parts, endpoints, statuses, latencies, sizes = columns
+    customers, quarter_hours, endpoints, statuses, latencies, sizes = columns
     buffer.take_counted(
         RequestColumns(
             customers.astype(np.int32),
-            parts.astype(np.int32) + np.int32(first),
+            quarter_hours.astype(np.int32) + np.int32(first),
             endpoints.astype(np.int32),
             (statuses.astype(np.int32) - 1).astype(np.int16),
             (latencies.astype(np.int64) - 1).astype(np.int32),

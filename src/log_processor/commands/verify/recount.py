@@ -55,7 +55,7 @@ SKIPPED, LOST = "skipped", "lost"
 ROLLED_UP, BEING_ROLLED_UP = -2, -1
 """Stretches, see Recount."""
 SECONDS_A_DAY = 86_400
-SECONDS_A_PART = 900
+SECONDS_A_QUARTER_HOUR = 900
 _ZEROS = re.compile(rb"^\0+", re.MULTILINE)
 
 
@@ -314,7 +314,7 @@ def _judge_requests(cursor: "duckdb.DuckDBPyConnection", requests: Requests, rea
         {
             "customer": requests.customers,
             "day": requests.days,
-            "part": requests.seconds % SECONDS_A_DAY // SECONDS_A_PART,
+            "part": requests.seconds % SECONDS_A_DAY // SECONDS_A_QUARTER_HOUR,
             "path": requests.paths,
             "status": requests.statuses,
             "ms": requests.latencies,
