@@ -34,6 +34,14 @@ ROTATED = [
     "app-20261128.log",
     "app.2026-11-28.3.log",
     "app-1795450001.log",
+    # timberjack names its reason, NLog pads its counts.
+    "app-2026-11-28T10-00-00.000-size.log",
+    "app-2026-11-28T10-00-00.000-time.log.gz",
+    "app.00012.log",
+    "app.log.0001",
+    # log4net.
+    "app.log20261128",
+    "app.log20261128-1030",
 ]
 OTHERS = [
     "app-8080.log",
@@ -64,6 +72,15 @@ def test_names_that_rotation_gives(name: str) -> None:
 def test_names_of_other_logs(name: str) -> None:
     assert not is_of(name, "app.log")
     assert base_of(name, {"app.log"}) is None
+
+
+@pytest.mark.parametrize("ending", ["s", "u"])
+def test_names_of_multilog(ending: str) -> None:
+    name = f"@40000000674e5c010a1b2c3d.{ending}"
+    assert is_of(name, "current")
+    assert is_rotated(name)
+    assert base_of(name, {"current", "app.log"}) == "current"
+    assert Names([name, "current", "@4000"]).of("current") == [name, "current"]
 
 
 def test_a_log_is_of_itself_and_is_not_rotated() -> None:

@@ -22,10 +22,19 @@ _DATE = (
 _TIME = r"(?:[-T_.:]*[0-2][0-9](?:[-_.:h]?[0-5][0-9]){0,2}(?:[.,][0-9]{3,9})?(?:Z|[+-][0-2][0-9]:?[0-5][0-9])?)"
 _UNIX_TIME = r"1[0-9]{9}(?:[0-9]{3})?"
 _AT_END = r"(?=[-._]|$)"
-_WHEN = re.compile(rf"[-._]+(?:{_DATE}{_TIME}?|{_UNIX_TIME}){_AT_END}")
-# Counts have up to three digits. A longer number is a part of the name, as in `app-8080.log`.
-_COUNT_BEHIND_ENDING = re.compile(r"(\.[A-Za-z][A-Za-z0-9]*)[-._][0-9]{1,3}$")
-_COUNT = re.compile(rf"[-._][0-9]{{1,3}}{_AT_END}")
+# timberjack writes behind the time why it rotated.
+_REASON = r"(?:-(?:size|time|manual))?"
+_WHEN = re.compile(rf"[-._]+(?:{_DATE}{_TIME}?{_REASON}|{_UNIX_TIME}){_AT_END}")
+# Counts have up to three digits, or begin with a zero, as of NLog. Another longer number is a part of the name, as in
+# `app-8080.log`.
+_NUMBER = r"(?:[0-9]{1,3}|0[0-9]{3,7})"
+_COUNT_BEHIND_ENDING = re.compile(rf"(\.[A-Za-z][A-Za-z0-9]*)[-._]{_NUMBER}$")
+_COUNT = re.compile(rf"[-._]{_NUMBER}{_AT_END}")
+# log4net writes the date behind the name as it is.
+_WHEN_BEHIND_ENDING = re.compile(rf"(\.[A-Za-z]+){_DATE}{_TIME}?$")
+_OF_CURRENT = "current"
+# svlogd, multilog and s6-log call the log `current`, and rotated files `@` and a TAI64N time.
+_TAI64N = re.compile(r"@[0-9a-f]{24}\.[su]")
 
 
 def uncompressed(name: str) -> str:
@@ -40,10 +49,8 @@ def is_of(name: str, base: str) -> bool:
         return True
     if len(name) <= len(base):
         return False
-    if name.startswith(base):
-        # The log's own name may have a date.
-        return not _without_marks(name[len(base) :])
-    return _without_marks(name) == base
+    # The log's own name may have a date.
+    return _without_marks(name) == base or (name.startswith(base) and not _without_marks(name[len(base) :]))
 
 
 def dateless(name: str) -> str | None:
@@ -108,4 +115,6 @@ class Names:
 
 
 def _without_marks(name: str) -> str:
-    return _COUNT.sub("", _WHEN.sub("", name))
+    if _TAI64N.fullmatch(name):
+        return _OF_CURRENT
+    return _COUNT.sub("", _WHEN.sub("", _WHEN_BEHIND_ENDING.sub(r"\1", name)))
