@@ -61,6 +61,24 @@ def test_the_same_bytes_in_two_logs_are_two_sets_of_requests(pipeline: Pipeline,
 
 
 @on_sqlite
+def test_logs_that_change_their_names_while_they_are_not_followed(pipeline: Pipeline, tmp_path: Path) -> None:
+    parts = [valid_lines(50, seed=seed) for seed in range(4)]
+    logs = [write(tmp_path / name, part) for name, part in zip(("a.log", "b.log"), parts, strict=False)]
+    pipeline.start(LOG_FILES=",".join(map(str, logs)))
+    until_read(pipeline, *logs)
+    assert pipeline.end() == 0
+    for log, part in zip(logs, parts[2:], strict=True):
+        write(log, part)
+    logs[0].rename(tmp_path / "other")
+    logs[1].rename(logs[0])
+    (tmp_path / "other").rename(logs[1])
+    pipeline.start(LOG_FILES=",".join(map(str, logs)))
+    pipeline.until(lambda: sum(row.read for row in pipeline.ledger()) >= 200, "all lines are read")
+    pipeline.until(pipeline.is_committed, "the commit has ended")
+    assert pipeline.stored() == oracle.days_of(b"".join(parts))
+
+
+@on_sqlite
 def test_rotated_names_never_become_logs(pipeline: Pipeline, tmp_path: Path) -> None:
     folder = tmp_path / "logs"
     parts = [valid_lines(50, seed=seed) for seed in range(4)]

@@ -57,6 +57,30 @@ def test_a_log_that_a_glob_has_found_and_that_becomes_a_link(log: Path, outside:
     follower.close()
 
 
+def test_a_log_of_a_glob_that_is_deleted_while_it_is_not_followed(log: Path) -> None:
+    log.write_bytes(b"one\n")
+    follower = Follower(log.with_name("*.log"), Time()).drain()
+    follower.close()
+    log.unlink()
+    for _ in range(2):
+        follower = follower.successor().pass_time(QUIET)
+        assert (follower.texts, len(follower.gaps)) == ([b"one"], 1)
+    log.write_bytes(b"two\n")
+    assert sorted(map(str, follower.drain().texts)) == ["b'one'", "b'two'"]
+    follower.close()
+
+
+def test_a_log_of_a_glob_that_is_renamed_while_it_is_not_followed(log: Path) -> None:
+    log.write_bytes(b"one\n")
+    follower = Follower(log.with_name("*.log"), Time()).drain()
+    follower.close()
+    log.write_bytes(b"one\ntwo\n")
+    log.rename(log.with_name("app.log.1"))
+    follower = follower.successor().pass_time(QUIET)
+    assert (follower.texts, follower.gaps) == ([b"one", b"two"], [])
+    follower.close()
+
+
 def test_a_link_to_a_file_with_a_date_in_another_folder_each_day(log: Path, tmp_path: Path) -> None:
     """A named path may lead anywhere."""
     follower = None

@@ -169,6 +169,27 @@ def test_a_name_that_is_not_utf8_is_logged(tmp_path: Path, capsys: pytest.Captur
     assert r"\xff.log" in capsys.readouterr().out
 
 
+def test_a_link_to_a_file_of_another_log_is_no_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As of winston-daily-rotate-file: the link points to the newest of the files with dates."""
+    make(tmp_path, "app-20261127.log", "app-20261128.log.1")
+    (tmp_path / "current.log").symlink_to("app-20261128.log.1")
+    for patterns in ([tmp_path / "*"], [tmp_path / "current.log", tmp_path / "app-*"]):
+        files = LogFiles(patterns, {})
+        assert [paths(files), paths(files)] == [[tmp_path / "app.log"]] * 2
+        assert capsys.readouterr().out.count("it is a link to a file of") == 1
+    # Its files are counted under its name already.
+    found_logs = LogFiles([tmp_path / "*"], {}).found(read={str(tmp_path / "current.log")})
+    assert [log.path.name for log in found_logs] == ["app.log", "current.log"]
+
+
+def test_paths_at_which_a_glob_would_find_a_log(tmp_path: Path) -> None:
+    files = LogFiles([tmp_path / "*.log", tmp_path / "a/**/*.txt"], {})
+    for name in ("app.log", "a/app.txt", "a/b/c/app.txt"):
+        assert files.would_find(tmp_path / name)
+    for name in ("app.txt", "a/app.log", "b/app.txt"):
+        assert not files.would_find(tmp_path / name)
+
+
 def test_files_that_the_processor_writes_are_no_logs(tmp_path: Path) -> None:
     letters, store = tmp_path / "dead_letters.jsonl", tmp_path / "requests.sqlite"
     (log, *_) = make(tmp_path, "api.log", letters.name, f"{letters.name}.1", store.name, f"{store.name}-wal")
@@ -197,7 +218,8 @@ class TestLinksThatLeadElsewhere:
         (folder / "link.log").symlink_to(outside)
         (folder / "sub").symlink_to(outside.parent)
         (own,) = make(folder, "own.log")
-        (folder / "inner.log").symlink_to(own)
+        make(folder, "no-log")
+        (folder / "inner.log").symlink_to(folder / "no-log")
         assert found(folder / pattern) == [folder / "inner.log", own]
 
     def test_a_glob_finds_them_below_a_root(self, folder: Path, outside: Path) -> None:

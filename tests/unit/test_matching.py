@@ -25,6 +25,7 @@ class Family:
     """Generation -> inode, and all bytes of the known file from its beginning to the end of what was read."""
     closed: frozenset[int] = frozenset()
     open: frozenset[int] = frozenset()
+    with_copies: frozenset[int] = frozenset()
     starts: dict[int, int] = field(default_factory=dict)
 
     def match(self, grace_is_over: bool = True, texts_are_pending: bool = False) -> Matching:
@@ -37,6 +38,7 @@ class Family:
                 number in self.closed,
                 (1, inode) if number in self.open else None,
                 has_changed=False,
+                has_copy=number in self.with_copies,
             )
             for number, (inode, data) in self.read.items()
         ]
@@ -157,6 +159,15 @@ class TestSituations:
         matching = family.match(grace_is_over=False)
         assert (new(matching), matching.is_undecided) == ({}, True)
         assert new(family.match()) == {8: len(A)}
+
+    def test_a_log_that_begins_like_a_file_that_was_compressed_is_new(self) -> None:
+        """The file has lost its name, and is still open."""
+        family = Family({7: HEADER + A, 8: HEADER, 9: HEADER + A}, {7: "", 8: LIVE}, {0: (7, HEADER + A)})
+        family.open = frozenset({0})
+        assert (copies(family.match()), new(family.match())) == ({9: 7}, {8: 0})
+        del family.files[9]
+        family.with_copies = frozenset({0})
+        assert new(family.match()) == {8: 0}
 
     def test_a_copy_of_a_file_that_is_gone(self) -> None:
         assert copies(Family({7: C, 8: A}, {7: LIVE}, {0: (7, A + B)}).match()) == {8: 0}

@@ -154,6 +154,30 @@ def test_a_rotated_file_that_was_read_may_go_and_give_its_inode_to_another(log: 
     expect(follower, [*LINES, b"another", b"a third"])
 
 
+def test_a_log_that_begins_like_a_file_that_was_compressed_just_before(log: Path) -> None:
+    follower = begin(log).drain()
+    compress(log, "app.log.1.gz")
+    follower.drain()
+    log.write_bytes(LINES[0] + b"\n")
+    expect(follower.drain(), [*LINES, LINES[0]])
+
+
+def test_an_archive_to_which_the_log_is_added_before_it_is_emptied(log: Path) -> None:
+    follower = Follower(log, Time())
+    texts = []
+    for number in range(4):
+        texts += [line + b" of %d" % number for line in LINES[:20]]
+        log.write_bytes(b"\n".join(texts[-20:]) + b"\n")
+        follower.pass_time(QUIET)
+        with log.with_name("app.log.gz").open("ab") as archive:
+            archive.write(gzip.compress(log.read_bytes()))
+        follower.drain()
+        log.write_bytes(b"")
+        follower.pass_time(QUIET)
+    assert sorted(map(str, follower.lines.values())) == sorted(str(line_of(line)) for line in texts)
+    follower.close()
+
+
 def test_names_that_are_shifted_before_a_file_is_decompressed(tmp_path: Path) -> None:
     """The path has another file by now."""
     path = tmp_path / "app.log.1.gz"

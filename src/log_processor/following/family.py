@@ -205,7 +205,7 @@ class Family:
         candidates = self._candidates_at_rest(folders) if start != "whole" else {}
         self._new_folders.clear()
         for candidate in candidates.values():
-            through = self._handed_in_through(candidate) if candidate.is_live else 0
+            through = self._read_through(candidate, 0, self._handed_in()) if candidate.is_live else 0
             is_read = start == "beginning" and candidate.is_live
             self._note(
                 candidate,
@@ -244,7 +244,8 @@ class Family:
         finally:
             for candidate in found:
                 candidate.close()
-        self.is_gone = self._is_from_glob and not self._has_files and not self.reading and not self.news
+        is_settled = not (self.reading or self.news or self._missing)
+        self.is_gone = self._is_from_glob and not self._has_files and is_settled
         there = {candidate.at for candidate in found} | {reader.at for reader in self.reading.values()}
         self._owners.retain(self, there)
 
@@ -436,6 +437,7 @@ class Family:
     ) -> Matching:
         # Nothing was read of a file that is or was a copy, so it cannot be recognized.
         files = [file for file in self.files.values() if file.copy_of is None]
+        with_copies = {file.copy_of for file in self._unchanged if file.state == "copy"}
         least_sizes: dict[int, int] = {}
         ahead: dict[int, Samples] = {}
         known = []
@@ -462,6 +464,7 @@ class Family:
                     reader is not None and reader.has_changed,
                     file in self._unchanged or (reader is not None and reader.is_final and not reader.has_changed),
                     bool(file.gone),
+                    number in with_copies,
                 )
             )
         evidence = BytesOfFiles(candidates, identities, ahead, least_sizes, self._memory)
@@ -561,7 +564,9 @@ class Family:
         elif candidate.size > file.offset and file.state == "closed":
             file.note_inode(candidate.at[1], candidate.stamp.size)
             self._note_place(file, candidate)
-            self._add(candidate, file.offset)
+            # An archive grows by whole files: `gzip -c app.log >>app.log.gz`.
+            own = [other for other in self.files.values() if candidate.is_compressed and not other.start]
+            self._add(candidate, self._read_through(candidate, file.offset, own))
             return
         elif candidate.size > file.offset or (candidate.is_live and file.state != "closed"):
             self._open(file, candidate)
@@ -616,7 +621,7 @@ class Family:
         if new.after is not None:
             self.files[new.after].note_last_line(candidate, new.start)
         self._claim(candidate)
-        return self._add(candidate, new.start or self._handed_in_through(candidate))
+        return self._add(candidate, new.start or self._read_through(candidate, 0, self._handed_in()))
 
     def _number(self, row: FileRow) -> File:
         """Give a file the next generation. The generation in the row is ignored."""
@@ -643,10 +648,10 @@ class Family:
         log.info("file_begun", log=self.name, generation=file.key.generation, offset=start, path=str(candidate.path))
         return file
 
-    def _handed_in_through(self, candidate: Candidate) -> int:
-        """The offset through which a file consists of handed-in files. These bytes are read already."""
-        files = [(row.offset, Identity.decode(row.identity)) for row in self._handed_in()]
-        through = 0
+    @staticmethod
+    def _read_through(candidate: Candidate, through: int, read_files: Iterable[File | FileRow]) -> int:
+        """The offset through which a file, from the offset `through` on, consists of files that were read already."""
+        files = [(row.offset, Identity.decode(row.identity)) for row in read_files]
 
         def read(length: int, offset: int) -> bytes:
             return candidate.read(length, through + offset)

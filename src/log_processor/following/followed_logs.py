@@ -1,7 +1,7 @@
 """All logs that are followed, and the logs that wait in the spool."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Literal
@@ -94,15 +94,28 @@ class FollowedLogs:
         has_logs = any(not name.startswith(BACKFILL) for name in self._ledger)
         rows = []
         folders = Folders()
-        # Logs that the store knows come first, so that their files stay theirs under any other name.
-        for found in sorted(self._log_files.found(self._families), key=lambda found: found.name not in self._ledger):
-            family = self._add(found)
+        found_logs = self._log_files.found(self._families, self._rows)
+        found_logs += self._vanished({found.name for found in found_logs})
+        # Logs that the store knows come first, and all of them are there before the first look, so that their files
+        # stay theirs under any other name.
+        found_logs.sort(key=lambda found: found.name not in self._ledger)
+        for found, family in [(found, self._add(found)) for found in found_logs]:
             if found.name in self._ledger:
                 family.look(folders)
             else:
                 rows.append(family.begin("whole" if has_logs and found.is_from_glob else start, folders))
             self._note_folders(family)
         return rows
+
+    def _vanished(self, found: Container[str]) -> Iterator[FoundLog]:
+        """The logs that a glob had found, whose current file went away while no process followed them.
+
+        They may have rotated files. What they have lost is a gap. `found`: names of the logs that are there.
+        """
+        for name, row in self._ledger.items():
+            was_read = any(file.state in ("live", "open") for file in self._rows.get(name, ()))
+            if name not in found and was_read and self._log_files.would_find(Path(row.path)):
+                yield FoundLog(name, Path(row.path), has_path=True, is_from_glob=True)
 
     def say_begun(self) -> None:
         """Log which logs are followed from now on. Where each begins is stored by now."""
@@ -122,7 +135,7 @@ class FollowedLogs:
         if now < self._next_discovery:
             return
         began = self._clock.monotonic()
-        for found in self._log_files.found(self._families):
+        for found in self._log_files.found(self._families, self._rows.keys() | self._gone.keys()):
             self._say_followed(self._add(found))
         self._waiting = self._spool.waiting()
         for waiting in self._waiting:

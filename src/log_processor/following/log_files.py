@@ -8,7 +8,7 @@ from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from log_processor.following.names import Names, family_of, is_of, is_rotated, uncompressed
+from log_processor.following.names import Names, base_of, family_of, is_of, is_rotated, uncompressed
 from log_processor.following.roots import Roots
 from service.logs import logger
 from service.settings import PROJECT_ROOT
@@ -59,8 +59,11 @@ class LogFiles:
         self._of: dict[str, Path] = {}
         """File that a glob has found -> the path of its log."""
 
-    def found(self, known: Container[str] = ()) -> list[FoundLog]:
-        """The logs that are there now or have a path among the patterns, without logs whose names are `known`."""
+    def found(self, known: Container[str] = (), read: Container[str] = ()) -> list[FoundLog]:
+        """The logs that are there now or have a path among the patterns, without logs whose names are `known`.
+
+        A link to a file of another of these logs is no log, unless it was `read` as one: names of logs.
+        """
         logs = dict.fromkeys(self._paths, True)
         own_names: dict[Path, set[str]] = {}
         for pattern in self._globs:
@@ -73,7 +76,19 @@ class LogFiles:
             FoundLog(self._named.get(path) or _name(path), path, has_path, path not in self._paths)
             for path, has_path in sorted(logs.items())
         ]
-        return [log for log in found if log.name not in known and self._can_be_read(log.path)]
+        new = [log for log in found if log.name not in known]
+        names: dict[Path, set[str]] = {}
+        if any(log.path.is_symlink() for log in new):
+            for path in logs:
+                names.setdefault(path.parent, set()).add(path.name)
+        logs_of_their_own = [log for log in new if log.name in read or not self._is_second_name(log.path, names)]
+        return [log for log in logs_of_their_own if self._can_be_read(log.path)]
+
+    def would_find(self, path: Path) -> bool:
+        """Whether a glob would find a log at this path if it had a file."""
+        # Path.match takes `**` for a single folder.
+        patterns = {pattern.replace("**/", "*/" * depth) for pattern in self._globs for depth in range(len(path.parts))}
+        return any(map(path.match, patterns))
 
     def latest_modification(self) -> float:
         """The latest modification time of the logs' files (Unix time, s); 0 if there is no file."""
@@ -107,6 +122,17 @@ class LogFiles:
         own_names[path.parent].add(base)
         self._of[name] = path.with_name(base)
         return self._of[name]
+
+    def _is_second_name(self, path: Path, names: dict[Path, set[str]]) -> bool:
+        """Whether a path is a link to a file of another log. `names`: folder -> names of logs there."""
+        if path in self._named or not path.is_symlink():
+            return False
+        target = path.resolve()
+        base = base_of(target.name, names.get(target.parent, set()))
+        if base is None or target.with_name(base) == path:
+            return False
+        self._pass_over(path, f"it is a link to a file of {target.with_name(base)}")
+        return True
 
     def _can_be_read(self, path: Path) -> bool:
         """Whether a log can be followed. A log that cannot is logged once, and tried again each time."""

@@ -19,7 +19,8 @@ The rules, in this order:
 5. A file continues another file that is there, if it holds all that was read of that file. If nothing was read of that
    file, it has to hold all of that file's bytes. It is then read from the place where the two part. An exception is a
    file at the log's path beside a rotated file: it is new. Rotation made room for it, and an equal beginning proves no
-   identity. A file without a name that is still open counts as there, because its writer may go on.
+   identity. A file without a name that is still open counts as there, because its writer may go on. If a copy of it is
+   there, it was rotated and compressed.
 6. All other files are new, and are read from their beginning.
 
 Equal bytes under another inode, with the original gone, may be a copy, or the same lines written twice. The bytes
@@ -68,6 +69,8 @@ class Known(NamedTuple):
     """Whether no search is needed: the file is open and read to its end, or compressed and unchanged."""
     is_gone: bool = False
     """Whether an earlier look saw that the file is gone."""
+    has_copy: bool = False
+    """Whether a compressed file that is unchanged is a copy of it."""
 
 
 class Evidence(Protocol):
@@ -292,7 +295,7 @@ class _Match:
         """Whether the file is decided here: as a copy, as the continuation of a nameless file, or as undecided yet."""
         found = [(self.result.found[known.number], known) for known in self._known if known.number in self.result.found]
         for other, known_other in [*found, *((new.present, None) for new in self.result.new)]:
-            if file.size > other.size or (file.is_live and (other.is_rotated or other.is_live)):
+            if file.size > other.size or (file.is_live and self._made_room(other, known_other)):
                 continue
             begins = self._evidence.begins(file, other, known_other)
             if begins and file.is_live and other.is_nameless and (file.size == other.size or self._grace_is_over):
@@ -325,13 +328,18 @@ class _Match:
                 return True
         return False
 
+    def _made_room(self, file: Present, known: Known | None) -> bool:
+        """Whether rotation has made room for another file at the log's path. `known`: the known file that `file` is."""
+        has_copy = (known is not None and known.has_copy) or any(of == file for _, of in self.result.copies)
+        return file.is_rotated or file.is_live or (file.is_nameless and has_copy)
+
     def _continues_another(self, file: Present) -> bool:
         """Whether the file is decided here: as the continuation of another file (rule 5), or as undecided yet."""
         for known in self._known:
             other = self.result.found.get(known.number)
             if other is None and not known.is_there:
                 continue
-            if file.is_live and (other is None or other.is_rotated or other.is_live):
+            if file.is_live and (other is None or self._made_room(other, known)):
                 continue
             shares: bool | None = False
             if other is not None and 0 < known.offset == known.start:
