@@ -32,6 +32,8 @@ from request_log.requests import NONE
         ("0,5 ms", "s", "0.0005", 1),
         ("250", "us", "0.000250", 0),
         ("86400", "s", "86400", 86_400_000),
+        ("0/184512", "s", "0.184512", 185),
+        ("2/2184512", "us", "2.184512", 2_185),
     ],
 )
 def test_a_duration_is_understood(text: str, unit: str, seconds: str, milliseconds: int) -> None:

@@ -15,6 +15,8 @@ _WITH_COMMA = re.compile(r"[0-9]+,[0-9]+")
 _PARTS = re.compile(r"(?:(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:ns|us|ms|s|m|h))+")
 _PART = re.compile(r"([0-9.]+)([a-z]+)")
 _NUMBER_AND_UNIT = re.compile(r"(?P<number>[0-9.,eE+-]+) ?(?P<unit>[mun]?s)")
+# Apache's `%T/%D`: whole seconds, and the same in microseconds.
+_SECONDS_AND_MICROSECONDS = re.compile(r"([0-9]+)/([0-9]+)")
 _MICRO = str.maketrans("\u00b5\u03bc", "uu")
 _SCALES = {
     "h": Decimal(3600),
@@ -93,6 +95,8 @@ class Durations(Cache[str | float, Duration]):
         if match := _NUMBER_AND_UNIT.fullmatch(text):
             number = _number(match["number"])
             return None if number is None else number * _SCALES[match["unit"]]
+        if (match := _SECONDS_AND_MICROSECONDS.fullmatch(text)) and int(match[1]) == int(match[2]) // 1_000_000:
+            return int(match[2]) * _SCALES["us"]
         if _PARTS.fullmatch(text):
             return sum((Decimal(count) * _SCALES[unit] for count, unit in _PART.findall(text)), Decimal(0))
         return None

@@ -36,6 +36,8 @@ _NAMED = re.compile(
 )
 _NAMES_OF_DURATIONS = ("rt", "request_time", "req_time", "duration", "response_time", "latency", "elapsed")
 """The names that the duration of a request may have, the likeliest first."""
+# Two whole numbers behind a line, as of mod_logio.
+_TWO_NUMBERS = re.compile(r"([0-9]{1,18}), ([0-9]{1,18})")
 # Between several durations, as of `$request_time $upstream_response_time`. They become a list.
 _BETWEEN_DURATIONS = re.compile(r"(?<![,:]) (?=[-.0-9])")
 _QUOTE, _SPACE, _COMMA, _DASH, _NEWLINE, _RETURN, _BACKSLASH = b'" ,-\n\r\\'
@@ -68,7 +70,7 @@ def common(customer_field: str) -> Divide:
             return None
         customer = head.address if is_address else head.user
         method, path = request_line(line[head.quote + 1 : end])
-        duration = _BETWEEN_DURATIONS.sub(", ", duration)
+        duration = _without_sizes(_BETWEEN_DURATIONS.sub(", ", duration), answer[1])
         return Fields(head.time, _logged(customer), unescaped(path), answer[0], duration, method, answer[1])
 
     return divide
@@ -97,7 +99,7 @@ class Combined(DivideChunk):
                 pass
             case _:
                 return None
-        tail = _tail(line, quote)
+        tail = _tail(line, quote, size)
         if tail is None:
             return None
         quoted, named, duration = tail
@@ -209,8 +211,9 @@ class _Tail(NamedTuple):
     duration: str
 
 
-def _tail(line: str, quote: int) -> _Tail | None:
-    """The end of a line, whose first quoted text begins at `quote`. None if it is not as it should be."""
+def _tail(line: str, quote: int, size: str) -> _Tail | None:
+    """The end of a line, whose first quoted text begins at `quote`. None if it is not as it should be. `size`: of the
+    response."""
     quoted: list[str] = []
     named: dict[str, str] = {}
     duration = name = ""
@@ -237,6 +240,7 @@ def _tail(line: str, quote: int) -> _Tail | None:
             break
     if len(quoted) < 2:
         return None
+    duration = _without_sizes(duration, size)
     if not duration:
         duration = next((named[name] for name in _NAMES_OF_DURATIONS if name in named), "")
     return _Tail(quoted, named, duration)
@@ -265,6 +269,21 @@ def _between(text: str, is_before_quote: bool, named: dict[str, str]) -> tuple[s
             duration = _BETWEEN_DURATIONS.sub(", ", match[0])
         place = match.end()
     return None if is_before_quote else (duration, "")
+
+
+def _without_sizes(durations: str, size: str) -> str:
+    """The durations behind a line; "" if they are the bytes of the request and of the whole response, as mod_logio's
+    `%I %O`.
+
+    With its headers a response is larger than its `size`. Few durations are two whole numbers of which the second is
+    larger than that.
+    """
+    match = _TWO_NUMBERS.fullmatch(durations)
+    if match is None:
+        return durations
+    received, sent = int(match[1]), int(match[2])
+    is_size = sent >= int(size[:18] if size.isdecimal() else 0) and (sent or not received)
+    return "" if is_size else durations
 
 
 def _logged(text: str) -> str:
