@@ -1,7 +1,7 @@
 """The settings of the format of the logs, and the parser that they mean."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal, get_args
 
 from pydantic import ValidationInfo, field_validator
@@ -10,6 +10,8 @@ from request_log.formats import simple, w3c
 from request_log.formats.access_log import CUSTOMER_FIELDS, VALUE, Combined, common
 from request_log.formats.json_lines import FIELDS, JsonLines
 from request_log.formats.line_by_line import CustomerOf, Divide, LineByLine
+from request_log.formats.logfmt import read_pairs
+from request_log.formats.loose_json import read_object
 from request_log.formats.one_of import divide_preset
 from request_log.formats.pattern import NEEDED, Expression, customer_in_path, missing_group, pattern
 from request_log.formats.presets import PRESETS, Preset
@@ -26,6 +28,7 @@ Name = Literal[
     "common",
     "combined",
     "json",
+    "logfmt",
     "nginx",
     "apache",
     "caddy",
@@ -44,6 +47,8 @@ FORMATS: tuple[Name, ...] = get_args(Name)
 """In the order in which `check` tries them."""
 WITH_COLUMNS = ("w3c", *(name for name, preset in PRESETS.items() if preset.is_w3c))
 """Formats whose files have lines that name the columns of the lines behind them."""
+WITH_MEMBERS: tuple[Name, ...] = ("json", "logfmt")
+"""Formats whose lines name their values, see LOG_JSON_FIELDS."""
 
 
 class LogFormat(Settings):
@@ -57,9 +62,9 @@ class LogFormat(Settings):
     """The regular expression (RE2) of LOG_FORMAT=regex. It matches whole lines, with the groups `time`, `status` and
     `path`, and perhaps others: see docs/logs.md."""
     log_json_fields: str = ""
-    """The names of the members of LOG_FORMAT=json, as `time=ts,path=req.url`. A name is `a`, `a.b`, or `a|b`: the first
-    that is there. Fields: `time`, `customer`, `path`, `status`, `duration`, `method`, `bytes`, `request`, `duration_2`,
-    `duration_3`."""
+    """The names of the members of LOG_FORMAT=json or logfmt, as `time=ts,path=req.url`. A name is `a`, `a.b`, or `a|b`:
+    the first that is there. Fields: `time`, `customer`, `path`, `status`, `duration`, `method`, `bytes`, `request`,
+    `duration_2`, `duration_3`."""
     log_customer_from: str = ""
     """Where the customer is: a field of the format or, in all but `simple`, `path:` and a regular expression of the
     path whose first group it is. Empty: the format's default, see docs/logs.md."""
@@ -81,14 +86,14 @@ class LogFormat(Settings):
     @field_validator("log_pattern")
     @classmethod
     def _is_pattern(cls, text: str, info: ValidationInfo) -> str:
-        if _is_for("regex", text, info) and (missing := missing_group(Expression(text))):
+        if _is_for(("regex",), text, info) and (missing := missing_group(Expression(text))):
             raise ValueError(f"has no group (?P<{missing}>...); needed: {', '.join(NEEDED)}")
         return text
 
     @field_validator("log_json_fields")
     @classmethod
     def _are_json_fields(cls, text: str, info: ValidationInfo) -> str:
-        if _is_for("json", text, info):
+        if _is_for(WITH_MEMBERS, text, info):
             _json_names(text)
         return text
 
@@ -103,7 +108,7 @@ class LogFormat(Settings):
         if text.startswith(_IN_PATH):
             if not Expression(text.removeprefix(_IN_PATH)).count:
                 raise ValueError("the regular expression has no group")
-        elif log_format in ("json", "regex"):
+        elif log_format in (*WITH_MEMBERS, "regex"):
             raise ValueError(f"allowed: {_IN_PATH}EXPRESSION; by default it is the field or group `customer`")
         elif log_format in WITH_COLUMNS:
             if not w3c.COLUMN.fullmatch(text):
@@ -177,8 +182,9 @@ class LogFormat(Settings):
         field = "" if self.log_customer_from.startswith(_IN_PATH) else self.log_customer_from
         if self._preset is not None:
             return divide_preset(self._preset, field or self._preset.customer)
-        if self.log_format == "json":
-            return JsonLines(_json_names(self.log_json_fields))
+        if self.log_format in WITH_MEMBERS:
+            read = read_object if self.log_format == "json" else read_pairs
+            return JsonLines(_json_names(self.log_json_fields), read)
         if self.log_format == "regex":
             return pattern(Expression(self.log_pattern))
         return (common if self.log_format == "common" else Combined)(field or "remote_user")
@@ -207,13 +213,13 @@ class LogFormat(Settings):
         return PRESETS.get(self.log_format)
 
 
-def _is_for(log_format: str, text: str, info: ValidationInfo) -> bool:
-    """Whether the setting `text` belongs to `log_format`, and that is the format. ValueError if it belongs to another
-    format than that of the settings."""
-    if "log_format" not in info.data or info.data["log_format"] == log_format:
-        return info.data.get("log_format") == log_format
+def _is_for(formats: Sequence[str], text: str, info: ValidationInfo) -> bool:
+    """Whether the setting `text` belongs to one of `formats`, and that is the format. ValueError if it belongs to
+    another format than that of the settings."""
+    if "log_format" not in info.data or info.data["log_format"] in formats:
+        return info.data.get("log_format") in formats
     if text:
-        raise ValueError(f"only with LOG_FORMAT={log_format}")
+        raise ValueError(f"only with LOG_FORMAT={' or '.join(formats)}")
     return False
 
 

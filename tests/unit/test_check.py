@@ -345,6 +345,10 @@ KNOWN = {
     'fwd="192.0.2.7" dyno=web.1 connect=1ms service=12ms status=200 bytes=612 protocol=https',
     "Gin": '[GIN] 2026/11/25 - 12:00:01 | 200 |      12.291µs |       192.0.2.7 | GET      "/a"',
     "chi": f"2026/11/25 12:00:01 {REQUEST} from 192.0.2.7:50000 - 200 612B in 12.2ms",
+    "Lograge": "I, [2026-11-25T12:00:01.123456 #7]  INFO -- : [6e1f] method=GET path=/a format=html controller=A "
+    "action=show status=200 allocations=5 duration=12.34 view=1.00 db=0.50",
+    "uWSGI": "[pid: 7|app: 0|req: 1/1] 192.0.2.7 (acme) {28 vars in 345 bytes} [Wed Nov 25 12:00:01 2026] GET /a => "
+    "generated 612 bytes in 12 msecs (HTTP/1.1 200) 2 headers in 79 bytes (1 switches on core 0)",
     "Granian": f"[2026-11-25 12:00:01 +0000] 192.0.2.7 - {REQUEST} 200 12.234",
     "Django's runserver": f"[25/Nov/2026 12:00:01] {REQUEST} 200 612",
     "uvicorn without a time, in CRI": f"2026-11-25T12:00:01.1Z stdout F INFO:     192.0.2.7:42 - {REQUEST} 200 OK",
@@ -377,6 +381,14 @@ def test_the_pattern_of_a_program_is_known(name: str) -> None:
             json.dumps({"log": combined(user="acme").strip(), "stream": "stdout"}).encode() + b"\n",
             "LOG_WRAPPER=docker would join them all",
         ),
+        (b"GET /a 200 5.123 ms - 612\n", "The lines have no time"),
+        (
+            b'{"time":1795608001123,"req":{"method":"GET","url":"/a"}}\n'
+            b'{"time":1795608001124,"res":{"statusCode":200},"responseTime":1.2}\n',
+            "seem to have a time, a path and a status, but not in one line",
+        ),
+        (b'level=info ts=2026-11-28T10:00:01.123Z msg="POST /a (204) 1.2ms"\n', "seem to have no path and no status"),
+        (b"192.0.2.7, acme, 11/28/2026, 10:00:01, W3SVC1, WEB, 10.0.0.1, 45, 163, 32, 200, 0, GET, /a, -,\n", "W3C"),
         (combined(user="acme").encode("utf-16"), "is UTF-16, and logs have to be UTF-8: `iconv"),
         (combined(user="acme").encode("utf-16-be"), "The lines seem to be UTF-16."),
         (
@@ -385,7 +397,18 @@ def test_the_pattern_of_a_program_is_known(name: str) -> None:
             "There are lines with #Fields in LOG_WRAPPER=cri: unwrap them",
         ),
     ],
-    ids=["Compose", "kubectl", "Fluent Bit", "UTF-16", "UTF-16 without a mark", "W3C in CRI"],
+    ids=[
+        "Compose",
+        "kubectl",
+        "Fluent Bit",
+        "morgan",
+        "Fastify",
+        "Loki",
+        "IIS's own",
+        "UTF-16",
+        "UTF-16 without a mark",
+        "W3C in CRI",
+    ],
 )
 def test_what_helps_is_said_where_no_line_is_understood(content: bytes, said: str, tmp_path: Path) -> None:
     log = tmp_path / "access.log"
@@ -397,8 +420,8 @@ def test_what_helps_is_said_where_no_line_is_understood(content: bytes, said: st
 
 def test_of_several_numbers_for_the_duration_it_is_said_which_one_counts(tmp_path: Path) -> None:
     log = tmp_path / "access.log"
-    log.write_text(combined(user="acme", extras=" 512 1024") * 3)
-    assert "several numbers for the duration, as 512, 1024. The first that is a number counts." in check(log).stdout
+    log.write_text(combined(user="acme", extras=" 184512 0") * 3)
+    assert "several numbers for the duration, as 184512, 0. The first that is a number counts." in check(log).stdout
     log.write_text(combined(user="acme", extras=" 0.512") * 3)
     assert "several numbers" not in check(log).stdout
 
@@ -406,6 +429,40 @@ def test_of_several_numbers_for_the_duration_it_is_said_which_one_counts(tmp_pat
 def test_a_value_with_a_name_is_found_as_the_customer() -> None:
     lines = [combined(extras=f' rt=0.1 tenant="cust_{n % 3}" urt=0.1') for n in range(20)]
     assert found("".join(lines).encode()) == "LOG_FORMAT=combined LOG_CUSTOMER_FROM=value:tenant"
+
+
+@pytest.mark.parametrize(
+    ("line", "expected", "customer"),
+    [
+        (
+            'logger=context userId=1 orgId=7 t=2026-11-28T10:00:01.123Z level=info msg="Request Completed" method=GET '
+            "path=/a status=200 remote_addr=192.0.2.7 time_ms=5 duration=5.1ms size=12 referer= handler=/a",
+            "LOG_FORMAT=logfmt LOG_JSON_FIELDS=time=t,customer=orgId,bytes=size",
+            "7",
+        ),
+        (
+            'time="2026-11-28T10:00:01Z" level=info msg="" ClientUsername="a \\"b\\"" Duration=1234567 '
+            'DownstreamStatus=200 RequestMethod=GET RequestPath="/a?x=1 2"',
+            "LOG_FORMAT=logfmt LOG_JSON_FIELDS=path=RequestPath,status=DownstreamStatus,duration=Duration,"
+            "method=RequestMethod LOG_DURATION_UNIT=ns",
+            "-",
+        ),
+        (
+            '{"host":"192.0.2.7","user":"acme","time":"[28/Nov/2026:10:00:01 +0000]","request":"GET /a HTTP/1.1",'
+            '"statusCode":"200","size":"612"}',
+            "LOG_FORMAT=json LOG_JSON_FIELDS=customer=user,request=request,status=statusCode,bytes=size",
+            "acme",
+        ),
+    ],
+    ids=["Grafana", "Traefik's log", "Tomcat"],
+)
+def test_values_with_names_are_found(line: str, expected: str, customer: str) -> None:
+    data = f"{line}\n".encode() * 3
+    assert found(data) == expected
+    best = find(Sample(data, False))
+    assert best is not None
+    requests = best.settings.parser()(data).requests
+    assert (requests.customer_ids()[0], requests.request_paths()[0]) == (customer, "/a")
 
 
 def test_a_member_that_holds_something_else_is_not_taken() -> None:

@@ -676,7 +676,7 @@ def test_a_time_is_understood_in_every_zone(
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"log_format": "ncsa"}, "'simple', 'common', 'combined', 'json', 'nginx', 'apache'"),
+        ({"log_format": "ncsa"}, "'simple', 'common', 'combined', 'json', 'logfmt', 'nginx', 'apache'"),
         ({"log_format": "regex"}, "has no group (?P<time>...)"),
         ({"log_format": "regex", "log_pattern": "(?P<time>"}, "not a regular expression of RE2"),
         ({"log_format": "regex", "log_pattern": "(?P<time>.)(?P<path>.)"}, "has no group (?P<status>...)"),

@@ -478,6 +478,34 @@ def test_of_several_members_the_first_that_says_something_counts(records: list[d
     assert [(bad.offset, bad.reason) for bad in fast.rejected] == [(bad.offset, bad.reason) for bad in plain.rejected]
 
 
+def test_caddys_console_format() -> None:
+    lines = [json.loads(line) for line in (DATA / "caddy.txt").read_bytes().splitlines()]
+    console = "".join(
+        f"{time.strftime('%Y/%m/%d %H:%M:%S', time.gmtime(line.pop('ts')))}.123\tINFO\thttp.log\thandled request\t"
+        f"{json.dumps({name: value for name, value in line.items() if name not in ('level', 'logger', 'msg')})}\n"
+        for line in lines
+    ).encode()
+    settings = {"log_customer_from": "header:X-Customer"}
+    assert rows(console, "caddy", **settings) == rows((DATA / "caddy.txt").read_bytes(), "caddy", **settings)
+    forged = b'2026/11/28 10:00:01","ts":1\tINFO\tx\ty\t{"request": {"uri": "/a"}, "status": 200}\n'
+    assert len(parsed(forged, "caddy").rejected) == 1
+
+
+@pytest.mark.parametrize("log_format", ["common", "combined", "apache"])
+@pytest.mark.parametrize(
+    ("status_and_size", "tail", "latency"),
+    [("200 612", "432 867", None), ("304 -", "512 187", None), ("408 -", "0 0", None), ("200 612", "12000 0", 12)],
+)
+def test_bytes_that_mod_logio_counts_are_no_latency(
+    log_format: str, status_and_size: str, tail: str, latency: int | None
+) -> None:
+    agents = "" if log_format == "common" else ' "-" "curl/8.5.0"'
+    line = f'192.0.2.7 - acme [28/Nov/2026:10:00:01 +0000] "GET /a HTTP/1.1" {status_and_size}{agents} {tail}\n'
+    unit = {} if log_format == "apache" else {"log_duration_unit": "us"}
+    found = rows(line.encode() * 3, log_format, **unit)
+    assert found == [("acme", "GET", "/a", int(status_and_size[:3]), latency)] * 3
+
+
 # --- What the documentation says ---
 
 

@@ -31,6 +31,10 @@ _CALENDAR = re.compile(
     rf" ?(?P<zone>{_ZONE.pattern})?"
     r"(?P<name>\[[A-Za-z0-9_+/-]+\])?"
 )
+# C's ctime, as uWSGI writes it.
+_CTIME = re.compile(
+    rf"[A-Z][a-z]{{2}} (?P<month>{'|'.join(_MONTHS)}) +(?P<day>[0-9]{{1,2}}) {_CLOCK} (?P<year>[0-9]{{4}})"
+)
 _LONGEST_UNIX = 20
 """Digits of Unix time, before the fraction."""
 _UNIX = re.compile(rf"(?P<whole>[0-9]{{1,{_LONGEST_UNIX}}})(?:\.(?P<fraction>[0-9]+))?")
@@ -64,6 +68,9 @@ def day_of(year_month_day: int) -> int:
 
 
 def _timestamp(text: str) -> Timestamp:
+    if text[:1] == "[" and text[-1:] == "]":
+        # As of JSON lines of Tomcat.
+        text = text[1:-1]
     whole, point, rest = text.partition(".")
     # Times with a fraction hardly repeat, so the usual ones are parsed without a regular expression.
     if point and text.isascii():
@@ -81,12 +88,13 @@ def _timestamp(text: str) -> Timestamp:
         return _checked(second - offset, _millisecond(match["fraction"]))
     if match := _UNIX.fullmatch(text):
         return _of_unix(int(match["whole"]), match["fraction"])
-    return _NO_TIMESTAMP
+    second = _LOCAL_TIMES[text] if _CTIME.fullmatch(text) else INVALID
+    return _NO_TIMESTAMP if second == INVALID else _checked(second, NONE)
 
 
 def _local_time(text: str) -> int:
     """Unix time of a date and time, taken for UTC; INVALID if it is none."""
-    match = _ISO.fullmatch(text) or _COMMON.fullmatch(text)
+    match = _ISO.fullmatch(text) or _COMMON.fullmatch(text) or _CTIME.fullmatch(text)
     if match is None:
         return INVALID
     month = _MONTHS.get(match["month"]) or int(match["month"])

@@ -1,7 +1,7 @@
 """The format `json`: each line is an object, whose members are the fields."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain, compress
 from math import isfinite
@@ -38,19 +38,20 @@ _LEAF = int | float | str | list[Any] | dict[str, Any] | None
 
 
 class JsonLines(DivideChunk):
-    """Divides lines that are objects."""
+    """Divides lines that are objects, or that are read as such."""
 
-    def __init__(self, names: Mapping[str, str]) -> None:
+    def __init__(self, names: Mapping[str, str], read: Callable[[str], dict[str, Value] | None] = read_object) -> None:
         """`names`: field -> name of its member. `a.b` is the member b of the object a, unless a member itself has that
-        name. Of `a|b` the first counts that is not empty."""
+        name. Of `a|b` the first counts that is not empty. `read`: the members of a line; None if it has none."""
         self._paths = {
             field: [one.split(".") for one in name.split("|")] for field, name in (DEFAULT_NAMES | dict(names)).items()
         }
         self._more_durations = [field for field in ("duration_2", "duration_3") if field in self._paths]
-        self._fast = _fast(self._paths)
+        self._read = read
+        self._fast = _fast(self._paths) if read is read_object else None
 
     def __call__(self, line: str) -> Fields | None:
-        record = read_object(line)
+        record = self._read(line)
         if record is None:
             return None
         texts = {

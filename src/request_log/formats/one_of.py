@@ -54,6 +54,8 @@ def _divide(shape: Shape, customer: str) -> Divide:
     match shape.parser:
         case "json":
             return JsonLines({**shape.members, "customer": word})
+        case "console":
+            return _console(JsonLines({**shape.members, "customer": word}))
         case "regex":
             divide = pattern(Expression(shape.expression_for(customer)))
             return _with_number_signs(divide) if shape.has_number_signs else divide
@@ -61,6 +63,17 @@ def _divide(shape: Shape, customer: str) -> Divide:
             return common(word) if word else _without_customer(common(_NO_GROUP))
         case _:
             return Combined(word) if word else _without_customer(Combined(_NO_GROUP))
+
+
+def _console(divide: Divide) -> Divide:
+    """Reads an object behind a time and other words, with tabs between them. The time becomes its member `ts`."""
+
+    def divide_console(line: str) -> Fields | None:
+        time, _, rest = line.partition("\t")
+        _, brace, members = rest.partition("\t{")
+        return divide(f'{{"ts":"{time}",{members}') if brace and not {'"', "\\"} & {*time} else None
+
+    return divide_console
 
 
 def _without_customer(divide: Divide) -> Divide:

@@ -6,7 +6,7 @@ and every other line by the first text shape that it has.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from request_log.formats.access_log import CUSTOMER_FIELDS, VALUE
@@ -29,7 +29,8 @@ class Shape:
 
     written_by: str
     """The configuration of the server that writes such lines."""
-    parser: Literal["common", "combined", "json", "regex", "w3c"]
+    parser: Literal["common", "combined", "json", "console", "regex", "w3c"]
+    """`console`: an object behind a time and other words, as zap's console encoder writes it."""
     customers: Mapping[str, str] = field(default_factory=dict)
     """Field in LOG_CUSTOMER_FROM that may be the customer -> its name in the parser."""
     members: Mapping[str, str] = field(default_factory=dict)
@@ -128,6 +129,26 @@ _OF_NAMED = {**_OF_COMBINED, _NAMED: _NAMED}
 _COMMON = Shape("common, perhaps with the duration behind it", "common", _OF_COMMON)
 _COMBINED = Shape(
     "combined, perhaps with headers, values as rt=$request_time, and the duration behind it", "combined", _OF_NAMED
+)
+_CADDY = Shape(
+    "log, in the default format, JSON",
+    "json",
+    {
+        "remote_user": "user_id",
+        "remote_addr": "request.client_ip|request.remote_ip",
+        "host": "request.host",
+        "user_agent": "request.headers.User-Agent",
+        "referer": "request.headers.Referer",
+    },
+    members={
+        "time": "ts",
+        "path": "request.uri",
+        "status": "status",
+        "duration": "duration",
+        "method": "request.method",
+        "bytes": "size",
+    },
+    header="request.headers.{title}",
 )
 
 PRESETS: Mapping[str, Preset] = {
@@ -270,26 +291,8 @@ PRESETS: Mapping[str, Preset] = {
     # https://caddyserver.com/docs/caddyfile/directives/log
     "caddy": Preset(
         (
-            Shape(
-                "log, in the default format, JSON",
-                "json",
-                {
-                    "remote_user": "user_id",
-                    "remote_addr": "request.client_ip|request.remote_ip",
-                    "host": "request.host",
-                    "user_agent": "request.headers.User-Agent",
-                    "referer": "request.headers.Referer",
-                },
-                members={
-                    "time": "ts",
-                    "path": "request.uri",
-                    "status": "status",
-                    "duration": "duration",
-                    "method": "request.method",
-                    "bytes": "size",
-                },
-                header="request.headers.{title}",
-            ),
+            _CADDY,
+            replace(_CADDY, written_by="log, in the console format", parser="console"),
         ),
         customer="remote_user",
     ),

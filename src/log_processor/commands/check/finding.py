@@ -10,9 +10,10 @@ from log_processor.commands.check.members import json_fields
 from log_processor.commands.check.patterns import PATTERNS
 from log_processor.commands.check.sample import Sample
 from log_processor.commands.check.suspicions import what_looks_like
-from log_processor.format_settings import FORMATS, WITH_COLUMNS, LogFormat
+from log_processor.format_settings import FORMATS, WITH_COLUMNS, WITH_MEMBERS, LogFormat
 from request_log.fields.values import NOT_LOGGED
 from request_log.formats.access_log import VALUE
+from request_log.formats.json_lines import DEFAULT_NAMES
 from request_log.formats.presets import HEADER, PRESETS
 from request_log.framing.wrappers import WRAPPERS
 from request_log.requests import Parsed
@@ -119,7 +120,8 @@ def _candidates(sample: Sample) -> Iterator[LogFormat]:
             yield _settings(log_format="regex", log_wrapper=wrapper, **settings)
         names = json_fields(lines)
         if "time" in names:
-            yield _changed(as_json, log_json_fields=_joined(names))
+            for name in WITH_MEMBERS:
+                yield _changed(as_json, log_format=name, log_json_fields=_joined(names))
 
 
 def lacks_newlines(sample: Sample) -> bool:
@@ -146,7 +148,7 @@ def _score(parsed: Parsed) -> tuple[int, int]:
 
 def _with_members(settings: LogFormat, sample: Sample) -> LogFormat:
     """The settings with the names of optional members. A log may use the default names for other members."""
-    if settings.log_format != "json":
+    if settings.log_format not in WITH_MEMBERS:
         return settings
     names = json_fields(settings.lines(sample.data).values())
     optional = {field: names[field] for field in _OPTIONAL if field in names}
@@ -172,7 +174,7 @@ def _with_customer(settings: LogFormat, sample: Sample) -> LogFormat:
 
 
 def _other_customers(settings: LogFormat, sample: Sample) -> Iterator[LogFormat]:
-    if settings.log_format == "json":
+    if settings.log_format in WITH_MEMBERS:
         names = json_fields(settings.lines(sample.data).values())
         if "customer" in names:
             its_own = {**_json_names(settings), "customer": names["customer"]}
@@ -219,7 +221,7 @@ def _customers(settings: LogFormat, sample: Sample) -> Counter[str]:
 
 
 def _joined(names: dict[str, str]) -> str:
-    return ",".join(f"{field}={name}" for field, name in names.items() if field != name)
+    return ",".join(f"{field}={name}" for field, name in names.items() if DEFAULT_NAMES.get(field) != name)
 
 
 def _settings(**values: str) -> LogFormat:

@@ -1,13 +1,18 @@
 """What may help where no line is understood."""
 
+import re
 from collections.abc import Iterator
 
 from log_processor.commands.check.finding import Found, find, lacks_newlines
+from log_processor.commands.check.members import json_fields
 from log_processor.commands.check.sample import Sample
 from request_log.framing.wrappers import WRAPPERS
 from request_log.line import MAX_LINE_BYTES
 from service.printable import printable
 
+_TIME = re.compile(rb"[0-9]{1,2}:[0-9]{2}:[0-9]{2}|(?<![0-9.])1[0-9]{9}")
+_OF_IIS = re.compile(rb"[^,]+, [^,]+, [0-9./-]+, [0-9: APMapm]+, W3SVC[0-9]+, ")
+_NEEDED = ("time", "path", "status")
 _USUAL = "LOG_FORMAT=regex and LOG_PATTERN read lines that have a time, a path and a status, see docs/logs.md."
 _MOST_PARTS = 8
 """Words at the beginning of a line that are tried as a prefix."""
@@ -37,6 +42,16 @@ def hints(sample: Sample) -> Iterator[str]:
         prefix, found = behind
         shown = printable(prefix[:_SHOWN])
         yield f"A line is understood as {found.settings.described()} without its beginning, {shown!r}: log it without."
+    if _OF_IIS.match(sample.data):
+        yield "This is IIS's own format, whose dates depend on the machine's language: choose W3C logging in IIS."
+    elif not _TIME.search(sample.data):
+        yield "The lines have no time, which a request needs: have the program log it."
+    elif names := json_fields(sample.data.split(b"\n")):
+        if "request" in names:
+            names.setdefault("path", names["request"])
+        missing = [field for field in _NEEDED if field not in names]
+        what = f"no {' and no '.join(missing)}" if missing else "a time, a path and a status, but not in one line"
+        yield f"The lines seem to have {what}: a request needs all three."
     yield _USUAL
 
 

@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from request_log.fields.duration import Durations
+from request_log.fields.escapes import text_of
 from request_log.fields.timestamp import TIMESTAMPS
 from request_log.fields.values import STATUSES
+from request_log.formats.logfmt import read_pairs
 from request_log.meanings import INVALID
 
 _DEPTH = 4
@@ -24,7 +26,7 @@ _CALLED = {
     ),
     "customer": (
         "customer customerid xcustomer xcustomerid tenant tenantid xtenant xtenantid account accountid org orgid "
-        "organization organisation workspace clientid user userid username remoteuser principal"
+        "organization organisation workspace clientid userid username remoteuser principal user"
     ),
     "path": (
         "path requesturi requesteduri uri url requesturl requestpath clientrequesturi csuristem resourcepath reqpath "
@@ -71,7 +73,7 @@ _CAN_BE: dict[str, Callable[[Any], bool]] = {
 
 
 def json_fields(lines: Iterable[bytes]) -> dict[str, str]:
-    """Field -> the name of its member, as in LOG_JSON_FIELDS, for lines that are objects.
+    """Field -> the name of its member, as in LOG_JSON_FIELDS, for lines that are objects or `key=value` pairs.
 
     A member is chosen by its name. Its value must be valid in more than half of the objects that have it.
     """
@@ -107,6 +109,7 @@ def _plain(name: str) -> Iterator[str]:
 
 def _members(line: bytes) -> Iterator[tuple[str, Any]]:
     if not line.startswith(b"{"):
+        yield from _leaves(read_pairs(text_of(line)) or {}, "", _DEPTH)
         return
     try:
         record = json.loads(line)

@@ -80,6 +80,24 @@ PATTERNS: Mapping[str, Mapping[str, str]] = {
         ),
         "log_duration_unit": "ms",
     },
+    # https://github.com/roidrage/lograge, behind the prefix of Ruby's Logger
+    "Lograge": {
+        "log_pattern": (
+            r"[A-Z], \[(?P<time>[0-9T:.-]+) #[0-9]+\] +[A-Z]+ -- [^ ]*: (?:\[[^\]]*\] )*method=(?P<method>[A-Z]+) "
+            r"path=(?P<path>[^ ]+) format=[^ ]+ controller=[^ ]+ action=[^ ]+ status=(?P<status>[0-9]+) (?:.* )?"
+            r"duration=(?P<duration>[0-9.]+)(?: .*)?"
+        ),
+        "log_duration_unit": "ms",
+    },
+    # https://uwsgi-docs.readthedocs.io/en/latest/LogFormat.html, and with --log-micros
+    "uWSGI": {
+        "log_pattern": (
+            r"\[pid: [0-9]+\|app: [0-9-]+\|req: [0-9/-]+\] [^ ]* \((?P<customer>.*?)\) \{[0-9]+ vars in [0-9]+ bytes\} "
+            r"\[(?P<time>[^\]]+)\] (?P<method>[^ ]*) (?P<path>.*) => generated (?P<bytes>[0-9]+) bytes in "
+            r"(?:(?P<duration>[0-9]+) msecs|[0-9]+ micros)(?: via [a-z]+\(\))? \([^ )]+ (?P<status>[0-9]+)\) .*"
+        ),
+        "log_duration_unit": "ms",
+    },
     # https://docs.djangoproject.com/en/stable/ref/django-admin/#runserver
     "Django's runserver": {
         "log_pattern": (
