@@ -1,7 +1,7 @@
 """Counts of spans of time that begin and end at quarter hours: the days, weeks and months of a time zone."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +15,7 @@ from rollups.groups import LATENCY_BITS, QUARTER_HOUR_BITS, STATUS_BITS, decode_
 from rollups.histogram import Histograms, outcomes_of_each
 
 _NONE = np.empty(0, np.int64)
-_PARTS = np.arange(QUARTER_HOURS_A_DAY)
+_IN_NO_SPAN = -1
 
 Counted = tuple[Integers, Integers]
 """The span and the value in one integer, ascending, and the requests of each."""
@@ -62,29 +62,20 @@ class DaySpanCounts(NamedTuple):
         return sum(array.nbytes for counted in self for array in counted)
 
 
-NOTHING = DaySpanCounts((_NONE, _NONE), (_NONE, _NONE))
+def spans_of_days(days: Sequence[int], edges: Integers) -> dict[int, DaySpans]:
+    """UTC day -> the spans that it has parts of.
 
-
-def counts_of_spans(rows: Mapping[int, Sequence[RollupRow]], customer: str, edges: Integers) -> SpanCounts:
-    """The counts of a customer by span. OnlyHours where its rows do not tell the spans apart.
-
-    `rows`: UTC day -> rows of the kinds `parts` and `hours`. `edges`: the first quarter hour (since 1970-01-01) of each
-    span, then the one after the last span; ascending. Where two are equal, the span between them is empty.
+    `edges`: the first quarter hour (since 1970-01-01) of each span, then the one after the last span; ascending. Where
+    two are equal, the span between them is empty.
     """
-    found = {day: (spans_of_day(day, edges), of_day) for day, of_day in rows.items()}
-    return added_up(
-        [(spans, counts_of_day(day, of_day, customer, spans)) for day, (spans, of_day) in found.items()], edges
-    )
-
-
-def spans_of_day(day: int, edges: Integers) -> DaySpans:
-    """The spans that a UTC day has parts of. `edges`: as in `counts_of_spans`."""
-    of_part = np.full(1 << QUARTER_HOUR_BITS, -1)
-    of_part[:QUARTER_HOURS_A_DAY] = np.searchsorted(edges, day * QUARTER_HOURS_A_DAY + _PARTS, side="right") - 1
-    of_part[of_part == len(edges) - 1] = -1
-    in_spans = of_part[of_part >= 0]
-    first = int(in_spans[0]) if len(in_spans) else 0
-    return DaySpans(first, np.where(of_part >= 0, of_part - first, -1))
+    parts = np.array(days, np.int64)[:, None] * QUARTER_HOURS_A_DAY + np.arange(QUARTER_HOURS_A_DAY)
+    of_parts = np.full((len(days), 1 << QUARTER_HOUR_BITS), _IN_NO_SPAN)
+    of_parts[:, :QUARTER_HOURS_A_DAY] = np.searchsorted(edges, parts, side="right") - 1
+    of_parts[of_parts == len(edges) - 1] = _IN_NO_SPAN
+    # The first part of a day may be before all spans.
+    firsts = np.where(of_parts >= 0, of_parts, len(edges)).min(axis=1)
+    of_parts = np.where(of_parts >= 0, of_parts - firsts[:, None], _IN_NO_SPAN)
+    return {day: DaySpans(first, of_part) for day, first, of_part in zip(days, firsts.tolist(), of_parts, strict=True)}
 
 
 def counts_of_day(day: int, rows: Iterable[RollupRow], customer: str, spans: DaySpans) -> DaySpanCounts:
@@ -92,23 +83,25 @@ def counts_of_day(day: int, rows: Iterable[RollupRow], customer: str, spans: Day
     statuses: list[Counted] = []
     latencies: list[Counted] = []
     for row in rows:
-        names = decode_names(row.names)
+        names = list(decode_names(row.names))
         if customer not in names:
             continue
         if row.kind == "hours":
             _check_hours(day, spans.of_part)
-        place = list(names).index(customer)
+        place = names.index(customer)
         for sign, of_statuses, of_latencies in (
             (1, row.statuses, row.latencies),
             (-1, row.less_statuses, row.less_latencies),
         ):
-            statuses.append(_counted(row, of_statuses, place, spans.of_part, STATUS_BITS, sign))
-            latencies.append(_counted(row, of_latencies, place, spans.of_part, LATENCY_BITS, sign))
+            if of_statuses != NO_COUNTS:
+                statuses.append(_counted(row, of_statuses, place, spans.of_part, STATUS_BITS, sign))
+            if of_latencies != NO_COUNTS:
+                latencies.append(_counted(row, of_latencies, place, spans.of_part, LATENCY_BITS, sign))
     return DaySpanCounts(_sums(statuses), _sums(latencies))
 
 
 def added_up(days: Iterable[tuple[DaySpans, DaySpanCounts]], edges: Integers) -> SpanCounts:
-    """The counts of all spans, from those of UTC days. `edges`: as in `counts_of_spans`."""
+    """The counts of all spans, from those of UTC days. `edges`: as in `spans_of_days`."""
     statuses: list[Counted] = []
     latencies: list[Counted] = []
     for spans, counts in days:
@@ -126,8 +119,6 @@ def _check_hours(day: int, spans: Integers) -> None:
 
 def _counted(row: RollupRow, text: str, place: int, spans: Integers, bits: int, sign: int) -> Counted:
     """What a counter counts of the customer with this place. `spans`: the span of each part of the day, or -1."""
-    if text == NO_COUNTS:
-        return _NONE, _NONE
     together, counts = counter_arrays(text)
     # Behind the place there are the value and the part of the day; in rows by the hour, the hour and the value.
     first, end = np.searchsorted(together, np.array([place, place + 1]) << (bits + QUARTER_HOUR_BITS))
@@ -140,9 +131,8 @@ def _counted(row: RollupRow, text: str, place: int, spans: Integers, bits: int, 
     of_each = spans.take(parts, mode="clip")
     # By span, so that values ascend within each: ascending runs are sorted in a fraction of the time.
     order = of_each.astype(np.int16).argsort(kind="stable")
-    order = order[np.searchsorted(of_each[order], 0) :]
-    # A day of all customers has a hundred thousand values, and most are in each quarter hour.
-    return sums_of((of_each[order] << bits) | values[order], sign * counts[order])
+    order = order[np.count_nonzero(of_each < 0) :]
+    return (of_each[order] << bits) | values[order], sign * counts[order]
 
 
 def _sums(parts: Iterable[Counted]) -> Counted:

@@ -12,7 +12,7 @@ from rollups.counters import encode_counter
 from rollups.counts import Kind, RollupRow
 from rollups.figures import figures_of_each
 from rollups.groups import LATENCY_BITS, QUARTER_HOUR_BITS, STATUS_BITS, encode_names
-from rollups.spans import OnlyHours, counts_of_spans
+from rollups.spans import OnlyHours, SpanCounts, added_up, counts_of_day, spans_of_days
 
 DAY = 20_000
 CUSTOMERS = ["a", "b", "c"]
@@ -54,6 +54,14 @@ def figures_of(requests: list[Request]) -> oracle.Figures:
     )
 
 
+def counts_of_spans(rows: dict[int, list[RollupRow]], customer: str, edges: list[int]) -> SpanCounts:
+    """`edges`: quarter hours since the beginning of DAY."""
+    quarter_hours = np.array(edges) + DAY * 96
+    spans = spans_of_days(sorted(rows), quarter_hours)
+    days = [(of_day, counts_of_day(day, rows[day], customer, of_day)) for day, of_day in spans.items()]
+    return added_up(days, quarter_hours)
+
+
 @given(REQUESTS, REQUESTS, st.lists(st.integers(0, 3 * 96), min_size=2, max_size=6).map(sorted))
 def test_each_request_is_in_the_span_of_its_quarter_hour(
     requests: list[Request], taken_back: list[Request], edges: list[int]
@@ -61,7 +69,7 @@ def test_each_request_is_in_the_span_of_its_quarter_hour(
     rows = rows_of([*requests, *taken_back])
     for day, segments in rows_of(taken_back, sign=-1).items():
         rows[day] += segments
-    found = counts_of_spans(rows, "b", np.array(edges) + DAY * 96)
+    found = counts_of_spans(rows, "b", edges)
     of_b = [request for request in requests if request[0] == 1]
     spans = {
         span: of_span
@@ -76,16 +84,21 @@ def test_each_request_is_in_the_span_of_its_quarter_hour(
 def test_rows_by_the_hour_tell_only_whole_hours_apart() -> None:
     requests: list[Request] = [(1, 5, 200, 70), (1, 90, 404, None)]
     rows = rows_of(requests, kind="hours")
-    hours = counts_of_spans(rows, "b", np.array([0, 8, 96]) + DAY * 96)
+    hours = counts_of_spans(rows, "b", [0, 8, 96])
     assert figures_of_each(hours.histograms) == [figures_of(requests[:1]), figures_of(requests[1:])]
     with pytest.raises(OnlyHours) as refused:
-        counts_of_spans(rows, "b", np.array([0, 7, 96]) + DAY * 96)
+        counts_of_spans(rows, "b", [0, 7, 96])
     assert refused.value.day == DAY
     # On other days it does no harm, and of customers without such rows either.
-    assert counts_of_spans(rows, "b", np.array([0, 96, 103]) + DAY * 96).spans == [0]
-    assert counts_of_spans(rows, "d", np.array([0, 7, 96]) + DAY * 96).spans == []
+    assert counts_of_spans(rows, "b", [0, 96, 103]).spans == [0]
+    assert counts_of_spans(rows, "d", [0, 7, 96]).spans == []
 
 
 def test_parts_that_no_day_has_are_in_no_span() -> None:
-    damaged = RollupRow("parts", 0, encode_names({"a": []}), encode_counter({(200 << 7) | 120: 1}), "H")
-    assert counts_of_spans({DAY: [damaged]}, "a", np.array([0, 10**9])).spans == []
+    names = encode_names({"a": []})
+    damaged = {
+        DAY: [RollupRow("parts", 0, names, encode_counter({(200 << 7) | 120: 1}), "H")],
+        DAY + 1: [RollupRow("hours", 0, names, encode_counter({(40 << 10) | 200: 1}), "H")],
+        DAY + 2: [],
+    }
+    assert counts_of_spans(damaged, "a", [0, 3 * 96]).spans == []

@@ -16,7 +16,7 @@ from api.caching.rolled_up_polls import RolledUpPolls
 from rollups.columns import QUARTER_HOURS_A_DAY
 from rollups.counts import Kind, RollupRow
 from rollups.groups import ALL_CUSTOMERS, EVERYBODY, group_of
-from rollups.spans import DaySpanCounts, DaySpans, SpanCounts, added_up, counts_of_day, spans_of_day
+from rollups.spans import DaySpanCounts, DaySpans, SpanCounts, added_up, counts_of_day, spans_of_days
 from storage.contract import Storage
 
 QUARTER_HOUR_KINDS: tuple[Kind, ...] = ("parts", "hours")
@@ -52,12 +52,12 @@ class SpanDays:
     async def over(self, customer: str | None, edges: NDArray[np.int64]) -> SpanCounts:
         """The counts of a customer, or of all customers together (None), by span, as the roll-ups have them.
 
-        `edges`: see rollups.spans.counts_of_spans, which says when OnlyHours is raised.
+        `edges`: see rollups.spans.spans_of_days. OnlyHours where the rows of a day do not tell its spans apart.
         """
         if len(edges) < 2 or edges[0] == edges[-1]:
             return added_up([], edges)
         days = range(int(edges[0]) // QUARTER_HOURS_A_DAY, (int(edges[-1]) - 1) // QUARTER_HOURS_A_DAY + 1)
-        spans = {day: spans_of_day(day, edges) for day in days}
+        spans = spans_of_days(days, edges)
         found = {day: counts for day in days if (counts := self._get(customer, day, spans[day])) is not None}
         missing = [day for day in days if day not in found]
         if missing:
@@ -66,7 +66,7 @@ class SpanDays:
             changed = self._invalidations.days_since(poll)
             group = ALL_CUSTOMERS if customer is None else group_of(customer)
             rows = await self._storage.rollups(group, QUARTER_HOUR_KINDS, missing[0], missing[-1])
-            # All customers together have a hundred times the counts of one.
+            # A busy customer has ten thousand counts a day, and all customers together have more.
             read = await asyncio.to_thread(
                 _counts_of, rows, customer or EVERYBODY, {day: spans[day] for day in missing}
             )
