@@ -95,6 +95,12 @@ class Broker:
             self._process.kill()
             self._process.wait()
 
+    def pause(self, seconds: float) -> None:
+        """Send SIGSTOP, and go on after so many seconds."""
+        os.kill(self.pid, signal.SIGSTOP)
+        time.sleep(seconds)
+        os.kill(self.pid, signal.SIGCONT)
+
     def _run(self, *command: str) -> None:
         subprocess.run([*self._java, *command], check=True, capture_output=True, timeout=START_SECONDS)
 

@@ -12,7 +12,7 @@ from kafka_broker import Topic
 from programs import Program
 from until import WAIT_SECONDS, wait_until
 
-COMMAND_SECONDS = 120.0
+COMMAND_SECONDS = 900.0
 
 
 class Shipper:

@@ -94,6 +94,10 @@ class Processors:
         rows = self._started[0].ledger()
         return "\n".join([*(one.said()[-6000:] for one in self._started), *map(str, rows)])
 
+    def times_said(self, text: str) -> int:
+        """How often they have printed a text."""
+        return sum(one.said().count(text) for one in self._started)
+
     def close(self) -> None:
         """End them."""
         for one in self._started:

@@ -1,20 +1,24 @@
 """Tortures the whole way from files to answers: two shippers, a broker, three processors and a store.
 
-Each is killed, paused, ended or taken away at random, while logs are rotated and partitions are added. Then the store,
-the answers of an api, and `verify` are compared with what was written.
+Each is killed, paused, ended or taken away at random, while logs are rotated and partitions are added. A guest joins
+the consumer group and leaves it all the time, so partitions move every few seconds. Then the store, the answers of an
+api, and `verify` of processors and shippers are compared with what was written.
 """
 
 import random
 import signal
+import subprocess
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 import oracle
 from faulty_proxy import FaultyProxy
@@ -31,13 +35,19 @@ from torture.log import Stored, TortureLog
 from torture.scheme import Scheme
 from torture.truth import FiguresKey, Truth, truth_of
 
-PARTITIONS = 3
-MOST_PARTITIONS = 9
+PARTITIONS = 6
+"""More than there are processors, so that the guest is given one, too."""
+MOST_PARTITIONS = 12
 PROCESSORS = 3
 LONGEST_AT_WORK_SECONDS = 4.0
-PAUSED_SECONDS = 6.0
-"""Longer than the group waits for a processor."""
+PAUSED_SECONDS = 16.0
+"""Longest pause of a processor. The group waits 1.5 s for it, and other processors ten for its leases."""
 AWAY_SECONDS = 3.0
+LONG_AWAY_SECONDS = 14.0
+"""Longest time for which the store is away, now and then: longer than a lease lasts."""
+BROKER_PAUSED_SECONDS = 8.0
+GUEST_SECONDS = 3.0
+"""Longest stay of the guest in the group, and longest time until its next one."""
 BETWEEN_LOOKS_SECONDS = 0.3
 TAKEN_OVER_SECONDS = 90.0
 SETTLED_SECONDS = 240.0
@@ -50,11 +60,13 @@ DEEDS = {
     "shipper SIGKILL": 10,
     "shipper SIGSTOP": 3,
     "shipper SIGTERM": 3,
-    "broker": 2,
+    "broker SIGKILL": 2,
+    "broker SIGSTOP": 1,
     "partition": 2,
     "store": 3,
 }
 """What is done -> how often, in proportion."""
+KILLS = ("SIGKILL", "SIGSTOP")
 
 
 @dataclass
@@ -63,6 +75,8 @@ class WayReport:
 
     done: Counter[str] = field(default_factory=Counter)
     rotations: Counter[str] = field(default_factory=Counter)
+    moves: int = 0
+    """How often a processor has taken up a partition."""
     lines: int = 0
     requests: int = 0
     rejected: int = 0
@@ -74,9 +88,11 @@ class WayReport:
 
     def text(self) -> str:
         """For people."""
+        kills = sum(times for deed, times in self.done.items() if deed.endswith(KILLS))
         rows = [
             f"lines:      {self.lines:,}, requests {self.requests:,}, rejected {self.rejected:,}",
-            f"done:       {_listed(self.done)}",
+            f"done:       {kills} kills: {_listed(self.done)}",
+            f"moves:      {self.moves:,} times a processor took up a partition",
             f"rotations:  {_listed(self.rotations)}",
             f"gaps:       {self.gaps}, where what was read went away",
             f"lost:       {self.lost}, doubled {self.doubled}",
@@ -86,8 +102,12 @@ class WayReport:
 
 
 def drawn_deeds_of_way(kills: int, seed: int) -> list[str]:
-    """So many things to do, at random."""
-    return random.Random(seed).choices(list(DEEDS), list(DEEDS.values()), k=kills)
+    """Things to do, at random. So many of them are a SIGKILL or a SIGSTOP."""
+    pick = random.Random(seed)
+    deeds: list[str] = []
+    while sum(deed.endswith(KILLS) for deed in deeds) < kills:
+        deeds += pick.choices(list(DEEDS), list(DEEDS.values()))
+    return deeds
 
 
 def schemes_without_folders(schemes: Sequence[Scheme]) -> list[Scheme]:
@@ -108,8 +128,10 @@ class _Way:
         self._shippers = shippers
         self._partitions = PARTITIONS
         self._processors = [self._started() for _ in range(PROCESSORS)]
+        self._sessions: dict[str, int] = {}
+        """Shipper -> how many sessions its name had begun when it was started last."""
         for one in shippers:
-            one.start()
+            self._start_shipper(one)
 
     def do(self, deed: str, pick: random.Random, report: WayReport) -> None:
         """Do one of the DEEDS."""
@@ -118,16 +140,18 @@ class _Way:
             self._end_processor(how, pick, report)
         elif what == "shipper":
             self._end_shipper(how, pick, report)
-        elif what == "broker":
+        elif how == "SIGKILL":
             self._broker.kill()
             time.sleep(pick.uniform(0, AWAY_SECONDS))
             self._broker.start()
+        elif how == "SIGSTOP":
+            self._broker.pause(pick.uniform(0, BROKER_PAUSED_SECONDS))
         elif what == "partition":
             self._partitions = min(self._partitions + 1, MOST_PARTITIONS)
             self._topic.grow(self._partitions)
         elif self._proxy is not None:
             self._proxy.go_away()
-            time.sleep(pick.uniform(0, AWAY_SECONDS))
+            time.sleep(pick.uniform(0, pick.choice([AWAY_SECONDS, AWAY_SECONDS, LONG_AWAY_SECONDS])))
             self._proxy.come_back()
         report.done[deed] += 1
 
@@ -138,17 +162,29 @@ class _Way:
                 self._processors[place] = self._started()
         for shipping in self._shippers:
             if shipping.process.poll() is not None:
-                shipping.start()
+                self._start_shipper(shipping)
 
     def _started(self) -> Pipeline:
         return self._running.start(STREAM_MAX_WAIT_TIME_IN_SECONDS="0.05")
+
+    def _start_shipper(self, one: Shipper) -> None:
+        self._sessions[one.name] = _sessions(one)
+        one.start()
+
+    def _until_begun(self, one: Shipper) -> None:
+        """Wait until the shipper has begun a session, or has ended."""
+        deadline = time.monotonic() + TAKEN_OVER_SECONDS
+        while _sessions(one) <= self._sessions[one.name] and one.process.poll() is None:
+            if time.monotonic() > deadline:
+                return
+            time.sleep(0.1)
 
     def _end_processor(self, how: str, pick: random.Random, report: WayReport) -> None:
         place = pick.randrange(PROCESSORS)
         ended = self._processors[place]
         if how == "SIGSTOP":
             ended.send(signal.SIGSTOP)
-            time.sleep(PAUSED_SECONDS)
+            time.sleep(pick.uniform(0, PAUSED_SECONDS))
             ended.send(signal.SIGCONT)
             return
         if ended.status() is None:
@@ -164,21 +200,29 @@ class _Way:
                 status = one.end(signal.Signals[how])
                 if how == "SIGTERM" and status not in (0, -signal.SIGTERM):
                     report.differences.append(f"a shipper ended with status {status}:\n{one.said()[-2_000:]}")
-            one.start()
+            self._start_shipper(one)
             return
+        # One that has not begun would wait for its successor, instead of being superseded.
+        self._until_begun(one)
         # As a machine that is suspended does; it goes on beside its successor.
         predecessor = one.process
-        begun = one.said().count("event=session_begun")
         predecessor.send_signal(signal.SIGSTOP)
-        one.start()
-        deadline = time.monotonic() + TAKEN_OVER_SECONDS
-        while one.said().count("event=session_begun") <= begun and time.monotonic() < deadline:
-            time.sleep(0.1)
+        self._start_shipper(one)
+        self._until_begun(one)
         time.sleep(pick.uniform(0, LONGEST_AT_WORK_SECONDS))
         predecessor.send_signal(signal.SIGCONT)
-        status = predecessor.wait(timeout=TAKEN_OVER_SECONDS)
+        try:
+            status = predecessor.wait(timeout=TAKEN_OVER_SECONDS)
+        except subprocess.TimeoutExpired:
+            predecessor.kill()
+            report.differences.append(f"a superseded shipper did not end:\n{one.said()[-2_000:]}")
+            return
         if status not in (0, 1):
             report.differences.append(f"a superseded shipper ended with status {status}:\n{one.said()[-2_000:]}")
+
+
+def _sessions(one: Shipper) -> int:
+    return one.said().count("event=session_begun")
 
 
 def torture_way(
@@ -220,9 +264,12 @@ def torture_way(
         ]
         api = stack.enter_context(asked_api(folder, store.environment))
         way = _Way(broker, topic, running, proxy, shippers)
-        with ThreadPoolExecutor(len(logs) + 1) as executor:
-            looking = executor.submit(_look, store, seen, stop)
-            tasks = [looking, *(executor.submit(log.write_until, stop) for log in logs)]
+        with ThreadPoolExecutor(len(logs) + 2) as executor:
+            beside = [
+                executor.submit(_look, store, seen, stop),
+                executor.submit(_be_guest, topic, stop, random.Random(seed)),
+            ]
+            tasks = [*beside, *(executor.submit(log.write_until, stop) for log in logs)]
             try:
                 for deed in deeds:
                     time.sleep(pick.uniform(0.5, LONGEST_AT_WORK_SECONDS))
@@ -238,7 +285,8 @@ def torture_way(
         report.rotations = sum((log.rotations for log in logs), Counter())
         truth = truth_of([path for log in logs for path in log.truth()])
         _until_counted(way, running, truth, report)
-        _compare(running, api.answers, truth, report)
+        report.moves = running.times_said("event=partition_acquired")
+        _compare(running, shippers, api.answers, truth, report)
         _compare_gaps(store, logs, report)
         if report.differences:
             (folder / "said.txt").write_text("\n".join([running.said(), *(one.said() for one in shippers)]))
@@ -278,6 +326,33 @@ def _look(store: Store, seen: dict[Path, Stored], stop: threading.Event) -> None
             continue
 
 
+def _be_guest(topic: Topic, stop: threading.Event, pick: random.Random) -> None:
+    """Join the consumer group and leave it, again and again. What the guest is given moves twice."""
+    settings = {
+        "bootstrap.servers": topic.servers,
+        "group.id": topic.name,
+        "partition.assignment.strategy": "cooperative-sticky",
+        "enable.auto.commit": False,
+        "session.timeout.ms": 1_500,
+        "heartbeat.interval.ms": 300,
+        "log_level": 0,
+    }
+
+    def assigned(consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        consumer.incremental_assign(partitions)
+        consumer.pause(partitions)
+
+    while not stop.wait(pick.uniform(0, GUEST_SECONDS)):
+        guest = Consumer(settings)
+        # A broker that is away is no matter of the guest's.
+        with suppress(KafkaException):
+            guest.subscribe([topic.name], on_assign=assigned)
+            deadline = time.monotonic() + pick.uniform(0, GUEST_SECONDS)
+            while time.monotonic() < deadline:
+                guest.poll(0.1)
+            guest.close()
+
+
 def _until_counted(way: _Way, running: Processors, truth: Truth, report: WayReport) -> None:
     """Wait until all is counted. What waits for a lease or for a predecessor may take its time."""
     some = running.any()
@@ -291,7 +366,11 @@ def _until_counted(way: _Way, running: Processors, truth: Truth, report: WayRepo
 
 
 def _compare(
-    running: Processors, answers: Callable[[], Mapping[FiguresKey, oracle.Figures]], truth: Truth, report: WayReport
+    running: Processors,
+    shippers: Sequence[Shipper],
+    answers: Callable[[], Mapping[FiguresKey, oracle.Figures]],
+    truth: Truth,
+    report: WayReport,
 ) -> None:
     some = running.any()
     report.lines, report.requests, report.rejected = truth.read, truth.stored, truth.rejected.total()
@@ -314,9 +393,9 @@ def _compare(
     ledger = sum(row.read for row in rows), sum(row.stored for row in rows), rejected
     if ledger != (truth.read, truth.stored, truth.rejected):
         report.differences.append(f"ledger: {ledger}, files: {(truth.read, truth.stored, truth.rejected)}")
-    ended = some.run("verify")
-    if ended.returncode or "All agree" not in ended.stdout:
-        report.differences.append(f"verify: {ended.stdout[-2_000:]}{ended.stderr[-500:]}")
+    for ended in (some.run("verify"), *(one.verify() for one in shippers)):
+        if ended.returncode or "All agree" not in ended.stdout:
+            report.differences.append(f"verify: {ended.stdout[-2_000:]}{ended.stderr[-500:]}")
 
 
 def _compare_gaps(store: Store, logs: Sequence[TortureLog], report: WayReport) -> None:
