@@ -6,51 +6,18 @@ import bytewax.operators as op
 from bytewax.dataflow import Dataflow
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
-from log_processor.parsing.batch import Batch, Mark, Prepare, TooNew, parse_chunk
+from log_processor.parsing.batch import Batch
+from log_processor.parsing.chunk import Chunk
 from log_processor.source import LogSource
 from log_processor.storing.log_handler import LogHandler
-from request_log.requests import Parser
-from storage.requests import FileId
 
 
-def build(
-    source: LogSource,
-    parse: Parser,
-    oldest_day: Callable[[], int],
-    latest_second: Callable[[], int],
-    too_new: TooNew,
-    mark: Mark,
-    file_of: Callable[[str, int], FileId],
-    prepare: Prepare,
-    template_of: Callable[[str], str],
-    handler: LogHandler,
-) -> Dataflow:
-    """The dataflow from the logs to the store.
-
-    `oldest_day`: the first day that is kept, as days since 1970-01-01. `latest_second`: the latest time that a request
-    may have, Unix time. `too_new`, `mark`, `file_of`, `prepare`, `template_of`: see parse_chunk.
-    """
+def build(source: LogSource, parsed: Callable[[Chunk], Batch], handler: LogHandler) -> Dataflow:
+    """The dataflow from the logs to the store. `parsed`: parses a chunk, see parse_chunk."""
     flow = Dataflow("log_processor")
     chunks = op.input("log", flow, source)
-    batches = op.map(
-        "parse",
-        chunks,
-        lambda chunk: (
-            "store",
-            parse_chunk(
-                chunk,
-                parse,
-                oldest_day(),
-                file_of,
-                prepare,
-                latest_second=latest_second(),
-                too_new=too_new,
-                mark=mark,
-                template_of=template_of,
-            ),
-        ),
-    )
     # A batch comes with the name of the partition of the sink that takes it.
+    batches = op.map("parse", chunks, lambda chunk: ("store", parsed(chunk)))
     op.output("log_handler", batches, LogSink(handler))
     return flow
 

@@ -16,7 +16,8 @@ from log_processor.following.followed_logs import FollowedLogs
 from log_processor.following.log_files import LogFiles
 from log_processor.following.waiting import LONGEST_WAIT_SECONDS, LOOK_SECONDS, waiter
 from log_processor.format_settings import WITH_COLUMNS
-from log_processor.parsing.batch import parse_chunk
+from log_processor.parsing.batch import Batch, parse_chunk
+from log_processor.parsing.chunk import Chunk
 from log_processor.process import metrics
 from log_processor.process.idle_workers import do_not_oversleep, let_threads_oversleep
 from log_processor.process.reporter import Reporter
@@ -127,6 +128,19 @@ def run(settings: ProcessorSettings, only_backfill: bool = False) -> None:
         storage, logs, counts, rollups, dead_letters, reporter, oldest_day, stop, further_days=further_days
     )
 
+    def parsed(chunk: Chunk) -> Batch:
+        return parse_chunk(
+            chunk,
+            parser,
+            oldest_day(),
+            logs.file,
+            prepare,
+            latest_second=time_bounds.latest_second(),
+            too_new=dead_letters.too_new,
+            mark=dead_letters.kept.mark,
+            template_of=rollups.rules.template_of,
+        )
+
     def longest_wait() -> float:
         if stop.is_set():
             return 0.0
@@ -148,18 +162,7 @@ def run(settings: ProcessorSettings, only_backfill: bool = False) -> None:
     log.info(
         "started", store=settings.storage, workers=settings.workers, follow=settings.follow, writer=settings.writer
     )
-    flow = dataflow.build(
-        LogSource(partition),
-        parser,
-        oldest_day,
-        time_bounds.latest_second,
-        dead_letters.too_new,
-        dead_letters.kept.mark,
-        logs.file,
-        prepare,
-        rollups.rules.template_of,
-        handler,
-    )
+    flow = dataflow.build(LogSource(partition), parsed, handler)
     let_threads_oversleep()
     cli_main(flow, workers_per_process=settings.workers, epoch_interval=EPOCH)  # type: ignore[no-untyped-call]
     try:
