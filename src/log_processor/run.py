@@ -2,15 +2,12 @@
 
 import gc
 import sys
-import time
 from datetime import timedelta
 from functools import partial
 
 from bytewax._bytewax import cli_main
 
 from log_processor import dataflow
-from log_processor.counting.limits import LIMITS
-from log_processor.counting.start import start
 from log_processor.following.collector import Collector
 from log_processor.following.followed_logs import FollowedLogs
 from log_processor.following.log_files import LogFiles
@@ -23,15 +20,13 @@ from log_processor.process.idle_workers import do_not_oversleep, let_threads_ove
 from log_processor.process.reporter import Reporter
 from log_processor.process.retry import until_stored
 from log_processor.process.shutdown import stop_on_signals
-from log_processor.process.time_bounds import TimeBounds
 from log_processor.settings import ProcessorSettings
 from log_processor.source import LogPartition, LogSource
 from log_processor.spool import Spool
 from log_processor.storing.dead_letters import DeadLetters
 from log_processor.storing.kept_lines import KeptLines
-from log_processor.storing.kept_requests import note_kept, preparing
 from log_processor.storing.log_handler import LogHandler
-from request_log.line import SECONDS_A_DAY
+from log_processor.storing.start import start_writer
 from service.access.keys import Keys
 from service.access.keys_file import keys_file
 from service.access.private_files import PrivateFile
@@ -40,9 +35,7 @@ from service.logs import logger
 from service.printable import printable
 from service.settings import EXIT_CONFIG
 from storage.backend import open_storage
-from storage.damage import or_default
 from storage.errors import StorageUnavailable
-from storage.ledger import decode_report
 from storage.logs import BACKFILL
 
 EPOCH = timedelta(days=1)
@@ -69,25 +62,11 @@ def run(settings: ProcessorSettings, only_backfill: bool = False) -> None:
         return
     storage = open_storage(settings, settings.writer)
     token = until_stored(storage.acquire)
-    logs, counts, rollups = start(
-        storage,
-        token,
-        settings.described(),
-        LIMITS._replace(new_customers=settings.new_customers_a_day),
-        settings.rules(),
-        has_journal=settings.store_requests != "all",
-    )
     patterns = [] if only_backfill else settings.patterns()
     files = LogFiles(patterns, settings.named_logs(), settings.outputs(), settings.roots())
-    report = or_default(decode_report, until_stored(partial(storage.read_state, "report")), None)
-    time_bounds = TimeBounds(
-        newest=max((row.newest for row in logs.committed.values()), default=0),
-        modified=files.latest_modification(),
-        latest_second=report.latest_second if report is not None else 0,
+    (logs, counts, rollups), time_bounds, oldest_day, prepare = start_writer(
+        settings, storage, token, files.latest_modification
     )
-    oldest_day = partial(time_bounds.oldest_day, settings.retention_days)
-    note_kept(storage, settings.store_requests, time.time(), oldest_day() * SECONDS_A_DAY)
-    prepare = preparing(settings.store_requests, storage.prepare)
     spool = Spool(settings.backfill_folder)
     spool.say_format(settings.described())
     look_seconds = LOOK_SECONDS[settings.follow]

@@ -1,29 +1,21 @@
 """What counts and stores for one partition, while this process has the lease of its writer."""
 
 import threading
-import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import NamedTuple
 
 from log_processor.counting.daily import Counts
-from log_processor.counting.limits import LIMITS
 from log_processor.counting.logs import Logs
 from log_processor.counting.rollups import Rollups
-from log_processor.counting.start import start
 from log_processor.kafka.beginning import Beginning
 from log_processor.parsing.batch import Prepare
 from log_processor.process.reporter import Reporter
-from log_processor.process.retry import until_stored
 from log_processor.process.time_bounds import TimeBounds
 from log_processor.settings import ProcessorSettings
 from log_processor.storing.dead_letters import DeadLetters
-from log_processor.storing.kept_requests import note_kept, preparing
 from log_processor.storing.log_handler import LogHandler
-from request_log.line import SECONDS_A_DAY
+from log_processor.storing.start import start_writer
 from storage.contract import Storage
-from storage.damage import or_default
-from storage.ledger import decode_report
 from storage.observed import ObservedEnd
 
 LAST_ROLLUPS_SECONDS = 0.2
@@ -63,17 +55,7 @@ def begin_writing(
     stop: threading.Event,
 ) -> Writing:
     """Continue where the writer's ledger says, with its lease. `token`: the fencing token of the lease."""
-    limits = LIMITS._replace(new_customers=settings.new_customers_a_day)
-    has_journal = settings.store_requests != "all"
-    logs, counts, rollups = start(storage, token, settings.described(), limits, settings.rules(), has_journal)
-    report = or_default(decode_report, until_stored(partial(storage.read_state, "report")), None)
-    time_bounds = TimeBounds(
-        newest=max((row.newest for row in logs.committed.values()), default=0),
-        modified=0,
-        latest_second=report.latest_second if report is not None else 0,
-    )
-    oldest_day = partial(time_bounds.oldest_day, settings.retention_days)
-    note_kept(storage, settings.store_requests, time.time(), oldest_day() * SECONDS_A_DAY)
+    (logs, counts, rollups), time_bounds, oldest_day, prepare = start_writer(settings, storage, token)
     dead_letters.note_beyond(logs.files, {log, *logs.committed})
     reporter = Reporter(storage, observed_ends, settings.heartbeat_path, time_bounds.latest_second)
     handler = LogHandler(
@@ -88,5 +70,4 @@ def begin_writing(
         further_days=settings.days_of_counts - settings.retention_days,
         last_rollups_seconds=LAST_ROLLUPS_SECONDS,
     )
-    prepare = preparing(settings.store_requests, storage.prepare)
     return Writing(storage, logs, counts, rollups, reporter, handler, time_bounds, oldest_day, prepare)
