@@ -1,13 +1,24 @@
 """Rows and requests for tests of stores."""
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Iterable
 from typing import Protocol
 
 from json_log import PARSE, json_line
 from request_log.line import Mended, Reason
 from rollups.counters import decode_counter, encode_counter
 from rollups.counts import DayCounts, Kind, RollupKey, RollupRow, RollupSegmentKey
+from rollups.groups import (
+    EVERYBODY,
+    LATENCY_BITS,
+    QUARTER_HOUR_BITS,
+    QUARTER_HOUR_MASK,
+    STATUS_BITS,
+    Endpoint,
+    decode_names,
+)
+from rollups.histogram import Histogram, histogram_of_counts
 from rollups.rows import encode_rollup
 from storage.contract import Storage
 from storage.ledger import Intent, encode_intent
@@ -99,3 +110,25 @@ def add_to_rollup(storage: Storage, key: RollupKey) -> None:
     statuses[min(statuses)] += 1
     storage.write({RollupSegmentKey(*key, row.segment): encode_rollup(row._replace(statuses=encode_counter(statuses)))})
     storage.close()
+
+
+def histograms_of_endpoint_parts(rows: Iterable[RollupRow]) -> dict[tuple[str, int], Histogram]:
+    """(path, quarter hour) -> histogram of all customers together, from rows of `endpoint_parts` of one day."""
+    found: dict[tuple[str, int], DayCounts] = defaultdict(DayCounts)
+    for row in rows:
+        endpoints = decode_names(row.names).get(EVERYBODY, [])
+        for sign, statuses, latencies in (
+            (1, row.statuses, row.latencies),
+            (-1, row.less_statuses, row.less_latencies),
+        ):
+            for text, bits in ((statuses, STATUS_BITS), (latencies, LATENCY_BITS)):
+                for together, count in decode_counter(text).items():
+                    rest, quarter_hour = together >> QUARTER_HOUR_BITS, together & QUARTER_HOUR_MASK
+                    counts = found[Endpoint.of_text(endpoints[rest >> bits]).path, quarter_hour]
+                    counter = counts.statuses if bits == STATUS_BITS else counts.latencies
+                    counter[rest & ((1 << bits) - 1)] += sign * count
+    return {
+        key: histogram_of_counts(DayCounts(+counts.statuses, +counts.latencies))
+        for key, counts in found.items()
+        if +counts.statuses
+    }

@@ -82,7 +82,7 @@ class Endpoint(NamedTuple):
         return f"{self.path}{_BEHIND_PATH}{self.method}" if self.method else self.path
 
 
-Part = TypeVar("Part", int, str, Endpoint, tuple[str, int])
+Part = TypeVar("Part", int, str, Endpoint)
 
 
 def group_of(customer: str) -> int:
@@ -197,15 +197,6 @@ def statuses_of_endpoints(rows: Iterable[RollupRow], customer: str) -> Counter[t
                 for status, count in zip(statuses.tolist(), requests.tolist(), strict=True):
                     found[Endpoint.of_text(names[customer][endpoint]).path, status] += sign * count
     return +found
-
-
-def histograms_of_endpoint_parts(rows: Iterable[RollupRow]) -> dict[tuple[str, int], Histogram]:
-    """(path, quarter hour) -> histogram of all customers together, from rows of `endpoint_parts` of one day."""
-    return _merged(
-        ((Endpoint.of_text(endpoints[together >> QUARTER_HOUR_BITS]).path, together & QUARTER_HOUR_MASK), histogram)
-        for row in rows
-        for endpoints, together, histogram in _histograms(row, EVERYBODY)
-    )
 
 
 def histograms_of_customers(rows: Iterable[RollupRow], path: str) -> dict[str, Histogram]:

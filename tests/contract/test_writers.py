@@ -11,7 +11,6 @@ from rollups.groups import (
     ALL_OF_HOUR,
     EVERYBODY,
     group_of,
-    histograms_of_endpoint_parts,
     histograms_of_endpoints,
     histograms_of_hours,
 )
@@ -32,7 +31,17 @@ from storage.ledger import (
 from storage.logs import FileRow, Position, decode_log, encode_file, encode_log
 from storage.observed import ObservedEnd, encode_observed_end
 from storage.writers import MAIN
-from stored_rows import MIDNIGHT, TODAY, OpenStorage, counts, intent_of, log_row, segment_of, write_segments
+from stored_rows import (
+    MIDNIGHT,
+    TODAY,
+    OpenStorage,
+    counts,
+    histograms_of_endpoint_parts,
+    intent_of,
+    log_row,
+    segment_of,
+    write_segments,
+)
 from stores import ask, count_lines, days_of, read_daily, write_daily
 
 

@@ -46,7 +46,6 @@ from rollups.groups import (
     escaped,
     group_of,
     histograms_by_method,
-    histograms_of_endpoint_parts,
     histograms_of_endpoints,
     histograms_of_hours,
     sizes_of_endpoints,
@@ -60,6 +59,7 @@ from storage.ledger import Intent, Ledger, decode_ledger, decode_rollup_ledger, 
 from storage.logs import FileRow, FileState, LedgerRow, Position
 from storage.requests import FileId, OffsetRange, StoredRequests
 from storage.writers import ARCHIVE, MAIN
+from stored_rows import histograms_of_endpoint_parts
 from stores import days_of
 
 FIRST_DAY = 20_780

@@ -23,13 +23,13 @@ from rollups.groups import (
     decode_names,
     empty,
     group_of,
-    histograms_of_endpoint_parts,
     histograms_of_endpoints,
     histograms_of_hours,
 )
 from rollups.histogram import Histogram
 from rollups.rows import encode_rollup
 from rollups.rules import DEFAULT_PATHS
+from stored_rows import histograms_of_endpoint_parts
 
 OF_ONE_GROUP = [name for name in (f"cust_{n}" for n in range(30_000)) if group_of(name) == 7]
 FIRST_DAY = 20_780
