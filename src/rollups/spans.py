@@ -11,7 +11,7 @@ from rollups.columns import QUARTER_HOURS_A_DAY, QUARTER_HOURS_AN_HOUR
 from rollups.counters import counter_arrays
 from rollups.counts import NO_COUNTS, RollupRow
 from rollups.group_by import sums_of
-from rollups.groups import LATENCY_BITS, QUARTER_HOUR_BITS, STATUS_BITS, decode_names
+from rollups.groups import LATENCY_BITS, QUARTER_HOUR_BITS, QUARTER_HOUR_MASK, STATUS_BITS, decode_names
 from rollups.histogram import Histograms, outcomes_of_each
 
 _NONE = np.empty(0, np.int64)
@@ -42,16 +42,16 @@ class SpanCounts(NamedTuple):
 
 
 class DaySpans(NamedTuple):
-    """The spans that a UTC day has parts of."""
+    """The spans that a UTC day has quarter hours of."""
 
     first: int
     """The number of the first of them."""
-    of_part: Integers
-    """For each part of the day, the number of its span from the first one on; -1 where it is in none."""
+    of_quarter_hour: Integers
+    """For each quarter hour of the day, the number of its span from the first one on; -1 where it is in none."""
 
 
 class DaySpanCounts(NamedTuple):
-    """The counts of a customer's UTC day by span. The numbers of spans are those of `DaySpans.of_part`."""
+    """The counts of a customer's UTC day by span. The numbers of spans are those of `DaySpans.of_quarter_hour`."""
 
     statuses: Counted
     latencies: Counted
@@ -63,19 +63,19 @@ class DaySpanCounts(NamedTuple):
 
 
 def spans_of_days(days: Sequence[int], edges: Integers) -> dict[int, DaySpans]:
-    """UTC day -> the spans that it has parts of.
+    """UTC day -> the spans that it has quarter hours of.
 
     `edges`: the first quarter hour (since 1970-01-01) of each span, then the one after the last span; ascending. Where
     two are equal, the span between them is empty.
     """
-    parts = np.array(days, np.int64)[:, None] * QUARTER_HOURS_A_DAY + np.arange(QUARTER_HOURS_A_DAY)
-    of_parts = np.full((len(days), 1 << QUARTER_HOUR_BITS), _IN_NO_SPAN)
-    of_parts[:, :QUARTER_HOURS_A_DAY] = np.searchsorted(edges, parts, side="right") - 1
-    of_parts[of_parts == len(edges) - 1] = _IN_NO_SPAN
-    # The first part of a day may be before all spans.
-    firsts = np.where(of_parts >= 0, of_parts, len(edges)).min(axis=1)
-    of_parts = np.where(of_parts >= 0, of_parts - firsts[:, None], _IN_NO_SPAN)
-    return {day: DaySpans(first, of_part) for day, first, of_part in zip(days, firsts.tolist(), of_parts, strict=True)}
+    quarter_hours = np.array(days, np.int64)[:, None] * QUARTER_HOURS_A_DAY + np.arange(QUARTER_HOURS_A_DAY)
+    of_quarter_hours = np.full((len(days), 1 << QUARTER_HOUR_BITS), _IN_NO_SPAN)
+    of_quarter_hours[:, :QUARTER_HOURS_A_DAY] = np.searchsorted(edges, quarter_hours, side="right") - 1
+    of_quarter_hours[of_quarter_hours == len(edges) - 1] = _IN_NO_SPAN
+    # The first quarter hour of a day may be before all spans.
+    firsts = np.where(of_quarter_hours >= 0, of_quarter_hours, len(edges)).min(axis=1)
+    of_quarter_hours = np.where(of_quarter_hours >= 0, of_quarter_hours - firsts[:, None], _IN_NO_SPAN)
+    return {day: DaySpans(*spans) for day, *spans in zip(days, firsts.tolist(), of_quarter_hours, strict=True)}
 
 
 def counts_of_day(day: int, rows: Iterable[RollupRow], customer: str, spans: DaySpans) -> DaySpanCounts:
@@ -87,16 +87,16 @@ def counts_of_day(day: int, rows: Iterable[RollupRow], customer: str, spans: Day
         if customer not in names:
             continue
         if row.kind == "hours":
-            _check_hours(day, spans.of_part)
+            _check_hours(day, spans.of_quarter_hour)
         place = names.index(customer)
         for sign, of_statuses, of_latencies in (
             (1, row.statuses, row.latencies),
             (-1, row.less_statuses, row.less_latencies),
         ):
             if of_statuses != NO_COUNTS:
-                statuses.append(_counted(row, of_statuses, place, spans.of_part, STATUS_BITS, sign))
+                statuses.append(_counted(row, of_statuses, place, spans.of_quarter_hour, STATUS_BITS, sign))
             if of_latencies != NO_COUNTS:
-                latencies.append(_counted(row, of_latencies, place, spans.of_part, LATENCY_BITS, sign))
+                latencies.append(_counted(row, of_latencies, place, spans.of_quarter_hour, LATENCY_BITS, sign))
     return DaySpanCounts(_sums(statuses), _sums(latencies))
 
 
@@ -118,17 +118,17 @@ def _check_hours(day: int, spans: Integers) -> None:
 
 
 def _counted(row: RollupRow, text: str, place: int, spans: Integers, bits: int, sign: int) -> Counted:
-    """What a counter counts of the customer with this place. `spans`: the span of each part of the day, or -1."""
+    """What a counter counts of the customer with this place. `spans`: the span of each quarter hour, or -1."""
     together, counts = counter_arrays(text)
-    # Behind the place there are the value and the part of the day; in rows by the hour, the hour and the value.
+    # Behind the place there are the value and the quarter hour; in rows by the hour, the hour and the value.
     first, end = np.searchsorted(together, np.array([place, place + 1]) << (bits + QUARTER_HOUR_BITS))
     together, counts = together[first:end] - (place << (bits + QUARTER_HOUR_BITS)), counts[first:end]
     if row.kind == "hours":
-        parts, values = (together >> bits) * QUARTER_HOURS_AN_HOUR, together & ((1 << bits) - 1)
+        quarter_hours, values = (together >> bits) * QUARTER_HOURS_AN_HOUR, together & ((1 << bits) - 1)
     else:
-        parts, values = together & ((1 << QUARTER_HOUR_BITS) - 1), together >> QUARTER_HOUR_BITS
-    # Only a damaged row has parts beyond the day: they are in no span.
-    of_each = spans.take(parts, mode="clip")
+        quarter_hours, values = together & QUARTER_HOUR_MASK, together >> QUARTER_HOUR_BITS
+    # Only a damaged row has quarter hours beyond the day: they are in no span.
+    of_each = spans.take(quarter_hours, mode="clip")
     # By span, so that values ascend within each: ascending runs are sorted in a fraction of the time.
     order = of_each.astype(np.int16).argsort(kind="stable")
     order = order[np.count_nonzero(of_each < 0) :]

@@ -78,7 +78,7 @@ class SpanDays:
         return await asyncio.to_thread(added_up, [(spans[day], found[day]) for day in days], edges)
 
     def _get(self, customer: str | None, day: int, spans: DaySpans) -> DaySpanCounts | None:
-        key = customer, day, spans.of_part.tobytes()
+        key = customer, day, spans.of_quarter_hour.tobytes()
         cached = self._days.get(key)
         if cached is None:
             return None
@@ -89,7 +89,7 @@ class SpanDays:
         return cached.counts
 
     def _put(self, customer: str | None, day: int, spans: DaySpans, cached: _Cached) -> None:
-        key = customer, day, spans.of_part.tobytes()
+        key = customer, day, spans.of_quarter_hour.tobytes()
         before = self._days.pop(key, None)
         if before is not None:
             self._bytes -= _size(before)
