@@ -47,8 +47,8 @@ class FollowSettings(Settings):
     """Paths and globs of the logs to follow, separated by commas; empty: LOG_FILE_PATH. In containers all of them are
     in its folder."""
     log_roots: Annotated[str, AfterValidator(_folders)] = ""
-    """Folders, separated by commas. A file that a glob or a rotated name finds is read only where it lies, links
-    followed, below the folder of its pattern or below one of these."""
+    """Folders, separated by commas. A file that a glob or a rotated name finds is read only if it lies, links followed,
+    below the folder of its pattern or below one of these."""
     start_position: Literal["end", "beginning"] = "end"
     """Where reading begins in a log that the store, or a shipper's topic, has never seen."""
     follow: Literal["events", "poll"] = "events"
