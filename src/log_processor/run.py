@@ -26,7 +26,7 @@ from log_processor.spool import Spool
 from log_processor.storing.dead_letters import DeadLetters
 from log_processor.storing.kept_lines import KeptLines
 from log_processor.storing.log_handler import LogHandler
-from log_processor.storing.start import start_writer
+from log_processor.storing.writer import start_writer
 from service.access.keys import Keys
 from service.access.keys_file import keys_file
 from service.access.private_files import PrivateFile
