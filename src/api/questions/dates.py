@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import lru_cache
 from typing import Annotated
 
 import numpy as np
@@ -55,7 +56,7 @@ class DateRange:
         if not self.days:
             return np.zeros(1, np.int64)
         try:
-            return calendar(self.zone).edges_of_days(self.days)
+            return _edges_of_days(self.zone, self.days)
         except OddDay as error:
             raise validation_error("tz", self.zone, str(error)) from error
 
@@ -64,6 +65,12 @@ class DateRange:
         """The beginning of the first day (Unix time, s), and the end of the last one, exclusive."""
         of_zone = calendar(self.zone)
         return of_zone.day_start(self.from_date), of_zone.day_start(self.to_date + timedelta(days=1))
+
+
+@lru_cache(maxsize=1_000)
+def _edges_of_days(zone: str, days: range) -> NDArray[np.int64]:
+    """See Calendar.edges_of_days. Many questions are about the same days."""
+    return calendar(zone).edges_of_days(days)
 
 
 def parse_zone(name: str) -> str:
