@@ -1,6 +1,5 @@
 """A short torture run on each store; `python -m torture` is the long one."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -10,8 +9,8 @@ from kafka_broker import broker_of, classpath
 from stores import influxdb_store
 from torture.__main__ import main
 from torture.run import torture
-from torture.scheme import drawn
-from torture.shippers import schemes_without_folders, torture_way
+from torture.scheme import drawn, scheme_of
+from torture.shippers import torture_way
 from torture.topic import torture_topic
 from torture.victim import influxdb_victim
 
@@ -49,9 +48,8 @@ def test_the_store_equals_the_topic(tmp_path: Path, request: pytest.FixtureReque
     assert not report.differences, report.text()
 
 
-@pytest.mark.skipif(not os.environ.get("TORTURE_SHIPPERS"), reason="takes a minute or two: TORTURE_SHIPPERS=1 runs it")
 def test_the_answers_equal_the_files_of_shippers(tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    # SIGSTOP takes longer: `python -m torture --source kafka` has it.
+    # SIGSTOP, and more customers, take longer: `python -m torture --source kafka` has them.
     assert request.config.cache is not None
     (tmp_path / "kafka").mkdir()
     (tmp_path / "way").mkdir()
@@ -62,7 +60,10 @@ def test_the_answers_equal_the_files_of_shippers(tmp_path: Path, request: pytest
         faulty_proxy(server.url) as proxy,
         broker_of(tmp_path / "kafka", jars) as broker,
     ):
-        deeds = ["shipper SIGKILL", "processor SIGKILL", "broker", "partition", "store"]
-        schemes = schemes_without_folders(drawn(2))
-        report = torture_way(broker, store, proxy, tmp_path / "way", schemes, deeds, RATE, seed=1, progress=print)
+        deeds = ["shipper SIGKILL", "processor SIGKILL", "broker SIGKILL", "partition", "store"]
+        # A log of each shipper.
+        schemes = [scheme_of("numbered+delayed"), scheme_of("dated")]
+        report = torture_way(
+            broker, store, proxy, tmp_path / "way", schemes, deeds, RATE, seed=1, progress=print, seldom_customers=20
+        )
     assert not report.differences, report.text()

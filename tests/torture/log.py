@@ -30,7 +30,8 @@ VERY_LATE_SECONDS = 70.0
 MOST_BYTES_WITH_HOLES = 32 << 20
 COMPRESSED_AT_ONCE = 256 << 10
 # Rows of counts that change all the time, and many that change seldom: what is wrong with these is not soon put right.
-CUSTOMER_NAMES = [*CUSTOMERS * 250, *(f"customer_{n}" for n in range(1_000))]
+BUSY_CUSTOMERS = CUSTOMERS * 250
+SELDOM_CUSTOMERS = 1_000
 DAYS = 6
 
 
@@ -105,9 +106,16 @@ class TortureLog:
     """The log at `path`. What is destroyed of it was read before."""
 
     def __init__(
-        self, path: Path, scheme: Scheme, rate: int, stored: Callable[[], Stored], pick: random.Random
+        self,
+        path: Path,
+        scheme: Scheme,
+        rate: int,
+        stored: Callable[[], Stored],
+        pick: random.Random,
+        seldom_customers: int = SELDOM_CUSTOMERS,
     ) -> None:
-        """`rate`: lines a second. `stored`: what the latest look at the store has found."""
+        """`rate`: lines a second. `stored`: what the latest look at the store has found. `seldom_customers`: so many
+        have a line now and then."""
         self.path = path
         self.scheme = scheme
         self.rotations: Counter[str] = Counter()
@@ -116,6 +124,7 @@ class TortureLog:
         self._rate = rate
         self._stored = stored
         self._pick = pick
+        self._customers = [*BUSY_CUSTOMERS, *(f"customer_{n}" for n in range(seldom_customers))]
         self._truth = path.parent / f"truth_{path.name}"
         self._truth.mkdir()
         scheme.path(path, 0).parent.mkdir(exist_ok=True)
@@ -180,7 +189,7 @@ class TortureLog:
         time.sleep(max(0.0, due - time.monotonic()))
 
     def _lines(self, count: int) -> bytes:
-        lines = valid_lines(count, DAYS, self._pick.randrange(1 << 30), CUSTOMER_NAMES).splitlines(keepends=True)
+        lines = valid_lines(count, DAYS, self._pick.randrange(1 << 30), self._customers).splitlines(keepends=True)
         for place in range(len(lines)):
             chance = self._pick.random()
             if chance < 0.02:

@@ -31,7 +31,7 @@ from storage.errors import StorageUnavailable
 from stores import Store, ask
 from topic_processors import Processors, processors
 from torture.asked_api import asked_api
-from torture.log import Stored, TortureLog
+from torture.log import SELDOM_CUSTOMERS, Stored, TortureLog
 from torture.scheme import Scheme
 from torture.truth import FiguresKey, Truth, truth_of
 
@@ -75,6 +75,8 @@ class WayReport:
 
     done: Counter[str] = field(default_factory=Counter)
     rotations: Counter[str] = field(default_factory=Counter)
+    visits: int = 0
+    """How often the guest was a member of the group. Each is two rebalances."""
     moves: int = 0
     """How often a processor has taken up a partition."""
     lines: int = 0
@@ -92,7 +94,7 @@ class WayReport:
         rows = [
             f"lines:      {self.lines:,}, requests {self.requests:,}, rejected {self.rejected:,}",
             f"done:       {kills} kills: {_listed(self.done)}",
-            f"moves:      {self.moves:,} times a processor took up a partition",
+            f"rebalances: {2 * self.visits:,} by the guest; {self.moves:,} times a processor took up a partition",
             f"rotations:  {_listed(self.rotations)}",
             f"gaps:       {self.gaps}, where what was read went away",
             f"lost:       {self.lost}, doubled {self.doubled}",
@@ -235,6 +237,7 @@ def torture_way(
     rate: int,
     seed: int,
     progress: Callable[[str], None],
+    seldom_customers: int = SELDOM_CUSTOMERS,
 ) -> WayReport:
     """Do these things while logs that are rotated by these schemes grow by `rate` lines a second; then compare.
 
@@ -248,7 +251,12 @@ def torture_way(
     seen: dict[Path, Stored] = {path: Stored() for path in paths}
     logs = [
         TortureLog(
-            path, scheme, rate // len(schemes), partial(seen.__getitem__, path), random.Random(seed * 10 + place)
+            path,
+            scheme,
+            rate // len(schemes),
+            partial(seen.__getitem__, path),
+            random.Random(seed * 10 + place),
+            seldom_customers,
         )
         for place, (path, scheme) in enumerate(zip(paths, schemes, strict=True))
     ]
@@ -267,7 +275,7 @@ def torture_way(
         with ThreadPoolExecutor(len(logs) + 2) as executor:
             beside = [
                 executor.submit(_look, store, seen, stop),
-                executor.submit(_be_guest, topic, stop, random.Random(seed)),
+                executor.submit(_be_guest, topic, stop, random.Random(seed), report),
             ]
             tasks = [*beside, *(executor.submit(log.write_until, stop) for log in logs)]
             try:
@@ -326,7 +334,7 @@ def _look(store: Store, seen: dict[Path, Stored], stop: threading.Event) -> None
             continue
 
 
-def _be_guest(topic: Topic, stop: threading.Event, pick: random.Random) -> None:
+def _be_guest(topic: Topic, stop: threading.Event, pick: random.Random, report: WayReport) -> None:
     """Join the consumer group and leave it, again and again. What the guest is given moves twice."""
     settings = {
         "bootstrap.servers": topic.servers,
@@ -337,12 +345,16 @@ def _be_guest(topic: Topic, stop: threading.Event, pick: random.Random) -> None:
         "heartbeat.interval.ms": 300,
         "log_level": 0,
     }
+    is_member = False
 
     def assigned(consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        nonlocal is_member
+        is_member = True
         consumer.incremental_assign(partitions)
         consumer.pause(partitions)
 
     while not stop.wait(pick.uniform(0, GUEST_SECONDS)):
+        is_member = False
         guest = Consumer(settings)
         # A broker that is away is no matter of the guest's.
         with suppress(KafkaException):
@@ -351,6 +363,7 @@ def _be_guest(topic: Topic, stop: threading.Event, pick: random.Random) -> None:
             while time.monotonic() < deadline:
                 guest.poll(0.1)
             guest.close()
+        report.visits += is_member
 
 
 def _until_counted(way: _Way, running: Processors, truth: Truth, report: WayReport) -> None:
