@@ -162,6 +162,18 @@ class Topic:
         assert self._producer.flush(60) == 0
         assert not failed
 
+    def send_inflated(self, size: int, partition: int) -> None:
+        """Send a record of so many newlines, which is small as it travels."""
+        settings = {
+            "bootstrap.servers": self.servers,
+            "compression.type": "zstd",
+            "message.max.bytes": 1_000_000_000,
+            "log_level": 0,
+        }
+        producer = Producer(settings)
+        producer.produce(self.name, b"\n" * size, partition=partition)
+        assert producer.flush(60) == 0
+
     def send_in_transactions(self, transactions: Iterable[tuple[Iterable[bytes], bool]], partition: int) -> None:
         """Send records in a transaction each, which is committed or aborted."""
         producer = Producer({"bootstrap.servers": self.servers, "transactional.id": uuid.uuid4().hex, "log_level": 0})

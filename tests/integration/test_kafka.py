@@ -156,6 +156,29 @@ def test_records_that_the_broker_removed_unread_are_a_gap(kafka: str, sqlite: St
         running.agrees(f"{topic.name}-0 has a gap: the broker removed records before they were read.")
 
 
+def test_a_record_that_cannot_be_decompressed_is_named_and_can_be_removed(
+    kafka: str, sqlite: Store, tmp_path: Path
+) -> None:
+    topic = Topic(kafka, 2)
+    lines = valid_lines(300)
+    records = records_of(lines)
+    with processors(topic, sqlite, tmp_path) as running:
+        processor = running.start()
+        topic.send(records[:100], partition=0)
+        # librdkafka refuses to make more of a record than `receive.message.max.bytes`.
+        topic.send_inflated(120 << 20, partition=0)
+        topic.send(records[100:200], partition=0)
+        topic.send(records[200:], partition=1)
+        processor.until_said(f"event=records_unreadable log={topic.name}-0 record=100", 1)
+        # The others go on.
+        running.until_counted(b"\n".join([*records[:100], *records[200:], b""]))
+        topic.delete_records(0, 101)
+        running.until_counted(lines)
+        assert [gap.reason for row in processor.ledger() for gap in row.gaps] == [
+            "the broker removed records before they were read"
+        ]
+
+
 def test_a_topic_that_is_made_anew_is_read_from_its_beginning(kafka: str, sqlite: Store, tmp_path: Path) -> None:
     topic = Topic(kafka, 2)
     lines = valid_lines(400)

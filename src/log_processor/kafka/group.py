@@ -71,7 +71,7 @@ class Group:
         self._ready: queue.SimpleQueue[Assignment] = queue.SimpleQueue()
         self._to_seek: list[Assignment] = []
         self._committed: dict[int, int] = {}
-        self._next_commit = self._next_error = 0.0
+        self._next_commit = self._next_error = self._next_unreadable = 0.0
         self._mean_bytes = 100.0
         self._consumer = Consumer({**consumer, "error_cb": self._on_error})
         self._consumer.subscribe(
@@ -216,8 +216,17 @@ class Group:
             if assignment is not None and assignment.is_reading:
                 log.warning("records_missing", log=assignment.name, reason=str(error))
                 self._begin_anew(assignment)
+        elif error.code() == KafkaError._BAD_COMPRESSION:
+            # The client asks for the records again and again: what cannot be read is not passed over.
+            self._say_unreadable(message, error)
         else:
             self._on_error(error)
+
+    def _say_unreadable(self, message: Message, error: KafkaError) -> None:
+        if time.monotonic() >= self._next_unreadable:
+            self._next_unreadable = time.monotonic() + _BETWEEN_ERRORS_SECONDS
+            name = f"{self._topic}-{message.partition()}"
+            log.error("records_unreadable", log=name, record=message.offset(), reason=str(error))
 
     def _give_up(self, error: KafkaError) -> None:
         log.error("broker_refused", reason=str(error))
