@@ -3,7 +3,9 @@
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -58,6 +60,16 @@ def shipment(*parts: tuple[FilePart, bytes], session: int = 1) -> tuple[Shipment
     return Shipment("web-1", session, PARTITIONS, "orders", tuple(part for part, _ in parts)), b"".join(
         value for _, value in parts
     )
+
+
+def changed(part: tuple[FilePart, bytes], **members: Any) -> tuple[FilePart, bytes]:
+    """A part that says something else of its lines."""
+    return msgspec.structs.replace(part[0], **members), part[1]
+
+
+def unended(part: tuple[FilePart, bytes]) -> tuple[FilePart, bytes]:
+    """Lines of which the last one lacks its newline in the file."""
+    return changed((part[0], part[1] + b"\n"), length=part[0].length + 1)
 
 
 def shipments(*before: tuple[Shipment, bytes]) -> Shipments:
@@ -138,19 +150,52 @@ def test_a_superseded_session_sends_nothing_any_more() -> None:
         (shipment((lines(100, 200)[0], b"too few")), DAMAGED),
         (shipment((FilePart(0, 100, 50, length=0), b"")), DAMAGED),
         (shipment((FilePart(0, 100, 100, "no identity"), b"")), DAMAGED),
-        (shipment(lines(50, 104, text=TEXT[::-1])), CONTRADICTS),
+        # Lines that would take the places of others, and one that the next record's lines would go on with.
+        (shipment(changed(lines(104, 200), end=114)), DAMAGED),
+        (shipment(changed(lines(104, 200), end=300)), DAMAGED),
+        (shipment(lines(104, 205)), DAMAGED),
+        (shipment(changed(lines(104, 200), too_long=(200, "0" * 32))), DAMAGED),
+        (shipment(unended(lines(50, 104, text=TEXT[::-1]))), CONTRADICTS),
         (shipment(lines(95, 300)), CUTS_A_LINE),
         (shipment(lines(0, 10, number=1)), ""),
     ],
 )
 def test_what_cannot_be_is_refused_and_changes_nothing(refused: tuple[Shipment, bytes], reason: str) -> None:
-    some = shipments(shipment(lines(0, 104)))
+    some = shipments(shipment(unended(lines(0, 104))))
     if refused[0].parts and refused[0].parts[0].file == 1:
         some = shipments(shipment(lines(0, 100, number=0), lines(0, 0, number=2)))
         reason = NUMBERED_BEFORE
     before = dict(some.files)
     assert some.take(*refused).refused == reason
     assert some.files == before
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"session": 10**30},
+        {"session": -1},
+        {"shipper": "web:1"},
+        {"shipper": "web-1\n"},
+        {"shipper": ""},
+        {"partitions": -1},
+        {"log": "x" * 20_000},
+        {"parts": (FilePart(-1, 0, 0),)},
+        {"parts": (FilePart(2**60, 0, 0),)},
+        {"parts": (FilePart(0, -1, 0),)},
+        {"parts": (FilePart(0, 0, 2**60),)},
+        {"parts": (FilePart(0, 0, 0, length=-1), FilePart(0, 0, 0, length=1))},
+        {"parts": (FilePart(0, 0, 0, gone=10**30),)},
+        {"parts": (FilePart(0, 0, 0, gaps=((0, -5, "x"),)),)},
+        {"parts": (FilePart(0, 0, 1, too_long=(1, "no digest")),)},
+        {"seen": (Seen("orders", 0.0, 0, 2**60, 0, 0),)},
+    ],
+)
+def test_a_header_that_lies_cannot_be_read(members: dict[str, Any]) -> None:
+    sound = Shipment("web-1", 1, PARTITIONS, "orders")
+    assert decode(encode(sound)) == sound
+    with pytest.raises(Undecodable):
+        decode(encode(msgspec.structs.replace(sound, **members)))
 
 
 def test_several_files_come_in_one_record() -> None:

@@ -6,8 +6,10 @@ store, and its partition is `crc32(name) % partitions`, as by librdkafka's parti
 
 import zlib
 from collections.abc import Sequence
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from log_processor.parsing.chunk import Overlong, Part
 from storage.logs import FileState, Gap, Position
@@ -17,57 +19,64 @@ HEADER = "shipped"
 _BETWEEN = ":"
 # Between the name of a shipper and that of a log. A shipper's name has none.
 
+# A store has no room for any larger number, nor for longer names: whoever may write to the topic may write any header.
+_Count = Annotated[int, Meta(ge=0, le=1 << 50)]
+_Session = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
+_Text = Annotated[str, Meta(max_length=16_384)]
+_ShipperName = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")]
+_Digest = Annotated[str, Meta(pattern=r"\A[0-9a-f]{32}\Z")]
+
 
 class FilePart(msgspec.Struct, frozen=True, omit_defaults=True):
     """Whole lines of a file, from `start` up to `end`, or only the state of the file. See Part, which has the same."""
 
-    file: int
+    file: _Count
     """The number of the file within its log."""
-    start: int
+    start: _Count
     """Offset of the first byte."""
-    end: int
+    end: _Count
     """Offset behind the last byte."""
-    identity: str = ""
+    identity: _Text = ""
     """The identity of the file at `end`."""
-    length: int = 0
+    length: _Count = 0
     """Bytes in the record's value."""
-    path: str = ""
+    path: _Text = ""
     state: FileState = "live"
-    size: int = 0
-    gaps: tuple[tuple[int, int, str], ...] = ()
+    size: _Count = 0
+    gaps: tuple[tuple[_Count, _Count, _Text], ...] = ()
     """Ranges that the shipper could not read any more: file, offset, and reason."""
-    too_long: tuple[int, str] | None = None
+    too_long: tuple[_Count, _Digest] | None = None
     """Length and hash of a line that is too long. The value has its beginning."""
-    copy_of: int | None = None
-    gone: int = 0
-    context: str = ""
-    context_after: str = ""
+    copy_of: _Count | None = None
+    gone: _Count = 0
+    context: _Text = ""
+    context_after: _Text = ""
 
 
 class Seen(msgspec.Struct, frozen=True):
     """The end of a log as its shipper observed it. See ObservedEnd."""
 
-    log: str
+    log: _Text
     time: float
     """Unix time, s."""
-    file: int
-    offset: int
+    file: _Count
+    offset: _Count
     """Up to where the file at the log's path is sent."""
-    size: int
+    size: _Count
     """Bytes of that file."""
-    behind: int
+    behind: _Count
     """Bytes of all files of the log that are not sent."""
 
 
 class Shipment(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the header of a record says. A record without a log has no lines, and only tells of its shipper."""
 
-    shipper: str
-    session: int
+    shipper: _ShipperName
+    session: _Session
     """The number of the shipper's session: higher than those of all sessions before."""
-    partitions: int
+    partitions: _Count
     """The number of partitions among which the log has its partition."""
-    log: str = ""
+    log: _Text = ""
     """The name of the log at its shipper."""
     parts: tuple[FilePart, ...] = ()
     """Their lines are in the value, in this order."""

@@ -106,7 +106,7 @@ class Shipments:
                 lines = value[place : place + shipped.length]
                 place += shipped.length
                 part, lines = part_of(shipment.name, shipped, lines)
-                if not _is_sound(part):
+                if not _is_sound(part, lines):
                     raise Refused(DAMAGED)
                 key = FileKey(part.log, part.start.generation)
                 row = files.get(key) or self.files.get(key)
@@ -204,13 +204,17 @@ def _gap_before(part: Part) -> tuple[Gap, ...]:
     return (Gap(Position(part.start.generation, 0), MISSING),) if part.start.offset else ()
 
 
-def _is_sound(part: Part) -> bool:
-    """Whether the numbers of a part can be."""
+def _is_sound(part: Part, lines: bytes) -> bool:
+    """Whether a part can be. Its lines have their places in the file: more of them would take the places of others."""
     try:
         Identity.decode(part.identity)
     except ValueError:
         return False
-    return 0 <= part.start.offset <= part.end.offset and part.start.generation >= 0
+    size = part.end.offset - part.start.offset
+    if part.overlong is not None:
+        return 0 < part.overlong.length <= size
+    # Zeros of a file are not sent. A file's last line may lack its newline, which is sent all the same.
+    return size >= 0 and len(lines) in (0, size, size + 1) and (not lines or lines.endswith(b"\n"))
 
 
 def _may_be_same(one: Identity, other: Identity) -> bool:
