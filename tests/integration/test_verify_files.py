@@ -174,6 +174,15 @@ def test_a_file_that_is_being_compressed_is_read_once(sqlite: Store, log: Path) 
     assert_agrees(counted(sqlite, log, Read(rotated, state="closed"), Read(write(log, NEW), 1)))
 
 
+@pytest.mark.parametrize("kept", [-10, 12], ids=["its end is missing", "nothing can be unpacked"])
+def test_a_damaged_file_beside_another_file_of_its_name_is_named(sqlite: Store, log: Path, kept: int) -> None:
+    rotated = write(log.with_name("log.1"), OLD)
+    damaged = write(log.with_name("log.1.gz"), gzip.compress(valid_lines(300, seed=3))[:kept])
+    os.utime(damaged, (0, 0))
+    outcome = counted(sqlite, log, Read(rotated, state="closed"), Read(write(log, NEW), 1))
+    assert [text.partition(" (")[0] for text in outcome.unchecked] == [f"{damaged} cannot be read: it is damaged"]
+
+
 def test_a_backfilled_file_is_read_where_it_came_from(sqlite: Store, log: Path, tmp_path: Path) -> None:
     origin = write(tmp_path / "old.gz", gzip.compress(OLD))
     backfilled = Read(origin, log="backfill-1", state="closed")

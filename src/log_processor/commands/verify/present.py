@@ -9,7 +9,7 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import NamedTuple
 
-from log_processor.commands.verify.text_file import FilesChanged, Inode, TextFile, Unreadable
+from log_processor.commands.verify.text_file import FilesChanged, Inode, TextFile, Unreadable, is_part
 from log_processor.following.log_files import Folders
 from log_processor.following.names import dateless, is_of, uncompressed
 from log_processor.following.roots import Roots
@@ -60,12 +60,12 @@ class Present:
         raise FilesChanged(f"The files of {logs[0].path} change again and again.")
 
     def unreadable(self) -> list[str]:
-        """A sentence for each file that cannot be read, unless the uncompressed file is still beside it."""
-        paths = {file.path for file in self.files.values()}
+        """A sentence for each file that cannot be read, unless it is being made of the uncompressed file beside it."""
+        files = {file.path: file for file in self.files.values()}
         return [
             sentence
             for path, sentence in self._unreadable.values()
-            if path.with_name(uncompressed(path.name)) not in paths
+            if (original := files.get(path.with_name(uncompressed(path.name)))) is None or not is_part(path, original)
         ]
 
     def _open(self, inode: Inode, path: Path, logs: frozenset[str]) -> None:

@@ -1,12 +1,15 @@
 """A file of a log, decompressed."""
 
 import os
+import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from log_processor.following.compressed import FAULTS, MAGIC_BYTES, is_compressed, text_of
+from log_processor.following.family import HALF_WRITTEN_SECONDS
 from log_processor.following.identity import HEAD_BYTES
 from log_processor.following.names import uncompressed
 
@@ -107,3 +110,20 @@ class TextFile:
         while block := self._read(BLOCK_BYTES, size):
             size += len(block)
         return size
+
+
+def is_part(path: Path, original: TextFile) -> bool:
+    """Whether a compressed file without its end may be made of `original`: as far as it can be decompressed, it has the
+    first bytes of that file. Nothing is known of a file in another compression."""
+    place, modified = 0, time.time()
+    with suppress(*FAULTS), path.open("rb") as file:
+        modified = os.fstat(file.fileno()).st_mtime
+        text = cast(BufferedReader, text_of(file))
+        if text is file:
+            return True
+        # A larger read would lose what comes before the fault.
+        while block := text.read1(HEAD_BYTES):
+            if original.read(len(block), place) != block:
+                return False
+            place += len(block)
+    return bool(place) or time.time() - modified < HALF_WRITTEN_SECONDS
