@@ -60,10 +60,10 @@ class Present:
         raise FilesChanged(f"The files of {logs[0].path} change again and again.")
 
     def unreadable(self) -> list[str]:
-        """A sentence for each file that cannot be read, unless it is being made of the uncompressed file beside it."""
+        """Sentences about each file that cannot be read, unless it is being made of the uncompressed file beside it."""
         files = {file.path: file for file in self.files.values()}
         return [
-            sentence
+            f"{sentence} Its lines could not be checked."
             for path, sentence in self._unreadable.values()
             if (original := files.get(path.with_name(uncompressed(path.name)))) is None or not is_part(path, original)
         ]
