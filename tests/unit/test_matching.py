@@ -25,6 +25,7 @@ class Family:
     """Generation -> inode, and all bytes of the known file from its beginning to the end of what was read."""
     closed: frozenset[int] = frozenset()
     open: frozenset[int] = frozenset()
+    rotated: frozenset[int] = frozenset()
     with_copies: frozenset[int] = frozenset()
     starts: dict[int, int] = field(default_factory=dict)
 
@@ -38,6 +39,7 @@ class Family:
                 number in self.closed,
                 (1, inode) if number in self.open else None,
                 has_changed=False,
+                is_rotated=number in self.rotated,
                 has_copy=number in self.with_copies,
             )
             for number, (inode, data) in self.read.items()
@@ -196,6 +198,11 @@ class TestSituations:
     def test_an_inode_that_another_file_has_got(self) -> None:
         matching = Family({7: C}, {7: LIVE}, {0: (7, A)}, closed=frozenset({0})).match()
         assert (found(matching), new(matching), matching.missing) == ({}, {7: 0}, [])
+
+    def test_the_inode_of_a_rotated_file_that_the_next_log_has_got(self) -> None:
+        """The file was deleted while nobody followed it. Both begin with the same header."""
+        family = Family({7: HEADER + C}, {7: LIVE}, {0: (7, HEADER + A)}, rotated=frozenset({0}))
+        assert (found(family.match()), new(family.match())) == ({}, {7: 0})
 
     def test_a_closed_file_has_grown(self) -> None:
         assert found(Family({7: A + B}, {}, {0: (7, A)}, closed=frozenset({0})).match()) == {0: 7}

@@ -315,6 +315,20 @@ def test_a_log_with_the_header_and_the_inode_of_its_oldest_file(log: Path) -> No
     expect(follower.pass_time(QUIET), [header[:-1]] * 3 + [*LINES, b"of the second file", *OTHERS])
 
 
+def test_a_log_with_the_header_and_the_inode_of_a_rotated_file_that_was_deleted_while_it_was_not_followed(
+    log: Path,
+) -> None:
+    header = b"# Logfile created on 2026-11-28\n"
+    log.write_bytes(header + TEXT)
+    follower = Follower(log, Time()).drain()
+    rotated = log.rename(log.with_name("app.log.1"))
+    follower.drain()
+    follower.close()
+    rotated.write_bytes(header + OTHER_TEXT)
+    rotated.rename(log)
+    expect(restart(follower, log).pass_time(QUIET), [header[:-1]] * 2 + [*LINES, *OTHERS])
+
+
 def test_lines_behind_a_hole_that_were_read_before_the_log_was_copied_and_emptied(log: Path) -> None:
     follower = Follower(log, Time())
     log.write_bytes(b"\0" * 5000 + b"one\ntwo\n")

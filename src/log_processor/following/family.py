@@ -464,6 +464,7 @@ class Family:
                     reader is not None and reader.has_changed,
                     file in self._unchanged or (reader is not None and reader.is_final and not reader.has_changed),
                     bool(file.gone),
+                    self._has_path and file.state == "open",
                     number in with_copies,
                 )
             )

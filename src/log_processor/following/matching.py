@@ -12,8 +12,8 @@ The rules, in this order:
    compression.
 3. A file may have changed in its place. The part that still equals what was read is not read again. The rest gets a
    new generation. If rule 2 has found the old content elsewhere, the whole file is new. Three kinds of file never
-   change in their place: a compressed file, a file that is gone, and a rotated and closed file whose inode is now at
-   the log's path. There another file has the inode.
+   change in their place: a compressed file, a file that is gone, and a rotated file that is not open, and whose inode
+   is now at the log's path. There another file has the inode.
 4. A file that is not at the log's path may be a copy. It is one if all its bytes are the first bytes of another present
    file, or of what was read of a known file. A copy is not read as long as this holds.
 5. A file continues another file that is there, if it holds all that was read of that file. If nothing was read of that
@@ -69,6 +69,8 @@ class Known(NamedTuple):
     """Whether no search is needed: the file is open and read to its end, or compressed and unchanged."""
     is_gone: bool = False
     """Whether an earlier look saw that the file is gone."""
+    is_rotated: bool = False
+    """Whether it was last seen beside the log's path, so that the log was another file."""
     has_copy: bool = False
     """Whether a compressed file that is unchanged is a copy of it."""
 
@@ -214,7 +216,7 @@ class _Match:
         The file does not hold what was read of the known file. Compressed files are never changed. A rotated file does
         not come back to the log's path.
         """
-        is_back = known.is_closed and known.at is None and file.is_live
+        is_back = (known.is_closed or known.is_rotated) and known.at is None and file.is_live
         return known.is_there or known.is_gone or file.is_compressed or is_back
 
     def _match_content(self, files: list[Known]) -> None:
