@@ -61,7 +61,6 @@ _GOING_ON = "The processors went on counting while the rows were read: try again
 class _Counted(NamedTuple):
     """What a writer has counted, and nothing is under way."""
 
-    number: int
     logs: Sequence[LedgerRow]
     """That of the partition itself first, then those of its shippers' logs."""
     files: Sequence[FileRow]
@@ -74,19 +73,12 @@ class _Counted(NamedTuple):
         return [replace(row, path="", position=row.first, bytes=0) for row in self.logs]
 
 
-class _RolledUp(NamedTuple):
-    """The last commits of a writer whose roll-ups have all that is counted."""
-
-    counts: int
-    rollups: int
-
-
 class _Compared(NamedTuple):
     """What was compared of the days of all writers."""
 
     outcome: Outcome
-    numbers: list[int]
-    """Of each writer, the commit through which its lines were counted anew."""
+    counted: list[_Counted]
+    """Of each writer, what was counted anew."""
     days: set[int]
     """The days on which all customers are told apart."""
 
@@ -121,7 +113,6 @@ class _Partition:
         if decode_ledger(self.storage.read_state("counts")).number != number:
             return None
         return _Counted(
-            number,
             sorted(of_logs, key=lambda row: (row.log != self.name, row.log)),
             sorted(rows, key=lambda row: (row.log, row.generation)),
         )
@@ -203,12 +194,12 @@ class _Partition:
             for records in topic.records(self.number, first, end):
                 self._count_records(records, rules, recount, topic.text)
 
-    def rolled_up(self) -> _RolledUp | None:
-        """Its last commits, if the roll-ups have all that is counted; else None."""
+    def is_rolled_up(self) -> bool:
+        """Whether the roll-ups have all that is counted."""
         counts = decode_ledger(self.storage.read_state("counts"))
         rollups = decode_rollup_ledger(self.storage.read_state("rollups"))
         is_under_way = RollupCommits.read(self.storage).begun > rollups.number
-        return _RolledUp(counts.number, rollups.number) if is_rolled_up(counts, rollups) and not is_under_way else None
+        return is_rolled_up(counts, rollups) and not is_under_way
 
 
 class _Record(NamedTuple):
@@ -305,19 +296,31 @@ async def _compare_rollups(
     reader: Storage, partitions: Sequence[_Partition], recount: Recount, oldest_day: int, compared: _Compared
 ) -> None:
     """Compare quarter hours and endpoints, once the roll-ups have all that is counted."""
-    states: list[_RolledUp | None] = []
+    behind = list(partitions)
     for _ in range(_ROLLUP_ATTEMPTS):
-        states = [one.rolled_up() for one in partitions]
-        if None not in states:
+        behind = [one for one in behind if not one.is_rolled_up()]
+        if not behind:
             break
         await asyncio.sleep(_BETWEEN_ATTEMPTS_SECONDS)
-    # What came since the days were compared is not counted anew.
-    if None not in states and [state.counts for state in states if state is not None] == compared.numbers:
+    # Lines that came since the days were compared are not counted anew.
+    if not behind and await _are_of_the_same_lines(partitions, compared.counted):
         found = await differences_at_rest(reader, recount, oldest_day, compared.days)
-        if [one.rolled_up() for one in partitions] == states:
+        if await _are_of_the_same_lines(partitions, compared.counted):
             compared.outcome.differences += found
             return
     compared.outcome.unchecked.append(_ROLLUPS_MOVED)
+
+
+async def _are_of_the_same_lines(partitions: Sequence[_Partition], counted: Sequence[_Counted]) -> bool:
+    """Whether no lines were counted since. Shippers send records without lines all the time."""
+    for partition, before in zip(partitions, counted, strict=True):
+        for _ in range(_ATTEMPTS):
+            if (now := partition.counted()) is not None:
+                break
+            await asyncio.sleep(_BETWEEN_ATTEMPTS_SECONDS)
+        if not before.is_of_the_same_lines(now):
+            return False
+    return True
 
 
 def _compared(partitions: Sequence[_Partition], topic: _Topic, recount: Recount, oldest_day: int) -> _Compared | None:
@@ -351,7 +354,7 @@ def _compared(partitions: Sequence[_Partition], topic: _Topic, recount: Recount,
                 f"Of {partition.name}, {partition.gone:,} records that were counted are not in the topic any more. They"
                 " could not be checked: their requests are taken as they are stored."
             )
-    return _Compared(outcome, [of_writer.number for of_writer in counted], days - folded)
+    return _Compared(outcome, counted, days - folded)
 
 
 def _compare_day(day: int, partitions: Sequence[_Partition], recount: Recount, outcome: Outcome) -> bool:
