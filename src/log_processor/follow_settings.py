@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, field_validator
 from log_processor.librdkafka import read_settings
 from service.logs import Level, LineFormat
 from service.settings import PROJECT_ROOT, LogPath, ProjectPath, Settings, can_be_a_log, comma_separated
+from storage.logs import BACKFILL
 
 
 def _patterns(text: str) -> str:
@@ -31,6 +32,16 @@ def _folders(text: str) -> str:
     return text
 
 
+def _is_of_log(name: str) -> str:
+    if name.startswith(BACKFILL):
+        raise ValueError(f"begins with {BACKFILL}, as only the names of backfilled logs do")
+    return name
+
+
+LogName = Annotated[str, AfterValidator(_is_of_log)]
+"""A name of logs that are followed."""
+
+
 def _split(text: str) -> list[Path]:
     return [PROJECT_ROOT / path for path in comma_separated(text)]
 
@@ -40,7 +51,7 @@ class FollowSettings(Settings):
 
     log_file_path: LogPath = Field(default=Path("src/log_generator/api_requests.log"), validate_default=True)
     """The log. One outside the project is only followed, with `./start.sh --no-generator`."""
-    log_name: str = Field(default="api_requests", pattern=r"^[A-Za-z0-9._-]{1,100}$")
+    log_name: LogName = Field(default="api_requests", pattern=r"^[A-Za-z0-9._-]{1,100}$")
     """The name in the store of the log at LOG_FILE_PATH; another log is named by its path. Under another name the same
     lines are other requests."""
     log_files: Annotated[str, AfterValidator(_patterns)] = ""

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
-from log_processor.follow_settings import ClientSettings, FollowSettings
+from log_processor.follow_settings import ClientSettings, FollowSettings, LogName
 from log_processor.format_settings import WITH_COLUMNS, LogFormat
 from log_processor.heartbeat import HeartbeatSettings, of_writer
 from log_processor.path_templates import read_templates
@@ -31,7 +31,7 @@ class ProcessorSettings(StorageSettings, LogFormat, HeartbeatSettings, AccessSet
     kafka_bootstrap_servers: str = Field(default="", validate_default=True)
     """Brokers of SOURCE=kafka and of shippers, as `host:port`, separated by commas. One of them is enough to find the
     others."""
-    kafka_topic: str = Field(default="", pattern=r"^[A-Za-z0-9._-]{0,200}$", validate_default=True)
+    kafka_topic: LogName = Field(default="", pattern=r"^[A-Za-z0-9._-]{0,200}$", validate_default=True)
     """The topic of SOURCE=kafka and of shippers. A record is a line, or several lines."""
     kafka_group: str = Field(default="request_statistics", min_length=1)
     """The consumer group, which divides the partitions among the processors of a store."""

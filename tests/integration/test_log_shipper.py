@@ -212,6 +212,7 @@ def test_a_shipment_in_the_wrong_partition_is_refused_and_named(kafka: str, sqli
     [
         ("SHIPPER", "", "SHIPPER=: String should match pattern"),
         ("SHIPPER", "a:b", "SHIPPER=a:b: String should match pattern"),
+        ("SHIPPER", "backfill-1", "SHIPPER=backfill-1: begins with backfill-"),
         ("KAFKA_TOPIC", "", "KAFKA_TOPIC=: String should match pattern"),
         ("KAFKA_BOOTSTRAP_SERVERS", "", "KAFKA_BOOTSTRAP_SERVERS=: String should have at least 1 character"),
         ("LOG_FILES", "/no/such/folder/log", "LOG_FILES=/no/such/folder/log: there is no folder"),

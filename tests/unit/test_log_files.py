@@ -107,9 +107,16 @@ def test_a_path_that_is_given_is_a_log_whatever_its_name(tmp_path: Path) -> None
 def test_a_log_is_called_by_its_path_unless_it_has_a_name(tmp_path: Path) -> None:
     one, two = make(tmp_path, "one.log", "two.log")
     inside = PROJECT_ROOT / "src/log_generator/other.log"
-    files = LogFiles([tmp_path / "*.log", inside], {one: "api_requests"})
+    # No log that is followed has the name of a backfilled one.
+    looks_backfilled = PROJECT_ROOT / "backfill-1.log"
+    files = LogFiles([tmp_path / "*.log", inside, looks_backfilled], {one: "api_requests"})
     logs = {log.name: log.path for log in files.found()}
-    assert logs == {"api_requests": one, str(two): two, "src/log_generator/other.log": inside}
+    assert logs == {
+        "api_requests": one,
+        str(two): two,
+        "src/log_generator/other.log": inside,
+        str(looks_backfilled): looks_backfilled,
+    }
 
 
 def test_the_path_of_a_named_log_is_no_glob(tmp_path: Path) -> None:

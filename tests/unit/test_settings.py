@@ -64,6 +64,8 @@ BAD = [
     ("LOG_FILE_PATH", FOLDER, "not a regular file"),
     ("LOG_NAME", "a log", "should match pattern"),
     ("LOG_NAME", "x" * 101, "should match pattern"),
+    ("LOG_NAME", "backfill-1", "begins with backfill-, as only the names of backfilled logs do"),
+    ("KAFKA_TOPIC", "backfill-1", "begins with backfill-, as only the names of backfilled logs do"),
     ("LOG_FILES", "no/such/folder/*.log", f"there is no folder {PROJECT_ROOT}/no/such/folder"),
     ("LOG_FILES", "no/such/folder/**/api.log", f"there is no folder {PROJECT_ROOT}/no/such/folder"),
     ("LOG_FILES", f"{FOLDER}/*.log, /nowhere/api.log", "there is no folder /nowhere"),

@@ -12,6 +12,7 @@ from log_processor.following.names import Names, base_of, family_of, is_of, is_r
 from log_processor.following.roots import Roots
 from service.logs import logger
 from service.settings import PROJECT_ROOT
+from storage.logs import BACKFILL
 
 OUTSIDE = "it lies neither below the folder of its pattern nor below one of LOG_ROOTS"
 
@@ -218,4 +219,5 @@ def _fault(path: Path) -> str | None:
 
 
 def _name(path: Path) -> str:
-    return str(path.relative_to(PROJECT_ROOT) if path.is_relative_to(PROJECT_ROOT) else path)
+    name = str(path.relative_to(PROJECT_ROOT) if path.is_relative_to(PROJECT_ROOT) else path)
+    return str(path) if name.startswith(BACKFILL) else name
