@@ -3,10 +3,8 @@
 import fcntl
 import json
 import os
-import shutil
 import signal
 import subprocess
-import tempfile
 import time
 import uuid
 from collections.abc import Iterable, Iterator
@@ -19,10 +17,10 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 from influxd import free_port
+from maven import classpath
 
 START_SECONDS = 90
-MAVEN_SECONDS = 300
-POM = Path(__file__).with_name("kafka_pom.xml")
+POM = Path(__file__).with_suffix(".xml")
 CLUSTER = "5L6g3nShT-eMCtK--X86sw"
 SETTINGS = """\
 process.roles=broker,controller
@@ -189,33 +187,6 @@ class Topic:
                 producer.abort_transaction(60)
 
 
-def classpath(cache: pytest.Cache) -> str:
-    """As `jars`, but Maven is asked only once for as long as pytest's cache knows the answer."""
-    known: str = cache.get("kafka/classpath", "")
-    if not known or not all(Path(jar).exists() for jar in known.split(os.pathsep)):
-        known = jars()
-        cache.set("kafka/classpath", known)
-    return known
-
-
-def jars() -> str:
-    """The jars of a broker, in Maven's own repository, as a class path. Where that cannot be, the test is skipped."""
-    if missing := [name for name in ("java", "mvn") if not shutil.which(name)]:
-        pytest.skip(f"no {' and no '.join(missing)} on PATH, for a broker of Kafka")
-    with tempfile.TemporaryDirectory() as folder:
-        found = Path(folder) / "classpath"
-        goal = ["dependency:build-classpath", "-DincludeScope=runtime", f"-Dmdep.outputFile={found}"]
-        # First without a look at a registry.
-        for mode in (["-o"], []):
-            maven = ["mvn", "-q", "-B", *mode, "-f", str(POM), *goal]
-            try:
-                if subprocess.run(maven, capture_output=True, timeout=MAVEN_SECONDS, check=False).returncode == 0:
-                    return found.read_text()
-            except subprocess.TimeoutExpired:
-                break
-    pytest.skip("Maven cannot get the jars of a broker of Kafka")
-
-
 @contextmanager
 def broker_of(folder: Path, jars: str) -> Iterator[Broker]:
     """A broker of one's own, with its data in `folder`."""
@@ -237,7 +208,7 @@ def shared_broker(folder: Path, cache: pytest.Cache) -> Iterator[str]:
         if noted is None or not noted["users"]:
             data = folder / f"kafka-{uuid.uuid4().hex[:8]}"
             data.mkdir()
-            broker = Broker(data, classpath(cache))
+            broker = Broker(data, classpath(cache, POM))
             broker.start()
             _STARTED.append(broker)
             noted = {"servers": broker.servers, "pid": broker.pid, "users": 0}

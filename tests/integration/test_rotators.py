@@ -20,19 +20,15 @@ import pytest
 import oracle
 from influxd import free_port
 from lines import valid_lines
+from maven import classpath
 from pipeline import Pipeline
 from until import wait_until
 
 pytestmark = pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 
 ROTATORS = Path(__file__).parents[1] / "rotators"
-GO_PATH = Path("/usr/share/gocode")
-LUMBERJACK = GO_PATH / "src/gopkg.in/natefinch/lumberjack.v2"
 # Most of what a program in Java costs here is its start.
 JAVA = ["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
-JARS = Path("/usr/share/java")
-LOGBACK = ["logback-classic.jar", "logback-core.jar", "slf4j-api.jar"]
-LOG4J = ["log4j-api.jar", "log4j-core.jar"]
 
 
 class Written:
@@ -216,13 +212,15 @@ def test_pythons_handlers(pipeline: Pipeline, tmp_path: Path, handler: str) -> N
     assert len(list(tmp_path.glob("access.log.*"))) >= 6
 
 
-@pytest.mark.skipif(not shutil.which("go") or not LUMBERJACK.exists(), reason="go and lumberjack's source are not here")
 @pytest.mark.parametrize("compression", ["plain", "gzip"])
 def test_lumberjack(pipeline: Pipeline, tmp_path: Path, compression: str) -> None:
+    if not shutil.which("go"):
+        pytest.skip("no go on PATH, for lumberjack")
     program = tmp_path / "lumberjack"
-    environment = {**os.environ, "GO111MODULE": "off", "GOPATH": str(GO_PATH), "GOFLAGS": ""}
-    build = ["go", "build", "-o", str(program), str(ROTATORS / "lumberjack.go")]
-    subprocess.run(build, check=True, env=environment)
+    build = ["go", "build", "-o", str(program), "lumberjack.go"]
+    built = subprocess.run(build, cwd=ROTATORS, capture_output=True, text=True, check=False)
+    if built.returncode:
+        pytest.skip(f"go cannot get lumberjack: {built.stderr.splitlines()[-1]}")
     log = tmp_path / "access.log"
     written = Written(pipeline)
     with writer(program, log, compression, folder=tmp_path) as go:
@@ -233,19 +231,15 @@ def test_lumberjack(pipeline: Pipeline, tmp_path: Path, compression: str) -> Non
     assert len(list(tmp_path.glob("access-*"))) >= 6
 
 
-def jars(names: list[str]) -> str:
-    """A class path."""
-    return ":".join(str(JARS / name) for name in names)
+def jars(cache: pytest.Cache, name: str) -> str:
+    """The class path of a program in Java, which Java compiles when it starts. Skips the test where that cannot be."""
+    if not shutil.which("javac"):
+        pytest.skip(f"no javac on PATH, for {name}")
+    return classpath(cache, ROTATORS / f"{name}.xml")
 
 
-def lack(names: list[str]) -> bool:
-    """Whether Java or a library is missing."""
-    return not shutil.which("javac") or not all((JARS / name).exists() for name in names)
-
-
-@pytest.mark.skipif(lack(LOGBACK), reason="javac and logback are not here")
 @pytest.mark.parametrize("ending", ["", ".gz"])
-def test_logback(pipeline: Pipeline, tmp_path: Path, ending: str) -> None:
+def test_logback(pipeline: Pipeline, cache: pytest.Cache, tmp_path: Path, ending: str) -> None:
     log = tmp_path / "access.log"
     configuration = tmp_path / "logback.xml"
     configuration.write_text(f"""
@@ -260,7 +254,13 @@ def test_logback(pipeline: Pipeline, tmp_path: Path, ending: str) -> None:
           </appender>
           <root level="info"><appender-ref ref="file"/></root>
         </configuration>""")
-    java = [*JAVA, "-cp", jars(LOGBACK), str(ROTATORS / "Logback.java"), str(configuration)]
+    java = [
+        *JAVA,
+        "-cp",
+        jars(cache, "logback"),
+        str(ROTATORS / "Logback.java"),
+        str(configuration),
+    ]
     written = Written(pipeline)
     with writer(*java, folder=tmp_path) as logback:
         rotate_before_and_after_a_restart(
@@ -269,10 +269,9 @@ def test_logback(pipeline: Pipeline, tmp_path: Path, ending: str) -> None:
     assert len(list(tmp_path.glob("access.2*"))) >= 6
 
 
-@pytest.mark.skipif(lack(LOG4J), reason="javac and log4j are not here")
 @pytest.mark.parametrize("ending", ["", ".gz"])
 @pytest.mark.parametrize("index", ["nomax", "min", "max"])
-def test_log4j(pipeline: Pipeline, tmp_path: Path, index: str, ending: str) -> None:
+def test_log4j(pipeline: Pipeline, cache: pytest.Cache, tmp_path: Path, index: str, ending: str) -> None:
     log = tmp_path / "access.log"
     configuration = tmp_path / "log4j2.xml"
     most = "" if index == "nomax" else ' max="9"'
@@ -287,7 +286,7 @@ def test_log4j(pipeline: Pipeline, tmp_path: Path, index: str, ending: str) -> N
           </Appenders>
           <Loggers><Root level="info"><AppenderRef ref="file"/></Root></Loggers>
         </Configuration>""")
-    options = [f"-Dlog4j2.configurationFile={configuration}", "-cp", jars(LOG4J)]
+    options = [f"-Dlog4j2.configurationFile={configuration}", "-cp", jars(cache, "log4j")]
     written = Written(pipeline)
     with writer(*JAVA, *options, ROTATORS / "Log4j.java", folder=tmp_path) as log4j:
         # Log4j keeps nine files. No more are written while the processor does not run.

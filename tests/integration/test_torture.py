@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from faulty_proxy import faulty_proxy
-from kafka_broker import broker_of, classpath
+from kafka_broker import POM, broker_of
+from maven import classpath
 from stores import influxdb_store
 from torture.__main__ import main
 from torture.run import torture
@@ -40,7 +41,7 @@ def test_the_store_equals_the_topic(tmp_path: Path, request: pytest.FixtureReque
     assert request.config.cache is not None
     (tmp_path / "kafka").mkdir()
     # Its own, for it is killed.
-    jars = classpath(request.config.cache)
+    jars = classpath(request.config.cache, POM)
     server = request.getfixturevalue("influxd")
     with influxdb_store(server) as store, broker_of(tmp_path / "kafka", jars) as broker:
         deeds = ["SIGKILL", "broker", "partition", "SIGSTOP", "SIGTERM"]
@@ -53,7 +54,7 @@ def test_the_answers_equal_the_files_of_shippers(tmp_path: Path, request: pytest
     assert request.config.cache is not None
     (tmp_path / "kafka").mkdir()
     (tmp_path / "way").mkdir()
-    jars = classpath(request.config.cache)
+    jars = classpath(request.config.cache, POM)
     server = request.getfixturevalue("influxd")
     with (
         influxdb_store(server) as store,

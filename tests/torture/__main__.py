@@ -15,7 +15,8 @@ from pathlib import Path
 
 from faulty_proxy import faulty_proxy
 from influxd import influx_server
-from kafka_broker import broker_of, jars
+from kafka_broker import POM, broker_of
+from maven import jars
 from stores import influxdb_store
 from torture.run import NAMES, torture
 from torture.scheme import Scheme, drawn, scheme_of
@@ -82,7 +83,7 @@ def _torture_topic(kills: int, rate: int, seed: int) -> int:
     with (
         influx_server(folder / "influxd") as server,
         influxdb_store(server) as store,
-        broker_of(folder / "kafka", jars()) as broker,
+        broker_of(folder / "kafka", jars(POM)) as broker,
     ):
         report = torture_topic(broker, store, folder / "processors", drawn_deeds(kills, seed), rate, seed, show)
     print(f"seed:       {seed}\n{report.text()}")
@@ -102,7 +103,7 @@ def _torture_way(kills: int, rate: int, seed: int, schemes: list[Scheme]) -> int
         influx_server(folder / "influxd") as server,
         influxdb_store(server) as store,
         faulty_proxy(server.url) as proxy,
-        broker_of(folder / "kafka", jars()) as broker,
+        broker_of(folder / "kafka", jars(POM)) as broker,
     ):
         deeds = drawn_deeds_of_way(kills, seed)
         report = torture_way(broker, store, proxy, folder / "way", schemes, deeds, rate, seed, show)
