@@ -20,6 +20,8 @@ import pytest
 from storage.influxdb.schema import COUNTS
 
 START_SECONDS = 60
+DELETE_SECONDS = 300
+"""How long to delete a bucket may take: influxd first ends to merge the files in it."""
 RETENTION_SECONDS = 47 * 86_400
 SHARD_SECONDS = 7 * 86_400
 ENVIRONMENT = {"GOMAXPROCS": "8", "INFLUXD_STORAGE_MAX_CONCURRENT_COMPACTIONS": "1"}
@@ -60,7 +62,8 @@ class InfluxServer:
             for of_bucket in (name, f"{name}{COUNTS}"):
                 found = client.get("/api/v2/buckets", params={"name": of_bucket}).raise_for_status().json()["buckets"]
                 for bucket in found:
-                    client.delete(f"/api/v2/buckets/{bucket['id']}").raise_for_status()
+                    path = f"/api/v2/buckets/{bucket['id']}"
+                    client.delete(path, timeout=DELETE_SECONDS).raise_for_status()
 
     def client(self) -> httpx.Client:
         """An HTTP client with the admin token."""
