@@ -354,6 +354,27 @@ def test_which_endpoint_got_slower_and_who_is_hit(browser: Browser, sqlite: Stor
         assert shown.tile("Client errors") == "4"
 
 
+def test_charts_have_one_label_a_day_and_whole_stacks(browser: Browser, sqlite: Store, tmp_path: Path) -> None:
+    lines = b"".join(line(ago(day), "alpha", status) for day in range(5) for status in (200, 404, 503))
+    with showing(browser, sqlite, tmp_path, lines) as shown:
+        page = shown.page
+        # What each canvas shows.
+        page.add_init_script(
+            "const {fillText, clearRect} = CanvasRenderingContext2D.prototype;"
+            "Object.assign(CanvasRenderingContext2D.prototype, {"
+            "clearRect(...at) { this.canvas.written = []; clearRect.call(this, ...at); },"
+            "fillText(text, ...at) { (this.canvas.written ??= []).push(text); fillText.call(this, text, ...at); }});"
+        )
+        shown.open(f"/?from={ago(4)}")
+        legend = page.locator("figure").first.locator(".u-series")
+        expect(legend).to_have_count(4)
+        written = page.evaluate("document.querySelector('figure canvas').written")
+        days = [str(ago(day))[5:] for day in (4, 3, 2, 1, 0)]
+        assert [text for text in written if re.fullmatch(r"\d\d-\d\d", text)] == days
+        legend.filter(has_text="Successful").locator("th").click()
+        expect(page.locator(".u-series.u-off")).to_have_count(0)
+
+
 @pytest.mark.parametrize("width", [375, 768, 1440])
 def test_endpoints_fit_each_screen(browser: Browser, sqlite: Store, tmp_path: Path, width: int) -> None:
     path = "/" + "z" * 110

@@ -8,12 +8,31 @@ const drawn = new Set();
 
 const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
+// Points between two labels of an axis of hours. Those of an axis of days may be any number.
+const HOURS_APART = [1, 2, 3, 6, 12, 24];
+const LABEL_PIXELS = 70;
+
 // `step`: seconds between two points, if the horizontal axis is time.
 function axes(unit, step) {
   const common = { stroke: color("muted"), grid: { stroke: color("line"), width: 1 }, ticks: { show: false }, font: "12px system-ui" };
   const stamp = (splits) => splits.map((time) => when(time, step));
-  return [step ? { ...common, space: 70, values: (_, splits) => stamp(splits) } : common, { ...common, size: 64, values: (_, values) => values.map((value) => (value == null ? "" : unit(value))) }];
+  return [step ? { ...common, splits: (plot) => labelled(plot, step), values: (_, splits) => stamp(splits) } : common, { ...common, size: 64, values: (_, values) => values.map((value) => (value == null ? "" : unit(value))) }];
 }
+
+// The points that have a label: as many as there is room for, and each at most once.
+function labelled({ width, data: [times] }, step) {
+  const first = times[0];
+  const last = times.at(-1);
+  const apart = Math.ceil((last - first) / step / Math.max(1, width / LABEL_PIXELS - 1)) || 1;
+  const hours = step < 86_400 && (HOURS_APART.find((some) => some >= apart) ?? apart);
+  const between = (hours || apart) * step;
+  const found = [];
+  for (let time = hours ? Math.ceil(first / between) * between : first; time <= last; time += between) found.push(time);
+  return found;
+}
+
+// Half a point of room at both ends: bars and lines stand over their labels, and none comes after the last point.
+const around = (step) => ({ range: (_, low, high) => [low - step / 2, high + step / 2] });
 
 // A chart that redraws itself when its width changes.
 function figure(title, draw, columns, rows) {
@@ -47,7 +66,8 @@ export function redraw() {
   for (const one of drawn) one.show();
 }
 
-const LEGEND = { legend: { live: true }, cursor: { drag: { x: false, y: false } }, tzDate: (stamp) => uPlot.tzDate(new Date(stamp * 1e3), "UTC") };
+// A click on the legend hides nothing: the parts of a stack would stay where they are.
+const LEGEND = { legend: { live: true }, cursor: { drag: { x: false, y: false }, bind: { click: () => null } }, tzDate: (stamp) => uPlot.tzDate(new Date(stamp * 1e3), "UTC") };
 
 // `times`: Unix time (s). `parts`: the lowest first, { label, color, values }.
 export function stacked(title, times, parts, step, unit, columns, rows) {
@@ -55,12 +75,12 @@ export function stacked(title, times, parts, step, unit, columns, rows) {
   const sums = parts.map((part) => (below = below.map((sum, place) => sum + part.values[place])));
   const series = parts.map((part) => ({
     label: part.label, fill: color(part.color), width: 0, points: { show: false },
-    paths: uPlot.paths.bars({ size: [0.8, 48], align: 1 }),
+    paths: uPlot.paths.bars({ size: [0.8, 48] }),
     value: (plot, _, place, index) => (index == null ? "–" : unit(part.values[index])),
   }));
   return figure(title, (canvas, size) => new uPlot({
     ...size, ...LEGEND, axes: axes(unit, step),
-    scales: { x: { range: (_, low, high) => [low, high + step] }, y: { range: (_, low, high) => [0, Math.max(1, high * 1.05)] } },
+    scales: { x: around(step), y: { range: (_, low, high) => [0, Math.max(1, high * 1.05)] } },
     // The first series is drawn below the others. The chart is drawn again when its width changes.
     series: [{ value: stampIn(step) }, ...[...series].reverse()],
   }, [times, ...[...sums].reverse()], canvas), columns, rows);
@@ -69,7 +89,7 @@ export function stacked(title, times, parts, step, unit, columns, rows) {
 export function lines(title, times, parts, step, unit, columns, rows, range) {
   return figure(title, (canvas, size) => new uPlot({
     ...size, ...LEGEND, axes: axes(unit, step),
-    scales: { x: { range: (_, low, high) => [low, high + step] }, y: { range: range ?? ((_, low, high) => [0, high * 1.05 || 1]) } },
+    scales: { x: around(step), y: { range: range ?? ((_, low, high) => [0, high * 1.05 || 1]) } },
     series: [{ value: stampIn(step) }, ...parts.map((part) => ({
       label: part.label, stroke: color(part.color), width: 2, points: { show: times.length < 60, size: 6, fill: color(part.color) },
       value: (_, value) => (value == null ? "–" : unit(value)),
@@ -85,7 +105,7 @@ export function bars(title, names, values, unit, columns, rows) {
     const [x, y] = axes(unit);
     return new uPlot({
       ...size, ...LEGEND,
-      axes: [{ ...x, values: few, splits: (plot) => places.filter((place) => place % Math.ceil(names.length / (plot.width / 70)) === 0) }, y],
+      axes: [{ ...x, values: few, splits: (plot) => places.filter((place) => place % Math.ceil(names.length / (plot.width / LABEL_PIXELS)) === 0) }, y],
       scales: { x: { time: false, range: [-0.6, names.length - 0.4] }, y: { range: (_, low, high) => [0, Math.max(1, high * 1.05)] } },
       series: [{ label: "From", value: (_, place) => names[place] ?? "–" },
         { label: "Requests", fill: color("accent"), width: 0, points: { show: false }, paths: uPlot.paths.bars({ size: [0.85, 60] }), value: (_, value) => (value == null ? "–" : unit(value)) }],
