@@ -146,8 +146,14 @@ def test_a_date_that_is_typed_is_taken_when_it_is_whole(browser: Browser, sqlite
         expect(page.locator(ROWS)).to_have_count(1)
         assert page.url.endswith(f"/?from={today()}")
         page.goto(page.url + f"&to={ago(1)}")
-        expect(page.locator(".empty")).to_contain_text("to_date is before from_date")
+        expect(page.locator(".empty")).to_have_text(
+            f"The range begins on {today()}, but ends on {ago(1)}. Choose other dates."
+        )
         expect(page.get_by_label("To")).to_be_visible()
+        expect(page.get_by_role("link", name="Endpoints")).to_be_visible()
+        shown.open(f"/?view=endpoints&from={today()}")
+        page.get_by_label("To").fill(str(ago(1)))
+        expect(page.locator(".empty")).to_contain_text("Choose other dates.")
 
 
 def test_it_is_used_by_keyboard(browser: Browser, sqlite: Store, tmp_path: Path) -> None:
@@ -157,6 +163,9 @@ def test_it_is_used_by_keyboard(browser: Browser, sqlite: Store, tmp_path: Path)
         expect(page.locator(ROWS)).to_have_count(2)
         page.keyboard.press("Tab")
         expect(page.locator(".skip")).to_be_focused()
+        page.keyboard.press("Enter")
+        # Behind the filters.
+        expect(page.locator(".toolbar + :focus")).to_have_class("tiles")
         page.get_by_role("button", name="Customer").focus()
         page.keyboard.press("Enter")
         expect(page.locator("th[aria-sort=ascending]")).to_contain_text("Customer")
@@ -164,6 +173,29 @@ def test_it_is_used_by_keyboard(browser: Browser, sqlite: Store, tmp_path: Path)
         page.get_by_role("link", name="beta").focus()
         page.keyboard.press("Enter")
         expect(page.get_by_role("heading", level=1)).to_have_text("beta")
+        expect(page.get_by_role("heading", level=1)).to_be_focused()
+        page.get_by_label("Time zone").focus()
+        page.keyboard.press("ArrowDown")
+        chosen = page.get_by_label("Time zone").input_value()
+        assert chosen != "UTC"
+        assert "tz=" not in page.url
+        page.keyboard.press("Enter")
+        expect(page.locator("footer")).to_contain_text(f"those of {chosen}")
+
+
+def test_enter_in_the_search_opens_the_only_match(browser: Browser, sqlite: Store, tmp_path: Path) -> None:
+    with showing(browser, sqlite, tmp_path, line(today(), "alpha") + line(today(), "alpine")) as shown:
+        page = shown.page
+        shown.open()
+        page.get_by_role("searchbox").fill("alp")
+        expect(page).to_have_url(re.compile("search=alp$"))
+        page.keyboard.press("Enter")
+        page.keyboard.type("h")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("heading", level=1)).to_have_text("alpha")
+        expect(page.get_by_role("heading", level=1)).to_be_focused()
+        page.go_back()
+        expect(page.get_by_role("searchbox")).to_have_value("alph")
 
 
 def test_what_a_line_holds_is_only_text(browser: Browser, sqlite: Store, tmp_path: Path) -> None:

@@ -30,7 +30,8 @@ export async function list() {
   ];
   const sorting = { by: sort, order, change: (by) => sortBy(by) };
   const searching = element("input", { type: "search", name: "search", value: search, placeholder: "Search customers", "aria-label": "Search customers", maxlength: 256,
-    oninput: (event) => { pages = 1; change({ search: event.target.value }, true); } });
+    oninput: (event) => { pages = 1; change({ search: event.target.value }, true); },
+    onkeydown: (event) => event.key === "Enter" && openOnly(event.target.value) });
   const more = customers.next && element("button", { type: "button", class: "more", onclick: () => { pages += 1; dispatchEvent(new Event("statechange")); } }, "More");
   return [
     viewPicker(""),
@@ -90,6 +91,14 @@ async function someCustomers() {
     cursor = answer.next_cursor;
   }
   return { rows, next: cursor };
+}
+
+// Opens the customer that a search finds, if it finds no other.
+async function openOnly(search) {
+  const { customers } = await ask("/customers", { ...range(), search, limit: 2 });
+  if (!search || customers.length !== 1) return;
+  scrollTo(0, 0);
+  change({ customer: customers[0].customer_id, search: "" });
 }
 
 function sortBy(by) {

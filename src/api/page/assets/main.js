@@ -4,7 +4,7 @@ import { base } from "./base.js";
 import { redraw, sweep } from "./charts.js";
 import { customer } from "./customer.js";
 import { element } from "./elements.js";
-import { endpoint, endpoints } from "./endpoints.js";
+import { endpoint, endpoints, viewPicker } from "./endpoints.js";
 import { list, some } from "./list.js";
 import { listen } from "./live.js";
 import { rangePicker } from "./range.js";
@@ -17,6 +17,8 @@ const content = document.getElementById("content");
 let showing = false;
 let again = false;
 let waiting = null;
+// What was shown last: a customer, an endpoint, or a list. null: nothing yet.
+let place = null;
 // The customers of a key that shows some and not all, else null.
 let customers = null;
 
@@ -27,15 +29,16 @@ async function show() {
   do {
     again = false;
     const asked = location.search;
-    const { customer: id, path, view } = state();
+    const { customer: id, path, view, from, to } = state();
     let made;
     try {
+      if (to && from > to) throw Object.assign(new Error(`The range begins on ${from}, but ends on ${to}. Choose other dates.`), { status: 422 });
       made = await (id ? customer() : customers ? some(customers) : path ? endpoint() : view === "endpoints" ? endpoints() : list());
     } catch (error) {
       if (error.status === 401) return location.reload();
       // While the store does not answer, the last figures stay, and the banner says why.
       if ((error.status == null || error.status >= 500) && content.querySelector("h1")) continue;
-      made = [element("h1", {}, id || path || (view === "endpoints" ? "Endpoints" : "Customers")), element("div", { class: "toolbar" }, rangePicker()), element("p", { class: "card empty" }, error.message),
+      made = [id || customers ? null : viewPicker(view), element("h1", {}, id || path || (view === "endpoints" ? "Endpoints" : "Customers")), element("div", { class: "toolbar" }, rangePicker()), element("p", { class: "card empty" }, error.message),
         id && !isOnly() ? element("p", {}, element("a", { href: base, "data-inside": true }, "← All customers")) : null];
     }
     if (asked !== location.search) { again = true; continue; }
@@ -46,31 +49,43 @@ async function show() {
   showing = false;
 }
 
-// Keeps the reader's state: the focus, typed text, and open details.
+// Keeps the reader's state: the focus, typed text, and open details. At another place the focus is at its heading.
 function replace(parts) {
-  const key = (node) => node?.closest?.("main") && (node.localName === "summary" ? titleOf(node.parentElement) : node.name || node.getAttribute("href") || node.textContent);
+  const { customer: id, path, view } = state();
+  const now = JSON.stringify([id, path, view]);
+  const isElsewhere = place != null && place !== now;
+  place = now;
+  const heading = parts.find((part) => part.matches("h1"));
+  heading.tabIndex = -1;
+  // Behind the filters, where there are any.
+  const figures = parts[parts.findIndex((part) => part.matches(".toolbar")) + 1];
+  Object.assign(figures, { id: "figures", tabIndex: -1 });
+  const key = (node) => node?.closest?.("main") && (node.id || (node.localName === "summary" ? titleOf(node.parentElement) : node.name || node.getAttribute("href") || node.textContent));
   const at = key(document.activeElement);
   const unfolded = new Set([...content.querySelectorAll("details[open]")].map(titleOf));
-  const typedIn = ["input", "select"].includes(document.activeElement.localName) && document.activeElement.closest(".toolbar");
+  const typedIn = !isElsewhere && ["input", "select"].includes(document.activeElement.localName) && document.activeElement.closest(".toolbar");
   if (typedIn) replaceAround(typedIn, parts);
   else content.replaceChildren(...parts);
   for (const details of content.querySelectorAll("details")) details.open = unfolded.has(titleOf(details));
-  const found = at && !typedIn ? [...content.querySelectorAll("a, button, input, summary")].find((node) => key(node) === at) : null;
-  found?.focus({ preventScroll: true });
+  const found = at && !typedIn ? [...content.querySelectorAll("a, button, input, summary, h1, #figures")].find((node) => key(node) === at) : null;
+  (isElsewhere ? heading : found)?.focus({ preventScroll: true });
   sweep();
 }
 
 // A new toolbar would lose a partly typed date or composed character.
 function replaceAround(toolbar, parts) {
-  const place = parts.findIndex((part) => part.matches(".toolbar"));
+  const isToolbar = (part) => part.matches(".toolbar");
+  const place = parts.indexOf(parts.filter(isToolbar)[[...content.children].filter(isToolbar).indexOf(toolbar)]);
+  // Beside a message there are fewer filters.
+  if (place < 0) return content.replaceChildren(...parts);
   const made = parts[place].querySelectorAll("button");
-  toolbar.querySelectorAll("button").forEach((button, at) => button.setAttribute("aria-pressed", made[at].getAttribute("aria-pressed")));
+  toolbar.querySelectorAll("button").forEach((button, at) => made[at] && button.setAttribute("aria-pressed", made[at].getAttribute("aria-pressed")));
   for (const child of [...content.children]) if (child !== toolbar) child.remove();
   toolbar.before(...parts.slice(0, place));
   toolbar.after(...parts.slice(place + 1));
 }
 
-const titleOf = (details) => details.parentElement.querySelector("figcaption").textContent;
+const titleOf = (details) => (details.parentElement.querySelector(":scope > figcaption") ?? details.querySelector("summary")).textContent;
 
 function follow(event) {
   const link = event.target.closest("a[data-inside], #home");
@@ -78,7 +93,7 @@ function follow(event) {
   event.preventDefault();
   history.pushState(null, "", link.href);
   scrollTo(0, 0);
-  show().then(() => content.focus());
+  show();
 }
 
 const theme = document.getElementById("theme");
@@ -99,10 +114,14 @@ choose(localStorage.getItem("theme"));
 addEventListener("statechange", show);
 addEventListener("popstate", () => {
   // Its typed text belongs to the URL before.
-  content.querySelector(".toolbar")?.remove();
+  content.querySelectorAll(".toolbar").forEach((toolbar) => toolbar.remove());
   show();
 });
 document.addEventListener("click", follow);
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  (document.getElementById("figures") ?? content).focus();
+});
 document.getElementById("home").href = base;
 const found = await enter(content);
 if (found.scope === "customer") customers = found.customers;

@@ -37,6 +37,18 @@ export function zonePicker() {
   const chosen = zone();
   if (!names.includes(chosen)) names.push(chosen);
   const options = names.map((name) => element("option", { value: name, selected: name === chosen }, name));
+  const apply = ({ target }) => target.value !== zone() && change({ tz: target.value === usual ? "" : target.value });
+  // Each key in a closed list changes the choice. The last one counts, when Enter is pressed or the list is left.
+  let isByKey = false;
   return element("label", { class: "zone" }, "Time zone",
-    element("select", { name: "tz", onchange: ({ target }) => change({ tz: target.value === usual ? "" : target.value }) }, options));
+    element("select", {
+      name: "tz", title: "With a keyboard: Enter applies the choice.",
+      onpointerdown: () => { isByKey = false; },
+      onkeydown: (event) => {
+        if (event.key === "Enter") apply(event);
+        else isByKey = !event.altKey && event.key !== " ";
+      },
+      onchange: (event) => { if (!isByKey) apply(event); },
+      onblur: apply,
+    }, options));
 }
