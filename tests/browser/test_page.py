@@ -251,10 +251,21 @@ def test_it_says_whose_fault_failures_are_and_what_changed(browser: Browser, sql
         # Before there was no client error to compare with.
         expect(changes.nth(2)).to_have_text("+3")
         expect(changes.nth(3)).to_have_text("unchanged")
-        expect(page.get_by_text(f"Changes are to {ago(2)}")).to_be_visible()
+        expect(page.get_by_text(f"Changes are to {ago(2)}.", exact=True)).to_be_visible()
+        page.get_by_text("What do these figures mean?").click()
+        expect(page.locator(".means dt")).to_contain_text(["Uptime", "Availability", "Median", "p99"])
         errors = page.locator("table", has=page.get_by_text("Errors", exact=True)).locator("tbody tr")
         expect(errors.nth(0).locator("td")).to_have_text(["/api/v1/resource1", "404", "client", "3", str(ago(1))])
         expect(errors.nth(1).locator("td")).to_have_text(["/api/v1/resource1", "500", "server", "1", str(ago(1))])
+
+
+def test_it_says_that_today_is_not_over(browser: Browser, sqlite: Store, tmp_path: Path) -> None:
+    with showing(browser, sqlite, tmp_path, line(ago(1), "alpha", 503) * 2 + line(today(), "alpha")) as shown:
+        page = shown.page
+        shown.open(f"/?customer=alpha&from={today()}")
+        expect(page.locator(".tile .change").first).to_have_text(re.compile(r"1 \(.50 %\) so far$"))
+        expect(page.get_by_text(f"Changes are to {ago(1)}. Today is not over")).to_be_visible()
+        expect(page.get_by_text("No request failed.", exact=True)).to_be_visible()
 
 
 def test_a_customers_days_are_those_of_a_zone_that_is_chosen(browser: Browser, sqlite: Store, tmp_path: Path) -> None:
@@ -267,6 +278,7 @@ def test_a_customers_days_are_those_of_a_zone_that_is_chosen(browser: Browser, s
         page.get_by_label("Time zone").select_option("Pacific/Kiritimati")
         expect(page.locator(".tile dd").first).to_have_text("1")
         assert "tz=Pacific%2FKiritimati" in page.url
+        expect(page.locator("h2:text-is('Errors') + p")).to_have_text("By days of UTC.")
         expect(page.locator("footer")).to_contain_text("those of Pacific/Kiritimati")
         latest = page.locator("table", has=page.get_by_text("Latest requests", exact=True)).locator("tbody tr")
         expect(latest.locator("td").first).to_have_text(f"{ago(2)} 23:59:59")

@@ -7,7 +7,7 @@ import { bytes, count, percent, seconds, time, timeIn } from "./format.js";
 import { FIGURES, card, daysOf, overTime, stepOf } from "./over_time.js";
 import { range, rangePicker } from "./range.js";
 import { change, isOnly, state, urlWith } from "./state.js";
-import { compared, tiles } from "./tiles.js";
+import { compared, meanings, tiles } from "./tiles.js";
 import { noteZone, zone, zonePicker } from "./zone.js";
 
 export async function customer() {
@@ -33,8 +33,9 @@ export async function customer() {
     element("div", { class: "toolbar" }, rangePicker(), zonePicker()),
     tiles(stats, paths.bytes_sent),
     element("p", { class: "muted" }, compared(stats)),
+    meanings(),
     stats.total_requests
-      ? [overTime(series.points, step), element("div", { class: "grid" }, ofErrors(errors), ofPaths(paths), ofCodes(codes), distribution(latencies)), ofLatest(latest, status)]
+      ? [overTime(series.points, step), element("div", { class: "grid" }, ofErrors(errors, stats.failed_requests), ofPaths(paths), ofCodes(codes), distribution(latencies)), ofLatest(latest, status)]
       : element("p", { class: "card empty" }, "No requests in these days."),
   ];
 }
@@ -50,7 +51,7 @@ function fault({ status }) {
 
 const utcDays = () => (zone() === "UTC" ? null : element("p", { class: "muted" }, "By days of UTC."));
 
-function ofErrors({ errors, total }) {
+function ofErrors({ errors, total }, failed) {
   const columns = [
     { title: "Path", value: (row) => element("code", {}, row.path) },
     { title: "Status", number: true, value: ofStatus },
@@ -59,17 +60,17 @@ function ofErrors({ errors, total }) {
     { title: "Latest day", number: true, value: (row) => row.latest_date },
   ];
   const rest = total - errors.length;
-  return card("wide", element("h2", {}, "Errors"),
-    errors.length ? table("Errors", columns, errors) : element("p", {}, "No request failed, or errors are counted in some seconds."),
-    rest > 0 ? element("p", { class: "muted" }, `${count(rest)} more errors have fewer requests.`) : null, utcDays());
+  return card("wide", element("h2", {}, "Errors"), utcDays(),
+    errors.length ? table("Errors", columns, errors) : element("p", {}, failed ? "These are being counted, and come in some seconds." : "No request failed."),
+    rest > 0 ? element("p", { class: "muted" }, `${count(rest)} more errors have fewer requests.`) : null);
 }
 
 function ofPaths(paths) {
   const columns = [{ title: "Path", value: (row) => element("code", {}, row.path) }, ...FIGURES];
   const rest = paths.total - paths.paths.length;
-  return card("wide", element("h2", {}, "Paths"),
+  return card("wide", element("h2", {}, "Paths"), utcDays(),
     paths.paths.length ? table("Paths", columns, paths.paths) : element("p", {}, "Paths are counted some seconds after the rest."),
-    rest > 0 ? element("p", { class: "muted" }, `${count(rest)} more paths have fewer requests.`) : null, utcDays());
+    rest > 0 ? element("p", { class: "muted" }, `${count(rest)} more paths have fewer requests.`) : null);
 }
 
 function ofCodes(codes) {

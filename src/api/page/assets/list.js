@@ -7,7 +7,7 @@ import { bytes, count, percent, seconds, time } from "./format.js";
 import { daysOf, overTime, stepOf } from "./over_time.js";
 import { range, rangePicker } from "./range.js";
 import { change, state, urlWith } from "./state.js";
-import { tiles } from "./tiles.js";
+import { meanings, tiles } from "./tiles.js";
 
 const PAGE = 50;
 let pages = 1;
@@ -37,7 +37,7 @@ export async function list() {
     viewPicker(""),
     element("h1", {}, "Customers"),
     element("div", { class: "toolbar" }, rangePicker(), searching),
-    all.total_requests ? tiles(all) : null,
+    all.total_requests ? [tiles(all), meanings()] : null,
     series.points.length ? overTime(series.points, step) : null,
     customers.rows.length
       ? element("section", { class: "card wide" }, table("Customers", columns, customers.rows, sorting), more)

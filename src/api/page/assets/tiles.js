@@ -2,6 +2,7 @@
 
 import { element } from "./elements.js";
 import { bytes, count, percent, seconds } from "./format.js";
+import { dateAgo } from "./zone.js";
 
 const TILES = [
   { title: "Requests", name: "total_requests", unit: count },
@@ -14,6 +15,21 @@ const TILES = [
   { title: "p99", name: "p99_latency", unit: seconds },
 ];
 
+const MEANINGS = [
+  ["Uptime", "The percent of requests that succeeded, whoever was to blame for the others."],
+  ["Availability", "The percent of requests without a server error. A client's mistake does not lower it."],
+  ["Server error", "A status from 500 to 599, or no answer at all."],
+  ["Client error", "A status from 400 to 499."],
+  ["Median", "Half of the requests took at most this long."],
+  ["p99", "99 of 100 requests took at most this long."],
+];
+
+// What the figures of a page are.
+export const meanings = () => element("details", { class: "means" }, element("summary", {}, "What do these figures mean?"),
+  element("dl", {}, MEANINGS.map(([title, text]) => [element("dt", {}, title), element("dd", {}, text)]).flat()));
+
+const hasToday = (figures) => figures.to_date >= dateAgo(0);
+
 // `sent`: bytes; null where none were logged.
 export function tiles(figures, sent = null) {
   return element("dl", { class: "tiles" }, TILES.map(({ title, name, unit, isBad }) =>
@@ -25,11 +41,20 @@ export function tiles(figures, sent = null) {
 
 // What the changes in the tiles are to.
 export function compared(figures) {
-  if (figures.previous) return `Changes are to ${figures.previous.from_date} – ${figures.previous.to_date}.`;
+  const { previous } = figures;
+  if (previous) return `Changes are to ${span(previous)}.${hasToday(figures) ? " Today is not over: its figures are those so far." : ""}`;
   return "The days before are not kept, so nothing is compared.";
 }
 
+// The days of an answer. One day is named once.
+export const span = ({ from_date: from, to_date: to }) => (from === to ? from : `${from} – ${to}`);
+
 function change(figures, name, unit) {
+  const text = difference(figures, name, unit);
+  return hasToday(figures) && text !== "–" ? `${text} so far` : text;
+}
+
+function difference(figures, name, unit) {
   const { absolute, percent: share } = figures.differences[name];
   if (absolute == null) return "–";
   if (absolute === 0) return "unchanged";
