@@ -11,7 +11,7 @@ import { compared, meanings, tiles } from "./tiles.js";
 import { noteZone, zone, zonePicker } from "./zone.js";
 
 export async function customer() {
-  const { customer: id, status, tz } = state();
+  const { customer: id, path, status, tz } = state();
   // The id is in the query, because a path cannot carry an id such as `..`.
   const askAbout = (what, parameters) => ask(`/customers/${what}`, { customer_id: id, ...parameters });
   const [stats, codes, latencies, paths, errors, latest] = await Promise.all([
@@ -28,7 +28,9 @@ export async function customer() {
     interval: step === 3600 ? "hour" : "day", from: stats.from_date, to: `${stats.to_date}T23:59:59`, tz,
   });
   return [
-    isOnly() ? null : element("nav", { "aria-label": "Breadcrumb" }, element("a", { href: urlWith({ customer: "", status: "all" }), "data-inside": true }, "← All customers")),
+    isOnly() ? null : element("nav", { "aria-label": "Breadcrumb" },
+      element("a", { href: urlWith({ customer: "", status: "all", path: "", day: "", errors: "server_errors", slow: "median" }), "data-inside": true }, "← All customers"),
+      path ? [" · ", element("a", { href: urlWith({ customer: "", status: "all" }), "data-inside": true }, `← Who is hit at ${path}`)] : null),
     element("h1", {}, id),
     element("div", { class: "toolbar" }, rangePicker(), zonePicker()),
     tiles(stats, paths.bytes_sent),

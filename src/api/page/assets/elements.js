@@ -17,7 +17,7 @@ export function table(caption, columns, rows, sorting) {
     const sorted = sorting && column.sort === sorting.by;
     const direction = sorting?.order === "asc" ? "ascending" : "descending";
     const title = sorting && column.sort
-      ? element("button", { type: "button", name: `sort-${column.sort}`, onclick: () => sorting.change(column.sort) },
+      ? element("button", { type: "button", name: `${caption}-${column.sort}`, onclick: () => sorting.change(column.sort) },
           column.title, element("span", { "aria-hidden": "true" }, sorted ? (sorting.order === "asc" ? " ↑" : " ↓") : ""))
       : column.title;
     return element("th", { scope: "col", class: column.number && "number", "aria-sort": sorted && direction }, title);

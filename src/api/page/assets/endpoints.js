@@ -6,14 +6,15 @@ import { bytes, count, seconds } from "./format.js";
 import { FIGURES, card, daysOf, overTime, stepOf } from "./over_time.js";
 import { range, rangePicker } from "./range.js";
 import { change, state, urlWith } from "./state.js";
+import { meanings, span } from "./tiles.js";
 
 const MOST_PATHS = 500;
 const SHOWN = 100;
-const MOST_CUSTOMERS = 50;
+// Of each of the two tables.
+const MOST_CUSTOMERS = 25;
 // Of the median before: what is marked.
 const MUCH_SLOWER = 0.1;
 const DAY_MILLISECONDS = 86_400_000;
-const BY_LATENCY = { median: "median_latency", p99: "p99_latency" };
 const ASCENDING = ["path", "customer_id", "availability"];
 
 export const viewPicker = (view) =>
@@ -31,7 +32,7 @@ export async function endpoints() {
   const slower = (row) => (row.median_latency == null || medians.get(key(row)) == null ? null : row.median_latency - medians.get(key(row)));
   const rows = isByChange ? sorted(found.paths, slower, order) : found.paths;
   const columns = [
-    { title: "Path", sort: "path", value: (row) => element("a", { href: urlWith({ path: row.path, sort: "total", order: "desc", hit: isByChange ? "median" : "server_errors" }), "data-inside": true }, element("code", {}, row.path)) },
+    { title: "Path", sort: "path", value: (row) => element("a", { href: urlWith({ path: row.path, sort: "total", order: "desc" }), "data-inside": true }, element("code", {}, row.path)) },
     by === "method" && { title: "Method", value: (row) => row.method ?? "–" },
     before && { title: "Slower by", sort: "slower", number: true, value: (row) => difference(slower(row), medians.get(key(row))) },
     ...FIGURES,
@@ -40,6 +41,7 @@ export async function endpoints() {
   const sorting = { by: sort, order, change: (chosen) => change({ sort: chosen, order: chosen === sort ? (order === "asc" ? "desc" : "asc") : ASCENDING.includes(chosen) ? "asc" : "desc" }) };
   const methods = element("button", { type: "button", "aria-pressed": String(by === "method"), onclick: () => change({ by: by === "method" ? "" : "method" }) }, "By method");
   const rest = found.total - Math.min(rows.length, SHOWN);
+  const all = rows.length ? null : await ask("/customers/stats", range());
   return [
     viewPicker("endpoints"),
     element("h1", {}, "Endpoints"),
@@ -47,11 +49,12 @@ export async function endpoints() {
     rows.length
       ? card("wide", table("Endpoints", columns, rows.slice(0, SHOWN), sorting),
         element("p", { class: "muted" }, before
-          ? `“Slower by” compares the median with ${before.from_date} – ${before.to_date}.`
+          ? `“Slower by” compares the median with ${span(before)}.`
           : "What got slower is not known, because the same days before are not kept: choose fewer days."),
         found.bytes_sent == null ? null : element("p", { class: "muted" }, `All of them sent ${bytes(found.bytes_sent)}.`),
         rest > 0 ? element("p", { class: "muted" }, `${count(rest)} more are not shown.`) : null)
-      : element("p", { class: "card empty" }, "No requests in these days, or paths are counted in some seconds."),
+      : element("p", { class: "card empty" }, all.total_requests ? "Paths are being counted, and come in some seconds." : "No requests in these days."),
+    rows.length ? meanings() : null,
   ];
 }
 
@@ -74,36 +77,56 @@ function difference(value, before) {
   return element("span", { class: value > before * MUCH_SLOWER ? "bad" : "" }, `${value > 0 ? "+" : "−"}${seconds(Math.abs(value))}`);
 }
 
+// Whom it fails is asked of the day with most server errors, and for whom it is slow of the slowest day: often these are
+// two days. A day that the reader chooses holds for both tables.
 export async function endpoint() {
-  const { path, day, hit } = state();
-  // The answer tells which days there are, and on which of them most failed.
+  const { path, day, errors, slow } = state();
   const days = await ask("/series", { ...range(), path, interval: "day" });
   const step = stepOf(daysOf(days));
   const series = step === 86_400 ? days : await ask("/series", { from_date: days.from_date, to_date: days.to_date, path, interval: "hour" });
-  // Who is hit is asked of the day on which it was worst.
-  const of = BY_LATENCY[hit] ?? "server_errors";
-  const worst = days.points.reduce((most, point) => ((point[of] ?? 0) >= (most?.[of] ?? 0) ? point : most), null);
-  const on = day || worst?.start.slice(0, 10) || days.to_date;
-  const order = ASCENDING.includes(hit) ? "asc" : "desc";
-  const customers = await ask("/paths/customers", { path, date: on, sort: hit, order, limit: MOST_CUSTOMERS });
+  const chosen = day >= days.from_date && day <= days.to_date ? day : "";
+  const tables = await Promise.all([
+    whoIsHit("Who has errors", "errors", errors, dayOf(days, chosen, "server_errors", (most) => `its day with most server errors: ${count(most)}`, "no server error in these days, so the latest")),
+    whoIsHit("For whom it is slow", "slow", slow, dayOf(days, chosen, "median_latency", (most) => `its slowest day: median ${seconds(most)}`, "no latency in these days, so the latest")),
+  ]);
+  const picker = element("label", { class: "day" }, "Day of both tables", element("input", {
+    type: "date", name: "day", value: chosen, min: days.from_date, max: days.to_date,
+    onchange: ({ target }) => target.validity.valid && change({ day: target.value }),
+  }));
+  const worst = element("button", { type: "button", "aria-pressed": String(!chosen), onclick: () => change({ day: "" }) }, "Worst day of each");
+  return [
+    element("nav", { "aria-label": "Breadcrumb" }, element("a", { href: urlWith({ path: "", day: "", errors: "server_errors", slow: "median", view: "endpoints" }), "data-inside": true }, "← All endpoints")),
+    element("h1", {}, element("code", {}, path)),
+    element("div", { class: "toolbar" }, rangePicker()),
+    series.points.length ? overTime(series.points, step) : element("p", { class: "card empty" }, "No requests to it in these days."),
+    element("h2", {}, "Who is hit"),
+    element("div", { class: "toolbar days" }, worst, picker),
+    ...tables,
+    meanings(),
+  ];
+}
+
+// The day that is asked about, and why: the one that is chosen, else the latest of the worst days of the range.
+function dayOf({ points, to_date: last }, chosen, figure, why, whyLatest) {
+  if (chosen) return { on: chosen, why: "the day that you chose" };
+  const worst = points.reduce((most, point) => ((point[figure] ?? 0) >= (most?.[figure] ?? 0) ? point : most), null);
+  const on = worst?.start.slice(0, 10) ?? last;
+  return { on, why: worst?.[figure] ? why(worst[figure]) : whyLatest };
+}
+
+// `name`: the part of the state that has the figure to sort by.
+async function whoIsHit(title, name, by, { on, why }) {
+  const order = ASCENDING.includes(by) ? "asc" : "desc";
+  const { customers, total } = await ask("/paths/customers", { path: state().path, date: on, sort: by, order, limit: MOST_CUSTOMERS });
   const columns = [
-    { title: "Customer", sort: "customer_id", value: (row) => element("a", { href: urlWith({ customer: row.customer_id, path: "", view: "", day: "", from: on, to: on }), "data-inside": true }, row.customer_id) },
+    // The path stays in the URL: the customer's page has the way back to it.
+    { title: "Customer", sort: "customer_id", value: (row) => element("a", { href: urlWith({ customer: row.customer_id }), "data-inside": true }, row.customer_id) },
     ...FIGURES,
   ];
-  const picker = element("label", { class: "day" }, "On", element("input", {
-    type: "date", name: "day", value: on, min: "1970-01-01", max: new Date().toISOString().slice(0, 10),
-    onchange: ({ target }) => target.validity.valid && target.value && change({ day: target.value }),
-  }));
-  const rest = customers.total - customers.customers.length;
-  return [
-    element("nav", { "aria-label": "Breadcrumb" }, element("a", { href: urlWith({ path: "", day: "", view: "endpoints" }), "data-inside": true }, "← All endpoints")),
-    element("h1", {}, element("code", {}, path)),
-    element("div", { class: "toolbar" }, rangePicker(), picker),
-    series.points.length ? overTime(series.points, step) : element("p", { class: "card empty" }, "No requests to it in these days."),
-    card("wide", element("h2", {}, `Who is hit on ${on}`),
-      customers.customers.length
-        ? table("Who is hit", columns, customers.customers, { by: hit, order, change: (chosen) => change({ hit: chosen }) })
-        : element("p", { class: "empty" }, "No customer has requests to it on this day."),
-      rest > 0 ? element("p", { class: "muted" }, `${count(rest)} more customers come after these.`) : null),
-  ];
+  const rest = total - customers.length;
+  return card("wide", element("h3", {}, `${title} on ${on}, ${why}`),
+    customers.length
+      ? table(title, columns, customers, { by, order, change: (chosen) => change({ [name]: chosen }) })
+      : element("p", { class: "empty" }, "No customer has requests to it on this day."),
+    rest > 0 ? element("p", { class: "muted" }, `${count(rest)} more customers come after these.`) : null);
 }
