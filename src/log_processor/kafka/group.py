@@ -12,6 +12,7 @@ lost       Another process may have the partition, so nothing is released: its l
 import queue
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -71,7 +72,9 @@ class Group:
         self._ready: queue.SimpleQueue[Assignment] = queue.SimpleQueue()
         self._to_seek: list[Assignment] = []
         self._committed: dict[int, int] = {}
-        self._next_commit = self._next_error = self._next_unreadable = 0.0
+        self._next_commit = 0.0
+        self._next_said: defaultdict[str, float] = defaultdict(float)
+        """Event -> when it may be logged again, monotonic seconds."""
         self._mean_bytes = 100.0
         self._consumer = Consumer({**consumer, "error_cb": self._on_error})
         self._consumer.subscribe(
@@ -140,8 +143,7 @@ class Group:
             self._end(found.partition, release=False)
 
     def _on_error(self, error: KafkaError) -> None:
-        if time.monotonic() >= self._next_error:
-            self._next_error = time.monotonic() + _BETWEEN_ERRORS_SECONDS
+        if self._may_say("broker_unavailable"):
             log.warning("broker_unavailable", reason=str(error))
         if error.fatal() or error.code() in _HOPELESS:
             self._give_up(error)
@@ -218,15 +220,19 @@ class Group:
                 self._begin_anew(assignment)
         elif error.code() == KafkaError._BAD_COMPRESSION:
             # The client asks for the records again and again: what cannot be read is not passed over.
-            self._say_unreadable(message, error)
+            if self._may_say("records_unreadable"):
+                name = f"{self._topic}-{message.partition()}"
+                log.error("records_unreadable", log=name, record=message.offset(), reason=str(error))
         else:
             self._on_error(error)
 
-    def _say_unreadable(self, message: Message, error: KafkaError) -> None:
-        if time.monotonic() >= self._next_unreadable:
-            self._next_unreadable = time.monotonic() + _BETWEEN_ERRORS_SECONDS
-            name = f"{self._topic}-{message.partition()}"
-            log.error("records_unreadable", log=name, record=message.offset(), reason=str(error))
+    def _may_say(self, event: str) -> bool:
+        """Whether an event that comes again and again is to be logged now."""
+        now = time.monotonic()
+        is_due = now >= self._next_said[event]
+        if is_due:
+            self._next_said[event] = now + _BETWEEN_ERRORS_SECONDS
+        return is_due
 
     def _give_up(self, error: KafkaError) -> None:
         log.error("broker_refused", reason=str(error))
