@@ -88,7 +88,7 @@ def _timestamp(text: str) -> Timestamp:
         return _checked(second - offset, _millisecond(match["fraction"]))
     if match := _UNIX.fullmatch(text):
         return _of_unix(int(match["whole"]), match["fraction"])
-    second = _LOCAL_TIMES[text] if _CTIME.fullmatch(text) else INVALID
+    second = _LOCAL_TIMES[text]
     return _NO_TIMESTAMP if second == INVALID else _checked(second, NONE)
 
 
