@@ -6,7 +6,7 @@ import { element, table } from "./elements.js";
 import { bytes, count, percent, seconds, time, timeIn } from "./format.js";
 import { FIGURES, card, daysOf, overTime, stepOf } from "./over_time.js";
 import { range, rangePicker } from "./range.js";
-import { change, isOnly, state, urlWith } from "./state.js";
+import { change, isOnly, state, urlWith, withoutEndpoint } from "./state.js";
 import { compared, meanings, tiles } from "./tiles.js";
 import { noteZone, zone, zonePicker } from "./zone.js";
 
@@ -29,7 +29,7 @@ export async function customer() {
   });
   return [
     isOnly() ? null : element("nav", { "aria-label": "Breadcrumb" },
-      element("a", { href: urlWith({ customer: "", status: "all", path: "", day: "", errors: "server_errors", slow: "median" }), "data-inside": true }, "← All customers"),
+      element("a", { href: urlWith({ ...withoutEndpoint(), customer: "", status: "all" }), "data-inside": true }, "← All customers"),
       path ? [" · ", element("a", { href: urlWith({ customer: "", status: "all" }), "data-inside": true }, `← Who is hit at ${path}`)] : null),
     element("h1", {}, id),
     element("div", { class: "toolbar" }, rangePicker(), zonePicker()),

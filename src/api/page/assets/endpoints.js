@@ -5,7 +5,7 @@ import { element, table } from "./elements.js";
 import { bytes, count, seconds } from "./format.js";
 import { FIGURES, card, daysOf, overTime, stepOf } from "./over_time.js";
 import { range, rangePicker } from "./range.js";
-import { change, state, urlWith } from "./state.js";
+import { change, state, urlWith, withoutEndpoint } from "./state.js";
 import { meanings, span } from "./tiles.js";
 
 const MOST_PATHS = 500;
@@ -95,7 +95,7 @@ export async function endpoint() {
   }));
   const worst = element("button", { type: "button", "aria-pressed": String(!chosen), onclick: () => change({ day: "" }) }, "Worst day of each");
   return [
-    element("nav", { "aria-label": "Breadcrumb" }, element("a", { href: urlWith({ path: "", day: "", errors: "server_errors", slow: "median", view: "endpoints" }), "data-inside": true }, "← All endpoints")),
+    element("nav", { "aria-label": "Breadcrumb" }, element("a", { href: urlWith({ ...withoutEndpoint(), view: "endpoints" }), "data-inside": true }, "← All endpoints")),
     element("h1", {}, element("code", {}, path)),
     element("div", { class: "toolbar" }, rangePicker()),
     series.points.length ? overTime(series.points, step) : element("p", { class: "card empty" }, "No requests to it in these days."),

@@ -16,6 +16,9 @@ export function state() {
   return Object.fromEntries(Object.keys(DEFAULTS).map((name) => [name, query.get(name) ?? DEFAULTS[name]]));
 }
 
+// Changes that leave an endpoint, with what was chosen on its page.
+export const withoutEndpoint = () => Object.fromEntries(["path", "day", "errors", "slow"].map((name) => [name, DEFAULTS[name]]));
+
 // The URL of the state with these changes.
 export function urlWith(changes) {
   const next = { ...state(), ...changes };
