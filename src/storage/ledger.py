@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from storage.damage import reading
+from storage.keys import FileKey, Key, LogKey, Rows
 from storage.logs import FileRow, LedgerRow, decode_file, decode_log, encode_file, encode_log, members
 from storage.requests import FileId, OffsetRange
 
@@ -182,11 +183,18 @@ def decode_rollup_ledger(text: str) -> RollupLedger:
         return RollupLedger(int(number), int(through))
 
 
-def encode_intent(intent: Intent) -> str:
-    """The text of an intent."""
+def encode_rows_of_logs(intent: Intent) -> dict[Key, str]:
+    """The rows of the logs and files that a commit changes, as it writes them."""
+    of_logs: dict[Key, str] = {LogKey(row.log): encode_log(row) for row in intent.logs}
+    return of_logs | {FileKey(row.log, row.generation): encode_file(row) for row in intent.files}
+
+
+def encode_intent(intent: Intent, rows_of_logs: Rows | None = None) -> str:
+    """The text of an intent. `rows_of_logs`: see `encode_rows_of_logs`; None: they are encoded here."""
+    texts = encode_rows_of_logs(intent) if rows_of_logs is None else rows_of_logs
     row = members(intent) | {
-        "logs": {row.log: encode_log(row) for row in intent.logs},
-        "files": [[row.log, row.generation, encode_file(row)] for row in intent.files],
+        "logs": {key.log: text for key, text in texts.items() if isinstance(key, LogKey)},
+        "files": [[*key, text] for key, text in texts.items() if isinstance(key, FileKey)],
         "ledger": encode_ledger(intent.ledger),
         "folded": list(intent.folded.items()),
     }

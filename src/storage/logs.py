@@ -108,6 +108,10 @@ class FileRow:
     wrappers: the streams whose unfinished line is left out."""
 
 
+_ENCODE = json.JSONEncoder(separators=(",", ":")).encode
+"""As json.dumps, which makes an encoder for each text."""
+
+
 def members(row: Any) -> dict[str, Any]:
     """The fields of a dataclass with their values, in their order."""
     return {one.name: getattr(row, one.name) for one in fields(row)}
@@ -117,7 +121,7 @@ def encode_log(row: LedgerRow) -> str:
     """The text of a log's row. The log's name is in its key."""
     values = members(row) | {"gaps": [(*gap.position, gap.reason) for gap in row.gaps]}
     del values["log"]
-    return json.dumps(values, separators=(",", ":"))
+    return _ENCODE(values)
 
 
 def decode_log(log: str, text: str) -> LedgerRow:
@@ -137,7 +141,7 @@ def decode_log(log: str, text: str) -> LedgerRow:
 def encode_file(row: FileRow) -> str:
     """The text of a file's row. Its log and generation are in its key."""
     _, _, *values = members(row).values()
-    return json.dumps(values, separators=(",", ":"))
+    return _ENCODE(values)
 
 
 def decode_file(log: str, generation: int, text: str) -> FileRow:

@@ -78,7 +78,7 @@ intents = st.builds(
     oldest_day=numbers,
     settings=texts,
     logs=st.lists(logs, max_size=3, unique_by=lambda row: row.log).map(tuple),
-    files=st.lists(files, max_size=3).map(tuple),
+    files=st.lists(files, max_size=3, unique_by=lambda row: (row.log, row.generation)).map(tuple),
     customers=st.none() | st.lists(texts, max_size=3).map(tuple),
     days=st.lists(numbers, max_size=3).map(tuple),
     ledger=ledgers,

@@ -28,9 +28,9 @@ from rollups.rows import encode_daily
 from service.logs import logger
 from storage.contract import Storage
 from storage.damage import daily_name, naming
-from storage.keys import FileKey, IntentKey, Key, LogKey, Rows, StateKey
-from storage.ledger import Intent, Ledger, encode_intent, encode_ledger
-from storage.logs import FileRow, LedgerRow, encode_file, encode_log, with_gap
+from storage.keys import FileKey, IntentKey, Key, Rows, StateKey
+from storage.ledger import Intent, Ledger, encode_intent, encode_ledger, encode_rows_of_logs
+from storage.logs import FileRow, LedgerRow, with_gap
 from storage.requests import OffsetRange
 
 # Characters of the customers that an intent names, as JSON. To read more customers anew takes a reader as long as to
@@ -233,10 +233,11 @@ class Counts:
     ) -> None:
         self._end_write()
         ledger: dict[Key, str] = {StateKey("counts"): encode_ledger(intent.ledger)}
+        of_logs = encode_rows_of_logs(intent)
         commit(
             self._storage,
-            {IntentKey(intent.number): encode_intent(intent)},
-            self._changed_rows(intent, parts, names),
+            {IntentKey(intent.number): encode_intent(intent, of_logs)},
+            self._changed_rows(intent, of_logs, parts, names),
             ledger,
             journal,
         )
@@ -245,11 +246,12 @@ class Counts:
         self._rows.let_go()
 
     def _changed_rows(
-        self, intent: Intent, parts: Sequence[RequestColumns], names: Sequence[str]
+        self, intent: Intent, of_logs: Rows, parts: Sequence[RequestColumns], names: Sequence[str]
     ) -> Iterator[tuple[Rows, ...]]:
-        """The rows of a commit. All but the last are written in a thread while the next ones are computed."""
-        of_logs: dict[Key, str] = {LogKey(row.log): encode_log(row) for row in intent.logs}
-        of_logs |= {FileKey(row.log, row.generation): encode_file(row) for row in intent.files}
+        """The rows of a commit. All but the last are written in a thread while the next ones are computed.
+
+        `of_logs`: the rows of logs and files.
+        """
         found = daily_deltas(parts, names)
         groups: tuple[Rows, ...] = ()
         has_made = False

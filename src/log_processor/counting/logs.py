@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import TypeVar
 
 from log_processor.parsing.batch import BatchPart
 from log_processor.process.retry import until_stored
@@ -17,6 +18,8 @@ GAPS_KEPT = 100
 # Bytes of a lane that are left free behind a file that an earlier process was reading: more than it may have stored
 # and not committed. Those requests stay there if the file is gone.
 UNCOMMITTED_BYTES = 2 << 30
+
+Kind = TypeVar("Kind")
 
 
 class Logs:
@@ -96,9 +99,9 @@ class Logs:
             bytes=log.bytes + (part.end.offset - part.start.offset) // part.unit,
             read=log.read + part.stored + len(part.rejected) + part.skipped,
             stored=log.stored + part.stored,
-            rejected=Counter(log.rejected) + Counter(line.reason for line in part.rejected),
+            rejected=_sum(log.rejected, (line.reason for line in part.rejected)) if part.rejected else log.rejected,
             skipped=log.skipped + part.skipped,
-            mended=Counter(log.mended) + Counter(line.what for line in part.mended),
+            mended=_sum(log.mended, (line.what for line in part.mended)) if part.mended else log.mended,
             gaps=(log.gaps + part.gaps)[-GAPS_KEPT:],
             newest=max(log.newest, part.newest),
         )
@@ -273,6 +276,10 @@ class Logs:
             self._held[row.lane] = key
         elif self._held.get(row.lane) == key:
             del self._held[row.lane]
+
+
+def _sum(counts: Mapping[Kind, int], more: Iterable[Kind]) -> Counter[Kind]:
+    return Counter(counts) + Counter(more)
 
 
 def read_logs(storage: Storage, form: str = "") -> Logs:

@@ -18,8 +18,9 @@ from storage.logs import Position
 
 # Approximate bound, in bytes, on what a processor reads ahead of all logs together.
 READ_BYTES = 2 << 20
-# Bytes that each file may have read in its turn, at least, so that no file starves.
-SHARE_BYTES = 128 << 10
+# Bytes that each file may have read in its turn, at least, so that no file starves. A store keeps the requests of a
+# file together, so longer runs of them cost it less.
+SHARE_BYTES = 512 << 10
 # Seconds between two log lines about the progress of a backlog.
 PROGRESS_SECONDS = 5.0
 # Unread bytes at which a backlog begins and ends. During a backlog the processor cares more for speed than for
@@ -30,8 +31,10 @@ CAUGHT_UP_BYTES = 64 << 10
 # look costs as much as a hundred lines.
 PAUSE_SHARE = 0.05
 LONGEST_PAUSE_SECONDS = 0.05
-# Files with waiting lines for which one such pause is enough. A look at more files costs more, so the pause is longer.
-LOGS_A_PAUSE = 50
+# Files with waiting lines for which one such pause is enough, and the bound of a longer pause in seconds. A look at
+# more files costs more, so the pause is longer.
+LOGS_A_PAUSE = 10
+LONGEST_PAUSE_OF_MANY_SECONDS = 0.5
 
 log = logger(__name__)
 
@@ -82,7 +85,8 @@ class Collector:
         if self._due is None:
             return 0.0
         pause = min(PAUSE_SHARE * self._max_wait, LONGEST_PAUSE_SECONDS)
-        return min(self.due_in(), pause * math.ceil(len(self._waiting) / LOGS_A_PAUSE))
+        of_many = min(pause * math.ceil(len(self._waiting) / LOGS_A_PAUSE), LONGEST_PAUSE_OF_MANY_SECONDS)
+        return min(self.due_in(), of_many)
 
     def collect(self, now: float) -> list[Chunk]:
         """Read the files on, and return the chunks that are due. `now`: monotonic seconds."""
@@ -213,7 +217,7 @@ class Collector:
             self._bytes += len(reader.buffer)
 
     def _note_unread(self, file: File) -> None:
-        unread = file.reader.bytes_behind - len(file.reader.buffer) if file.reader is not None else 0
+        unread = file.reader.unread if file.reader is not None else 0
         if unread > 0 and file.may_be_behind:
             self._unread[file] = unread
         else:

@@ -169,11 +169,11 @@ class Family:
     def observed_end(self, now: float) -> ObservedEnd:
         """How far the log goes `now` (Unix time, s)."""
         live = self.live or max(self.files.values(), key=lambda file: (file.state == "live", file.key), default=None)
-        behind = sum(reader.bytes_behind for reader in self.reading.values())
+        sizes = {file: reader.size for file, reader in self.reading.items()}
+        behind = sum(reader.behind_at(sizes[file]) for file, reader in self.reading.items())
         if live is None:
             return ObservedEnd(self.name, now, Position(0, 0), 0, behind, self.bytes)
-        size = live.reader.size if live.reader is not None else live.size
-        return ObservedEnd(self.name, now, live.position, size, behind, self.bytes)
+        return ObservedEnd(self.name, now, live.position, sizes.get(live, live.size), behind, self.bytes)
 
     def knows(self, candidate: Candidate) -> bool:
         """Whether a file is one of this log's, by its inode and its bytes."""
@@ -333,7 +333,7 @@ class Family:
         """
         candidates = self._candidates(folders)
         for _ in range(_MOST_LOOKS_AT_BEGIN):
-            before, candidates = candidates, self._candidates(Folders())
+            before, candidates = candidates, self._candidates(Folders(folders))
             for candidate in before.values():
                 candidate.close()
             if before.keys() == candidates.keys():

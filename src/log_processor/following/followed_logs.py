@@ -23,11 +23,15 @@ from storage.keys import FileKey
 from storage.logs import BACKFILL, FileRow, LedgerRow
 from storage.observed import ObservedEnd
 
-# Seconds between two searches for new logs, at least, and the largest share of the time that searching may take.
+# Seconds between two searches for new logs, at least.
 DISCOVER_SECONDS = 0.5
-DISCOVER_SHARE = 0.01
 # Seconds after which all files of all logs get a look, whatever was noticed.
 LOOK_ANYWAY_SECONDS = 60.0
+# The largest shares of the time that these may take where there are many logs: a search for new logs, a look at whether
+# logs have changed, and a look at all files.
+DISCOVER_SHARE = 0.005
+LOOK_SHARE = 0.004
+LOOK_ANYWAY_SHARE = 0.002
 # Age in seconds of a folder's time up to which the folder is listed again. A file system's times have steps, so a
 # younger time may hide another change.
 SETTLED_SECONDS = 2.0
@@ -79,6 +83,8 @@ class FollowedLogs:
         self._next_discovery = 0.0
         self._next_look = 0.0
         self._next_look_anyway = 0.0
+        self._look_at_all_took = 0.0
+        """Seconds that the last look at all files took."""
         self.to_read: dict[File, None] = {}
         """The files that may have bytes to read, in turn."""
 
@@ -163,14 +169,17 @@ class FollowedLogs:
 
     def look_at_files(self) -> None:
         """Look at the files of logs whose files may have changed otherwise than by new lines."""
+        began = self._clock.monotonic()
         folders = Folders()
-        for family in self._families.values():
-            if family.is_dirty:
-                known = len(family.folders())
-                family.look(folders)
-                self.to_read.update(dict.fromkeys(family.reading))
-                if len(family.folders()) > known:
-                    self._note_folders(family)
+        dirty = [family for family in self._families.values() if family.is_dirty]
+        for family in dirty:
+            known = len(family.folders())
+            family.look(folders)
+            self.to_read.update(dict.fromkeys(family.reading))
+            if len(family.folders()) > known:
+                self._note_folders(family)
+        if len(dirty) == len(self._families):
+            self._look_at_all_took = self._clock.monotonic() - began
 
     def finished(self, is_stored: Callable[[FileKey, int], bool]) -> None:
         """Forget the handed-in logs that are read to their end and stored, and remove them from the spool.
@@ -294,14 +303,15 @@ class FollowedLogs:
             self._folders_seen[folder] = modified, names
 
     def _look(self, now: float) -> None:
+        began = self._clock.monotonic()
         is_anyway = now >= self._next_look_anyway
         for family in self._families.values():
             family.is_dirty = family.is_dirty or is_anyway or family.has_changed()
         grown = [file for file, reader in self._readers() if reader.has_grown() or reader.has_more]
         self.to_read.update(dict.fromkeys(grown))
-        self._next_look = now + self._look_seconds
+        self._next_look = now + max(self._look_seconds, (self._clock.monotonic() - began) / LOOK_SHARE)
         if is_anyway:
-            self._next_look_anyway = now + LOOK_ANYWAY_SECONDS
+            self._next_look_anyway = now + max(LOOK_ANYWAY_SECONDS, self._look_at_all_took / LOOK_ANYWAY_SHARE)
 
     def _readers(self) -> Iterator[tuple[File, Reader]]:
         return (item for family in self._families.values() for item in family.reading.items())

@@ -161,12 +161,16 @@ def names_in(folder: Path) -> list[str]:
 class Folders(dict[Path, Names]):
     """The names in folders. Each folder is listed once, when first asked for, so that many logs share a listing."""
 
-    def __init__(self) -> None:
+    def __init__(self, earlier: "Folders | None" = None) -> None:
+        """`earlier`: its index of a folder serves again if the folder still has the same names."""
         super().__init__()
+        self._earlier = earlier
         self._below: dict[Path, list[Path]] = {}
 
     def __missing__(self, folder: Path) -> Names:
-        self[folder] = Names(names_in(folder))
+        names = names_in(folder)
+        known = self._earlier.get(folder) if self._earlier is not None else None
+        self[folder] = known if known is not None and known.names == names else Names(names)
         return self[folder]
 
     def with_rotated(self, path: Path) -> set[Path]:

@@ -6,7 +6,7 @@ log. The marks do not tell which file is older, and nothing depends on that.
 
 import re
 from bisect import bisect_left
-from collections.abc import Container, Iterable
+from collections.abc import Container, Sequence
 from itertools import islice, takewhile
 
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".lz4", ".Z", ".zip")
@@ -101,7 +101,8 @@ def family_of(name: str, names: Container[str]) -> tuple[str, bool]:
 class Names:
     """The names in a folder, sorted and indexed because the folder may have files of many logs."""
 
-    def __init__(self, names: Iterable[str]) -> None:
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = names
         self._in_order = sorted(names)
         self._without_marks: dict[str, list[str]] = {}
         for name in self._in_order:

@@ -18,6 +18,8 @@ from request_log.line import MAX_LINE_BYTES
 
 # Bytes that one read takes in search of the end of zeros.
 _BLOCK_BYTES = 1 << 20
+# Bytes in which bytes.count finds the newlines faster than numpy.
+_FEW_BYTES = 2_000
 # Bound, in bytes, on the zeros that are read in one step. It takes some 10 ms.
 _ZEROS_BYTES = 32 << 20
 
@@ -112,7 +114,11 @@ class Reader:
     @property
     def bytes_behind(self) -> int:
         """Bytes that were not handed on, without half a line or zeros at the file's end, which may go on."""
-        rest = self.size - self.offset
+        return self.behind_at(self.size)
+
+    def behind_at(self, size: int) -> int:
+        """`bytes_behind` of a file that has `size` bytes."""
+        rest = size - self.offset
         end = self.read_through
         if end - self.offset + self._zeros_at_end >= rest:
             # The file is read to its end.
@@ -134,9 +140,14 @@ class Reader:
         return (end - len(self.buffer), first), (end - len(self._last_read), self._last_read)
 
     @property
+    def unread(self) -> int:
+        """Bytes that the last look at the file saw and that are not read yet."""
+        return max(0, self._seen.st_size - self.read_through - self._zeros_at_end)
+
+    @property
     def has_more(self) -> bool:
         """Whether the last look at the file saw more bytes than it read."""
-        return not self.has_changed and self._seen.st_size > self.read_through + self._zeros_at_end
+        return not self.has_changed and self.unread > 0
 
     @property
     def was_read_to_its_end(self) -> bool:
@@ -173,20 +184,21 @@ class Reader:
 
     def has_grown(self) -> bool:
         """Whether the size or the time of the file has changed since the last read."""
-        found = os.fstat(self._file)
-        return (found.st_size, found.st_mtime_ns) != (
-            self.read_through + self._zeros_at_end,
-            self._seen.st_mtime_ns,
-        )
+        return self._is_grown(os.fstat(self._file))
+
+    def _is_grown(self, found: os.stat_result) -> bool:
+        return (found.st_size, found.st_mtime_ns) != (self.read_through + self._zeros_at_end, self._seen.st_mtime_ns)
 
     def fill(self, limit: int) -> bool:
         """Read up to `limit` more bytes into the buffer; return whether there were any.
 
         Sets `has_changed` if the file no longer holds the last bytes that were read.
         """
+        if self.has_changed:
+            return False
         found = os.fstat(self._file)
         end = self.read_through
-        if self.has_changed or not (self.has_more or self.has_grown()):
+        if not (self.has_more or self._is_grown(found)):
             return False
         # The last bytes are read again, because another content may have taken their place.
         data = os.pread(self._file, len(self._last_read) + limit, end - len(self._last_read))
@@ -374,5 +386,7 @@ class Reader:
 
 
 def _newlines(data: bytes) -> int:
+    if len(data) < _FEW_BYTES:
+        return data.count(b"\n")
     # bytes.count takes six times as long.
     return int(np.count_nonzero(np.frombuffer(data, np.uint8) == ord("\n")))

@@ -76,6 +76,9 @@ _SECONDS_BEHIND = Gauge(
     ["log"],
 )
 
+_shown_lags: dict[str, tuple[int, float]] = {}
+"""Log -> what the gauges show: bytes or records behind, and seconds behind."""
+
 
 def serve(host: str, port: int, keys: PrivateFile[Keys] | None) -> None:
     """Answer `GET /metrics` from now on, to everyone (None) or to who has a key that shows metrics. Where the port
@@ -171,12 +174,17 @@ def show_lag(ends: Sequence[ObservedEnd], committed: Mapping[str, LedgerRow], la
         if row is None:
             continue
         behind = bytes_behind(row, end)
-        (_RECORDS_BEHIND if is_partition(row.path) else _BYTES_BEHIND).labels(end.log).set(behind)
-        _SECONDS_BEHIND.labels(end.log).set(lag.seconds(row, behind, wall, monotonic))
+        shown = behind, lag.seconds(row, behind, wall, monotonic)
+        # Most logs of many are quiet.
+        if _shown_lags.get(end.log) != shown:
+            (_RECORDS_BEHIND if is_partition(row.path) else _BYTES_BEHIND).labels(end.log).set(shown[0])
+            _SECONDS_BEHIND.labels(end.log).set(shown[1])
+            _shown_lags[end.log] = shown
 
 
 def forget(log: str) -> None:
     """Remove the gauges of a log that is no longer followed."""
+    _shown_lags.pop(log, None)
     for gauge in (_BYTES_BEHIND, _RECORDS_BEHIND, _SECONDS_BEHIND):
         with suppress(KeyError):
             gauge.remove(log)
