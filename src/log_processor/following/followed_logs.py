@@ -29,9 +29,9 @@ DISCOVER_SECONDS = 0.5
 LOOK_ANYWAY_SECONDS = 60.0
 # The largest shares of the time that these may take where there are many logs: a search for new logs, a look at whether
 # logs have changed, and a look at all files.
-DISCOVER_SHARE = 0.005
-LOOK_SHARE = 0.004
-LOOK_ANYWAY_SHARE = 0.002
+DISCOVER_SHARE = 0.004
+LOOK_SHARE = 0.003
+LOOK_ANYWAY_SHARE = 0.001
 # Age in seconds of a folder's time up to which the folder is listed again. A file system's times have steps, so a
 # younger time may hide another change.
 SETTLED_SECONDS = 2.0

@@ -1,4 +1,4 @@
-"""Reports once a second where the logs are, and that the processor is alive: to the store and to the health check."""
+"""Reports about once a second where the logs are, and that the processor is alive: to the store and health check."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +18,10 @@ from storage.observed import ObservedEnd, complete_through, encode_observed_end
 
 REPORT_SECONDS = 1.0
 """Time between two reports."""
+OBSERVE_SHARE = 0.003
+LONGEST_REPORT_SECONDS = 3.0
+"""The largest share of the time that observing the logs may take, and the bound (s) of a longer time between two
+reports, where there are many logs."""
 QUIET_REPORT_SECONDS = 10.0
 """A log in which nothing happens is reported again after this time, so that readers know that it is followed."""
 
@@ -59,9 +63,11 @@ class Reporter:
 
     def report(self, committed: Mapping[str, LedgerRow], number: int) -> None:
         """Report now. `committed`: how far each log is counted. `number`: of the last commit."""
+        began = time.monotonic()
         ends = self._observed_ends()
         self._observed = {end.log: end for end in ends}
         show_lag(ends, committed, self._lag)
+        pause = (time.monotonic() - began) / OBSERVE_SHARE
         through = self.complete_through(list(committed.values()))
         report = Report(time.time(), number, through, self._latest_second())
         # An end without a time is of a log that nobody follows.
@@ -74,7 +80,7 @@ class Reporter:
         self.reported_latest_second = report.latest_second
         self._reported.update({end.log: end for end in changed})
         self._touch_heartbeat()
-        self._next = time.monotonic() + REPORT_SECONDS
+        self._next = time.monotonic() + min(max(REPORT_SECONDS, pause), LONGEST_REPORT_SECONDS)
 
     def _is_changed(self, end: ObservedEnd) -> bool:
         """Whether a log has moved since it was reported, or was reported too long ago."""
