@@ -12,9 +12,10 @@ from typing import Any, NamedTuple, TypeVar
 
 from typing_extensions import Self
 
+from request_log.fields.values import NO_STATUS
 from request_log.line import SECONDS_A_DAY
 from request_log.requests import NONE, Requests
-from rollups.counts import NO_COUNTS, SUCCESS, DailyAggregate, DailyKey, Kind, RollupKey, RollupRow, RollupSegmentKey
+from rollups.counts import NO_COUNTS, DailyAggregate, DailyKey, Kind, RollupKey, RollupRow, RollupSegmentKey
 from rollups.rows import added_up, decode_daily, decode_rollup
 from storage.contract import INTENTS_KEPT, LATEST_INTENTS, Storage
 from storage.errors import LeaseHeld, StorageUnavailable
@@ -44,6 +45,18 @@ Write = Callable[[], None]
 """A write, which lands in the store when it is called."""
 NAMES_A_PART = 5_000
 """Names that come at once."""
+
+
+def _has(status: int, outcome: Outcome) -> bool:
+    """Whether a status is this outcome."""
+    is_server_error = status == NO_STATUS or 500 <= status <= 599
+    return {
+        "all": True,
+        "failed": not 200 <= status <= 399,
+        "successful": 200 <= status <= 399,
+        "client_errors": 400 <= status <= 499,
+        "server_errors": is_server_error,
+    }[outcome]
 
 
 class StoredRequest(NamedTuple):
@@ -376,13 +389,16 @@ class MemoryStorage(Storage):
     async def rollups_of_groups(self, groups: Sequence[int], kind: Kind, day: int) -> list[RollupRow]:
         return [row for group in groups for row in (await self.rollups(group, [kind], day, day)).get(day, [])]
 
-    async def requests(self, customer: str, start: int, end: int, outcome: Outcome, limit: int) -> list[LoggedRequest]:
+    async def requests(
+        self, customer: str, start: int, end: int, outcome: Outcome, limit: int, part: str = ""
+    ) -> list[LoggedRequest]:
         found = [
             (stored.logged.second, stored.logged.millisecond or 0, cell, stored.logged)
             for (_, _, cell), stored in self._store.requests.items()
             if stored.customer == customer
             and start <= stored.logged.second < end
-            and (outcome == "all" or (stored.logged.status in SUCCESS) == (outcome == "successful"))
+            and _has(stored.logged.status, outcome)
+            and part in stored.logged.path
         ]
         return [logged for *_, logged in sorted(found, key=lambda row: row[:3], reverse=True)[:limit]]
 

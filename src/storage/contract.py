@@ -199,8 +199,11 @@ class Storage(ABC):
         """All segments of the roll-ups of some hundred groups at most, of one kind and day."""
 
     @abstractmethod
-    async def requests(self, customer: str, start: int, end: int, outcome: Outcome, limit: int) -> list[LoggedRequest]:
-        """The latest requests of a customer from `start` until before `end` (Unix time, s), at most `limit`.
+    async def requests(
+        self, customer: str, start: int, end: int, outcome: Outcome, limit: int, part: str = ""
+    ) -> list[LoggedRequest]:
+        """The latest requests of a customer from `start` until before `end` (Unix time, s), at most `limit`, whose
+        paths have this part.
 
         The latest request comes first; of one second, the request that lies further on in its log. Requests beyond the
         ledger may be among them.

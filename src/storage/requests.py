@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from request_log.fields.values import NO_STATUS
 from request_log.requests import Integers, Requests
-from rollups.counts import SUCCESS
+from rollups.counts import CLIENT_ERRORS, SERVER_ERRORS, SUCCESS
 
 
 class FileId(NamedTuple):
@@ -57,10 +58,13 @@ class LoggedRequest(NamedTuple):
     """Size of the response; None where none was logged."""
 
 
-Outcome = Literal["all", "failed", "successful"]
+Outcome = Literal["all", "failed", "successful", "client_errors", "server_errors"]
 OUTCOMES: dict[Outcome, str] = {
     "all": "",
     "failed": f" AND (status_code < {SUCCESS.start} OR status_code >= {SUCCESS.stop})",
     "successful": f" AND status_code >= {SUCCESS.start} AND status_code < {SUCCESS.stop}",
+    "client_errors": f" AND status_code >= {CLIENT_ERRORS.start} AND status_code < {CLIENT_ERRORS.stop}",
+    "server_errors": f" AND (status_code = {NO_STATUS} OR status_code >= {SERVER_ERRORS.start}"
+    f" AND status_code < {SERVER_ERRORS.stop})",
 }
 """The condition for requests of this outcome, in SQL and in InfluxQL."""

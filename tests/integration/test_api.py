@@ -332,6 +332,8 @@ def test_a_request_without_a_status_has_failed_with_status_null(store: Store) ->
     outcomes = {
         "failed": [status for status in logged if status is None or not 200 <= status < 400],
         "successful": [status for status in logged if status is not None and 200 <= status < 400],
+        "client_errors": [status for status in logged if status is not None and 400 <= status < 500],
+        "server_errors": [status for status in logged if status is None or 500 <= status < 600],
         "all": logged,
     }
     for outcome, expected_statuses in outcomes.items():
@@ -355,6 +357,15 @@ def test_the_latest_requests_have_the_method_and_the_bytes_that_were_logged(stor
     assert header == '"time","path","status","duration","method","bytes"'
     methods_and_bytes = [row.split(",", 3)[3] for row in reversed(rows)]
     assert methods_and_bytes == ['"","GET","512"', '"","","0"', '"","POST",""', '"","",""']
+
+
+@pytest.mark.parametrize("part", ["/a.b", "a+b(c)[d]{e}^$|*?", "/", "\\", "'; --", "שלום", "%41", "A", "%", "a b"])
+def test_the_latest_requests_are_those_whose_path_has_a_text(store: Store, part: str) -> None:
+    noon = int(datetime.combine(today(), clock(12), timezone.utc).timestamp())
+    paths = ["/a.b/1", "/aXb/2", "/x/a+b(c)[d]{e}^$|*?/y", "/\\d", "/'; --", "/שלום/1", "/%41", "/A", "/a b"]
+    store.fill(b"".join(parsed_line(noon + n, "c", path, 500) for n, path in enumerate(paths)), parsed_log.parse)
+    found = answer(store, f"/customers/c/requests?status=server_errors&path={quote(part, safe='')}")["requests"]
+    assert [one["path"] for one in reversed(found)] == [path for path in paths if part in path]
 
 
 def test_customers_are_listed_with_their_totals_in_pages(listed: Store) -> None:

@@ -84,12 +84,21 @@ def test_minutes_and_the_latest_requests_are_those_of_the_log(pipeline: Pipeline
         for date, time, _, path, status, duration in sorted(of_customer, key=lambda fields: fields[:2])[::-1]
     ]
     failed = [request for request in expected if not 200 <= request["status"] < 400]
+    by_fault = {
+        "client_errors": [request for request in failed if request["status"] < 500],
+        "server_errors": [request for request in failed if request["status"] >= 500],
+    }
+    part = expected[0]["path"]
     # Before and after the hours are counted, by which it looks.
     for _ in range(2):
-        for status, all_of_them in (("all", expected), ("failed", failed)):
+        for status, all_of_them in (("all", expected), ("failed", failed), *by_fault.items()):
             for limit in (1, 7, 1_000):
                 found = answer(store, f"/customers/cust_1/requests?status={status}&limit={limit}")["requests"]
                 assert found == all_of_them[:limit]
+                found = answer(store, f"/customers/cust_1/requests?status={status}&limit={limit}&path={part}")[
+                    "requests"
+                ]
+                assert found == [request for request in all_of_them if part in request["path"]][:limit]
         found = answer(store, f"/customers/cust_1/requests?status=failed&from_date={day}&to_date={day}")["requests"]
         assert found == [request for request in failed if request["time"].startswith(day)][:100]
         pipeline.until_rolled_up()

@@ -26,6 +26,8 @@ class LatestRequestsQuestion(Question):
     dates: DateRange
     customer_id: str
     outcome: Outcome
+    part: str
+    """What their paths have somewhere; empty: all requests."""
     limit: int
 
     @property
@@ -45,7 +47,7 @@ class LatestRequestsQuestion(Question):
                 continue
             # A reserved name is escaped in counts alone.
             found += await storage.requests(
-                unescaped(self.customer_id), start, end, self.outcome, self.limit - len(found)
+                unescaped(self.customer_id), start, end, self.outcome, self.limit - len(found), self.part
             )
             if len(found) == self.limit:
                 break
@@ -87,6 +89,10 @@ class LatestRequestsQuestion(Question):
             if not expected:
                 continue
             midnight = day * SECONDS["day"]
+            if self.part:
+                # No count tells in which hours.
+                yield midnight, midnight + SECONDS["day"]
+                continue
             rollups = await storage.rollups(group_of(self.customer_id), QUARTER_HOUR_KINDS, day, day)
             histograms = histograms_of_hours(rollups.get(day, []), self.customer_id)
             hours = {hour: self._matching(histogram) for hour, histogram in histograms.items()}
@@ -103,5 +109,11 @@ class LatestRequestsQuestion(Question):
 
     def _matching(self, histogram: Histogram) -> int:
         """How many requests of the histogram have the outcome."""
-        failed = histogram.total - histogram.successful
-        return {"all": histogram.total, "failed": failed, "successful": histogram.successful}[self.outcome]
+        total, successful, client_errors, server_errors = histogram.outcomes
+        return {
+            "all": total,
+            "failed": total - successful,
+            "successful": successful,
+            "client_errors": client_errors,
+            "server_errors": server_errors,
+        }[self.outcome]

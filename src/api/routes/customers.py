@@ -14,7 +14,7 @@ from api.questions.series import SeriesQuestion
 from api.questions.statistics import StatisticsQuestion
 from api.routes.about_customer import about_customer
 from api.routes.documentation import listing
-from api.routes.endpoints import MAX_PATHS, Bys, Orders, PathLimit, Sorts
+from api.routes.endpoints import MAX_PATH, MAX_PATHS, Bys, Orders, PathLimit, Sorts
 from api.routes.parameters import (
     AnswerFormat,
     CustomerInQuery,
@@ -126,9 +126,17 @@ async def requests(
     format: AnswerFormat,
     customer_id: CustomerInQuery,
     status: Annotated[
-        Outcome, Query(description="`successful`: a status from 200 to 399; `failed`: any other, or none.")
+        Outcome,
+        Query(
+            description="`successful`: a status from 200 to 399; `failed`: any other, or none; `client_errors`: from "
+            "400 to 499; `server_errors`: from 500 to 599, or none."
+        ),
     ] = "all",
+    path: Annotated[
+        str,
+        Query(max_length=MAX_PATH, description="Only requests whose path has this text, as it was logged."),
+    ] = "",
     limit: Annotated[int, Query(ge=1, le=MAX_REQUESTS, description="The most requests of the answer.")] = 100,
 ) -> Response:
     """The requests themselves, as they were logged."""
-    return await respond(LatestRequestsQuestion(format, dates, customer_id, status, limit))
+    return await respond(LatestRequestsQuestion(format, dates, customer_id, status, path, limit))

@@ -1,5 +1,6 @@
 """Requests: each is a point."""
 
+import re
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
@@ -139,16 +140,22 @@ class InfluxRequests(InfluxConnection):
                 series = f"{measurement}{of_customer},writer={tag(self._writer)}"
                 self._delete(series, day * DAY, (day + 1) * DAY - 1)
 
-    async def requests(self, customer: str, start: int, end: int, outcome: Outcome, limit: int) -> list[LoggedRequest]:
+    async def requests(
+        self, customer: str, start: int, end: int, outcome: Outcome, limit: int, part: str = ""
+    ) -> list[LoggedRequest]:
         # Requests that schema 4 stored have the tag under the name `bucket`.
         query = 'SELECT part, request_path, status_code, "duration", method, bytes FROM api_requests'
         query += ' WHERE ("shard" = $shard OR bucket = $shard)'
-        query += f" AND customer_id = $customer AND {IN_RANGE}{OUTCOMES[outcome]} ORDER BY time DESC LIMIT {limit}"
+        query += f" AND customer_id = $customer AND {IN_RANGE}{OUTCOMES[outcome]}"
+        # InfluxQL has no other test for a part of a text.
+        query += " AND request_path =~ $part" if part else ""
+        query += f" ORDER BY time DESC LIMIT {limit}"
         parameters = {
             "shard": str(shard(customer)),
             "customer": customer,
             "start": start * NANOSECONDS,
             "end": end * NANOSECONDS,
+            "part": {"regex": re.escape(part)},
         }
         return [_logged_request(row) for row in await self._client.ask_async(self._bucket, query, parameters)]
 

@@ -99,15 +99,18 @@ FROM (
                 )
                 first = until
 
-    async def requests(self, customer: str, start: int, end: int, outcome: Outcome, limit: int) -> list[LoggedRequest]:
+    async def requests(
+        self, customer: str, start: int, end: int, outcome: Outcome, limit: int, part: str = ""
+    ) -> list[LoggedRequest]:
+        of_path = " AND instr(request_path, :part) > 0" if part else ""
         query = f"""
 SELECT requests.time, millisecond, request_path, status_code, duration, method, bytes FROM zones
 JOIN requests ON requests.id >= zones.id << {ZONE_BITS} AND requests.id < (zones.id + 1) << {ZONE_BITS}
 WHERE newest >= :start AND oldest < :end
-AND customer_id = :customer AND requests.time >= :start AND requests.time < :end{OUTCOMES[outcome]}
+AND customer_id = :customer AND requests.time >= :start AND requests.time < :end{OUTCOMES[outcome]}{of_path}
 ORDER BY requests.time DESC, millisecond DESC, requests.id & {(1 << OFFSET_BITS) - 1} DESC LIMIT :limit
 """
-        values = {"customer": customer, "start": start, "end": end, "limit": limit}
+        values = {"customer": customer, "start": start, "end": end, "limit": limit, "part": part}
         return await self._ask(
             lambda connection: [LoggedRequest(*row) for row in connection.execute(query, values)], self._search_threads
         )
