@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 import oracle
 from asking import ago, line, today
@@ -85,7 +85,7 @@ def test_the_figures_are_those_of_the_log_and_follow_it(browser: Browser, store:
         shown.open()
         page = shown.page
         expect(page.locator("#freshness")).to_contain_text("Live")
-        expect(page.locator(ROWS)).to_have_count(min(50, len(totals)))
+        expect(page.locator(ROWS)).to_have_count(min(25, len(totals)))
         assert shown.tile("Requests") == "3,000"
         first = max(totals, key=lambda name: (totals[name], name))
         row = page.locator(ROWS, has=page.get_by_role("link", name=first, exact=True)).first
@@ -104,7 +104,7 @@ def test_the_figures_are_those_of_the_log_and_follow_it(browser: Browser, store:
         now = datetime.now(timezone.utc)
         shown.pipeline.append(line(now.date(), first, 503, clock=f"{now:%H:%M:%S}") * 5)
         expect(page.locator(".tile dd").first).to_have_text(f"{totals[first] + 5:,}", timeout=15_000)
-        page.get_by_role("button", name="failed").click()
+        page.get_by_role("button", name="Failed", exact=True).click()
         expect(page.locator("table", has_text="Latest requests").locator("tbody tr").first).to_contain_text("503")
 
 
@@ -263,7 +263,7 @@ def test_it_says_that_today_is_not_over(browser: Browser, sqlite: Store, tmp_pat
     with showing(browser, sqlite, tmp_path, line(ago(1), "alpha", 503) * 2 + line(today(), "alpha")) as shown:
         page = shown.page
         shown.open(f"/?customer=alpha&from={today()}")
-        expect(page.locator(".tile .change").first).to_have_text(re.compile(r"1 \(.50 %\) so far$"))
+        expect(page.locator(".tile .change").first).to_have_text(re.compile(r"1 \(.50\s%\) so\sfar$"))
         expect(page.get_by_text(f"Changes are to {ago(1)}. Today is not over")).to_be_visible()
         expect(page.get_by_text("No request failed.", exact=True)).to_be_visible()
 
@@ -458,3 +458,128 @@ def test_endpoints_fit_each_screen(browser: Browser, sqlite: Store, tmp_path: Pa
             # Also where rows are cards.
             page.get_by_role("button", name="Median").first.click()
             expect(page.locator("th[aria-sort]").first).to_have_text(re.compile("Median"))
+
+
+def test_arrow_keys_go_through_the_points_of_a_chart(browser: Browser, sqlite: Store, tmp_path: Path) -> None:
+    lines = b"".join(line(ago(day), "alpha") * (10 + day) for day in range(4)) + line(ago(2), "alpha", 503)
+    with showing(browser, sqlite, tmp_path, lines) as shown:
+        page = shown.page
+        shown.open(f"/?customer=alpha&from={ago(3)}")
+        chart = page.get_by_role("slider", name="Requests, chart")
+        # It says its latest point before any key is pressed.
+        expect(chart).to_have_attribute("aria-valuetext", re.compile(f"^Day {today()}, Requests 10, "))
+        page.get_by_label("Time zone").focus()
+        page.keyboard.press("Tab")
+        expect(page.locator("details.means summary")).to_be_focused()
+        page.keyboard.press("Tab")
+        expect(chart).to_be_focused()
+        page.keyboard.press("ArrowLeft")
+        page.keyboard.press("ArrowLeft")
+        expect(chart).to_have_attribute(
+            "aria-valuetext", re.compile(f"^Day {ago(2)}, Requests 13, Client errors 0, Server errors 1, ")
+        )
+        legend = page.locator("figure", has=chart).locator(".u-series")
+        expect(legend.first).to_contain_text(str(ago(2)))
+        expect(legend.filter(has_text="Successful")).to_contain_text("12")
+        # New requests come in, and the point and the focus stay.
+        shown.pipeline.append(line(today(), "alpha") * 5)
+        expect(page.locator(".tile dd").first).to_have_text("52", timeout=15_000)
+        expect(chart).to_be_focused()
+        expect(legend.first).to_contain_text(str(ago(2)))
+        page.keyboard.press("Home")
+        expect(legend.first).to_contain_text(str(ago(3)))
+        page.keyboard.press("ArrowLeft")
+        expect(legend.first).to_contain_text(str(ago(3)))
+        page.keyboard.press("End")
+        expect(chart).to_have_attribute("aria-valuetext", re.compile("Requests 15,"))
+        page.get_by_role("slider", name="Distribution of latencies").focus()
+        expect(legend.first).to_contain_text("\u2013")
+
+
+def test_long_tables_begin_with_some_rows(browser: Browser, sqlite: Store, tmp_path: Path) -> None:
+    statuses = [*range(400, 415), *range(500, 510)]
+    lines = b"".join(line(ago(1), "alpha", status) for status in statuses)
+    with showing(browser, sqlite, tmp_path, lines) as shown:
+        page = shown.page
+        shown.open("/?customer=alpha")
+        rows = page.locator("table", has=page.get_by_text("Errors", exact=True)).locator("tbody tr")
+        expect(rows).to_have_count(10)
+        button = page.locator("section", has=page.get_by_role("heading", name="Errors")).get_by_role("button")
+        button.focus()
+        page.keyboard.press("Enter")
+        expect(rows).to_have_count(25)
+        # It stays so, with the focus, when new requests come in.
+        shown.pipeline.append(line(today(), "alpha"))
+        expect(page.locator(".tile dd").first).to_have_text("26", timeout=15_000)
+        expect(rows).to_have_count(25)
+        expect(button).to_be_focused()
+        page.keyboard.press("Enter")
+        expect(rows).to_have_count(10)
+
+
+def test_the_paths_of_a_customer_are_compared_with_the_days_before(
+    browser: Browser, sqlite: Store, tmp_path: Path
+) -> None:
+    def requests(day: int, path: str, status: int, seconds: float, times: int) -> bytes:
+        return f"{ago(day)} 12:00:00 alpha {path} {status} {seconds}\n".encode() * times
+
+    lines = b"".join(
+        [
+            requests(2, "/slower", 200, 0.1, 5),
+            requests(1, "/slower", 200, 0.3, 5),
+            requests(2, "/failing", 200, 0.1, 5),
+            requests(1, "/failing", 503, 0.1, 4),
+            requests(1, "/new", 200, 0.1, 1),
+        ]
+    )
+    with showing(browser, sqlite, tmp_path, lines) as shown:
+        page = shown.page
+        for url in (f"/?customer=alpha&from={ago(1)}&to={ago(1)}", f"/?view=endpoints&from={ago(1)}&to={ago(1)}"):
+            shown.open(url)
+            of_paths = page.locator("table", has=page.get_by_text(re.compile("^(Paths|Endpoints)$")))
+
+            def cells(path: str, table: Locator = of_paths) -> list[str]:
+                row = table.locator("tbody tr", has_text=path)
+                return [row.locator(f"[data-title='{title}']").inner_text() for title in ("More errors", "Slower by")]
+
+            expect(of_paths.locator("tbody tr")).to_have_count(3)
+            assert cells("/slower") == ["unchanged", "+200 ms"]
+            assert cells("/failing") == ["+4", "unchanged"]
+            assert cells("/new") == [NOT_LOGGED, NOT_LOGGED]
+            expect(page.get_by_text(f"server errors and the median with {ago(2)}.")).to_be_visible()
+        page.get_by_role("button", name="More errors").click()
+        expect(page.locator(ROWS).first).to_contain_text("/failing")
+        page.get_by_role("link", name="/failing").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("/failing")
+        assert (shown.tile("Requests"), shown.tile("Server errors")) == ("4", "4")
+        expect(page.locator(".tile .change").first).to_have_text("\u22121 (\u221220 %)")
+
+
+def test_the_latest_requests_are_filtered_by_fault_and_path(browser: Browser, sqlite: Store, tmp_path: Path) -> None:
+    lines = b"".join(
+        f"{ago(1)} 12:00:0{second} alpha {path} {status} 0.1\n".encode()
+        for second, (path, status) in enumerate(
+            [("/orders/1", 404), ("/orders/2", 503), ("/items/2", 503), ("/orders/3", 200)]
+        )
+    )
+    with showing(browser, sqlite, tmp_path, lines) as shown:
+        page = shown.page
+        shown.open("/?customer=alpha")
+        latest = page.locator("table", has=page.get_by_text("Latest requests", exact=True))
+        paths = latest.locator("tbody [data-title=Path]")
+        expect(paths).to_have_count(4)
+        page.get_by_role("button", name="Server errors", exact=True).focus()
+        page.keyboard.press("Enter")
+        expect(paths).to_have_text(["/items/2", "/orders/2"])
+        page.get_by_role("searchbox", name="Path contains").fill("/orders")
+        page.keyboard.press("Enter")
+        expect(paths).to_have_text(["/orders/2"])
+        assert "status=server_errors&only=%2Forders" in page.url
+        page.reload()
+        expect(paths).to_have_text(["/orders/2"])
+        page.get_by_role("button", name="All", exact=True).click()
+        expect(paths).to_have_text(["/orders/3", "/orders/2", "/orders/1"])
+        # They are of this customer alone.
+        page.get_by_role("link", name="All customers").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Customers")
+        assert "only" not in page.url

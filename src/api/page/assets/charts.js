@@ -1,10 +1,13 @@
-// Charts by uPlot. Each has a table with the same figures.
+// Charts by uPlot. Each has a table with the same figures, whose rows the arrow keys go through.
 
 import uPlot from "./vendor/uplot.js";
 import { element, table } from "./elements.js";
 
-const HEIGHT = 220;
+const HEIGHT = 190;
+const X_AXIS_HEIGHT = 28;
 const drawn = new Set();
+// The point of each chart that the keyboard chose last: it stays when the chart is made anew.
+const chosen = new Map();
 
 const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
@@ -16,7 +19,8 @@ const LABEL_PIXELS = 70;
 function axes(unit, step) {
   const common = { stroke: color("muted"), grid: { stroke: color("line"), width: 1 }, ticks: { show: false }, font: "12px system-ui" };
   const stamp = (splits) => splits.map((time) => when(time, step));
-  return [step ? { ...common, splits: (plot) => labelled(plot, step), values: (_, splits) => stamp(splits) } : common, { ...common, size: 64, values: (_, values) => values.map((value) => (value == null ? "" : unit(value))) }];
+  const x = { ...common, size: X_AXIS_HEIGHT };
+  return [step ? { ...x, splits: (plot) => labelled(plot, step), values: (_, splits) => stamp(splits) } : x, { ...common, size: 64, values: (_, values) => values.map((value) => (value == null ? "" : unit(value))) }];
 }
 
 // The points that have a label: as many as there is room for, and each at most once.
@@ -36,7 +40,9 @@ const around = (step) => ({ range: (_, low, high) => [low - step / 2, high + ste
 
 // A chart that redraws itself when its width changes.
 function figure(title, draw, columns, rows) {
-  const canvas = element("div", { class: "chart", "aria-hidden": "true" });
+  if (!rows.length) return element("figure", {}, element("figcaption", {}, title), element("p", { class: "empty" }, "There are no figures yet."));
+  // A slider through the points: screen readers say the one that is chosen, and leave the arrow keys to it.
+  const canvas = element("div", { class: "chart", role: "slider", tabindex: "0", id: `chart-${title.replaceAll(" ", "-")}`, "aria-label": `${title}, chart. Arrow keys: other points`, "aria-valuemin": "0", "aria-valuemax": String(rows.length - 1) });
   const made = element("figure", {},
     element("figcaption", {}, title), canvas,
     element("details", {
@@ -47,7 +53,29 @@ function figure(title, draw, columns, rows) {
   const show = () => {
     plot?.destroy();
     if (canvas.clientWidth) plot = draw(canvas, { width: canvas.clientWidth, height: HEIGHT });
+    // The chart has its scales when this turn is over.
+    if (canvas.matches(":focus-visible")) queueMicrotask(() => choose(place()));
   };
+  const place = () => Math.min(chosen.get(title) ?? rows.length - 1, rows.length - 1);
+  const choose = (at) => {
+    tell(at);
+    chosen.set(title, at);
+    plot?.setCursor({ left: plot.valToPos(plot.data[0][at], "x"), top: 0 });
+  };
+  const tell = (at) => {
+    canvas.setAttribute("aria-valuenow", at);
+    canvas.setAttribute("aria-valuetext", columns.map((column) => `${column.title} ${textOf(column.value(rows[at]))}`).join(", "));
+  };
+  tell(place());
+  canvas.addEventListener("focus", () => canvas.matches(":focus-visible") && choose(place()));
+  canvas.addEventListener("blur", () => plot?.setCursor({ left: -10, top: -10 }));
+  canvas.addEventListener("keydown", (event) => {
+    const last = rows.length - 1;
+    const at = { ArrowLeft: place() - 1, ArrowDown: place() - 1, ArrowRight: place() + 1, ArrowUp: place() + 1, Home: 0, End: last }[event.key];
+    if (at == null || event.altKey || event.ctrlKey || event.metaKey) return;
+    event.preventDefault();
+    choose(Math.max(0, Math.min(last, at)));
+  });
   let width = 0;
   const watch = new ResizeObserver(() => {
     if (canvas.clientWidth !== width) { width = canvas.clientWidth; show(); }
@@ -56,6 +84,8 @@ function figure(title, draw, columns, rows) {
   drawn.add({ made, show, stop: () => { watch.disconnect(); plot?.destroy(); } });
   return made;
 }
+
+const textOf = (value) => value.textContent ?? value;
 
 // Destroys the charts that are not on the page any more.
 export function sweep() {

@@ -1,5 +1,15 @@
 // Makes elements. Content is always text: nothing in a log line is parsed as HTML.
 
+import { state } from "./state.js";
+
+// Of a table that fits a narrow screen. Rows of others become cards there.
+const MOST_NARROW_COLUMNS = 3;
+// On a narrow screen a row is as high as three lines or more.
+export const isNarrow = matchMedia("(max-width: 760px)").matches;
+const ROWS_AT_FIRST = isNarrow ? 5 : 10;
+// The tables of which the reader wants all rows.
+const whole = new Set();
+
 export function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
@@ -25,8 +35,24 @@ export function table(caption, columns, rows, sorting) {
   const body = rows.map((row) =>
     element("tr", {}, columns.map((column) =>
       element("td", { "data-title": column.title, class: column.number && "number" }, column.value(row)))));
-  return element("table", {},
+  return element("table", { class: columns.length > MOST_NARROW_COLUMNS && "cards" },
     element("caption", { class: "unseen" }, caption),
     element("thead", {}, element("tr", {}, head)),
     element("tbody", {}, body));
+}
+
+// A table of which the first rows are shown, and the others when the reader asks for them.
+export function longTable(caption, columns, rows, sorting) {
+  if (rows.length <= ROWS_AT_FIRST) return table(caption, columns, rows, sorting);
+  const { customer, path } = state();
+  const key = JSON.stringify([customer, path, caption]);
+  const shown = () => table(caption, columns, whole.has(key) ? rows : rows.slice(0, ROWS_AT_FIRST), sorting);
+  const label = () => (whole.has(key) ? `Show ${ROWS_AT_FIRST}` : `Show all ${rows.length}`);
+  const button = element("button", { type: "button", class: "more", name: `all-${caption}`, onclick: () => {
+    if (!whole.delete(key)) whole.add(key);
+    button.textContent = label();
+    part.firstChild.replaceWith(shown());
+  } }, label());
+  const part = element("div", {}, shown(), button);
+  return part;
 }

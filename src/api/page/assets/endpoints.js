@@ -1,20 +1,17 @@
 // The paths of all customers together, and one of them: when it failed or got slow, and who is hit.
 
 import { ask } from "./ask.js";
-import { element, table } from "./elements.js";
+import { changesSince, pathsBefore, withChanges } from "./before.js";
+import { element, longTable } from "./elements.js";
 import { bytes, count, seconds } from "./format.js";
 import { FIGURES, card, daysOf, overTime, stepOf } from "./over_time.js";
 import { range, rangePicker } from "./range.js";
 import { change, state, urlWith, withoutEndpoint } from "./state.js";
-import { meanings, span } from "./tiles.js";
+import { compared, meanings, span, tiles, withPrevious } from "./tiles.js";
 
 const MOST_PATHS = 500;
-const SHOWN = 100;
 // Of each of the two tables.
-const MOST_CUSTOMERS = 25;
-// Of the median before: what is marked.
-const MUCH_SLOWER = 0.1;
-const DAY_MILLISECONDS = 86_400_000;
+const MOST_CUSTOMERS = 100;
 const ASCENDING = ["path", "customer_id", "availability"];
 
 export const viewPicker = (view) =>
@@ -23,33 +20,31 @@ export const viewPicker = (view) =>
 
 export async function endpoints() {
   const { sort, order, by } = state();
-  const isByChange = sort === "slower";
+  // Changes are sorted here: the api has no order by them.
+  const isByChange = sort === "slower" || sort === "more_errors";
   const asked = { by: by === "method" ? by : "", sort: isByChange ? "total" : sort, order: isByChange ? "desc" : order, limit: MOST_PATHS };
   const found = await ask("/paths", { ...range(), ...asked });
-  const before = await pathsBefore(found, asked);
-  const key = (row) => JSON.stringify([row.path, row.method]);
-  const medians = new Map((before?.paths ?? []).map((row) => [key(row), row.median_latency]));
-  const slower = (row) => (row.median_latency == null || medians.get(key(row)) == null ? null : row.median_latency - medians.get(key(row)));
-  const rows = isByChange ? sorted(found.paths, slower, order) : found.paths;
+  const before = await pathsBefore("/paths", found, asked);
+  const changes = before ? changesSince(before) : [];
+  const rows = isByChange && before ? sorted(found.paths, changes.find(({ column }) => column.sort === sort).value, order) : found.paths;
   const columns = [
     { title: "Path", sort: "path", value: (row) => element("a", { href: urlWith({ path: row.path, sort: "total", order: "desc" }), "data-inside": true }, element("code", {}, row.path)) },
     by === "method" && { title: "Method", value: (row) => row.method ?? "–" },
-    before && { title: "Slower by", sort: "slower", number: true, value: (row) => difference(slower(row), medians.get(key(row))) },
-    ...FIGURES,
+    ...withChanges(changes),
     rows.some((row) => row.bytes_sent != null) && { title: "Sent", sort: "bytes_sent", number: true, value: (row) => (row.bytes_sent == null ? "–" : bytes(row.bytes_sent)) },
   ].filter(Boolean);
   const sorting = { by: sort, order, change: (chosen) => change({ sort: chosen, order: chosen === sort ? (order === "asc" ? "desc" : "asc") : ASCENDING.includes(chosen) ? "asc" : "desc" }) };
   const methods = element("button", { type: "button", "aria-pressed": String(by === "method"), onclick: () => change({ by: by === "method" ? "" : "method" }) }, "By method");
-  const rest = found.total - Math.min(rows.length, SHOWN);
+  const rest = found.total - rows.length;
   const all = rows.length ? null : await ask("/customers/stats", range());
   return [
     viewPicker("endpoints"),
     element("h1", {}, "Endpoints"),
     element("div", { class: "toolbar" }, rangePicker(), methods),
     rows.length
-      ? card("wide", table("Endpoints", columns, rows.slice(0, SHOWN), sorting),
+      ? card("wide", longTable("Endpoints", columns, rows, sorting),
         element("p", { class: "muted" }, before
-          ? `“Slower by” compares the median with ${span(before)}.`
+          ? `“More errors” and “Slower by” compare server errors and the median with ${span(before)}.`
           : "What got slower is not known, because the same days before are not kept: choose fewer days."),
         found.bytes_sent == null ? null : element("p", { class: "muted" }, `All of them sent ${bytes(found.bytes_sent)}.`),
         rest > 0 ? element("p", { class: "muted" }, `${count(rest)} more are not shown.`) : null)
@@ -58,30 +53,30 @@ export async function endpoints() {
   ];
 }
 
-// The same of as many days before; null where not all of these are kept.
-async function pathsBefore(found, asked) {
-  const first = new Date(Date.parse(found.from_date) - daysOf(found) * DAY_MILLISECONDS).toISOString().slice(0, 10);
-  const last = new Date(Date.parse(found.from_date) - DAY_MILLISECONDS).toISOString().slice(0, 10);
-  const before = await ask("/paths", { ...asked, from_date: first, to_date: last });
-  return before.from_date === first && before.total ? before : null;
-}
-
 function sorted(rows, value, order) {
   const sign = order === "asc" ? 1 : -1;
   return [...rows].sort((one, other) => (value(one) == null) - (value(other) == null) || sign * (value(one) - value(other)));
 }
 
-function difference(value, before) {
-  if (value == null) return "–";
-  if (value === 0) return "unchanged";
-  return element("span", { class: value > before * MUCH_SLOWER ? "bad" : "" }, `${value > 0 ? "+" : "−"}${seconds(Math.abs(value))}`);
+// The figures of a path, and of the days before. null: it is not among the first ones, or has no requests.
+async function figuresOf(path) {
+  const asked = { limit: MOST_PATHS };
+  const found = await ask("/paths", { ...range(), ...asked });
+  const row = found.paths.find((one) => one.path === path);
+  if (!row) return null;
+  const before = await pathsBefore("/paths", found, asked);
+  const rowBefore = before?.paths.find((one) => one.path === path);
+  const { from_date, to_date } = found;
+  return rowBefore
+    ? withPrevious({ ...row, from_date, to_date }, { ...rowBefore, from_date: before.from_date, to_date: before.to_date })
+    : { ...row, from_date, to_date };
 }
 
 // Whom it fails is asked of the day with most server errors, and for whom it is slow of the slowest day: often these are
 // two days. A day that the reader chooses holds for both tables.
 export async function endpoint() {
   const { path, day, errors, slow } = state();
-  const days = await ask("/series", { ...range(), path, interval: "day" });
+  const [days, figures] = await Promise.all([ask("/series", { ...range(), path, interval: "day" }), figuresOf(path)]);
   const step = stepOf(daysOf(days));
   const series = step === 86_400 ? days : await ask("/series", { from_date: days.from_date, to_date: days.to_date, path, interval: "hour" });
   const chosen = day >= days.from_date && day <= days.to_date ? day : "";
@@ -98,6 +93,7 @@ export async function endpoint() {
     element("nav", { "aria-label": "Breadcrumb" }, element("a", { href: urlWith({ ...withoutEndpoint(), view: "endpoints" }), "data-inside": true }, "← All endpoints")),
     element("h1", {}, element("code", {}, path)),
     element("div", { class: "toolbar" }, rangePicker()),
+    figures ? [tiles(figures, figures.bytes_sent), element("p", { class: "muted" }, compared(figures))] : null,
     series.points.length ? overTime(series.points, step) : element("p", { class: "card empty" }, "No requests to it in these days."),
     element("h2", {}, "Who is hit"),
     element("div", { class: "toolbar days" }, worst, picker),
@@ -126,7 +122,7 @@ async function whoIsHit(title, name, by, { on, why }) {
   const rest = total - customers.length;
   return card("wide", element("h3", {}, `${title} on ${on}, ${why}`),
     customers.length
-      ? table(title, columns, customers, { by, order, change: (chosen) => change({ [name]: chosen }) })
+      ? longTable(title, columns, customers, { by, order, change: (chosen) => change({ [name]: chosen }) })
       : element("p", { class: "empty" }, "No customer has requests to it on this day."),
     rest > 0 ? element("p", { class: "muted" }, `${count(rest)} more customers come after these.`) : null);
 }

@@ -6,6 +6,9 @@ export const count = (value) => whole.format(value);
 
 export const percent = (value) => (value == null ? "–" : `${Math.floor(value * 1000) / 1000} %`);
 
+// A part of a whole. What is there is more than nothing.
+export const share = (part) => (part > 0 && part < 0.001 ? "< 0.1 %" : `${Math.round(part * 1000) / 10} %`);
+
 export function seconds(value) {
   if (value == null) return "–";
   if (value < 1) return `${whole.format(Math.round(value * 10_000) / 10)} ms`;

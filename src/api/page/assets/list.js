@@ -1,7 +1,7 @@
 // All customers: by traffic, failures and latency, with search.
 
 import { ask } from "./ask.js";
-import { element, table } from "./elements.js";
+import { element, isNarrow, table } from "./elements.js";
 import { viewPicker } from "./endpoints.js";
 import { bytes, count, percent, seconds, time } from "./format.js";
 import { daysOf, overTime, stepOf } from "./over_time.js";
@@ -9,7 +9,7 @@ import { range, rangePicker } from "./range.js";
 import { change, state, urlWith } from "./state.js";
 import { meanings, tiles } from "./tiles.js";
 
-const PAGE = 50;
+const PAGE = isNarrow ? 10 : 25;
 let pages = 1;
 
 export async function list() {

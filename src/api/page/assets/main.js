@@ -67,7 +67,7 @@ function replace(parts) {
   if (typedIn) replaceAround(typedIn, parts);
   else content.replaceChildren(...parts);
   for (const details of content.querySelectorAll("details")) details.open = unfolded.has(titleOf(details));
-  const found = at && !typedIn ? [...content.querySelectorAll("a, button, input, summary, h1, #figures")].find((node) => key(node) === at) : null;
+  const found = at && !typedIn ? [...content.querySelectorAll("a, button, input, summary, h1, .chart, #figures")].find((node) => key(node) === at) : null;
   (isElsewhere ? heading : found)?.focus({ preventScroll: true });
   sweep();
 }

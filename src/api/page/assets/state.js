@@ -2,7 +2,7 @@
 
 import { base } from "./base.js";
 
-const DEFAULTS = { customer: "", from: "", to: "", search: "", sort: "total", order: "desc", status: "all", tz: "", view: "", path: "", by: "", day: "", errors: "server_errors", slow: "median" };
+const DEFAULTS = { customer: "", from: "", to: "", search: "", sort: "total", order: "desc", status: "all", only: "", tz: "", view: "", path: "", by: "", day: "", errors: "server_errors", slow: "median" };
 
 // Whoever may see one customer alone need not name it.
 export function showOnly(customer) {

@@ -39,6 +39,16 @@ export function tiles(figures, sent = null) {
     sent == null ? null : element("div", { class: "tile" }, element("dt", {}, "Sent"), element("dd", {}, bytes(sent))));
 }
 
+// Figures with those of the days before, as the api's `compare=previous` has them.
+export function withPrevious(figures, previous) {
+  const difference = ({ name }) => {
+    const [now, then] = [figures[name], previous[name]];
+    if (now == null || then == null) return { absolute: null, percent: null };
+    return { absolute: now - then, percent: then ? (100 * (now - then)) / then : null };
+  };
+  return { ...figures, previous, differences: Object.fromEntries(TILES.map((tile) => [tile.name, difference(tile)])) };
+}
+
 // What the changes in the tiles are to.
 export function compared(figures) {
   const { previous } = figures;
@@ -51,7 +61,7 @@ export const span = ({ from_date: from, to_date: to }) => (from === to ? from : 
 
 function change(figures, name, unit) {
   const text = difference(figures, name, unit);
-  return hasToday(figures) && text !== "–" ? `${text} so far` : text;
+  return hasToday(figures) && text !== "–" ? `${text} so\u00a0far` : text;
 }
 
 function difference(figures, name, unit) {
@@ -61,5 +71,5 @@ function difference(figures, name, unit) {
   const sign = absolute > 0 ? "+" : "−";
   if (name === "uptime" || name === "availability") return `${sign}${Math.round(Math.abs(absolute) * 1000) / 1000} points`;
   const size = unit(Math.abs(absolute));
-  return share == null ? `${sign}${size}` : `${sign}${size} (${sign}${Math.round(Math.abs(share) * 10) / 10} %)`;
+  return share == null ? `${sign}${size}` : `${sign}${size} (${sign}${Math.round(Math.abs(share) * 10) / 10}\u00a0%)`;
 }
