@@ -43,10 +43,10 @@ def endless(tmp_path: Path, sqlite: Store) -> Iterator[Api]:
         yield api
 
 
-def ask(api: Api, path: str) -> socket.socket:
-    """Ask without waiting for the answer."""
+def ask(api: Api, *paths: str) -> socket.socket:
+    """Ask without waiting for an answer."""
     connection = socket.create_connection(("127.0.0.1", api.port), timeout=SECONDS)
-    connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    connection.sendall(b"".join(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode() for path in paths))
     return connection
 
 
@@ -61,6 +61,26 @@ def test_they_hold_up_nobody_and_end_when_their_clients_leave(endless: Api) -> N
     assert endless.get("/customers/c/requests?status=failed").status_code == 200
     count = 'request_statistics_api_requests_total{route="/customers/{customer_id:path}/requests",status="499"} 12.0'
     wait_until(lambda: count in endless.get("/metrics").text, "all have ended")
+
+
+def test_they_end_when_a_client_leaves_that_has_asked_more_behind_them(endless: Api) -> None:
+    with ExitStack() as stack:
+        for limit in range(1, 3):
+            connection = ask(endless, f"/customers/c/requests?limit={limit}", "/events", "/health")
+            stack.enter_context(closing(connection))
+        connection = stack.enter_context(closing(ask(endless, "/customers/c/requests?limit=3")))
+        # One by one, while the first one is searched for.
+        for _ in range(10):
+            assert endless.get("/ready").status_code == 200
+            connection.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert endless.get("/ready").status_code == 200
+        # More than may wait: the api closes this connection.
+        connection = ask(endless, "/customers/c/requests?limit=4", *["/health"] * 20)
+        assert stack.enter_context(closing(connection)).recv(1) == b""
+    count = 'request_statistics_api_requests_total{route="/customers/{customer_id:path}/requests",status="499"} 4.0'
+    wait_until(lambda: count in endless.get("/metrics").text, "all have ended")
+    assert 'route="/events"' not in endless.get("/metrics").text
+    assert "level=error" not in endless.said()
 
 
 def test_so_many_wait_and_further_ones_are_refused(endless: Api) -> None:

@@ -15,7 +15,8 @@ from typing import Any, cast
 
 import httptools
 from pydantic_core import to_json
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from api.http.errors import PROBLEM_JSON, problem
 from api.http.request_ids import HEADER
@@ -74,6 +75,9 @@ class Connection(HttpToolsProtocol):
         self._is_whole = True
         """Whether no part of a request is missing."""
         self._is_refused = False
+        self._answering: RequestResponseCycle | None = None
+        """The request that is being answered, or was answered last. `cycle` is the latest one that came, which may wait
+        behind it."""
         self._received = 0
         """Bytes since the last head or body was whole."""
         self._unsent = 0
@@ -105,10 +109,26 @@ class Connection(HttpToolsProtocol):
             if connection is oldest[0] or not connection._is_busy:
                 connection._abort()
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._end_answer()
+
     def _abort(self) -> None:
         # The transport tells `connection_lost` only in the next turn of the event loop.
         self.connections.discard(self)
+        self._end_answer()
         self.transport.abort()
+
+    def _end_answer(self) -> None:
+        """Tell the question that is being answered that its client has left. Uvicorn tells it to the latest one, which
+        may wait behind it, so that an answer nobody wants would be built to its end."""
+        if self._answering is not None and not self._answering.response_complete:
+            self._answering.disconnected = True
+            self._answering.message_event.set()
 
     def data_received(self, data: bytes) -> None:
         if self._is_refused:
@@ -147,6 +167,9 @@ class Connection(HttpToolsProtocol):
             raise _Refused(400, f"More than {MAX_PIPELINED} requests wait for their answers")
         self._received = 0
         super().on_headers_complete()
+        if self.pipeline:
+            # Uvicorn stops reading, and so would not notice that the client leaves. They are bounded above.
+            self.flow.resume_reading()
 
     def _head_bytes(self) -> int:
         return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
