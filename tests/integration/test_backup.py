@@ -108,6 +108,23 @@ def test_what_is_no_store_or_is_damaged_is_not_restored(pipeline: Pipeline, tmp_
     assert requests_in(pipeline.environment["SQLITE_PATH"]) == 5_000
 
 
+@pytest.mark.parametrize(
+    "change", ["UPDATE writers SET name = '../../x'", "UPDATE writers SET name = char(0)", "DROP TABLE writers"]
+)
+def test_a_copy_that_somebody_has_changed_is_refused_with_a_sentence(
+    sqlite: Store, tmp_path: Path, change: str
+) -> None:
+    sqlite.fill(FIRST)
+    copy = tmp_path / "copy.sqlite"
+    assert run("backup", str(copy), SQLITE_PATH=sqlite.environment["SQLITE_PATH"]).returncode == 0
+    with closing(sqlite3.connect(copy)) as connection, connection:
+        connection.execute("PRAGMA foreign_keys = OFF")
+        connection.execute(change)
+    before = sorted(tmp_path.rglob("*"))
+    assert_failed(run("restore", str(copy), SQLITE_PATH=tmp_path / "new.sqlite"), "cannot be copied")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_influxdb_has_a_command_of_its_own(tmp_path: Path) -> None:
     ended = run("backup", str(tmp_path / "copy"), STORAGE="influxdb")
     assert ended.returncode == 78

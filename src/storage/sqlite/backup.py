@@ -25,7 +25,7 @@ def back_up(store: Path, copy: Path) -> int:
     _refuse_unless_store(store)
     if copy.exists():
         raise StorageRefused(f"{copy} exists, and is not overwritten.")
-    with _new_file_at(copy) as new:
+    with _new_file_at(copy) as new, _faults_of(store):
         _copy(store, new)
     return copy.stat().st_size
 
@@ -37,7 +37,7 @@ def restore(copy: Path, store: Path, replaced: Path) -> bool:
     of this version or is damaged, where `replaced` is there already, or where a processor runs.
     """
     _refuse_unless_store(copy)
-    with ExitStack() as held, _new_file_at(store, may_replace=True) as new:
+    with ExitStack() as held, _new_file_at(store, may_replace=True) as new, _faults_of(copy):
         for writer in _writers(copy) | (_writers(store) if store.exists() else set()):
             lease = Lease(store, writer)
             lease.acquire()
@@ -52,6 +52,16 @@ def restore(copy: Path, store: Path, replaced: Path) -> bool:
         if is_there:
             _move(store, replaced)
     return is_there
+
+
+@contextmanager
+def _faults_of(copied: Path) -> Iterator[None]:
+    """Raise StorageRefused where a file cannot be copied: it may be damaged, or lack a table, and its writers may have
+    names that no file can have. Or the disk is full."""
+    try:
+        yield
+    except (sqlite3.Error, ValueError) as error:
+        raise StorageRefused(f"{copied} cannot be copied: {error}.") from None
 
 
 def _move(store: Path, to: Path) -> None:
