@@ -9,7 +9,7 @@ import pytest
 
 from asking import line, problem_detail, today
 from running_api import Api, running
-from stores import sqlite_store
+from stores import Store, sqlite_store
 
 DATA = [
     "/customers",
@@ -72,6 +72,16 @@ def test_only_loopback_and_the_named_hosts_are_allowed(api: Api, host: str, stat
 def test_probes_may_use_any_address(api: Api) -> None:
     for path in ("/health", "/ready"):
         assert api.client.get(path, headers={"Host": "192.0.2.7:8000"}).status_code == 200
+
+
+def test_probes_under_any_host_are_not_told_why_the_store_does_not_answer(tmp_path: Path, sqlite: Store) -> None:
+    path = Path(sqlite.environment["SQLITE_PATH"])
+    with running(tmp_path, sqlite.environment) as api:
+        path.unlink()
+        assert path.name in api.until("/ready", 503).json()["detail"]
+        probed = api.client.get("/ready", headers={"Host": "evil.example"})
+        assert probed.status_code == 503
+        assert path.name not in probed.text
 
 
 @pytest.mark.parametrize("hosts", [[], ["localhost", "evil.example"]])

@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
+import pytest
 
 from asking import line, responses, today
 from faulty_proxy import faulty_proxy
@@ -95,6 +96,25 @@ def test_idle_connections_to_the_metrics_shut_nobody_out(tmp_path: Path, sqlite:
         # Those that are too many are closed before their time.
         assert [client.recv(1) for client in clients[: metrics.MOST_CONNECTIONS]] == [b""] * metrics.MOST_CONNECTIONS
         assert "Traceback" not in pipeline.said()
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost", 200),
+        ("127.0.0.1:9464", 200),
+        ("[::1]:9464", 200),
+        ("evil.example", 421),
+        ("evil.example:9464", 421),
+        ("127.0.0.1.evil.example", 421),
+        ("localhost,evil.example", 421),
+        ("", 421),
+    ],
+)
+def test_a_page_whose_name_resolves_to_this_machine_cannot_read_them(host: str, status: int) -> None:
+    port = free_port()
+    metrics.serve("127.0.0.1", port, None)
+    assert httpx.get(f"http://127.0.0.1:{port}/metrics", headers={"Host": host}).status_code == status
 
 
 def test_a_port_that_is_taken_is_told_in_one_line(tmp_path: Path, sqlite: Store) -> None:

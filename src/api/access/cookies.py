@@ -4,7 +4,7 @@ from functools import lru_cache
 
 from starlette.types import Scope
 
-from service.access.settings import is_loopback
+from service.access.settings import names_this_machine
 
 _NAME = "request_statistics_session"
 
@@ -48,10 +48,7 @@ def is_secure(scope: Scope) -> bool:
 
 @lru_cache
 def _is_of_this_machine(host: bytes) -> bool:
-    name, colon, port = host.decode("latin-1").rpartition(":")
-    if not colon or not port.isdigit():
-        name = host.decode("latin-1")
-    return is_loopback(name.strip("[]"))
+    return names_this_machine(host.decode("latin-1"))
 
 
 def _name(link: str, secure: bool) -> str:

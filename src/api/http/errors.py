@@ -16,6 +16,8 @@ from storage.errors import StorageRefused, StorageUnavailable
 
 PROBLEM_JSON = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
+IS_FOREIGN = "host_is_foreign"
+"""Where the state of a request says whether its `Host` is none of the allowed ones."""
 
 log = logger(__name__)
 
@@ -44,9 +46,10 @@ async def _store_refused(request: Request, error: Exception) -> JSONResponse:
 
 
 def _reason(request: Request, error: Exception, for_others: str) -> str:
-    """What an error of the store says, or a sentence for callers who do not see everything: names of hosts, files and
-    customers may be in it."""
-    if request.app.state.access.sees_everything(request.scope):
+    """What an error of the store says, or a sentence for callers who do not see everything, and for pages of foreign
+    hosts: names of hosts, files and customers may be in it."""
+    is_foreign = request.scope["state"].get(IS_FOREIGN, False)
+    if request.app.state.access.sees_everything(request.scope) and not is_foreign:
         return str(error)
     return f"{for_others}. The api's log says why, under this request_id"
 

@@ -9,9 +9,9 @@ from collections.abc import Collection
 from fastapi import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.http.errors import problem_response
+from api.http.errors import IS_FOREIGN, problem_response
 
-# Probes name the machine by any address, and these answers hold no data.
+# Probes name the machine by any address, and these answers hold no data: nor why the store does not answer.
 _ANSWER_ANY_HOST = {"/health", "/ready"}
 _MOST_NAMED = 255
 """Characters of a Host that the response repeats: no name in DNS is longer."""
@@ -26,10 +26,12 @@ class AllowedHosts:
         self._hosts = {host.encode() for host in hosts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] not in _ANSWER_ANY_HOST:
+        if scope["type"] == "http":
             named = [value for name, value in scope["headers"] if name == b"host"]
             # Two of them could mean one host to a proxy and another one here.
-            if len(named) != 1 or _without_port(named[0]) not in self._hosts:
+            is_allowed = len(named) == 1 and _without_port(named[0]) in self._hosts
+            scope["state"][IS_FOREIGN] = not is_allowed
+            if not is_allowed and scope["path"] not in _ANSWER_ANY_HOST:
                 host = b", ".join(named).decode("latin-1")[:_MOST_NAMED]
                 refused = problem_response(
                     Request(scope), 421, f"The host '{host}' is not allowed: ALLOWED_HOSTS has to name it"

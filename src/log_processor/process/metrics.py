@@ -20,6 +20,7 @@ from log_processor.parsing.batch import Batch
 from log_processor.process.lag import Lag
 from service.access.keys import Keys, bearer_key
 from service.access.private_files import PrivateFile
+from service.access.settings import is_loopback, names_this_machine
 from service.printable import printable
 from service.settings import EXIT_CONFIG
 from storage.logs import LedgerRow
@@ -81,15 +82,18 @@ _shown_lags: dict[str, tuple[int, float]] = {}
 
 
 def serve(host: str, port: int, keys: PrivateFile[Keys] | None) -> None:
-    """Answer `GET /metrics` from now on, to everyone (None) or to who has a key that shows metrics. Where the port
-    cannot be used, the program exits with status 78 and names the setting."""
+    """Answer `GET /metrics` from now on, to everyone (None) or to who has a key that shows metrics. Without keys, on a
+    loopback address, only requests whose `Host` is this machine are answered. Where the port cannot be used, the
+    program exits with status 78 and names the setting."""
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         answer = make_wsgi_app()
+        if keys is not None:
+            answer = _for_keys(answer, keys)
+        elif is_loopback(host):
+            answer = _for_this_machine(answer)
         server_class = type("_ServerOf", (_Server,), {"address_family": family})
-        server: WSGIServer = make_server(
-            str(address[0]), port, answer if keys is None else _for_keys(answer, keys), server_class, _Handler
-        )
+        server: WSGIServer = make_server(str(address[0]), port, answer, server_class, _Handler)
     except OSError as error:
         print(printable(f"METRICS_PORT={port}: cannot listen at {host}: {error.strerror}"), file=sys.stderr)  # noqa: T201
         sys.exit(EXIT_CONFIG)
@@ -149,6 +153,18 @@ def _for_keys(answer: "WSGIApplication", keys: PrivateFile[Keys]) -> "WSGIApplic
         return []
 
     return answer_with_key
+
+
+def _for_this_machine(answer: "WSGIApplication") -> "WSGIApplication":
+    """The same answers, under names of this machine alone: a web page can have its own name resolve to it."""
+
+    def answer_on_this_machine(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        if names_this_machine(environ.get("HTTP_HOST", "")):
+            return answer(environ, start_response)
+        start_response("421 Misdirected Request", [("Content-Length", "0")])
+        return []
+
+    return answer_on_this_machine
 
 
 def count(batch: Batch) -> None:

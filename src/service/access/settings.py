@@ -65,3 +65,9 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def names_this_machine(host: str) -> bool:
+    """Whether the `Host` of a request, perhaps with a port, is a name or an address of this machine alone."""
+    name, colon, port = host.rpartition(":")
+    return is_loopback((name if colon and port.isdigit() else host).strip("[]"))
