@@ -71,6 +71,25 @@ def test_a_copy_of_a_cookie_ends_with_the_logout(asked: Asked) -> None:
         assert other.get("/customers").status_code == 200
 
 
+def test_logouts_of_one_key_do_not_bring_the_sessions_of_another_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.access.sessions._MAX_ENDED", 5)
+    keys = TestKeys(tmp_path)
+    sessions = Sessions(Path(keys.environment["SESSION_SECRET_FILE"]))
+
+    def ended(key_id: str) -> str:
+        cookie = sessions.issue(key_id, "")
+        assert cookie is not None
+        sessions.end(cookie)
+        return cookie
+
+    of_operator = [ended("0" * 12) for _ in range(2)]
+    of_customer = [ended("1" * 12) for _ in range(50)]
+    assert [sessions.key_id(cookie, "") for cookie in of_operator] == [None, None]
+    assert sessions.key_id(of_customer[-1], "") is None
+
+
 def test_the_cookie_is_for_this_site_alone_and_not_for_scripts(asked: Asked) -> None:
     with asked.client() as browser:
         cookie = browser.post("/login", json={"key": asked.operator}).headers["Set-Cookie"]

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import resource
 import stat
 import subprocess
 import threading
@@ -17,9 +18,9 @@ from hypothesis import strategies as st
 import programs
 from service.access.keys import Key, Keys, new_key
 from service.access.keys_file import keys_file
-from service.access.private_files import changing
+from service.access.private_files import MAX_BYTES, changing
 from service.access.scopes import OPERATOR, Scope
-from until import WAIT_SECONDS
+from until import WAIT_SECONDS, wait_until
 
 NOW = datetime(2026, 11, 24, 6, 30, tzinfo=timezone.utc)
 KEY = re.compile(r"rs_([0-9a-f]{12})_[A-Za-z0-9_-]{43}")
@@ -128,6 +129,37 @@ def test_a_change_of_the_file_counts_at_once(tmp_path: Path) -> None:
     assert watched.content().by_id(key.id) == key
     path.unlink()
     assert watched.content().by_secret(text.encode()) is None
+
+
+def test_keys_that_could_not_be_read_for_a_moment_count_again(tmp_path: Path) -> None:
+    path = tmp_path / "keys"
+    text, key = new_key(OPERATOR, NOW, None, "")
+    with changing(path) as lines:
+        lines.append(key.encode().encode())
+    watched = keys_file(path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        assert watched.content().by_secret(text.encode()) is None
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    wait_until(lambda: watched.content().by_secret(text.encode()) == key, "the key counts again")
+
+
+def test_a_file_with_too_many_keys_loses_none(command: Command) -> None:
+    command.run("add", "operator")
+    with changing(command.keys) as lines:
+        lines[:] *= (MAX_BYTES - 1) // len(lines[0] + b"\n")
+    before = command.keys.read_bytes()
+    refused = command.run("add", "metrics", status=1)
+    assert refused.stderr == f"API_KEYS_FILE={command.keys}: it has more than 16,777,216 bytes\n"
+    assert command.keys.read_bytes() == before
+    with command.keys.open("ab") as file:
+        file.write(before)
+    before = command.keys.read_bytes()
+    for arguments in (["add", "metrics"], ["revoke", "0" * 12], ["list"]):
+        assert "it has more than" in command.run(*arguments, status=1).stderr
+    assert command.keys.read_bytes() == before
 
 
 def test_changes_at_the_same_time_are_all_kept(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import secrets
 import time
+from collections import Counter
 from pathlib import Path
 
 from itsdangerous import BadData, URLSafeTimedSerializer
@@ -18,7 +19,8 @@ _MAX_COOKIE = 500
 """Characters of a cookie's value."""
 _MAX_CACHED = 1_000
 _MAX_ENDED = 10_000
-"""Sessions that were ended and have not expired. Beyond this many, the one that was ended first is forgotten."""
+"""Sessions that were ended and have not expired. Beyond this many, the first one of the key that has most is forgotten:
+the holder of one key cannot have those of others forgotten."""
 _NO_SECRETS: tuple[str, ...] = ()
 
 _Verified = tuple[str, str, float, str]
@@ -60,7 +62,8 @@ class Sessions:
         if found is not None:
             self._ended[found] = None
             if len(self._ended) > _MAX_ENDED:
-                del self._ended[next(iter(self._ended))]
+                ((key_id, _),) = Counter(ended[0] for ended in self._ended).most_common(1)
+                del self._ended[next(ended for ended in self._ended if ended[0] == key_id)]
 
     def _session(self, cookie: str) -> _Verified | None:
         serializer = self._current()

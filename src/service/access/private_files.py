@@ -1,8 +1,10 @@
 """Files that nobody else may read or write: the keys, and the secrets of sessions."""
 
 import fcntl
+import math
 import os
 import stat
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,7 +14,10 @@ from service.logs import logger
 
 # A group may read: Kubernetes gives a pod its secrets that way.
 _FORBIDDEN = stat.S_IWGRP | stat.S_IRWXO
-_MAX_BYTES = 16 << 20
+MAX_BYTES = 16 << 20
+"""Bytes of a private file: some 70,000 keys."""
+_RETRY_SECONDS = 1.0
+"""Until a file that could not be read is read again, in seconds."""
 
 Content = TypeVar("Content")
 
@@ -29,6 +34,10 @@ class PrivateFile(Generic[Content]):
         self._nothing = nothing
         self._content = nothing
         self._seen: tuple[int, ...] | None = None
+        self._retry_at = math.inf
+        """When to read it again though it has not changed (s, monotonic)."""
+        self._fault = ""
+        """Why it was unusable the last time; empty where it was not."""
 
     def content(self) -> Content:
         """What the file has now; `nothing` while it is missing, damaged, or open to others."""
@@ -39,21 +48,30 @@ class PrivateFile(Generic[Content]):
             seen: tuple[int, ...] = (found.st_ino, found.st_ctime_ns)
         except OSError:
             seen = ()
-        if seen != self._seen:
+        if seen != self._seen or time.monotonic() >= self._retry_at:
             self._seen = seen
             self._content = self._read()
         return self._content
 
     def _read(self) -> Content:
+        self._retry_at = math.inf
         try:
-            return self._decode(read_private(self._path))
+            content = self._decode(read_private(self._path))
         except (OSError, ValueError) as error:
-            log.error("private_file_unusable", path=str(self._path), reason=_reason(error))
+            if isinstance(error, OSError):
+                # The process may have had too many files open, or a disk of the network was away.
+                self._retry_at = time.monotonic() + _RETRY_SECONDS
+            before, self._fault = self._fault, _reason(error)
+            if self._fault != before:
+                log.error("private_file_unusable", path=str(self._path), reason=self._fault)
             return self._nothing
+        self._fault = ""
+        return content
 
 
 def read_private(path: Path) -> bytes:
-    """The content of a private file. OSError if it cannot be read, ValueError if others may read or write it."""
+    """The content of a private file. OSError if it cannot be read, ValueError if others may read or write it, or if it
+    is too large."""
     # Without O_NONBLOCK a pipe would wait for a writer.
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         found = os.fstat(file.fileno())
@@ -61,7 +79,15 @@ def read_private(path: Path) -> bytes:
             raise ValueError("not a regular file")
         if found.st_mode & _FORBIDDEN:
             raise ValueError(f"others may use it, its mode is {stat.S_IMODE(found.st_mode):04o}: chmod 600")
-        return file.read(_MAX_BYTES)
+        content = file.read(MAX_BYTES + 1)
+        _refuse_large(content)
+        return content
+
+
+def _refuse_large(content: bytes) -> None:
+    # Without a bound a wrong path could take all memory.
+    if len(content) > MAX_BYTES:
+        raise ValueError(f"it has more than {MAX_BYTES:,} bytes")
 
 
 def check_private(path: Path, decode: Callable[[bytes], object]) -> None:
@@ -76,7 +102,7 @@ def check_private(path: Path, decode: Callable[[bytes], object]) -> None:
 def changing(path: Path) -> Iterator[list[bytes]]:
     """The lines of a private file, which are written back, all at once, when they have changed.
 
-    The file need not be there. Other processes that change it wait meanwhile.
+    The file need not be there. Other processes that change it wait meanwhile. ValueError if it would be too large.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -89,7 +115,9 @@ def changing(path: Path) -> Iterator[list[bytes]]:
         lines = list(before)
         yield lines
         if lines != before:
-            _replace(path, b"".join(line + b"\n" for line in lines))
+            content = b"".join(line + b"\n" for line in lines)
+            _refuse_large(content)
+            _replace(path, content)
             os.fsync(folder)
     finally:
         os.close(folder)
