@@ -19,7 +19,6 @@ _DURATION = re.compile(r"([1-9][0-9]{0,5})([mhd])")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the command."""
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="keys")
     add = commands.add_parser("add", help="make a key and show it once")
     add.add_argument("scope", type=_scope, metavar="SCOPE", help=f"what it shows: {FORMS}; ids are percent-encoded")

@@ -120,7 +120,6 @@ class ApiSettings(StorageSettings, AccessSettings, KeysSettings):
         return addresses
 
     def proxies(self) -> list[IPv4Network | IPv6Network]:
-        """The networks of proxies."""
         return [ip_network(address) for address in comma_separated(self.proxy_addresses)]
 
     def origins(self) -> list[str]:

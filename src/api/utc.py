@@ -6,7 +6,6 @@ EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 def utc_now() -> datetime:
-    """The time in UTC."""
     return datetime.now(timezone.utc)
 
 

@@ -31,7 +31,6 @@ class LogWriter:
             self._write(piece)
 
     def close(self) -> None:
-        """Close the file."""
         os.close(self._descriptor)
 
     def _open(self) -> int:

@@ -151,7 +151,6 @@ class LogFormat(Settings):
         return self.log_duration_unit or (self._preset.duration_unit if self._preset else "s")
 
     def parser(self) -> Framed:
-        """A parser of files in this format."""
         customer_of = self._customer_of()
         if self.log_format in WITH_COLUMNS:
             default = self._preset.customer if self._preset else w3c.CUSTOMER
@@ -163,7 +162,6 @@ class LogFormat(Settings):
 
     @property
     def drops_query(self) -> bool:
-        """LOG_DROP_QUERY."""
         return self.log_drop_query == "yes"
 
     def lines(self, data: bytes) -> dict[int, bytes]:

@@ -58,7 +58,6 @@ def read_settings(path: Path) -> dict[str, str]:
 
 
 def consumer_settings(servers: str, group: str, given: Mapping[str, str]) -> dict[str, Any]:
-    """The settings of the group's consumer."""
     return {
         # New partitions are found within this time.
         "topic.metadata.refresh.interval.ms": 10_000,

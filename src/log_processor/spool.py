@@ -30,8 +30,6 @@ _NAME_BYTES = 8
 
 
 class SpooledLog(NamedTuple):
-    """A log in the spool."""
-
     name: str
     """The name of the log in the store."""
     path: Path
@@ -43,8 +41,6 @@ class SpooledLog(NamedTuple):
 
 
 class Spool:
-    """The folder of the spool."""
-
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
@@ -68,7 +64,6 @@ class Spool:
         return ""
 
     def waiting(self) -> list[SpooledLog]:
-        """The logs in the spool."""
         found = map(self._read, sorted(self.folder.glob(f"{BACKFILL}*")))
         return [waiting for waiting in found if waiting is not None]
 

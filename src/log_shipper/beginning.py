@@ -47,8 +47,6 @@ class Stopped(Exception):
 
 
 class KnownLog(NamedTuple):
-    """A log that the topic has."""
-
     partitions: int
     """See LogNote."""
     is_begun: bool
@@ -61,8 +59,6 @@ class KnownLog(NamedTuple):
 
 
 class Begun(NamedTuple):
-    """A session that has begun."""
-
     session: int
     logs: Mapping[str, KnownLog]
     """By their names at the shipper."""

@@ -32,8 +32,6 @@ _OF_THE_BROKER = -1
 
 
 class SessionNote(msgspec.Struct, frozen=True):
-    """The session of a shipper."""
-
     session: int
     owner: str
     """See storage.owner.LeaseOwner."""
@@ -56,7 +54,6 @@ class LogNote(msgspec.Struct, frozen=True):
     """Number and row of each file, see storage.logs."""
 
     def rows(self, log: str) -> list[FileRow]:
-        """The rows of the log's files."""
         return [decode_file(log, number, row) for number, row in self.files]
 
 
@@ -119,7 +116,6 @@ class Notes:
                 raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
 
     def close(self) -> None:
-        """Close the connections."""
         self._consumer.close()
 
     def _has_read(self, end: int) -> bool:

@@ -23,8 +23,6 @@ log = logger(__name__)
 
 
 class RecordProducer:
-    """The producer of a shipper."""
-
     def __init__(self, topic: str, settings: dict[str, Any]) -> None:
         """`settings`: of librdkafka. Raises KafkaException where it refuses one."""
         self.bytes = 0
@@ -34,12 +32,10 @@ class RecordProducer:
         self._producer = Producer({**settings, "error_cb": self._on_error})
 
     def ship(self, partition: int, shipment: Shipment, value: bytes, on_stored: OnStored) -> None:
-        """Send a shipment."""
         key = shipment.name if shipment.log else shipment.shipper
         self._send(self._topic, partition, key.encode(), value, {HEADER: encode(shipment)}, on_stored)
 
     def note(self, topic: str, record: tuple[bytes, bytes | None], on_stored: OnStored = lambda _: None) -> None:
-        """Send a note."""
         key, value = record
         self._send(topic, 0, key, value, {}, on_stored)
 

@@ -76,15 +76,12 @@ class Requests:
         return self.seconds // SECONDS_A_DAY
 
     def customer_ids(self) -> list[str]:
-        """A column: the customer of each request."""
         return [self.names[customer] for customer in self.customers.tolist()]
 
     def request_paths(self) -> list[str]:
-        """A column: the path of each request."""
         return [self.path_texts[path] for path in self.paths.tolist()]
 
     def request_methods(self) -> list[str]:
-        """A column: the method of each request."""
         return [self.method_texts[method] for method in self.methods.tolist()]
 
     def to_count(self, template_of: Callable[[str], str] = _templates.__getitem__) -> "Requests":
@@ -104,7 +101,6 @@ class Requests:
 
 
 def joined(parts: Sequence[Requests]) -> Requests:
-    """The requests of all parts, in the order of the parts."""
     if len(parts) <= 1:
         return parts[0] if parts else Requests()
     columns: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _NUMBERS}

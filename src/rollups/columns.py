@@ -34,7 +34,6 @@ class RequestColumns(NamedTuple):
 
     @property
     def lines(self) -> int:
-        """The number of requests."""
         return len(self.quarter_hours)
 
     def select(self, which: "slice | NDArray[np.bool_] | Integers") -> "RequestColumns":
@@ -48,7 +47,6 @@ class RequestColumns(NamedTuple):
 
 
 def joined(parts: Sequence[RequestColumns]) -> RequestColumns:
-    """The requests of all these parts."""
     return RequestColumns._make(map(np.concatenate, zip(*parts, strict=True)))
 
 

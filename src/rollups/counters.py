@@ -193,7 +193,6 @@ def _added(values: Integers, counts: Integers, more_values: Integers, more_count
 
 
 def pack(counts: DayCounts, commit: int = 0) -> DailyAggregate:
-    """Counts as a daily aggregate, as it is stored."""
     return DailyAggregate(encode_counter(counts.statuses), encode_counter(counts.latencies), commit)
 
 

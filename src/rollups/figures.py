@@ -54,7 +54,6 @@ def figures_of_counts(counts: DayCounts) -> Figures:
 
 
 def figures(histogram: Histogram) -> Figures:
-    """The figures of a histogram."""
     if not histogram.total:
         return NOTHING
     timed = histogram.timed

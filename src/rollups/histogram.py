@@ -66,7 +66,6 @@ class Histograms:
     """`Histogram.counts` of all, one after the other."""
 
     def each(self) -> Iterator[Histogram]:
-        """Each histogram, in order."""
         ends = self.sizes.cumsum()
         for outcomes, start, end in zip(
             self.outcomes_of_each(), (ends - self.sizes).tolist(), ends.tolist(), strict=True
@@ -74,12 +73,10 @@ class Histograms:
             yield Histogram(outcomes, self.latencies[start:end], self.counts[start:end])
 
     def outcomes_of_each(self) -> Iterator[Outcomes]:
-        """`Histogram.outcomes` of each, in order."""
         return map(Outcomes._make, self.outcomes.T.tolist())
 
 
 def histogram_of(packed: DailyAggregate) -> Histogram:
-    """The histogram of a daily aggregate."""
     return histogram_of_arrays(decode_counter(packed.statuses), *counter_arrays(packed.latencies))
 
 
@@ -147,7 +144,6 @@ def _joined(histograms: Sequence[Histogram]) -> tuple[Outcomes, Integers, Intege
 
 
 def histograms_of(rows: Collection[DailyAggregate]) -> Histograms:
-    """The histogram of each of these daily aggregates."""
     statuses, requests, sizes = counters_arrays([row.statuses for row in rows])
     outcomes = outcomes_of_each(statuses, requests, sizes)
     latencies, counts, sizes = counters_arrays([row.latencies for row in rows])

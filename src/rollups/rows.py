@@ -18,7 +18,6 @@ _LESS = "less_"
 
 
 def encode_daily(row: DailyAggregate) -> str:
-    """The text of a daily aggregate."""
     first = f" {_FIRST}={row.first}" if row.first else ""
     return f"{row.commit}{first} {_STATUS}={row.statuses} {_LATENCY}={row.latencies}"
 

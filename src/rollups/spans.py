@@ -31,8 +31,6 @@ class OnlyHours(Exception):
 
 
 class SpanCounts(NamedTuple):
-    """The counts of the spans that have requests."""
-
     spans: list[int]
     """The number of each such span, ascending."""
     histograms: Histograms

@@ -44,7 +44,6 @@ class Intent:
     """What a commit of counts is about to do. A redo of the commit decides nothing anew."""
 
     number: int
-    """The number of the commit."""
     token: int
     """The fencing token of the lease under which the intent was written."""
     ranges: tuple[OffsetRange, ...]
@@ -251,7 +250,6 @@ def decode_rolled_up(text: str) -> RolledUp:
 
 
 def encode_report(report: Report) -> str:
-    """The text of a report."""
     return json.dumps([report.time, report.number, report.complete_through, report.latest_second])
 
 

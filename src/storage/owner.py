@@ -16,7 +16,6 @@ class LeaseOwner:
 
     @classmethod
     def this_process(cls) -> "LeaseOwner":
-        """The process that calls this."""
         return cls(socket.gethostname(), os.getpid(), _started(os.getpid()) or 0)
 
     @classmethod

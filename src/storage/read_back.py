@@ -38,7 +38,6 @@ class ReadBack:
         self._parts: list[NDArray[np.void]] = []
 
     def add(self, rows: Iterable[StoredRow]) -> None:
-        """Add some requests."""
         customers, paths, methods = self._customers, self._paths, self._methods
         numbers = [
             (

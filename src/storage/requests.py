@@ -31,8 +31,6 @@ class OffsetRange(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class StoredRequests:
-    """Requests to be stored."""
-
     files: Sequence[FileId]
     of_file: Integers
     """Each request's index in `files`."""

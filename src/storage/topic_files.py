@@ -74,7 +74,6 @@ def path_of(topic: str, partition: int) -> str:
 
 
 def is_partition(path: str) -> bool:
-    """Whether the path of a log is that of a partition."""
     return path.startswith(_PATH)
 
 

@@ -15,8 +15,6 @@ from service.access.private_files import PrivateFile
 
 
 class Access(ABC):
-    """Who may ask."""
-
     @abstractmethod
     def caller(self, scope: Scope) -> Caller:
         """The caller of a request that was let in."""
@@ -99,7 +97,6 @@ class KeyAccess(Access):
         return caller is not None and caller.scope.sees(None)
 
     def end_session(self, scope: Scope) -> None:
-        """End the session of a request, if it has one."""
         cookies = b"; ".join(value for name, value in scope["headers"] if name == b"cookie")
         if (cookie := cookie_of(scope, cookies)) is not None:
             self.sessions.end(cookie)

@@ -14,8 +14,6 @@ from storage.contract import Storage
 
 
 class ChangeFeed:
-    """The change feed of one store."""
-
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
         self.invalidations = InvalidationLog()

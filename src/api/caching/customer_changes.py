@@ -18,7 +18,6 @@ class CustomerChanges:
         self._secret = secrets.token_bytes(32)
 
     def token(self, customers: Collection[str]) -> str:
-        """The token of these customers."""
         numbers = [self._invalidations.latest(customer) for customer in sorted(customers)]
         state = [(number, number <= self._rolled_up.latest) for number in numbers]
         return blake2b(repr(state).encode(), key=self._secret, digest_size=16).hexdigest()

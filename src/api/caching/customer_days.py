@@ -36,8 +36,6 @@ _DayCounts = tuple[Histogram, DayStatistics]
 
 @dataclass(frozen=True, slots=True)
 class RangeCounts:
-    """The counts over a range of days."""
-
     daily: Mapping[int, DayStatistics] = field(default_factory=dict)
     """The statistics of each day that has requests, in order."""
     open: Mapping[int, Histogram] = field(default_factory=dict)

@@ -153,8 +153,6 @@ class CustomerFigures:
 
 
 class _CachedRange:
-    """The figures over one range."""
-
     def __init__(
         self,
         storage: Storage,

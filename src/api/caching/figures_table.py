@@ -31,7 +31,6 @@ class FiguresTable:
 
     @classmethod
     def of(cls, figures: Mapping[str, Figures]) -> "FiguresTable":
-        """The figures of these customers."""
         in_order = {name: figures[name] for name in sorted(figures)}
         return cls(Names.of(in_order), *_columns(in_order))
 

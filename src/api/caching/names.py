@@ -23,13 +23,11 @@ class Names(Sequence[str]):
 
     @classmethod
     def of(cls, names: Iterable[str]) -> "Names":
-        """These names."""
         encoded = [name.encode() for name in names]
         return cls(b"".join(encoded), np.cumsum([len(name) for name in encoded], dtype=np.int64))
 
     @classmethod
     def joined(cls, parts: Sequence["Names"]) -> "Names":
-        """The names of all parts, one after the other."""
         lengths = np.concatenate([cls()._bounds, *(np.diff(part._bounds) for part in parts)])
         return cls(b"".join(part._text for part in parts), lengths[1:].cumsum())
 

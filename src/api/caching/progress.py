@@ -29,8 +29,6 @@ HIDDEN = "(hidden)"
 
 @dataclass(frozen=True, slots=True)
 class WriterProgress:
-    """How far one writer is."""
-
     counts: Ledger
     rollups: RollupLedger
     report: Report | None

@@ -72,7 +72,6 @@ async def _internal_error(request: Request, _error: Exception) -> JSONResponse:
 
 
 def problem_response(request: Request, status: int, detail: Any, headers: dict[str, str] | None = None) -> JSONResponse:
-    """The response with problem details."""
     content = problem(status, detail, request.state.request_id)
     return JSONResponse(content, status, headers, media_type=PROBLEM_JSON)
 

@@ -141,7 +141,6 @@ class Calendar:
 
 @lru_cache(maxsize=1_000)
 def calendar(zone: str) -> Calendar:
-    """The calendar of a zone."""
     return Calendar(zone)
 
 

@@ -32,14 +32,11 @@ class Kept:
 
     @property
     def calendar(self) -> Calendar:
-        """The calendar of the zone."""
         return calendar(self.zone)
 
 
 @dataclass(frozen=True, slots=True)
 class DateRange:
-    """The days of a question."""
-
     from_date: date
     """Inclusive."""
     to_date: date

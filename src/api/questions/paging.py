@@ -89,7 +89,6 @@ class Ranking:
         return np.where(np.isnan(values), _LAST, -values if self.order == "desc" else values)
 
     def write_cursor(self, key: PageKey) -> str:
-        """The cursor of a key in this ranking."""
         text = _PAGE_KEY.dump_json(key)
         return urlsafe_b64encode(self._check(text) + text).decode().rstrip("=")
 

@@ -45,8 +45,6 @@ _QUOTED = re.compile(r'"[^"]*"')
 
 @dataclass(frozen=True, slots=True)
 class _Cached:
-    """A cached response."""
-
     body: Body
     question_hash: str
     body_hash: str
@@ -57,8 +55,6 @@ class _Cached:
 
 
 class Responder:
-    """Responds to questions from one store."""
-
     def __init__(self, feed: ChangeFeed, sources: Sources, access: Access) -> None:
         self._feed = feed
         self._access = access

@@ -46,7 +46,6 @@ class LogsProgress:
 
     @property
     def bytes_behind_by_writer(self) -> Counter[str]:
-        """`bytes_behind` of each writer."""
         return self._behind(of_partitions=False)
 
     @property

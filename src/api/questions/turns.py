@@ -17,8 +17,6 @@ class ClientLeft(Exception):
 
 
 class Turns:
-    """The turns of questions of one kind."""
-
     def __init__(self, at_once: int, max_waiting: int) -> None:
         self._free = asyncio.Semaphore(at_once)
         self._max_waiting = max_waiting

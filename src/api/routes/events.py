@@ -42,8 +42,6 @@ router = APIRouter()
 
 @dataclass(slots=True, eq=False)
 class _Listener:
-    """One listener."""
-
     of: str
     """The caller's name or, where nobody is asked for one, the address."""
     news: asyncio.Event = field(default_factory=asyncio.Event)
@@ -162,7 +160,6 @@ class _Event:
         return self.name, {key: value for key, value in self.data.items() if key not in _AGES}
 
     def encode(self) -> str:
-        """As it is sent."""
         return f"event: {self.name}\ndata: {json.dumps(self.data)}\n\n"
 
 

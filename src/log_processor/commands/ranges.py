@@ -11,7 +11,6 @@ class Ranges:
         """In ascending order."""
 
     def copy(self) -> "Ranges":
-        """A copy."""
         copied = Ranges()
         copied._ranges = list(self._ranges)
         return copied

@@ -267,7 +267,6 @@ class Family:
         return self.is_dirty or self._undecided_since is not None or bool(self._missing)
 
     def close(self) -> None:
-        """Close all descriptors."""
         for file in self.files.values():
             file.close_reader()
 

@@ -210,7 +210,6 @@ class Hasher:
         return hasher if hasher.digest() == identity.whole else None
 
     def add(self, data: bytes) -> None:
-        """Hash the next bytes."""
         begin = 0
         while self.offset + len(data) - begin > self._next_mark:
             end = data.find(b"\n", max(begin, begin + self._next_mark - self.offset)) + 1

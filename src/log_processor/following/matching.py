@@ -115,8 +115,6 @@ class New(NamedTuple):
 
 @dataclass(slots=True)
 class Matching:
-    """The result of matching."""
-
     found: dict[int, Present] = field(default_factory=dict)
     """Generation of a known file -> the present file that it is."""
     new: list[New] = field(default_factory=list)

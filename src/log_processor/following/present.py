@@ -240,7 +240,6 @@ class Candidate:
         return os.dup(self.text_descriptor if self.text_descriptor is not None else self.open())
 
     def close(self) -> None:
-        """Close the file."""
         if self._file is not None:
             os.close(self._file)
             self._file = None

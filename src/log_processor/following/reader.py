@@ -294,7 +294,6 @@ class Reader:
         return self._file
 
     def close(self) -> None:
-        """Close the file."""
         os.close(self._file)
 
     def _without_zeros(self, fresh: bytes, size: int) -> bytes:

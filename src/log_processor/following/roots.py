@@ -24,7 +24,6 @@ class Roots:
         return path in self._named
 
     def have_file_at(self, path: Path) -> bool:
-        """Whether the file at a path may be read."""
         return self.are_named(path) or self.have(os.path.realpath(path))
 
     def extended(self, folders: Iterable[Path]) -> "Roots":

@@ -96,7 +96,6 @@ class Assignment:
         self._due: float | None = None
         self._behind = False
         self._mean_bytes = 100.0
-        """Mean bytes of a record."""
         self._waiting: list[tuple[int, bytes, bytes | None]] = []
         """Records that wait, with their headers: until a file that begins is stored, or what came before is handed
         on."""

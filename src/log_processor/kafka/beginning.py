@@ -27,7 +27,6 @@ class Place(NamedTuple):
 
     @property
     def position(self) -> Position:
-        """The position in the log."""
         return Position(self.generation, self.file.offset(self.record))
 
     def part(self, record: int, context: str | None = None) -> Part:

@@ -21,7 +21,6 @@ from request_log.requests import Parser
 ALWAYS_DUE = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 """When Bytewax may ask the source next: it waits by itself, by the monotonic clock."""
 LONGEST_WAIT_SECONDS = 0.1
-"""The longest wait for records."""
 LONGEST_WAIT_SECONDS_BUSY = 0.01
 """The longest wait for records while a commit is pending, so that the commit is not late."""
 PAUSE_SECONDS = 0.02
@@ -39,8 +38,6 @@ class Item(NamedTuple):
 
 
 class ParsedItem(NamedTuple):
-    """An item after parsing."""
-
     assignment: Assignment
     batch: Batch | None
 

@@ -15,7 +15,6 @@ from log_processor.parsing.chunk import Overlong, Part
 from storage.logs import FileState, Gap, Position
 
 HEADER = "shipped"
-"""The name of the header."""
 _BETWEEN = ":"
 # Between the name of a shipper and that of a log. A shipper's name has none.
 
@@ -109,12 +108,10 @@ def decode(header: bytes) -> Shipment:
 
 
 def stored_name(shipper: str, log: str) -> str:
-    """The name in the store of a shipper's log."""
     return f"{shipper}{_BETWEEN}{log}"
 
 
 def name_at_shipper(stored: str) -> str:
-    """The name of a log at its shipper, from that in the store."""
     return stored.partition(_BETWEEN)[2]
 
 
@@ -178,7 +175,6 @@ def part_of(log: str, part: FilePart, lines: bytes) -> tuple[Part, bytes]:
 
 
 def gaps_of(gaps: Sequence[tuple[int, int, str]]) -> tuple[Gap, ...]:
-    """The gaps of a part."""
     return tuple(Gap(Position(file, offset), reason) for file, offset, reason in gaps)
 
 

@@ -30,7 +30,6 @@ class Broker:
         self._topic = topic
 
     def ends(self, partitions: Collection[int]) -> dict[int, End]:
-        """The ends of these partitions."""
         now = time.time()
         topic_id = self.topic_id()
         latest = self._offsets(partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]
@@ -41,7 +40,6 @@ class Broker:
         return self._offsets([partition], OffsetSpec.earliest())[partition]  # type: ignore[no-untyped-call]
 
     def topic_id(self) -> str:
-        """The topic's id."""
         asked = self._client.describe_topics(TopicCollection([self._topic]), request_timeout=_ANSWER_SECONDS)
         return str(_answer(asked[self._topic]).topic_id)
 

@@ -39,7 +39,6 @@ from storage.logs import FileRow, Position
 from storage.topic_files import TopicFile, is_partition
 
 ALL = KeptLines()
-"""Keeps all of each line."""
 FILES_KEPT = 5
 """Files, the current one among them."""
 
@@ -59,7 +58,6 @@ class _Entry(NamedTuple):
         return self.values.get("reason")
 
     def mark(self, kept: KeptLines) -> bytes:
-        """See KeptLines.mark."""
         try:
             if "blake2b" in self.values:
                 return bytes.fromhex(str(self.values["blake2b"]))
@@ -143,7 +141,6 @@ class DeadLetters:
                 self._remove_before(name, self._oldest_day() * SECONDS_A_DAY)
 
     def close(self) -> None:
-        """Close the file."""
         self._file.close()
 
     def note_beyond(self, files: Mapping[FileKey, FileRow], logs: Collection[str] | None = None) -> None:

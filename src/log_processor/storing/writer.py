@@ -19,8 +19,6 @@ from storage.ledger import decode_report
 
 
 class Started(NamedTuple):
-    """What a writer has from its start on."""
-
     counting: Counting
     time_bounds: TimeBounds
     oldest_day: Callable[[], int]

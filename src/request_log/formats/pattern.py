@@ -46,11 +46,9 @@ class Expression:
                 raise ValueError(f"not a regular expression: the group {name} again at character {places[1] + 1}")
 
     def full_match(self, text: str) -> "re2._Match[bytes] | None":
-        """The match of the whole text."""
         return self._compiled.fullmatch(text.encode(errors="surrogatepass"))
 
     def search(self, text: str) -> "re2._Match[bytes] | None":
-        """The first match in the text."""
         return self._compiled.search(text.encode(errors="surrogatepass"))
 
 

@@ -25,8 +25,6 @@ _FIELDS = ("time", "customer", "path", "status", "duration", "duration_2", "dura
 
 @dataclass(frozen=True)
 class Shape:
-    """One shape of lines."""
-
     written_by: str
     """The configuration of the server that writes such lines."""
     parser: Literal["common", "combined", "json", "console", "regex", "w3c"]
@@ -79,8 +77,6 @@ class Shape:
 
 @dataclass(frozen=True)
 class Preset:
-    """The format of a server."""
-
     shapes: tuple[Shape, ...]
     customer: str
     """The default of LOG_CUSTOMER_FROM."""

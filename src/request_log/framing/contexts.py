@@ -16,7 +16,6 @@ class Contexts:
         self._context = ""
 
     def at(self, offset: int) -> str:
-        """The context at an offset."""
         framing = self._framing
         if not framing.has_context:
             return ""

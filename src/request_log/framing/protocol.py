@@ -18,7 +18,6 @@ class Whole(NamedTuple):
     lines: int
     """Newlines in these bytes."""
     context: str
-    """The context at that place."""
 
 
 class Framing:
@@ -43,7 +42,6 @@ class Framing:
         return Whole(len(data), len(starts), context)
 
     def after(self, data: bytes, context: str) -> str:
-        """The context behind `data`."""
         return context
 
     def after_hole(self, context: str) -> str:

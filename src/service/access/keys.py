@@ -35,7 +35,6 @@ class Key(BaseModel):
     """For people: whose key it is."""
 
     def is_valid(self) -> bool:
-        """Whether the key has not expired."""
         return self.expires is None or datetime.now(timezone.utc) < self.expires
 
     def encode(self) -> str:
@@ -70,7 +69,6 @@ class Keys:
         return key if key is not None and key.is_valid() else None
 
     def by_id(self, key_id: str) -> Key | None:
-        """The valid key with an id."""
         key = self._by_id.get(key_id)
         return key if key is not None and key.is_valid() else None
 

@@ -31,8 +31,6 @@ from storage.writers import MAIN
 
 
 class InfluxRequests(InfluxConnection):
-    """Requests, each a point."""
-
     def prepare(self, parts: Iterable[StoredRequests]) -> Callable[[], list[int]]:
         writer_tag = "" if self._writer == MAIN else f",writer={tag(self._writer)}"
         lines: list[bytes] = []

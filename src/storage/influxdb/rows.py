@@ -26,8 +26,6 @@ _INTENTS_A_REMOVAL = 500
 
 
 class InfluxRows(InfluxConnection):
-    """Rows by key."""
-
     def __init__(self, url: str, org: str, bucket: str, token: str, timeout: float, writer: str, threads: int) -> None:
         """`threads`: how many requests that write rows are under way at once."""
         super().__init__(url, org, bucket, token, timeout, writer)

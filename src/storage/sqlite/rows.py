@@ -14,8 +14,6 @@ from storage.sqlite.schema import ALL_CUSTOMERS, TABLES
 
 
 class SqliteRows(SqliteConnection):
-    """Rows by key."""
-
     def write(self, *groups: Rows) -> None:
         with self._transaction() as connection:
             for group in groups:

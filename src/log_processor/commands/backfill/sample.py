@@ -32,8 +32,6 @@ _MOST_A_SECOND = 10_000
 
 
 class Sampled(NamedTuple):
-    """A sampled request."""
-
     line: bytes
     customer: str
     request: LoggedRequest

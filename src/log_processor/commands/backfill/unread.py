@@ -31,12 +31,10 @@ class InputFile(NamedTuple):
     """Device and inode of the file."""
 
     def read(self, length: int, offset: int) -> bytes:
-        """Bytes of the text."""
         self.text.seek(offset)
         return self.text.read(length)
 
     def blocks(self, span: ByteRange) -> Iterator[bytes]:
-        """The bytes of a range, in blocks."""
         self.text.seek(span.start)
         left = span.end - span.start
         while left and (block := self.text.read(min(_BLOCK_BYTES, left))):

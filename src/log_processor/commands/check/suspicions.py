@@ -23,7 +23,6 @@ _LONG = 60_000
 
 
 def suspicions(requests: Requests) -> Iterator[str]:
-    """A sentence for each suspicion."""
     if not requests:
         return
     lines = len(requests)

@@ -50,7 +50,6 @@ class Accounts(NamedTuple):
     """Which bytes of the present files are accounted for."""
 
     left: list[Left]
-    """The bytes that are not accounted for."""
     copies: list[str]
     """Sentences that name copies."""
     unfollowed: Counter[str]

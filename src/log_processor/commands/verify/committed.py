@@ -32,7 +32,6 @@ class Committed(NamedTuple):
 
     writer: str
     ledger: Ledger
-    """The ledger of that commit."""
     logs: Mapping[str, LedgerRow]
     """Log -> its row, as of the latest commit whose intent is there."""
     files: Mapping[FileKey, FileRow]
@@ -45,7 +44,6 @@ class Committed(NamedTuple):
 
     @property
     def number(self) -> int:
-        """The number of that commit."""
         return self.ledger.number
 
     @property
@@ -59,7 +57,6 @@ class Committed(NamedTuple):
             yield stretch_of(self.files[key], after.get(key, self.files[key].start), offset)
 
     def row(self, file: FileId) -> FileRow:
-        """The row of a file."""
         return self.files[FileKey(file.log, file.generation)]
 
     def later(self) -> Iterator[OffsetRange]:
@@ -131,7 +128,6 @@ def _rollup_intent(storage: Storage) -> RollupIntent | None:
 
 
 def stretch_of(row: FileRow, start: int, end: int) -> OffsetRange:
-    """A part of a file."""
     return OffsetRange(FileId(row.log, row.generation, row.lane, row.base), start, end)
 
 

@@ -52,7 +52,6 @@ class Outcome:
         return 1 if self.differences or self.unaccounted or not self.days else 0
 
     def lines_to_print(self) -> list[str]:
-        """The lines for people."""
         rejected = {
             reason: lines for reason, lines in self.lines.items() if reason not in (None, SKIPPED, LOST) and lines
         }

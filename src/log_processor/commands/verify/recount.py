@@ -185,7 +185,6 @@ class Recount:
 
     @property
     def framing(self) -> Framing:
-        """The framing of the lines."""
         return self._parse.framing
 
     def forget_later(self) -> None:
@@ -236,7 +235,6 @@ class Recount:
         return dict(map(_counted, self.ask(f"WITH {REQUESTS_OF_WANTED}, {FIGURES}")))
 
     def ask(self, query: str, **parameters: Any) -> list[tuple[Any, ...]]:
-        """The rows of a query."""
         with self._database.cursor() as cursor:
             return cursor.execute(query, parameters).fetchall()
 

@@ -460,7 +460,6 @@ class _Cells:
             self.count += len(together)
 
     def insert(self, recount: Recount) -> None:
-        """Insert all."""
         if self.count:
             columns = {name: np.concatenate([part[name] for part in self._parts]) for name in self._parts[0]}
             # The method stands behind a newline.

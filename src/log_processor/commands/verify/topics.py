@@ -203,8 +203,6 @@ class _Partition:
 
 
 class _Record(NamedTuple):
-    """A record of a partition."""
-
     value: bytes
     header: bytes | None
     """That of a shipment."""
@@ -256,7 +254,6 @@ class _Topic:
                 raise StorageUnavailable(f"Nothing comes from partition {partition} of topic {self._name}.")
 
     def close(self) -> None:
-        """Close the connection."""
         self._consumer.close()
 
 
