@@ -1,6 +1,5 @@
 """Settings of librdkafka: those that the operator gives, and those that are decided here."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,55 +56,61 @@ def read_settings(path: Path) -> dict[str, str]:
     return found
 
 
-def consumer_settings(servers: str, group: str, given: Mapping[str, str]) -> dict[str, Any]:
-    return {
-        # New partitions are found within this time.
-        "topic.metadata.refresh.interval.ms": 10_000,
-        # Bound on what is fetched ahead, KiB.
-        "queued.max.messages.kbytes": 16_384,
-        **reader_settings(servers, given),
-        **given,
-        "group.id": group,
-        "partition.assignment.strategy": "cooperative-sticky",
-    }
+class Client:
+    """The settings of our clients of one broker."""
 
+    def __init__(self, servers: str, path: Path | None) -> None:
+        """`servers`: as in KAFKA_BOOTSTRAP_SERVERS. `path`: of the file with the operator's settings."""
+        self._servers = servers
+        self._given = read_settings(path) if path is not None else {}
 
-def reader_settings(servers: str, given: Mapping[str, str]) -> dict[str, Any]:
-    """The settings of a consumer that reads given partitions from given offsets."""
-    return {
-        **every_client(servers, given),
-        # librdkafka asks for a name even where the group is never joined.
-        "group.id": "request_statistics_reader",
-        "enable.auto.commit": False,
-        "enable.auto.offset.store": False,
-        # An offset that the broker does not have is an event, and not silently another offset.
-        "auto.offset.reset": "error",
-        "isolation.level": "read_committed",
-        "enable.partition.eof": True,
-    }
+    def consumer(self, group: str) -> dict[str, Any]:
+        """Of the group's consumer."""
+        return {
+            # New partitions are found within this time.
+            "topic.metadata.refresh.interval.ms": 10_000,
+            # Bound on what is fetched ahead, KiB.
+            "queued.max.messages.kbytes": 16_384,
+            **self.reader(),
+            **self._given,
+            "group.id": group,
+            "partition.assignment.strategy": "cooperative-sticky",
+        }
 
+    def reader(self) -> dict[str, Any]:
+        """Of a consumer that reads given partitions from given offsets."""
+        return {
+            **self.administrator(),
+            # librdkafka asks for a name even where the group is never joined.
+            "group.id": "request_statistics_reader",
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            # An offset that the broker does not have is an event, and not silently another offset.
+            "auto.offset.reset": "error",
+            "isolation.level": "read_committed",
+            "enable.partition.eof": True,
+        }
 
-def producer_settings(servers: str, given: Mapping[str, str]) -> dict[str, Any]:
-    """The settings of a shipper's producer."""
-    return {
-        "compression.type": "lz4",
-        # What is on its way is bounded by the shipper. Milliseconds for which records wait for others.
-        "linger.ms": 5,
-        # Bytes of a record before compression: one says the states of all files of a log.
-        "message.max.bytes": 8 << 20,
-        **every_client(servers, given),
-        **given,
-        "acks": "all",
-        "enable.idempotence": True,
-        "message.timeout.ms": 0,
-    }
+    def producer(self) -> dict[str, Any]:
+        """Of a shipper's producer."""
+        return {
+            "compression.type": "lz4",
+            # What is on its way is bounded by the shipper. Milliseconds for which records wait for others.
+            "linger.ms": 5,
+            # Bytes of a record before compression: one says the states of all files of a log.
+            "message.max.bytes": 8 << 20,
+            **self.administrator(),
+            **self._given,
+            "acks": "all",
+            "enable.idempotence": True,
+            "message.timeout.ms": 0,
+        }
 
-
-def every_client(servers: str, given: Mapping[str, str]) -> dict[str, Any]:
-    """The settings of any client, an administrator's among them."""
-    return {
-        # It writes to standard error in a form of its own. What matters comes to the callback of errors, too.
-        "log_level": given.get("log_level", 0),
-        **{name: value for name, value in given.items() if name.startswith(_OF_EVERY_CLIENT)},
-        "bootstrap.servers": servers,
-    }
+    def administrator(self) -> dict[str, Any]:
+        """Of an administrator: what the settings of every client have."""
+        return {
+            # It writes to standard error in a form of its own. What matters comes to the callback of errors, too.
+            "log_level": self._given.get("log_level", 0),
+            **{name: value for name, value in self._given.items() if name.startswith(_OF_EVERY_CLIENT)},
+            "bootstrap.servers": self._servers,
+        }

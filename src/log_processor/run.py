@@ -1,7 +1,6 @@
 """Builds the processor from its parts, and runs it."""
 
 import gc
-import sys
 from datetime import timedelta
 from functools import partial
 
@@ -32,8 +31,7 @@ from service.access.keys_file import keys_file
 from service.access.private_files import PrivateFile
 from service.access.settings import require_keys, warn_of_none
 from service.logs import logger
-from service.printable import printable
-from service.settings import EXIT_CONFIG
+from service.settings import refuse
 from storage.backend import open_storage
 from storage.errors import StorageUnavailable
 from storage.logs import BACKFILL
@@ -162,6 +160,5 @@ def _keys_for_metrics(settings: ProcessorSettings) -> PrivateFile[Keys] | None:
     try:
         require_keys(settings.api_keys_file)
     except ValueError as error:
-        print(printable(f"AUTH={settings.auth}: {error}"), file=sys.stderr)  # noqa: T201
-        sys.exit(EXIT_CONFIG)
+        refuse(f"AUTH={settings.auth}: {error}")
     return keys_file(settings.api_keys_file)

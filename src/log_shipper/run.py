@@ -1,6 +1,5 @@
 """Builds the shipper from its parts, and runs it."""
 
-import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -26,8 +25,7 @@ from log_shipper.shipping import (
     follow,
 )
 from service.logs import logger
-from service.printable import printable
-from service.settings import EXIT_CONFIG
+from service.settings import refuse
 from storage.keys import FileKey
 
 CHUNK_LINES = 20_000
@@ -43,15 +41,13 @@ log = logger(__name__)
 def run(settings: ShipperSettings) -> None:
     """Send the lines of the logs until a signal asks for a shutdown."""
     stop = stop_on_signals()
-    given = librdkafka.read_settings(settings.kafka_settings_file) if settings.kafka_settings_file else {}
-    servers = settings.kafka_bootstrap_servers
-    reader = librdkafka.reader_settings(servers, given)
+    client = librdkafka.Client(settings.kafka_bootstrap_servers, settings.kafka_settings_file)
+    reader = client.reader()
     try:
-        producer = RecordProducer(settings.kafka_topic, librdkafka.producer_settings(servers, given))
-        notes = Notes(settings.kafka_topic, librdkafka.every_client(servers, given), reader)
+        producer = RecordProducer(settings.kafka_topic, client.producer())
+        notes = Notes(settings.kafka_topic, client.administrator(), reader)
     except KafkaException as error:
-        print(printable(f"KAFKA_SETTINGS_FILE={settings.kafka_settings_file}: {error.args[0].str()}"), file=sys.stderr)  # noqa: T201
-        sys.exit(EXIT_CONFIG)
+        refuse(f"KAFKA_SETTINGS_FILE={settings.kafka_settings_file}: {error.args[0].str()}")
     settings.shipper_heartbeat_path.parent.mkdir(parents=True, exist_ok=True)
     log.info("started", shipper=settings.shipper, topic=settings.kafka_topic, follow=settings.follow)
     try:

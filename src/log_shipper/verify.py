@@ -63,10 +63,9 @@ def verify(settings: ShipperSettings) -> int:
 
 
 def _verify(settings: ShipperSettings, stack: ExitStack) -> int:
-    given = librdkafka.read_settings(settings.kafka_settings_file) if settings.kafka_settings_file else {}
-    servers, topic, shipper = settings.kafka_bootstrap_servers, settings.kafka_topic, settings.shipper
-    reader = librdkafka.reader_settings(servers, given)
-    notes = Notes(topic, librdkafka.every_client(servers, given), reader)
+    client = librdkafka.Client(settings.kafka_bootstrap_servers, settings.kafka_settings_file)
+    topic, shipper, reader = settings.kafka_topic, settings.shipper, client.reader()
+    notes = Notes(topic, client.administrator(), reader)
     stack.callback(notes.close)
     notes.begin()
     notes.read_to_end()

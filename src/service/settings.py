@@ -3,7 +3,7 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, NoReturn, TypeVar
 
 from pydantic import AfterValidator, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -76,8 +76,16 @@ def load(settings_class: type[AnySettings]) -> AnySettings:
     try:
         return settings_class()
     except ValidationError as error:
+        faults = []
         for fault in error.errors():
             name = str(fault["loc"][0]).upper() if fault["loc"] else ""
             value = "" if fault["type"] == "missing" or not name else f"={fault['input']!s}"
-            print(printable(f"{name}{value}: {fault['msg'].removeprefix('Value error, ')}"), file=sys.stderr)  # noqa: T201
-        sys.exit(EXIT_CONFIG)
+            faults.append(f"{name}{value}: {fault['msg'].removeprefix('Value error, ')}")
+        refuse(*faults)
+
+
+def refuse(*faults: str) -> NoReturn:
+    """End the program with status 78. Standard error has a line for each fault, which names the setting."""
+    for fault in faults:
+        print(printable(fault), file=sys.stderr)  # noqa: T201
+    sys.exit(EXIT_CONFIG)

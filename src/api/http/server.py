@@ -18,8 +18,7 @@ from fastapi import FastAPI
 
 from api.http.connections import Connection
 from service.logs import Level, logger
-from service.printable import printable
-from service.settings import EXIT_CONFIG
+from service.settings import refuse
 
 GRACE_SECONDS = 3
 """How long running requests may take after SIGTERM or SIGINT, in seconds."""
@@ -41,8 +40,7 @@ def listen(host: str, port: int) -> socket.socket:
         listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
         at_fault = f"API_PORT={port}" if error.errno in (errno.EADDRINUSE, errno.EACCES) else f"API_HOST={host}"
-        print(printable(f"{at_fault}: cannot listen: {error.strerror}"), file=sys.stderr)  # noqa: T201
-        sys.exit(EXIT_CONFIG)
+        refuse(f"{at_fault}: cannot listen: {error.strerror}")
     # Connections inherit it. asyncio sets it only on sockets of its own. Without it, a response, which is sent in two
     # parts, waits 40 ms for the client's delayed acknowledgement.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -61,8 +59,7 @@ def _listen_at(path: str) -> socket.socket:
         os.chmod(path, 0o660)  # noqa: PTH101
         listener.listen(socket.SOMAXCONN)
     except OSError as error:
-        print(printable(f"API_HOST={UNIX}{path}: cannot listen: {error.strerror or error}"), file=sys.stderr)  # noqa: T201
-        sys.exit(EXIT_CONFIG)
+        refuse(f"API_HOST={UNIX}{path}: cannot listen: {error.strerror or error}")
     return listener
 
 

@@ -1,7 +1,6 @@
 """Builds the processor of a topic from its parts, and runs it."""
 
 import gc
-import sys
 import threading
 from datetime import timedelta
 
@@ -19,8 +18,7 @@ from log_processor.settings import ProcessorSettings
 from log_processor.storing.dead_letters import DeadLetters
 from log_processor.storing.kept_lines import KeptLines
 from service.logs import logger
-from service.printable import printable
-from service.settings import EXIT_CONFIG
+from service.settings import refuse
 
 EPOCH = timedelta(days=1)
 """Length of Bytewax's epochs. Nothing depends on their ends."""
@@ -32,8 +30,7 @@ log = logger(__name__)
 
 def run_kafka(settings: ProcessorSettings, stop: threading.Event) -> None:
     """Read the partitions of the topic that the group gives to this process, until `stop` is set."""
-    given = librdkafka.read_settings(settings.kafka_settings_file) if settings.kafka_settings_file else {}
-    servers = settings.kafka_bootstrap_servers
+    client = librdkafka.Client(settings.kafka_bootstrap_servers, settings.kafka_settings_file)
     bounds = TimeBounds(0, 0)
     dead_letters = DeadLetters(
         settings.dead_letters_path,
@@ -46,12 +43,10 @@ def run_kafka(settings: ProcessorSettings, stop: threading.Event) -> None:
     )
     text = text_in(settings.kafka_member) if settings.kafka_member else plain_text
     try:
-        consumer = librdkafka.consumer_settings(servers, settings.kafka_group, given)
-        broker = Broker(librdkafka.every_client(servers, given), settings.kafka_topic)
-        group = Group(settings, consumer, broker, text, dead_letters, stop)
+        broker = Broker(client.administrator(), settings.kafka_topic)
+        group = Group(settings, client.consumer(settings.kafka_group), broker, text, dead_letters, stop)
     except KafkaException as error:
-        print(printable(f"KAFKA_SETTINGS_FILE={settings.kafka_settings_file}: {error.args[0].str()}"), file=sys.stderr)  # noqa: T201
-        sys.exit(EXIT_CONFIG)
+        refuse(f"KAFKA_SETTINGS_FILE={settings.kafka_settings_file}: {error.args[0].str()}")
 
     # There are millions of short-lived rows, and hardly a cycle. By default the collector would run all the time.
     gc.set_threshold(200_000, 20, 100)

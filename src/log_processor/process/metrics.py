@@ -5,7 +5,6 @@ Names and units follow https://prometheus.io/docs/practices/naming/
 
 import collections
 import socket
-import sys
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,8 +20,7 @@ from log_processor.process.lag import Lag
 from service.access.keys import Keys, bearer_key
 from service.access.private_files import PrivateFile
 from service.access.settings import is_loopback, names_this_machine
-from service.printable import printable
-from service.settings import EXIT_CONFIG
+from service.settings import refuse
 from storage.logs import LedgerRow
 from storage.observed import ObservedEnd, bytes_behind
 from storage.topic_files import is_partition
@@ -95,8 +93,7 @@ def serve(host: str, port: int, keys: PrivateFile[Keys] | None) -> None:
         server_class = type("_ServerOf", (_Server,), {"address_family": family})
         server: WSGIServer = make_server(str(address[0]), port, answer, server_class, _Handler)
     except OSError as error:
-        print(printable(f"METRICS_PORT={port}: cannot listen at {host}: {error.strerror}"), file=sys.stderr)  # noqa: T201
-        sys.exit(EXIT_CONFIG)
+        refuse(f"METRICS_PORT={port}: cannot listen at {host}: {error.strerror}")
     threading.Thread(target=server.serve_forever, daemon=True).start()
 
 

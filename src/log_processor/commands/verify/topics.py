@@ -212,12 +212,10 @@ class _Topic:
     """The records of a topic. All methods raise KafkaException."""
 
     def __init__(self, settings: ProcessorSettings) -> None:
-        path = settings.kafka_settings_file
-        given = librdkafka.read_settings(path) if path is not None else {}
-        servers = settings.kafka_bootstrap_servers
+        client = librdkafka.Client(settings.kafka_bootstrap_servers, settings.kafka_settings_file)
         self._name = settings.kafka_topic
-        self._broker = Broker(librdkafka.every_client(servers, given), self._name)
-        self._consumer = Consumer(librdkafka.reader_settings(servers, given))
+        self._broker = Broker(client.administrator(), self._name)
+        self._consumer = Consumer(client.reader())
         self.text: Text = text_in(settings.kafka_member) if settings.kafka_member else plain_text
         """Finds the lines of a record."""
         self.id = self._broker.topic_id()
