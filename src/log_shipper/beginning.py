@@ -15,11 +15,11 @@ from typing import Any, NamedTuple, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from log_processor.kafka.records import header_of
+from log_processor.kafka.records import read_records
 from log_processor.kafka.shipment import Shipment, Undecodable, decode, name_at_shipper, partition_of, stored_name
 from log_processor.kafka.shipments import Shipments, sessions_text
 from log_processor.process.shutdown import exit_now
-from log_shipper.notes import PASSING, Notes, SessionNote, session_record
+from log_shipper.notes import Notes, SessionNote, session_record
 from log_shipper.producer import RecordProducer
 from service.logs import logger
 from storage.logs import FileRow, LedgerRow, Position
@@ -205,9 +205,7 @@ def _take(shipments: Shipments, header: bytes, value: bytes, logs: Container[str
         return
     if shipment.log and shipment.name not in logs:
         return
-    taken = shipments.take(shipment, value)
-    if taken.begins:
-        taken = shipments.take(shipment, value)
+    taken = shipments.take_at_once(shipment, value)
     if taken.refused:
         log.warning("shipment_refused", log=shipment.name, reason=taken.refused)
 
@@ -217,24 +215,8 @@ def records_of(consumer: Consumer, topic: str, partition: int, start: int, end: 
     low, _ = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_SILENT_BROKER_SECONDS)
     if low > start:
         log.warning("records_missing", partition=partition, first=start, through=low)
-    reached = max(low, start)
-    consumer.assign([TopicPartition(topic, partition, reached)])
-    heard = time.monotonic()
-    while reached < end:
-        messages = consumer.consume(1_000, 0.1)
-        for message in messages:
-            error, offset = message.error(), message.offset()
-            if error is not None and error.code() not in PASSING:
-                raise KafkaException(error)
-            if offset is None or offset < reached:
-                continue
-            if error is None and offset < end and message.key() is not None and (header := header_of(message)):
-                yield header, message.value() or b""
-            reached = max(reached, offset + (error is None))
-        if messages:
-            heard = time.monotonic()
-        elif time.monotonic() > heard + _SILENT_BROKER_SECONDS:
-            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+    for records in read_records(consumer, topic, partition, max(low, start), end):
+        yield from ((header, value) for header, value in records if header is not None)
 
 
 def until_answered(ask: Callable[[], Answer], wait: Callable[[float], bool]) -> Answer:

@@ -16,6 +16,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from log_processor.kafka.records import PASSING
 from storage.logs import FileRow, decode_file, encode_file
 
 SUFFIX = ".shippers"
@@ -23,8 +24,6 @@ SUFFIX = ".shippers"
 MOST_BYTES = 8 << 20
 """Bytes of a record of notes."""
 _SETTINGS = {"cleanup.policy": "compact", "max.message.bytes": str(MOST_BYTES)}
-PASSING = (KafkaError._PARTITION_EOF, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE)
-"""Errors of a consumer that pass by themselves."""
 _ANSWER_SECONDS = 10.0
 _SESSION, _LOG = "session:", "log:"
 _OF_THE_BROKER = -1

@@ -54,7 +54,7 @@ def verify(settings: ShipperSettings) -> int:
         with ExitStack() as stack:
             return _verify(settings, stack)
     except KafkaException as error:
-        say_error(f"The broker does not answer: {error.args[0]}")
+        say_error(f"The broker does not answer: {error.args[0].str()}.")
     except (FilesChanged, Unreadable) as error:
         say_error(str(error))
     except OSError as error:
@@ -134,11 +134,7 @@ def _compare(
             continue
         if shipment.log and shipment.name != log:
             continue
-        taken = shipments.take(shipment, value)
-        if taken.begins:
-            # Its beginning is not in the topic any more.
-            taken = shipments.take(shipment, value)
-        for part, lines in taken.parts:
+        for part, lines in shipments.take_at_once(shipment, value).parts:
             checked.gaps += part.gaps
             _compare_part(checked, part, lines, linked, FileKey(name, part.start.generation))
     return checked

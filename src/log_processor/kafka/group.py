@@ -104,8 +104,7 @@ class Group:
             offsets, values, headers = came.get(partition) or came.setdefault(partition, ([], [], []))
             offsets.append(offset)
             values.append(value)
-            # Whoever sends a shipment gives it a key. To ask for headers takes longer.
-            headers.append(header_of(message) if message.key() is not None else None)
+            headers.append(header_of(message))
         self._take(came)
         if messages:
             self._mean_bytes += (size / len(messages) - self._mean_bytes) * min(1.0, len(messages) / 100)

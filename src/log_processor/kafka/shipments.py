@@ -139,6 +139,11 @@ class Shipments:
             self._observe(shipment, seen)
         return Taken(tuple(taken), dropped="its bytes came before" if is_dropped else "")
 
+    def take_at_once(self, shipment: Shipment, value: bytes) -> Taken:
+        """Take in the next record where no file has to be stored before its lines."""
+        taken = self.take(shipment, value)
+        return self.take(shipment, value) if taken.begins else taken
+
     def _begin_session(self, shipment: Shipment) -> None:
         self.sessions[shipment.shipper] = shipment.session
         if len(self.sessions) > MOST_SHIPPERS:

@@ -115,7 +115,7 @@ async def _verify_topic(storage: Storage, settings: ProcessorSettings) -> int:
         try:
             return _said(await compare_topic(storage, settings, Path(folder)))
         except KafkaException as error:
-            return _failed(str(error))
+            return _failed(f"The broker does not answer: {error.args[0].str()}.")
         finally:
             await storage.aclose()
 

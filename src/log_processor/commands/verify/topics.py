@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer
 
 from log_processor import librdkafka
 from log_processor.commands.verify.committed import RollupCommits
@@ -22,7 +22,7 @@ from log_processor.commands.verify.daily_rows import NOTHING, daily_key, differe
 from log_processor.commands.verify.outcome import Outcome, date_of
 from log_processor.commands.verify.recount import EVERYBODY, Recount
 from log_processor.commands.verify.rollups import differences_at_rest
-from log_processor.kafka.records import Text, header_of, plain_text, text_in
+from log_processor.kafka.records import Record, Text, plain_text, read_records, text_in
 from log_processor.kafka.shipment import Undecodable, decode
 from log_processor.kafka.shipments import Shipments
 from log_processor.kafka.watching import Broker
@@ -45,8 +45,6 @@ from storage.topic_files import TopicFile, path_of
 _ATTEMPTS = 50
 """How often rows are read again because commits came meanwhile."""
 _BETWEEN_ATTEMPTS_SECONDS = 0.1
-_SILENT_SECONDS = 30.0
-_RECORDS_AT_ONCE = 10_000
 _BEHIND_BEGINNING = 1
 """Where lines begin for a parser: only at the beginning of a file a byte-order mark is not part of a line."""
 _ROLLUP_ATTEMPTS = 100
@@ -144,18 +142,15 @@ class _Partition:
                 for requests in self.storage.read_requests([part], 0, LAST_SECOND):
                     recount.add_stored(0, requests, rules)
 
-    def _count_records(self, records: Sequence["_Record"], rules: Rules, recount: Recount, text_of: Text) -> None:
+    def _count_records(self, records: Sequence[Record], rules: Rules, recount: Recount, text_of: Text) -> None:
         """Count the lines of records. `rules`: hold for those that are no shipments."""
         blocks: dict[tuple[str, int, Rules], list[bytes]] = {}
         """Log, whether the lines begin a file (0), and rules -> lines."""
-        for record in records:
-            if record.header is None:
-                text = text_of(record.value)
-            else:
-                text = self._shipped(record.header, record.value, blocks)
+        for header, value in records:
+            text = text_of(value) if header is None else self._shipped(header, value, blocks)
             if text is None:
                 self.rejected[self.name, Reason.FIELDS] += 1
-            elif record.header is None:
+            elif header is None:
                 blocks.setdefault((self.name, _BEHIND_BEGINNING, rules), []).append(text + b"\n")
         for (log, start, of_lines), lines in blocks.items():
             recount.add(log, 0, [b"".join(lines)], start, rules=of_lines)
@@ -166,9 +161,7 @@ class _Partition:
             shipment = decode(header)
         except Undecodable:
             return None
-        taken = self._shipments.take(shipment, value)
-        if taken.begins:
-            taken = self._shipments.take(shipment, value)
+        taken = self._shipments.take_at_once(shipment, value)
         for part, lines in taken.parts:
             start = part.start.offset
             self._firsts.setdefault(FileKey(part.log, part.start.generation), start)
@@ -202,12 +195,6 @@ class _Partition:
         return is_rolled_up(counts, rollups) and not is_under_way
 
 
-class _Record(NamedTuple):
-    value: bytes
-    header: bytes | None
-    """That of a shipment."""
-
-
 class _Topic:
     """The records of a topic. All methods raise KafkaException."""
 
@@ -224,32 +211,9 @@ class _Topic:
         """The offset of the first record that a partition still has."""
         return self._broker.first_record(partition)
 
-    def records(self, partition: int, first: int, end: int) -> Iterator[list[_Record]]:
-        """A partition's records from `first` until before `end`, in its order."""
-        if first >= end:
-            return
-        self._consumer.assign([TopicPartition(self._name, partition, first)])
-        heard = time.monotonic()
-        reached = first
-        while reached < end:
-            records = []
-            messages = self._consumer.consume(_RECORDS_AT_ONCE, 0.1)
-            for message in messages:
-                error, offset = message.error(), message.offset()
-                if error is not None and error.code() != KafkaError._PARTITION_EOF:
-                    raise KafkaException(error)
-                if offset is None or offset < first:
-                    continue
-                if error is None and offset < end:
-                    header = header_of(message) if message.key() is not None else None
-                    records.append(_Record(message.value() or b"", header))
-                reached = max(reached, offset + (error is None))
-            if records:
-                yield records
-            if messages:
-                heard = time.monotonic()
-            elif time.monotonic() > heard + _SILENT_SECONDS:
-                raise StorageUnavailable(f"Nothing comes from partition {partition} of topic {self._name}.")
+    def records(self, partition: int, first: int, end: int) -> Iterator[list[Record]]:
+        """A partition's records, see `read_records`."""
+        return read_records(self._consumer, self._name, partition, first, end)
 
     def close(self) -> None:
         self._consumer.close()
