@@ -3,9 +3,10 @@
 import asyncio
 from dataclasses import dataclass
 from datetime import date
-from typing import Literal
+from typing import Any, Literal
 
 from api.questions.question import Question, Sources
+from api.schemas.listing import NO_PROGRESS
 from api.schemas.series import AllSeries, Point
 from api.utc import to_datetime
 from rollups.counts import RollupRow
@@ -45,13 +46,12 @@ class AllSeriesQuestion(Question):
 
     async def answer(self, sources: Sources) -> AllSeries:
         found = await self._histograms(sources.storage) if self.days else {}
-        of_path = {"path": self.path} if self.path is not None else {}
+        of_path: dict[str, Any] = {"path": self.path} if self.path is not None else {}
         return AllSeries(
             interval=self.interval,
             from_date=self.first,
             to_date=self.last,
-            complete_through=None,
-            missing=[],
+            **NO_PROGRESS,
             points=[
                 Point(start=to_datetime(start), **figures(histogram)._asdict())
                 for start, histogram in sorted(found.items())

@@ -12,6 +12,7 @@ from api.questions.paging import PageKey, Ranking
 from api.questions.question import Effort, Question, Sources
 from api.questions.validation import validation_error
 from api.schemas.customers import CustomerList, CustomerStatistics
+from api.schemas.listing import NO_PROGRESS
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,7 @@ class CustomersQuestion(Question):
         return CustomerList(
             from_date=self.dates.from_date,
             to_date=self.dates.to_date,
-            complete_through=None,
-            missing=[],
+            **NO_PROGRESS,
             total=total,
             next_cursor=self.ranking.write_cursor(last) if last is not None else None,
             customers=[CustomerStatistics(customer_id=customer, **figures[customer]._asdict()) for customer in page],

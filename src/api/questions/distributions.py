@@ -19,16 +19,11 @@ class StatusCodesQuestion(DaysQuestion):
         else:
             statuses = statuses_of((await self.rows(sources.storage)).values())
         return StatusCodes(
-            customer_id=self.customer_id,
-            from_date=self.dates.from_date,
-            to_date=self.dates.to_date,
-            complete_through=None,
-            missing=[],
+            **self.of_range(),
             status_codes=[
                 RequestsOfStatus(status=logged_status(status), requests=requests)
                 for status, requests in sorted(statuses.items())
             ],
-            **self.of_zone(),
         )
 
 
@@ -43,15 +38,10 @@ class LatenciesQuestion(DaysQuestion):
             histograms = histograms_of((await self.rows(sources.storage)).values())
         histogram = merge(list(histograms.each()))
         return Latencies(
-            customer_id=self.customer_id,
-            from_date=self.dates.from_date,
-            to_date=self.dates.to_date,
-            complete_through=None,
-            missing=[],
+            **self.of_range(),
             total=histogram.timed,
             bins=[
                 LatencyBin(from_latency=first / 1000, to_latency=end / 1000, requests=requests)
                 for first, end, requests in latency_bins(histogram)
             ],
-            **self.of_zone(),
         )

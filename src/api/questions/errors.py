@@ -3,8 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from api.questions.dates import DateRange
-from api.questions.question import Question, Sources, require_known
+from api.questions.question import RangeQuestion, Sources, require_known
 from api.schemas.errors import Errors, RequestsOfError
 from api.utc import to_date
 from rollups.counts import SUCCESS, logged_status
@@ -12,16 +11,11 @@ from rollups.groups import group_of, statuses_of_endpoints
 
 
 @dataclass(frozen=True, slots=True)
-class ErrorsQuestion(Question):
+class ErrorsQuestion(RangeQuestion):
     """Which paths failed with which statuses, how often, and when last?"""
 
-    dates: DateRange
     customer_id: str
     limit: int
-
-    @property
-    def about(self) -> str | None:
-        return self.customer_id
 
     @property
     def is_of_rollups(self) -> bool:
@@ -44,11 +38,7 @@ class ErrorsQuestion(Question):
             await require_known(sources.storage, self.customer_id)
         most = sorted(requests.items(), key=lambda item: (-item[1], item[0]))
         return Errors(
-            customer_id=self.customer_id,
-            from_date=self.dates.from_date,
-            to_date=self.dates.to_date,
-            complete_through=None,
-            missing=[],
+            **self.of_range(),
             total=len(most),
             errors=[
                 RequestsOfError(

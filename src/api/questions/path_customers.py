@@ -7,8 +7,9 @@ from datetime import date
 from typing import Literal
 
 from api.questions.question import Effort, Question, Sources
-from api.questions.sorting import FIGURE_OF, FigureSort, Order
+from api.questions.sorting import FIGURE_OF, FigureSort, Order, in_order
 from api.schemas.customers import CustomerStatistics
+from api.schemas.listing import NO_PROGRESS
 from api.schemas.paths import PathCustomers
 from rollups.counts import RollupRow
 from rollups.figures import Figures, figures
@@ -54,8 +55,7 @@ class PathCustomersQuestion(Question):
         return PathCustomers(
             path=self.path,
             date=self.date,
-            complete_through=None,
-            missing=[],
+            **NO_PROGRESS,
             total=total,
             customers=[
                 CustomerStatistics(customer_id=customer, **of_one._asdict()) for customer, of_one in first_ones.items()
@@ -74,13 +74,10 @@ class PathCustomersQuestion(Question):
             at_once = min(2 * at_once, MOST_GROUPS_AT_ONCE) if len(found) < CUSTOMERS_AT_ONCE else max(1, at_once // 2)
 
     def _in_order(self, found: dict[str, Figures]) -> list[str]:
-        """The customers in the order that was asked for. Equal ones are in the order of their ids; those without the
-        figure come last."""
         if self.sort == "customer_id":
             return sorted(found, reverse=self.order == "desc")
-        sign, field = -1 if self.order == "desc" else 1, FIGURE_OF[self.sort]
-        values: dict[str, float | None] = {customer: getattr(of_one, field) for customer, of_one in found.items()}
-        return sorted(found, key=lambda name: (values[name] is None, sign * (values[name] or 0), name))
+        field = FIGURE_OF[self.sort]
+        return in_order({customer: getattr(of_one, field) for customer, of_one in found.items()}, self.order)
 
 
 def _figures_of(rows: list[RollupRow], path: str) -> dict[str, Figures]:

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from api.questions.dates import DateRange
-from api.questions.question import Question, Sources, require_known
-from api.questions.sorting import FIGURE_OF, FigureSort, Order
+from api.questions.question import RangeQuestion, Sources, require_known
+from api.questions.sorting import FIGURE_OF, FigureSort, Order, in_order
 from api.schemas.paths import PathFigures, Paths
 from rollups.figures import figures
 from rollups.groups import (
@@ -25,21 +24,14 @@ By = Literal["path", "method"]
 
 
 @dataclass(frozen=True, slots=True)
-class PathsQuestion(Question):
+class PathsQuestion(RangeQuestion):
     """Which paths come first by a figure, and what are their statistics?"""
 
-    dates: DateRange
-    customer_id: str | None
-    """None: all customers together."""
     by: By
     """What is told apart: paths, or paths and methods."""
     sort: PathSort
     order: Order
     limit: int
-
-    @property
-    def about(self) -> str | None:
-        return self.customer_id
 
     @property
     def is_of_rollups(self) -> bool:
@@ -66,11 +58,7 @@ class PathsQuestion(Question):
             for endpoint in self._in_order(found, sizes)[: self.limit]
         ]
         return Paths(
-            customer_id=self.customer_id,
-            from_date=self.dates.from_date,
-            to_date=self.dates.to_date,
-            complete_through=None,
-            missing=[],
+            **self.of_range(),
             total=len(found),
             bytes_sent=sum(sizes.values()) if sizes else None,
             paths=paths,
@@ -83,11 +71,8 @@ class PathsQuestion(Question):
         return PathFigures(path=endpoint.path, **method, **figures(histogram)._asdict(), bytes_sent=size)
 
     def _in_order(self, found: Mapping[Endpoint, Histogram], sizes: Mapping[Endpoint, int]) -> list[Endpoint]:
-        """The paths in the order that was asked for. Equal ones are in alphabetical order; those without the figure
-        come last."""
         if self.sort == "path":
             return sorted(found, reverse=self.order == "desc")
-        sign = -1 if self.order == "desc" else 1
         values: dict[Endpoint, float | None]
         if self.sort == "bytes_sent":
             values = {endpoint: sizes.get(endpoint) for endpoint in found}
@@ -97,4 +82,4 @@ class PathsQuestion(Question):
             # The figures of all paths: ranks of latencies take some 20 us each.
             field = FIGURE_OF[self.sort]
             values = {endpoint: getattr(figures(histogram), field) for endpoint, histogram in found.items()}
-        return sorted(found, key=lambda endpoint: (values[endpoint] is None, sign * (values[endpoint] or 0), endpoint))
+        return in_order(values, self.order)

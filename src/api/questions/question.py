@@ -18,7 +18,7 @@ from api.questions.calendar import UTC
 from api.questions.dates import DateRange
 from api.questions.negotiation import Format
 from api.questions.validation import validation_error
-from api.schemas.listing import Listing
+from api.schemas.listing import NO_PROGRESS, Listing
 from api.utc import to_date
 from rollups.counts import DailyAggregate
 from rollups.groups import OTHER
@@ -83,8 +83,8 @@ class Question(ABC):
 
 
 @dataclass(frozen=True, slots=True)
-class DaysQuestion(Question):
-    """A question about the days of one customer, or of all customers together (None)."""
+class RangeQuestion(Question):
+    """A question about some days of one customer, or of all customers together (None)."""
 
     dates: DateRange
     customer_id: str | None
@@ -92,6 +92,17 @@ class DaysQuestion(Question):
     @property
     def about(self) -> str | None:
         return self.customer_id
+
+    def of_range(self) -> dict[str, Any]:
+        """The fields of an answer that say whose it is, and of which days."""
+        zone = {"time_zone": self.dates.zone} if self.dates.zone != UTC else {}
+        dates = {"from_date": self.dates.from_date, "to_date": self.dates.to_date}
+        return {"customer_id": self.customer_id, **dates, **zone, **NO_PROGRESS}
+
+
+@dataclass(frozen=True, slots=True)
+class DaysQuestion(RangeQuestion):
+    """A question whose answer is by the days of a zone."""
 
     @property
     def is_of_rollups(self) -> bool:
@@ -110,10 +121,6 @@ class DaysQuestion(Question):
         if not counts.spans:
             await require_known(sources.storage, self.customer_id)
         return counts
-
-    def of_zone(self) -> dict[str, Any]:
-        """The fields of an answer that name the zone of its days. None for UTC."""
-        return {"time_zone": self.dates.zone} if self.dates.zone != UTC else {}
 
     async def rows(self, storage: Storage) -> dict[int, DailyAggregate]:
         """The counts of these days, see `daily_rows`."""

@@ -4,9 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from api.caching.span_days import QUARTER_HOUR_KINDS
-from api.questions.calendar import UTC
-from api.questions.dates import DateRange
-from api.questions.question import Effort, Question, Sources, daily_rows
+from api.questions.question import Effort, RangeQuestion, Sources, daily_rows
 from api.questions.stored_requests import kept_since
 from api.questions.times import SECONDS
 from api.schemas.requests import LatestRequests, LoggedRequest
@@ -20,19 +18,14 @@ from storage.requests import Outcome
 
 
 @dataclass(frozen=True, slots=True)
-class LatestRequestsQuestion(Question):
+class LatestRequestsQuestion(RangeQuestion):
     """What are the latest requests with this outcome?"""
 
-    dates: DateRange
     customer_id: str
     outcome: Outcome
     part: str
     """What their paths have somewhere; empty: all requests."""
     limit: int
-
-    @property
-    def about(self) -> str | None:
-        return self.customer_id
 
     def effort(self, sources: Sources) -> Effort:
         return Effort.MUCH
@@ -52,11 +45,7 @@ class LatestRequestsQuestion(Question):
             if len(found) == self.limit:
                 break
         return LatestRequests(
-            customer_id=self.customer_id,
-            from_date=self.dates.from_date,
-            to_date=self.dates.to_date,
-            complete_through=None,
-            missing=[],
+            **self.of_range(),
             stored=await kept_since(storage, earliest),
             requests=[
                 LoggedRequest(
@@ -69,7 +58,6 @@ class LatestRequestsQuestion(Question):
                 )
                 for request in found
             ],
-            **({"time_zone": self.dates.zone} if self.dates.zone != UTC else {}),
         )
 
     async def _spans(self, storage: Storage, days: range) -> AsyncIterator[tuple[int, int]]:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from fastapi.exceptions import RequestValidationError
@@ -13,6 +14,7 @@ from api.questions.question import Effort, Question, Sources, require_known, spa
 from api.questions.stored_requests import kept_since
 from api.questions.times import SECONDS, TimeRange
 from api.questions.validation import validation_error
+from api.schemas.listing import NO_PROGRESS
 from api.schemas.series import Point, Series
 from api.utc import to_iso_time
 from rollups.columns import QUARTER_HOURS_A_DAY, SECONDS_A_QUARTER_HOUR
@@ -54,15 +56,15 @@ class SeriesQuestion(Question):
         found = await self._figures(sources)
         if not found:
             await require_known(sources.storage, self.customer_id)
+        zone: dict[str, Any] = {"time_zone": times.zone} if times.zone != UTC else {}
         return Series(
             customer_id=self.customer_id,
             interval=times.interval,
             from_time=local(times.start),
             to_time=local(times.end),
-            complete_through=None,
-            missing=[],
+            **NO_PROGRESS,
             points=[Point(start=local(start), **of_one._asdict()) for start, of_one in sorted(found.items())],
-            **({"time_zone": times.zone} if times.zone != UTC else {}),
+            **zone,
         )
 
     async def _figures(self, sources: Sources) -> dict[int, Figures]:

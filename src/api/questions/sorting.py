@@ -1,6 +1,7 @@
 """What a list may be sorted by: a figure, in either order."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar
 
 FigureSort = Literal[
     "total",
@@ -28,5 +29,13 @@ FIGURE_OF: dict[FigureSort, str] = {
 }
 """The field of rollups.figures.Figures that a list is sorted by."""
 
+Key = TypeVar("Key", bound=Any)
+
 FIGURES_TO_SORT_BY = ", ".join(f"`{sort}`" for sort in FIGURE_OF)
 """For the description of a parameter `sort`."""
+
+
+def in_order(values: Mapping[Key, float | None], order: Order) -> list[Key]:
+    """The keys in the order of their values. Equal ones are in their own order; those without a value come last."""
+    sign = -1 if order == "desc" else 1
+    return sorted(values, key=lambda key: (values[key] is None, sign * (values[key] or 0), key))

@@ -100,16 +100,11 @@ class StatisticsQuestion(DaysQuestion):
         # Left unset where there are none, so that the answer does not have it.
         folded: dict[str, Any] = {"folded_days": folded_days} if folded_days else {}
         return Statistics(
-            customer_id=self.customer_id,
-            from_date=self.dates.from_date,
-            to_date=self.dates.to_date,
-            complete_through=None,
-            missing=[],
+            **self.of_range(),
             **found._asdict(),
             **self._percentiles(together),
             daily=daily,
             **folded,
-            **self.of_zone(),
             **await self._comparison(sources, found),
         )
 

@@ -2,13 +2,13 @@
 
 from datetime import date
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from api.schemas.listing import Customer, Range
 from api.schemas.paths import Path
 
 
-class OfError(BaseModel):
+class RequestsOfError(Path):
     """The requests of one path that failed with one status."""
 
     status: int | None = Field(
@@ -18,10 +18,6 @@ class OfError(BaseModel):
     )
     requests: int = Field(examples=[3])
     latest_date: date = Field(description="The latest day of the range with such a request.")
-
-
-class RequestsOfError(OfError, Path):
-    """The requests of one path that failed with one status."""
 
 
 class Errors(Range, Customer):

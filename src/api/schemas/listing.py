@@ -1,7 +1,7 @@
 """What all answers about customers share: a list, whose it is, and the days that it is about."""
 
 from datetime import date, datetime
-from typing import Annotated, ClassVar, get_args
+from typing import Annotated, Any, ClassVar, get_args
 
 from pydantic import BaseModel, Field
 
@@ -33,6 +33,10 @@ TimeZone = Annotated[
         examples=["Europe/Berlin"],
     ),
 ]
+
+
+NO_PROGRESS: dict[str, Any] = {"complete_through": None, "missing": []}
+"""Fields of an answer until it is sent: the change feed knows them, and not the question."""
 
 
 class Listing(BaseModel):
