@@ -14,6 +14,7 @@ rules        the rules of roll-ups, and from where on each holds
 kept         which requests are stored
 observed     where the end of a log was seen, and how far the store is behind it
 change_feed  what commits have changed
+counts       rows of counts, decoded
 read_back    stored requests as columns again
 owner        the owner of a lease
 schema_4     what a store of the last release says of its logs

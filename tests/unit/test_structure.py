@@ -26,7 +26,7 @@ ROOMS = {
     ],
     "storage": [
         *("writers", "errors", "damage", "owner", "requests", "keys", "logs", "topic_files", "kept", "observed"),
-        *("ledger", "rules", "change_feed"),
+        *("ledger", "rules", "change_feed", "counts"),
         *("read_back", "contract", "settings", "schema_4"),
         *("sqlite", "influxdb", "backend", "__main__"),
     ],

@@ -93,7 +93,8 @@ class StoreProgress:
 
     @property
     def freshness(self) -> dict[str, tuple[bool, float | None, float | None]]:
-        """See api.http.metrics.Writers."""
+        """Writer -> whether it is silent, the time of its latest report, and through which time it is complete (Unix
+        times, s; None: unknown)."""
         return {
             name: (
                 name in self.missing,

@@ -6,7 +6,6 @@ Names and units as in https://prometheus.io/docs/practices/naming/.
 import time
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Protocol
 
 from fastapi import Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Counter, Gauge, Histogram, generate_latest
@@ -92,20 +91,11 @@ def _of_route(route: str, status: int) -> tuple[Counter, Histogram]:
     return _REQUESTS.labels(route, status), _REQUEST_SECONDS.labels(route)
 
 
-class Writers(Protocol):
-    """The progress of the writers, see api.caching.progress."""
-
-    @property
-    def freshness(self) -> Mapping[str, tuple[bool, float | None, float | None]]:
-        """Writer -> whether it is silent, the time of its latest report, and through which time it is complete (Unix
-        times, s; None: unknown)."""
-
-
-def show_writers(progress: Writers) -> None:
-    """Set the gauges of the writers, by the latest poll of the store."""
+def show_writers(freshness: Mapping[str, tuple[bool, float | None, float | None]]) -> None:
+    """Set the gauges of the writers. `freshness`: see StoreProgress."""
     for gauge in (_SILENT, _REPORTED, _COMPLETE_THROUGH):
         gauge.clear()
-    for writer, (is_silent, reported, complete_through) in progress.freshness.items():
+    for writer, (is_silent, reported, complete_through) in freshness.items():
         _SILENT.labels(writer).set(is_silent)
         if reported is not None:
             _REPORTED.labels(writer).set(reported)
@@ -116,5 +106,5 @@ def show_writers(progress: Writers) -> None:
 async def metrics(request: Request) -> Response:
     """The metrics of this process, in Prometheus' text format."""
     request.app.state.access.require_metrics(request.scope)
-    show_writers(request.app.state.feed.latest)
+    show_writers(request.app.state.feed.latest.freshness)
     return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)

@@ -2,11 +2,9 @@
 
 import sys
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
-from functools import partial
 
 from rollups.counts import DailyAggregate, DailyKey, Kind, RollupKey, RollupRow, RollupSegmentKey
-from rollups.rows import added_up, decode_daily, decode_rollup
-from storage.damage import daily_name, decoded, naming
+from storage.counts import daily_row, rollup_row, sums_by_day
 from storage.influxdb.client import Row, latest
 from storage.influxdb.connection import IN_RANGE, time_range
 from storage.influxdb.line_protocol import AFTER_ALL_LINES, DAY
@@ -33,12 +31,12 @@ class InfluxCounts(InfluxRows):
             query = f"SELECT row FROM daily_all WHERE writer = $writer AND {IN_RANGE}"
             for row in self._ask(query, **time_range(day, day)):
                 key = DailyKey(None, day)
-                found[key] = _daily(self._read_to_replace(places.place(key), row), *key)
+                found[key] = daily_row(self._read_to_replace(places.place(key), row), *key)
         tags = {places.customer_tag(key.customer): key.customer for key in keys if key.customer is not None}
         of_customers = [(places.customer_tag(key.customer), key.day) for key in keys if key.customer is not None]
         for day, row in self._rows_of_days("daily", "customer", of_customers):
             key = DailyKey(tags[row["customer"]], day)
-            found[key] = _daily(self._read_to_replace(places.place(key), row), *key)
+            found[key] = daily_row(self._read_to_replace(places.place(key), row), *key)
         return found
 
     def read_days(self, customers: Collection[str]) -> dict[str, dict[int, DailyAggregate]]:
@@ -63,8 +61,7 @@ class InfluxCounts(InfluxRows):
             segment = int(row["segment"])
             if key in keys and (key not in found or segment >= found[key].segment):
                 place = places.place(RollupSegmentKey(*key, segment))
-                decode = partial(decode_rollup, key.kind, segment)
-                found[key] = decoded(decode, self._read_to_replace(place, row), "of a roll-up", *key)
+                found[key] = rollup_row(self._read_to_replace(place, row), *key, segment)
         return found
 
     def counted_days(self) -> list[int]:
@@ -78,13 +75,12 @@ class InfluxCounts(InfluxRows):
         rollups: dict[RollupSegmentKey, RollupRow] = {}
         rows = self._ask(f'SELECT "name", row FROM daily {condition} GROUP BY customer', **times)
         for row in latest(rows, lambda row: row["name"]).values():
-            daily[DailyKey(row["name"], day)] = _daily(row["row"], row["name"], day)
+            daily[DailyKey(row["name"], day)] = daily_row(row["row"], row["name"], day)
         for row in self._ask(f"SELECT row FROM daily_all {condition}", **times):
-            daily[DailyKey(None, day)] = _daily(row["row"], None, day)
+            daily[DailyKey(None, day)] = daily_row(row["row"], None, day)
         for row in self._ask(f"SELECT row FROM rollups {condition} GROUP BY customers, kind, segment", **times):
             key = RollupSegmentKey(int(row["customers"]), day, row["kind"], int(row["segment"]))
-            decode = partial(decode_rollup, key.kind, key.segment)
-            rollups[key] = decoded(decode, row["row"], "of a roll-up", *key)
+            rollups[key] = rollup_row(row["row"], *key)
         return daily, rollups
 
     def _rows_of_days(self, measurement: str, by: str, keys: Iterable[tuple[str, int]]) -> Iterator[tuple[int, Row]]:
@@ -116,8 +112,7 @@ class InfluxCounts(InfluxRows):
         segments = latest(rows, lambda row: (row["time"] // DAY, row["kind"], row["segment"], row["writer"]))
         found: dict[int, list[RollupRow]] = {}
         for (day, *_), row in segments.items():
-            decode = partial(decode_rollup, row["kind"], int(row["segment"]))
-            found.setdefault(day, []).append(decoded(decode, row["row"], "of a roll-up", group, day, row["kind"]))
+            found.setdefault(day, []).append(rollup_row(row["row"], group, day, row["kind"], int(row["segment"])))
         return found
 
     async def rollups_of_groups(self, groups: Sequence[int], kind: Kind, day: int) -> list[RollupRow]:
@@ -127,10 +122,7 @@ class InfluxCounts(InfluxRows):
             f"{query} GROUP BY customers, segment, writer", **time_range(day, day), **named, kind=kind
         )
         segments = latest(rows, lambda row: (row["customers"], row["segment"], row["writer"]))
-        return [
-            decoded(partial(decode_rollup, kind, int(segment)), row["row"], "of a roll-up", group, day, kind)
-            for (group, segment, _), row in segments.items()
-        ]
+        return [rollup_row(row["row"], group, day, kind, int(segment)) for (group, segment, _), row in segments.items()]
 
     async def knows(self, customer: str) -> bool:
         query = "SELECT row FROM daily WHERE customer = $customer LIMIT 1"
@@ -175,11 +167,8 @@ def _parts(values: Sequence[str]) -> Iterator[Sequence[str]]:
 
 def _by_day(customer: str | None, rows: Iterable[Row]) -> dict[int, DailyAggregate]:
     """The rows of one customer, of all writers added up."""
-    found: dict[int, list[DailyAggregate]] = {}
-    for (day, _), row in latest(rows, lambda row: (row["time"] // DAY, row["writer"])).items():
-        found.setdefault(day, []).append(_daily(row["row"], customer, day))
-    with naming(lambda: ((daily_name(customer, day), row) for day, of_day in found.items() for row in of_day)):
-        return {day: added_up(of_day) for day, of_day in found.items()}
+    of_writers = latest(rows, lambda row: (row["time"] // DAY, row["writer"]))
+    return sums_by_day(customer, ((day, row["row"]) for (day, _), row in of_writers.items()))
 
 
 def _rows_of(
@@ -203,7 +192,3 @@ def _any_of(conditions: Sequence[str]) -> str:
         return conditions[0]
     half = len(conditions) // 2
     return f"({_any_of(conditions[:half])} OR {_any_of(conditions[half:])})"
-
-
-def _daily(text: str, customer: str | None, day: int) -> DailyAggregate:
-    return decoded(decode_daily, text, "of daily counts of", customer or "all customers", "on day", day)

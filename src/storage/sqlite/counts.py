@@ -1,12 +1,10 @@
 """Daily aggregates and roll-ups: a writer's own, and those of all writers together."""
 
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence
-from functools import partial
+from collections.abc import AsyncIterator, Collection, Sequence
 from itertools import groupby
 
 from rollups.counts import DailyAggregate, DailyKey, Kind, RollupKey, RollupRow, RollupSegmentKey
-from rollups.rows import added_up, decode_daily, decode_rollup
-from storage.damage import daily_name, decoded, naming
+from storage.counts import daily_row, rollup_row, sums_by_day
 from storage.sqlite.connection import SqliteConnection, marks
 from storage.sqlite.schema import ALL_CUSTOMERS
 
@@ -24,7 +22,7 @@ class SqliteCounts(SqliteConnection):
             for key in keys:
                 row = connection.execute(query, (key.customer or ALL_CUSTOMERS, key.day, self._writer_id)).fetchone()
                 if row is not None:
-                    found[key] = _daily(row[0], *key)
+                    found[key] = daily_row(row[0], *key)
         return found
 
     def read_days(self, customers: Collection[str]) -> dict[str, dict[int, DailyAggregate]]:
@@ -33,7 +31,7 @@ class SqliteCounts(SqliteConnection):
         with self._transaction() as connection:
             for customer, day, row in connection.execute(query, (*customers, self._writer_id)):
                 found.setdefault(customer, []).append((day, row))
-        return {customer: _by_day(customer, rows) for customer, rows in found.items()}
+        return {customer: sums_by_day(customer, rows) for customer, rows in found.items()}
 
     def count_new_customers(self, day: int) -> int:
         query = (
@@ -53,7 +51,7 @@ class SqliteCounts(SqliteConnection):
                 row = connection.execute(query, (*key, self._writer_id)).fetchone()
                 if row is not None:
                     segment, text = row
-                    found[key] = decoded(partial(decode_rollup, key.kind, segment), text, "of a roll-up", *key)
+                    found[key] = rollup_row(text, *key, segment)
         return found
 
     def counted_days(self) -> list[int]:
@@ -70,18 +68,17 @@ class SqliteCounts(SqliteConnection):
                 f"SELECT customer, row FROM daily {of_day}", (day, self._writer_id)
             ):
                 key = DailyKey(customer or None, day)
-                daily[key] = _daily(row, *key)
+                daily[key] = daily_row(row, *key)
             for group, kind, segment, row in connection.execute(
                 f'SELECT "group", kind, segment, row FROM rollups {of_day}', (day, self._writer_id)
             ):
-                decode = partial(decode_rollup, kind, segment)
                 of_segment = RollupSegmentKey(group, day, kind, segment)
-                rollups[of_segment] = decoded(decode, row, "of a roll-up", *of_segment)
+                rollups[of_segment] = rollup_row(row, *of_segment)
         return daily, rollups
 
     async def days(self, customer: str | None, first: int, last: int) -> dict[int, DailyAggregate]:
         query = "SELECT day, row FROM daily WHERE customer = ? AND day BETWEEN ? AND ?"
-        return _by_day(customer, await self._rows(query, customer or ALL_CUSTOMERS, first, last))
+        return sums_by_day(customer, await self._rows(query, customer or ALL_CUSTOMERS, first, last))
 
     async def rollups(self, group: int, kinds: Collection[Kind], first: int, last: int) -> dict[int, list[RollupRow]]:
         query = f'SELECT day, kind, segment, row FROM rollups WHERE "group" = ? AND kind IN ({marks(kinds)})'
@@ -89,14 +86,13 @@ class SqliteCounts(SqliteConnection):
         for day, kind, segment, row in await self._rows(
             f"{query} AND day BETWEEN ? AND ? ORDER BY day, segment", group, *kinds, first, last
         ):
-            decode = partial(decode_rollup, kind, segment)
-            found.setdefault(day, []).append(decoded(decode, row, "of a roll-up", group, day, kind))
+            found.setdefault(day, []).append(rollup_row(row, group, day, kind, segment))
         return found
 
     async def rollups_of_groups(self, groups: Sequence[int], kind: Kind, day: int) -> list[RollupRow]:
         query = f'SELECT "group", segment, row FROM rollups WHERE "group" IN ({marks(groups)}) AND kind = ? AND day = ?'
         return [
-            decoded(partial(decode_rollup, kind, segment), row, "of a roll-up", group, day, kind)
+            rollup_row(row, group, day, kind, segment)
             for group, segment, row in await self._rows(query, *groups, kind, day)
         ]
 
@@ -110,7 +106,7 @@ class SqliteCounts(SqliteConnection):
         query = f"SELECT customer, day, row FROM daily WHERE {of_these} AND day BETWEEN ? AND ? ORDER BY customer"
         rows = await self._rows(query, *(customers or ()), first, last)
         return {
-            customer: _by_day(customer, ((day, row) for _, day, row in of_customer))
+            customer: sums_by_day(customer, ((day, row) for _, day, row in of_customer))
             for customer, of_customer in groupby(rows, key=lambda row: row[0])
         }
 
@@ -120,16 +116,3 @@ class SqliteCounts(SqliteConnection):
         while rows := await self._rows(query, names[-1]):
             names = [name for (name,) in rows]
             yield names
-
-
-def _by_day(customer: str | None, rows: Iterable[tuple[int, str]]) -> dict[int, DailyAggregate]:
-    """The rows of one customer: day -> the sum over all writers."""
-    found: dict[int, list[DailyAggregate]] = {}
-    for day, row in rows:
-        found.setdefault(day, []).append(_daily(row, customer, day))
-    with naming(lambda: ((daily_name(customer, day), row) for day, of_day in found.items() for row in of_day)):
-        return {day: added_up(of_day) for day, of_day in found.items()}
-
-
-def _daily(text: str, customer: str | None, day: int) -> DailyAggregate:
-    return decoded(decode_daily, text, "of daily counts of", customer or "all customers", "on day", day)
