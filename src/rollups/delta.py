@@ -1,7 +1,8 @@
 """Deltas of roll-ups: adds requests to the rows of roll-ups, once for each commit, also in a redo."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
@@ -65,8 +66,7 @@ class RollupDelta:
         self._weight = weight
         self._endpoints = [endpoint.text for endpoint in endpoints]
         self._paths = [endpoint.path for endpoint in endpoints]
-        self._most_paths = rules.paths
-        self._own_templates = frozenset(rules.templates)
+        self._named = named_by(rules)
         self._most_characters = most_characters
 
     def divided(self, parts: list[RequestColumns]) -> Iterator[RowRequests]:
@@ -103,35 +103,17 @@ class RollupDelta:
                 yield RowRequests(RollupKey(group, first + day, kind), of_row)
 
     def add(self, requests: RowRequests, row: RollupRow, commit: int) -> list[RollupRow]:
-        """The segments to be written, each before the next one; none where this commit has counted already.
+        """The segments to be written, see `segments`.
 
-        `row`: the last segment that is stored. The result depends on the requests alone, not on their order or on the
-        indices of names. So a redo writes what is missing of a commit, even beside a predecessor that goes on.
+        The result depends on the requests alone, not on their order or on the indices of names. So a redo writes what
+        is missing of a commit, even beside a predecessor that goes on.
         """
-        if row.commit == commit:
-            return self._chunks(requests, row, commit)[-row.left :] if row.left else []
-        if row.commit > commit:
-            return []
-        grown = self._added(requests, row._replace(commit=commit))
-        if grown.size <= self._most_characters:
-            return [grown]
-        # A segment has the names of the one that it continues, unless they leave no room. So an endpoint that was
-        # `OTHER` stays so.
-        names = row.names if len(row.names) <= self._most_characters // 2 else empty(row.kind).names
-        bits = row.endpoint_bits if names is row.names else NARROW
-        continued = RollupRow(row.kind, row.segment + 1, names, NO_COUNTS, NO_COUNTS, commit, endpoint_bits=bits)
-        if not row.is_empty:
-            grown = self._added(requests, continued)
-            if grown.size <= self._most_characters:
-                return [grown]
-        # An empty row has nothing to keep, so the first new segment replaces it.
-        return self._chunks(requests, row if not row.is_empty else row._replace(segment=-1), commit)
+        return segments(
+            row, commit, self._most_characters, partial(self._added, requests), partial(self._divided, requests)
+        )
 
-    def _chunks(self, requests: RowRequests, last: RollupRow, commit: int) -> list[RollupRow]:
-        """The requests in as many new segments as they need, behind `last`, which may be one of them.
-
-        The order of the segments depends on the requests alone.
-        """
+    def _divided(self, requests: RowRequests, row: RollupRow) -> list[RollupRow]:
+        """The requests in as many segments as they need, in an order that depends on the requests alone."""
         columns = requests.columns
         order = np.lexsort(
             (
@@ -143,10 +125,7 @@ class RollupDelta:
                 _ranks(self._names, columns.customers),
             )
         )
-        in_order = requests._replace(columns=columns.select(order))
-        rows = self._halved(in_order, empty(requests.key.kind)._replace(commit=commit))
-        first = last.segment + 1 if last.commit != commit else last.segment + 1 + last.left - len(rows)
-        return [row._replace(segment=first + place, left=len(rows) - 1 - place) for place, row in enumerate(rows)]
+        return self._halved(requests._replace(columns=columns.select(order)), row)
 
     def _halved(self, requests: RowRequests, row: RollupRow) -> list[RollupRow]:
         added = self._added(requests, row)
@@ -191,25 +170,78 @@ class RollupDelta:
         kind, columns = requests.key.kind, requests.columns
         customers, of_customers = appearing(columns.customers)
         own = [EVERYBODY] if requests.key.group >= ALL_CUSTOMERS else [self._names[customer] for customer in customers]
-        for name in sorted(own):
-            names.setdefault(name, [])
-        places = {name: place for place, name in enumerate(names)}
         if kind == "parts":
-            return [(places[name], 0) for name in own], of_customers
+            return places_in(names, [(name, "") for name in own], None), of_customers
         # Rows by endpoint and part are wide enough without methods, which nobody asks of them.
         texts = self._endpoints if kind == "endpoints" else self._paths
         span = len(texts)
         together, of_pairs = appearing(of_customers * span + columns.endpoints)
         pairs = [(own[customer], texts[endpoint]) for customer, endpoint in (divmod(n, span) for n in together)]
-        named = {name: Named(names[name], self._most_paths, self._own_templates) for name in own}
-        found = {(name, endpoint): (places[name], named[name].place(endpoint)) for name, endpoint in sorted(pairs)}
-        return [found[pair] for pair in pairs], of_pairs
+        return places_in(names, pairs, self._named), of_pairs
+
+
+def segments(
+    row: RollupRow,
+    commit: int,
+    most_characters: int,
+    added: Callable[[RollupRow], RollupRow],
+    divided: Callable[[RollupRow], list[RollupRow]],
+) -> list[RollupRow]:
+    """The segments to be written where a commit adds counts to a roll-up, each before the next one; none where it has
+    counted already.
+
+    `row`: the last segment that is stored. `most_characters`: of a segment. `added`: a row with the counts, too.
+    `divided`: copies of a row, each with a part of the counts.
+    """
+
+    def behind(last: RollupRow) -> list[RollupRow]:
+        """The counts in as many new segments as they need, behind `last`, which may be one of them."""
+        rows = divided(empty(row.kind)._replace(commit=commit))
+        first = last.segment + 1 if last.commit != commit else last.segment + 1 + last.left - len(rows)
+        return [new._replace(segment=first + place, left=len(rows) - 1 - place) for place, new in enumerate(rows)]
+
+    if row.commit == commit:
+        return behind(row)[-row.left :] if row.left else []
+    if row.commit > commit:
+        return []
+    grown = added(row._replace(commit=commit))
+    if grown.size <= most_characters:
+        return [grown]
+    if row.is_empty:
+        # It has nothing to keep, so the first new segment replaces it.
+        return behind(row._replace(segment=-1))
+    # A segment has the names of the one that it continues, unless they leave no room. So an endpoint that was `OTHER`
+    # stays so.
+    names = row.names if len(row.names) <= most_characters // 2 else empty(row.kind).names
+    bits = row.endpoint_bits if names is row.names else NARROW
+    grown = added(RollupRow(row.kind, row.segment + 1, names, NO_COUNTS, NO_COUNTS, commit, endpoint_bits=bits))
+    return [grown] if grown.size <= most_characters else behind(row)
+
+
+def places_in(
+    names: dict[str, list[str]], pairs: Sequence[tuple[str, str]], named: "Callable[[list[str]], Named] | None"
+) -> list[tuple[int, int]]:
+    """The indices in a row of the customer and of the endpoint, of each pair of these. New names are added to `names`,
+    in alphabetical order. `named`: see `named_by`; None: the row has no endpoints, and their index is 0."""
+    for name in sorted({name for name, _ in pairs}):
+        names.setdefault(name, [])
+    places = {name: place for place, name in enumerate(names)}
+    if named is None:
+        return [(places[name], 0) for name, _ in pairs]
+    of_names = {name: named(names[name]) for name in {name for name, _ in pairs}}
+    found = {(name, endpoint): (places[name], of_names[name].place(endpoint)) for name, endpoint in sorted(pairs)}
+    return [found[pair] for pair in pairs]
+
+
+def named_by(rules: Rules) -> Callable[[list[str]], "Named"]:
+    """A function from the endpoints that a row names of a customer to what the row names by these rules."""
+    return partial(Named, rules.paths, frozenset(rules.templates))
 
 
 class Named:
     """The endpoints of a customer that a row names."""
 
-    def __init__(self, texts: list[str], most_paths: int, own_templates: Collection[str]) -> None:
+    def __init__(self, most_paths: int, own_templates: Collection[str], texts: list[str]) -> None:
         """`texts`: their names, to which new ones are added."""
         self._texts = texts
         self._most_paths = most_paths

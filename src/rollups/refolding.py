@@ -1,6 +1,7 @@
 """Adds the counts of a roll-up to another one, whose customers and endpoints have other indices."""
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -9,8 +10,8 @@ import numpy as np
 from request_log.requests import Integers
 from rollups.columns import QUARTER_HOURS_A_DAY, QUARTER_HOURS_AN_HOUR
 from rollups.counters import add_to_counter, counter_arrays, encode_arrays
-from rollups.counts import NARROW, NO_COUNTS, Kind, RollupRow
-from rollups.delta import MOST_CHARACTERS, Named, size_of
+from rollups.counts import NARROW, RollupRow
+from rollups.delta import MOST_CHARACTERS, named_by, places_in, segments, size_of
 from rollups.group_by import sums_of
 from rollups.groups import (
     LATENCY_BITS,
@@ -19,7 +20,6 @@ from rollups.groups import (
     SIZE_BITS,
     STATUS_BITS,
     decode_names,
-    empty,
     encode_names,
     packed,
     widened,
@@ -51,7 +51,7 @@ class Refolding:
         hour are then in its first part. `most_characters`: of a row. `rules`: tell which paths get a name. Raises
         ValueError where more was taken back than was counted."""
         self._most_characters = most_characters
-        self._rules = rules
+        self._named = named_by(rules)
         names = [decode_names(row.names) for row in segments]
         self._customers = list(dict.fromkeys(customer for of_row in names for customer in of_row))
         endpoints = (endpoint for of_row in names for of_one in of_row.values() for endpoint in of_one)
@@ -66,33 +66,10 @@ class Refolding:
         return not len(self._statuses.heads)
 
     def add(self, row: RollupRow, commit: int) -> list[RollupRow]:
-        """The segments to be written, each before the next one; none where this commit has counted already.
-
-        `row`: the last segment that is stored of the other roll-up. So a redo writes what is missing of a commit.
-        """
-        everything = 0, len(self._customers) * len(self._endpoints) * QUARTER_HOURS_A_DAY
-        if row.commit == commit:
-            return self._divided(everything, row, commit)[-row.left :] if row.left else []
-        if row.commit > commit:
-            return []
-        grown = self._added(row._replace(commit=commit), *everything)
-        if grown.size <= self._most_characters:
-            return [grown]
-        if not row.is_empty:
-            names = row.names if len(row.names) <= self._most_characters // 2 else empty(row.kind).names
-            bits = row.endpoint_bits if names is row.names else NARROW
-            continued = RollupRow(row.kind, row.segment + 1, names, NO_COUNTS, NO_COUNTS, commit, endpoint_bits=bits)
-            grown = self._added(continued, *everything)
-            if grown.size <= self._most_characters:
-                return [grown]
-        # An empty row has nothing to keep, so the first new segment replaces it.
-        return self._divided(everything, row if not row.is_empty else row._replace(segment=-1), commit)
-
-    def _divided(self, everything: tuple[int, int], last: RollupRow, commit: int) -> list[RollupRow]:
-        """The counts in as many new segments as they need, behind `last`, which may be one of them."""
-        rows = self._halved(empty(last.kind)._replace(commit=commit), *everything)
-        first = last.segment + 1 if last.commit != commit else last.segment + 1 + last.left - len(rows)
-        return [row._replace(segment=first + place, left=len(rows) - 1 - place) for place, row in enumerate(rows)]
+        """The segments to be written, see `segments`. `row`: the last segment that is stored of the other roll-up."""
+        end = len(self._customers) * len(self._endpoints) * QUARTER_HOURS_A_DAY
+        added, divided = partial(self._added, first=0, end=end), partial(self._halved, first=0, end=end)
+        return segments(row, commit, self._most_characters, added, divided)
 
     def _halved(self, row: RollupRow, first: int, end: int) -> list[RollupRow]:
         added = self._added(row, first, end)
@@ -108,7 +85,11 @@ class Refolding:
         names = decode_names(row.names)
         before = size_of(names)
         pairs = np.unique(statuses.heads // QUARTER_HOURS_A_DAY)
-        places = self._places(row.kind, pairs.tolist(), names)
+        texts = [
+            (self._customers[customer], self._endpoints[endpoint])
+            for customer, endpoint in (divmod(pair, len(self._endpoints)) for pair in pairs.tolist())
+        ]
+        places = places_in(names, texts, self._named if row.kind != "parts" else None)
         if row.endpoint_bits == NARROW and max((endpoint for _, endpoint in places), default=0) >= 1 << NARROW:
             row = widened(row)
         endpoint_bits = row.endpoint_bits if row.kind != "parts" else 0
@@ -126,26 +107,6 @@ class Refolding:
             names=row.names if size_of(names) == before else encode_names(names),
             left=0,
         )
-
-    def _places(self, kind: Kind, pairs: Sequence[int], names: dict[str, list[str]]) -> list[tuple[int, int]]:
-        """The indices in a row of the customer and of the endpoint (0 in rows without endpoints), of each pair. New
-        names are added to `names`, in alphabetical order."""
-        texts = [
-            (self._customers[customer], self._endpoints[endpoint])
-            for customer, endpoint in (divmod(pair, len(self._endpoints)) for pair in pairs)
-        ]
-        for customer in sorted({customer for customer, _ in texts}):
-            names.setdefault(customer, [])
-        places = {name: place for place, name in enumerate(names)}
-        if kind == "parts":
-            return [(places[customer], 0) for customer, _ in texts]
-        own_templates = frozenset(self._rules.templates)
-        named = {name: Named(names[name], self._rules.paths, own_templates) for name in {name for name, _ in texts}}
-        found = {
-            (customer, endpoint): (places[customer], named[customer].place(endpoint))
-            for customer, endpoint in sorted(texts)
-        }
-        return [found[pair] for pair in texts]
 
     def _counted(self, segments: Sequence[RollupRow], bits: int, of: str) -> _Counts:
         together, amounts = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
