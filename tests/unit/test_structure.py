@@ -47,8 +47,8 @@ ROOMS = {
         *("source", "dataflow", "run", "commands", "__main__"),
     ],
     "log_processor.kafka": [
-        *("shipment", "records", "shipments", "chunks", "beginning", "watching", "writing", "assignment"),
-        *("group", "flow", "run"),
+        *("shipment", "records", "shipments", "chunks", "beginning", "watching", "writing", "reader"),
+        *("assignment", "group", "flow", "run"),
     ],
     "log_shipper": ["settings", "notes", "producer", "beginning", "shipping", "run", "verify", "__main__"],
     "api.access": [

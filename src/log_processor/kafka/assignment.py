@@ -5,25 +5,17 @@ reading     records are read and handed on
 over        the group has taken the partition away; what is still on its way is dropped
 """
 
-import math
 import threading
 import time
-from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
-from itertools import groupby, takewhile
-from typing import cast
+from collections.abc import Callable, Sequence
 
 from confluent_kafka import KafkaException
 
-from log_processor.kafka.beginning import Beginning, Place, beginning
-from log_processor.kafka.chunks import RecordChunk, Records, chunk_of
+from log_processor.kafka.beginning import Beginning, beginning
+from log_processor.kafka.reader import PartitionReader
 from log_processor.kafka.records import Text
-from log_processor.kafka.shipment import Undecodable, decode
-from log_processor.kafka.shipments import Shipments
 from log_processor.kafka.watching import Broker, End
 from log_processor.kafka.writing import Writing, begin_writing
-from log_processor.parsing.chunk import Chunk, Part
 from log_processor.process import metrics
 from log_processor.process.shutdown import exit_now
 from log_processor.settings import ProcessorSettings
@@ -33,19 +25,10 @@ from service.logs import logger
 from storage.backend import open_storage
 from storage.contract import Storage
 from storage.errors import LeaseHeld, StorageError, StorageRefused, StorageUnavailable
-from storage.keys import FileKey
 from storage.logs import FileRow
 from storage.observed import ObservedEnd
 from storage.topic_files import TopicFile, path_of
 
-CHUNK_BYTES = 2 << 20
-"""Bytes of lines at which a chunk is handed on."""
-BEHIND_BYTES = 8 << 20
-"""Unread bytes at which a backlog begins."""
-CAUGHT_UP_BYTES = 64 << 10
-"""Unread bytes at which it ends."""
-HEARD_SECONDS = 15.0
-"""Time within which each shipper that is alive has told where its logs end."""
 _RETRY_SECONDS = 0.5
 # Seconds for which a partition's end may lie before what is counted: until a new leader knows how far the old one was.
 _END_SECONDS = 10.0
@@ -54,8 +37,7 @@ log = logger(__name__)
 
 
 class Assignment:
-    """What one partition has in this process. `acquire` and `_finish` run in threads of their own; all else in the
-    thread of the dataflow."""
+    """The lease of one partition's writer in this process. `_acquire` and `_finish` run in threads of their own."""
 
     def __init__(
         self,
@@ -66,20 +48,16 @@ class Assignment:
         dead_letters: DeadLetters,
         stop: threading.Event,
         previous: threading.Thread | None,
-        on_ready: Callable[["Assignment"], None],
+        on_ready: Callable[[PartitionReader], None],
     ) -> None:
         """`text`: finds the lines of a record. `previous`: the thread that ends this process's assignment before.
         `on_ready`: called, in a thread, when reading may begin."""
-        self.partition = partition
-        self.name = f"{settings.kafka_topic}-{partition}"
+        self.reader: PartitionReader | None = None
+        """Reads the partition, once its lease is acquired."""
+        self._partition = partition
+        self._name = f"{settings.kafka_topic}-{partition}"
         """The name of the writer, and of its log."""
-        self.writing: Writing | None = None
-        self.place: Place | None = None
-        """Up to where the partition is handed on."""
-        self.end: End | None = None
-        """Its end as the broker said last."""
-        self.is_reading = False
-        self.is_over = False
+        self._writing: Writing | None = None
         self._settings = settings
         self._path = path_of(settings.kafka_topic, partition)
         self._broker = broker
@@ -87,69 +65,50 @@ class Assignment:
         self._dead_letters = dead_letters
         self._stop = stop
         self._ended = threading.Event()
-        self._next_record = 0
-        self._pending = Records([], [], [], [])
-        self._shipped: list[tuple[Part, bytes]] = []
-        """What was taken in of shipments. Then nothing is pending of other records."""
-        self._shipments = Shipments(partition, "", (), ())
-        self._pending_bytes = self._pending_lines = 0
-        self._due: float | None = None
-        self._behind = False
-        self._mean_bytes = 100.0
-        self._waiting: list[tuple[int, bytes, bytes | None]] = []
-        """Records that wait, with their headers: until a file that begins is stored, or what came before is handed
-        on."""
-        self._is_awaiting = False
-        """Whether a shipment waits until its file is stored."""
-        self._is_flush_wanted = False
-        """Whether what was taken in has to be handed on before what waits is taken."""
-        self._reading_since = math.inf
-        """Since when the partition is read, monotonic seconds."""
-        self._wanted_lines = 0
-        """Lines for which the next file has to have room; 0 while no next file is wanted."""
         self._thread = threading.Thread(
             target=self._acquire, args=(previous, on_ready), name=f"acquire-{partition}", daemon=True
         )
         self._thread.start()
 
-    # The lease.
-
     def finish(self, release: bool) -> threading.Thread:
         """End the assignment, and return the thread that closes what it has. `release`: whether the lease is released,
         which another process may have where it is not."""
-        self.is_over, self.is_reading = True, False
         self._ended.set()
-        thread = threading.Thread(target=self._finish, args=(release,), name=f"finish-{self.partition}", daemon=True)
+        if self.reader is not None:
+            self.reader.is_over = True
+        thread = threading.Thread(target=self._finish, args=(release,), name=f"finish-{self._partition}", daemon=True)
         thread.start()
         return thread
 
-    def _acquire(self, previous: threading.Thread | None, on_ready: Callable[["Assignment"], None]) -> None:
+    def _acquire(self, previous: threading.Thread | None, on_ready: Callable[[PartitionReader], None]) -> None:
         if previous is not None:
             previous.join()
-        storage = open_storage(self._settings, self.name)
+        storage = open_storage(self._settings, self._name)
         token = self._lease(storage)
         if token is None:
             storage.abandon()
             return
         writing = begin_writing(
-            self._settings, storage, token, self.name, self._dead_letters, self._observed_ends, self._stop
+            self._settings, storage, token, self._name, self._dead_letters, self._observed_ends, self._stop
         )
-        self.writing = writing
-        begin = self._beginning(writing)
-        if begin is None:
+        self._writing = writing
+        found = self._beginning(writing)
+        if found is None:
             return
+        begin, end = found
+        place = begin.place
         writing.begin(begin)
         if len(begin.before) > 1:
-            log.warning("topic_file_changed", log=self.name, record=begin.place.record, topic=begin.place.file.topic_id)
-        self.place = begin.place
-        self._next_record = begin.place.record
-        self._shipments = Shipments(
-            self.partition, begin.place.context, writing.logs.committed.values(), writing.logs.files.values()
-        )
-        self._reading_since = time.monotonic()
-        metrics.begin([self.name, *self._shipments.logs])
-        log.info("partition_acquired", log=self.name, record=begin.place.record)
-        on_ready(self)
+            log.warning("topic_file_changed", log=self._name, record=place.record, topic=place.file.topic_id)
+        self.reader = PartitionReader(self._partition, self._settings, self._text, writing, place, end)
+        metrics.begin(self.reader.logs)
+        log.info("partition_acquired", log=self._name, record=place.record)
+        # Either this thread sees that the assignment has ended, or `finish` sees the reader.
+        self.reader.is_over = self._ended.is_set()
+        on_ready(self.reader)
+
+    def _observed_ends(self) -> Sequence[ObservedEnd]:
+        return self.reader.observed_ends() if self.reader is not None else ()
 
     def _lease(self, storage: Storage) -> int | None:
         """The fencing token of the lease; None where the assignment has ended before."""
@@ -162,274 +121,46 @@ class Assignment:
                 exit_now(1)
             except (LeaseHeld, StorageUnavailable) as error:
                 if not is_said:
-                    log.warning("lease_awaited", log=self.name, reason=str(error))
+                    log.warning("lease_awaited", log=self._name, reason=str(error))
                     is_said = True
                 self._ended.wait(_RETRY_SECONDS)
         return None
 
-    def _beginning(self, writing: Writing) -> Beginning | None:
-        """Where reading begins; None where the assignment has ended before the broker said."""
-        files = [row for key, row in writing.logs.files.items() if key.log == self.name]
+    def _beginning(self, writing: Writing) -> tuple[Beginning, End] | None:
+        """Where reading begins, and the partition's end; None where the assignment has ended before the broker said."""
+        files = [row for key, row in writing.logs.files.items() if key.log == self._name]
         today = int(time.time()) // SECONDS_A_DAY
         deadline = time.monotonic() + _END_SECONDS
         while not self._ended.is_set():
             try:
-                end = self._broker.ends([self.partition])[self.partition]
-                low = self._broker.first_record(self.partition)
+                end = self._broker.ends([self._partition])[self._partition]
+                low = self._broker.first_record(self._partition)
             except (KafkaException, TimeoutError) as error:
-                log.warning("broker_unavailable", log=self.name, reason=str(error))
+                log.warning("broker_unavailable", log=self._name, reason=str(error))
                 self._ended.wait(_RETRY_SECONDS)
                 continue
             if _counted_record(files, end.topic_id) > end.record and time.monotonic() < deadline:
                 self._ended.wait(_RETRY_SECONDS)
                 continue
-            self.end = end
-            return beginning(self.name, self._path, files, end.topic_id, low, max(low, end.record), today)
+            begin = beginning(self._name, self._path, files, end.topic_id, low, max(low, end.record), today)
+            return begin, end
         return None
 
     def _finish(self, release: bool) -> None:
         self._thread.join()
-        if self.writing is None:
+        if self._writing is None:
             return
-        self.writing.handler.break_off()
+        self._writing.handler.break_off()
         try:
             if release:
-                self.writing.storage.close()
+                self._writing.storage.close()
             else:
-                self.writing.storage.abandon()
+                self._writing.storage.abandon()
         except StorageError as error:
-            log.warning("lease_not_released", log=self.name, reason=str(error))
-        for name in (self.name, *self._shipments.logs):
+            log.warning("lease_not_released", log=self._name, reason=str(error))
+        for name in self.reader.logs if self.reader is not None else [self._name]:
             metrics.forget(name)
-        log.info("partition_released" if release else "partition_lost", log=self.name)
-
-    # Reading.
-
-    @property
-    def counted_record(self) -> int | None:
-        """The offset behind the last counted record; None while nothing is known of it."""
-        if self.writing is None or self.place is None:
-            return None
-        row = self.writing.logs.files.get(FileKey(self.name, self.place.generation))
-        return self.place.file.record(row.offset) if row is not None else None
-
-    @property
-    def is_of_another_topic(self) -> bool:
-        """Whether the broker's topic is not the one that is read."""
-        return self.end is not None and self.place is not None and self.end.topic_id != self.place.file.topic_id
-
-    @property
-    def is_file_awaited(self) -> bool:
-        """Whether records wait until the file that they begin is stored."""
-        return bool(self._waiting)
-
-    def add(self, records: Sequence[int], values: Sequence[bytes], headers: Sequence[bytes | None]) -> None:
-        """Take in records with these offsets, in their order. Those between them that did not come are holes: of
-        transactions, or compacted. `headers`: of shipments."""
-        known = bisect_left(records, self._next_record)
-        records, values, headers = records[known:], values[known:], headers[known:]
-        if not records:
-            return
-        self._next_record = records[-1] + 1
-        size = sum(map(len, values))
-        self._mean_bytes += (size / len(values) - self._mean_bytes) * min(1.0, len(values) / 100)
-        if self._waiting or self._shipped or any(header is not None for header in headers):
-            self._waiting += zip(records, values, headers, strict=True)
-            self._take_waiting()
-        else:
-            self._take(records, values, size)
-
-    def reach_end(self, record: int) -> None:
-        """Note that there is nothing before a record that did not come."""
-        self._next_record = max(self._next_record, record)
-        if self._behind and self._pending_lines:
-            # The last lines of a backlog have waited in the topic.
-            self._due = time.monotonic()
-
-    def chunks(self, now: float) -> Iterator[RecordChunk | Chunk]:
-        """The chunks that are due at `now`, monotonic seconds."""
-        if self.place is None or self.writing is None:
-            return
-        while self._waiting:
-            before = len(self._waiting)
-            if self._is_flush_wanted or self._wanted_lines:
-                yield from self._flush()
-                self._is_flush_wanted = False
-            if self._wanted_lines:
-                yield from self._next_file()
-            self._take_waiting()
-            if len(self._waiting) == before and not self._is_flush_wanted and not self._wanted_lines:
-                return
-        if self._due is None and self._has_news:
-            self._due = now + self._settings.stream_max_wait_time_in_seconds
-        is_full = self._pending_lines >= self._settings.stream_max_size or self._pending_bytes >= CHUNK_BYTES
-        if is_full or (self._due is not None and now >= self._due):
-            yield from self._flush()
-
-    def flush(self) -> list[RecordChunk | Chunk]:
-        """A chunk of all that was taken in."""
-        return list(self._flush()) if self.place is not None and not self._waiting else []
-
-    def due_in(self, now: float) -> float | None:
-        """Seconds until the records that were taken in are due; None where there are none."""
-        return max(0.0, self._due - now) if self._due is not None else None
-
-    @property
-    def _has_news(self) -> bool:
-        return self.place is not None and not self._waiting and self._next_record > self.place.record
-
-    def _take_waiting(self) -> None:
-        """Take in what waits, up to the first record that has to wait on."""
-        assert self.place is not None, "reading has begun"
-        assert self.writing is not None, "reading has begun"
-        if FileKey(self.name, self.place.generation) not in self.writing.logs.files:
-            return
-        waiting, self._waiting = self._waiting, []
-        self._is_awaiting = False
-        taken = 0
-        for is_shipped, group in groupby(waiting, key=lambda one: one[2] is not None):
-            run = list(group)
-            if is_shipped:
-                taken += sum(1 for _ in takewhile(self._take_shipment, run))
-            elif self._shipped:
-                self._is_flush_wanted = True
-            else:
-                records, values, _ = zip(*run, strict=True)
-                self._take(records, values, sum(map(len, values)))
-                taken += len(run)
-            if self._is_flush_wanted or self._wanted_lines or self._is_awaiting:
-                break
-        self._waiting += waiting[taken:]
-
-    def _take_shipment(self, record_of: tuple[int, bytes, bytes | None]) -> bool:
-        """Take in a record that a shipper has sent: offset, value and header. False where it has to wait."""
-        record, value, header = record_of
-        assert header is not None, "the record is a shipment"
-        assert self.place is not None, "reading has begun"
-        assert self.writing is not None, "reading has begun"
-        stored = self.writing.logs.files
-        if not self.place.file.holds(record, 1):
-            self._wanted_lines = 1
-            return False
-        try:
-            shipment = decode(header)
-        except Undecodable as error:
-            return self._refuse(record, value, "", f"its header cannot be read: {error}")
-        keys = [FileKey(shipment.name, part.file) for part in shipment.parts if part.start < part.end]
-        self._is_awaiting = any(key in self._shipments.files and key not in stored for key in keys)
-        if self._is_awaiting or self._pending.offsets or self._pending.without_lines:
-            # A file's number is stored before any of its lines is handed on.
-            self._is_flush_wanted = bool(self._shipped) or not self._is_awaiting
-            return False
-        taken = self._shipments.take(shipment, value)
-        if taken.refused:
-            return self._refuse(record, value, shipment.name, taken.refused)
-        if taken.begins:
-            self._shipped += [(part, b"") for part in taken.begins]
-            self._is_flush_wanted = True
-            return False
-        if taken.dropped:
-            log.warning(
-                "shipment_dropped", log=shipment.name, record=record, session=shipment.session, reason=taken.dropped
-            )
-        self._shipped += taken.parts
-        self._pending_lines += sum(lines.count(b"\n") for _, lines in taken.parts)
-        self._pending_bytes += sum(len(lines) for _, lines in taken.parts)
-        return True
-
-    def _refuse(self, record: int, value: bytes, name: str, reason: str) -> bool:
-        """Reject a record that a shipper has sent, as one in which no line is found. False where it has to wait."""
-        if self._shipped:
-            self._is_flush_wanted = True
-            return False
-        log.warning("shipment_refused", log=name, partition=self.name, record=record, reason=reason)
-        self._pending.without_lines.append((record, value))
-        self._pending_lines += 1
-        self._pending_bytes += len(value)
-        return True
-
-    def _take(self, records: Sequence[int], values: Sequence[bytes], size: int) -> None:
-        """Take in records. All wait from the first one on for which the file has no room. `size`: bytes of the
-        values."""
-        assert self.place is not None, "reading has begun"
-        file, pending = self.place.file, self._pending
-        texts = list(map(self._text, values))
-        counts = [text.count(b"\n") + 1 if text is not None else 1 for text in texts]
-        if max(counts) > file.lines or not file.holds(records[-1], 1):
-            fits = next(
-                place
-                for place, (record, count) in enumerate(zip(records, counts, strict=True))
-                if not file.holds(record, count)
-            )
-            self._wanted_lines = counts[fits]
-            self._waiting = [(record, value, None) for record, value in zip(records[fits:], values[fits:], strict=True)]
-            records, values, texts, counts = records[:fits], values[:fits], texts[:fits], counts[:fits]
-        self._pending_lines += sum(counts)
-        self._pending_bytes += size
-        if None in texts:
-            for record, value, text, count in zip(records, values, texts, counts, strict=True):
-                if text is None:
-                    pending.without_lines.append((record, value))
-                else:
-                    pending.offsets.append(record)
-                    pending.texts.append(text)
-                    pending.counts.append(count)
-        else:
-            pending.offsets += records
-            pending.texts += cast("list[bytes]", texts)
-            pending.counts += counts
-
-    def _flush(self) -> Iterator[RecordChunk | Chunk]:
-        """All that was taken in, as a chunk."""
-        place = self.place
-        assert place is not None, "reading has begun"
-        through = self._waiting[0][0] if self._waiting else self._next_record
-        if through > place.record:
-            self._note_behind(through)
-            due = self._due if self._due is not None else 0.0
-            context = self._shipments.context
-            part = place.part(through, context)
-            if self._shipped:
-                parts, lines = zip(*self._shipped, strict=True)
-                yield Chunk((*parts, part), b"".join(lines), self._behind, due)
-            else:
-                yield chunk_of(self._pending, place.file, part, self._behind, due)
-            self.place = place._replace(record=through, context=context)
-        self._shipped = []
-        self._pending = Records([], [], [], [])
-        self._pending_bytes = self._pending_lines = 0
-        self._due = None
-
-    def _next_file(self) -> Iterator[RecordChunk]:
-        """Ends the file, and begins the next one, which has room for what waits."""
-        place = self.place
-        assert place is not None, "reading has begun"
-        lines = max(self._wanted_lines, place.file.lines)
-        self._wanted_lines = 0
-        yield self._told(place.closed(int(time.time()) // SECONDS_A_DAY))
-        following = TopicFile.beginning(place.file.topic_id, place.record, lines)
-        self.place = place.next_file(following, place.record)
-        yield self._told(self.place.part(place.record))
-
-    def _told(self, part: Part) -> RecordChunk:
-        return replace(chunk_of(Records([], [], [], []), TopicFile("", 0, 1), part, self._behind, 0.0), part=part)
-
-    def _note_behind(self, through: int) -> None:
-        unread = (self.end.record - through) * self._mean_bytes if self.end is not None else 0
-        self._behind = unread > (CAUGHT_UP_BYTES if self._behind else BEHIND_BYTES)
-
-    def _observed_ends(self) -> Sequence[ObservedEnd]:
-        end, place, writing = self.end, self.place, self.writing
-        if end is None or place is None or writing is None or end.topic_id != place.file.topic_id:
-            return ()
-        row = writing.logs.committed[self.name]
-        counted = self.counted_record
-        handed = row.bytes + (place.record - counted if counted is not None else 0)
-        size = max(place.position.offset, place.file.offset(end.record))
-        behind = max(0, end.record - place.record)
-        is_late = time.monotonic() > self._reading_since + HEARD_SECONDS
-        of_shippers = self._shipments.observed_ends(is_late)
-        return (ObservedEnd(self.name, end.time, place.position, size, behind, handed), *of_shippers)
+        log.info("partition_released" if release else "partition_lost", log=self._name)
 
 
 def _counted_record(files: Sequence[FileRow], topic_id: str) -> int:

@@ -11,9 +11,9 @@ from bytewax.dataflow import Dataflow
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
-from log_processor.kafka.assignment import Assignment
 from log_processor.kafka.chunks import RecordChunk, parse_records, with_newest
 from log_processor.kafka.group import Group
+from log_processor.kafka.reader import PartitionReader
 from log_processor.parsing.batch import Batch, Mark, TooNew, parse_chunk
 from log_processor.parsing.chunk import Chunk
 from request_log.requests import Parser
@@ -30,15 +30,15 @@ BETWEEN_WORK_SECONDS = 0.05
 
 
 class Item(NamedTuple):
-    """What goes through the flow: a chunk, or nothing but a turn for the sink. The sink drops those of an assignment
-    that is over, for another process has its lease, or soon will."""
+    """What goes through the flow: a chunk, or nothing but a turn for the sink. The sink drops those of a reader that
+    is over, for another process has its lease, or soon will."""
 
-    assignment: Assignment
+    reader: PartitionReader
     chunk: RecordChunk | Chunk | None
 
 
 class ParsedItem(NamedTuple):
-    assignment: Assignment
+    reader: PartitionReader
     batch: Batch | None
 
 
@@ -49,16 +49,11 @@ def build(group: Group, stopping: Callable[[], bool], parse: Parser, too_new: To
     items = op.input("records", flow, RecordSource(group, stopping))
 
     def parsed(item: Item) -> tuple[str, ParsedItem]:
-        assignment, chunk = item
-        writing = assignment.writing
-        if chunk is None or assignment.is_over or writing is None:
-            return "store", ParsedItem(assignment, None)
-        arguments = (
-            parse,
-            writing.oldest_day(),
-            writing.logs.file,
-            writing.prepare,
-        )
+        reader, chunk = item
+        writing = reader.writing
+        if chunk is None or reader.is_over:
+            return "store", ParsedItem(reader, None)
+        arguments = (parse, writing.oldest_day(), writing.logs.file, writing.prepare)
         latest_second, template_of = writing.time_bounds.latest_second(), writing.rollups.rules.template_of
         if isinstance(chunk, RecordChunk):
             batch = parse_records(chunk, *arguments, latest_second, too_new, mark, template_of)
@@ -67,7 +62,7 @@ def build(group: Group, stopping: Callable[[], bool], parse: Parser, too_new: To
                 chunk, *arguments, latest_second=latest_second, too_new=too_new, mark=mark, template_of=template_of
             )
             batch = replace(shipped, place=with_newest)
-        return "store", ParsedItem(assignment, batch)
+        return "store", ParsedItem(reader, batch)
 
     op.output("log_handler", op.map("parse", items, parsed), RecordSink())
     return flow
@@ -110,20 +105,18 @@ class RecordSourcePartition(StatefulSourcePartition[Item, None]):
         due = [seconds for one in reading if (seconds := one.due_in(now)) is not None]
         if due and not self._handed_on:
             time.sleep(min(min(due), PAUSE_SECONDS))
-        is_busy = any(one.writing.handler.is_busy() for one in reading if one.writing is not None)
+        is_busy = any(one.writing.handler.is_busy() for one in reading)
         wait = LONGEST_WAIT_SECONDS_BUSY if is_busy else LONGEST_WAIT_SECONDS
         # Do not wait right after an item: the flow would not get to it.
         self._group.read(0.0 if due or self._handed_on else wait)
         now = time.monotonic()
         items = [Item(one, chunk) for one in self._group.reading() for chunk in one.chunks(now)]
         if now >= self._next_work:
-            handed = {item.assignment for item in items}
+            handed = {item.reader for item in items}
             items += [
                 Item(one, None)
                 for one in self._group.reading()
-                if one not in handed
-                and one.writing is not None
-                and (one.is_file_awaited or one.writing.handler.is_work_due())
+                if one not in handed and (one.is_file_awaited or one.writing.handler.is_work_due())
             ]
             self._next_work = now + BETWEEN_WORK_SECONDS
         self._handed_on = bool(items)
@@ -150,16 +143,15 @@ class RecordSinkPartition(StatefulSinkPartition[ParsedItem, None]):
     """Hands on batches, and gives the handlers their turns."""
 
     def write_batch(self, values: list[ParsedItem]) -> None:
-        turns: dict[Assignment, None] = {}
-        for assignment, batch in values:
-            if assignment.is_over or assignment.writing is None:
+        turns: dict[PartitionReader, None] = {}
+        for reader, batch in values:
+            if reader.is_over:
                 continue
-            turns[assignment] = None
+            turns[reader] = None
             if batch is not None:
-                assignment.writing.handler.handle(batch)
-        for assignment in turns:
-            if assignment.writing is not None:
-                assignment.writing.handler.end_look()
+                reader.writing.handler.handle(batch)
+        for reader in turns:
+            reader.writing.handler.end_look()
 
     def snapshot(self) -> None:
         """Bytewax keeps no state: the ledgers are in the store."""

@@ -19,7 +19,8 @@ from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from log_processor.kafka.assignment import CHUNK_BYTES, Assignment, finished
+from log_processor.kafka.assignment import Assignment, finished
+from log_processor.kafka.reader import CHUNK_BYTES, PartitionReader
 from log_processor.kafka.records import Text, header_of
 from log_processor.kafka.watching import Broker
 from log_processor.process import metrics
@@ -69,8 +70,10 @@ class Group:
         self._dead_letters = dead_letters
         self._stop = stop
         self._finishing: dict[int, threading.Thread] = {}
-        self._ready: queue.SimpleQueue[Assignment] = queue.SimpleQueue()
-        self._to_seek: list[Assignment] = []
+        self._readers: dict[int, PartitionReader] = {}
+        """The readers whose partitions are read."""
+        self._ready: queue.SimpleQueue[PartitionReader] = queue.SimpleQueue()
+        self._to_seek: list[PartitionReader] = []
         self._committed: dict[int, int] = {}
         self._next_commit = 0.0
         self._next_said: defaultdict[str, float] = defaultdict(float)
@@ -97,7 +100,7 @@ class Group:
                 # All that came before it is taken in first.
                 self._take(came)
                 came = {}
-                self._take_error(message, self.assignments.get(partition) if partition is not None else None)
+                self._take_error(message, self._readers.get(partition) if partition is not None else None)
                 continue
             value = message.value() or b""
             size += len(value)
@@ -112,13 +115,12 @@ class Group:
 
     def _take(self, came: Mapping[int, "_Came"]) -> None:
         for partition, (offsets, values, headers) in came.items():
-            assignment = self.assignments.get(partition)
-            if assignment is not None and assignment.is_reading:
-                assignment.add(offsets, values, headers)
+            if partition in self._readers:
+                self._readers[partition].add(offsets, values, headers)
 
-    def reading(self) -> list[Assignment]:
-        """The assignments whose partitions are read."""
-        return [assignment for assignment in self.assignments.values() if assignment.is_reading]
+    def reading(self) -> list[PartitionReader]:
+        """The readers whose partitions are read."""
+        return list(self._readers.values())
 
     def close(self, seconds: float) -> None:
         """Leave the group and release all leases, within so many seconds where the store answers."""
@@ -170,15 +172,15 @@ class Group:
         )
 
     def _end(self, partition: int, release: bool) -> threading.Thread:
+        self._readers.pop(partition, None)
         assignment = self.assignments.pop(partition, None)
         if assignment is not None:
             self._finishing[partition] = assignment.finish(release)
         metrics.PARTITIONS.set(len(self.assignments))
         return self._finishing[partition]
 
-    def _begin_anew(self, assignment: Assignment) -> None:
+    def _begin_anew(self, partition: int) -> None:
         """Begin again with the partition's ledger, because the topic is not what it was."""
-        partition = assignment.partition
         # Only a new assignment makes the client forget what it knows of a topic that was deleted.
         self._consumer.incremental_unassign([TopicPartition(self._topic, partition)])
         self._assign(self._consumer, [partition])
@@ -189,34 +191,31 @@ class Group:
         """Resume the partitions whose leases were acquired."""
         while not self._ready.empty():
             self._to_seek.append(self._ready.get())
-        for assignment in self._to_seek[:]:
-            if assignment.is_over or self.assignments.get(assignment.partition) is not assignment:
-                self._to_seek.remove(assignment)
-                continue
-            assert assignment.place is not None, "a ready assignment has a place"
-            at = TopicPartition(self._topic, assignment.partition, assignment.place.record)
+        self._to_seek = [reader for reader in self._to_seek if not reader.is_over]
+        for reader in self._to_seek[:]:
+            at = TopicPartition(self._topic, reader.partition, reader.place.record)
             try:
                 self._consumer.seek(at)
                 self._consumer.resume([at])
             except KafkaException as error:
                 # The client has not taken the assignment up yet.
-                log.debug("seek_failed", log=assignment.name, reason=str(error))
+                log.debug("seek_failed", log=reader.name, reason=str(error))
                 continue
-            self._to_seek.remove(assignment)
-            assignment.is_reading = True
+            self._to_seek.remove(reader)
+            self._readers[reader.partition] = reader
 
-    def _take_error(self, message: Message, assignment: Assignment | None) -> None:
+    def _take_error(self, message: Message, reader: PartitionReader | None) -> None:
         error = message.error()
         assert error is not None, "the message has an error"
         if error.code() == KafkaError._PARTITION_EOF:
-            if assignment is not None and assignment.is_reading:
+            if reader is not None:
                 offset = message.offset()
                 assert offset is not None, "the end of a partition has an offset"
-                assignment.reach_end(offset)
+                reader.reach_end(offset)
         elif error.code() == KafkaError._AUTO_OFFSET_RESET:
-            if assignment is not None and assignment.is_reading:
-                log.warning("records_missing", log=assignment.name, reason=str(error))
-                self._begin_anew(assignment)
+            if reader is not None:
+                log.warning("records_missing", log=reader.name, reason=str(error))
+                self._begin_anew(reader.partition)
         elif error.code() == KafkaError._BAD_COMPRESSION:
             # The client asks for the records again and again: what cannot be read is not passed over.
             if self._may_say("records_unreadable"):
@@ -251,7 +250,8 @@ class Group:
                 log.debug("broker_unavailable", reason=str(error))
                 continue
             for partition, assignment in assignments.items():
-                assignment.end = ends[partition]
+                if assignment.reader is not None:
+                    assignment.reader.end = ends[partition]
 
     def _commit(self, now: float) -> None:
         """Tell the group how far the partitions are counted. Nobody waits for the answer, and nothing here reads it."""
@@ -263,16 +263,16 @@ class Group:
             with suppress(OSError):
                 self._settings.heartbeat_path.parent.mkdir(parents=True, exist_ok=True)
                 self._settings.heartbeat_path.touch()
-        for assignment in self.reading():
-            if assignment.is_of_another_topic:
-                log.warning("topic_made_anew", log=assignment.name)
-                self._begin_anew(assignment)
+        for reader in self.reading():
+            if reader.is_of_another_topic:
+                log.warning("topic_made_anew", log=reader.name)
+                self._begin_anew(reader.partition)
         offsets = []
-        for assignment in self.reading():
-            record = assignment.counted_record
-            if record is not None and record != self._committed.get(assignment.partition):
-                self._committed[assignment.partition] = record
-                offsets.append(TopicPartition(self._topic, assignment.partition, record))
+        for reader in self.reading():
+            record = reader.counted_record
+            if record is not None and record != self._committed.get(reader.partition):
+                self._committed[reader.partition] = record
+                offsets.append(TopicPartition(self._topic, reader.partition, record))
         if offsets:
             try:
                 self._consumer.commit(offsets=offsets, asynchronous=True)
