@@ -25,7 +25,7 @@ from api.http.request_ids import HEADER, RequestIds
 from api.http.security_headers import SecurityHeaders
 from api.page.files import serve_page
 from api.questions.calendar import UTC
-from api.questions.question import Sources
+from api.questions.question import CachedStore
 from api.questions.responding import Responder
 from api.questions.status import StatusReader
 from api.routes import customers, endpoints, events, service, sessions
@@ -88,7 +88,7 @@ def build_app(
     app.state.time_zone = time_zone
     app.state.access = access
     app.state.feed = feed
-    app.state.responder = Responder(feed, Sources(storage, days, figures, spans), access)
+    app.state.responder = Responder(feed, CachedStore(storage, days, figures, spans), access)
     app.state.request_cache = RequestCache(app.router.middleware_stack, app.state.responder)
     app.state.status_reader = status_reader
     app.state.events = events.Events(feed, status_reader)

@@ -18,10 +18,10 @@ FILES_KEPT = 3
 _READ_BYTES = 64 << 10
 
 
-def keep(source: int, path: Path, max_bytes: int = MAX_BYTES) -> None:
-    """Copy what comes from the descriptor `source` to the file at `path` until it ends."""
+def keep(descriptor: int, path: Path, max_bytes: int = MAX_BYTES) -> None:
+    """Copy what comes from a descriptor to the file at `path` until it ends."""
     file = _open(path)
-    while block := os.read(source, _READ_BYTES):
+    while block := os.read(descriptor, _READ_BYTES):
         # On a full disk a line is lost; otherwise the process would wait for its disk, or end.
         with suppress(OSError):
             if os.fstat(file).st_size + len(block) >= max_bytes:

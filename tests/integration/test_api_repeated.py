@@ -24,7 +24,7 @@ from api.caching.span_days import SpanDays
 from api.questions.customers import CustomersQuestion
 from api.questions.dates import DateRange
 from api.questions.paging import Ranking
-from api.questions.question import Sources
+from api.questions.question import CachedStore
 from api.utc import to_date
 from faulty_proxy import FaultyProxy, Request, faulty_proxy
 from influxd import InfluxServer
@@ -339,11 +339,11 @@ async def test_of_too_many_customers_only_the_list_over_all_days_is_read(sqlite:
     some = DateRange(to_date(TODAY - 1), to_date(TODAY), range(TODAY - 1, TODAY + 1))
     question = CustomersQuestion("json", some, Ranking("total", "desc", None), None, 10)
     days = CustomerDays(storage, feed.invalidations, rows)
-    sources = Sources(storage, days, figures, SpanDays(storage, feed.invalidations, feed.rolled_up))
+    store = CachedStore(storage, days, figures, SpanDays(storage, feed.invalidations, feed.rolled_up))
     # Also when nobody has asked how many there are.
     for _ in range(2):
         with pytest.raises(RequestValidationError, match="there are 5 customers"):
-            await question.answer(sources)
+            await question.answer(store)
     # Before midnight the days that are kept become others, and those of before are asked for until then.
     assert list((await figures.over(kept)).names) == names
     later = range(TODAY - 44, TODAY + 2)

@@ -15,7 +15,7 @@ from api.caching.customer_figures import CustomerFigures
 from api.caching.row_cache import RowCache
 from api.caching.span_days import SpanDays
 from api.questions.path_customers import PathCustomersQuestion
-from api.questions.question import Sources
+from api.questions.question import CachedStore
 from api.utc import to_day
 from asking import ago, answer, response, today
 from counting_by_hand import Counting, Read, verified
@@ -125,7 +125,7 @@ def test_of_very_many_customers_of_a_path_the_first_ones_are_kept(sqlite: Store)
         figures = CustomerFigures(storage, feed.invalidations, rows)
         spans = SpanDays(storage, feed.invalidations, feed.rolled_up)
         tracemalloc.start()
-        found = await question.answer(Sources(storage, days, figures, spans))
+        found = await question.answer(CachedStore(storage, days, figures, spans))
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         return found.total, [one.customer_id for one in found.customers], peak

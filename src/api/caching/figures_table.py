@@ -64,10 +64,10 @@ class FiguresTable:
         if come:
             names = names.inserted(before, [of_new[place] for place in come])
         # Which row of this table each row of the new one has: columns are copied once, because they are large.
-        source = np.delete(np.arange(len(self), dtype=np.int32), left)
-        source = np.insert(source, before, 0)
-        requests = self._requests.astype(np.result_type(self._requests, new._requests), copy=False)[:, source]
-        latencies = self._latencies[:, source]
+        row_before = np.delete(np.arange(len(self), dtype=np.int32), left)
+        row_before = np.insert(row_before, before, 0)
+        requests = self._requests.astype(np.result_type(self._requests, new._requests), copy=False)[:, row_before]
+        latencies = self._latencies[:, row_before]
         stay = [place for place, name in enumerate(of_new) if name in rows]
         here = [bisect_left(names, of_new[place]) for place in stay]
         there = [place + number for number, place in enumerate(before)]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal
 
-from api.questions.question import Question, Sources
+from api.questions.question import CachedStore, Question
 from api.schemas.listing import NO_PROGRESS
 from api.schemas.series import AllSeries, Point
 from api.utc import to_datetime
@@ -44,8 +44,8 @@ class AllSeriesQuestion(Question):
     def is_of_rollups(self) -> bool:
         return self.path is not None or self.interval == "hour"
 
-    async def answer(self, sources: Sources) -> AllSeries:
-        found = await self._histograms(sources.storage) if self.days else {}
+    async def answer(self, store: CachedStore) -> AllSeries:
+        found = await self._histograms(store.storage) if self.days else {}
         of_path: dict[str, Any] = {"path": self.path} if self.path is not None else {}
         return AllSeries(
             interval=self.interval,

@@ -9,7 +9,7 @@ from api.caching.figures_table import FiguresTable
 from api.caching.invalidation_log import InvalidationLog
 from api.questions.dates import DateRange
 from api.questions.paging import PageKey, Ranking
-from api.questions.question import Effort, Question, Sources
+from api.questions.question import CachedStore, Effort, Question
 from api.questions.validation import validation_error
 from api.schemas.customers import CustomerList, CustomerStatistics
 from api.schemas.listing import NO_PROGRESS
@@ -28,12 +28,12 @@ class CustomersQuestion(Question):
     def version(self, invalidations: InvalidationLog, ledger_hash: bytes) -> Hashable:
         return invalidations.number
 
-    def effort(self, sources: Sources) -> Effort:
-        return Effort.RANKED if sources.figures.has(self.dates.days) else Effort.MUCH
+    def effort(self, store: CachedStore) -> Effort:
+        return Effort.RANKED if store.figures.has(self.dates.days) else Effort.MUCH
 
-    async def answer(self, sources: Sources) -> CustomerList:
+    async def answer(self, store: CachedStore) -> CustomerList:
         try:
-            figures = await sources.figures.over(self.dates.days)
+            figures = await store.figures.over(self.dates.days)
         except TooManyCustomers as error:
             message = f"{error}: leave out from_date and to_date, or ask about one customer"
             raise validation_error("from_date", str(self.dates.from_date), message) from None

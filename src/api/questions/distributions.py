@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from api.questions.question import DaysQuestion, Sources
+from api.questions.question import CachedStore, DaysQuestion
 from api.schemas.distributions import Latencies, LatencyBin, RequestsOfStatus, StatusCodes
 from rollups.counts import logged_status
 from rollups.figures import latency_bins
@@ -13,11 +13,11 @@ from rollups.histogram import histograms_of, merge, statuses_of
 class StatusCodesQuestion(DaysQuestion):
     """How many requests had each HTTP status?"""
 
-    async def answer(self, sources: Sources) -> StatusCodes:
+    async def answer(self, store: CachedStore) -> StatusCodes:
         if self.is_of_rollups:
-            statuses = (await self.local_counts(sources)).statuses
+            statuses = (await self.local_counts(store)).statuses
         else:
-            statuses = statuses_of((await self.rows(sources.storage)).values())
+            statuses = statuses_of((await self.rows(store.storage)).values())
         return StatusCodes(
             **self.of_range(),
             status_codes=[
@@ -31,11 +31,11 @@ class StatusCodesQuestion(DaysQuestion):
 class LatenciesQuestion(DaysQuestion):
     """How many requests had a latency in each bin?"""
 
-    async def answer(self, sources: Sources) -> Latencies:
+    async def answer(self, store: CachedStore) -> Latencies:
         if self.is_of_rollups:
-            histograms = (await self.local_counts(sources)).histograms
+            histograms = (await self.local_counts(store)).histograms
         else:
-            histograms = histograms_of((await self.rows(sources.storage)).values())
+            histograms = histograms_of((await self.rows(store.storage)).values())
         histogram = merge(list(histograms.each()))
         return Latencies(
             **self.of_range(),

@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from api.questions.question import RangeQuestion, Sources, require_known
+from api.questions.question import CachedStore, RangeQuestion, require_known
 from api.schemas.errors import Errors, RequestsOfError
 from api.utc import to_date
 from rollups.counts import SUCCESS, logged_status
@@ -21,10 +21,10 @@ class ErrorsQuestion(RangeQuestion):
     def is_of_rollups(self) -> bool:
         return True
 
-    async def answer(self, sources: Sources) -> Errors:
+    async def answer(self, store: CachedStore) -> Errors:
         days = self.dates.days
         group = group_of(self.customer_id)
-        rows = await sources.storage.rollups(group, ["endpoints"], days[0], days[-1]) if days else {}
+        rows = await store.storage.rollups(group, ["endpoints"], days[0], days[-1]) if days else {}
         requests: Counter[tuple[str, int]] = Counter()
         latest: dict[tuple[str, int], int] = {}
         is_known = False
@@ -35,7 +35,7 @@ class ErrorsQuestion(RangeQuestion):
             requests.update(failed)
             latest.update(dict.fromkeys(failed, day))
         if not is_known:
-            await require_known(sources.storage, self.customer_id)
+            await require_known(store.storage, self.customer_id)
         most = sorted(requests.items(), key=lambda item: (-item[1], item[0]))
         return Errors(
             **self.of_range(),

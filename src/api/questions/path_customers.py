@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
-from api.questions.question import Effort, Question, Sources
+from api.questions.question import CachedStore, Effort, Question
 from api.questions.sorting import FIGURE_OF, FigureSort, Order, in_order
 from api.schemas.customers import CustomerStatistics
 from api.schemas.listing import NO_PROGRESS
@@ -40,15 +40,15 @@ class PathCustomersQuestion(Question):
     def is_of_rollups(self) -> bool:
         return True
 
-    def effort(self, sources: Sources) -> Effort:
+    def effort(self, store: CachedStore) -> Effort:
         return Effort.MUCH
 
-    async def answer(self, sources: Sources) -> PathCustomers:
+    async def answer(self, store: CachedStore) -> PathCustomers:
         total = 0
         # There may be a million customers, so only those that can be in the answer are kept.
         first_ones: dict[str, Figures] = {}
         for day in self.days:
-            async for found in self._of_day(sources.storage, day):
+            async for found in self._of_day(store.storage, day):
                 total += len(found)
                 first_ones |= found
                 first_ones = {customer: first_ones[customer] for customer in self._in_order(first_ones)[: self.limit]}

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from api.questions.question import RangeQuestion, Sources, require_known
+from api.questions.question import CachedStore, RangeQuestion, require_known
 from api.questions.sorting import FIGURE_OF, FigureSort, Order, in_order
 from api.schemas.paths import PathFigures, Paths
 from rollups.figures import figures
@@ -37,18 +37,18 @@ class PathsQuestion(RangeQuestion):
     def is_of_rollups(self) -> bool:
         return True
 
-    async def answer(self, sources: Sources) -> Paths:
+    async def answer(self, store: CachedStore) -> Paths:
         days = self.dates.days
         name = self.customer_id if self.customer_id is not None else EVERYBODY
         group = group_of(name) if self.customer_id is not None else ALL_CUSTOMERS
-        stored = await sources.storage.rollups(group, ["endpoints"], days[0], days[-1]) if days else {}
+        stored = await store.storage.rollups(group, ["endpoints"], days[0], days[-1]) if days else {}
         rows = [row for of_day in stored.values() for row in of_day]
         if self.by == "method":
             found = histograms_by_method(rows, name)
         else:
             found = {Endpoint(path, ""): of_path for path, of_path in histograms_of_endpoints(rows, name).items()}
         if not found:
-            await require_known(sources.storage, self.customer_id)
+            await require_known(store.storage, self.customer_id)
         sizes: dict[Endpoint, int] = {}
         for endpoint, size in sizes_of_endpoints(rows, name).items():
             told_apart = endpoint if self.by == "method" else Endpoint(endpoint.path, "")

@@ -28,8 +28,8 @@ from storage.contract import Storage
 _Edges = NDArray[np.int64]
 
 
-class Sources(NamedTuple):
-    """Where answers come from: the store, and caches of it."""
+class CachedStore(NamedTuple):
+    """The store, and the caches of it from which most answers come."""
 
     storage: Storage
     days: CustomerDays
@@ -70,12 +70,12 @@ class Question(ABC):
         """The version of the answer: it differs once a poll has found that the answer may have changed."""
         return ledger_hash
 
-    def effort(self, sources: Sources) -> Effort:
+    def effort(self, store: CachedStore) -> Effort:
         """How long building the answer may take."""
         return Effort.SOME
 
     @abstractmethod
-    async def answer(self, sources: Sources) -> Listing:
+    async def answer(self, store: CachedStore) -> Listing:
         """The answer, with all changes that the latest poll has found. Its `complete_through` is None.
 
         HTTPException 404 if the customer is unknown.
@@ -111,15 +111,15 @@ class DaysQuestion(RangeQuestion):
     def version(self, invalidations: InvalidationLog, ledger_hash: bytes) -> Hashable:
         return ledger_hash if self.is_of_rollups else invalidations.latest(self.customer_id)
 
-    def effort(self, sources: Sources) -> Effort:
+    def effort(self, store: CachedStore) -> Effort:
         return Effort.MUCH if self.is_of_rollups and self.customer_id is None else Effort.SOME
 
-    async def local_counts(self, sources: Sources, dates: DateRange | None = None) -> SpanCounts:
+    async def local_counts(self, store: CachedStore, dates: DateRange | None = None) -> SpanCounts:
         """The counts of the days of a zone, or of these `dates`. HTTPException 404 if the customer is unknown."""
         dates = dates or self.dates
-        counts = await span_counts(sources, self.customer_id, dates.edges, dates.zone)
+        counts = await span_counts(store, self.customer_id, dates.edges, dates.zone)
         if not counts.spans:
-            await require_known(sources.storage, self.customer_id)
+            await require_known(store.storage, self.customer_id)
         return counts
 
     async def rows(self, storage: Storage) -> dict[int, DailyAggregate]:
@@ -138,13 +138,13 @@ async def daily_rows(storage: Storage, customer_id: str | None, days: range) -> 
     return rows
 
 
-async def span_counts(sources: Sources, customer_id: str | None, edges: _Edges, zone: str) -> SpanCounts:
+async def span_counts(store: CachedStore, customer_id: str | None, edges: _Edges, zone: str) -> SpanCounts:
     """The counts of a customer, or of all customers together (None), by span. See `SpanDays.over` for `edges`.
 
     RequestValidationError if the store counts by the hour, and the zone needs quarter hours.
     """
     try:
-        return await sources.spans.over(customer_id, edges)
+        return await store.spans.over(customer_id, edges)
     except OnlyHours as error:
         message = (
             f"{to_date(error.day)} is counted by hours of UTC, as an earlier version did, and a day of {zone} begins "

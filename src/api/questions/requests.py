@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from api.caching.span_days import QUARTER_HOUR_KINDS
-from api.questions.question import Effort, RangeQuestion, Sources, daily_rows
+from api.questions.question import CachedStore, Effort, RangeQuestion, daily_rows
 from api.questions.stored_requests import kept_since
 from api.questions.times import SECONDS
 from api.schemas.requests import LatestRequests, LoggedRequest
@@ -27,11 +27,11 @@ class LatestRequestsQuestion(RangeQuestion):
     """What their paths have somewhere; empty: all requests."""
     limit: int
 
-    def effort(self, sources: Sources) -> Effort:
+    def effort(self, store: CachedStore) -> Effort:
         return Effort.MUCH
 
-    async def answer(self, sources: Sources) -> LatestRequests:
-        storage = sources.storage
+    async def answer(self, store: CachedStore) -> LatestRequests:
+        storage = store.storage
         found: list[stored.LoggedRequest] = []
         earliest, latest = self.dates.seconds if self.dates.days else (0, 0)
         async for first, last in self._spans(storage, range(earliest // SECONDS["day"], -(-latest // SECONDS["day"]))):

@@ -20,7 +20,7 @@ from api.caching.change_feed import ChangeFeed
 from api.caching.loading_cache import LoadingCache
 from api.http.metrics import BUILT, CACHED, NOT_MODIFIED, STORE_SECONDS
 from api.questions.encoding import Body, encode, with_progress
-from api.questions.question import Effort, Question, Sources, unknown_customer
+from api.questions.question import CachedStore, Effort, Question, unknown_customer
 from api.questions.turns import ClientLeft, Turns, while_connected
 from api.utc import to_day, utc_now
 from rollups.counters import UnreadableText
@@ -55,10 +55,10 @@ class _Cached:
 
 
 class Responder:
-    def __init__(self, feed: ChangeFeed, sources: Sources, access: Access) -> None:
+    def __init__(self, feed: ChangeFeed, store: CachedStore, access: Access) -> None:
         self._feed = feed
         self._access = access
-        self._sources = sources
+        self._store = store
         # A question of little effort takes no turn: those that ask at once share what they read.
         self._turns = {
             Effort.SOME: Turns(4, 1_000),
@@ -86,7 +86,7 @@ class Responder:
             return await self._build(question, turns)
 
         key = question, version
-        effort = question.effort(self._sources) if key not in self._cache else Effort.LITTLE
+        effort = question.effort(self._store) if key not in self._cache else Effort.LITTLE
         turns = self._turns.get(effort)
         answer = self._cache.get(key, build)
         try:
@@ -127,7 +127,7 @@ class Responder:
         async with turns.turn() if turns is not None else nullcontext():
             with STORE_SECONDS.labels("answer").time():
                 try:
-                    body = encode(await question.answer(self._sources), question.format)
+                    body = encode(await question.answer(self._store), question.format)
                 except UnreadableText as error:
                     raise await self._named(error, question.about) from error
         question_hash = blake2b(repr(question).encode(), digest_size=8).hexdigest()
@@ -139,7 +139,7 @@ class Responder:
 
         Counters are read long after their rows, and many at once. Only a failure looks for the row.
         """
-        storage, last = self._sources.storage, to_day(utc_now().date()) + 1
+        storage, last = self._store.storage, to_day(utc_now().date()) + 1
         group = ALL_CUSTOMERS if customer is None else group_of(customer)
         rows = named_daily({customer: await storage.days(customer, 0, last)})
         segments = named_rollups(group, await storage.rollups(group, get_args(Kind), 0, last))

@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 
 from api.caching.span_days import QUARTER_HOUR_KINDS
 from api.questions.calendar import UTC, calendar
-from api.questions.question import Effort, Question, Sources, require_known, span_counts
+from api.questions.question import CachedStore, Effort, Question, require_known, span_counts
 from api.questions.stored_requests import kept_since
 from api.questions.times import SECONDS, TimeRange
 from api.questions.validation import validation_error
@@ -47,15 +47,15 @@ class SeriesQuestion(Question):
     def is_of_rollups(self) -> bool:
         return self.times.interval == "hour" or (self.times.interval != "minute" and self.times.zone != UTC)
 
-    def effort(self, sources: Sources) -> Effort:
+    def effort(self, store: CachedStore) -> Effort:
         return Effort.MUCH if self.times.interval == "minute" else Effort.SOME
 
-    async def answer(self, sources: Sources) -> Series:
+    async def answer(self, store: CachedStore) -> Series:
         times = self.times
         local = calendar(times.zone).local
-        found = await self._figures(sources)
+        found = await self._figures(store)
         if not found:
-            await require_known(sources.storage, self.customer_id)
+            await require_known(store.storage, self.customer_id)
         zone: dict[str, Any] = {"time_zone": times.zone} if times.zone != UTC else {}
         return Series(
             customer_id=self.customer_id,
@@ -67,16 +67,16 @@ class SeriesQuestion(Question):
             **zone,
         )
 
-    async def _figures(self, sources: Sources) -> dict[int, Figures]:
+    async def _figures(self, store: CachedStore) -> dict[int, Figures]:
         """By the start of the interval (Unix time, s)."""
-        storage, times = sources.storage, self.times
+        storage, times = store.storage, self.times
         if not times.days:
             return {}
         if times.interval == "minute":
             return {minute: figures(histogram) for minute, histogram in (await self._minutes(storage)).items()}
         edges = times.edges
         if self.is_of_rollups:
-            counts = await span_counts(sources, self.customer_id, edges, times.zone)
+            counts = await span_counts(store, self.customer_id, edges, times.zone)
             spans, histograms = counts.spans, counts.histograms
         else:
             rows = await storage.days(self.customer_id, times.days[0], times.days[-1])

@@ -8,7 +8,7 @@ from typing import Any
 from api.caching.invalidation_log import InvalidationLog
 from api.questions.dates import DateRange
 from api.questions.percentiles import format_percentile
-from api.questions.question import DaysQuestion, Effort, Sources, require_known
+from api.questions.question import CachedStore, DaysQuestion, Effort, require_known
 from api.schemas.statistics import DayStatistics, Difference, PreviousFigures, Statistics
 from api.utc import to_date
 from rollups.columns import QUARTER_HOURS_A_DAY
@@ -30,12 +30,12 @@ class StatisticsQuestion(DaysQuestion):
     previous: DateRange | None
     """The days before; None: nothing is compared, or they are not kept."""
 
-    def effort(self, sources: Sources) -> Effort:
+    def effort(self, store: CachedStore) -> Effort:
         if self.is_of_rollups:
-            return DaysQuestion.effort(self, sources)
+            return DaysQuestion.effort(self, store)
         customers = {self.customer_id, OTHER} if self.customer_id is not None else {None}
-        is_cached = not self.percentiles and all(sources.days.has(one, self.dates.days) for one in customers)
-        is_cached &= self.previous is None or sources.days.has(self.customer_id, self.previous.days)
+        is_cached = not self.percentiles and all(store.days.has(one, self.dates.days) for one in customers)
+        is_cached &= self.previous is None or store.days.has(self.customer_id, self.previous.days)
         return Effort.LITTLE if is_cached else Effort.SOME
 
     def version(self, invalidations: InvalidationLog, ledger_hash: bytes) -> Hashable:
@@ -43,25 +43,25 @@ class StatisticsQuestion(DaysQuestion):
             return ledger_hash
         return invalidations.latest(self.customer_id), invalidations.latest(OTHER)
 
-    async def answer(self, sources: Sources) -> Statistics:
+    async def answer(self, store: CachedStore) -> Statistics:
         if self.is_of_rollups:
-            return await self._of_zone(sources)
+            return await self._of_zone(store)
         if self.percentiles:
-            rows = dict(sorted((await self.rows(sources.storage)).items()))
+            rows = dict(sorted((await self.rows(store.storage)).items()))
             histograms = histograms_of(rows.values())
             days, together, daily = list(rows), merge(list(histograms.each())), self._daily(rows, histograms)
         else:
-            found = await sources.days.over(self.customer_id, self.dates.days)
+            found = await store.days.over(self.customer_id, self.dates.days)
             if not found.daily:
-                await require_known(sources.storage, self.customer_id)
+                await require_known(store.storage, self.customer_id)
             days, together, daily = list(found.daily), found.together(), list(found.daily.values())
-        return await self._statistics(sources, together, daily, await self._folded(sources, days))
+        return await self._statistics(store, together, daily, await self._folded(store, days))
 
-    async def _of_zone(self, sources: Sources) -> Statistics:
-        counts = await self.local_counts(sources)
+    async def _of_zone(self, store: CachedStore) -> Statistics:
+        counts = await self.local_counts(store)
         daily = self._daily([self.dates.days[span] for span in counts.spans], counts.histograms)
         together = merge(list(counts.histograms.each()))
-        return await self._statistics(sources, together, daily, await self._folded_of_zone(sources))
+        return await self._statistics(store, together, daily, await self._folded_of_zone(store))
 
     def _daily(self, days: Collection[int], histograms: Histograms) -> list[DayStatistics]:
         """The statistics of these days (since 1970-01-01), which all have requests."""
@@ -71,21 +71,21 @@ class StatisticsQuestion(DaysQuestion):
             for day, found, histogram in zip(days, of_each, histograms.each(), strict=True)
         ]
 
-    async def _folded(self, sources: Sources, days: Collection[int]) -> list[date]:
+    async def _folded(self, store: CachedStore, days: Collection[int]) -> list[date]:
         """Days on which new customers are counted together, but for those `days` on which this one has counts."""
         if self.customer_id in (None, OTHER):
             return []
-        of_other = await sources.days.over(OTHER, self.dates.days)
+        of_other = await store.days.over(OTHER, self.dates.days)
         return [to_date(day) for day in of_other.daily if day not in days]
 
-    async def _folded_of_zone(self, sources: Sources) -> list[date]:
+    async def _folded_of_zone(self, store: CachedStore) -> list[date]:
         """The same of a zone, whose days each have parts of two UTC days: new customers are those of a UTC day."""
         edges = self.dates.edges
         if self.customer_id in (None, OTHER) or not self.dates.days:
             return []
         utc_days = range(int(edges[0]) // QUARTER_HOURS_A_DAY, -(-int(edges[-1]) // QUARTER_HOURS_A_DAY))
-        of_other = (await sources.days.over(OTHER, utc_days)).daily
-        own = (await sources.days.over(self.customer_id, utc_days)).daily if of_other else {}
+        of_other = (await store.days.over(OTHER, utc_days)).daily
+        own = (await store.days.over(self.customer_id, utc_days)).daily if of_other else {}
         folded = {day for day in of_other if day not in own}
         return [
             to_date(day)
@@ -94,7 +94,7 @@ class StatisticsQuestion(DaysQuestion):
         ]
 
     async def _statistics(
-        self, sources: Sources, together: Histogram, daily: list[DayStatistics], folded_days: list[date]
+        self, store: CachedStore, together: Histogram, daily: list[DayStatistics], folded_days: list[date]
     ) -> Statistics:
         found = figures(together)
         # Left unset where there are none, so that the answer does not have it.
@@ -105,16 +105,16 @@ class StatisticsQuestion(DaysQuestion):
             **self._percentiles(together),
             daily=daily,
             **folded,
-            **await self._comparison(sources, found),
+            **await self._comparison(store, found),
         )
 
-    async def _comparison(self, sources: Sources, found: Figures) -> dict[str, Any]:
+    async def _comparison(self, store: CachedStore, found: Figures) -> dict[str, Any]:
         """The fields about the days before: none where they were not asked for."""
         if not self.compares:
             return {}
-        if self.previous is None or not await self._are_counted(sources, self.previous):
+        if self.previous is None or not await self._are_counted(store, self.previous):
             return {"previous": None, "differences": None}
-        before = figures(await self._before(sources, self.previous))
+        before = figures(await self._before(store, self.previous))
         return {
             "previous": PreviousFigures(
                 from_date=self.previous.from_date, to_date=self.previous.to_date, **before._asdict()
@@ -124,16 +124,16 @@ class StatisticsQuestion(DaysQuestion):
             },
         }
 
-    async def _are_counted(self, sources: Sources, days: DateRange) -> bool:
+    async def _are_counted(self, store: CachedStore, days: DateRange) -> bool:
         """Whether the store was counting when these days began. Zeros of before are no figures to compare with: the log
         began later, or the store kept fewer days."""
         first = int(days.edges[0]) // QUARTER_HOURS_A_DAY
-        return bool(await sources.storage.days(None, first - WITHIN_DAYS, first))
+        return bool(await store.storage.days(None, first - WITHIN_DAYS, first))
 
-    async def _before(self, sources: Sources, days: DateRange) -> Histogram:
+    async def _before(self, store: CachedStore, days: DateRange) -> Histogram:
         if not self.is_of_rollups:
-            return (await sources.days.over(self.customer_id, days.days)).together()
-        return merge(list((await self.local_counts(sources, days)).histograms.each()))
+            return (await store.days.over(self.customer_id, days.days)).together()
+        return merge(list((await self.local_counts(store, days)).histograms.each()))
 
     def _percentiles(self, histogram: Histogram) -> dict[str, Any]:
         """The field of the percentiles that were asked for, if any were."""

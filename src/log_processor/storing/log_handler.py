@@ -39,7 +39,7 @@ log = logger(__name__)
 
 
 class LogHandler:
-    """Takes batches in. They have the lines of each log in its order, without gaps."""
+    """Takes batches in. They have all lines of each log, in its order."""
 
     def __init__(
         self,

@@ -91,8 +91,8 @@ def _new_file_at(path: Path, may_replace: bool = False) -> Iterator[Path]:
 
 
 def _copy(store: Path, new: Path) -> None:
-    with closing(_connect(store)) as source, closing(sqlite3.connect(new)) as target:
-        source.backup(target)
+    with closing(_connect(store)) as original, closing(sqlite3.connect(new)) as target:
+        original.backup(target)
         # A copy is one file.
         target.execute("PRAGMA journal_mode=DELETE")
 

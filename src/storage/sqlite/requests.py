@@ -29,8 +29,8 @@ class SqliteRequests(SqliteConnection):
         super().__init__(path, writer)
         self._held: list[StoredRequests] = []
         """Requests that the next flush stores."""
-        self._sources: dict[tuple[str, int], int] = {}
-        """(log, generation) -> the number of the file in the table `sources`."""
+        self._file_numbers: dict[tuple[str, int], int] = {}
+        """(log, generation) -> the number of the file, which the table `sources` has."""
 
     def prepare(self, parts: Iterable[StoredRequests]) -> Callable[[], list[int]]:
         held = [replace(part, requests=_with_texts_once(part.requests)) for part in parts]
@@ -51,7 +51,7 @@ class SqliteRequests(SqliteConnection):
                     self._insert(connection, batch)
         except BaseException:
             # The failed transaction has not stored the numbers that it gave.
-            self._sources.clear()
+            self._file_numbers.clear()
             raise
         del self._held[: len(held)]
 
@@ -78,9 +78,9 @@ FROM (
     def remove_requests(self, log: str, files: Collection[FileId]) -> None:
         query = "SELECT id FROM sources WHERE writer = ? AND log = ?"
         with self._transaction() as connection:
-            sources = [source for (source,) in connection.execute(query, (self._writer_id, log))]
-        for source in sources:
-            self._remove_requests(source << OFFSET_BITS, (source + 1) << OFFSET_BITS)
+            numbers = [number for (number,) in connection.execute(query, (self._writer_id, log))]
+        for number in numbers:
+            self._remove_requests(number << OFFSET_BITS, (number + 1) << OFFSET_BITS)
         statement = "DELETE FROM daily WHERE writer = ? AND substr(row, instr(row, ' status=')) = ?"
         nothing = encode_daily(DailyAggregate(NO_COUNTS, NO_COUNTS)).removeprefix("0")
         with self._transaction() as connection:
@@ -117,8 +117,8 @@ ORDER BY requests.time DESC, millisecond DESC, requests.id & {(1 << OFFSET_BITS)
 
     def _insert(self, connection: sqlite3.Connection, batch: StoredRequests) -> None:
         """Insert requests, and widen their zones."""
-        sources = [self._source(connection, file) << OFFSET_BITS for file in batch.files]
-        ids = np.array(sources, np.int64)[batch.of_file] + batch.requests.offsets
+        first_ids = [self._file_number(connection, file) << OFFSET_BITS for file in batch.files]
+        ids = np.array(first_ids, np.int64)[batch.of_file] + batch.requests.offsets
         columns = _columns(batch.requests, ids)
         connection.executemany(
             f"INSERT OR REPLACE INTO requests ({', '.join(columns)}) VALUES ({marks(columns)})",
@@ -130,15 +130,15 @@ ORDER BY requests.time DESC, millisecond DESC, requests.id & {(1 << OFFSET_BITS)
             _zones(batch.requests, ids),
         )
 
-    def _source(self, connection: sqlite3.Connection, file: FileId) -> int:
-        """The number of a file in the table `sources`. A new file gets one."""
+    def _file_number(self, connection: sqlite3.Connection, file: FileId) -> int:
+        """The number of a file. A new file gets one."""
         key = file.log, file.generation
-        if key not in self._sources:
+        if key not in self._file_numbers:
             values = (self._writer_id, *key)
             connection.execute("INSERT OR IGNORE INTO sources (writer, log, generation) VALUES (?, ?, ?)", values)
             query = "SELECT id FROM sources WHERE writer = ? AND log = ? AND generation = ?"
-            (self._sources[key],) = connection.execute(query, values).fetchone()
-        return self._sources[key]
+            (self._file_numbers[key],) = connection.execute(query, values).fetchone()
+        return self._file_numbers[key]
 
 
 def _with_texts_once(requests: Requests) -> Requests:

@@ -261,7 +261,7 @@ INSERT INTO wanted
 SELECT unnest($customer::VARCHAR[]), unnest($day::INTEGER[]), unnest($last_stretch::INTEGER[])
 """
 
-# Two sources of FIGURES: requests as (customer, day, status, ms, lines).
+# Two definitions of `requests` for FIGURES as (customer, day, status, ms, lines).
 REQUESTS_OF_DAY = """
 of_customers AS (
     SELECT customer, day, status, ms, lines FROM counted WHERE stretch <= 0 AND reason IS NULL AND day = $day
