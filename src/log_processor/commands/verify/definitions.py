@@ -98,28 +98,18 @@ judged AS (
     FROM named
 )
 SELECT
-    reason,
-    NULL AS customer,
-    NULL AS day,
-    NULL AS part,
-    NULL AS path,
-    NULL AS status,
-    NULL AS ms,
+    NULL AS reason,
+    {_COUNTED_AS.format(name="customer")} AS customer,
+    day,
+    stamp[12:13]::INTEGER * 4 + stamp[15:16]::INTEGER // 15 AS part,
+    path,
+    status::INTEGER AS status,
+    (1000 * seconds)::INTEGER AS ms,
     '' AS method,
     NULL::BIGINT AS size
-FROM judged WHERE reason IS NOT NULL
-UNION ALL
-SELECT
-    NULL,
-    {_COUNTED_AS.format(name="customer")},
-    day,
-    stamp[12:13]::INTEGER * 4 + stamp[15:16]::INTEGER // 15,
-    path,
-    status::INTEGER,
-    (1000 * seconds)::INTEGER,
-    '',
-    NULL
 FROM judged WHERE reason IS NULL
+UNION ALL BY NAME
+SELECT reason, '' AS method FROM judged WHERE reason IS NOT NULL
 """
 
 # The requests that a parser has found. Columns hold numbers; customers and paths are places in $names and $paths.
@@ -136,8 +126,8 @@ SELECT
     ($methods::VARCHAR[])[method + 1] AS method,
     CASE WHEN size >= 0 THEN size END AS size
 FROM columns
-UNION ALL
-SELECT unnest($reasons::VARCHAR[]), NULL, NULL, NULL, NULL, NULL, NULL, '', NULL
+UNION ALL BY NAME
+SELECT unnest($reasons::VARCHAR[]) AS reason, '' AS method
 """
 
 COUNT = """
@@ -212,31 +202,23 @@ GROUP BY GROUPING SETS (
     (customer, day, part), (customer, day, path, method, is_own), (day, part, path, method, is_own)
 )
 """
+SUMS = {
+    **dict.fromkeys(("lines", "successful", "client_errors", "server_errors", "timed"), "BIGINT"),
+    **dict.fromkeys(("ms", "squares"), "HUGEINT"),
+    **{"sized": "BIGINT", "bytes": "HUGEINT"},
+}
+"""Columns of `divided` that are added up -> type."""
 MERGE = {
     "counted": """
 CREATE OR REPLACE TABLE counted AS
 SELECT log, stretch, reason, customer, day, status, ms, sum(lines)::BIGINT AS lines FROM counted GROUP BY ALL
 HAVING sum(lines) <> 0
 """,
-    "divided": """
+    "divided": f"""
 CREATE OR REPLACE TABLE divided AS
 SELECT
-    stretch,
-    customer,
-    day,
-    part,
-    path,
-    method,
-    is_own,
-    sum(lines)::BIGINT AS lines,
-    sum(successful)::BIGINT AS successful,
-    sum(client_errors)::BIGINT AS client_errors,
-    sum(server_errors)::BIGINT AS server_errors,
-    sum(timed)::BIGINT AS timed,
-    sum(ms)::HUGEINT AS ms,
-    sum(squares)::HUGEINT AS squares,
-    sum(sized)::BIGINT AS sized,
-    sum(bytes)::HUGEINT AS bytes
+    stretch, customer, day, part, path, method, is_own,
+    {", ".join(f"sum({column})::{kind} AS {column}" for column, kind in SUMS.items())}
 FROM divided GROUP BY ALL
 HAVING sum(lines) <> 0
 """,

@@ -17,21 +17,7 @@ from typing import Any, NamedTuple
 import duckdb
 from numpy.typing import NDArray
 
-from log_processor.commands.verify.definitions import (
-    COUNT,
-    COUNT_MENDED,
-    COUNT_PARTS_AND_ENDPOINTS,
-    FIGURES,
-    FOLD,
-    JUDGE_LINES,
-    JUDGE_REQUESTS,
-    LONGEST_LINE,
-    MERGE,
-    REQUESTS_OF_DAY,
-    REQUESTS_OF_WANTED,
-    TABLES,
-    WANT,
-)
+from log_processor.commands.verify import definitions
 from request_log.formats import simple
 from request_log.framing.content import line_at
 from request_log.framing.framed import Framed
@@ -102,11 +88,11 @@ class Recount:
             "threads": THREADS,
         }
         self._database = duckdb.connect(config=config)
-        self._database.execute(TABLES)
+        self._database.execute(definitions.TABLES)
         self._times = {"oldest_day": oldest_day, "latest_second": latest_second}
         self._is_own = parse is None
         self._parse = Framed.of(parse) if parse is not None else Framed(framing, lambda _: simple.parse)
-        self._tidy_rows = dict.fromkeys(MERGE, 0)
+        self._tidy_rows = dict.fromkeys(definitions.MERGE, 0)
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="recount")
 
     def __enter__(self) -> "Recount":
@@ -166,7 +152,7 @@ class Recount:
             query = "INSERT INTO counted (log, stretch, reason, lines)"
             query += " SELECT $log, $stretch, 'too_new', count(*) FROM judged"
             cursor.execute(query, {"log": log, "stretch": stretch})
-        for put_together in MERGE.values():
+        for put_together in definitions.MERGE.values():
             self.ask(put_together)
 
     def has_request(self, blocks: Iterable[bytes]) -> bool:
@@ -189,7 +175,7 @@ class Recount:
 
     def forget_later(self) -> None:
         """Forget the stretches of later commits."""
-        for table in (*MERGE, "mended"):
+        for table in (*definitions.MERGE, "mended"):
             self.ask(f"DELETE FROM {table} WHERE stretch > 0")
 
     def mended(self, log: str, last_stretch: int = 0) -> Counter[str]:
@@ -214,7 +200,7 @@ class Recount:
 
     def fold(self, day: int, customers: Sequence[str], other: str) -> None:
         """Give the counted requests of these customers on a day to the customer `other`."""
-        for fold in FOLD.values():
+        for fold in definitions.FOLD.values():
             self.ask(fold, day=day, customers=list(customers), other=other)
 
     def days(self) -> set[int]:
@@ -224,15 +210,15 @@ class Recount:
 
     def of_day(self, day: int) -> dict[str, Counted]:
         """The committed counts of a day, by customer and for EVERYBODY."""
-        rows = self.ask(f"WITH {REQUESTS_OF_DAY}, {FIGURES}", day=day)
+        rows = self.ask(f"WITH {definitions.REQUESTS_OF_DAY}, {definitions.FIGURES}", day=day)
         return {customer: counted for (customer, _), counted in map(_counted, rows)}
 
     def of_rows(self, wanted: Iterable[tuple[str, int, int]]) -> dict[RowKey, Counted]:
         """The counts of single rows. `wanted`: customer, day, last stretch."""
         columns = [list(column) for column in zip(*wanted, strict=True)]
         self.ask("DELETE FROM wanted")
-        self.ask(WANT, **dict(zip(["customer", "day", "last_stretch"], columns, strict=True)))
-        return dict(map(_counted, self.ask(f"WITH {REQUESTS_OF_WANTED}, {FIGURES}")))
+        self.ask(definitions.WANT, **dict(zip(["customer", "day", "last_stretch"], columns, strict=True)))
+        return dict(map(_counted, self.ask(f"WITH {definitions.REQUESTS_OF_WANTED}, {definitions.FIGURES}")))
 
     def ask(self, query: str, **parameters: Any) -> list[tuple[Any, ...]]:
         with self._database.cursor() as cursor:
@@ -285,7 +271,7 @@ class Recount:
         if text is None:
             _judge_requests(cursor, Requests(), bad)
             return []
-        cursor.execute(JUDGE_LINES, {"text": text, **self._times})
+        cursor.execute(definitions.JUDGE_LINES, {"text": text, **self._times})
         if bad:
             cursor.execute("INSERT INTO judged (reason) SELECT unnest($bad::VARCHAR[])", {"bad": bad})
         return []
@@ -299,7 +285,7 @@ class Recount:
 
     def _tidy(self) -> None:
         """Merge the counts of single blocks, if that removes many rows."""
-        for table, put_together in MERGE.items():
+        for table, put_together in definitions.MERGE.items():
             rows = f"SELECT count(*) FROM {table}"
             if self.ask(rows)[0][0] > 2 * self._tidy_rows[table] + ROWS_APART:
                 self.ask(put_together)
@@ -321,7 +307,7 @@ def _judge_requests(cursor: "duckdb.DuckDBPyConnection", requests: Requests, rea
         },
     )
     texts = {"names": requests.names, "paths": requests.path_texts, "methods": requests.method_texts}
-    cursor.execute(JUDGE_REQUESTS, {**texts, "reasons": list(reasons)})
+    cursor.execute(definitions.JUDGE_REQUESTS, {**texts, "reasons": list(reasons)})
 
 
 def _count(
@@ -333,7 +319,7 @@ def _count(
     sign: int = 1,
 ) -> None:
     """Count judged and mended lines. `sign`: -1 takes them out."""
-    cursor.execute(COUNT, {"log": log, "stretch": stretch, "sign": sign})
+    cursor.execute(definitions.COUNT, {"log": log, "stretch": stretch, "sign": sign})
     own: list[tuple[str, str]] = []
     if rules.templates:
         paths = cursor.execute("SELECT DISTINCT path FROM judged WHERE reason IS NULL").fetchall()
@@ -345,9 +331,9 @@ def _count(
         "own_paths": [path for path, _ in own],
         "own_templates": [template for _, template in own],
     }
-    cursor.execute(COUNT_PARTS_AND_ENDPOINTS, parameters)
+    cursor.execute(definitions.COUNT_PARTS_AND_ENDPOINTS, parameters)
     if mended:
-        cursor.execute(COUNT_MENDED, {"log": log, "stretch": stretch, "sign": sign, "kinds": list(mended)})
+        cursor.execute(definitions.COUNT_MENDED, {"log": log, "stretch": stretch, "sign": sign, "kinds": list(mended)})
 
 
 def _own_template(path: str, templates: tuple[str, ...]) -> str | None:
@@ -384,8 +370,8 @@ def whole_lines(blocks: Iterable[bytes], hole: bytes = b"") -> Iterator[bytes]:
         if end >= 0:
             yield block[:end]
         rest = block[end + 1 :]
-        if len(rest) > LONGEST_LINE:
-            too_long, rest = True, rest[: LONGEST_LINE + 1]
+        if len(rest) > definitions.LONGEST_LINE:
+            too_long, rest = True, rest[: definitions.LONGEST_LINE + 1]
     if rest and rest != hole:
         yield rest
 
@@ -402,7 +388,7 @@ def _decoded(lines: bytes) -> tuple[str | None, list[str]]:
         try:
             good.append(line.decode())
         except UnicodeDecodeError:
-            bad.append("too_long" if len(line) > LONGEST_LINE else "not_utf8")
+            bad.append("too_long" if len(line) > definitions.LONGEST_LINE else "not_utf8")
     return "\n".join(good) if good else None, bad
 
 
