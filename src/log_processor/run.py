@@ -70,13 +70,7 @@ def run(settings: ProcessorSettings, only_backfill: bool = False) -> None:
     look_seconds = LOOK_SECONDS[settings.follow]
     parser = settings.parser()
     followed = FollowedLogs(
-        files,
-        spool,
-        logs.committed,
-        logs.files,
-        settings.backfill_folder,
-        look_seconds,
-        framing=parser.framing,
+        files, spool, logs.committed, logs.files, settings.backfill_folder, look_seconds, framing=parser.framing
     )
     max_wait = settings.stream_max_wait_time_in_seconds
     collector = Collector(followed, settings.stream_max_size, max_wait, lambda file: file in logs.files)

@@ -32,11 +32,7 @@ _SILENT_BROKER_SECONDS = 30.0
 # Bits of a session's number that are drawn: two shippers that begin in one millisecond have other numbers.
 _DRAWN_BITS = 20
 
-_HOPELESS = (
-    KafkaError.TOPIC_AUTHORIZATION_FAILED,
-    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
-    KafkaError._AUTHENTICATION,
-)
+_HOPELESS = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED, KafkaError._AUTHENTICATION)
 Answer = TypeVar("Answer")
 
 log = logger(__name__)

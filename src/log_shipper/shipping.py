@@ -303,11 +303,7 @@ class Shipping:
 
 
 def follow(
-    shipping: Shipping,
-    logs: FollowedLogs,
-    collector: Collector,
-    waiter: Waiter,
-    wait: Callable[[float], bool],
+    shipping: Shipping, logs: FollowedLogs, collector: Collector, waiter: Waiter, wait: Callable[[float], bool]
 ) -> None:
     """Send what the logs have, until a signal asks for a shutdown."""
     while not wait(0.0):

@@ -114,13 +114,7 @@ def _row(name: str, known: KnownLog, paths: Mapping[str, Path]) -> LedgerRow:
 
 
 def _compare(
-    consumer: Consumer,
-    topic: str,
-    shipper: str,
-    name: str,
-    known: KnownLog,
-    ends: Mapping[int, int],
-    linked: Linked,
+    consumer: Consumer, topic: str, shipper: str, name: str, known: KnownLog, ends: Mapping[int, int], linked: Linked
 ) -> _Checked:
     """Compare what the topic still has of a log with its files."""
     log = stored_name(shipper, name)

@@ -49,11 +49,7 @@ def configure(service: str, level: Level, line_format: LineFormat = "logfmt") ->
                 "lines": {
                     "()": structlog.stdlib.ProcessorFormatter,
                     "foreign_pre_chain": shared,
-                    "processors": [
-                        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                        name_service,
-                        renderer,
-                    ],
+                    "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, name_service, renderer],
                 }
             },
             "handlers": {

@@ -11,13 +11,7 @@ from api.schemas.series import AllSeries, Point
 from api.utc import to_datetime
 from rollups.counts import RollupRow
 from rollups.figures import figures
-from rollups.groups import (
-    ALL_CUSTOMERS,
-    ALL_OF_HOUR,
-    EVERYBODY,
-    histograms_of_customers,
-    histograms_of_hours,
-)
+from rollups.groups import ALL_CUSTOMERS, ALL_OF_HOUR, EVERYBODY, histograms_of_customers, histograms_of_hours
 from rollups.histogram import Histogram, histograms_of
 from storage.contract import Storage
 

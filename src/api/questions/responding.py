@@ -60,11 +60,7 @@ class Responder:
         self._access = access
         self._store = store
         # A question of little effort takes no turn: those that ask at once share what they read.
-        self._turns = {
-            Effort.SOME: Turns(4, 1_000),
-            Effort.RANKED: Turns(4, 1_000),
-            Effort.MUCH: Turns(2, 100),
-        }
+        self._turns = {Effort.SOME: Turns(4, 1_000), Effort.RANKED: Turns(4, 1_000), Effort.MUCH: Turns(2, 100)}
         self._cache: LoadingCache[_Cached] = LoadingCache(_MAX_BYTES, _MAX_SECONDS)
 
     async def respond(self, request: Request, question: Question) -> Response:

@@ -4,15 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
 
 FigureSort = Literal[
-    "total",
-    "failed",
-    "client_errors",
-    "server_errors",
-    "uptime",
-    "availability",
-    "average",
-    "median",
-    "p99",
+    "total", "failed", "client_errors", "server_errors", "uptime", "availability", "average", "median", "p99"
 ]
 Order = Literal["asc", "desc"]
 

@@ -215,10 +215,7 @@ def _observed_end(seen: observed.ObservedEnd, of_writer: WriterProgress | None, 
     if of_writer is not None and of_writer.report is not None:
         time = max(time, of_writer.report.time)
     return ObservedEnd(
-        time=to_datetime(time),
-        age_seconds=round(now - time, 3),
-        position=_position(seen.position),
-        size=seen.size,
+        time=to_datetime(time), age_seconds=round(now - time, 3), position=_position(seen.position), size=seen.size
     )
 
 

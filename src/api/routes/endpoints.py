@@ -36,10 +36,7 @@ PathLimit = Annotated[int, Query(ge=1, le=MAX_PATHS, description="The most paths
 Bys = Annotated[By, Query(description="`method`: requests of different methods are told apart, too.")]
 _PATH_EXAMPLE = {"path": Example(summary="A path", value="/api/v1/orders")}
 _path_in_query = Query(
-    min_length=1,
-    max_length=MAX_PATH,
-    description="A path as `/paths` names it.",
-    openapi_examples=_PATH_EXAMPLE,
+    min_length=1, max_length=MAX_PATH, description="A path as `/paths` names it.", openapi_examples=_PATH_EXAMPLE
 )
 
 

@@ -202,13 +202,7 @@ Page = Annotated[tuple[Ranking, PageKey | None, int], Depends(_page)]
 CustomerOrAll = Annotated[str | None, Depends(_customer_or_all)]
 _ONE = {"customer": Example(summary="A customer", value="cust_1")}
 CustomerInQuery = Annotated[
-    str,
-    Query(
-        min_length=1,
-        max_length=MAX_CUSTOMER_ID,
-        description="The customer, any id.",
-        openapi_examples=_ONE,
-    ),
+    str, Query(min_length=1, max_length=MAX_CUSTOMER_ID, description="The customer, any id.", openapi_examples=_ONE)
 ]
 CustomerInPath = Annotated[
     str,

@@ -32,10 +32,7 @@ async def health() -> Health:
 
 
 @router.get(
-    "/ready",
-    tags=["service"],
-    summary="Whether the store answers",
-    responses={**service("ready"), **STORE_UNAVAILABLE},
+    "/ready", tags=["service"], summary="Whether the store answers", responses={**service("ready"), **STORE_UNAVAILABLE}
 )
 async def ready(request: Request) -> Health:
     """Answers once questions can be answered."""

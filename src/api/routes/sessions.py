@@ -26,11 +26,7 @@ key_router = APIRouter(include_in_schema=False)
 async def session(request: Request) -> JSONResponse:
     """What the caller may see, and whether a session can be ended."""
     caller = request.app.state.access.caller(request.scope)
-    found = {
-        "scope": caller.scope.kind,
-        "customers": sorted(caller.scope.customers),
-        "has_session": caller.has_session,
-    }
+    found = {"scope": caller.scope.kind, "customers": sorted(caller.scope.customers), "has_session": caller.has_session}
     return JSONResponse(found, headers=_NO_STORE)
 
 

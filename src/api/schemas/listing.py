@@ -27,11 +27,7 @@ Missing = Annotated[
 
 
 TimeZone = Annotated[
-    str,
-    Field(
-        description="The time zone whose days the answer has. Absent: UTC.",
-        examples=["Europe/Berlin"],
-    ),
+    str, Field(description="The time zone whose days the answer has. Absent: UTC.", examples=["Europe/Berlin"])
 ]
 
 

@@ -61,8 +61,7 @@ class LogStatus(BaseModel):
     writer: str = Field(default=MAIN, description="The name of the processor that stores the log.", examples=[MAIN])
     path: str = Field(description="Where the processor follows the log; of a backfilled file, where it was.")
     format: str = Field(
-        description="The settings by which a backfilled file was read; empty for a log that is followed.",
-        examples=[""],
+        description="The settings by which a backfilled file was read; empty for a log that is followed.", examples=[""]
     )
     first: LogPosition = Field(description="The position at which the store began.")
     position: LogPosition = Field(description="Stored through this position.")

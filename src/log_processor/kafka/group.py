@@ -36,11 +36,7 @@ RELEASE_SECONDS = 3.0
 _LOOK_SECONDS = 1.0
 # Seconds between two log lines about errors of the client.
 _BETWEEN_ERRORS_SECONDS = 10.0
-_HOPELESS = (
-    KafkaError.TOPIC_AUTHORIZATION_FAILED,
-    KafkaError.GROUP_AUTHORIZATION_FAILED,
-    KafkaError._AUTHENTICATION,
-)
+_HOPELESS = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError._AUTHENTICATION)
 
 _Came = tuple[list[int], list[bytes], list[bytes | None]]
 # Records of a partition: their offsets, values, and the headers of shipments.

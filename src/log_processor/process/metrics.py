@@ -39,9 +39,7 @@ _REJECTED = Counter(
 )
 _SKIPPED = Counter("request_statistics_processor_lines_skipped", "Lines that are comments or headers.", ["log"])
 _MENDED = Counter(
-    "request_statistics_processor_requests_mended",
-    "Requests of which something was mended, by kind.",
-    ["log", "kind"],
+    "request_statistics_processor_requests_mended", "Requests of which something was mended, by kind.", ["log", "kind"]
 )
 _BATCH_LINES = Histogram(
     "request_statistics_processor_batch_lines",

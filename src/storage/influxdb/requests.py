@@ -14,15 +14,7 @@ from rollups.rows import decode_daily
 from storage.errors import StorageRefused
 from storage.influxdb.client import BadRequest, Row, latest
 from storage.influxdb.connection import IN_RANGE, InfluxConnection
-from storage.influxdb.line_protocol import (
-    AFTER_ALL_LINES,
-    DAY,
-    NANOSECONDS,
-    cell_of,
-    request_lines,
-    shard,
-    tag,
-)
+from storage.influxdb.line_protocol import AFTER_ALL_LINES, DAY, NANOSECONDS, cell_of, request_lines, shard, tag
 from storage.influxdb.places import predicate
 from storage.logs import CELL_BYTES
 from storage.read_back import ReadBack, StoredRow

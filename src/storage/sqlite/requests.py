@@ -144,9 +144,7 @@ ORDER BY requests.time DESC, millisecond DESC, requests.id & {(1 << OFFSET_BITS)
 def _with_texts_once(requests: Requests) -> Requests:
     """The requests with each repeated text once in memory."""
     return replace(
-        requests,
-        path_texts=list(map(intern, requests.path_texts)),
-        durations=list(map(intern, requests.durations)),
+        requests, path_texts=list(map(intern, requests.path_texts)), durations=list(map(intern, requests.durations))
     )
 
 

@@ -200,12 +200,7 @@ async def _confirm(
 
 
 async def _account(
-    storage: Storage,
-    lines: Lines,
-    committed: Committed,
-    outcome: Outcome,
-    silent_seconds: float,
-    framing: Framing,
+    storage: Storage, lines: Lines, committed: Committed, outcome: Outcome, silent_seconds: float, framing: Framing
 ) -> None:
     """Report the bytes that are not accounted for, not read yet, or in no file any more."""
     accounts, activity = await accounts_in_the_end(storage, lines.linked, committed, silent_seconds, framing)

@@ -105,13 +105,7 @@ class Recount:
         self._database.close()
 
     def add(
-        self,
-        log: str,
-        stretch: int,
-        blocks: Iterable[bytes],
-        start: int = 0,
-        context: str = "",
-        rules: Rules = DEFAULT,
+        self, log: str, stretch: int, blocks: Iterable[bytes], start: int = 0, context: str = "", rules: Rules = DEFAULT
     ) -> str:
         """Count the lines of a part of a log. Bytes behind the last newline are a line as well.
 

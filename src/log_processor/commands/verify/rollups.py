@@ -446,12 +446,7 @@ class _Cells:
                 part, endpoint = 4 * endpoint, part
             elif row.kind != "parts":
                 endpoint = endpoints[customer] + endpoint
-            columns = {
-                "kind": _KINDS.index(row.kind),
-                "segment": row.segment,
-                "day": day,
-                "counter": counter,
-            }
+            columns = {"kind": _KINDS.index(row.kind), "segment": row.segment, "day": day, "counter": counter}
             self._parts.append(
                 {name: np.full(len(together), value) for name, value in columns.items()}
                 | {"customer": customers + customer, "part": part, "endpoint": endpoint, "value": value}
