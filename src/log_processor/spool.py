@@ -90,7 +90,6 @@ class Spool:
             return None
 
     def is_waiting(self, name: str) -> bool:
-        """Whether a log of this name is in the spool."""
         return (self.folder / name).exists()
 
     def add(self, origin: Path, blocks: Iterable[bytes], context: str = "") -> str:

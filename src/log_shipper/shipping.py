@@ -92,7 +92,6 @@ class Shipping:
 
     @property
     def is_busy(self) -> bool:
-        """Whether records are on their way."""
         return self._producer.bytes > 0
 
     def is_begun(self, file: FileKey) -> bool:

@@ -37,8 +37,6 @@ _SECONDS = 30.0
 
 @dataclass
 class _Checked:
-    """What was compared of a log."""
-
     lines: int = 0
     bytes: int = 0
     gone: int = 0
@@ -116,7 +114,6 @@ def _row(name: str, known: KnownLog, paths: Mapping[str, Path]) -> LedgerRow:
 def _compare(
     consumer: Consumer, topic: str, shipper: str, name: str, known: KnownLog, ends: Mapping[int, int], linked: Linked
 ) -> _Checked:
-    """Compare what the topic still has of a log with its files."""
     log = stored_name(shipper, name)
     partition = partition_of(log, known.partitions)
     shipments = Shipments(partition, "", (), ())

@@ -19,7 +19,6 @@ _COLUMN = re.compile(rb"(?<=\s)\S*=\S*")
 
 
 def path_without_query(path: str) -> str:
-    """The path without query and fragment."""
     return path.partition("?")[0].partition("#")[0]
 
 

@@ -90,7 +90,6 @@ class Requests:
         return replace(self, path_texts=list(map(template_of, self.path_texts)), durations=[])
 
     def select(self, selectors: Sequence[bool]) -> "Requests":
-        """The requests whose selector is true."""
         return self.at(np.flatnonzero(selectors))
 
     def at(self, places: Integers) -> "Requests":

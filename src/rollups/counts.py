@@ -129,14 +129,11 @@ class RollupRow(NamedTuple):
 
 @dataclass(slots=True)
 class DayCounts:
-    """The counts of a day as counters."""
-
     statuses: Counter[int] = field(default_factory=Counter)
     """HTTP status -> requests."""
     latencies: Counter[int] = field(default_factory=Counter)
     """Whole milliseconds -> requests."""
 
     def add(self, other: "DayCounts") -> None:
-        """Add another's counts."""
         self.statuses.update(other.statuses)
         self.latencies.update(other.latencies)

@@ -63,8 +63,6 @@ _RESERVED = re.compile(r"\\*\((other|forgotten)\)").fullmatch
 
 
 class Endpoint(NamedTuple):
-    """A path and a method."""
-
     path: str
     """The template of a path, or `OTHER`."""
     method: str

@@ -110,7 +110,6 @@ def statuses_of(rows: Iterable[DailyAggregate]) -> Counter[int]:
 
 
 def histogram_of_counts(counts: DayCounts) -> Histogram:
-    """The histogram of counts that are no text."""
     latencies = sorted(counts.latencies)
     requests = list(map(counts.latencies.__getitem__, latencies))
     return histogram_of_arrays(counts.statuses, np.array(latencies, np.int64), np.array(requests, np.int64))

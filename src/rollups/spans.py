@@ -56,7 +56,6 @@ class DaySpanCounts(NamedTuple):
 
     @property
     def bytes(self) -> int:
-        """What the arrays take."""
         return sum(array.nbytes for counted in self for array in counted)
 
 

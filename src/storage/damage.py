@@ -72,7 +72,6 @@ def named_rollups(group: int, days: Mapping[int, Sequence[RollupRow]]) -> Iterat
 
 
 def daily_name(customer: str | None, day: int) -> str:
-    """The name of a daily aggregate in messages."""
     return f"of daily counts of {customer or 'all customers'} on day {day}"
 
 

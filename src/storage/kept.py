@@ -22,7 +22,6 @@ class Change(NamedTuple):
 
 
 def encode_kept(changes: Sequence[Change]) -> str:
-    """The text of the row."""
     return json.dumps(changes, separators=(",", ":"))
 
 

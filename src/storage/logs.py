@@ -152,7 +152,6 @@ def decode_file(log: str, generation: int, text: str) -> FileRow:
 
 
 def with_gap(row: LedgerRow, reason: str) -> LedgerRow:
-    """The row with another gap, at its position."""
     return replace(row, gaps=(*row.gaps, Gap(row.position, reason)))
 
 

@@ -28,7 +28,6 @@ class LeaseOwner:
         return f"{self.host} {self.process} {self.started}"
 
     def named(self) -> str:
-        """The process, for a message."""
         return f"process {self.process} on {self.host}"
 
     def is_certainly_dead(self) -> bool:

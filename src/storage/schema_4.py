@@ -51,7 +51,6 @@ class Log(NamedTuple):
 
 
 def decode_log(log: str, row: Mapping[str, Any]) -> Log:
-    """A log's row in the ledger."""
     of_log = LedgerRow(
         log=log,
         path=row["path"],

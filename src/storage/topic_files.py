@@ -48,7 +48,6 @@ class TopicFile:
 
     @property
     def record_bytes(self) -> int:
-        """Bytes of a record in the file."""
         return self.lines * CELL_BYTES
 
     def offset(self, record: int) -> int:

@@ -102,7 +102,6 @@ class KeyAccess(Access):
             self.sessions.end(cookie)
 
     def key(self, secret: bytes) -> Key | None:
-        """The valid key with this text."""
         return self._keys.content().by_secret(secret)
 
 

@@ -180,7 +180,6 @@ class _CachedRange:
 
     @property
     def was_read(self) -> bool:
-        """Whether all rows were read before."""
         return self._poll >= 0
 
     @property

@@ -16,8 +16,6 @@ def open_days(days: range) -> range:
 
 
 class _Poll(NamedTuple):
-    """A poll that found changes."""
-
     number: int
     days: frozenset[int]
 

@@ -11,8 +11,6 @@ Value = TypeVar("Value", bound=Sized)
 
 @dataclass(slots=True, eq=False)
 class _Build(Generic[Value]):
-    """A build that is under way."""
-
     task: asyncio.Task[Value]
     callers: int = 0
     """Callers that were not cancelled. One whose time is over may ask again, and counts as well."""

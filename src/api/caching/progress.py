@@ -66,8 +66,6 @@ class WriterProgress:
 
 
 class StoreProgress:
-    """How far all writers are."""
-
     def __init__(self, states: Sequence[WriterState], missing: Sequence[str] = ()) -> None:
         """`missing`: the writers that are silent."""
         self.writers = {state.writer: WriterProgress.of(state) for state in states}

@@ -22,7 +22,6 @@ class RolledUpPolls:
         """The number of the latest poll whose counts are all rolled up."""
 
     def note(self, progress: StoreProgress) -> None:
-        """Take in the progress that a poll has found."""
         if self._invalidations.number != self._noted:
             self._noted = self._invalidations.number
             self._not_rolled_up.append((self._noted, progress.commits))

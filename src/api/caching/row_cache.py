@@ -13,8 +13,6 @@ OVERHEAD_BYTES = 400
 
 
 class _Cached(NamedTuple):
-    """The rows of one customer."""
-
     days: range
     """The days that were read."""
     poll: int

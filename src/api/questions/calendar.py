@@ -31,8 +31,6 @@ class OddDay(Exception):
 
 
 class Calendar:
-    """The days of a zone."""
-
     def __init__(self, zone: str) -> None:
         """`zone`: a name of the IANA database."""
         self.zone = zone

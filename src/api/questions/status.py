@@ -22,8 +22,6 @@ MAX_FILES = 100
 
 
 class LogsProgress:
-    """How far the store is in each log."""
-
     def __init__(
         self,
         progress: StoreProgress,

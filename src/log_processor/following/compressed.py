@@ -181,8 +181,6 @@ def _format_of(head: bytes) -> Callable[[], _Part] | None:
 
 
 class _Decompressed(io.RawIOBase):
-    """The text of a compressed file."""
-
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._begin()

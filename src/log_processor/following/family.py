@@ -555,7 +555,6 @@ class Family:
                 self.news[file] = None
 
     def _continue(self, file: File, candidate: Candidate) -> None:
-        """Continue a known file in the present file that it is."""
         self._claim(candidate)
         file.least_size = None
         reader = file.reader

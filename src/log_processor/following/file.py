@@ -124,7 +124,6 @@ class File:
         self.size = size
 
     def close_reader(self) -> None:
-        """Close the reader, and keep how far it was."""
         if self.reader is not None:
             self._offset, self._size = self.offset, self.size
             self._identity, self._context = self.identity, self.context

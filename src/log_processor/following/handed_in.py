@@ -54,5 +54,4 @@ class HandedIn(Family):
 
     @property
     def is_done(self) -> bool:
-        """Whether the whole file was handed on."""
         return bool(self.files) and self.files[0].state == "closed"

@@ -35,7 +35,6 @@ class Owners:
         """Inode -> the logs that have had a file with this inode."""
 
     def note_inode(self, family: Owner, inode: int) -> None:
-        """Note that a log has a file with this inode."""
         self._known[inode][family] = None
 
     def claim(self, family: Owner, candidate: Candidate) -> None:

@@ -104,7 +104,6 @@ class Decompressor:
             found.add_done_callback(_close)
 
     def close(self) -> None:
-        """End the thread."""
         for stamp in list(self._texts):
             self.forget(stamp)
         self._thread.shutdown(cancel_futures=True)

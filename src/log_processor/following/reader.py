@@ -93,7 +93,6 @@ class Reader:
 
     @property
     def identity(self) -> str:
-        """The identity of the file at the offset."""
         return self._identity
 
     @property

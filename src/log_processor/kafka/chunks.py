@@ -23,8 +23,6 @@ _BEHIND_BEGINNING = 1
 
 @dataclass(slots=True)
 class Records:
-    """Records of a partition, in its order."""
-
     offsets: list[int]
     """Of each record."""
     texts: list[bytes]

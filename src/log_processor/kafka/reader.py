@@ -248,7 +248,6 @@ class PartitionReader:
             pending.counts += counts
 
     def _flush(self) -> Iterator[RecordChunk | Chunk]:
-        """All that was taken in, as a chunk."""
         place = self.place
         through = self._waiting[0][0] if self._waiting else self._next_record
         if through > place.record:

@@ -83,7 +83,6 @@ class Shipment(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def name(self) -> str:
-        """The name of the log in the store."""
         return stored_name(self.shipper, self.log)
 
 
@@ -95,7 +94,6 @@ _decoder = msgspec.json.Decoder(Shipment)
 
 
 def encode(shipment: Shipment) -> bytes:
-    """The header of a record."""
     return msgspec.json.encode(shipment)
 
 

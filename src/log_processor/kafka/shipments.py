@@ -33,8 +33,6 @@ MOST_SHIPPERS = 1_000
 
 
 class Taken(NamedTuple):
-    """What became of a record."""
-
     parts: tuple[tuple[Part, bytes], ...] = ()
     """What is taken of it, each with its lines."""
     begins: tuple[Part, ...] = ()
@@ -86,7 +84,6 @@ class Shipments:
         return [*self._seen.values(), *nothing]
 
     def take(self, shipment: Shipment, value: bytes) -> Taken:
-        """Take in the next record."""
         if shipment.log and (
             shipment.partitions < 1 or partition_of(shipment.name, shipment.partitions) != self._partition
         ):

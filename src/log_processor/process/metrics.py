@@ -163,7 +163,6 @@ def _for_this_machine(answer: "WSGIApplication") -> "WSGIApplication":
 
 
 def count(batch: Batch) -> None:
-    """Count the lines of a batch that is stored."""
     for part in batch.parts:
         if part.stored or part.rejected or part.skipped:
             _READ.labels(part.log).inc(part.stored + len(part.rejected) + part.skipped)

@@ -53,7 +53,6 @@ class Reporter:
         """The latest time that a request may have, by the last report."""
 
     def is_due(self) -> bool:
-        """Whether it is time for the next report."""
         return time.monotonic() >= self._next
 
     def complete_through(self, rows: Sequence[LedgerRow]) -> float | None:

@@ -46,8 +46,6 @@ _EPOCH_DAY = date(1970, 1, 1).toordinal()
 
 
 class Timestamp(NamedTuple):
-    """A point in time."""
-
     second: int
     """Unix time; INVALID if the text is no timestamp."""
     millisecond: int

@@ -105,7 +105,6 @@ class Preset:
         return list(dict.fromkeys(found))
 
     def has_customer(self, name: str) -> bool:
-        """Whether this is a value of LOG_CUSTOMER_FROM."""
         if name.startswith(HEADER) and not _HEADER.fullmatch(name):
             return False
         return name not in (*_COUNTED, _NAMED) and any(shape.customer(name) for shape in self.shapes)

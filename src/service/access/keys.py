@@ -43,8 +43,6 @@ class Key(BaseModel):
 
 
 class Keys:
-    """The keys of a file, as it was at one time."""
-
     def __init__(self, keys: Iterable[Key] = (), damaged: Iterable[int] = ()) -> None:
         self._by_hash = {bytes.fromhex(key.hash): key for key in keys}
         self._by_id = {key.id: key for key in self._by_hash.values()}

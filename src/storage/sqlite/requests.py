@@ -116,7 +116,6 @@ ORDER BY requests.time DESC, millisecond DESC, requests.id & {(1 << OFFSET_BITS)
         )
 
     def _insert(self, connection: sqlite3.Connection, batch: StoredRequests) -> None:
-        """Insert requests, and widen their zones."""
         first_ids = [self._file_number(connection, file) << OFFSET_BITS for file in batch.files]
         ids = np.array(first_ids, np.int64)[batch.of_file] + batch.requests.offsets
         columns = _columns(batch.requests, ids)

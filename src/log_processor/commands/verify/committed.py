@@ -48,7 +48,6 @@ class Committed(NamedTuple):
 
     @property
     def bytes(self) -> int:
-        """Bytes of logs that are counted."""
         return sum(end - start for _, start, end in self.stretches({}))
 
     def stretches(self, after: Mapping[FileKey, int]) -> Iterator[OffsetRange]:

@@ -34,8 +34,6 @@ _LONGEST_SPAN_BYTES = 512 << 10
 
 
 class Lines:
-    """The lines of the logs in a store."""
-
     def __init__(
         self, storage: Storage, recount: Recount, committed: Committed, stack: ExitStack, roots: Roots | None
     ) -> None:

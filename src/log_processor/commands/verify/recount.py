@@ -47,8 +47,6 @@ _ZEROS = re.compile(rb"^\0+", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """The counts of a customer on a day."""
-
     figures: tuple[float | None, ...]
     """Total, successful, failed, client and server errors, uptime and availability (%), average, median and p99
     latency (s)."""
@@ -150,7 +148,6 @@ class Recount:
             self.ask(put_together)
 
     def has_request(self, blocks: Iterable[bytes]) -> bool:
-        """Whether a part of a log has a request."""
         return any(map(self._has_request, self._whole_lines(blocks, 0, "")))
 
     def first_line(self, data: bytes, offset: int) -> bytes:
@@ -168,7 +165,6 @@ class Recount:
         return self._parse.framing
 
     def forget_later(self) -> None:
-        """Forget the stretches of later commits."""
         for table in (*definitions.MERGE, "mended"):
             self.ask(f"DELETE FROM {table} WHERE stretch > 0")
 
@@ -183,7 +179,6 @@ class Recount:
         return Counter(dict(self.ask(query, log=log, last=last_stretch)))
 
     def customers(self) -> list[str]:
-        """The customers of all committed requests."""
         rows = self.ask("SELECT DISTINCT customer FROM counted WHERE stretch <= 0 AND reason IS NULL ORDER BY customer")
         return [customer for (customer,) in rows]
 

@@ -82,8 +82,6 @@ class _Compared(NamedTuple):
 
 
 class _Partition:
-    """A partition, and its writer in the store."""
-
     def __init__(self, storage: Storage, settings: ProcessorSettings, number: int) -> None:
         self.storage = storage
         self.number = number
@@ -173,7 +171,6 @@ class _Partition:
         return None if taken.refused else b""
 
     def _count_part(self, file: TopicFile, part: OffsetRange, rules: Rules, recount: Recount, topic: "_Topic") -> None:
-        """Count a part of a file, for which these rules hold."""
         first, end = file.record(part.start), file.record(part.end)
         low = topic.first_record(self.number) if file.topic_id == topic.id else end
         if first < low:
