@@ -14,9 +14,8 @@ from typing import Literal
 from log_processor.following.clock import SYSTEM, Clock
 from log_processor.following.file import File
 from log_processor.following.identity import HEAD_BYTES, Identity, Samples
-from log_processor.following.log_files import OUTSIDE, Folders, FoundLog
+from log_processor.following.log_files import Folders, FoundLog
 from log_processor.following.matching import FileAt, Known, Matching, New, Present, match
-from log_processor.following.names import dateless, uncompressed
 from log_processor.following.owners import Owners
 from log_processor.following.present import (
     BytesOfFiles,
@@ -24,11 +23,11 @@ from log_processor.following.present import (
     Decompressor,
     Memory,
     Stamp,
-    candidate_at,
     end_of_last_line,
 )
 from log_processor.following.reader import Reader
 from log_processor.following.roots import Roots
+from log_processor.following.search import Search
 from request_log.framing.protocol import PLAIN, Framing
 from request_log.line import SECONDS_A_DAY
 from service.logs import logger
@@ -49,9 +48,6 @@ HALF_WRITTEN_SECONDS = 60.0
 # Bytes of the text of a compressed file that tell whether the file was read before. Fewer would not do, because two
 # files may have the same header.
 MOST_OF_HEAD_BYTES = 64 << 10
-
-# Bound on the looks at a log that keeps rotating while its files are noted for the first time.
-_MOST_LOOKS_AT_BEGIN = 20
 
 CUT = "its end was cut off or changed after it was read"
 TRUNCATED = "the file was truncated, and no copy holds all that was read of it"
@@ -103,22 +99,11 @@ class Family:
         self._owners = owners
         for file in self.files.values():
             owners.note_inode(self, Identity.decode(file.identity).inode)
-        self._other_paths: set[Path] = set()
-        """Paths of this log's files whose names look like another log's."""
         self._decompressor = decompressor
         self._handed_in = handed_in
         self._memory = Memory(decompressor, clock)
         stored = {Path(file.path).parent for file in self.files.values()}
-        self._folders = {self.path.parent, *stored}
-        self._roots = roots.extended(stored) if roots is not None else None
-        self._new_folders: set[Path] = set()
-        """Folders that were added since matching last decided everything. Files there may be older than the log."""
-        self._looks_below = True
-        """Whether the next look also searches the folders below the log's for rotated files."""
-        self._has_files = False
-        """Whether the last look found any file at the log's paths, be it another log's."""
-        self._sizes_by_inode: dict[int, int] = {}
-        """Inode -> bytes in the file, as the last look found it."""
+        self._search = Search(found, stored, self._memory, roots)
         self.is_gone = False
         """Whether the last look found no file of the log, and the log may be forgotten."""
         self._unchanged: set[File] = set()
@@ -135,8 +120,6 @@ class Family:
         """Missing file -> since when it is looked for, monotonic seconds."""
         self._next_tending = 0.0
         """When the next tending is due, monotonic seconds."""
-        self._left_out: set[Path] = set()
-        """Paths that were logged as not read, so that each is logged once."""
 
     # Questions while lines are read.
 
@@ -147,7 +130,7 @@ class Family:
 
     def folders(self) -> set[Path]:
         """Folders that have the log's files."""
-        return self._folders
+        return self._search.folders
 
     def has_changed(self) -> bool:
         """Whether the file at the log's path is another one than the file that is read."""
@@ -194,16 +177,16 @@ class Family:
 
     def look_also_at(self, path: Path) -> None:
         """Look for a file of this log at this path, too."""
-        self._other_paths.add(path)
+        self._search.other_paths.add(path)
         self.is_dirty = True
 
     # The look.
 
     def begin(self, start: Start, folders: Folders) -> LedgerRow:
         """Note the files of a log that the store does not know, as `start` says, and return the log's row."""
-        self._add_folders_below(folders)
-        candidates = self._candidates_at_rest(folders) if start != "whole" else {}
-        self._new_folders.clear()
+        self._search.look_below(folders)
+        candidates = self._search.files_at_rest(folders, self._is_of_another) if start != "whole" else {}
+        self._search.new_folders.clear()
         for candidate in candidates.values():
             through = self._read_through(candidate, 0, self._handed_in()) if candidate.is_live else 0
             is_read = start == "beginning" and candidate.is_live
@@ -220,9 +203,9 @@ class Family:
     def look(self, folders: Folders) -> None:
         """Match the files that are there with the known files, and open, number and close files accordingly."""
         self.is_dirty = False
-        if self._looks_below:
-            self._add_folders_below(folders)
-        candidates = self._candidates(folders)
+        if self._search.looks_below:
+            self._search.look_below(folders)
+        candidates = self._search.files(folders, self.files.values(), self._is_of_another)
         found = list(candidates.values())
         identities = {number: Identity.decode(file.identity) for number, file in self.files.items()}
         try:
@@ -239,13 +222,13 @@ class Family:
         except OSError as error:
             self.is_dirty = True
             if error.errno not in (errno.ENOENT, errno.ESTALE):
-                self._leave_out(self.path, error.strerror or "it cannot be opened")
+                self._search.leave_out(self.path, error.strerror or "it cannot be opened")
             return
         finally:
             for candidate in found:
                 candidate.close()
         is_settled = not (self.reading or self.news or self._missing)
-        self.is_gone = self._is_from_glob and not self._has_files and is_settled
+        self.is_gone = self._is_from_glob and not self._search.has_files and is_settled
         there = {candidate.at for candidate in found} | {reader.at for reader in self.reading.values()}
         self._owners.retain(self, there)
 
@@ -272,102 +255,6 @@ class Family:
 
     # Steps of a look.
 
-    def _candidates(self, folders: Folders) -> dict[FileAt, Candidate]:
-        """The log's files that are not empty, as they are now, without files of other logs."""
-        base = self.path.resolve() if self.path.is_symlink() else self.path
-        # A file that was moved elsewhere, and compressed there, tells which folder to list.
-        for reader in self.reading.values():
-            if reader.is_deleted and not reader.is_final:
-                self._add_folder(Path(reader.moved_to()).parent)
-        moved = [Path(reader.moved_to()) for reader in self.reading.values() if not reader.is_deleted]
-        for path in moved:
-            self._add_folder(path.parent)
-        # A link may point to a file with a date, and to the next one tomorrow.
-        own = dict.fromkeys([self.path.name, base.name, dateless(base.name) or base.name])
-        rotated = [
-            folder / name
-            for folder in dict.fromkeys([*self._folders, base.parent])
-            for own_name in own
-            for name in folders[folder].of(own_name)
-        ]
-        roots = self._roots
-        if roots is not None and not self._is_from_glob:
-            roots = roots.extended([base.parent])
-        moved += [Path(file.path) for file in self.files.values() if not file.gone]
-        found: dict[FileAt, Candidate] = {}
-        self._sizes_by_inode.clear()
-        self._has_files = False
-        for path in dict.fromkeys([self.path, *rotated, *moved, *self._other_paths]):
-            is_live = path in (self.path, base)
-            candidate = candidate_at(path, is_live, path in rotated and not is_live, roots)
-            if candidate is None:
-                continue
-            self._has_files = True
-            self._sizes_by_inode[candidate.at[1]] = candidate.stamp.size
-            if not candidate.stamp.size or candidate.at in found or self._owners.belongs_to_another(self, candidate):
-                candidate.close()
-                continue
-            if self._may_be_read(candidate):
-                found[candidate.at] = candidate
-        if not self._has_path and found and not any(candidate.is_live for candidate in found.values()):
-            newest = max(
-                found.values(),
-                key=lambda candidate: (not candidate.is_compressed, candidate.stamp.modified, candidate.path.name),
-            )
-            newest.is_live = not newest.is_compressed
-        for file, reader in self.reading.items():
-            if reader.is_deleted and reader.size and not (reader.has_changed and reader.is_final):
-                candidate = Candidate.nameless(Path(file.path), reader.fileno())
-                # A decompressed text never had a name.
-                if candidate.at == reader.at:
-                    found.setdefault(candidate.at, candidate)
-                else:
-                    candidate.close()
-        return found
-
-    def _candidates_at_rest(self, folders: Folders) -> dict[FileAt, Candidate]:
-        """The log's files from two equal looks in a row, so that none is missing.
-
-        One look misses a file that is renamed between the listing of its folder and the look at its old name.
-        """
-        candidates = self._candidates(folders)
-        for _ in range(_MOST_LOOKS_AT_BEGIN):
-            before, candidates = candidates, self._candidates(Folders(folders))
-            for candidate in before.values():
-                candidate.close()
-            if before.keys() == candidates.keys():
-                break
-        return candidates
-
-    def _may_be_read(self, candidate: Candidate) -> bool:
-        """Whether a file can be read. A file that cannot is left out, and logged once."""
-        if not candidate.lies_inside():
-            self._leave_out(candidate.path, OUTSIDE)
-            return False
-        try:
-            kind = self._memory.kind(candidate)
-        except OSError as error:
-            if error.errno in (errno.ENOENT, errno.ESTALE):
-                return False
-            if error.errno in (errno.EMFILE, errno.ENFILE):
-                self.is_dirty = True
-            self._leave_out(candidate.path, error.strerror or "it cannot be opened")
-            return False
-        candidate.is_compressed = kind == "compressed"
-        if kind == "text" and uncompressed(candidate.path.name) != candidate.path.name:
-            self._leave_out(candidate.path, "it is compressed in a way that is not read here")
-            return False
-        if kind == "text":
-            self._left_out.discard(candidate.path)
-        return True
-
-    def _leave_out(self, path: Path, reason: str) -> None:
-        if path not in self._left_out:
-            self._left_out.add(path)
-            log.warning(
-                "file_not_read", log=self.name, path=os.fsencode(path).decode(errors="backslashreplace"), reason=reason
-            )
-
     def _decompress(self, candidates: dict[FileAt, Candidate], identities: Mapping[int, Identity]) -> bool:
         """Request the texts of compressed files that are not known; return whether some are still to come.
 
@@ -393,16 +280,16 @@ class Family:
             except OSError as error:
                 if error.errno in (errno.ENOENT, errno.ESTALE):
                     raise
-                self._leave_out(candidate.path, f"it cannot be unpacked for now: {error.strerror}")
+                self._search.leave_out(candidate.path, f"it cannot be unpacked for now: {error.strerror}")
                 texts_are_pending = True
                 del candidates[candidate.at]
                 continue
             if isinstance(text, int):
                 candidate.text_descriptor = text
-                self._left_out.discard(candidate.path)
+                self._search.let_in(candidate.path)
                 continue
             if text is None and self.clock.unix() - candidate.stamp.modified / 1e9 >= HALF_WRITTEN_SECONDS:
-                self._leave_out(candidate.path, "it cannot be unpacked")
+                self._search.leave_out(candidate.path, "it cannot be unpacked")
             else:
                 # A file that cannot be decompressed may be in the making.
                 texts_are_pending = True
@@ -445,7 +332,7 @@ class Family:
             number = file.key.generation
             ahead[number] = reader.ahead if reader is not None else ()
             inode = identities[number].inode
-            seen = self._sizes_by_inode.get(inode, file.offset)
+            seen = self._search.sizes_by_inode.get(inode, file.offset)
             if reader is not None and reader.has_changed:
                 seen = min(reader.least_size, reader.size)
             if seen < file.offset or file.least_size is not None:
@@ -503,7 +390,7 @@ class Family:
         """
         before = self._seem_lost
         self._seem_lost = {new.instead_of for new in matching.new} - matching.found.keys() - {None}
-        self.is_dirty = self._looks_below = not self._seem_lost <= before
+        self.is_dirty = self._search.looks_below = not self._seem_lost <= before
         return self.is_dirty
 
     def _apply(self, matching: Matching, candidates: dict[FileAt, Candidate]) -> None:
@@ -518,7 +405,7 @@ class Family:
             self._continue(self.files[number], candidates[present.at])
         for new in matching.new:
             candidate = candidates[new.present.at]
-            if candidate.path.parent in self._new_folders and candidate.stamp.modified < min(reading, default=0):
+            if candidate.path.parent in self._search.new_folders and candidate.stamp.modified < min(reading, default=0):
                 is_text = not candidate.is_compressed
                 file = self._note(candidate, end_of_last_line(candidate, candidate.size) if is_text else 0)
             else:
@@ -538,7 +425,7 @@ class Family:
                 file.close()
         self._note_missing([self.files[number] for number in matching.missing], matching.is_undecided)
         if not matching.is_undecided:
-            self._new_folders.clear()
+            self._search.new_folders.clear()
             for candidate in candidates.values():
                 if candidate.is_compressed:
                     self._decompressor.forget(candidate.stamp)
@@ -584,25 +471,7 @@ class Family:
             file.state, file.path = state, str(candidate.path)
             self.news[file] = None
         if state != "copy":
-            self._folders.add(candidate.path.parent)
-
-    def _add_folder(self, folder: Path) -> None:
-        """Note that one of the log's files was moved to this folder."""
-        if folder not in self._folders:
-            self._folders.add(folder)
-            self._new_folders.add(folder)
-            self._roots = self._roots.extended([folder]) if self._roots is not None else None
-
-    def _add_folders_below(self, folders: Folders) -> None:
-        """Note the folders below the log's that have rotated files of the log.
-
-        Where no file has a log's own name, nothing tells its files from another log's.
-        """
-        self._looks_below = False
-        if self._has_path:
-            found = folders.with_rotated(self.path.resolve()) - self._folders
-            self._folders |= found
-            self._new_folders |= found
+            self._search.folders.add(candidate.path.parent)
 
     def _begin_new(self, new: New, candidate: Candidate, is_found: bool) -> File:
         """Begin a new file, perhaps in the place of a known file. `is_found`: whether that file was found elsewhere."""
@@ -705,7 +574,7 @@ class Family:
                 self.news[file] = None
         now = self.clock.monotonic()
         missing = {file: self._missing.get(file, now) for file in files if file.reader is None}
-        self._looks_below = self._looks_below or not missing.keys() <= self._missing.keys()
+        self._search.looks_below = self._search.looks_below or not missing.keys() <= self._missing.keys()
         self._missing = missing
         if is_undecided:
             return
@@ -772,6 +641,9 @@ class Family:
     def _sizes_of_copies(self, file: File) -> Iterator[int]:
         number = file.key.generation
         return (other.size for other in self.files.values() if (other.state, other.copy_of) == ("copy", number))
+
+    def _is_of_another(self, candidate: Candidate) -> bool:
+        return self._owners.belongs_to_another(self, candidate)
 
     def _claim(self, candidate: Candidate) -> None:
         self._owners.claim(self, candidate)
