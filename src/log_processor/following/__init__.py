@@ -6,6 +6,7 @@ log_files      finds the logs, by paths and globs
 followed_logs  all logs that are followed or wait in the spool
 waiting        notices changes of the logs' files
 family         one log: its files, and their states
+search         finds the files of one log
 handed_in      a log in the spool: one file, which does not grow
 file           a file with a generation: how far it is read
 roots          limits which files may be read through links

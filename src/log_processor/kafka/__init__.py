@@ -12,7 +12,8 @@ chunks      lines of records as chunks, and their offsets
 beginning   where reading begins in a partition, by its ledger and its broker. Pure
 watching    asks the broker for the topic's id, and for the ends of its partitions
 writing     what counts and stores for a partition, while this process has its lease
-assignment  a partition that the group has given to this process
+reader      reads a partition: takes its records in, and hands their lines on
+assignment  a partition that the group has given to this process: waits for its lease
 group       the consumer: assigns, revokes and reads partitions
 flow        the dataflow: source -> parse -> sink
 run         builds the processor from its parts, and runs it

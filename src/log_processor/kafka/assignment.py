@@ -1,7 +1,7 @@
 """A partition that the group has given to this process.
 
 acquiring   a thread waits for the lease, and redoes what a predecessor has broken off; nothing is read
-reading     records are read and handed on
+reading     a reader takes records in and hands their lines on
 over        the group has taken the partition away; what is still on its way is dropped
 """
 
