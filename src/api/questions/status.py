@@ -169,17 +169,7 @@ def _log_status(logs: LogsProgress, writer: str, row: LedgerRow, files: Sequence
         lines_skipped=row.skipped,
         mended={field.value: requests for field, requests in row.mended.items()},
         gaps=[Gap(position=_position(gap.position), reason=gap.reason) for gap in row.gaps],
-        files=[
-            FileStatus(
-                generation=file.generation,
-                path=file.path,
-                state=file.state,
-                start=file.start,
-                offset=file.offset,
-                copy_of=file.copy_of,
-            )
-            for file in files
-        ],
+        files=[FileStatus.model_validate(file, from_attributes=True) for file in files],
         newest_request=to_datetime(row.newest) if row.newest else None,
         seen=_observed_end(seen, of_writer, now) if seen is not None else None,
         bytes_behind=None if of_topic else behind,
