@@ -1,9 +1,9 @@
 """The result of parsing a log: requests in columns, rejected lines, and skipped lines."""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import accumulate, count
+from itertools import accumulate, chain, count
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -114,6 +114,13 @@ def _joined(parts: Sequence[tuple[list[str], Integers]]) -> tuple[list[str], Int
     ends = accumulate(len(of_part) for of_part, _ in parts)
     columns = [places[end - len(of_part) : end][column] for end, (of_part, column) in zip(ends, parts, strict=True)]
     return texts, np.concatenate(columns)
+
+
+def transposed(rows: Iterable[tuple[Any, ...]], width: int) -> list[list[Any]]:
+    """The columns of rows of `width` values. `zip(*rows)` holds all rows at once, which the garbage collector then
+    visits again and again."""
+    values = list(chain.from_iterable(rows))
+    return [values[place::width] for place in range(width)]
 
 
 def numbered(texts: Sequence[str]) -> tuple[list[str], Integers]:

@@ -569,6 +569,38 @@ def test_many_lines_at_once_are_understood_as_each_is_alone(divide: DivideChunk,
     assert at_once[1:] == one_by_one[1:]
 
 
+usual_members = {
+    "time": '"2026-11-25T12:00:01Z"',
+    "customer": '"acme"',
+    "path": '"/"',
+    "status": "200",
+    "duration": "0.1",
+    "method": '"GET"',
+    "bytes": "612",
+}
+nearly_usual_lines = st.builds(
+    lambda changed, missing: (
+        "{"
+        + ",".join(f'"{name}":{value}' for name, value in (usual_members | changed).items() if name != missing)
+        + "}"
+    ),
+    st.dictionaries(st.sampled_from(list(usual_members)), json_values, max_size=1),
+    st.sampled_from(["", "", "", *usual_members]),
+).map(lambda line: line.encode().replace(b"\n", b""))
+
+
+@given(st.lists(st.lists(nearly_usual_lines, min_size=1, max_size=3), max_size=4))
+def test_lines_are_understood_alike_whatever_came_before_them(chunks: list[list[bytes]]) -> None:
+    divide = JsonLines({})
+    parse, one_by_one = LineByLine(divide, "s", None), LineByLine(lambda line: divide(line), "s", None)
+    usual = "{" + ",".join(f'"{name}":{value}' for name, value in usual_members.items()) + "}"
+    for lines in [[usual.encode()], *chunks]:
+        data = b"".join(line + b"\n" for line in lines)
+        found, expected = parse(data), one_by_one(data)
+        assert columns_of(found.requests) == columns_of(expected.requests)
+        assert found[1:] == expected[1:]
+
+
 def columns_of(found: Requests) -> list[tuple[object, ...]]:
     """All that is known of each request."""
     numbers = (found.statuses, found.latencies, found.seconds, found.milliseconds, found.offsets, found.sizes)

@@ -6,6 +6,7 @@ from contextlib import suppress
 from itertools import chain, compress
 from math import isfinite
 from operator import attrgetter
+from types import MappingProxyType
 from typing import Any, cast
 
 import msgspec
@@ -18,7 +19,7 @@ from request_log.formats.line_by_line import NO_COLUMNS, Columns, DivideChunk, F
 from request_log.formats.loose_json import Bare, Value, read_object
 from request_log.line import MIN_LINE_BYTES
 from request_log.meanings import Cache
-from request_log.requests import Integers
+from request_log.requests import Integers, transposed
 
 FIELDS = ("time", "customer", "path", "status", "duration", "duration_2", "duration_3", "method", "bytes", "request")
 """Fields that a member may be. `request` is a line such as `GET /a HTTP/1.1`, for logs without method and path."""
@@ -31,9 +32,13 @@ _OPEN, _CLOSE, _RETURN = b"{}\r"
 _Paths = Mapping[str, Sequence[Sequence[str]]]
 _Members = dict[str, Sequence[Any]]
 _Tree = dict[str, "_Tree | None"]
+_Kinds = Mapping[str, set[type]]
+"""Field -> the kinds of its values."""
 _NEVER_EMPTY = {int, float}
 _PLAIN_KINDS: tuple[set[type], ...] = ({str}, {int}, {float})
 """Of a column whose values are all of one of these kinds, each value has a text."""
+_STRICT_KINDS: tuple[set[type], ...] = ({str}, {int})
+"""Kinds that the decoder can be told to expect. For a float it would also take an integer."""
 _LEAF = int | float | str | list[Any] | dict[str, Any] | None
 
 
@@ -77,12 +82,14 @@ class JsonLines(DivideChunk):
         """See `DivideChunk`. Takes lines that are JSON."""
         if self._fast is None:
             return NO_COLUMNS, ()
-        records, places = self._fast.records(data, starts)
+        records, places, kinds = self._fast.records(data, starts)
         if not records:
             return NO_COLUMNS, ()
         members = self._fast.members(records)
         values = {field: self._fast.values(field, records, members) for field in self._paths}
-        kinds = {field: set(map(type, column)) for field, column in values.items()}
+        if not kinds:
+            self._fast.expect({field: set(map(type, column)) for field, column in values.items()})
+        kinds = {field: kinds.get(field) or set(map(type, column)) for field, column in values.items()}
         integers = [field for field in ("status", "bytes") if kinds[field] == {int}]
         numbers = {field: found for field in integers if (found := _integers(values[field])) is not None}
         texts = {
@@ -128,25 +135,32 @@ class _Fast:
         tree: _Tree = {}
         for path in chain.from_iterable(paths.values()):
             _grow(tree, path)
+        self._tree = tree
         root, attributes = _struct(tree)
         self._decoder = msgspec.json.Decoder(root)
         self._attributes = root.__struct_fields__
         self._places = {
             field: [list(_places(attributes, path)) for path in its_paths] for field, its_paths in paths.items()
         }
+        self._expected: _Kinds | None = None
+        """Field -> the kind that its values have had so far, for fields with one kind; None before the first lines."""
+        self._strict: msgspec.json.Decoder[Any] | None = None
+        """Takes only objects with the expected kinds, so that their values need no look."""
 
-    def records(self, data: bytes, starts: Integers) -> tuple[list[Any], Integers]:
-        """The objects of lines, and the places of these lines. Lines that are not JSON are left out."""
+    def records(self, data: bytes, starts: Integers) -> tuple[list[Any], Integers, _Kinds]:
+        """The objects of lines, the places of these lines, and the kinds that the values of fields are known to have.
+        Lines that are not JSON are left out."""
         own = np.frombuffer(data, np.uint8)
         newlines = np.append(starts[1:], len(data)) - 1
         ends = newlines - (own[newlines - 1] == _RETURN)
         is_object = (own[starts] == _OPEN) & (own[ends - 1] == _CLOSE) & (newlines - starts + 1 >= MIN_LINE_BYTES)
         if is_object.all():
             # Each line begins with an object, so if there are as many objects as lines, each line has one.
-            with suppress(*_NOT_JSON):
-                records = self._decoder.decode_lines(data)
-                if len(records) == len(starts):
-                    return records, np.arange(len(starts))
+            for decoder, kinds in ((self._strict, self._expected), (self._decoder, None)):
+                with suppress(*_NOT_JSON):
+                    records = decoder.decode_lines(data) if decoder is not None else []
+                    if len(records) == len(starts):
+                        return records, np.arange(len(starts)), kinds or {}
         records = []
         places = []
         begins, stops = starts.tolist(), ends.tolist()
@@ -154,11 +168,25 @@ class _Fast:
             with suppress(*_NOT_JSON):
                 records.append(self._decoder.decode(data[begins[place] : stops[place]]))
                 places.append(place)
-        return records, np.array(places, np.int64)
+        return records, np.array(places, np.int64), {}
+
+    def expect(self, kinds: _Kinds) -> None:
+        """Expect that values of fields go on to have these kinds. A field with other values is not expected again."""
+        expected = {
+            field: found
+            for field, found in kinds.items()
+            if found in _STRICT_KINDS and len(self._places[field]) == len(self._places[field][0]) == 1
+        }
+        if self._expected is not None:
+            expected = {field: found for field, found in expected.items() if self._expected.get(field) == found}
+        if expected != self._expected:
+            self._expected = expected
+            strict, _ = _struct(self._tree, {self._places[field][0][0]: kind for field, (kind,) in expected.items()})
+            self._strict = msgspec.json.Decoder(strict) if expected else None
 
     def members(self, records: list[Any]) -> _Members:
         """The top-level members of the objects: attribute -> column, with UNSET where an object has none."""
-        return dict(zip(self._attributes, zip(*map(astuple, records), strict=True), strict=True))
+        return dict(zip(self._attributes, transposed(map(astuple, records), len(self._attributes)), strict=True))
 
     def values(self, field: str, records: list[Any], members: _Members) -> Sequence[Any]:
         """A column: the value of the field in each record, UNSET where it has none."""
@@ -209,13 +237,16 @@ def _grow(tree: _Tree, path: Sequence[str]) -> None:
         _grow(inner, rest)
 
 
-def _struct(tree: _Tree) -> tuple[type[msgspec.Struct], _Attributes]:
-    """A type with these members, and the names of its attributes."""
+def _struct(tree: _Tree, kinds: Mapping[str, type] = MappingProxyType({})) -> tuple[type[msgspec.Struct], _Attributes]:
+    """A type with these members, and the names of its attributes. `kinds`: attribute -> the kind that it must have."""
     fields: list[tuple[str, Any, Any]] = []
     attributes: _Attributes = {}
     for number, (name, inner) in enumerate(tree.items()):
         attribute = f"member_{number}"
-        if inner is None:
+        if attribute in kinds:
+            fields.append((attribute, kinds[attribute], msgspec.NODEFAULT))
+            attributes[name] = attribute, {}
+        elif inner is None:
             fields.append((attribute, _LEAF | UnsetType, UNSET))
             attributes[name] = attribute, {}
         else:
@@ -223,7 +254,7 @@ def _struct(tree: _Tree) -> tuple[type[msgspec.Struct], _Attributes]:
             fields.append((attribute, kind, kind()))
             attributes[name] = attribute, attributes_of_inner
     rename = {attribute: name for name, (attribute, _) in attributes.items()}
-    return msgspec.defstruct("Record", fields, rename=rename, frozen=True, gc=False), attributes
+    return msgspec.defstruct("Record", fields, rename=rename, frozen=True, gc=False, kw_only=True), attributes
 
 
 def _places(attributes: _Attributes, path: Sequence[str], prefix: str = "") -> Iterator[str]:

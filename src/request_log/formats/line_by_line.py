@@ -13,7 +13,7 @@ from typing import NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from request_log.fields.duration import Durations
+from request_log.fields.duration import Duration, Durations
 from request_log.fields.escapes import printable, text_of
 from request_log.fields.timestamp import timestamps
 from request_log.fields.values import (
@@ -38,7 +38,7 @@ from request_log.line import (
     is_customer,
 )
 from request_log.meanings import INVALID, Cache
-from request_log.requests import NONE, Integers, MendedLine, Parsed, Rejected, Requests, joined, numbered
+from request_log.requests import NONE, Integers, MendedLine, Parsed, Rejected, Requests, joined, numbered, transposed
 
 COMMENT = b"#"
 """The first byte of a line that is skipped."""
@@ -178,7 +178,7 @@ class LineByLine:
             found = [self._durations.total((first, *others)) for first, others in every]
         else:
             found = list(map(self._durations.__getitem__, columns.durations))
-        durations, latencies, is_odd_duration = zip(*found, strict=True)
+        durations, latencies, is_odd_duration = transposed(found, len(Duration._fields))
         seconds, milliseconds = _timestamps(columns.times)
         statuses = _statuses(columns.statuses)
         path_texts, paths, mended = _written(columns.paths, columns.are_printable)
@@ -202,7 +202,7 @@ class LineByLine:
             customers,
             path_texts,
             paths,
-            list(durations),
+            durations,
             statuses,
             np.array(latencies, np.int64),
             seconds,
