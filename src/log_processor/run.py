@@ -1,6 +1,5 @@
 """Builds the processor from its parts, and runs it."""
 
-import gc
 from datetime import timedelta
 from functools import partial
 
@@ -31,6 +30,7 @@ from service.access.keys_file import keys_file
 from service.access.private_files import PrivateFile
 from service.access.settings import require_keys, warn_of_none
 from service.logs import logger
+from service.memory import collect_cycles_rarely
 from service.settings import refuse
 from storage.backend import open_storage
 from storage.errors import StorageUnavailable
@@ -128,8 +128,7 @@ def run(settings: ProcessorSettings, only_backfill: bool = False) -> None:
         waits = waiter(settings.follow, followed, settings.poll_interval_ms / 1000, longest_wait)
         return LogPartition(followed, collector, waits, stopping, handler)
 
-    # There are millions of short-lived rows, and hardly a cycle. By default the collector would run all the time.
-    gc.set_threshold(200_000, 20, 100)
+    collect_cycles_rarely()
     log.info(
         "started", store=settings.storage, workers=settings.workers, follow=settings.follow, writer=settings.writer
     )

@@ -1,6 +1,7 @@
-"""Has the C library return freed memory to the system. glibc keeps it otherwise."""
+"""Memory: what of it goes back to the system, and how often cycles are collected."""
 
 import ctypes
+import gc
 
 # M_MMAP_THRESHOLD of mallopt(3).
 _MMAP_THRESHOLD = -3
@@ -9,7 +10,7 @@ _LARGE_BYTES = 1 << 20
 
 
 def return_large() -> None:
-    """Return large allocations to the system as soon as they are freed, where the C library can."""
+    """Return large allocations to the system as soon as they are freed, where the C library can. glibc keeps them."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(_MMAP_THRESHOLD, _LARGE_BYTES)
@@ -20,3 +21,9 @@ def trim() -> None:
     malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if malloc_trim is not None:
         malloc_trim(0)
+
+
+def collect_cycles_rarely() -> None:
+    """Collect cycles rarely, in a program that makes millions of short-lived rows and hardly a cycle. By default the
+    collector would run all the time."""
+    gc.set_threshold(200_000, 20, 100)

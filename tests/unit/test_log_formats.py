@@ -578,11 +578,15 @@ usual_members = {
     "method": '"GET"',
     "bytes": "612",
 }
+
+
+def object_of(members: dict[str, str]) -> str:
+    return "{" + ",".join(f'"{name}":{value}' for name, value in members.items()) + "}"
+
+
 nearly_usual_lines = st.builds(
-    lambda changed, missing: (
-        "{"
-        + ",".join(f'"{name}":{value}' for name, value in (usual_members | changed).items() if name != missing)
-        + "}"
+    lambda changed, missing: object_of(
+        {name: value for name, value in (usual_members | changed).items() if name != missing}
     ),
     st.dictionaries(st.sampled_from(list(usual_members)), json_values, max_size=1),
     st.sampled_from(["", "", "", *usual_members]),
@@ -593,8 +597,7 @@ nearly_usual_lines = st.builds(
 def test_lines_are_understood_alike_whatever_came_before_them(chunks: list[list[bytes]]) -> None:
     divide = JsonLines({})
     parse, one_by_one = LineByLine(divide, "s", None), LineByLine(lambda line: divide(line), "s", None)
-    usual = "{" + ",".join(f'"{name}":{value}' for name, value in usual_members.items()) + "}"
-    for lines in [[usual.encode()], *chunks]:
+    for lines in [[object_of(usual_members).encode()], *chunks]:
         data = b"".join(line + b"\n" for line in lines)
         found, expected = parse(data), one_by_one(data)
         assert columns_of(found.requests) == columns_of(expected.requests)

@@ -1,6 +1,5 @@
 """Builds the processor of a topic from its parts, and runs it."""
 
-import gc
 import threading
 from datetime import timedelta
 
@@ -18,6 +17,7 @@ from log_processor.settings import ProcessorSettings
 from log_processor.storing.dead_letters import DeadLetters
 from log_processor.storing.kept_lines import KeptLines
 from service.logs import logger
+from service.memory import collect_cycles_rarely
 from service.settings import refuse
 
 EPOCH = timedelta(days=1)
@@ -48,8 +48,7 @@ def run_kafka(settings: ProcessorSettings, stop: threading.Event) -> None:
     except KafkaException as error:
         refuse(f"KAFKA_SETTINGS_FILE={settings.kafka_settings_file}: {error.args[0].str()}")
 
-    # There are millions of short-lived rows, and hardly a cycle. By default the collector would run all the time.
-    gc.set_threshold(200_000, 20, 100)
+    collect_cycles_rarely()
     log.info("started", store=settings.storage, source="kafka", topic=settings.kafka_topic, group=settings.kafka_group)
     built = flow.build(group, stop.is_set, settings.parser(), dead_letters.too_new, dead_letters.kept.mark)
     cli_main(built, workers_per_process=1, epoch_interval=EPOCH)  # type: ignore[no-untyped-call]
