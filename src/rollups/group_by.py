@@ -35,11 +35,15 @@ def sums_of(numbers: Integers, amounts: Integers) -> tuple[Integers, Integers]:
         return values, sums[values]
     # The stable sort is the fastest for several ascending parts.
     order = numbers.argsort(kind="stable")
-    numbers, amounts = numbers[order], amounts[order]
+    return sums_of_runs(numbers[order], amounts[order])
+
+
+def sums_of_runs(numbers: Integers, amounts: Integers) -> tuple[Integers, Integers]:
+    """The integer of each run of equal integers, and the sum of its amounts."""
     is_first = np.ones(len(numbers), bool)
     np.not_equal(numbers[1:], numbers[:-1], out=is_first[1:])
     firsts = np.flatnonzero(is_first)
-    return numbers[firsts], np.add.reduceat(amounts, firsts)
+    return numbers[firsts], np.add.reduceat(amounts, firsts) if len(firsts) else amounts
 
 
 def appearing(numbers: NDArray[np.signedinteger]) -> tuple[list[int], Integers]:
