@@ -16,7 +16,7 @@ from rollups.groups import LATENCY_BITS, QUARTER_HOUR_BITS, QUARTER_HOUR_MASK, S
 from rollups.histogram import Histograms, outcomes_of_each
 
 # Fewer values than this are sorted faster than they are added up by span.
-_FEW = 500
+_FEW = 2_000
 _NONE = np.empty(0, np.int64)
 _IN_NO_SPAN = -1
 

@@ -3,10 +3,14 @@
 import ctypes
 import gc
 
-# M_MMAP_THRESHOLD of mallopt(3).
+# M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of mallopt(3).
+_TRIM_THRESHOLD = -1
 _MMAP_THRESHOLD = -3
 # Bytes from which on an allocation is returned as soon as it is freed. By default glibc raises the bound by itself.
 _LARGE_BYTES = 1 << 20
+# Free bytes at the end of a heap that are kept. glibc no longer adapts this bound once the other one is set, and with
+# its default of 128 KiB the arrays of an answer would have the system map the same pages again and again.
+_KEPT_BYTES = 16 << 20
 
 
 def return_large() -> None:
@@ -14,6 +18,7 @@ def return_large() -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(_MMAP_THRESHOLD, _LARGE_BYTES)
+        mallopt(_TRIM_THRESHOLD, _KEPT_BYTES)
 
 
 def trim() -> None:
