@@ -1,14 +1,17 @@
 """Days, weeks, months and hours of time zones: golden examples of the odd ones, and properties of all."""
 
 from datetime import date, datetime, timedelta, timezone
+from importlib.resources import files
 from itertools import pairwise
+from pathlib import Path
+from zoneinfo import TZPATH, ZoneInfo, reset_tzpath
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.questions.calendar import OddDay, calendar
+from api.questions.calendar import Calendar, OddDay, calendar
 from api.questions.dates import kept_days
 from api.questions.times import time_range
 from api.utc import to_date, to_day
@@ -166,3 +169,18 @@ def test_a_local_time_that_comes_twice_is_the_first_one() -> None:
     twice = datetime(2026, 10, 25, 2, 30)
     assert calendar("Europe/Berlin").second_at(twice) == utc("2026-10-25 00:30")
     assert calendar("Europe/Berlin").second_at(twice + timedelta(hours=1)) == utc("2026-10-25 02:30")
+
+
+def test_days_do_not_depend_on_the_machines_own_time_zones(tmp_path: Path) -> None:
+    of_utc = (files("tzdata") / "zoneinfo" / "UTC").read_bytes()
+    (tmp_path / "Europe").mkdir()
+    (tmp_path / "Europe/Berlin").write_bytes(of_utc)
+    before = TZPATH
+    reset_tzpath([tmp_path])
+    ZoneInfo.clear_cache()
+    try:
+        assert ZoneInfo("Europe/Berlin").utcoffset(datetime(2026, 7, 1)) == timedelta(0)
+        assert Calendar("Europe/Berlin").day_start(date(2026, 10, 25)) == utc("2026-10-24 22:00")
+    finally:
+        reset_tzpath(before)
+        ZoneInfo.clear_cache()

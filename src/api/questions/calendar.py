@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
-from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
 
 from api.schemas.series import Interval
 from api.utc import EPOCH, to_date, to_datetime
+from api.zones import zone_of
 from rollups.columns import QUARTER_HOURS_AN_HOUR, SECONDS_A_QUARTER_HOUR
 
 UTC = "UTC"
@@ -34,7 +34,7 @@ class Calendar:
     def __init__(self, zone: str) -> None:
         """`zone`: a name of the IANA database."""
         self.zone = zone
-        self._zone = ZoneInfo(zone)
+        self._zone = zone_of(zone)
 
     def local(self, second: float) -> datetime:
         """A time (Unix, s) by the clock of the zone."""
