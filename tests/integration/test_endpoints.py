@@ -107,6 +107,14 @@ def test_all_customers_by_path_are_those_of_the_log(store: Store, tmp_path: Path
     assert "at most 7" in refused.json()["detail"][0]["msg"]
 
 
+def test_a_day_that_cannot_be_asked_about_is_named_as_it_was_asked(sqlite: Store) -> None:
+    refused = response(sqlite, f"/paths/customers?path=/a&date={ago(-2)}")
+    assert refused.status_code == 422
+    (fault,) = refused.json()["detail"]
+    assert fault["loc"] == ["query", "date"]
+    assert fault["msg"].startswith("date is in the future: today is ")
+
+
 def test_of_very_many_customers_of_a_path_the_first_ones_are_kept(sqlite: Store) -> None:
     customers = [f"customer_{number}" for number in range(12_000)]
     day = to_day(today())

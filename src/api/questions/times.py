@@ -24,7 +24,8 @@ IsoTime = Annotated[
     of_form(
         r"\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:\d{2})?)?",
         "time_format",
-        "Input should be a time of the form YYYY-MM-DDThh:mm:ssZ, or a date of the form YYYY-MM-DD",
+        "Input should be a time of the form YYYY-MM-DDThh:mm:ssZ, or a date of the form YYYY-MM-DD; the + of an "
+        "offset is written %2B",
     ),
 ]
 """A time of a query: `2026-11-24T13:00:00Z`, `2026-11-24T13:00`, or `2026-11-24`, the start of that day."""

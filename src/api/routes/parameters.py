@@ -90,6 +90,8 @@ async def _utc_day(
     kept: Annotated[Kept, Depends(_kept_in_utc)],
     date: Annotated[IsoDate | None, Query(description="A UTC day. Left out: today. Not in the future.")] = None,
 ) -> DateRange:
+    if date is not None and date > kept.today:
+        raise validation_error("date", date, f"date is in the future: today is {kept.today} in {kept.zone}")
     return date_range(date or kept.today, date, kept)
 
 
