@@ -167,6 +167,43 @@ def test_days_that_are_no_longer_kept_are_removed_though_nothing_is_logged(sqlit
     pipeline.until(lambda: {day for _, day in pipeline.stored()} == kept, "they are removed")
 
 
+def test_counts_are_kept_longer_than_requests(sqlite_pipeline: Pipeline) -> None:
+    pipeline = sqlite_pipeline
+    lines = b"".join(line(-day * DAY, "acme") for day in range(13) for _ in range(day + 1))
+    pipeline.append(lines)
+    pipeline.start(RETENTION_DAYS="20")
+    pipeline.until_stored()
+    pipeline.until_rolled_up()
+    assert pipeline.end() == 0
+    kept = {"RETENTION_DAYS": "3", "COUNTS_RETENTION_DAYS": "9"}
+    pipeline.start(**kept)
+    days = [time.strftime("%Y-%m-%d", time.gmtime(time.time() - day * DAY)) for day in range(13)]
+    pipeline.until(lambda: {day for _, day in pipeline.stored()} == set(days[:10]), "older counts are removed")
+    with running(pipeline.log.parent, {**pipeline.environment, **kept}) as api:
+
+        def asked(what: str) -> Any:
+            return api.get(f"/customers/acme/{what}").json()
+
+        # By default it is asked about the days whose requests are kept.
+        assert asked("stats")["from_date"] == days[3]
+        assert asked("series?interval=day")["points"][0]["total_requests"] == 4
+        everything = asked("stats?from_date=1970-01-01")
+        assert [(day["date"], day["total_requests"]) for day in everything["daily"]] == [
+            (days[day], day + 1) for day in range(9, -1, -1)
+        ]
+        for what in ("paths", "stats"):
+            assert asked(f"{what}?from_date={days[9]}&to_date={days[9]}")["from_date"] == days[9]
+        (path,) = asked("paths?from_date=1970-01-01")["paths"]
+        assert path["total_requests"] == everything["total_requests"] == 55
+        (before, then) = asked(f"stats?from_date={days[4]}&to_date={days[2]}&compare=previous"), days[7]
+        assert (before["previous"]["from_date"], before["previous"]["total_requests"]) == (then, 6 + 7 + 8)
+        found = asked("requests?from_date=1970-01-01&limit=1000")
+        assert found["from_date"] == days[3]
+        assert {request["time"][:10] for request in found["requests"]} == set(days[:4])
+    checked = pipeline.run("verify", **kept)
+    assert checked.returncode == 0, checked.stdout
+
+
 def test_a_line_of_the_day_after_tomorrow_is_rejected_and_hides_no_lag(sqlite_pipeline: Pipeline) -> None:
     pipeline = sqlite_pipeline
     future = line(2 * DAY)
