@@ -368,6 +368,16 @@ def test_the_latest_requests_are_those_whose_path_has_a_text(store: Store, part:
     assert [one["path"] for one in reversed(found)] == [path for path in paths if part in path]
 
 
+def test_paths_are_searched_in_all_days(store: Store) -> None:
+    days = [age for age in range(20) if age not in (4, 5, 11)]
+    store.fill(b"".join(line(ago(age), "c", 404) + line(ago(age), "c") for age in days))
+    for status, each in (("all", 2), ("client_errors", 1)):
+        for limit in (1, 3, 9, 1_000):
+            url = f"/customers/c/requests?path=/resource1&status={status}&limit={limit}"
+            expected = [str(ago(age)) for age in days for _ in range(each)]
+            assert [one["time"][:10] for one in answer(store, url)["requests"]] == expected[:limit]
+
+
 def test_customers_are_listed_with_their_totals_in_pages(listed: Store) -> None:
     every = answer(listed, "/customers")
     assert [customer["customer_id"] for customer in every["customers"]] == ["a", "c", "b", "d", "e", "gone"]
