@@ -180,6 +180,24 @@ def test_what_is_not_kept_or_was_not_counted_is_not_compared(filled: Store) -> N
     assert compared["previous"]["from_date"] == "2026-03-25"
 
 
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "America/New_York", "Pacific/Kiritimati"])
+def test_the_day_on_which_the_log_began_can_be_compared_with_in_each_zone(
+    sqlite: Store, monkeypatch: pytest.MonkeyPatch, zone: str
+) -> None:
+    monkeypatch.setattr("api.routes.request_cache.utc_now", lambda: NOW)
+    # The same date in all of these zones.
+    began = datetime(2026, 11, 16, 9)
+    log = [(began + timedelta(days=day), "acme", 200, 5) for day in (0, 1)]
+    sqlite.fill(b"".join(combined(at, who, "/a", status, ms) for at, who, status, ms in log), PARSE)
+    found, earlier = answers(
+        sqlite,
+        f"/customers/acme/stats?from_date=2026-11-17&to_date=2026-11-17&compare=previous&tz={zone}",
+        f"/customers/acme/stats?from_date=2026-11-16&to_date=2026-11-16&compare=previous&tz={zone}",
+    )
+    assert (found["total_requests"], found["previous"]["total_requests"]) == (1, 1)
+    assert earlier["previous"] is None
+
+
 def test_a_difference_to_nothing_has_no_percentage(sqlite: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("api.routes.request_cache.utc_now", lambda: NOW)
     noon = datetime(2026, 11, 20, 12)

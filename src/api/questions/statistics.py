@@ -8,7 +8,7 @@ from typing import Any
 from api.caching.invalidation_log import InvalidationLog
 from api.questions.dates import DateRange
 from api.questions.percentiles import format_percentile
-from api.questions.question import CachedStore, DaysQuestion, Effort, require_known
+from api.questions.question import CachedStore, DaysQuestion, Effort, require_known, span_counts
 from api.schemas.statistics import DayStatistics, Difference, PreviousFigures, Statistics
 from api.utc import to_date
 from rollups.columns import QUARTER_HOURS_A_DAY
@@ -128,7 +128,10 @@ class StatisticsQuestion(DaysQuestion):
         """Whether the store was counting when these days began. Zeros of before are no figures to compare with: the log
         began later, or the store kept fewer days."""
         first = int(days.edges[0]) // QUARTER_HOURS_A_DAY
-        return bool(await store.storage.days(None, first - WITHIN_DAYS, first))
+        if await store.storage.days(None, first - WITHIN_DAYS, first):
+            return True
+        # A part of a local day is on the next UTC day.
+        return self.is_of_rollups and bool((await span_counts(store, None, days.edges[:2], days.zone)).spans)
 
     async def _before(self, store: CachedStore, days: DateRange) -> Histogram:
         if not self.is_of_rollups:
