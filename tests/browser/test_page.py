@@ -467,7 +467,7 @@ def test_arrow_keys_go_through_the_points_of_a_chart(browser: Browser, sqlite: S
         shown.open(f"/?customer=alpha&from={ago(3)}")
         chart = page.get_by_role("slider", name="Requests, chart")
         # It says its latest point before any key is pressed.
-        expect(chart).to_have_attribute("aria-valuetext", re.compile(f"^Day {today()}, Requests 10, "))
+        expect(chart).to_have_attribute("aria-valuetext", f"{today()}, Successful 10, Client errors 0, Server errors 0")
         page.get_by_label("Time zone").focus()
         page.keyboard.press("Tab")
         expect(page.locator("details.means summary")).to_be_focused()
@@ -475,9 +475,7 @@ def test_arrow_keys_go_through_the_points_of_a_chart(browser: Browser, sqlite: S
         expect(chart).to_be_focused()
         page.keyboard.press("ArrowLeft")
         page.keyboard.press("ArrowLeft")
-        expect(chart).to_have_attribute(
-            "aria-valuetext", re.compile(f"^Day {ago(2)}, Requests 13, Client errors 0, Server errors 1, ")
-        )
+        expect(chart).to_have_attribute("aria-valuetext", f"{ago(2)}, Successful 12, Client errors 0, Server errors 1")
         legend = page.locator("figure", has=chart).locator(".u-series")
         expect(legend.first).to_contain_text(str(ago(2)))
         expect(legend.filter(has_text="Successful")).to_contain_text("12")
@@ -491,7 +489,7 @@ def test_arrow_keys_go_through_the_points_of_a_chart(browser: Browser, sqlite: S
         page.keyboard.press("ArrowLeft")
         expect(legend.first).to_contain_text(str(ago(3)))
         page.keyboard.press("End")
-        expect(chart).to_have_attribute("aria-valuetext", re.compile("Requests 15,"))
+        expect(chart).to_have_attribute("aria-valuetext", f"{today()}, Successful 15, Client errors 0, Server errors 0")
         page.get_by_role("slider", name="Distribution of latencies").focus()
         expect(legend.first).to_contain_text("\u2013")
 

@@ -1,4 +1,4 @@
-// Charts by uPlot. Each has a table with the same figures, whose rows the arrow keys go through.
+// Charts by uPlot. Arrow keys go through their points. Each has a table with the same figures.
 
 import uPlot from "./vendor/uplot.js";
 import { element, table } from "./elements.js";
@@ -38,8 +38,8 @@ function labelled({ width, data: [times] }, step) {
 // Half a point of room at both ends: bars and lines stand over their labels, and none comes after the last point.
 const around = (step) => ({ range: (_, low, high) => [low - step / 2, high + step / 2] });
 
-// A chart that redraws itself when its width changes.
-function figure(title, draw, columns, rows) {
+// A chart that redraws itself when its width changes. `say(at)`: a point in words.
+function figure(title, draw, columns, rows, say) {
   if (!rows.length) return element("figure", {}, element("figcaption", {}, title), element("p", { class: "empty" }, "There are no figures yet."));
   // A slider through the points: screen readers say the one that is chosen, and leave the arrow keys to it.
   const canvas = element("div", { class: "chart", role: "slider", tabindex: "0", id: `chart-${title.replaceAll(" ", "-")}`, "aria-label": `${title}, chart. Arrow keys: other points`, "aria-valuemin": "0", "aria-valuemax": String(rows.length - 1) });
@@ -64,7 +64,7 @@ function figure(title, draw, columns, rows) {
   };
   const tell = (at) => {
     canvas.setAttribute("aria-valuenow", at);
-    canvas.setAttribute("aria-valuetext", columns.map((column) => `${column.title} ${textOf(column.value(rows[at]))}`).join(", "));
+    canvas.setAttribute("aria-valuetext", say(at));
   };
   tell(place());
   canvas.addEventListener("focus", () => canvas.matches(":focus-visible") && choose(place()));
@@ -85,8 +85,6 @@ function figure(title, draw, columns, rows) {
   return made;
 }
 
-const textOf = (value) => value.textContent ?? value;
-
 // Destroys the charts that are not on the page any more.
 export function sweep() {
   for (const one of drawn) if (!one.made.isConnected) { one.stop(); drawn.delete(one); }
@@ -97,7 +95,7 @@ export function redraw() {
 }
 
 // A click on the legend hides nothing: the parts of a stack would stay where they are.
-const LEGEND = { legend: { live: true }, cursor: { drag: { x: false, y: false }, bind: { click: () => null } }, tzDate: (stamp) => uPlot.tzDate(new Date(stamp * 1e3), "UTC") };
+const LEGEND = { legend: { live: true }, cursor: { y: false, drag: { x: false, y: false }, bind: { click: () => null } }, tzDate: (stamp) => uPlot.tzDate(new Date(stamp * 1e3), "UTC") };
 
 // `times`: Unix time (s). `parts`: the lowest first, { label, color, values }.
 export function stacked(title, times, parts, step, unit, columns, rows) {
@@ -113,7 +111,7 @@ export function stacked(title, times, parts, step, unit, columns, rows) {
     scales: { x: around(step), y: { range: (_, low, high) => [0, Math.max(1, high * 1.05)] } },
     // The first series is drawn below the others. The chart is drawn again when its width changes.
     series: [{ value: stampIn(step) }, ...[...series].reverse()],
-  }, [times, ...[...sums].reverse()], canvas), columns, rows);
+  }, [times, ...[...sums].reverse()], canvas), columns, rows, sayOf(times, parts, step, unit));
 }
 
 export function lines(title, times, parts, step, unit, columns, rows, range) {
@@ -124,7 +122,7 @@ export function lines(title, times, parts, step, unit, columns, rows, range) {
       label: part.label, stroke: color(part.color), width: 2, points: { show: times.length < 60, size: 6, fill: color(part.color) },
       value: (_, value) => (value == null ? "–" : unit(value)),
     }))],
-  }, [times, ...parts.map((part) => part.values)], canvas), columns, rows);
+  }, [times, ...parts.map((part) => part.values)], canvas), columns, rows, sayOf(times, parts, step, unit));
 }
 
 // Bars side by side, each with its name.
@@ -140,8 +138,11 @@ export function bars(title, names, values, unit, columns, rows) {
       series: [{ label: "From", value: (_, place) => names[place] ?? "–" },
         { label: "Requests", fill: color("accent"), width: 0, points: { show: false }, paths: uPlot.paths.bars({ size: [0.85, 60] }), value: (_, value) => (value == null ? "–" : unit(value)) }],
     }, [places, values], canvas);
-  }, columns, rows);
+  }, columns, rows, (at) => `From ${names[at]}, Requests ${unit(values[at])}`);
 }
+
+const sayOf = (times, parts, step, unit) => (at) =>
+  [stampIn(step)(null, times[at]), ...parts.map(({ label, values }) => `${label} ${values[at] == null ? "–" : unit(values[at])}`)].join(", ");
 
 function stampIn(step) {
   const length = step < 86_400 ? 16 : 10;

@@ -53,7 +53,7 @@ export function withPrevious(figures, previous) {
 export function compared(figures) {
   const { previous } = figures;
   if (previous) return `Changes are to ${span(previous)}.${hasToday(figures) ? " Today is not over: its figures are those so far." : ""}`;
-  return "The days before are not kept, so nothing is compared.";
+  return "Nothing is compared: of the days before, not all are kept, or nothing was counted yet when they began.";
 }
 
 // The days of an answer. One day is named once.
