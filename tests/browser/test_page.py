@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
@@ -209,6 +210,19 @@ def test_what_a_line_holds_is_only_text(browser: Browser, sqlite: Store, tmp_pat
         expect(page.get_by_role("heading", level=1)).to_have_text(hostile)
         expect(page.locator("code", has_text="onerror")).to_have_count(2)
         assert page.locator("main script, main img").count() == 0
+
+
+def test_what_hides_in_a_name_is_seen(browser: Browser, sqlite: Store, tmp_path: Path) -> None:
+    names = {"cust_1": "cust_1", "cust_1\u200b": r"cust_1\u{200b}", "\u202e1_tsuc": r"\u{202e}1_tsuc"}
+    names["cust_1\u3164"] = r"cust_1\u{3164}"
+    with showing(browser, sqlite, tmp_path, b"".join(line(today(), name) for name in names)) as shown:
+        page = shown.page
+        for name, seen in names.items():
+            shown.open()
+            page.get_by_role("link", name=seen, exact=True).click()
+            expect(page.get_by_role("heading", level=1)).to_have_text(seen)
+            expect(page).to_have_title(f"{seen} \u2013 Request statistics")
+            assert parse_qs(urlsplit(page.url).query)["customer"] == [name]
 
 
 def test_a_request_without_a_status_is_shown_as_failed_and_what_was_logged_of_it(

@@ -10,6 +10,12 @@ const ROWS_AT_FIRST = isNarrow ? 5 : 10;
 // The tables of which the reader wants all rows.
 const whole = new Set();
 
+// What shows nothing, or reorders the text around it: with it, one id would look like another.
+const HIDDEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{DI}]|(?! )\p{Zs}/gu;
+
+// The text with the codes of such characters in their places: `cust_1\u{200b}`.
+export const visible = (text) => text.replace(HIDDEN, (hidden) => `\\u{${hidden.codePointAt(0).toString(16)}}`);
+
 export function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
@@ -17,7 +23,8 @@ export function element(name, attributes = {}, ...children) {
     else if (value === true) made.setAttribute(key, "");
     else if (value !== false && value != null) made.setAttribute(key, value);
   }
-  made.append(...children.flat().filter((child) => child != null));
+  const shown = children.flat().filter((child) => child != null);
+  made.append(...shown.map((child) => (child instanceof Node ? child : visible(String(child)))));
   return made;
 }
 

@@ -3,7 +3,7 @@
 import { base } from "./base.js";
 import { redraw, sweep } from "./charts.js";
 import { customer } from "./customer.js";
-import { element } from "./elements.js";
+import { element, visible } from "./elements.js";
 import { endpoint, endpoints, viewPicker } from "./endpoints.js";
 import { list, some } from "./list.js";
 import { listen } from "./live.js";
@@ -42,7 +42,7 @@ async function show() {
         id && !isOnly() ? element("p", {}, element("a", { href: base, "data-inside": true }, "← All customers")) : null];
     }
     if (asked !== location.search) { again = true; continue; }
-    document.title = id || path ? `${id || path} – Request statistics` : "Request statistics";
+    document.title = id || path ? `${visible(id || path)} – Request statistics` : "Request statistics";
     replace(made.flat().filter((part) => part != null));
     document.getElementById("zone").textContent = zone();
   } while (again);
