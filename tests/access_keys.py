@@ -6,8 +6,7 @@ from pathlib import Path
 from api.access.access import KeyAccess
 from api.access.limits import Limits
 from api.access.sessions import Sessions
-from service.access.keys import new_key
-from service.access.keys_file import keys_file
+from service.access.keys import keys_file, new_key
 from service.access.private_files import changing
 from service.access.scopes import Scope
 

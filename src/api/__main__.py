@@ -8,7 +8,7 @@ import sys
 
 from api import keys_command
 from api.settings import ApiSettings
-from service.access.keys_file import keys_file
+from service.access.keys import keys_file
 from service.access.settings import warn_of_none
 from service.logs import configure
 from service.memory import return_large

@@ -11,7 +11,7 @@ from api.access import session_secrets
 from api.zones import zone_names
 from service.access.private_files import check_private
 from service.access.settings import AccessSettings, Auth, KeysLocation, require_auth, require_keys
-from service.logs import Level, LineFormat
+from service.logs import LoggingSettings
 from service.settings import ProjectPath, comma_separated
 from storage.settings import StorageSettings
 
@@ -55,7 +55,7 @@ class KeysSettings(KeysLocation):
     `python -m api keys add` makes it."""
 
 
-class ApiSettings(StorageSettings, AccessSettings, KeysSettings):
+class ApiSettings(StorageSettings, AccessSettings, KeysSettings, LoggingSettings):
     """Where the api listens, who may ask it, and how it logs."""
 
     api_host: str = Field(default="127.0.0.1", min_length=1)
@@ -77,10 +77,6 @@ class ApiSettings(StorageSettings, AccessSettings, KeysSettings):
     time_zone: Annotated[str, AfterValidator(_zone)] = "UTC"
     """The time zone of days where a question names none with `tz`: a name of the IANA database, such as Europe/Berlin.
     Lists of all customers and of paths have UTC days."""
-    logging_level: Level = "INFO"
-    """The least severe log lines that a service writes."""
-    logging_format: LineFormat = "logfmt"
-    """The form of the services' own log lines."""
 
     def hosts(self) -> set[str]:
         """The hosts under which clients may ask, in lower case, IPv6 addresses in brackets."""

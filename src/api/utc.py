@@ -2,6 +2,7 @@
 
 from datetime import date, datetime, timedelta, timezone
 
+SECONDS_A_DAY = 86_400
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 

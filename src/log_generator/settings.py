@@ -4,11 +4,11 @@ from pathlib import Path
 
 from pydantic import Field
 
-from service.logs import Level, LineFormat
-from service.settings import LogPath, Settings
+from service.logs import LoggingSettings
+from service.settings import LogPath
 
 
-class GeneratorSettings(Settings):
+class GeneratorSettings(LoggingSettings):
     """Settings of log_generator."""
 
     log_file_path: LogPath = Field(default=Path("src/log_generator/api_requests.log"), validate_default=True)
@@ -25,7 +25,3 @@ class GeneratorSettings(Settings):
     """Days before now over which the lines' times are spread; 0: they are now."""
     log_seed: int | None = None
     """A seed that gives the same customers, paths, statuses and durations each time. Empty: others each time."""
-    logging_level: Level = "INFO"
-    """The least severe log lines that a service writes."""
-    logging_format: LineFormat = "logfmt"
-    """The form of the services' own log lines."""

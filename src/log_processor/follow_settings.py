@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, field_validator
 
 from log_processor.librdkafka import read_settings
-from service.logs import Level, LineFormat
+from service.logs import LoggingSettings
 from service.settings import PROJECT_ROOT, LogPath, ProjectPath, Settings, can_be_a_log, comma_separated
 from storage.logs import BACKFILL
 
@@ -46,7 +46,7 @@ def _split(text: str) -> list[Path]:
     return [PROJECT_ROOT / path for path in comma_separated(text)]
 
 
-class FollowSettings(Settings):
+class FollowSettings(LoggingSettings):
     """Which logs are followed, and how."""
 
     log_file_path: LogPath = Field(default=Path("src/log_generator/api_requests.log"), validate_default=True)
@@ -66,10 +66,6 @@ class FollowSettings(Settings):
     """How the processor notices that a log has grown. Network file systems send no events."""
     poll_interval_ms: int = Field(default=1, ge=1, le=60_000)
     """Milliseconds between two looks at the logs where there are no events; at rest up to 2 ms."""
-    logging_level: Level = "INFO"
-    """The least severe log lines that a service writes."""
-    logging_format: LineFormat = "logfmt"
-    """The form of the services' own log lines."""
 
     def patterns(self) -> list[Path]:
         """The paths and globs to follow, absolute."""

@@ -25,8 +25,7 @@ from log_processor.storing.dead_letters import DeadLetters
 from log_processor.storing.kept_lines import KeptLines
 from log_processor.storing.log_handler import LogHandler
 from log_processor.storing.writer import start_writer
-from service.access.keys import Keys
-from service.access.keys_file import keys_file
+from service.access.keys import Keys, keys_file
 from service.access.private_files import PrivateFile
 from service.access.settings import require_keys, warn_of_none
 from service.logs import logger

@@ -10,9 +10,20 @@ from typing import Any, Literal
 import structlog
 
 from service.printable import printable
+from service.settings import Settings
 
 Level = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 LineFormat = Literal["logfmt", "json"]
+
+
+class LoggingSettings(Settings):
+    """What a service logs, and how."""
+
+    logging_level: Level = "INFO"
+    """The least severe log lines that a service writes."""
+    logging_format: LineFormat = "logfmt"
+    """The form of the services' own log lines."""
+
 
 _FIRST = ["ts", "level", "service", "event"]
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from service.logs import Level, LineFormat
+from service.logs import LoggingSettings
 from service.settings import ProjectPath, Settings
 
 
@@ -54,13 +54,8 @@ class StorageSettings(StoreLocation):
         return token
 
 
-class CommandSettings(StoreLocation):
+class CommandSettings(StoreLocation, LoggingSettings):
     """Settings of `python -m storage`."""
-
-    logging_level: Level = "INFO"
-    """The least severe log lines that a service writes."""
-    logging_format: LineFormat = "logfmt"
-    """The form of the services' own log lines."""
 
 
 class BackupSettings(CommandSettings):

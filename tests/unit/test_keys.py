@@ -16,8 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import programs
-from service.access.keys import Key, Keys, new_key
-from service.access.keys_file import keys_file
+from service.access.keys import Key, Keys, keys_file, new_key
 from service.access.private_files import MAX_BYTES, changing
 from service.access.scopes import OPERATOR, Scope
 from until import WAIT_SECONDS, wait_until

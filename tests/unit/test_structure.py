@@ -39,7 +39,7 @@ ROOMS = {
         *("requests", "rows", "counts", "ledger", "store", "setup", "admin"),
     ],
     "service": ["version", "printable", "private", "memory", "settings", "logs", "log_file", "access"],
-    "service.access": ["scopes", "keys", "private_files", "keys_file", "settings"],
+    "service.access": ["scopes", "private_files", "keys", "settings"],
     "request_log": ["line", "meanings", "path_template", "requests", "query", "fields", "framing", "formats"],
     "log_processor": [
         *("heartbeat", "format_settings", "librdkafka", "follow_settings", "path_templates", "settings", "spool"),

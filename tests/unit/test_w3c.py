@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from following import DAY, Follower, Line, Log, Place, Time, write_and_follow
 from log_processor.format_settings import LogFormat
 from request_log.formats import w3c
-from request_log.framing.contexts import Contexts
 from request_log.framing.framed import BYTE_ORDER_MARK
+from request_log.framing.protocol import Contexts
 from request_log.line import MAX_LINE_BYTES, Reason
 from request_log.requests import Parsed
 

@@ -6,6 +6,7 @@ from datetime import date
 from typing import Any, Literal
 
 from api.questions.question import CachedStore, Question
+from api.questions.times import SECONDS
 from api.schemas.listing import NO_PROGRESS
 from api.schemas.series import AllSeries, Point
 from api.utc import to_datetime
@@ -18,8 +19,6 @@ from storage.contract import Storage
 AllInterval = Literal["hour", "day"]
 MOST_HOUR_DAYS = 7
 """Days of hours of one answer. The rows of an hour have all paths by quarter hours."""
-_HOUR = 3_600
-_DAY = 24 * _HOUR
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +59,15 @@ class AllSeriesQuestion(Question):
             if self.path is None:
                 rows = await storage.days(None, first, last)
                 histograms = histograms_of(rows.values()).each()
-                return {day * _DAY: histogram for day, histogram in zip(rows, histograms, strict=True)}
+                return {day * SECONDS["day"]: histogram for day, histogram in zip(rows, histograms, strict=True)}
             of_days = await storage.rollups(ALL_CUSTOMERS, ["endpoints"], first, last)
-            return await asyncio.to_thread(_of_path, [(day * _DAY, rows) for day, rows in of_days.items()], self.path)
+            return await asyncio.to_thread(
+                _of_path, [(day * SECONDS["day"], rows) for day, rows in of_days.items()], self.path
+            )
         if self.path is None:
             of_days = await storage.rollups(ALL_CUSTOMERS, ["parts"], first, last)
             return {
-                day * _DAY + hour * _HOUR: histogram
+                day * SECONDS["day"] + hour * SECONDS["hour"]: histogram
                 for day, of_day in of_days.items()
                 for hour, histogram in histograms_of_hours(of_day, EVERYBODY).items()
             }
@@ -74,7 +75,9 @@ class AllSeriesQuestion(Question):
             *(storage.rollups(ALL_OF_HOUR + hour, ["endpoint_parts"], first, last) for hour in range(24))
         )
         rows_by_hour = [
-            (day * _DAY + hour * _HOUR, rows) for hour, of_days in enumerate(of_hours) for day, rows in of_days.items()
+            (day * SECONDS["day"] + hour * SECONDS["hour"], rows)
+            for hour, of_days in enumerate(of_hours)
+            for day, rows in of_days.items()
         ]
         return await asyncio.to_thread(_of_path, rows_by_hour, self.path)
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api.schemas.series import Interval
-from api.utc import EPOCH, to_date, to_datetime
+from api.utc import EPOCH, SECONDS_A_DAY, to_date, to_datetime
 from api.zones import zone_of
 from rollups.columns import QUARTER_HOURS_AN_HOUR, SECONDS_A_QUARTER_HOUR
 
@@ -23,7 +23,6 @@ UTC = "UTC"
 PERIOD = r"[0-9]{4}-(?:0[1-9]|1[0-2]|W(?:0[1-9]|[1-4][0-9]|5[0-3])|Q[1-4])"
 """The form of a period: `2026-10`, `2026-W41` or `2026-Q3`."""
 _PERIOD = re.compile(PERIOD)
-_SECONDS_A_DAY = 86_400
 
 
 class OddDay(Exception):
@@ -55,7 +54,7 @@ class Calendar:
         if self.date_at(start - 1) < day:
             return start
         # The clock was set forward over midnight: the day began when it was set.
-        before = start - _SECONDS_A_DAY
+        before = start - SECONDS_A_DAY
         while start - before > 1:
             middle = (before + start) // 2
             before, start = (middle, start) if self.date_at(middle) < day else (before, middle)

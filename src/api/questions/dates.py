@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 
 from api.questions.calendar import UTC, Calendar, OddDay, calendar, parse_period
 from api.questions.validation import of_form, validation_error
-from api.utc import to_day
+from api.utc import SECONDS_A_DAY, to_day
 from api.zones import zone_names
 
 IsoDate = Annotated[date, of_form(r"\d{4}-\d{2}-\d{2}", "date_format", "Input should be a date of the form YYYY-MM-DD")]
 """A date of a query: `2026-11-24`."""
-_SECONDS_A_DAY = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +80,7 @@ def parse_zone(name: str) -> str:
 def kept_days(zone: str, now: float, days: int, default_days: int) -> Kept:
     """The days of a zone that are kept where `days` whole UTC days before today are. `now`: Unix time, s."""
     of_zone = calendar(zone)
-    oldest = (int(now) // _SECONDS_A_DAY - days) * _SECONDS_A_DAY
+    oldest = (int(now) // SECONDS_A_DAY - days) * SECONDS_A_DAY
     # The day that has the second before is not kept as a whole.
     first = of_zone.date_at(oldest - 1) + timedelta(days=1)
     return Kept(zone, of_zone.date_at(now), first, default_days)

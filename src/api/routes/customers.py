@@ -27,7 +27,7 @@ from api.routes.parameters import (
     Times,
     UtcDates,
 )
-from api.routes.respond import Respond
+from api.routes.request_cache import Respond
 from api.routes.router import new_router
 from api.schemas.customers import CustomerList
 from api.schemas.distributions import Latencies, StatusCodes

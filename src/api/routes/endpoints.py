@@ -12,7 +12,7 @@ from api.questions.sorting import FIGURES_TO_SORT_BY, Order
 from api.questions.validation import validation_error
 from api.routes.documentation import listing
 from api.routes.parameters import AnswerFormat, UtcDates, UtcDay
-from api.routes.respond import Respond
+from api.routes.request_cache import Respond
 from api.routes.router import new_router
 from api.schemas.paths import PathCustomers, Paths
 from api.schemas.series import AllSeries

@@ -4,14 +4,19 @@ import secrets
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
 from hashlib import sha256
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
 
+from service.access.private_files import PrivateFile
 from service.access.scopes import Scope
+from service.logs import logger
 
 _ID_BYTES = 6
 _SECRET_BYTES = 32
+
+log = logger(__name__)
 
 
 def _scope(value: Any) -> Any:
@@ -99,3 +104,16 @@ def bearer_key(authorization: bytes) -> bytes | None:
     """The text of the key in an `Authorization` header; None for another scheme than Bearer."""
     scheme, _, text = authorization.partition(b" ")
     return text.strip() if scheme.lower() == b"bearer" else None
+
+
+def keys_file(path: Path) -> PrivateFile[Keys]:
+    """The keys of a file. While it is missing or unusable there are none, so that nobody may ask."""
+
+    def decode(content: bytes) -> Keys:
+        keys = Keys.decode(content)
+        log.info("keys_read", keys=len(keys))
+        for number in keys.damaged:
+            log.warning("key_damaged", path=str(path), line=number)
+        return keys
+
+    return PrivateFile(path, decode, Keys())

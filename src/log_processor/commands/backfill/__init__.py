@@ -35,7 +35,7 @@ from log_processor.settings import ProcessorSettings
 from log_processor.spool import Spool, SpooledLog
 from log_processor.storing import log_handler
 from request_log.formats import w3c
-from request_log.framing.contexts import Contexts
+from request_log.framing.protocol import Contexts
 from service import logs
 from storage.backend import open_storage
 from storage.contract import Storage

@@ -13,8 +13,8 @@ import numpy as np
 
 from log_processor.commands.backfill.known import ByteRange
 from log_processor.commands.backfill.unread import InputFile
-from request_log.framing.contexts import Contexts
 from request_log.framing.framed import Framed
+from request_log.framing.protocol import Contexts
 from request_log.line import LAST_SECOND, MAX_LINE_BYTES, SECONDS_A_DAY
 from request_log.query import path_without_query
 from request_log.requests import NONE

@@ -13,7 +13,7 @@ from log_processor.commands.verify.outcome import LAST_DAY
 from log_processor.commands.verify.recount import ROLLED_UP, Recount
 from log_processor.commands.verify.text_file import TextFile, Unreadable
 from log_processor.following.roots import Roots
-from request_log.framing.contexts import Contexts
+from request_log.framing.protocol import Contexts
 from request_log.line import SECONDS_A_DAY
 from rollups.counts import DailyKey
 from rollups.groups import OTHER
