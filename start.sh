@@ -133,7 +133,7 @@ make_operator_key() {
   asks_for_keys || return 0
   if grep -qs '"scope":"operator"' "$API_KEYS_FILE"; then
     operator_key=$(keys_command add operator --expires 10m --note "start.sh, until it is ready") ||
-      die "no key can be made in $API_KEYS_FILE"
+      die "cannot make a key in $API_KEYS_FILE"
     return
   fi
   for file in "$API_KEYS_FILE" "$SESSION_SECRET_FILE"; do
@@ -141,7 +141,7 @@ make_operator_key() {
     [ -e "$file" ] || ! in_project "$file" || note_made "$file"
   done
   is_new_key=yes
-  operator_key=$(keys_command add operator --note "made by start.sh") || die "no key can be made in $API_KEYS_FILE"
+  operator_key=$(keys_command add operator --note "made by start.sh") || die "cannot make a key in $API_KEYS_FILE"
 }
 
 # End this script's own key.
@@ -391,7 +391,7 @@ END
   if [ -n "$is_new_key" ]; then
     authorization="--header 'Authorization: Bearer $operator_key' "
     say
-    say "An operator's key, which is shown this once: $operator_key"
+    say "An operator's key, shown only this once: $operator_key"
   elif asks_for_keys; then
     authorization="--header 'Authorization: Bearer KEY' "
   fi

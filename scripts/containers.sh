@@ -78,7 +78,7 @@ is_root() { [ "$(cd "$1" 2>/dev/null && pwd -P)" = "$ROOT" ]; }
 refuse_foreign_containers() {
   local foreign
   foreign=$(foreign_containers)
-  [ -z "$foreign" ] || die "these containers have the names that are needed, and are not of this project:
+  [ -z "$foreign" ] || die "other containers have the names that this project needs:
 $foreign
 Remove them yourself, or use no containers: ./start.sh --local"
 }
@@ -129,7 +129,7 @@ start_containers() {
 replace_admin() {
   load_settings
   docker_is_usable || die "$docker_problem"
-  has_secret influxdb_admin_token || die "$SECRETS_FOLDER/influxdb_admin_token is not there: ./start.sh --docker --keep"
+  has_secret influxdb_admin_token || die "$SECRETS_FOLDER/influxdb_admin_token does not exist: ./start.sh --docker --keep"
   export_caller
   docker compose run --rm --no-deps --volume "$ROOT/$SECRETS_FOLDER:/app/secrets/admin" setup \
     python -m storage replace-admin secrets/admin/influxdb_admin_token secrets/admin/influxdb_password
@@ -162,7 +162,7 @@ publish_influxdb() { [ -z "$INFLUXDB_PORT" ] || add_compose_file docker-compose.
 refuse_unknown_token() {
   if [ -z "$DOCKER_INFLUXDB_INIT_ADMIN_TOKEN" ] && ! has_secret influxdb_admin_token &&
     docker volume inspect "${PROJECT}_influxdb_data" >/dev/null 2>&1; then
-    die "InfluxDB's data are there, and their admin token is not in $SECRETS_FOLDER/influxdb_admin_token.
+    die "InfluxDB has data, but its admin token is not in $SECRETS_FOLDER/influxdb_admin_token.
 Give it once: DOCKER_INFLUXDB_INIT_ADMIN_TOKEN=... $0. See docs/upgrade.md"
   fi
 }

@@ -90,7 +90,7 @@ stop_process() {
     kill -TERM "$pid" 2>/dev/null || true
     while process_of "$1" >/dev/null; do
       if [ "$SECONDS" -ge "$deadline" ]; then
-        say "$1 does not end on SIGTERM: killed"
+        say "$1 did not end on SIGTERM and was killed"
         kill -KILL "$pid" 2>/dev/null || true
         break
       fi

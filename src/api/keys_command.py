@@ -59,7 +59,7 @@ def _add(settings: KeysSettings, arguments: argparse.Namespace) -> int:
     with changing(settings.api_keys_file) as lines:
         lines.append(key.encode().encode())
     until = f"until {_time(expires)}" if expires is not None else "until it is revoked"
-    _say(f"Key {key.id}, scope {scope}, {until}. It is shown this once:")
+    _say(f"Key {key.id}, scope {scope}, {until}. It is shown only this once:")
     print(text)  # noqa: T201
     if link is not None:
         _say("The link for the customer:")

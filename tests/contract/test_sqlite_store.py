@@ -116,7 +116,7 @@ def test_a_lock_file_overwrites_nothing(tmp_path: Path, writer: str, is_link: bo
     foreign.write_text("of somebody else")
     if is_link:
         lock.symlink_to(foreign)
-    with pytest.raises(StorageRefused, match="no lock file"):
+    with pytest.raises(StorageRefused, match="a lock file"):
         storage.acquire()
     assert foreign.read_text() == "of somebody else"
     lock.unlink()

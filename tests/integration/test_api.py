@@ -138,7 +138,7 @@ def test_an_unknown_customer_is_404_and_one_without_requests_in_the_range_is_zer
     for url in ("/customers/nobody/stats", "/customers/stats?customer_id=nobody"):
         found = response(store, url)
         assert found.status_code == 404
-        assert found.json()["detail"] == "Customer nobody is unknown: no request of it is stored"
+        assert found.json()["detail"] == "Customer nobody is unknown: none of its requests is stored"
     for url in ("/customers/c/stats?", "/customers/stats?customer_id=c&", "/customers/stats?"):
         empty = answer(store, f"{url}from_date={ago(2)}")
         assert {figure: empty[figure] for figure in FIGURES} == NOTHING

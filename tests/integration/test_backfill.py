@@ -259,7 +259,8 @@ def test_a_part_of_a_file_is_refused_unless_it_is_to_be_read_anyway(pipeline: Pi
     begin, end = LINES.index(b"\n", 20_000) + 1, LINES.index(b"\n", 40_000) + 1
     part = write(tmp_path / "part.gz", LINES[begin:end])
     assert refused(pipeline, part) == (
-        f"{part}: all lines that were looked up are stored, so nothing is read. `backfill --anyway` reads it.\n"
+        f"{part}: all lines that were looked up are stored already, so nothing is read. "
+        "`backfill --anyway` reads the file.\n"
     )
     assert pipeline.stored() == oracle.days_of(LINES)
     said = pipeline.run("backfill", "--anyway", str(part))
@@ -274,7 +275,7 @@ def test_a_part_of_a_file_that_waits_is_refused(pipeline: Pipeline, tmp_path: Pa
     files = [write(tmp_path / "whole", LINES), write(tmp_path / "part", LINES[begin:])]
     end = pipeline.run("backfill", *map(str, files))
     assert end.returncode == 1
-    assert f"{files[1]}: all lines that were looked up are stored, so nothing is read." in end.stdout
+    assert f"{files[1]}: all lines that were looked up are stored already, so nothing is read." in end.stdout
     assert pipeline.stored() == oracle.days_of(LINES)
 
 
@@ -333,7 +334,10 @@ def test_a_backfill_that_is_stopped_says_that_it_goes_on(pipeline: Pipeline, tmp
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=60) == 1
     said = pipeline.said()
-    assert "Stopped. What was copied is read by the next" in said or "event=stopped_before_all_was_stored" in said
+    assert (
+        "Stopped. The next processor or backfill reads what was copied." in said
+        or "event=stopped_before_all_was_stored" in said
+    )
     backfill(pipeline, old)
     assert pipeline.stored() == oracle.days_of(lines)
 
@@ -353,7 +357,7 @@ def test_a_file_is_taken_out_of_the_store_again_and_read_anew(pipeline: Pipeline
     # The processor would not know.
     end = pipeline.run("backfill", "--forget", str(old))
     assert end.returncode == 1
-    assert end.stdout == "A processor runs, and nothing can be removed while it does: stop it first.\n"
+    assert end.stdout == "A processor is running. Stop it first: nothing can be removed meanwhile.\n"
     pipeline.end()
 
     (name,) = (row.log for row in pipeline.ledger() if row.path == str(old))

@@ -226,7 +226,7 @@ def test_a_bucket_that_is_emptied_ends_the_processor(pipeline: Pipeline, influxd
     delete_all(pipeline, influxd)
     pipeline.append(B)
     assert pipeline.wait() == 1
-    assert "This store was emptied or put back while it was written: start again." in pipeline.said()
+    assert "The store was emptied or restored while this process wrote to it: start again." in pipeline.said()
     assert "Traceback" not in pipeline.said()
     pipeline.open_storage().set_up()
     start_again(pipeline)

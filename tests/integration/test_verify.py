@@ -22,7 +22,7 @@ from storage.ledger import decode_intent, decode_ledger, encode_ledger
 from storage.logs import LedgerRow, encode_log
 from stores import Store
 
-NOT_READ = " are not accounted for, and no processor runs that would read them."
+NOT_READ = " are not accounted for, and no processor runs to read them."
 on_sqlite = pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 ODD_LINES = [
     b"",
@@ -186,7 +186,7 @@ def test_what_was_rotated_since_the_processor_ended_is_told(pipeline: Pipeline) 
     compress(pipeline.log.with_name(f"{pipeline.log.name}.1"))
     status, said = verify(pipeline)
     assert status == 1
-    assert said[0].startswith("Lines are missing in the store. What it has agrees: lines 40,")
+    assert said[0].startswith("Lines are missing in the store. The rest agrees: lines 40,")
     places = {f"{pipeline.log} (lines 1 to 20)", f"{pipeline.log}.1.gz (lines 21 to 40)"}
     assert {line.removesuffix(NOT_READ) for line in said[1:]} == {f"820 bytes of {place}" for place in places}
     pipeline.start()
@@ -325,7 +325,7 @@ def test_several_logs_are_checked_together(pipeline: Pipeline, tmp_path: Path) -
 def test_without_a_ledger_there_is_nothing_to_check(pipeline: Pipeline) -> None:
     status, said = verify(pipeline)
     assert status == 1
-    assert said == ["Nothing could be checked: the store has no ledger, for no log was ever followed."]
+    assert said == ["Nothing could be checked: the store has no ledger, because no log was followed yet."]
 
 
 @on_sqlite

@@ -79,8 +79,7 @@ def test_a_line_of_a_rotated_file_that_was_never_read_is_told(sqlite: Store, log
     verdict, told = outcome.lines_to_print()
     assert verdict.startswith("Lines are missing in the store.")
     assert told == (
-        f"{len(OLD) - end} bytes of {rotated} (line 300) are not accounted for, and no processor runs that would"
-        " read them."
+        f"{len(OLD) - end} bytes of {rotated} (line 300) are not accounted for, and no processor runs to read them."
     )
 
 
@@ -397,4 +396,4 @@ def test_lines_of_which_the_parser_says_nothing_are_told(sqlite: Store, log: Pat
         counting.count(Read(log))
     outcome = verified(sqlite.open(), parse=parse)
     assert outcome.status == 1
-    assert f"{lost} lines are not each a request, rejected or skipped." in outcome.lines_to_print()
+    assert f"{lost} lines are neither requests, nor rejected, nor skipped." in outcome.lines_to_print()

@@ -72,7 +72,7 @@ def check_in_a_process(path: Path, **environment: str) -> "subprocess.CompletedP
 
 def pasted(output: str) -> dict[str, str]:
     """The settings that are printed, as a shell takes them."""
-    _, _, text = output.partition("Settings, found out by the lines:\n")
+    _, _, text = output.partition("Settings that fit these lines:\n")
     lines = takewhile(re.compile("LOG_[A-Z_]+=").match, text.splitlines())
     return dict(part.split("=", 1) for line in lines for part in shlex.split(line))
 
@@ -375,8 +375,11 @@ def test_the_pattern_of_a_program_is_known(name: str) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (f"web_1  | {combined(user='acme')}".encode(), "as LOG_FORMAT=combined without its beginning, 'web_1  | '"),
-        (f"[pod/shop-1] {combined(user='acme')}".encode(), "without its beginning, '[pod/shop-1] '"),
+        (
+            f"web_1  | {combined(user='acme')}".encode(),
+            "Without its beginning, 'web_1  | ', a line is understood as LOG_FORMAT=combined",
+        ),
+        (f"[pod/shop-1] {combined(user='acme')}".encode(), "Without its beginning, '[pod/shop-1] ',"),
         (
             json.dumps({"log": combined(user="acme").strip(), "stream": "stdout"}).encode() + b"\n",
             "LOG_WRAPPER=docker would join them all",
@@ -421,7 +424,7 @@ def test_what_helps_is_said_where_no_line_is_understood(content: bytes, said: st
 def test_of_several_numbers_for_the_duration_it_is_said_which_one_counts(tmp_path: Path) -> None:
     log = tmp_path / "access.log"
     log.write_text(combined(user="acme", extras=" 184512 0") * 3)
-    assert "several numbers for the duration, as 184512, 0. The first that is a number counts." in check(log).stdout
+    assert "several numbers in place of the duration, such as 184512, 0. The first number counts." in check(log).stdout
     log.write_text(combined(user="acme", extras=" 0.512") * 3)
     assert "several numbers" not in check(log).stdout
 

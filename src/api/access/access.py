@@ -107,4 +107,4 @@ class KeyAccess(Access):
 
 def forbidden() -> HTTPException:
     """The error of a caller who may not see what was asked for."""
-    return HTTPException(403, "This key does not show this")
+    return HTTPException(403, "This key may not see this")

@@ -166,4 +166,4 @@ async def require_known(storage: Storage, customer_id: str | None) -> None:
 
 def unknown_customer(customer_id: str) -> HTTPException:
     """The error of a customer without requests, and of one that the caller may not see: nobody can tell them apart."""
-    return HTTPException(404, f"Customer {customer_id} is unknown: no request of it is stored")
+    return HTTPException(404, f"Customer {customer_id} is unknown: none of its requests is stored")

@@ -40,7 +40,7 @@ _KEY_ERRORS = {
     }
     for status, description in (
         ("401", "There is no key, or it is unknown, expired or revoked."),
-        ("403", "The key does not show this."),
+        ("403", "The key may not see this."),
         ("429", "There were too many requests with this key; `Retry-After` has the seconds to wait."),
     )
 }

@@ -16,7 +16,7 @@ class RetireSettings(StorageSettings, CommandSettings):
 def retire(settings: RetireSettings, writer: str) -> int:
     """Retire a writer. Returns the exit status: 0 if it is retired now."""
     if writer == ARCHIVE:
-        say(f"The {ARCHIVE} has the rows of retired writers: it is none that can be retired.")
+        say(f"The {ARCHIVE} has the rows of retired writers: it cannot be retired itself.")
         return 1
     logs.configure("storage", settings.logging_level, settings.logging_format)
     storage, archive = open_storage(settings, writer), open_storage(settings, ARCHIVE)

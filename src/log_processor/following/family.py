@@ -280,7 +280,7 @@ class Family:
             except OSError as error:
                 if error.errno in (errno.ENOENT, errno.ESTALE):
                     raise
-                self._search.leave_out(candidate.path, f"it cannot be unpacked for now: {error.strerror}")
+                self._search.leave_out(candidate.path, f"it cannot be decompressed for now: {error.strerror}")
                 texts_are_pending = True
                 del candidates[candidate.at]
                 continue
@@ -289,7 +289,7 @@ class Family:
                 self._search.let_in(candidate.path)
                 continue
             if text is None and self.clock.unix() - candidate.stamp.modified / 1e9 >= HALF_WRITTEN_SECONDS:
-                self._search.leave_out(candidate.path, "it cannot be unpacked")
+                self._search.leave_out(candidate.path, "it cannot be decompressed")
             else:
                 # A file that cannot be decompressed may be in the making.
                 texts_are_pending = True

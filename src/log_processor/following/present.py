@@ -59,7 +59,7 @@ class Decompressor:
     def __init__(self, scratch: Path, thread: Executor | None = None) -> None:
         """`scratch`: a folder for the texts. `thread`: runs the decompression."""
         self._scratch = scratch
-        self._thread = thread or ThreadPoolExecutor(1, thread_name_prefix="unpacking")
+        self._thread = thread or ThreadPoolExecutor(1, thread_name_prefix="decompress")
         self._texts: dict[Stamp, Future[int | None]] = {}
 
     def text(self, candidate: "Candidate") -> "int | Future[int | None] | None":
@@ -118,7 +118,7 @@ class Decompressor:
                     try:
                         block = next(blocks, b"")
                     except FAULTS as error:
-                        log.debug("not_unpacked", path=str(path), reason=str(error))
+                        log.debug("not_decompressed", path=str(path), reason=str(error))
                         return None
                     if not block:
                         return os.dup(text.fileno()) if Stamp.of(os.fstat(file.fileno())) == stamp else None

@@ -132,7 +132,7 @@ class Search:
             return False
         candidate.is_compressed = kind == "compressed"
         if kind == "text" and uncompressed(candidate.path.name) != candidate.path.name:
-            self.leave_out(candidate.path, "it is compressed in a way that is not read here")
+            self.leave_out(candidate.path, "its compression is not supported")
             return False
         if kind == "text":
             self.let_in(candidate.path)

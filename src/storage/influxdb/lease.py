@@ -83,7 +83,7 @@ class Lease:
         """
         token, owner = self._latest_token()
         if token < self._latest_own:
-            raise StorageRefused("This store was emptied or put back while it was written: start again.")
+            raise StorageRefused("The store was emptied or restored while this process wrote to it: start again.")
         if owner != self._owner:
             raise self._lost(owner)
         return token

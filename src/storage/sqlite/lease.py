@@ -33,12 +33,12 @@ class Lease:
         except OSError as error:
             if error.errno != errno.ELOOP:
                 raise
-            raise StorageRefused(f"{path} is a link, and no lock file: remove it.") from None
+            raise StorageRefused(f"{path} is a link instead of a lock file: remove it.") from None
         try:
             # The owner writes its name a moment after it has the lock.
             owner = _owner(lock)
             if owner is None:
-                raise StorageRefused(f"{path} is no lock file: another file has its name.")
+                raise StorageRefused(f"{path} is not a lock file: another file has its name.")
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.truncate(lock, 0)
             os.pwrite(lock, str(LeaseOwner.this_process()).encode(), 0)

@@ -88,7 +88,7 @@ def backfill(settings: ProcessorSettings, paths: list[Path], anyway: bool = Fals
     except OSError as error:
         say(f"{error.filename} cannot be used: {error.strerror}.")
     except KeyboardInterrupt:
-        say("Stopped. What was copied is read by the next processor, or backfill, that runs.")
+        say("Stopped. The next processor or backfill reads what was copied.")
     return 1
 
 
@@ -108,7 +108,7 @@ def forget_files(settings: ProcessorSettings, files: list[str]) -> int:
         finally:
             counting.counts.close()
     except LeaseHeld:
-        say("A processor runs, and nothing can be removed while it does: stop it first.")
+        say("A processor is running. Stop it first: nothing can be removed meanwhile.")
         return 1
     except StorageError as error:
         say(str(error))
@@ -178,8 +178,8 @@ def _hand_in(
             are_known_in = partial(are_known, sampled, oldest_day, waiting=waiting)
             if not anyway and _ask(settings, are_known_in):
                 raise NoLog(
-                    f"{path}: all lines {_of(file, span)}that were looked up are stored, so nothing is read. "
-                    "`backfill --anyway` reads it."
+                    f"{path}: all lines {_of(file, span)}that were looked up are stored already, so nothing is read. "
+                    "`backfill --anyway` reads the file."
                 )
         count = sum(span.end - span.start for span in unread)
         say(f"{path}: {count:,} bytes are new." if unread else f"{path}: nothing is new in it.")

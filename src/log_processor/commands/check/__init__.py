@@ -60,7 +60,7 @@ def _report(
         count = sample.data.count(b"\n")
         first = [f"  {report.shown(line)!r}" for line in sample.data.split(b"\n", 5)[:-1][:5]]
         said = f"{path}: 0 of {count:,} lines are understood in any format."
-        return [said, *more, *hints(sample), "The lines begin so:", *first], False
+        return [said, *more, *hints(sample), "The first lines are:", *first], False
     parse = found.settings.parser()
     # More parts of the last line may follow.
     end = parse.framing.whole(sample.data, "").length if sample.has_more else 0
@@ -70,7 +70,7 @@ def _report(
     described = found.settings.described()
     text = [f"{path}: {len(parsed.requests):,} of {count:,} lines are understood as {described}.", *more]
     if not is_given:
-        text += ["Settings, found out by the lines:", *found.settings.assignments()]
+        text += ["Settings that fit these lines:", *found.settings.assignments()]
     text += report.understood(found, parsed, data)
     text += report.suspicious(found.settings, parsed.requests, data)
     by_time = [line for line in parse(data, 0, *in_time).rejected if line.reason in _BY_TIME]

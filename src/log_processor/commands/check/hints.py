@@ -41,7 +41,8 @@ def hints(sample: Sample) -> Iterator[str]:
     if (behind := _behind_prefix(sample)) is not None:
         prefix, found = behind
         shown = printable(prefix[:_SHOWN])
-        yield f"A line is understood as {found.settings.described()} without its beginning, {shown!r}: log it without."
+        described = found.settings.described()
+        yield f"Without its beginning, {shown!r}, a line is understood as {described}: have the program leave it out."
     if _OF_IIS.match(sample.data):
         yield "This is IIS's own format, whose dates depend on the machine's language: choose W3C logging in IIS."
     elif not _TIME.search(sample.data):

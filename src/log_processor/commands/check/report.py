@@ -25,7 +25,7 @@ def understood(found: Found, parsed: Parsed, data: bytes) -> Iterator[str]:
     requests = parsed.requests
     if not requests:
         return
-    yield "Five lines of them:" if len(requests) >= _MOST_SHOWN else "The lines:"
+    yield "Five of these lines:" if len(requests) >= _MOST_SHOWN else "The lines:"
     count = min(_MOST_SHOWN, len(requests))
     lines = found.settings.lines(data)
     for place in (row * (len(requests) - 1) // max(1, count - 1) for row in range(count)):
@@ -80,7 +80,7 @@ def _together(requests: Requests) -> Iterator[str]:
     yield f"  statuses   {_most(Counter(str(status or 'none') for status in requests.statuses.tolist()))}"
     timed = sorted(requests.latencies[requests.latencies != NONE].tolist())
     if timed:
-        yield f"  durations  {timed[0] / 1000} to {timed[-1] / 1000} s, in the middle {timed[len(timed) // 2] / 1000} s"
+        yield f"  durations  {timed[0] / 1000} to {timed[-1] / 1000} s, median {timed[len(timed) // 2] / 1000} s"
     if len(timed) < len(requests):
         yield f"             {len(requests) - len(timed):,} lines have none"
 
@@ -102,7 +102,7 @@ def _several_durations(settings: LogFormat, data: bytes) -> Iterator[str]:
     durations = [fields.duration for fields in divided if fields is not None]
     several = [duration for duration in durations if isinstance(duration, str) and LIST.search(duration)]
     if len(several) > len(durations) / 2:
-        yield f"Lines have several numbers for the duration, as {several[0]}. The first that is a number counts."
+        yield f"Lines have several numbers in place of the duration, such as {several[0]}. The first number counts."
 
 
 def rejected(found: Sequence[Rejected], data: bytes) -> Iterator[str]:

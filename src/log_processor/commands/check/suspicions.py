@@ -29,7 +29,7 @@ def suspicions(requests: Requests) -> Iterator[str]:
     customers = Counter(requests.customer_ids())
     without = customers.pop(NOT_LOGGED, 0)
     if not customers:
-        yield f"No line has a customer: all count under {NOT_LOGGED}. LOG_CUSTOMER_FROM says where it is."
+        yield f"No line has a customer: all count under {NOT_LOGGED}. LOG_CUSTOMER_FROM sets where it is."
     elif len(customers) == lines >= _MANY:
         yield "Each line has a customer of its own. Is it the number of a request?"
     elif len(customers) == 1 and not without and lines >= _MANY:
@@ -40,7 +40,7 @@ def suspicions(requests: Requests) -> Iterator[str]:
     if not timed:
         yield "No line has a duration, so there are no latencies."
     elif timed[len(timed) // 2] >= _LONG:
-        yield f"The latency in the middle is {timed[len(timed) // 2] / 1000:,g} s. LOG_DURATION_UNIT is the unit."
+        yield f"The median latency is {timed[len(timed) // 2] / 1000:,g} s. LOG_DURATION_UNIT sets the unit."
     if no_status := int((requests.statuses == 0).sum()):
         yield f"{no_status:,} lines have no status: they are failed requests."
     if all(requests.path_texts[path] == NOT_LOGGED for path in requests.paths.tolist()):

@@ -123,7 +123,7 @@ async def _verify_topic(storage: Storage, settings: ProcessorSettings) -> int:
 def _said(outcome: Outcome | None) -> int:
     """Print the outcome. Returns the exit status."""
     if outcome is None:
-        say("Nothing could be checked: the store has no ledger, for no log was ever followed.")
+        say("Nothing could be checked: the store has no ledger, because no log was followed yet.")
         return 1
     say(*outcome.lines_to_print())
     return outcome.status

@@ -207,7 +207,7 @@ async def _account(
     if activity == "behind":
         outcome.unread = [f"{left} are not read yet." for left in accounts.left]
     else:
-        nobody = ", and no processor runs that would read them" if activity == "silent" else ""
+        nobody = ", and no processor runs to read them" if activity == "silent" else ""
         outcome.unaccounted = [f"{left} are not accounted for{nobody}." for left in accounts.left]
     for log, size in lines.gone.items():
         outcome.unchecked.append(
@@ -215,7 +215,7 @@ async def _account(
             " their requests are taken as they are stored."
         )
     if lost := outcome.lines[LOST]:
-        outcome.unaccounted.append(f"{lost:,} lines are not each a request, rejected or skipped.")
+        outcome.unaccounted.append(f"{lost:,} lines are neither requests, nor rejected, nor skipped.")
     outcome.unchecked += lines.linked.present.unreadable()
     outcome.notes += accounts.copies
     for day in sorted(lines.folded_days):

@@ -68,9 +68,9 @@ class Outcome:
         elif not self.days:
             verdict = f"Nothing could be checked. In the log: {counts}"
         elif self.unaccounted:
-            verdict = f"Lines are missing in the store. What it has agrees: {counts}"
+            verdict = f"Lines are missing in the store. The rest agrees: {counts}"
         elif self.unread:
-            verdict = f"All that is read agrees: {counts}"
+            verdict = f"All that was read agrees: {counts}"
         else:
             verdict = f"All agree: {counts}"
         sentences = [
