@@ -17,8 +17,6 @@ Column = NDArray[np.signedinteger]
 
 
 class RequestColumns(NamedTuple):
-    """Requests as columns of numbers, all of one length."""
-
     customers: NDArray[np.int32]
     """Indices in a list of names."""
     quarter_hours: NDArray[np.int32]

@@ -11,8 +11,6 @@ DEFAULT_PATHS = 100
 
 
 class Rules(NamedTuple):
-    """The rules under which requests are rolled up."""
-
     counts_methods: bool = True
     """Whether methods and sizes of responses are counted."""
     paths: int = DEFAULT_PATHS

@@ -14,8 +14,6 @@ SAME_REPORT_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class ObservedEnd:
-    """The end of a log as the processor last observed it."""
-
     log: str
     time: float
     """Unix time, s."""

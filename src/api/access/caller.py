@@ -7,8 +7,6 @@ from service.access.scopes import OPERATOR, Scope
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who is asking, and what they may see."""
-
     name: str
     """For log lines and limits: the id of the key, or the user that a proxy names. Empty where nobody is asked."""
     scope: Scope

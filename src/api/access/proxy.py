@@ -19,8 +19,6 @@ log = logger(__name__)
 
 
 class Proxy:
-    """The proxies that may name callers."""
-
     def __init__(self, networks: Sequence[IPv4Network | IPv6Network], is_unix: bool) -> None:
         """`is_unix`: the api listens on a unix socket, so that all requests come from a proxy."""
         self._is_unix = is_unix

@@ -10,8 +10,6 @@ _MAX_POLLS = 7_200
 
 
 class RolledUpPolls:
-    """Follows the polls of a store."""
-
     def __init__(self, invalidations: InvalidationLog) -> None:
         self._invalidations = invalidations
         self._noted = 0

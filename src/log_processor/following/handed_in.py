@@ -15,8 +15,6 @@ from storage.logs import FileRow, LedgerRow
 
 
 class HandedIn(Family):
-    """A log in the spool: one file, which does not grow."""
-
     def __init__(
         self,
         waiting: SpooledLog,

@@ -20,8 +20,6 @@ log = logger(__name__)
 
 
 class Search:
-    """Where the files of one log may be."""
-
     def __init__(self, found: FoundLog, stored: set[Path], memory: Memory, roots: Roots | None) -> None:
         """`stored`: folders of files that the store knows. `roots`: folders that may hold the files, except files at a
         named path; None: any folder."""

@@ -45,8 +45,6 @@ log = logger(__name__)
 
 
 class Group:
-    """This process's part of the consumer group."""
-
     def __init__(
         self,
         settings: ProcessorSettings,

@@ -29,8 +29,6 @@ log = logger(__name__)
 
 
 class Reporter:
-    """Writes reports to the store, and touches the heartbeat file."""
-
     def __init__(
         self,
         storage: Storage,

@@ -19,8 +19,6 @@ _CUSTOMERS_A_NAME = 3
 
 
 class InfluxCounts(InfluxRows):
-    """Daily aggregates and roll-ups."""
-
     _customers = sys.maxsize
     """The number of customers, as far as is known: on all days, or on the days that were asked for last."""
 

@@ -34,8 +34,6 @@ _POLL_SECONDS = 0.5
 
 
 class Lease:
-    """The lease of one writer in one bucket."""
-
     def __init__(self, client: Client, bucket: str, writer: str) -> None:
         self._client = client
         self._bucket = bucket

@@ -27,8 +27,6 @@ _SLOTS_A_QUESTION = 16
 
 
 class InfluxLedger(InfluxConnection):
-    """The ledgers of writers, their intents, logs and files."""
-
     def read_state(self, name: StateName) -> str:
         query = f"SELECT row FROM state WHERE {AFTER} AND writer = $writer AND state = $name"
         rows = self._ask(query, name=name)

@@ -13,8 +13,6 @@ _NAMES_A_QUERY = 10_000
 
 
 class SqliteCounts(SqliteConnection):
-    """Daily aggregates and roll-ups."""
-
     def read_daily(self, keys: Collection[DailyKey]) -> dict[DailyKey, DailyAggregate]:
         query = "SELECT row FROM daily WHERE customer = ? AND day = ? AND writer = ?"
         found = {}

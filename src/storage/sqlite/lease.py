@@ -14,8 +14,6 @@ _MOST_BYTES = 1_000
 
 
 class Lease:
-    """The lease of one writer in the store at `path`."""
-
     def __init__(self, path: Path, writer: str) -> None:
         self._path = path
         self._writer = writer

@@ -16,8 +16,6 @@ _BY_WRITER = "JOIN writers ON writers.id = writer ORDER BY name, log"
 
 
 class SqliteLedger(SqliteConnection):
-    """The ledgers of writers, their intents, logs and files."""
-
     def read_state(self, name: StateName) -> str:
         return self._row("SELECT row FROM state WHERE name = ? AND writer = ?", name)
 

@@ -22,8 +22,6 @@ _BLOCK_BYTES = 64 << 10
 
 
 class InputFile(NamedTuple):
-    """A file that the command is to read."""
-
     text: BinaryIO
     size: int
     """Bytes of the text."""

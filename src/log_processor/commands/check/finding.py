@@ -50,8 +50,6 @@ _OF_LOGRAGE = (b'"controller":', b'"action":')
 
 @dataclass(frozen=True)
 class Found:
-    """The settings for a log."""
-
     settings: LogFormat
     is_unit_guessed: bool
     """Whether neither the lines nor the format tell the unit of durations."""

@@ -13,8 +13,6 @@ _MAX_BYTES = 32 << 20
 
 @dataclass(frozen=True)
 class Sample:
-    """The first lines of a log."""
-
     data: bytes
     """The lines. Each ends in a newline. A line that is too long is cut, but stays too long."""
     has_more: bool

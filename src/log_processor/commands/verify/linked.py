@@ -16,8 +16,6 @@ from storage.logs import FileRow, LedgerRow
 
 
 class Linked:
-    """The present files, and which of them is that of a row."""
-
     def __init__(
         self,
         logs: Iterable[LedgerRow],
