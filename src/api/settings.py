@@ -20,7 +20,6 @@ _HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
 
 
 def _origins(text: str) -> str:
-    """Check each of the comma-separated origins."""
     for origin in comma_separated(text):
         if text.strip() != "*" and not _ORIGIN.fullmatch(origin):
             raise ValueError(f"{origin} is not an origin such as https://example.com:8443, and the setting is not *")
@@ -28,7 +27,6 @@ def _origins(text: str) -> str:
 
 
 def _hosts(text: str) -> str:
-    """Check each of the comma-separated hosts."""
     for host in comma_separated(text):
         if not _HOST.fullmatch(host):
             raise ValueError(f"{host} is not a host without a port, such as example.com, 192.0.2.7 or [2001:db8::7]")

@@ -17,7 +17,6 @@ from storage.settings import StorageSettings
 
 
 def _templates(text: str) -> str:
-    """Check the file of own templates, and return the text."""
     if text:
         read_templates(PROJECT_ROOT / text)
     return text

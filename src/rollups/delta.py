@@ -318,7 +318,6 @@ def _sizes(heads: Integers, of_heads: Integers, sizes: Integers) -> str:
 
 
 def _counted(text: str, values: Integers) -> str:
-    """The text of a counter after these values were counted."""
     if len(values) <= _FEW:
         return add_to_counter(text, encode_counter(Counter(values.tolist())))
     return count_in(text, values)

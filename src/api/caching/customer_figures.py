@@ -272,7 +272,6 @@ def _closed_and_figures_of(rows: _Rows, of_open_days: range) -> tuple[dict[str, 
 
 
 def _figures_of(groups: Mapping[str, Sequence[DailyAggregate]]) -> _Figures:
-    """The figures of each customer that has rows."""
     some = {customer: rows for customer, rows in groups.items() if rows}
     return dict(zip(some, figures_of_each(merge_each(list(some.values()))), strict=True)) if some else {}
 

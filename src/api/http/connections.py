@@ -87,7 +87,6 @@ class Connection(HttpToolsProtocol):
 
     @property
     def _is_answered(self) -> bool:
-        """Whether an answer is under way."""
         return self.cycle is not None and not self.cycle.response_complete
 
     @property

@@ -242,7 +242,6 @@ def _or_exit(action: Callable[..., None], *arguments: Batch) -> None:
 
 
 def _log_batches(batches: Sequence[Batch], kept: KeptLines) -> None:
-    """Log the counts of these batches, and some of the rejected lines with their reasons."""
     parts = [part for batch in batches for part in batch.parts]
     rejected = [(part, line) for part in parts for line in part.rejected]
     for part, line in rejected[:REJECTED_LINES_SHOWN]:

@@ -164,7 +164,6 @@ def _parts(values: Sequence[str]) -> Iterator[Sequence[str]]:
 
 
 def _by_day(customer: str | None, rows: Iterable[Row]) -> dict[int, DailyAggregate]:
-    """The rows of one customer, of all writers added up."""
     of_writers = latest(rows, lambda row: (row["time"] // DAY, row["writer"]))
     return sums_by_day(customer, ((day, row["row"]) for (day, _), row in of_writers.items()))
 

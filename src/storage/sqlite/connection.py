@@ -85,7 +85,6 @@ class SqliteConnection:
             yield connection
 
     def _writing(self) -> sqlite3.Connection:
-        """The connection of the synchronous half."""
         if self._connection is None:
             self._connection = self._connect("rw")
             self._connection.execute("PRAGMA synchronous=NORMAL")

@@ -192,8 +192,6 @@ def _of(file: InputFile, span: ByteRange) -> str:
 
 
 def _ask(settings: ProcessorSettings, question: Callable[[Storage], Awaitable[Answer]]) -> Answer:
-    """Ask the store by a connection of its own."""
-
     async def ask(storage: Storage) -> Answer:
         try:
             return await question(storage)
@@ -249,7 +247,6 @@ def _show_progress(settings: ProcessorSettings, spool: Spool, logs: Sequence[Spo
 
 
 def _is_held(settings: ProcessorSettings) -> bool:
-    """Whether a processor holds the lease of this store."""
     storage = open_storage(settings, settings.writer)
     try:
         storage.acquire()

@@ -213,6 +213,5 @@ def _shifted(read: Read, by: int) -> Read:
 
 
 def _common(one: bytes, other: bytes) -> bytes:
-    """The common beginning of both."""
     pairs = enumerate(zip(one, other, strict=False))
     return one[: next((place for place, (a, b) in pairs if a != b), min(len(one), len(other)))]

@@ -123,7 +123,6 @@ def _scan(logs: Iterable[LedgerRow], rows: Iterable[FileRow], roots: Roots | Non
 
 
 def _inode(log: LedgerRow) -> Inode | None:
-    """The inode of the file at the path of a log; None if there is none."""
     try:
         status = Path(log.path).stat()
     except OSError:
