@@ -1,4 +1,4 @@
-"""Time zones, as the package `tzdata` has them. A leaf, for settings need the names before the api is imported."""
+"""Time zones, as the package `tzdata` has them. A leaf, because settings need the names before the api is imported."""
 
 from functools import lru_cache
 from importlib.resources import files

@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    """Run a command. Each imports only what it needs, for the health check runs every few seconds."""
+    """Run a command. Each imports only what it needs, because the health check runs every few seconds."""
     if arguments.command == "health":
         return 0 if is_alive(load(HeartbeatSettings).heartbeat_path) else 1
     if arguments.command == "retire":

@@ -76,8 +76,8 @@ def listing(operation: str) -> Responses:
 
 
 def document_errors(app: FastAPI, asks_for_keys: bool) -> None:
-    """Have the document say that errors are problem details, for FastAPI documents all models as `application/json`;
-    and, where keys are asked for, that an operation needs one."""
+    """Have the document say that errors are problem details: FastAPI documents all models as `application/json`. Where
+    keys are asked for, also say that an operation needs one."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:

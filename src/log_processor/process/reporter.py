@@ -71,7 +71,7 @@ class Reporter:
         changed = [end for end in ends if end.time and self._is_changed(end)]
         rows: dict[Key, str] = {ObservedKey(end.log): encode_observed_end(end) for end in changed}
         until_stored(self._storage.check_lease)
-        # Two groups, for a log may have the name of the report.
+        # Two groups, because a log may have the name of the report.
         until_stored(partial(self._storage.write, rows, {StateKey("report"): encode_report(report)}))
         until_stored(self._storage.compact)
         self.reported_latest_second = report.latest_second

@@ -351,7 +351,7 @@ def _lock(file: BinaryIO) -> bool:
 
 
 def _cut_half_line_off(path: Path) -> None:
-    """Cut a line that a crash left half written. It is written again, for the rejected line is read again."""
+    """Cut a line that a crash left half written. It is written again when the rejected line is read again."""
     if path.exists():
         with path.open("rb+") as file:
             text = file.read()

@@ -141,7 +141,7 @@ class Combined(DivideChunk):
         return self._cut(data, found, places)
 
     def _cut(self, data: bytes, found: "_Boundaries", places: Integers) -> tuple[Columns, Sequence[int] | Integers]:
-        # Each character is a byte, for the lines are ASCII.
+        # Each character is a byte, because the lines are ASCII.
         text = data.decode("latin-1")
         quotes = found.quotes
         times = found.times(text)

@@ -38,7 +38,7 @@ class Linked:
         if self._of_rows and new:
             self.present.look(list(logs), list(rows.values()))
             self._wholes.clear()
-        # The inode goes first, for two files may have the same bytes.
+        # The inode goes first, because two files may have the same bytes.
         self._of_rows.update({key: self._by_inode(row) for key, row in new.items()})
         known: dict[TextFile, Ranges] = {}
         for key, row in rows.items():
