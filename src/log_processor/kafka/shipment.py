@@ -5,8 +5,7 @@ store, and its partition is `crc32(name) % partitions`, as by librdkafka's parti
 """
 
 import zlib
-from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
@@ -123,25 +122,17 @@ def shipped_part(part: Part, lines: bytes) -> tuple[FilePart, bytes]:
     too_long = None
     if part.overlong is not None:
         too_long, lines = (part.overlong.length, part.overlong.digest.hexdigest()), part.overlong.beginning
-    return (
-        FilePart(
-            part.start.generation,
-            part.start.offset,
-            part.end.offset,
-            part.identity,
-            len(lines),
-            part.path.encode(errors="backslashreplace").decode(),
-            part.state,
-            part.size,
-            tuple((*gap.position, gap.reason) for gap in part.gaps),
-            too_long,
-            part.copy_of,
-            part.gone,
-            part.context,
-            part.context_after,
-        ),
-        lines,
+    shipped = FilePart(
+        part.start.generation,
+        part.start.offset,
+        part.end.offset,
+        length=len(lines),
+        path=part.path.encode(errors="backslashreplace").decode(),
+        gaps=tuple((*gap.position, gap.reason) for gap in part.gaps),
+        too_long=too_long,
+        **_shared(part),
     )
+    return shipped, lines
 
 
 def part_of(log: str, part: FilePart, lines: bytes) -> tuple[Part, bytes]:
@@ -151,29 +142,23 @@ def part_of(log: str, part: FilePart, lines: bytes) -> tuple[Part, bytes]:
     if part.too_long is not None:
         length, digest = part.too_long
         overlong, lines = Overlong(length, lines, digest=_KnownDigest(digest)), b""
-    return (
-        Part(
-            log,
-            part.path,
-            Position(part.file, part.start),
-            Position(part.file, part.end),
-            part.identity,
-            len(lines),
-            gaps_of(part.gaps),
-            overlong,
-            part.state,
-            part.size,
-            part.copy_of,
-            part.gone,
-            part.context,
-            part.context_after,
-        ),
-        lines,
+    taken = Part(
+        log,
+        part.path,
+        Position(part.file, part.start),
+        Position(part.file, part.end),
+        length=len(lines),
+        gaps=tuple(Gap(Position(file, offset), reason) for file, offset, reason in part.gaps),
+        overlong=overlong,
+        **_shared(part),
     )
+    return taken, lines
 
 
-def gaps_of(gaps: Sequence[tuple[int, int, str]]) -> tuple[Gap, ...]:
-    return tuple(Gap(Position(file, offset), reason) for file, offset, reason in gaps)
+def _shared(part: Part | FilePart) -> dict[str, Any]:
+    """The fields that are the same in both."""
+    names = ("identity", "state", "size", "copy_of", "gone", "context", "context_after")
+    return {name: getattr(part, name) for name in names}
 
 
 class _KnownDigest:
