@@ -31,7 +31,7 @@ from rollups.rules import DEFAULT
 from wrapped import Part, wrapped
 
 names = map("log_{}".format, count())
-stretches = count(1)
+stages = count(1)
 GOOD = ["2026-11-23", "16:15:35", "cust_5", "/api/v1/resource4", "200", "0.772"]
 OLDEST_DAY = 20_000
 LATEST_SECOND = 1_795_450_535
@@ -84,7 +84,7 @@ paths = st.sampled_from(["(other)", "\\(other)", "(forgotten)", "/(other)", "*",
 
 @pytest.fixture(scope="module")
 def recount(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recount]:
-    """One for all examples: each takes a log, or a stretch, of its own."""
+    """One for all examples: each takes a log, or a stage, of its own."""
     with Recount(tmp_path_factory.mktemp("recount"), OLDEST_DAY, LATEST_SECOND, None) as opened:
         yield opened
 
@@ -131,14 +131,14 @@ def test_its_figures_are_the_oracles(tmp_path: Path) -> None:
     assert counted == truth(log)
 
 
-def test_stretches_are_told_apart(tmp_path: Path) -> None:
+def test_stages_are_told_apart(tmp_path: Path) -> None:
     parts = [valid_lines(10 * seed, seed=seed) for seed in (1, 2, 3)]
     with Recount(tmp_path, 0, LAST_SECOND, None) as recount:
-        for stretch, lines in enumerate(parts):
-            recount.add("a", stretch, [lines])
+        for stage, lines in enumerate(parts):
+            recount.add("a", stage, [lines])
 
-        def counted(last_stretch: int) -> dict[RowKey, object]:
-            wanted = [(customer, day, last_stretch) for customer, day in truth(b"".join(parts))]
+        def counted(last_stage: int) -> dict[RowKey, object]:
+            wanted = [(customer, day, last_stage) for customer, day in truth(b"".join(parts))]
             return {key: row.figures for key, row in recount.of_rows(wanted).items()}
 
         for last in range(3):
@@ -152,10 +152,10 @@ def test_stretches_are_told_apart(tmp_path: Path) -> None:
 def test_its_endpoints_are_the_templates_of_paths(recount: Recount, paths: list[str]) -> None:
     lines = "".join(f"2026-11-23 16:15:35 a {path} 200 0.1\n" for path in paths)
     requests, *_ = parse(lines.encode())
-    stretch = next(stretches)
-    recount.add(next(names), stretch, [lines.encode()])
-    query = "SELECT path, sum(lines) FROM divided WHERE part IS NULL AND stretch = $stretch GROUP BY path"
-    found = dict(recount.ask(query, stretch=stretch))
+    stage = next(stages)
+    recount.add(next(names), stage, [lines.encode()])
+    query = "SELECT path, sum(lines) FROM divided WHERE part IS NULL AND stage = $stage GROUP BY path"
+    found = dict(recount.ask(query, stage=stage))
     assert found == Counter(escaped(path_template(path)) for path in requests.request_paths())
 
 
@@ -198,7 +198,7 @@ def test_its_figures_of_any_status_and_of_none_are_the_oracles(tmp_path: Path) -
     assert counted["a"].statuses == Counter(status or 0 for status, _ in logged)
 
 
-def test_what_was_skipped_and_mended_is_counted_by_stretch(tmp_path: Path) -> None:
+def test_what_was_skipped_and_mended_is_counted_by_stage(tmp_path: Path) -> None:
     mended = parsed_line(50, "a", mended=[Mended.DURATION, Mended.STATUS])
     with Recount(tmp_path, 0, LAST_SECOND, Framed.of(parsed_log.parse)) as recount:
         recount.add("a", 0, [mended * 3 + parsed_log.SKIPPED * 2, parsed_log.REJECTED])

@@ -48,12 +48,12 @@ class Committed(NamedTuple):
 
     @property
     def bytes(self) -> int:
-        return sum(end - start for _, start, end in self.stretches({}))
+        return sum(end - start for _, start, end in self.ranges({}))
 
-    def stretches(self, after: Mapping[FileKey, int]) -> Iterator[OffsetRange]:
+    def ranges(self, after: Mapping[FileKey, int]) -> Iterator[OffsetRange]:
         """What is counted of the files after these offsets, or after their starts."""
         for key, offset in self.offsets.items():
-            yield stretch_of(self.files[key], after.get(key, self.files[key].start), offset)
+            yield offset_range(self.files[key], after.get(key, self.files[key].start), offset)
 
     def row(self, file: FileId) -> FileRow:
         return self.files[FileKey(file.log, file.generation)]
@@ -61,7 +61,7 @@ class Committed(NamedTuple):
     def later(self) -> Iterator[OffsetRange]:
         """What is counted by later commits, as far as the rows say."""
         for key, offset in self.offsets.items():
-            yield stretch_of(self.files[key], offset, self.files[key].offset)
+            yield offset_range(self.files[key], offset, self.files[key].offset)
 
 
 class RollupCommits(NamedTuple):
@@ -115,8 +115,8 @@ def read_rolled_up(storage: Storage) -> RolledUpTo:
             raise FilesChanged(_BEING_REMOVED)
         if RollupCommits.read(storage) == commits:
             logs = {log: decode_rolled_up(row) for log, row in rows.items()}
-            stretches = intent.ranges if intent is not None else ()
-            begun = {FileKey(file.log, file.generation): end for file, _, end in stretches}
+            ranges = intent.ranges if intent is not None else ()
+            begun = {FileKey(file.log, file.generation): end for file, _, end in ranges}
             return RolledUpTo(commits, logs, begun)
 
 
@@ -126,7 +126,7 @@ def _rollup_intent(storage: Storage) -> RollupIntent | None:
     return decode_rollup_intent(text) if text else None
 
 
-def stretch_of(row: FileRow, start: int, end: int) -> OffsetRange:
+def offset_range(row: FileRow, start: int, end: int) -> OffsetRange:
     return OffsetRange(FileId(row.log, row.generation, row.lane, row.base), start, end)
 
 

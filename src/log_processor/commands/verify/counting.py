@@ -54,10 +54,10 @@ class Lines:
     def count(self, committed: Committed, rolled_up: RolledUpTo, report: Callable[[int], None]) -> None:
         """Count all committed lines. `report` gets the bytes of each step."""
         parts: list[tuple[int, OffsetRange]] = []
-        for file, start, end in committed.stretches({}):
-            for stretch, bound in enumerate(rolled_up.bounds(committed.row(file)), ROLLED_UP):
+        for file, start, end in committed.ranges({}):
+            for stage, bound in enumerate(rolled_up.bounds(committed.row(file)), ROLLED_UP):
                 middle = min(end, max(start, bound))
-                parts.append((stretch, OffsetRange(file, start, middle)))
+                parts.append((stage, OffsetRange(file, start, middle)))
                 start = middle
             parts.append((0, OffsetRange(file, start, end)))
         gone = self._count_files(parts, self._counted, report)
@@ -77,34 +77,34 @@ class Lines:
             file = self.linked.file(key)
             if file is not None and committed.files[key].start <= offset < committed.offsets[key]:
                 bounds = rolled_up.bounds(committed.files[key])
-                stretch = next((number for number, bound in enumerate(bounds, ROLLED_UP) if offset < bound), 0)
+                stage = next((number for number, bound in enumerate(bounds, ROLLED_UP) if offset < bound), 0)
                 # A line is whole, whatever is open before it in the file.
                 context = "" if self._recount.framing.has_parts else self._contexts_of(file).at(offset)
                 rules = self._history.at(log, generation, offset)
-                found.setdefault((log, stretch, context, rules), []).append(
+                found.setdefault((log, stage, context, rules), []).append(
                     self._recount.first_line(file.read(_LONGEST_SPAN_BYTES, offset), offset)
                 )
-        for (log, stretch, context, rules), lines in found.items():
-            self._recount.reject(log, stretch, b"\n".join(lines), context, rules)
+        for (log, stage, context, rules), lines in found.items():
+            self._recount.reject(log, stage, b"\n".join(lines), context, rules)
         self._fold()
 
-    def count_more(self, committed: Committed, stretches: Iterable[OffsetRange]) -> None:
+    def count_more(self, committed: Committed, ranges: Iterable[OffsetRange]) -> None:
         """Count what was committed since."""
         self.linked.look(committed.logs.values(), committed.files)
         # A processor that started meanwhile may have other rules.
         self._history = decode_rules(self._storage.read_state("rules"))
-        self._count_stored(self._count_files([(0, stretch) for stretch in stretches], self._counted))
+        self._count_stored(self._count_files([(0, offset_range) for offset_range in ranges], self._counted))
 
     async def catch_up(self, before: Committed) -> Committed:
         """Count what was committed since, and forget what was counted of later commits. The next comparison then needs
         only recent intents, however long the check has run."""
         committed = await read_committed(self._storage, before.writer, before)
         self._recount.forget_later()
-        self.count_more(committed, committed.stretches(before.offsets))
+        self.count_more(committed, committed.ranges(before.offsets))
         return committed
 
     def count_later(self, parts: Iterable[tuple[int, OffsetRange]]) -> None:
-        """Count what later commits have counted, each commit as a stretch of its own, see Recount.forget_later."""
+        """Count what later commits have counted, each commit as a stage of its own, see Recount.forget_later."""
         counted = {file: ranges.copy() for file, ranges in self._counted.items()}
         self._count_stored(self._count_files(parts, counted))
 

@@ -104,7 +104,7 @@ async def compare(
 def _ledger_differences(recount: Recount, lines: Lines, committed: Committed) -> list[Difference]:
     """The differences between the rows of logs and their lines, for logs whose lines are all in files."""
     # The rows of logs may be ahead of the ledger.
-    lines.count_later((1, stretch) for stretch in committed.later())
+    lines.count_later((1, offset_range) for offset_range in committed.later())
     sizes: Counter[str] = Counter()
     for row in committed.files.values():
         sizes[row.log] += row.offset - row.start
@@ -116,7 +116,7 @@ def _ledger_differences(recount: Recount, lines: Lines, committed: Committed) ->
         elif removed:
             found.append(Difference(f"(log {log.log})", "", "bytes read", sizes[log.log], log.bytes))
         if not lines.gone[log.log]:
-            in_files = recount.lines(log.log, last_stretch=1), recount.mended(log.log, last_stretch=1)
+            in_files = recount.lines(log.log, last_stage=1), recount.mended(log.log, last_stage=1)
             found += row_differences(log, *in_files)
     recount.forget_later()
     return found
@@ -190,7 +190,9 @@ async def _confirm(
     found = storage.read_daily([daily_key(key) for key in suspects])
     stored = {key: found.get(daily_key(key), DailyAggregate(NO_COUNTS, NO_COUNTS)) for key in suspects}
     intents = await later_intents(storage, committed, max(row.commit for row in stored.values()))
-    lines.count_later((number, stretch) for number, intent in enumerate(intents, 1) for stretch in intent.ranges)
+    lines.count_later(
+        (stage, offset_range) for stage, intent in enumerate(intents, 1) for offset_range in intent.ranges
+    )
     counted = recount.of_rows((*key, max(0, row.commit - committed.number)) for key, row in stored.items())
     return [
         difference

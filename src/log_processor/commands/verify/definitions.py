@@ -20,7 +20,7 @@ _COUNTED_AS = f"CASE WHEN {_IS_RESERVED} THEN '\\' ELSE '' END || {{name}}"
 TABLES = """
 CREATE TABLE counted (
     log VARCHAR,            -- NULL: stored requests, whose lines are in no file
-    stretch INTEGER,        -- see Recount
+    stage INTEGER,        -- see Recount
     reason VARCHAR,         -- why these lines are no requests, or SKIPPED, or LOST; NULL: they are requests
     customer VARCHAR,       -- this and the following: of requests
     day INTEGER,            -- UTC, since 1970-01-01
@@ -29,7 +29,7 @@ CREATE TABLE counted (
     lines BIGINT
 );
 CREATE TABLE divided (
-    stretch INTEGER,
+    stage INTEGER,
     customer VARCHAR,       -- NULL: all together
     day INTEGER,
     part INTEGER,           -- quarter hour of the day; NULL: any
@@ -48,11 +48,11 @@ CREATE TABLE divided (
 );
 CREATE TABLE mended (
     log VARCHAR,
-    stretch INTEGER,
+    stage INTEGER,
     kind VARCHAR,           -- what was mended
     lines BIGINT
 );
-CREATE TABLE wanted (customer VARCHAR, day INTEGER, last_stretch INTEGER);
+CREATE TABLE wanted (customer VARCHAR, day INTEGER, last_stage INTEGER);
 """
 
 # Judges each line. The reasons come in the order in which a line is judged.
@@ -131,7 +131,7 @@ SELECT unnest($reasons::VARCHAR[]) AS reason, '' AS method
 """
 
 COUNT = """
-INSERT INTO counted SELECT $log, $stretch, reason, customer, day, status, ms, $sign * count(*) FROM judged GROUP BY ALL
+INSERT INTO counted SELECT $log, $stage, reason, customer, day, status, ms, $sign * count(*) FROM judged GROUP BY ALL
 """
 METHODS = "('', 'GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH')"
 # The endpoint of a request is the template of its path, and its method. $own_paths: those with an own template, and
@@ -181,7 +181,7 @@ requests AS (
     WHERE reason IS NULL
 )
 SELECT
-    $stretch,
+    $stage,
     customer,
     day,
     part,
@@ -211,13 +211,13 @@ SUMS = {
 MERGE = {
     "counted": """
 CREATE OR REPLACE TABLE counted AS
-SELECT log, stretch, reason, customer, day, status, ms, sum(lines)::BIGINT AS lines FROM counted GROUP BY ALL
+SELECT log, stage, reason, customer, day, status, ms, sum(lines)::BIGINT AS lines FROM counted GROUP BY ALL
 HAVING sum(lines) <> 0
 """,
     "divided": f"""
 CREATE OR REPLACE TABLE divided AS
 SELECT
-    stretch, customer, day, part, path, method, is_own,
+    stage, customer, day, part, path, method, is_own,
     {", ".join(f"sum({column})::{kind} AS {column}" for column, kind in SUMS.items())}
 FROM divided GROUP BY ALL
 HAVING sum(lines) <> 0
@@ -234,19 +234,19 @@ WHERE day = $day AND customer IN (SELECT unnest($customers::VARCHAR[]))
 }
 
 COUNT_MENDED = """
-INSERT INTO mended SELECT $log, $stretch, kind, $sign * count(*) FROM (SELECT unnest($kinds::VARCHAR[]) AS kind)
+INSERT INTO mended SELECT $log, $stage, kind, $sign * count(*) FROM (SELECT unnest($kinds::VARCHAR[]) AS kind)
 GROUP BY kind
 """
 
 WANT = """
 INSERT INTO wanted
-SELECT unnest($customer::VARCHAR[]), unnest($day::INTEGER[]), unnest($last_stretch::INTEGER[])
+SELECT unnest($customer::VARCHAR[]), unnest($day::INTEGER[]), unnest($last_stage::INTEGER[])
 """
 
 # Two definitions of `requests` for FIGURES as (customer, day, status, ms, lines).
 REQUESTS_OF_DAY = """
 of_customers AS (
-    SELECT customer, day, status, ms, lines FROM counted WHERE stretch <= 0 AND reason IS NULL AND day = $day
+    SELECT customer, day, status, ms, lines FROM counted WHERE stage <= 0 AND reason IS NULL AND day = $day
 ),
 requests AS (
     SELECT * FROM of_customers UNION ALL SELECT '' AS customer, day, status, ms, lines FROM of_customers
@@ -256,11 +256,11 @@ REQUESTS_OF_WANTED = """
 requests AS (
     SELECT wanted.customer, day, status, ms, lines
     FROM counted JOIN wanted USING (day, customer)
-    WHERE reason IS NULL AND stretch <= last_stretch
+    WHERE reason IS NULL AND stage <= last_stage
     UNION ALL
     SELECT wanted.customer, day, status, ms, lines
     FROM counted JOIN wanted USING (day)
-    WHERE reason IS NULL AND stretch <= last_stretch AND wanted.customer = ''
+    WHERE reason IS NULL AND stage <= last_stage AND wanted.customer = ''
 )
 """
 FIGURES = f"""

@@ -39,7 +39,7 @@ MEMORY_LIMIT = "1GB"
 SKIPPED, LOST = "skipped", "lost"
 """Reasons of lines that are comments, and of lines that a parser has lost."""
 ROLLED_UP, BEING_ROLLED_UP = -2, -1
-"""Stretches, see Recount."""
+"""Stages, see Recount."""
 SECONDS_A_DAY = 86_400
 SECONDS_A_QUARTER_HOUR = 900
 _ZEROS = re.compile(rb"^\0+", re.MULTILINE)
@@ -69,9 +69,9 @@ class _Lines(NamedTuple):
 class Recount:
     """Counts lines as they are read, and answers with the counts. A context manager.
 
-    Lines are counted as those of a stretch, a number, and asked for through one: `ROLLED_UP` has what the roll-ups had
-    at first, `BEING_ROLLED_UP` what was being rolled up then, 0 what else is committed, and n what the nth commit after
-    that has counted.
+    Each line is counted at a stage, and a question names the last stage that it asks about. `ROLLED_UP` has what the
+    roll-ups had at first, `BEING_ROLLED_UP` what was being rolled up then. 0 has everything else that is committed, and
+    n what the nth commit after that has counted.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Recount:
         self._database.close()
 
     def add(
-        self, log: str, stretch: int, blocks: Iterable[bytes], start: int = 0, context: str = "", rules: Rules = DEFAULT
+        self, log: str, stage: int, blocks: Iterable[bytes], start: int = 0, context: str = "", rules: Rules = DEFAULT
     ) -> str:
         """Count the lines of a part of a log. Bytes behind the last newline are a line as well.
 
@@ -121,29 +121,29 @@ class Recount:
                     future.result()
             if is_time_to_tidy:
                 self._tidy()
-            pending.add(self._pool.submit(self._add, log, stretch, lines, rules))
+            pending.add(self._pool.submit(self._add, log, stage, lines, rules))
         for future in pending:
             future.result()
         self._tidy()
         return self.framing.after(last.data, last.context)
 
-    def add_stored(self, stretch: int, requests: Requests, rules: Rules = DEFAULT) -> None:
+    def add_stored(self, stage: int, requests: Requests, rules: Rules = DEFAULT) -> None:
         """Count stored requests whose lines are in no file any more. `rules`: hold for them."""
         with self._database.cursor() as cursor:
             _judge_requests(cursor, requests, ())
-            _count(cursor, None, stretch, (), rules)
+            _count(cursor, None, stage, (), rules)
         self._tidy()
 
-    def reject(self, log: str, stretch: int, lines: bytes, context: str, rules: Rules) -> None:
-        """Take lines out of a stretch, if they are requests: they were too new when they were read. `context`, `rules`:
+    def reject(self, log: str, stage: int, lines: bytes, context: str, rules: Rules) -> None:
+        """Take lines out of a stage, if they are requests: they were too new when they were read. `context`, `rules`:
         of all of them."""
         with self._database.cursor() as cursor:
             mended = self._judge(cursor, _Lines(lines + b"\n", 0, context))
             cursor.execute("DELETE FROM judged WHERE reason IS NOT NULL")
-            _count(cursor, log, stretch, mended, rules, sign=-1)
-            query = "INSERT INTO counted (log, stretch, reason, lines)"
-            query += " SELECT $log, $stretch, 'too_new', count(*) FROM judged"
-            cursor.execute(query, {"log": log, "stretch": stretch})
+            _count(cursor, log, stage, mended, rules, sign=-1)
+            query = "INSERT INTO counted (log, stage, reason, lines)"
+            query += " SELECT $log, $stage, 'too_new', count(*) FROM judged"
+            cursor.execute(query, {"log": log, "stage": stage})
         for put_together in definitions.MERGE.values():
             self.ask(put_together)
 
@@ -166,20 +166,20 @@ class Recount:
 
     def forget_later(self) -> None:
         for table in (*definitions.MERGE, "mended"):
-            self.ask(f"DELETE FROM {table} WHERE stretch > 0")
+            self.ask(f"DELETE FROM {table} WHERE stage > 0")
 
-    def mended(self, log: str, last_stretch: int = 0) -> Counter[str]:
-        """How many requests of a log, through a stretch, were mended, by kind."""
-        query = "SELECT kind, sum(lines)::BIGINT FROM mended WHERE log = $log AND stretch <= $last GROUP BY kind"
-        return Counter(dict(self.ask(query, log=log, last=last_stretch)))
+    def mended(self, log: str, last_stage: int = 0) -> Counter[str]:
+        """How many requests of a log, through a stage, were mended, by kind."""
+        query = "SELECT kind, sum(lines)::BIGINT FROM mended WHERE log = $log AND stage <= $last GROUP BY kind"
+        return Counter(dict(self.ask(query, log=log, last=last_stage)))
 
-    def lines(self, log: str, last_stretch: int = 0) -> Counter[str | None]:
-        """The lines of a log through a stretch: requests (None), and the others by reason, SKIPPED and LOST."""
-        query = "SELECT reason, sum(lines)::BIGINT FROM counted WHERE log = $log AND stretch <= $last GROUP BY reason"
-        return Counter(dict(self.ask(query, log=log, last=last_stretch)))
+    def lines(self, log: str, last_stage: int = 0) -> Counter[str | None]:
+        """The lines of a log through a stage: requests (None), and the others by reason, SKIPPED and LOST."""
+        query = "SELECT reason, sum(lines)::BIGINT FROM counted WHERE log = $log AND stage <= $last GROUP BY reason"
+        return Counter(dict(self.ask(query, log=log, last=last_stage)))
 
     def customers(self) -> list[str]:
-        rows = self.ask("SELECT DISTINCT customer FROM counted WHERE stretch <= 0 AND reason IS NULL ORDER BY customer")
+        rows = self.ask("SELECT DISTINCT customer FROM counted WHERE stage <= 0 AND reason IS NULL ORDER BY customer")
         return [customer for (customer,) in rows]
 
     def customers_of(self, day: int) -> list[str]:
@@ -194,7 +194,7 @@ class Recount:
 
     def days(self) -> set[int]:
         """The days with requests in files."""
-        query = "SELECT DISTINCT day FROM counted WHERE stretch <= 0 AND reason IS NULL AND log IS NOT NULL"
+        query = "SELECT DISTINCT day FROM counted WHERE stage <= 0 AND reason IS NULL AND log IS NOT NULL"
         return {day for (day,) in self.ask(query)}
 
     def of_day(self, day: int) -> dict[str, Counted]:
@@ -203,10 +203,10 @@ class Recount:
         return {customer: counted for (customer, _), counted in map(_counted, rows)}
 
     def of_rows(self, wanted: Iterable[tuple[str, int, int]]) -> dict[RowKey, Counted]:
-        """The counts of single rows. `wanted`: customer, day, last stretch."""
+        """The counts of single rows. `wanted`: customer, day, last stage."""
         columns = [list(column) for column in zip(*wanted, strict=True)]
         self.ask("DELETE FROM wanted")
-        self.ask(definitions.WANT, **dict(zip(["customer", "day", "last_stretch"], columns, strict=True)))
+        self.ask(definitions.WANT, **dict(zip(["customer", "day", "last_stage"], columns, strict=True)))
         return dict(map(_counted, self.ask(f"WITH {definitions.REQUESTS_OF_WANTED}, {definitions.FIGURES}")))
 
     def ask(self, query: str, **parameters: Any) -> list[tuple[Any, ...]]:
@@ -233,10 +233,10 @@ class Recount:
         if rest:
             yield _Lines(rest, start, context)
 
-    def _add(self, log: str, stretch: int, lines: "_Lines", rules: Rules) -> None:
+    def _add(self, log: str, stage: int, lines: "_Lines", rules: Rules) -> None:
         with self._database.cursor() as cursor:
             mended = self._judge(cursor, lines)
-            _count(cursor, log, stretch, mended, rules)
+            _count(cursor, log, stage, mended, rules)
 
     def _has_request(self, lines: "_Lines") -> bool:
         with self._database.cursor() as cursor:
@@ -302,19 +302,19 @@ def _judge_requests(cursor: "duckdb.DuckDBPyConnection", requests: Requests, rea
 def _count(
     cursor: "duckdb.DuckDBPyConnection",
     log: str | None,
-    stretch: int,
+    stage: int,
     mended: Sequence[str],
     rules: Rules,
     sign: int = 1,
 ) -> None:
     """Count judged and mended lines. `sign`: -1 takes them out."""
-    cursor.execute(definitions.COUNT, {"log": log, "stretch": stretch, "sign": sign})
+    cursor.execute(definitions.COUNT, {"log": log, "stage": stage, "sign": sign})
     own: list[tuple[str, str]] = []
     if rules.templates:
         paths = cursor.execute("SELECT DISTINCT path FROM judged WHERE reason IS NULL").fetchall()
         own = [(path, template) for (path,) in paths if (template := _own_template(path, rules.templates))]
     parameters = {
-        "stretch": stretch,
+        "stage": stage,
         "sign": sign,
         "counts_methods": rules.counts_methods,
         "own_paths": [path for path, _ in own],
@@ -322,7 +322,7 @@ def _count(
     }
     cursor.execute(definitions.COUNT_PARTS_AND_ENDPOINTS, parameters)
     if mended:
-        cursor.execute(definitions.COUNT_MENDED, {"log": log, "stretch": stretch, "sign": sign, "kinds": list(mended)})
+        cursor.execute(definitions.COUNT_MENDED, {"log": log, "stage": stage, "sign": sign, "kinds": list(mended)})
 
 
 def _own_template(path: str, templates: tuple[str, ...]) -> str | None:

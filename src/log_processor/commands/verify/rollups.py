@@ -103,7 +103,7 @@ _SUMS = ", ".join(f"sum({column}) AS {column}" for column in _FIGURES)
 _DIFFERENCES = f"""
 WITH of_log AS (
     SELECT * FROM divided
-    WHERE stretch <= $last_begun AND ($days::INTEGER[] IS NULL OR day IN (SELECT unnest($days::INTEGER[])))
+    WHERE stage <= $last_begun AND ($days::INTEGER[] IS NULL OR day IN (SELECT unnest($days::INTEGER[])))
     AND coalesce(customer, '') IN (SELECT customer FROM of_units)
 ),
 of_all AS (SELECT * FROM of_log WHERE customer IS NULL),
@@ -117,21 +117,21 @@ lines AS (
         coalesce(method, '') AS method,
         coalesce(is_own, FALSE) AS is_own,
         -1 AS hour_of_row,
-        stretch,
+        stage,
         {_COLUMNS}
     FROM of_log WHERE customer IS NOT NULL
     UNION ALL
-    SELECT 'parts', '', day, part, '', '', FALSE, -1, stretch, {_COLUMNS} FROM of_all
+    SELECT 'parts', '', day, part, '', '', FALSE, -1, stage, {_COLUMNS} FROM of_all
     UNION ALL
-    SELECT 'endpoints', '', day, -1, path, method, is_own, -1, stretch, {_COLUMNS} FROM of_all
+    SELECT 'endpoints', '', day, -1, path, method, is_own, -1, stage, {_COLUMNS} FROM of_all
     UNION ALL
-    SELECT 'endpoint_parts', '', day, part, path, '', is_own, part // 4, stretch, {_COLUMNS}
+    SELECT 'endpoint_parts', '', day, part, path, '', is_own, part // 4, stage, {_COLUMNS}
     FROM of_all
 ),
 cells AS (
     SELECT 'log' AS side, kind, customer, day, part, path, method, is_own, {_OF_KIND}
     FROM lines LEFT JOIN ahead USING (kind, customer, day, hour_of_row)
-    WHERE is_ahead OR stretch <= $last_ended
+    WHERE is_ahead OR stage <= $last_ended
     UNION ALL
     SELECT
         'store',
@@ -238,7 +238,7 @@ class Rollups:
         self._silent_seconds = silent_seconds
         self._is_caught_up = False
         self._counted_through = committed.number
-        """The last commit whose lines are counted, as stretches of their own."""
+        """The last commit whose lines are counted, as stages of their own."""
         self._stored = _Stored(storage, recount)
 
     async def differences(self, oldest_day: int) -> list[Difference]:
@@ -258,14 +258,14 @@ class Rollups:
         return found
 
     async def _wait_until_counted(self) -> tuple[RollupCommits, int, int]:
-        """Wait until the lines are counted that the roll-ups have: how far they are, and through which stretches, see
+        """Wait until the lines are counted that the roll-ups have: how far they are, and through which stages, see
         Recount, they have the lines by the commit that has ended and by the one that has begun."""
         began = moved = time.monotonic()
         before = None
         while True:
             commits = RollupCommits.read(self._storage)
-            ended = await self._last_stretch(commits.ended, commits.ended_through, is_ended=True)
-            begun = await self._last_stretch(commits.begun, commits.begun_through)
+            ended = await self._last_stage(commits.ended, commits.ended_through, is_ended=True)
+            begun = await self._last_stage(commits.begun, commits.begun_through)
             if ended is not None and begun is not None:
                 return commits, ended, begun
             states, now = await self._storage.states(), time.monotonic()
@@ -275,8 +275,8 @@ class Rollups:
                 raise RollupsMoved("they are behind the counts")
             await asyncio.sleep(_BETWEEN_LOOKS_SECONDS)
 
-    async def _last_stretch(self, number: int, through: int, is_ended: bool = False) -> int | None:
-        """The last stretch that the roll-ups have by a commit of theirs; None where the lines are counted further."""
+    async def _last_stage(self, number: int, through: int, is_ended: bool = False) -> int | None:
+        """The last stage that the roll-ups have by a commit of theirs; None where the lines are counted further."""
         if self._first is not None and number == self._first.ended:
             return ROLLED_UP
         if self._first is not None and number == self._first.begun:
@@ -290,7 +290,7 @@ class Rollups:
             await self._advance(through)
         elif through > self._counted_through:
             intents = await later_intents(self._storage, self._committed, through)
-            parts = [(number, stretch) for number, intent in enumerate(intents, 1) for stretch in intent.ranges]
+            parts = [(stage, part) for stage, intent in enumerate(intents, 1) for part in intent.ranges]
             self._lines.count_later(part for part in parts if part[0] > self._counted_through - self._committed.number)
             self._counted_through = through
         return through - self._committed.number
@@ -308,7 +308,7 @@ class Rollups:
         self._committed = self._committed._replace(ledger=intents[-1].ledger, files=files, offsets=offsets)
         self._recount.forget_later()
         self._counted_through = number
-        self._lines.count_more(self._committed, [stretch for intent in intents for stretch in intent.ranges])
+        self._lines.count_more(self._committed, [offset_range for intent in intents for offset_range in intent.ranges])
 
     async def _read(self, some: Sequence[_Unit], oldest_day: int, commits: RollupCommits) -> bool:
         """Read the roll-ups of some customers. Whether all are as a commit has left them: it may add several rows."""
@@ -385,7 +385,7 @@ class _Stored:
     def differences(
         self, last_ended: int, last_begun: int, days: Collection[int] | None, has_writers: bool = False
     ) -> list[Difference]:
-        """The differences between what was read and the lines through these stretches. `has_writers`: whether rows of
+        """The differences between what was read and the lines through these stages. `has_writers`: whether rows of
         several writers were read."""
         found = []
         for customer, day, part, path, method, log, store in self._recount.ask(
