@@ -41,14 +41,16 @@ def main() -> None:
             command.add_argument("file", type=Path, metavar="FILE", help="the copy")
     arguments = parser.parse_args()
     try:
-        if arguments.command == "setup":
-            _set_up()
-        elif arguments.command == "retire":
-            _retire(arguments.writer)
-        elif arguments.command == "replace-admin":
-            _replace_admin(arguments.token, arguments.password)
-        else:
-            _copy(arguments.command, arguments.file)
+        match arguments.command:
+            case "setup":
+                _set_up()
+            case "retire":
+                # A commit that was broken off is redone first. The store knows nothing of counting.
+                os.execv(sys.executable, [sys.executable, "-m", "log_processor", "retire", arguments.writer])
+            case "replace-admin":
+                _replace_admin(arguments.token, arguments.password)
+            case command:
+                _copy(command, arguments.file)
     except StorageError as error:
         sys.exit(printable(str(error)))
     except OSError as error:
@@ -67,11 +69,6 @@ def _replace_admin(token: Path, password: Path) -> None:
     settings = load(AdminSettings)
     configure("storage", settings.logging_level, settings.logging_format)
     replace_admin(settings, token, password)
-
-
-def _retire(writer: str) -> None:
-    # A commit that was broken off is redone first, and whoever counts knows how. The store knows nothing of counting.
-    os.execv(sys.executable, [sys.executable, "-m", "log_processor", "retire", writer])
 
 
 def _copy(command: str, copy: Path) -> None:

@@ -48,10 +48,7 @@ class StorageSettings(StoreLocation):
     @field_validator("influxdb_token")
     @classmethod
     def _token_from_file(cls, token: str, info: ValidationInfo) -> str:
-        token = token or _secret("influxdb_token_file", info)
-        if info.data.get("storage") == "influxdb" and not token:
-            raise ValueError("STORAGE=influxdb needs INFLUXDB_TOKEN or INFLUXDB_TOKEN_FILE")
-        return token
+        return _token(token, "influxdb_token_file", info, "needs INFLUXDB_TOKEN or INFLUXDB_TOKEN_FILE")
 
 
 class CommandSettings(StoreLocation, LoggingSettings):
@@ -83,10 +80,7 @@ class SetupSettings(CommandSettings):
     @field_validator("docker_influxdb_init_admin_token")
     @classmethod
     def _needed_for_influxdb(cls, token: str, info: ValidationInfo) -> str:
-        token = token or _secret("docker_influxdb_init_admin_token_file", info)
-        if info.data.get("storage") == "influxdb" and not token:
-            raise ValueError("STORAGE=influxdb needs the admin token to set it up")
-        return token
+        return _token(token, "docker_influxdb_init_admin_token_file", info, "needs the admin token to set it up")
 
 
 class AdminSettings(SetupSettings):
@@ -100,13 +94,15 @@ class AdminSettings(SetupSettings):
         return storage
 
 
-def _secret(field: str, info: ValidationInfo) -> str:
-    """The secret in the file that another field names; "" where it names none. Raises ValueError where the file cannot
-    be read."""
-    path: Path | None = info.data.get(field)
-    if path is None:
-        return ""
-    try:
-        return path.read_text().strip()
-    except OSError as error:
-        raise ValueError(f"{field.upper()}={path} cannot be read: {error.strerror}") from None
+def _token(token: str, file_field: str, info: ValidationInfo, fault: str) -> str:
+    """The token, or that in the file which another field names. Raises ValueError where the file cannot be read, or
+    where STORAGE=influxdb has no token."""
+    path: Path | None = info.data.get(file_field)
+    if not token and path is not None:
+        try:
+            token = path.read_text().strip()
+        except OSError as error:
+            raise ValueError(f"{file_field.upper()}={path} cannot be read: {error.strerror}") from None
+    if info.data.get("storage") == "influxdb" and not token:
+        raise ValueError(f"STORAGE=influxdb {fault}")
+    return token

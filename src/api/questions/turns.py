@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from fastapi import HTTPException, Request
 
-RETRY_AFTER_SECONDS = 5
+from api.http.errors import RETRY_AFTER_SECONDS
 
 Answer = TypeVar("Answer")
 

@@ -1,6 +1,6 @@
 """A connection to the two buckets: questions, deletes, and the check of the schema."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from storage import schema_4
@@ -34,9 +34,6 @@ class InfluxConnection:
 
     async def _ask_async(self, query: str, **parameters: Any) -> list[Row]:
         return await self._client.ask_async(self._counts, query, parameters)
-
-    def _ask_in_parts(self, query: str) -> AsyncIterator[list[Row]]:
-        return self._client.ask_in_parts_async(self._counts, query)
 
     def _delete(self, series: str, first: int, last: int) -> None:
         self._client.delete(self._counts, predicate(series), first, last)

@@ -151,7 +151,8 @@ class InfluxCounts(InfluxRows):
 
     async def names_in_parts(self) -> AsyncIterator[list[str]]:
         customers = 0
-        async for rows in self._ask_in_parts('SELECT last("name") FROM daily GROUP BY customer'):
+        query = 'SELECT last("name") FROM daily GROUP BY customer'
+        async for rows in self._client.ask_in_parts_async(self._counts, query):
             customers += len(rows)
             yield [row["last"] for row in rows]
         self._customers = customers

@@ -188,13 +188,9 @@ def _other_customers(settings: LogFormat, sample: Sample) -> Iterator[LogFormat]
 
 def _headers(settings: LogFormat, sample: Sample) -> Iterator[str]:
     """The headers whose names hint at customers, the most frequent first."""
-    templates = (
-        [shape.header for shape in PRESETS[settings.log_format].shapes if shape.header]
-        if (settings.log_format in PRESETS)
-        else []
-    )
+    shapes = PRESETS[settings.log_format].shapes if settings.log_format in PRESETS else ()
     found: Counter[str] = Counter()
-    for template in templates:
+    for template in (shape.header for shape in shapes if shape.header):
         before = template.partition("{")[0].rpartition(".")[2]
         for line in settings.lines(sample.data).values():
             for name in re.findall(rb'"([A-Za-z0-9_-]+)":', line):
