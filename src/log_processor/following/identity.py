@@ -288,5 +288,13 @@ def blocks(read: Read, start: int, end: int) -> Iterator[bytes]:
         yield block
 
 
+def common_length(one: bytes, other: bytes) -> int:
+    """How many of the first bytes are the same."""
+    if one == other:
+        return len(one)
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((place for place, (a, b) in pairs if a != b), min(len(one), len(other)))
+
+
 def _hash(data: bytes) -> str:
     return blake2b(data, digest_size=_DIGEST_BYTES).hexdigest()

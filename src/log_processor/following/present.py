@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, Literal, NamedTuple
 
 from log_processor.following.clock import Clock
 from log_processor.following.compressed import FAULTS, MAGIC_BYTES, is_compressed, text_of
-from log_processor.following.identity import Identity, Read, Samples, blocks, has_all
+from log_processor.following.identity import Identity, Read, Samples, blocks, common_length, has_all
 from log_processor.following.matching import FileAt, Known, Present
 from log_processor.following.roots import Roots
 from service.logs import logger
@@ -408,12 +408,10 @@ def _common(first: Read, second: Read, size: int) -> int:
     """How many of the first bytes two files have in common, at most `size`."""
     at = 0
     for block in blocks(first, 0, size):
-        same = second(len(block), at)
-        if block != same:
-            return at + next(
-                (place for place, (a, b) in enumerate(zip(block, same, strict=False)) if a != b), len(same)
-            )
-        at += len(block)
+        same = common_length(block, second(len(block), at))
+        at += same
+        if same < len(block):
+            break
     return at
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import BinaryIO, NamedTuple, Protocol
 
-from log_processor.following.identity import Hasher, Identity, Read, blocks, first_mark
+from log_processor.following.identity import Hasher, Identity, Read, blocks, common_length, first_mark
 from request_log.line import MAX_LINE_BYTES
 from storage.logs import FileRow
 
@@ -118,12 +118,11 @@ class UnreadFile:
         left = min(size - place, self.size - self.start)
         same = line_end = 0
         for block in blocks(_shifted(read, place), 0, left):
-            other = self.read(len(block), self.start + same)
-            equal = block if block == other else _common(block, other)
-            newline = equal.rfind(b"\n")
+            equal = common_length(block, self.read(len(block), self.start + same))
+            newline = block.rfind(b"\n", 0, equal)
             line_end = same + newline + 1 if newline >= 0 else line_end
-            same += len(equal)
-            if len(equal) < len(block):
+            same += equal
+            if equal < len(block):
                 break
         # A line with only the same beginning is another line, unless it is still being written.
         return same if place + same == size else line_end
@@ -210,8 +209,3 @@ class _Search:
 def _shifted(read: Read, by: int) -> Read:
     """Reads `by` bytes further on."""
     return lambda length, offset: read(length, by + offset) if by + offset >= 0 else b""
-
-
-def _common(one: bytes, other: bytes) -> bytes:
-    pairs = enumerate(zip(one, other, strict=False))
-    return one[: next((place for place, (a, b) in pairs if a != b), min(len(one), len(other)))]

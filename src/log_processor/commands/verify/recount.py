@@ -144,8 +144,8 @@ class Recount:
             query = "INSERT INTO counted (log, stage, reason, lines)"
             query += " SELECT $log, $stage, 'too_new', count(*) FROM judged"
             cursor.execute(query, {"log": log, "stage": stage})
-        for put_together in definitions.MERGE.values():
-            self.ask(put_together)
+        for merge in definitions.MERGE.values():
+            self.ask(merge)
 
     def has_request(self, blocks: Iterable[bytes]) -> bool:
         return any(map(self._has_request, self._whole_lines(blocks, 0, "")))
@@ -274,10 +274,10 @@ class Recount:
 
     def _tidy(self) -> None:
         """Merge the counts of single blocks, if that removes many rows."""
-        for table, put_together in definitions.MERGE.items():
+        for table, merge in definitions.MERGE.items():
             rows = f"SELECT count(*) FROM {table}"
             if self.ask(rows)[0][0] > 2 * self._tidy_rows[table] + ROWS_APART:
-                self.ask(put_together)
+                self.ask(merge)
                 self._tidy_rows[table] = self.ask(rows)[0][0]
 
 
