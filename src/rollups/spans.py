@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -121,8 +122,9 @@ def _counted(row: RollupRow, text: str, place: int, spans: NDArray[np.int8], bit
     """What a counter counts of the customer with this place. `spans`: the span of each quarter hour, or -1."""
     together, counts = counter_arrays(text)
     # Behind the place there are the value and the quarter hour; in rows by the hour, the hour and the value.
-    first, end = np.searchsorted(together, np.array([place, place + 1]) << (bits + QUARTER_HOUR_BITS))
-    together, counts = together[first:end] - (place << (bits + QUARTER_HOUR_BITS)), counts[first:end]
+    if place or together[-1:].max(initial=0) >> (bits + QUARTER_HOUR_BITS):
+        first, end = np.searchsorted(together, np.array([place, place + 1]) << (bits + QUARTER_HOUR_BITS))
+        together, counts = together[first:end] - (place << (bits + QUARTER_HOUR_BITS)), counts[first:end]
     if row.kind == "hours":
         quarter_hours, values = (together >> bits) * QUARTER_HOURS_AN_HOUR, together & ((1 << bits) - 1)
     else:
@@ -144,13 +146,18 @@ def _counted(row: RollupRow, text: str, place: int, spans: NDArray[np.int8], bit
         sums[np.searchsorted(totals, of_values)] -= its_sums
         found.append((span, of_values, its_sums))
     found.append((most, totals, sums))
+    found.sort(key=itemgetter(0))
     return [((span << bits) | of_values, sign * of_span) for span, of_values, of_span in found if span != _IN_NO_SPAN]
 
 
 def _sums(parts: Sequence[Counted]) -> Counted:
     """All parts together, ascending, each integer once. Without those whose counts were all taken back."""
-    together, sums = sums_of(*_joined(parts))
-    return together[sums > 0], sums[sums > 0]
+    numbers, counts = _joined(parts)
+    # The counts of a single row ascend already.
+    is_ascending = bool((numbers[1:] > numbers[:-1]).all())
+    together, sums = (numbers, counts) if is_ascending else sums_of(numbers, counts)
+    is_counted = sums > 0
+    return together[is_counted], sums[is_counted]
 
 
 def _joined(parts: Sequence[Counted]) -> Counted:
