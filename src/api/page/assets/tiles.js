@@ -61,7 +61,7 @@ export const span = ({ from_date: from, to_date: to }) => (from === to ? from : 
 
 function change(figures, name, unit) {
   const text = difference(figures, name, unit);
-  return hasToday(figures) && text !== "–" ? `${text} so\u00a0far` : text;
+  return hasToday(figures) && text !== "–" ? `${text} so far` : text;
 }
 
 function difference(figures, name, unit) {
@@ -71,5 +71,5 @@ function difference(figures, name, unit) {
   const sign = absolute > 0 ? "+" : "−";
   if (name === "uptime" || name === "availability") return `${sign}${Math.round(Math.abs(absolute) * 1000) / 1000} points`;
   const size = unit(Math.abs(absolute));
-  return share == null ? `${sign}${size}` : `${sign}${size} (${sign}${Math.round(Math.abs(share) * 10) / 10}\u00a0%)`;
+  return share == null ? `${sign}${size}` : `${sign}${size} (${sign}${Math.round(Math.abs(share) * 10) / 10} %)`;
 }
