@@ -230,6 +230,10 @@ class MemoryStorage(Storage):
                 found.setdefault(key.customer or "", {})[key.day] = decode_daily(row)
         return found
 
+    def read_customers(self) -> Iterator[Sequence[str]]:
+        self._turn()
+        yield [key.customer for key in self._rows(DailyKey) if key.customer is not None]
+
     def count_new_customers(self, day: int) -> int:
         self._turn()
         keys = [key for key in self._rows(DailyKey) if key.customer is not None]

@@ -105,6 +105,10 @@ class Storage(ABC):
         """Customer -> day -> daily aggregate, for those of these customers that have any."""
 
     @abstractmethod
+    def read_customers(self) -> Iterator[Sequence[str]]:
+        """The customers that have any daily aggregate, some at a time. One may come more than once."""
+
+    @abstractmethod
     def count_new_customers(self, day: int) -> int:
         """How many customers have a daily aggregate of this day and none of a day before."""
 

@@ -163,6 +163,7 @@ limits = st.builds(
     # A run must not depend on its speed.
     slice_seconds=st.just(math.inf),
     new_customers=st.sampled_from([1, 2, 3, LIMITS.new_customers]),
+    names_asked_for=st.sampled_from([0, 1, LIMITS.names_asked_for]),
 )
 cases = st.builds(
     Case,

@@ -64,7 +64,7 @@ class Counts:
         self._settings = settings
         self._limits = limits
         self._rows = DailyRows(storage, self._end_write, limits)
-        self.folding = Folding(storage, self._rows, limits.new_customers)
+        self.folding = Folding(storage, self._rows, limits)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="writer")
         self._writing: Future[None] | None = None
         self._journaled: deque[tuple[int, Sequence[Key]]] = deque()

@@ -18,8 +18,10 @@ from functools import partial
 import numpy as np
 
 from log_processor.counting.buffer import Buffer
+from log_processor.counting.limits import Limits
 from log_processor.counting.rows import DailyRows
 from log_processor.process.retry import until_stored
+from request_log.requests import Integers
 from rollups.counts import DailyAggregate, DailyKey
 from rollups.groups import OTHER
 from service.logs import logger
@@ -27,6 +29,8 @@ from storage.contract import Storage
 
 # Customers that are read at once: a question that fails is asked again from its beginning.
 _CUSTOMERS_A_READ = 1_000
+# Hashes of names that are added one by one, before they are sorted in among the others.
+_MOST_ADDED = 50_000
 # Folded customers in memory, which need not be looked up again.
 _MOST_FOLDED = 100_000
 
@@ -36,11 +40,11 @@ log = logger(__name__)
 class Folding:
     """Which customers of a writer are folded."""
 
-    def __init__(self, storage: Storage, rows: DailyRows, most: int) -> None:
-        """`most`: new customers of a day that are told apart."""
+    def __init__(self, storage: Storage, rows: DailyRows, limits: Limits) -> None:
         self._storage = storage
         self._rows = rows
-        self._most = most
+        self._most = limits.new_customers
+        self._names_asked_for = limits.names_asked_for
         of_other = until_stored(partial(storage.read_days, [OTHER])).get(OTHER, {})
         # Before customers were folded, one could truly be called so.
         self._closed = {day: row.first for day, row in of_other.items() if row.first}
@@ -51,6 +55,8 @@ class Folding:
         """Day -> customers whose aggregate was made, as far as is known: at least those that are new."""
         self._folded: set[DailyKey] = set()
         """Customers that were folded, on their day."""
+        self._stored: _Hashes | None = None
+        """Those of all customers that have aggregates; None before they are needed."""
 
     def fold(
         self,
@@ -96,6 +102,8 @@ class Folding:
 
     def note(self, key: DailyKey, commit: int) -> int:
         """Note that a commit makes a customer's aggregate. Returns its DailyAggregate.first."""
+        if self._stored is not None and key.customer is not None:
+            self._stored.add(key.customer)
         if key.customer == OTHER:
             if key.day not in self._closed:
                 log.warning("customers_folded", day=key.day, told_apart=self._most)
@@ -151,15 +159,54 @@ class Folding:
             and not self._rows.holds(DailyKey(name, day))
             and DailyKey(name, day) not in self._folded
         ]
-        for some in _divided(unknown):
+        may_be_stored = self._may_be_stored(unknown)
+        new += set(unknown).difference(may_be_stored)
+        for some in _divided(may_be_stored):
             found = until_stored(partial(self._storage.read_days, some))
             new += [name for name in some if not _is_known(found.get(name, {}), day, closed)]
         return sorted(new)
+
+    def _may_be_stored(self, names: Sequence[str]) -> Sequence[str]:
+        """Those of these customers that may have aggregates. To ask the store about thousands of names, most of which
+        it does not have, takes it seconds, and a flood of names goes on with each commit."""
+        if self._stored is None and len(names) > self._names_asked_for:
+            self._stored = until_stored(lambda: _Hashes(self._storage.read_customers()))
+        return names if self._stored is None else self._stored.among(names)
 
     def _remember(self, keys: Iterable[DailyKey]) -> None:
         if len(self._folded) > _MOST_FOLDED:
             self._folded.clear()
         self._folded.update(keys)
+
+
+class _Hashes:
+    """The hashes of names: 8 bytes each, since there may be millions. Two names may have the same."""
+
+    def __init__(self, parts: Iterable[Sequence[str]]) -> None:
+        hashes = [np.empty(0, np.int64), *(_hashes_of(names) for names in parts)]
+        self._sorted = np.unique(np.concatenate(hashes))
+        self._added: set[int] = set()
+
+    def add(self, name: str) -> None:
+        self._added.add(hash(name))
+        if len(self._added) > _MOST_ADDED:
+            self._sorted = np.union1d(self._sorted, np.array([*self._added], np.int64))
+            self._added.clear()
+
+    def among(self, names: Sequence[str]) -> list[str]:
+        """Those of these names whose hash is here."""
+        hashes = _hashes_of(names)
+        places = np.searchsorted(self._sorted, hashes)
+        are_here = np.append(self._sorted, 0)[places] == hashes
+        return [
+            name
+            for name, place, is_here in zip(names, places.tolist(), are_here.tolist(), strict=True)
+            if (is_here and place < len(self._sorted)) or hash(name) in self._added
+        ]
+
+
+def _hashes_of(names: Sequence[str]) -> Integers:
+    return np.fromiter(map(hash, names), np.int64, len(names))
 
 
 def _is_known(days: Mapping[int, DailyAggregate], day: int, closed: int) -> bool:

@@ -14,6 +14,8 @@ class Limits(NamedTuple):
 
     new_customers: int = 20_000
     """New customers of a day that are told apart."""
+    names_asked_for: int = 1_000
+    """Unknown customers of a day that the store is asked for by name. For more, all names that it has are read once."""
     daily_rows_at_once: int = 10_000
     """Daily aggregates that are changed and written together."""
     daily_rows: int = 110_000

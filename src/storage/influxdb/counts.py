@@ -7,7 +7,7 @@ from rollups.counts import DailyAggregate, DailyKey, Kind, RollupKey, RollupRow,
 from storage.counts import daily_row, rollup_row, sums_by_day
 from storage.influxdb.client import Row, latest
 from storage.influxdb.connection import IN_RANGE, time_range
-from storage.influxdb.line_protocol import AFTER_ALL_LINES, DAY
+from storage.influxdb.line_protocol import AFTER_ALL_LINES, DAY, tag
 from storage.influxdb.rows import InfluxRows
 
 # Keys that one question names.
@@ -45,6 +45,11 @@ class InfluxCounts(InfluxRows):
             for row in self._ask(query, **parameters):
                 found.setdefault(tags[row["customer"]], []).append(row)
         return {customer: _by_day(customer, rows) for customer, rows in found.items()}
+
+    def read_customers(self) -> Iterator[Sequence[str]]:
+        query = 'SELECT last("name") FROM daily WHERE writer = $writer GROUP BY customer'
+        for rows in self._client.ask_in_parts(self._counts, query, {"writer": tag(self._writer)}):
+            yield [row["last"] for row in rows]
 
     def count_new_customers(self, day: int) -> int:
         query = f"SELECT count(row) FROM daily WHERE writer = $writer AND {IN_RANGE} GROUP BY customer"

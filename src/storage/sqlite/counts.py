@@ -1,6 +1,6 @@
 """Daily aggregates and roll-ups: a writer's own, and those of all writers together."""
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from itertools import groupby
 
 from rollups.counts import DailyAggregate, DailyKey, Kind, RollupKey, RollupRow, RollupSegmentKey
@@ -30,6 +30,17 @@ class SqliteCounts(SqliteConnection):
             for customer, day, row in connection.execute(query, (*customers, self._writer_id)):
                 found.setdefault(customer, []).append((day, row))
         return {customer: sums_by_day(customer, rows) for customer, rows in found.items()}
+
+    def read_customers(self) -> Iterator[Sequence[str]]:
+        query = "SELECT DISTINCT customer FROM daily WHERE customer > ? AND writer = ? ORDER BY customer LIMIT ?"
+        after = ALL_CUSTOMERS
+        while True:
+            with self._transaction() as connection:
+                names = [name for (name,) in connection.execute(query, (after, self._writer_id, _NAMES_A_QUERY))]
+            if not names:
+                return
+            yield names
+            after = names[-1]
 
     def count_new_customers(self, day: int) -> int:
         query = (
