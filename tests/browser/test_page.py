@@ -454,13 +454,17 @@ def test_charts_have_one_label_a_day_and_whole_stacks(browser: Browser, sqlite: 
         expect(page.locator(".u-series.u-off")).to_have_count(0)
 
 
-@pytest.mark.parametrize("width", [375, 768, 1440])
+@pytest.mark.parametrize("width", [375, 768, 1101, 1440])
 def test_endpoints_fit_each_screen(browser: Browser, sqlite: Store, tmp_path: Path, width: int) -> None:
     path = "/" + "z" * 110
-    with showing(browser, sqlite, tmp_path, f"{today()} 00:00:01 alpha {path} 500 0.1\n".encode()) as shown:
+    lines = b"".join(f"{day} 00:00:01 alpha {path} 500 0.1\n".encode() for day in (ago(1), today()))
+    with showing(browser, sqlite, tmp_path, lines) as shown:
         page = shown.page
         page.set_viewport_size({"width": width, "height": 800})
-        for url, heading in (("/?view=endpoints&by=method", "Endpoints"), (f"/?path={path}", path)):
+        for url, heading in (
+            (f"/?view=endpoints&by=method&from={today()}", "Endpoints"),
+            (f"/?path={path}&from={today()}", path),
+        ):
             shown.open(url)
             expect(page.get_by_role("heading", level=1)).to_have_text(heading)
             expect(page.locator(ROWS).first).to_be_visible()
