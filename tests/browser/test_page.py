@@ -595,6 +595,13 @@ def test_the_latest_requests_are_filtered_by_fault_and_path(browser: Browser, sq
         expect(paths).to_have_text(["/orders/2"])
         page.get_by_role("button", name="All", exact=True).click()
         expect(paths).to_have_text(["/orders/3", "/orders/2", "/orders/1"])
+        # A search that takes too long leaves all else as it is.
+        page.route(
+            "**/requests?*path=*", lambda route: route.fulfill(status=503, json={"detail": "It takes too long."})
+        )
+        page.get_by_role("button", name="Failed", exact=True).click()
+        expect(page.get_by_text("It takes too long.")).to_be_visible()
+        assert shown.tile("Requests") == "4"
         # They are of this customer alone.
         page.get_by_role("link", name="All customers").click()
         expect(page.get_by_role("heading", level=1)).to_have_text("Customers")
