@@ -7,7 +7,6 @@ A family looks at its files when something has changed. It matches the present f
 import errno
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -491,26 +490,25 @@ class Family:
         self._claim(candidate)
         return self._add(candidate, new.start or self._read_through(candidate, 0, self._handed_in()))
 
-    def _number(self, row: FileRow) -> File:
-        """Give a file the next generation. The generation in the row is ignored."""
+    def _number(self, candidate: Candidate, state: FileState, start: int = 0, identity: str = "") -> File:
+        """Give a file the next generation. Its bytes before `start` are not read."""
         number = 1 + max(self.files, default=-1)
-        file = self.files[number] = File(self, replace(row, generation=number))
+        row = FileRow(
+            self.name,
+            number,
+            start=start,
+            offset=start,
+            size=candidate.stamp.size,
+            state=state,
+            path=str(candidate.path),
+            identity=identity,
+        )
+        file = self.files[number] = File(self, row)
         self.news[file] = None
         return file
 
     def _add(self, candidate: Candidate, start: int) -> File:
-        state: FileState = "live" if candidate.is_live else "open"
-        file = self._number(
-            FileRow(
-                self.name,
-                0,
-                start=start,
-                offset=start,
-                size=candidate.stamp.size,
-                state=state,
-                path=str(candidate.path),
-            )
-        )
+        file = self._number(candidate, "live" if candidate.is_live else "open", start)
         self._open(file, candidate)
         file.begun = self.clock.monotonic()
         log.info("file_begun", log=self.name, generation=file.key.generation, offset=start, path=str(candidate.path))
@@ -539,17 +537,7 @@ class Family:
             identity = Identity.of_bytes(candidate.at[1], candidate.head(HEAD_BYTES), b"")
         else:
             identity = Identity.sampled(candidate.at[1], offset, candidate.read)
-        row = FileRow(
-            self.name,
-            0,
-            start=offset,
-            offset=offset,
-            size=candidate.stamp.size,
-            state="live" if candidate.is_live else "closed",
-            path=str(candidate.path),
-            identity=str(identity),
-        )
-        file = self._number(row)
+        file = self._number(candidate, "live" if candidate.is_live else "closed", offset, str(identity))
         if candidate.is_live:
             self._open(file, candidate)
         return file
@@ -559,7 +547,7 @@ class Family:
         identity = f"{candidate.at[1]}-0--"
         file = next((file for file in self.files.values() if (file.state, file.identity) == ("copy", identity)), None)
         if file is None:
-            file = self._number(FileRow(self.name, 0, state="copy", identity=identity))
+            file = self._number(candidate, "copy", identity=identity)
             log.info("copy_not_read", log=self.name, path=str(candidate.path), copy_of=of)
         if (file.path, file.copy_of, file.size) != (str(candidate.path), of, candidate.stamp.size):
             file.path, file.copy_of, file.size = str(candidate.path), of, candidate.stamp.size
