@@ -189,12 +189,9 @@ class Family:
         for candidate in candidates.values():
             through = self._read_through(candidate, 0, self._handed_in()) if candidate.is_live else 0
             is_read = start == "beginning" and candidate.is_live
-            self._note(
-                candidate,
-                through
-                if through or is_read or candidate.is_compressed
-                else end_of_last_line(candidate, candidate.size),
-            )
+            if not (through or is_read or candidate.is_compressed):
+                through = end_of_last_line(candidate, candidate.size)
+            self._note(candidate, through)
             candidate.close()
         position = self.live.position if self.live is not None else Position(0, 0)
         return LedgerRow(self.name, str(self.path), position, position)
