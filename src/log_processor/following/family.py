@@ -571,7 +571,7 @@ class Family:
     def _was_left(self, file: File) -> bool:
         """Whether the file was read to its end long before it changed, and its writer had gone on in another file.
 
-        So do writers that have a ring of files, and empty the oldest to write it anew.
+        Writers with a ring of files do this: they empty the oldest file to write it anew.
         """
         reader = file.reader
         return (

@@ -96,10 +96,10 @@ _OF_KIND = ", ".join(
     for column in _FIGURES
 )
 _SUMS = ", ".join(f"sum({column}) AS {column}" for column in _FIGURES)
-# Of a customer with more paths than a row names, those that come later are counted together. Where rows continue one
-# another, a path may be named in one and not in the other: then all are compared together. So they are where a path
-# became an own template on the day, and where several writers have rows. Rows by the hour are of before there were
-# quarter hours.
+# A row names a limited number of a customer's paths, and counts all later ones together. Where rows continue one
+# another, a path may be named in one and not in the other: then all paths are compared together. The same holds where a
+# path became an own template on the day, and where several writers have rows. Rows by the hour are older than quarter
+# hours.
 _DIFFERENCES = f"""
 WITH of_log AS (
     SELECT * FROM divided
@@ -213,7 +213,7 @@ class _Unit(NamedTuple):
 
 
 class RollupsMoved(Exception):
-    """The roll-ups could not be compared. Its text is a sentence for people."""
+    """The roll-ups could not be compared. The text says why."""
 
 
 class Rollups:

@@ -48,7 +48,7 @@ _BETWEEN_ATTEMPTS_SECONDS = 0.1
 _BEHIND_BEGINNING = 1
 """Where lines begin for a parser: only at the beginning of a file a byte-order mark is not part of a line."""
 _ROLLUP_ATTEMPTS = 100
-"""How often it is looked whether the roll-ups have all that is counted. They wait some seconds between two commits."""
+"""How often the roll-ups are asked whether they have all that is counted. Their commits are some seconds apart."""
 _ROLLUPS_MOVED = (
     "Quarter hours and endpoints could not be checked, because the roll-ups are behind the counts: try again when the "
     "processors run and no records come."
@@ -57,7 +57,7 @@ _GOING_ON = "The processors went on counting while the rows were read: try again
 
 
 class _Counted(NamedTuple):
-    """What a writer has counted, and nothing is under way."""
+    """What a writer has counted while no commit is under way."""
 
     logs: Sequence[LedgerRow]
     """That of the partition itself first, then those of its shippers' logs."""
