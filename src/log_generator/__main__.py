@@ -1,7 +1,10 @@
 """Writes request lines until it is stopped or has written MAX_LOGS_TO_GENERATE."""
 
 import argparse
+import os
 import random
+import select
+import signal
 import sys
 import time
 from contextlib import closing
@@ -9,7 +12,6 @@ from contextlib import closing
 from log_generator.log_writer import LogWriter
 from log_generator.schedule import TOLERATED_SECONDS, follow, plan
 from log_generator.settings import GeneratorSettings
-from log_generator.stop import StopSignal
 from log_generator.traffic import Traffic
 from service.logs import configure, logger
 from service.private import keep_files_private
@@ -51,6 +53,23 @@ def main() -> int:
         return 1
     log.info("ended", lines=written, limit_reached=written == settings.max_logs_to_generate)
     return 0
+
+
+class StopSignal:
+    """Waits for SIGTERM and SIGINT. The signals interrupt nothing: work under way is finished first."""
+
+    def __init__(self) -> None:
+        self._wakeup, arrival = os.pipe()
+        os.set_blocking(arrival, False)
+        signal.set_wakeup_fd(arrival)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            # Without a Python handler, the signal would not reach the descriptor.
+            signal.signal(number, lambda _number, _frame: None)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait a number of seconds, or until a signal arrives. Returns whether one has arrived."""
+        arrived, _, _ = select.select([self._wakeup], [], [], seconds)
+        return bool(arrived)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from api.questions.question import CachedStore, RangeQuestion, require_known
-from api.schemas.errors import Errors, RequestsOfError
+from api.schemas.paths import Errors, RequestsOfError
 from api.utc import to_date
 from rollups.counts import SUCCESS, logged_status
 from rollups.groups import group_of, statuses_of_endpoints

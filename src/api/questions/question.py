@@ -24,8 +24,12 @@ from rollups.counts import DailyAggregate
 from rollups.groups import OTHER
 from rollups.spans import OnlyHours, SpanCounts
 from storage.contract import Storage
+from storage.damage import or_default
+from storage.kept import Change, KeptRequests, decode_kept, least, least_kept
 
 _Edges = NDArray[np.int64]
+_UNKNOWN = [Change(0, "none")]
+"""Which requests are stored, where the row is damaged."""
 
 
 class CachedStore(NamedTuple):
@@ -136,6 +140,12 @@ async def daily_rows(storage: Storage, customer_id: str | None, days: range) -> 
     if not rows:
         await require_known(storage, customer_id)
     return rows
+
+
+async def kept_since(storage: Storage, start: int) -> KeptRequests:
+    """Which requests from a time on (Unix, s) all writers have stored."""
+    states = await storage.states()
+    return least([least_kept(or_default(decode_kept, state.requests, _UNKNOWN), start) for state in states])
 
 
 async def span_counts(store: CachedStore, customer_id: str | None, edges: _Edges, zone: str) -> SpanCounts:

@@ -4,8 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from api.caching.span_days import QUARTER_HOUR_KINDS
-from api.questions.question import CachedStore, Effort, RangeQuestion, daily_rows
-from api.questions.stored_requests import kept_since
+from api.questions.question import CachedStore, Effort, RangeQuestion, daily_rows, kept_since
 from api.questions.times import SECONDS
 from api.schemas.requests import LatestRequests, LoggedRequest
 from api.utc import to_datetime

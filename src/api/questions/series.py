@@ -10,8 +10,7 @@ from fastapi.exceptions import RequestValidationError
 
 from api.caching.span_days import QUARTER_HOUR_KINDS
 from api.questions.calendar import UTC, calendar
-from api.questions.question import CachedStore, Effort, Question, require_known, span_counts
-from api.questions.stored_requests import kept_since
+from api.questions.question import CachedStore, Effort, Question, kept_since, require_known, span_counts
 from api.questions.times import SECONDS, TimeRange
 from api.questions.validation import validation_error
 from api.schemas.listing import NO_PROGRESS

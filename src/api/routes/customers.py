@@ -31,8 +31,7 @@ from api.routes.request_cache import Respond
 from api.routes.router import new_router
 from api.schemas.customers import CustomerList
 from api.schemas.distributions import Latencies, StatusCodes
-from api.schemas.errors import Errors
-from api.schemas.paths import Paths
+from api.schemas.paths import Errors, Paths
 from api.schemas.requests import LatestRequests
 from api.schemas.series import Series
 from api.schemas.statistics import Statistics

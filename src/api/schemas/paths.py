@@ -1,4 +1,4 @@
-"""The statistics by path."""
+"""The statistics and the errors by path."""
 
 from datetime import date
 
@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 
 from api.schemas.customers import CustomerStatistics
 from api.schemas.figures import Figures
-from api.schemas.listing import CompleteThrough, CustomerOrAll, Listing, Missing, Range
+from api.schemas.listing import CompleteThrough, Customer, CustomerOrAll, Listing, Missing, Range
 
 
 class Path(BaseModel):
@@ -68,3 +68,23 @@ class PathCustomers(Listing):
     missing: Missing
     total: int = Field(description="The number of customers, including those beyond `limit`.", examples=[50])
     customers: list[CustomerStatistics] = Field(description="In the order of `sort`; equal ones by the id.")
+
+
+class RequestsOfError(Path):
+    """The requests of one path that failed with one status."""
+
+    status: int | None = Field(
+        description="The HTTP status. From 400 to 499 the client is to blame, from 500 to 599 the server. null: none "
+        "was logged, which counts as a server error.",
+        examples=[503],
+    )
+    requests: int = Field(examples=[3])
+    latest_date: date = Field(description="The latest day of the range with such a request.")
+
+
+class Errors(Range, Customer):
+    """The requests that failed, by path and status."""
+
+    ROWS = "errors"
+    total: int = Field(description="The number of errors, including those beyond `limit`.", examples=[2])
+    errors: list[RequestsOfError] = Field(description="Most requests first; equal ones by the path, then the status.")
