@@ -18,9 +18,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from service.logs import logger
+from service.private import open_own
 from storage.logs import BACKFILL
 
 log = logger(__name__)
@@ -48,14 +49,16 @@ class Spool:
     def adding(self) -> Iterator[None]:
         """Hold the lock for adding. What is new in a file depends on what is in the spool."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / ".adding").open("w") as lock:
+        with os.fdopen(open_own(self.folder / ".adding"), "wb") as lock:
+            self._give_to_processor(lock.fileno())
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
     def say_format(self, described: str) -> None:
         """Note the format in which the processor reads the spool, see LogFormat.described."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "format").write_text(described)
+        with os.fdopen(open_own(self.folder / "format", os.O_TRUNC), "w") as file:
+            file.write(described)
 
     def format(self) -> str:
         """The format in which the latest processor reads the spool; "" if none has run yet."""
@@ -94,27 +97,48 @@ class Spool:
 
     def add(self, origin: Path, blocks: Iterable[bytes], context: str = "") -> str:
         """Add a copy of a log. Returns its name, a hash of its content. `context`: see SpooledLog."""
-        with tempfile.TemporaryDirectory(dir=self.folder, prefix=".", ignore_cleanup_errors=True) as copy:
+        with (
+            tempfile.TemporaryDirectory(dir=self.folder, prefix=".", ignore_cleanup_errors=True) as copy,
+            _folder(Path(copy)) as entry,
+        ):
             digest = blake2b(digest_size=_NAME_BYTES)
-            with Path(copy, "log").open("wb") as file:
+            with self._made(entry, "log") as file:
                 for block in blocks:
                     file.write(block)
                     digest.update(block)
             digest.update(context.encode())
-            Path(copy, "origin").write_text(json.dumps({"path": str(origin), "context": context}))
+            with self._made(entry, "origin") as file:
+                file.write(json.dumps({"path": str(origin), "context": context}).encode())
             name = f"{BACKFILL}{digest.hexdigest()}"
             if not self.is_waiting(name):
-                self._give_to_processor(Path(copy))
+                self._give_to_processor(entry)
                 Path(copy).rename(self.folder / name)
         return name
 
-    def _give_to_processor(self, entry: Path) -> None:
-        """Let the owner of the spool own an entry: root may add a log for a processor that runs as another user."""
+    def _made(self, entry: int, name: str) -> BinaryIO:
+        """A new file of an entry. By descriptors: in the place of what root makes, the owner of the spool could put
+        links."""
+        file = open_own(name, os.O_EXCL, entry)
+        self._give_to_processor(file)
+        return os.fdopen(file, "wb")
+
+    def _give_to_processor(self, descriptor: int) -> None:
+        """Let the owner of the spool own a file or folder: root may add a log for a processor that runs as another
+        user."""
         owner = self.folder.stat()
         if os.geteuid() == 0 and owner.st_uid != 0:
-            for path in (entry, *entry.iterdir()):
-                os.chown(path, owner.st_uid, owner.st_gid)
+            os.fchown(descriptor, owner.st_uid, owner.st_gid)
 
     def remove(self, name: str) -> None:
         """Remove a log that is stored."""
         shutil.rmtree(self.folder / name)
+
+
+@contextmanager
+def _folder(path: Path) -> Iterator[int]:
+    """A descriptor of a folder."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

@@ -19,6 +19,7 @@ from log_shipper.notes import LogNote, Notes, SessionNote, log_note, log_record,
 from log_shipper.producer import RecordProducer
 from request_log.line import SECONDS_A_DAY
 from service.logs import logger
+from service.private import touch_own
 from storage.keys import FileKey
 from storage.logs import FileRow, forgotten
 from storage.owner import LeaseOwner
@@ -278,7 +279,7 @@ class Shipping:
         def stored(_offset: int) -> None:
             self._is_beating = False
             with suppress(OSError):
-                self._heartbeat.touch()
+                touch_own(self._heartbeat)
 
         self._is_beating = True
         self._producer.note(self._notes.topic, session_record(self._shipper, note), stored)

@@ -11,6 +11,8 @@ from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
+from service.private import open_own
+
 MAX_BYTES = 10 << 20
 """Size at which a file is rotated, in bytes. Size and number are those of the containers' logs."""
 FILES_KEPT = 3
@@ -37,7 +39,7 @@ def keep(descriptor: int, path: Path, max_bytes: int = MAX_BYTES) -> None:
 
 
 def _open(path: Path) -> int:
-    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    return open_own(path, os.O_APPEND)
 
 
 def _rotate(path: Path) -> None:

@@ -26,7 +26,7 @@ def reading(name: str, text: str) -> Iterator[None]:
     try:
         yield
     except _ERRORS as error:
-        raise _damaged(name, text) from error
+        raise damaged_row(name, text) from error
 
 
 def decoded(decode: Callable[[str], Row], text: str, *name: object) -> Row:
@@ -34,7 +34,7 @@ def decoded(decode: Callable[[str], Row], text: str, *name: object) -> Row:
     try:
         return decode(text)
     except _ERRORS as error:
-        raise _damaged(" ".join(map(str, name)), text) from error
+        raise damaged_row(" ".join(map(str, name)), text) from error
 
 
 @contextmanager
@@ -52,7 +52,7 @@ def naming(rows: Callable[[], Iterable[tuple[str, DailyAggregate | RollupRow]]])
 def damaged(error: UnreadableText, rows: Iterable[tuple[str, DailyAggregate | RollupRow]]) -> DamagedRow:
     """The error with the name of the one of these rows that has the text, if one has."""
     name = next((name for name, row in rows if error.text in row), "that is needed")
-    return _damaged(name, error.text)
+    return damaged_row(name, error.text)
 
 
 def named_daily(
@@ -80,7 +80,8 @@ def rollup_name(group: int, day: int, kind: str) -> str:
     return f"of a roll-up {group} {day} {kind}"
 
 
-def _damaged(name: str, text: str) -> DamagedRow:
+def damaged_row(name: str, text: str) -> DamagedRow:
+    """The error of a row, with its name and its text."""
     return DamagedRow(
         f"The store's row {name} is damaged: {str(text)[:_SHOWN]!r}. "
         "Put a backup in the store's place, or have the log read again into a new store."

@@ -38,6 +38,7 @@ class ReadBack:
         self._parts: list[NDArray[np.void]] = []
 
     def add(self, rows: Iterable[StoredRow]) -> None:
+        """Add some requests. ValueError or ArithmeticError where one cannot have been stored."""
         customers, paths, methods = self._customers, self._paths, self._methods
         numbers = [
             (
@@ -52,7 +53,10 @@ class ReadBack:
             )
             for offset, second, customer, path, status, duration, method, size in rows
         ]
-        self._parts.append(np.array(numbers, _COLUMNS))
+        part = np.array(numbers, _COLUMNS)
+        if (part["latency"] < NONE).any() or (part["status"] < 0).any():
+            raise ValueError("a duration or a status is negative")
+        self._parts.append(part)
 
     def in_order(self) -> Iterator[Requests]:
         """All requests in the order of their offsets, a part at a time. No more can be added after this.

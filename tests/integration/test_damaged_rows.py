@@ -1,6 +1,7 @@
 """A row that somebody has damaged costs itself: no traceback, no 500, and a sentence that names it. On both stores."""
 
-from contextlib import suppress
+import sqlite3
+from contextlib import closing, suppress
 from datetime import date
 from http import HTTPStatus
 from pathlib import Path
@@ -13,12 +14,13 @@ from pipeline import Pipeline
 from rollups.counts import DailyKey, RollupSegmentKey
 from rollups.groups import group_of
 from storage import damage
-from storage.errors import LeaseHeld
+from storage.errors import DamagedRow, LeaseHeld
 from storage.influxdb.client import Client
 from storage.influxdb.line_protocol import AFTER_ALL_LINES
 from storage.influxdb.schema import COUNTS
 from storage.keys import FileKey, Key, LogKey, ObservedKey, RolledUpKey, StateKey
-from stores import Store, influxdb_store
+from storage.requests import FileId, OffsetRange
+from stores import Store, ask, influxdb_store
 
 LINES = line(today(), "cust_1") + line(today(), "cust_2", status=500)
 NONSENSE = ["", "{", "[1]", "[[[[", "null", '{"number": 1}', "\x1b[31m"]
@@ -110,6 +112,64 @@ def test_a_damaged_counter_of_a_readable_row_costs_what_needs_it(sqlite: Store, 
                 assert f"row of daily counts of cust_1 on day {day} is damaged" in one.json()["detail"]
         # Statistics need both counters.
         assert found[0].status_code == found[len(about)].status_code == 503, text
+
+
+DAMAGED: list[tuple[str, object]] = [
+    ("duration", "x"),
+    ("duration", 1e300),
+    ("duration", -1.0),
+    ("status_code", "x"),
+    ("status_code", 1 << 40),
+    ("request_path", b"/path"),
+    ("method", b"GET"),
+    ("bytes", "x"),
+]
+
+
+def damage_latest_request(store: Store, column: str, value: object) -> None:
+    """Put a value into the latest one of the requests."""
+    with closing(sqlite3.connect(store.environment["SQLITE_PATH"])) as connection, connection:
+        latest = "(SELECT id FROM requests ORDER BY time DESC LIMIT 1)"
+        connection.execute(f"UPDATE requests SET {column} = ? WHERE id = {latest}", (value,))
+
+
+@pytest.mark.parametrize(("column", "value"), [*DAMAGED, ("millisecond", 1 << 60)])
+def test_a_damaged_request_costs_itself(
+    sqlite: Store, capsys: pytest.CaptureFixture[str], column: str, value: object
+) -> None:
+    sqlite.fill(b"".join(line(today(), "cust_1", clock=f"00:00:{second:02}") for second in range(3)))
+    damage_latest_request(sqlite, column, value)
+    damage.say.cache_clear()
+    found = responses(sqlite, "/customers/cust_1/requests", "/customers/cust_1/series?interval=minute")
+    assert [one.status_code for one in found] == [200, 200]
+    assert len(found[0].json()["requests"]) == 2
+    assert found[1].json()["points"][0]["total_requests"] == 2
+    assert "row of the request " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("column", "value"), [*DAMAGED, ("customer_id", b"cust_1")])
+def test_what_is_counted_of_a_damaged_request_is_refused_with_its_name(
+    sqlite: Store, column: str, value: object
+) -> None:
+    sqlite.fill(LINES)
+    damage_latest_request(sqlite, column, value)
+    storage = sqlite.open()
+    file = FileId("log", 0, 0, 0)
+    with pytest.raises(DamagedRow, match=r"row of a request of log 0 at offset \d+ is damaged"):
+        list(storage.read_requests([OffsetRange(file, 0, len(LINES))], 0, 1 << 40))
+    storage.close()
+
+
+def test_an_intent_with_a_damaged_number_is_as_if_it_were_not_there(
+    sqlite: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sqlite.fill(LINES)
+    with closing(sqlite3.connect(sqlite.environment["SQLITE_PATH"])) as connection, connection:
+        connection.execute("INSERT INTO intents SELECT 'x', writer, row FROM intents LIMIT 1")
+    damage.say.cache_clear()
+    found = ask(sqlite.open(), lambda storage: storage.intents({"main": 0}))
+    assert [one.number for one in found] == [1]
+    assert "row of an intent of main is damaged: 'x'" in capsys.readouterr().out
 
 
 def test_a_damaged_counter_of_a_roll_up_costs_what_needs_it(sqlite: Store) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from lines import valid_lines
+from log_processor.spool import Spool
 from pipeline import Pipeline
 from programs import SOURCES
 from running_api import running
@@ -58,6 +59,50 @@ def test_what_the_processor_the_api_and_the_commands_make(tmp_path: Path) -> Non
         pipeline.close()
     assert (log / "dead_letters.jsonl").stat().st_size > 0
     assert readable_by_others(tmp_path) == []
+
+
+def test_a_link_in_the_place_of_a_file_of_ours_has_nothing_overwritten(tmp_path: Path) -> None:
+    environment = {"SQLITE_PATH": str(tmp_path / "requests.sqlite")}
+    assert run("setup", **environment).returncode == 0
+    pipeline = Pipeline(tmp_path, environment, lambda: pytest.fail("not opened"))
+    pipeline.append(b"nonsense\n" + valid_lines(10))
+    spool, precious, missing = tmp_path / "backfill", tmp_path / "precious", tmp_path / "missing"
+    precious.write_text("precious")
+    spool.mkdir()
+    (tmp_path / "heartbeat").symlink_to(missing)
+    try:
+        (spool / "format").symlink_to(precious)
+        pipeline.start()
+        assert pipeline.wait() == 1
+        assert f"{spool}/format cannot be used: " in pipeline.said()
+        (spool / "format").unlink()
+        pipeline.start()
+        pipeline.until(lambda: "event=heartbeat_failed" in pipeline.said(), "it says so")
+        (spool / ".adding").symlink_to(precious)
+        old = tmp_path / "old.log"
+        old.write_bytes(valid_lines(20))
+        refused = pipeline.run("backfill", str(old))
+        assert refused.returncode == 1
+        assert f"{spool}/.adding cannot be used: " in refused.stdout
+    finally:
+        pipeline.close()
+    assert precious.read_text() == "precious"
+    assert not missing.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_what_root_adds_to_the_spool_is_its_owners(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "backfill")
+    spool.folder.mkdir()
+    os.chown(spool.folder, 12_345, 12_345)
+    with spool.adding():
+        name = spool.add(tmp_path / "old.log", [b"a\n", b"b\n"])
+    (waiting,) = spool.waiting()
+    assert (waiting.name, waiting.path.read_bytes(), waiting.origin) == (name, b"a\nb\n", str(tmp_path / "old.log"))
+    made = list(spool.folder.rglob("*"))
+    assert sorted(path.name for path in made) == [".adding", name, "log", "origin"]
+    assert {path.stat().st_uid for path in made} == {12_345}
+    assert readable_by_others(spool.folder) == []
 
 
 def test_what_the_generator_makes(tmp_path: Path) -> None:

@@ -274,6 +274,18 @@ def test_what_a_link_leads_to_is_not_touched(open_letters: OpenLetters, path: Pa
     assert target.read_bytes() == b""
 
 
+def test_a_link_in_the_place_of_their_copy_has_nothing_overwritten(open_letters: OpenLetters, path: Path) -> None:
+    open_letters().write(batch(b"bad"))
+    target = path.with_name("of somebody else")
+    target.write_bytes(b"precious")
+    path.with_name(f".{path.name}.copy").symlink_to(target)
+    with path.open("ab") as of_predecessor:
+        fcntl.flock(of_predecessor, fcntl.LOCK_EX)
+        open_letters()
+    assert target.read_bytes() == b"precious"
+    assert len(entries(path)) == 1
+
+
 def test_only_their_owner_may_read_them(open_letters: OpenLetters, path: Path) -> None:
     open_letters().write(batch(b"bad"))
     assert path.stat().st_mode & 0o777 == 0o600

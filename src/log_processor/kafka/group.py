@@ -28,6 +28,7 @@ from log_processor.process.shutdown import exit_now
 from log_processor.settings import ProcessorSettings
 from log_processor.storing.dead_letters import DeadLetters
 from service.logs import logger
+from service.private import touch_own
 
 MOST_RECORDS = 10_000
 """Records that are taken from librdkafka at once."""
@@ -256,7 +257,7 @@ class Group:
             # A writer's reports do this. A processor that waits for partitions or leases is alive all the same.
             with suppress(OSError):
                 self._settings.heartbeat_path.parent.mkdir(parents=True, exist_ok=True)
-                self._settings.heartbeat_path.touch()
+                touch_own(self._settings.heartbeat_path)
         for reader in self.reading():
             if reader.is_of_another_topic:
                 log.warning("topic_made_anew", log=reader.name)

@@ -10,6 +10,7 @@ from log_processor.process.metrics import show_lag
 from log_processor.process.retry import until_stored
 from request_log.line import LAST_SECOND
 from service.logs import logger
+from service.private import touch_own
 from storage.contract import Storage
 from storage.keys import Key, ObservedKey, StateKey
 from storage.ledger import Report, encode_report
@@ -93,7 +94,7 @@ class Reporter:
         """Touch the file. Where that fails, storing goes on, and the health check notices."""
         try:
             self._heartbeat.parent.mkdir(parents=True, exist_ok=True)
-            self._heartbeat.touch()
+            touch_own(self._heartbeat)
         except OSError as error:
             if self._has_heartbeat:
                 log.warning("heartbeat_failed", file=str(self._heartbeat), reason=error.strerror)

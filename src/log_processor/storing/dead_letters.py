@@ -34,6 +34,7 @@ from log_processor.parsing.chunk import DIGEST_BYTES, KEPT_BYTES, Part
 from log_processor.storing.kept_lines import KeptLines
 from request_log.line import MAX_LINE_BYTES, SECONDS_A_DAY, Reason
 from request_log.requests import Rejected
+from service.private import open_own
 from storage.keys import FileKey
 from storage.logs import FileRow, Position
 from storage.topic_files import TopicFile, is_partition
@@ -171,9 +172,8 @@ class DeadLetters:
         with path.open("rb") as file:
             if all(values is None or str(values.get("time", "")) >= earliest for values in map(_values, file)):
                 return
-            copy = self._copy_of(path)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
-            with os.fdopen(os.open(copy, flags, 0o600), "wb") as left:
+            copy, left_file = self._new_copy_of(path)
+            with left_file as left:
                 file.seek(0)
                 for line in file:
                     values = _values(line)
@@ -187,8 +187,12 @@ class DeadLetters:
             self._reopen()
 
     @staticmethod
-    def _copy_of(path: Path) -> Path:
-        return path.with_name(f".{path.name}.copy")
+    def _new_copy_of(path: Path) -> tuple[Path, BinaryIO]:
+        """The path of a copy, and the copy, which is empty."""
+        copy = path.with_name(f".{path.name}.copy")
+        # One that a crash left.
+        copy.unlink(missing_ok=True)
+        return copy, os.fdopen(open_own(copy, os.O_EXCL), "wb")
 
     def _take_over(self) -> BinaryIO:
         """Open the file. If another process has it locked, replace it by a copy, and open that."""
@@ -199,9 +203,10 @@ class DeadLetters:
                 raise FileExistsError(
                     errno.EBUSY, "another process writes it, and each processor has its own", str(self._path)
                 )
-            copy = self._copy_of(self._path)
-            shutil.copy(self._path, copy)
-            with copy.open("rb+") as copied:
+            copy, copied_file = self._new_copy_of(self._path)
+            with copied_file as copied, self._path.open("rb") as whole:
+                shutil.copyfileobj(whole, copied)
+                copied.flush()
                 os.fsync(copied.fileno())
             copy.replace(self._path)
             file.close()
@@ -209,8 +214,7 @@ class DeadLetters:
         return file
 
     def _open(self) -> BinaryIO:
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
-        file = os.fdopen(os.open(self._path, flags, 0o600), "ab")
+        file = os.fdopen(open_own(self._path, os.O_APPEND), "ab")
         # A new file survives a power cut only if its folder is written as well.
         folder = os.open(self._path.parent, os.O_RDONLY)
         try:

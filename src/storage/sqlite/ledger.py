@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 
 from storage.contract import LATEST_INTENTS
-from storage.damage import readable
+from storage.damage import damaged_row, readable
 from storage.keys import FileKey, IntentKey, JournalKey, LogKey, ObservedKey, RolledUpKey, StateName
 from storage.ledger import StoredIntent, WriterState
 from storage.logs import FileRow, LedgerRow, decode_file, decode_log
@@ -73,7 +73,7 @@ class SqliteLedger(SqliteConnection):
             query = f"SELECT number, row FROM intents WHERE writer = {OF_WRITER} AND number >= ? ORDER BY number DESC"
             query += f" LIMIT {LATEST_INTENTS}" if place is None else ""
             rows = await self._rows(query, writer, place or 0, threads=self._poll_threads)
-            found += [StoredIntent(writer, number, number, row) for number, row in reversed(rows)]
+            found += readable(reversed(rows), lambda row, writer=writer: _intent(writer, *row))  # type: ignore[misc]
         return found
 
     async def logs(self) -> list[tuple[str, LedgerRow]]:
@@ -89,3 +89,10 @@ class SqliteLedger(SqliteConnection):
             f"SELECT name, log, generation, row FROM files {_BY_WRITER}, generation", threads=self._poll_threads
         )
         return readable(rows, lambda row: (row[0], decode_file(*row[1:])))
+
+
+def _intent(writer: str, number: object, row: str) -> StoredIntent:
+    # A text is higher than all numbers, so a query for the latest ones finds it.
+    if not isinstance(number, int):
+        raise damaged_row(f"of an intent of {writer}", str(number))
+    return StoredIntent(writer, number, number, row)

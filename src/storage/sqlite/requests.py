@@ -2,22 +2,39 @@
 
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from sys import intern
+from typing import Any
 
 import numpy as np
 
 from request_log.requests import NONE, Integers, Requests
 from rollups.counts import NO_COUNTS, DailyAggregate
 from rollups.rows import encode_daily
-from storage.read_back import ReadBack
+from storage.damage import damaged_row, readable
+from storage.read_back import ReadBack, StoredRow
 from storage.requests import OUTCOMES, FileId, LoggedRequest, OffsetRange, Outcome, StoredRequests
 from storage.sqlite.connection import SqliteConnection, marks
 from storage.sqlite.schema import OFFSET_BITS, ZONE_BITS
 
 # Rows that are fetched at once.
 _ROWS_A_READ = 10_000
+# Of the columns of a StoredRow.
+_TYPES: list[set[type]] = [
+    {int},
+    {int},
+    {str},
+    {str},
+    {int},
+    {float, type(None)},
+    {str, type(None)},
+    {int, type(None)},
+]
+# What fits into the columns of what is read back.
+_MOST_STATUS = 0x7FFF
+_MOST_SECONDS = 0x7FFFFFFF // 1_000
 # Rows that one transaction removes: the write-ahead log holds all of them.
 _ROWS_A_REMOVAL = 100_000
 
@@ -67,12 +84,13 @@ FROM (
 ) JOIN requests ON requests.id >= first + :start AND requests.id < first + :end ORDER BY requests.id
 """
         file, start, end = offset_range
-        values = {"writer": self._writer_id, "log": file.log, "generation": file.generation, "start": start, "end": end}
+        values = {"log": file.log, "generation": file.generation, "start": start, "end": end}
         stored = ReadBack()
         with self._transaction() as connection:
+            values["writer"] = self._writer_id
             cursor = connection.execute(query, values)
             while rows := cursor.fetchmany(_ROWS_A_READ):
-                stored.add(rows)
+                _add(stored, rows, file)
         return stored.in_order()
 
     def remove_requests(self, log: str, files: Collection[FileId]) -> None:
@@ -104,7 +122,8 @@ FROM (
     ) -> list[LoggedRequest]:
         of_path = " AND instr(request_path, :part) > 0" if part else ""
         query = f"""
-SELECT requests.time, millisecond, request_path, status_code, duration, method, bytes FROM zones
+SELECT requests.id, requests.time, customer_id, request_path, status_code, duration, method, bytes, millisecond
+FROM zones
 JOIN requests ON requests.id >= zones.id << {ZONE_BITS} AND requests.id < (zones.id + 1) << {ZONE_BITS}
 WHERE newest >= :start AND oldest < :end
 AND customer_id = :customer AND requests.time >= :start AND requests.time < :end{OUTCOMES[outcome]}{of_path}
@@ -112,7 +131,7 @@ ORDER BY requests.time DESC, millisecond DESC, requests.id & {(1 << OFFSET_BITS)
 """
         values = {"customer": customer, "start": start, "end": end, "limit": limit, "part": part}
         return await self._ask(
-            lambda connection: [LoggedRequest(*row) for row in connection.execute(query, values)], self._search_threads
+            lambda connection: readable(connection.execute(query, values), _logged), self._search_threads
         )
 
     def _insert(self, connection: sqlite3.Connection, batch: StoredRequests) -> None:
@@ -138,6 +157,41 @@ ORDER BY requests.time DESC, millisecond DESC, requests.id & {(1 << OFFSET_BITS)
             query = "SELECT id FROM sources WHERE writer = ? AND log = ? AND generation = ?"
             (self._file_numbers[key],) = connection.execute(query, values).fetchone()
         return self._file_numbers[key]
+
+
+def _add(stored: ReadBack, rows: list[StoredRow], file: FileId) -> None:
+    """Add rows. Raises DamagedRow. There may be millions, so their columns are looked at as a whole."""
+    columns = zip(*rows, strict=True)
+    with suppress(ValueError, ArithmeticError):
+        if all(types.issuperset(map(type, column)) for column, types in zip(columns, _TYPES, strict=True)):
+            stored.add(rows)
+            return
+    name = f"of a request of {file.log} {file.generation}"
+    for row in rows:
+        _sound(row, f"{name} at offset {row[0]}")
+    raise damaged_row(name, str(rows))
+
+
+def _sound(row: StoredRow, name: str) -> StoredRow:
+    """The row. Raises DamagedRow where it cannot be one that was stored."""
+    status, duration = row[4:6]
+    if (
+        not all(type(value) in types for value, types in zip(row, _TYPES, strict=True))
+        or not 0 <= status <= _MOST_STATUS
+        or not (duration is None or 0 <= duration <= _MOST_SECONDS)
+    ):
+        raise damaged_row(name, str(row))
+    return row
+
+
+def _logged(row: tuple[Any, ...]) -> LoggedRequest:
+    """A request of its row. Raises DamagedRow."""
+    name = f"of the request {row[0]}"
+    _, second, _, path, status, duration, method, size = _sound(row[:-1], name)
+    millisecond = row[-1]
+    if not (millisecond is None or (type(millisecond) is int and 0 <= millisecond < 1_000)):
+        raise damaged_row(name, str(row))
+    return LoggedRequest(second, millisecond, path, status, duration, method, size)
 
 
 def _with_texts_once(requests: Requests) -> Requests:
