@@ -4,6 +4,7 @@ import bz2
 import gzip
 import io
 import lzma
+import os
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -115,6 +116,10 @@ def test_a_path_without_a_regular_file_is_refused(tmp_path: Path) -> None:
         text(tmp_path / "missing")
     with pytest.raises(NoLog, match=r"cannot be read: Is a directory\."):
         text(tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    # Nobody writes to it.
+    with pytest.raises(NoLog, match=r"pipe is no regular file\."):
+        text(tmp_path / "pipe")
 
 
 @given(

@@ -97,7 +97,7 @@ def text_of(file: BinaryIO) -> BinaryIO:
 @contextmanager
 def opened(path: Path) -> Iterator[BinaryIO]:
     """The text of a handed-in file, for reading from its beginning to its end. Raises NoLog if that fails."""
-    with _faults(path), path.open("rb") as file:
+    with _faults(path), _open(path) as file:
         yield _text_of_log(path, file)
 
 
@@ -109,7 +109,7 @@ def decompressed(path: Path, folder: Path) -> Iterator[tuple[BinaryIO, os.stat_r
     """
     with ExitStack() as stack:
         with _faults(path):
-            file = stack.enter_context(path.open("rb"))
+            file = stack.enter_context(_open(path))
             text = _text_of_log(path, file)
         if text is not file:
             copy = stack.enter_context(tempfile.TemporaryFile(dir=folder))
@@ -118,6 +118,11 @@ def decompressed(path: Path, folder: Path) -> Iterator[tuple[BinaryIO, os.stat_r
             copy.flush()
             text = copy
         yield text, os.fstat(file.fileno())
+
+
+def _open(path: Path) -> BinaryIO:
+    # Without O_NONBLOCK a pipe would wait for a writer.
+    return os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
 
 
 def _blocks(path: Path, text: BinaryIO) -> Iterator[bytes]:
