@@ -214,7 +214,7 @@ def test_what_a_line_holds_is_only_text(browser: Browser, sqlite: Store, tmp_pat
 
 def test_what_hides_in_a_name_is_seen(browser: Browser, sqlite: Store, tmp_path: Path) -> None:
     names = {"cust_1": "cust_1", "cust_1\u200b": r"cust_1\u{200b}", "\u202e1_tsuc": r"\u{202e}1_tsuc"}
-    names["cust_1\u3164"] = r"cust_1\u{3164}"
+    names |= {"cust_1\u3164": r"cust_1\u{3164}", "cust_1\u00a0": r"cust_1\u{a0}"}
     with showing(browser, sqlite, tmp_path, b"".join(line(today(), name) for name in names)) as shown:
         page = shown.page
         for name, seen in names.items():

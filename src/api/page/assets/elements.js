@@ -10,8 +10,9 @@ const ROWS_AT_FIRST = isNarrow ? 5 : 10;
 // The tables of which the reader wants all rows.
 const whole = new Set();
 
-// What shows nothing, or reorders the text around it: with it, one id would look like another.
-const HIDDEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{DI}]|(?! )\p{Zs}/gu;
+// What shows nothing, or reorders the text around it: with it, one id would look like another. The page's own texts have
+// no-break spaces inside.
+const HIDDEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{DI}]|(?![ \u00a0])\p{Zs}|^\u00a0|\u00a0$/gu;
 
 // The text with the codes of such characters in their places: `cust_1\u{200b}`.
 export const visible = (text) => text.replace(HIDDEN, (hidden) => `\\u{${hidden.codePointAt(0).toString(16)}}`);
