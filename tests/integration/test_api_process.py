@@ -4,11 +4,10 @@ import json
 import os
 import signal
 import socket
-import sqlite3
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from http import HTTPStatus
 from pathlib import Path
@@ -294,15 +293,26 @@ def test_a_wrong_token_is_503_without_retry_after(tmp_path: Path, influxd: Influ
         assert "event=store_refused" in api.said()
 
 
+# An api with a fault of its own.
+FAULTY = """
+from api.__main__ import main
+from storage.sqlite.requests import SqliteRequests
+
+async def requests(*_):
+    raise RuntimeError("a fault of our own")
+
+SqliteRequests.requests = requests
+main()
+"""
+
+
 def test_an_internal_error_is_500_with_problem_details_and_logged(tmp_path: Path, sqlite: Store) -> None:
-    sqlite.fill(line("broken") + line("c"))
-    with closing(sqlite3.connect(sqlite.environment["SQLITE_PATH"])) as connection, connection:
-        connection.execute("UPDATE requests SET status_code = 'rubbish' WHERE customer_id = 'broken'")
-    with running(tmp_path, sqlite.environment) as api:
-        response = api.get("/customers/broken/requests")
+    sqlite.fill(line("c"))
+    with running(tmp_path, sqlite.environment, (sys.executable, "-c", FAULTY)) as api:
+        response = api.get("/customers/c/requests")
         assert problem_detail(response, HTTPStatus.INTERNAL_SERVER_ERROR) == "Internal Server Error"
         request_id = response.json()["request_id"]
         assert api.get("/customers/c/stats").status_code == 200
         (fault,) = [said for said in api.said().splitlines() if " level=error " in said]
-        assert "int_parsing" in fault
+        assert "a fault of our own" in fault
         assert request_id in fault

@@ -15,6 +15,7 @@ from log_processor.following.names import base_of
 from log_processor.following.owners import Owners
 from log_processor.following.present import Decompressor
 from log_processor.following.reader import Reader
+from log_processor.process.effort import begun, pause_after
 from log_processor.process.metrics import forget
 from log_processor.spool import Spool
 from request_log.framing.protocol import PLAIN, Framing
@@ -27,7 +28,7 @@ from storage.observed import ObservedEnd
 DISCOVER_SECONDS = 0.5
 # Seconds after which all files of all logs get a look, whatever was noticed.
 LOOK_ANYWAY_SECONDS = 60.0
-# The largest shares of the time that these may take where there are many logs: a search for new logs, a look at whether
+# The largest shares of a core that these may take where there are many logs: a search for new logs, a look at whether
 # logs have changed, and a look at all files.
 DISCOVER_SHARE = 0.004
 LOOK_SHARE = 0.003
@@ -83,8 +84,8 @@ class FollowedLogs:
         self._next_discovery = 0.0
         self._next_look = 0.0
         self._next_look_anyway = 0.0
-        self._look_at_all_took = 0.0
-        """Seconds that the last look at all files took."""
+        self._pause_after_all = 0.0
+        """Seconds to pause after the last look at all files."""
         self.to_read: dict[File, None] = {}
         """The files that may have bytes to read, in turn."""
 
@@ -140,7 +141,7 @@ class FollowedLogs:
         """Find new logs, if it is time. `now`: monotonic seconds."""
         if now < self._next_discovery:
             return
-        began = self._clock.monotonic()
+        search = begun()
         for found in self._log_files.found(self._families, self._rows.keys() | self._gone.keys()):
             self._say_followed(self._add(found))
         self._waiting = self._spool.waiting()
@@ -165,11 +166,11 @@ class FollowedLogs:
             elif family.is_gone:
                 self._gone[family.name] = self._families.pop(family.name)
                 self._at[family.path.parent].pop(family.path.name, None)
-        self._next_discovery = now + max(DISCOVER_SECONDS, (self._clock.monotonic() - began) / DISCOVER_SHARE)
+        self._next_discovery = now + max(DISCOVER_SECONDS, pause_after(search, DISCOVER_SHARE))
 
     def look_at_files(self) -> None:
         """Look at the files of logs whose files may have changed otherwise than by new lines."""
-        began = self._clock.monotonic()
+        look = begun()
         folders = Folders()
         dirty = [family for family in self._families.values() if family.is_dirty]
         for family in dirty:
@@ -179,7 +180,7 @@ class FollowedLogs:
             if len(family.folders()) > known:
                 self._note_folders(family)
         if len(dirty) == len(self._families):
-            self._look_at_all_took = self._clock.monotonic() - began
+            self._pause_after_all = pause_after(look, LOOK_ANYWAY_SHARE)
 
     def finished(self, is_stored: Callable[[FileKey, int], bool]) -> None:
         """Forget the handed-in logs that are read to their end and stored, and remove them from the spool.
@@ -303,15 +304,15 @@ class FollowedLogs:
             self._folders_seen[folder] = modified, names
 
     def _look(self, now: float) -> None:
-        began = self._clock.monotonic()
+        look = begun()
         is_anyway = now >= self._next_look_anyway
         for family in self._families.values():
             family.is_dirty = family.is_dirty or is_anyway or family.has_changed()
         grown = [file for file, reader in self._readers() if reader.has_grown() or reader.has_more]
         self.to_read.update(dict.fromkeys(grown))
-        self._next_look = now + max(self._look_seconds, (self._clock.monotonic() - began) / LOOK_SHARE)
+        self._next_look = now + max(self._look_seconds, pause_after(look, LOOK_SHARE))
         if is_anyway:
-            self._next_look_anyway = now + max(LOOK_ANYWAY_SECONDS, self._look_at_all_took / LOOK_ANYWAY_SHARE)
+            self._next_look_anyway = now + max(LOOK_ANYWAY_SECONDS, self._pause_after_all)
 
     def _readers(self) -> Iterator[tuple[File, Reader]]:
         return (item for family in self._families.values() for item in family.reading.items())

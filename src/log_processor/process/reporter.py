@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from log_processor.process.effort import begun, pause_after
 from log_processor.process.lag import Lag
 from log_processor.process.metrics import show_lag
 from log_processor.process.retry import until_stored
@@ -21,7 +22,7 @@ REPORT_SECONDS = 1.0
 """Time between two reports."""
 OBSERVE_SHARE = 0.003
 LONGEST_REPORT_SECONDS = 3.0
-"""The largest share of the time that observing the logs may take, and the bound (s) of a longer time between two
+"""The largest share of a core that observing the logs may take, and the bound (s) of a longer time between two
 reports, where there are many logs."""
 QUIET_REPORT_SECONDS = 10.0
 """A log in which nothing happens is reported again after this time, so that readers know that it is followed."""
@@ -61,11 +62,11 @@ class Reporter:
 
     def report(self, committed: Mapping[str, LedgerRow], number: int) -> None:
         """Report now. `committed`: how far each log is counted. `number`: of the last commit."""
-        began = time.monotonic()
+        observing = begun()
         ends = self._observed_ends()
         self._observed = {end.log: end for end in ends}
         show_lag(ends, committed, self._lag)
-        pause = (time.monotonic() - began) / OBSERVE_SHARE
+        pause = pause_after(observing, OBSERVE_SHARE)
         through = self.complete_through(list(committed.values()))
         report = Report(time.time(), number, through, self._latest_second())
         # An end without a time is of a log that nobody follows.
