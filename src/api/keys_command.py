@@ -72,7 +72,7 @@ def _revoke(path: Path, key_id: str) -> int:
         kept = [line for line in lines if (key := decode_key(line)) is None or key.id != key_id]
         is_there = len(kept) < len(lines)
         lines[:] = kept
-    _say(f"Key {printable(key_id)} is revoked." if is_there else f"There is no key {printable(key_id)}.")
+    _say(f"Key {key_id} is revoked." if is_there else f"There is no key {key_id}.")
     return 0 if is_there else 1
 
 
@@ -94,7 +94,7 @@ def _scope(text: str) -> Scope:
     try:
         return Scope.parse(text)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+        raise argparse.ArgumentTypeError(printable(str(error))) from None
 
 
 def _expiry(text: str) -> datetime:
@@ -105,7 +105,7 @@ def _expiry(text: str) -> datetime:
     try:
         expires = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=timezone.utc)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text} is not like 30m, 12h, 90d or 2027-01-31") from None
+        raise argparse.ArgumentTypeError(f"{printable(text)} is not like 30m, 12h, 90d or 2027-01-31") from None
     if expires <= now:
         raise argparse.ArgumentTypeError(f"{text} is over")
     return expires
@@ -117,4 +117,4 @@ def _time(value: datetime) -> str:
 
 def _say(text: str) -> None:
     # Standard output has the key alone, for scripts.
-    print(text, file=sys.stderr)  # noqa: T201
+    print(printable(text), file=sys.stderr)  # noqa: T201

@@ -68,6 +68,24 @@ def test_a_key_is_shown_once_and_its_file_has_only_the_hash(command: Command) ->
     assert text not in listed
 
 
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [(["add", "\x1b[31m"], 2), (["add", "operator", "--expires", "\x1b[31m"], 2), (["revoke", "\x1b[31m"], 1)],
+)
+def test_what_cannot_be_used_is_named_without_control_sequences(
+    command: Command, arguments: list[str], status: int
+) -> None:
+    said = command.run(*arguments, status=status).stderr
+    assert r"\x1b[31m" in said
+    assert "\x1b" not in said
+
+
+def test_a_file_is_named_without_control_sequences(tmp_path: Path) -> None:
+    command = Command(tmp_path / "\x1b[31m")
+    said = command.run("list", status=1).stderr
+    assert said == f"API_KEYS_FILE={tmp_path}/\\x1b[31m/keys/keys.jsonl: No such file or directory\n"
+
+
 def test_a_revoked_key_is_gone_and_others_stay(command: Command) -> None:
     first, second = (command.run("add", "operator").stdout.strip() for _ in range(2))
     command.run("revoke", first.split("_")[1])
