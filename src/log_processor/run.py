@@ -7,7 +7,7 @@ from bytewax._bytewax import cli_main
 
 from log_processor import dataflow
 from log_processor.following.collector import Collector
-from log_processor.following.followed_logs import FollowedLogs
+from log_processor.following.followed_logs import MOST_OPEN_FILES, FollowedLogs
 from log_processor.following.log_files import LogFiles
 from log_processor.following.waiting import LONGEST_WAIT_SECONDS, LOOK_SECONDS, waiter
 from log_processor.format_settings import WITH_COLUMNS
@@ -30,6 +30,7 @@ from service.access.private_files import PrivateFile
 from service.access.settings import require_keys, warn_of_none
 from service.logs import logger
 from service.memory import collect_cycles_rarely
+from service.open_files import allow_open_files
 from service.settings import refuse
 from storage.backend import open_storage
 from storage.errors import StorageUnavailable
@@ -49,6 +50,7 @@ def run(settings: ProcessorSettings, only_backfill: bool = False) -> None:
     """Follow the logs until a signal asks for a shutdown. `only_backfill`: follow no logs, and return when all logs in
     the spool are stored."""
     stop = stop_on_signals(late_status=1 if only_backfill else 0)
+    allow_open_files(MOST_OPEN_FILES)
     if settings.metrics_port and not only_backfill:
         metrics.serve(settings.metrics_host, settings.metrics_port, _keys_for_metrics(settings))
     if settings.source == "kafka" and not only_backfill:

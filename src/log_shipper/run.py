@@ -8,7 +8,7 @@ from confluent_kafka import KafkaException
 
 from log_processor import librdkafka
 from log_processor.following.collector import Collector
-from log_processor.following.followed_logs import FollowedLogs
+from log_processor.following.followed_logs import MOST_OPEN_FILES, FollowedLogs
 from log_processor.following.log_files import LogFiles
 from log_processor.following.waiting import LOOK_SECONDS, waiter
 from log_processor.process.shutdown import stop_on_signals
@@ -25,6 +25,7 @@ from log_shipper.shipping import (
     follow,
 )
 from service.logs import logger
+from service.open_files import allow_open_files
 from service.settings import refuse
 from storage.keys import FileKey
 
@@ -41,6 +42,7 @@ log = logger(__name__)
 def run(settings: ShipperSettings) -> None:
     """Send the lines of the logs until a signal asks for a shutdown."""
     stop = stop_on_signals()
+    allow_open_files(MOST_OPEN_FILES)
     client = librdkafka.Client(settings.kafka_bootstrap_servers, settings.kafka_settings_file)
     reader = client.reader()
     try:

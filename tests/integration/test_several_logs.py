@@ -1,6 +1,8 @@
 """Several logs: each is followed, and recovered, on its own."""
 
+import os
 import random
+import resource
 import signal
 import time
 from itertools import count
@@ -189,3 +191,18 @@ def test_what_cannot_be_followed_does_not_keep_the_others_from_it(pipeline: Pipe
     pipeline.start(LOG_FILES=f"{folder}/*")
     until_read(pipeline, log)
     assert pipeline.stored() == oracle.days_of(lines)
+
+
+@on_sqlite
+def test_more_logs_than_a_program_may_open_files_unless_it_asks(pipeline: Pipeline, tmp_path: Path) -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 < hard < 2_000:
+        pytest.skip(f"this user may open {hard} files")
+    logs = [write(tmp_path / f"shops/{number}.log", valid_lines(1, seed=number)) for number in range(200)]
+    before = resource.prlimit(os.getpid(), resource.RLIMIT_NOFILE, (150, hard))
+    try:
+        pipeline.start(LOG_FILES=str(tmp_path / "shops/*.log"))
+    finally:
+        resource.prlimit(os.getpid(), resource.RLIMIT_NOFILE, before)
+    until_read(pipeline, *logs)
+    assert "Too many open files" not in pipeline.said()

@@ -4,7 +4,6 @@ Uvicorn bounds none of these with httptools. With h11 it bounds the head of a re
 CPU. Its `limit_concurrency` counts idle connections: as many of them would have all requests refused.
 """
 
-import resource
 import secrets
 from asyncio import BaseTransport, Transport
 from collections.abc import Iterable
@@ -21,6 +20,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from api.http.errors import PROBLEM_JSON, problem
 from api.http.request_ids import HEADER
 from service.logs import logger
+from service.open_files import allow_open_files
 
 MAX_CONNECTIONS = 1_000
 MAX_HEAD_BYTES = 32 << 10
@@ -44,12 +44,7 @@ log = logger(__name__)
 @cache
 def most_connections() -> int:
     """How many connections the process may have. Raises its limit of open files as far as is useful."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MAX_CONNECTIONS + OTHER_FILES
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return MAX_CONNECTIONS if soft == resource.RLIM_INFINITY else max(1, min(MAX_CONNECTIONS, soft - OTHER_FILES))
+    return max(1, min(MAX_CONNECTIONS, allow_open_files(MAX_CONNECTIONS + OTHER_FILES) - OTHER_FILES))
 
 
 class _Refused(Exception):

@@ -40,6 +40,11 @@ SETTLED_SECONDS = 2.0
 log = logger(__name__)
 
 
+MOST_OPEN_FILES = 100_000
+"""Files that a process may have open, if the system allows it: each log that is read has one. Often just 1,024 are
+allowed unless a program asks for more."""
+
+
 class FollowedLogs:
     """Follows the logs that `files` finds, and finds new logs later."""
 
