@@ -20,6 +20,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from log_processor.disk import write_copy
 from service.logs import logger
 from service.private import open_own
 from storage.logs import BACKFILL
@@ -104,7 +105,7 @@ class Spool:
             digest = blake2b(digest_size=_NAME_BYTES)
             with self._made(entry, "log") as file:
                 for block in blocks:
-                    file.write(block)
+                    write_copy(file.fileno(), block, self.folder)
                     digest.update(block)
             digest.update(context.encode())
             with self._made(entry, "origin") as file:

@@ -1,6 +1,8 @@
 """A full disk ends the processor with a sentence; when there is space again, all is stored, once."""
 
+import gzip
 import json
+import os
 import resource
 import subprocess
 from collections.abc import Iterator
@@ -145,3 +147,27 @@ def test_a_heartbeat_that_cannot_be_written_does_not_keep_it_from_storing(pipeli
     assert pipeline.said().count("event=heartbeat_failed") == 1
     folder.unlink()
     pipeline.until((folder / "heartbeat").exists, "it beats again")
+
+
+def test_the_text_of_a_small_compressed_log_leaves_room_for_the_store(
+    pipeline: Pipeline, small_disk: Path, tmp_path: Path
+) -> None:
+    make_space(small_disk)
+    path = small_disk / "requests.sqlite"
+    pipeline.open_storage = lambda: SqliteStorage(path)
+    pipeline.open_storage().set_up()
+    pipeline.environment |= {"SQLITE_PATH": str(path), "BACKFILL_FOLDER": str(small_disk / "backfill")}
+    start_and_follow(pipeline)
+    text, bomb = tmp_path / "text", tmp_path / "bomb"
+    text.write_bytes(valid_lines(1) * 2_000_000)
+    bomb.write_bytes(gzip.compress(text.read_bytes()))
+    os.link(bomb, pipeline.log.with_name("api_requests.log.1.gz"))
+    pipeline.until_said("it cannot be decompressed for now: No space left on device", 1)
+    for old in (bomb, text):
+        refused = pipeline.run("backfill", str(old))
+        said = f"{small_disk}/backfill cannot be used: No space left on device.\n"
+        assert (refused.returncode, refused.stdout.splitlines(True)[-1]) == (1, said)
+    lines = valid_lines(100, seed=2)
+    pipeline.append(lines)
+    pipeline.until_stored(len(lines))
+    assert pipeline.stored() == oracle.days_of(lines)

@@ -52,7 +52,7 @@ ROOMS = {
             "disk",
             "spool",
         ),
-        *("spool", "parsing", "process", "following", "counting", "storing", "kafka"),
+        *("disk", "spool", "parsing", "process", "following", "counting", "storing", "kafka"),
         *("source", "dataflow", "run", "commands", "__main__"),
     ],
     "log_processor.kafka": [

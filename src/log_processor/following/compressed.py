@@ -19,6 +19,8 @@ from typing import Any, BinaryIO, Protocol
 
 import zstandard
 
+from log_processor.disk import write_copy
+
 
 class _Part(Protocol):
     """Decompresses a part of a file."""
@@ -114,8 +116,7 @@ def decompressed(path: Path, folder: Path) -> Iterator[tuple[BinaryIO, os.stat_r
         if text is not file:
             copy = stack.enter_context(tempfile.TemporaryFile(dir=folder))
             for block in _blocks(path, text):
-                copy.write(block)
-            copy.flush()
+                write_copy(copy.fileno(), block, folder)
             text = copy
         yield text, os.fstat(file.fileno())
 

@@ -4,12 +4,14 @@ import errno
 import os
 import stat
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple
 
+from log_processor.disk import write_copy
 from log_processor.following.clock import Clock
 from log_processor.following.compressed import FAULTS, MAGIC_BYTES, is_compressed, text_of
 from log_processor.following.identity import Identity, Read, Samples, blocks, common_length, has_all
@@ -27,6 +29,8 @@ _LARGE_BYTES = 32 << 20
 _MOST_ANSWERS = 10_000
 # Seconds after a file's time in which another change might leave that time as it is.
 _SETTLED_SECONDS = 0.1
+# Seconds after which a text is tried again for which there was no room. Each try writes until there is none.
+_RETRY_SECONDS = 30.0
 # Bytes whose comparison tells most files apart at once.
 _FIRST_BYTES = 4096
 
@@ -61,12 +65,14 @@ class Decompressor:
         self._scratch = scratch
         self._thread = thread or ThreadPoolExecutor(1, thread_name_prefix="decompress")
         self._texts: dict[Stamp, Future[int | None]] = {}
+        self._retry_at = 0.0
+        """When texts for which there was no room are tried again, monotonic seconds."""
 
     def text(self, candidate: "Candidate") -> "int | Future[int | None] | None":
         """A descriptor of a file's text. A future while the file is being decompressed. None if it cannot be
         decompressed, or changed meanwhile.
 
-        Raises OSError if the file is gone, or if there is no room for the text. The next call tries again.
+        Raises OSError if the file is gone, or if there is no room for the text. A later call tries again.
         """
         if candidate.stamp not in self._texts:
             self._texts[candidate.stamp] = self._thread.submit(
@@ -75,9 +81,13 @@ class Decompressor:
         found = self._texts[candidate.stamp]
         if not found.done():
             return found
-        if found.exception() is not None:
+        error = found.exception()
+        if not isinstance(error, OSError):
+            return found.result()
+        if time.monotonic() >= self._retry_at:
             del self._texts[candidate.stamp]
-        return found.result()
+        # The error itself would hold whatever raised it, with a block of text, until cycles are collected.
+        raise OSError(error.errno, error.strerror, error.filename)
 
     def run(self, files: list[int], find: Callable[..., bool]) -> Future[bool]:
         """Call `find` in the thread, with a function for each file that reads it; then close the descriptors.
@@ -122,7 +132,11 @@ class Decompressor:
                         return None
                     if not block:
                         return os.dup(text.fileno()) if Stamp.of(os.fstat(file.fileno())) == stamp else None
-                    text.write(block)
+                    try:
+                        write_copy(text.fileno(), block, self._scratch)
+                    except OSError:
+                        self._retry_at = time.monotonic() + _RETRY_SECONDS
+                        raise
 
 
 def _blocks(file: BinaryIO) -> Iterator[bytes]:
