@@ -226,6 +226,21 @@ def test_a_session_ends_after_its_time(tmp_path: Path, monkeypatch: pytest.Monke
     assert Sessions(Path(secrets.environment["SESSION_SECRET_FILE"])).key_id(cookie, "") is None
 
 
+@pytest.mark.parametrize("is_known", [False, True])
+def test_a_session_counts_where_the_clock_is_a_little_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_known: bool
+) -> None:
+    sessions = Sessions(Path(TestKeys(tmp_path).environment["SESSION_SECRET_FILE"]))
+    cookie = sessions.issue("0123456789ab", "")
+    assert cookie is not None
+    if is_known:
+        assert sessions.key_id(cookie, "") == "0123456789ab"
+    now = datetime.now().timestamp()
+    for behind, key_id in ((50, "0123456789ab"), (3_600, None)):
+        monkeypatch.setattr("time.time", lambda behind=behind: now - behind)
+        assert sessions.key_id(cookie, "") == key_id
+
+
 def test_a_key_takes_precedence_over_a_session(asked: Asked) -> None:
     with asked.client() as browser:
         browser.post("/login", json={"key": asked.operator})

@@ -13,6 +13,8 @@ from service.access.private_files import PrivateFile
 
 SESSION_SECONDS = 12 * 3600
 """How long a session lasts, in seconds."""
+_MOST_AHEAD_SECONDS = 60
+"""How far ahead of this process's clock a login may be: other replicas have clocks, too, and clocks are set back."""
 _ID_BYTES = 8
 """Random bytes that tell the sessions of one second apart."""
 _MAX_COOKIE = 500
@@ -54,7 +56,8 @@ class Sessions:
         if found is None or found in self._ended:
             return None
         key_id, of_link, began, _ = found
-        return key_id if of_link == link and time.time() - began < SESSION_SECONDS else None
+        is_valid = of_link == link and -_MOST_AHEAD_SECONDS <= time.time() - began < SESSION_SECONDS
+        return key_id if is_valid else None
 
     def end(self, cookie: str) -> None:
         """Have a cookie count no more in this process, whoever has a copy of it."""
@@ -99,7 +102,7 @@ def _verify(serializer: URLSafeTimedSerializer | None, cookie: str) -> _Verified
     if serializer is None or len(cookie) > _MAX_COOKIE:
         return None
     try:
-        (key_id, link, session_id), began = serializer.loads(cookie, max_age=SESSION_SECONDS, return_timestamp=True)
+        (key_id, link, session_id), began = serializer.loads(cookie, return_timestamp=True)
     except (BadData, ValueError, TypeError):
         return None
     return key_id, link, began.timestamp(), session_id
