@@ -349,6 +349,9 @@ def test_a_claim_of_a_killed_process_that_lands_late_does_not_end_its_successor(
     pipeline.start()
     pipeline.until(lambda: proxy.held == 1, "its claim to write is held")
     pipeline.end(signal.SIGKILL)
+    # Fencing tokens go by tenths of a second.
+    claimed = time.monotonic()
+    pipeline.until(lambda: time.monotonic() > claimed + 0.2, "time goes on")
     follow(pipeline)
     assert proxy.release() == 1
     for _ in range(2):

@@ -679,10 +679,13 @@ def test_a_line_costs_no_more_than_a_multiple_of_its_bytes(
 
     def seconds(length: int) -> float:
         line = (beginning + unit * (length // len(unit)) + end + "\n").encode()
-        parse(line)
-        began = time.process_time()
-        parse(line)
-        return time.process_time() - began
+        took = []
+        # The collector of cycles may come in between.
+        for _ in range(3):
+            began = time.process_time()
+            parse(line)
+            took.append(time.process_time() - began)
+        return min(took)
 
     # What is quadratic takes a second and more at this length.
     assert seconds(30_000) <= 2.5 * seconds(15_000) + 0.1

@@ -162,10 +162,13 @@ def assert_linear(data_of: Callable[[int], bytes]) -> None:
 
     def seconds(length: int) -> float:
         data = data_of(length)
-        parse(data)
-        began = process_time()
-        parse(data)
-        return process_time() - began
+        took = []
+        # The collector of cycles may come in between.
+        for _ in range(3):
+            began = process_time()
+            parse(data)
+            took.append(process_time() - began)
+        return min(took)
 
     # What is quadratic takes a second and more at this length.
     assert seconds(30_000) <= 2.5 * seconds(15_000) + 0.1
