@@ -43,6 +43,26 @@ def test_globs_find_the_files_that_are_there_now(tmp_path: Path) -> None:
     assert paths(files) == [two]
 
 
+def test_links_that_form_loops_hold_nothing_up(tmp_path: Path) -> None:
+    """Who may write into a followed folder could stop the count of all logs: two links make 2^40 paths."""
+    logs = make(tmp_path, "a.log", "sub/b.log", "sub/deep/c.log")
+    for number in range(3):
+        (tmp_path / f"sub/link{number}").symlink_to(tmp_path)
+        (tmp_path / f"sub/deep/link{number}").symlink_to(".")
+    for pattern in ("**/*.log", "**"):
+        assert found(tmp_path / pattern) == logs
+
+
+def test_folders_outside_are_not_searched(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (log,) = make(tmp_path, "logs/a.log")
+    make(tmp_path, "outside/b.log", "outside/deep/c.log", "logs/.hidden/d.log")
+    (tmp_path / "logs/link").symlink_to(tmp_path / "outside")
+    assert found(tmp_path / "logs/**/*.log") == [log]
+    assert capsys.readouterr().out.count("log_not_followed") == 1
+    files = LogFiles([tmp_path / "logs/**/*.log"], {}, roots=[tmp_path / "outside"])
+    assert paths(files) == [log, tmp_path / "logs/link/b.log", tmp_path / "logs/link/deep/c.log"]
+
+
 @pytest.mark.parametrize(
     ("pattern", "names"),
     [

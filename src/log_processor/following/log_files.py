@@ -4,7 +4,7 @@ import errno
 import glob
 import os
 import stat
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,8 +68,7 @@ class LogFiles:
         logs = dict.fromkeys(self._paths, True)
         own_names: dict[Path, set[str]] = {}
         for pattern in self._globs:
-            # Path.glob takes no absolute pattern.
-            for name in glob.glob(pattern, recursive=True):  # noqa: PTH207
+            for name in self._matches_of(pattern):
                 path = self._log_of(name, own_names)
                 if path is not None and path not in logs:
                     logs[path] = self._known[path.parent][path.name]
@@ -94,6 +93,43 @@ class LogFiles:
     def latest_modification(self) -> float:
         """The latest modification time of the logs' files (Unix time, s); 0 if there is no file."""
         return max((log.path.stat().st_mtime for log in self.found() if log.path.exists()), default=0.0)
+
+    def _matches_of(self, pattern: str) -> list[str]:
+        """The paths that match a glob."""
+        above, deep, below = f"{pattern}/".partition("/**/")
+        if not deep:
+            # Path.glob takes no absolute pattern.
+            return glob.glob(pattern)  # noqa: PTH207
+        rest = below.rstrip("/") or "*"
+        tops = sorted(glob.glob(above)) if glob.has_magic(above) else [above or "/"]  # noqa: PTH207
+        folders = [folder for top in tops for folder in self._folders_from(top)]
+        return [name for folder in folders for name in self._matches_of(f"{glob.escape(folder)}/{rest}")]
+
+    def _folders_from(self, top: str) -> Iterator[str]:
+        """A folder and all below it, links followed, without hidden ones and those outside the roots.
+
+        Each comes once: links can form loops, and then the number of paths has no bound.
+        """
+        seen: set[str] = set()
+        waiting = [(top, os.path.realpath(top))]
+        while waiting:
+            folder, real = waiting.pop()
+            if real in seen:
+                continue
+            seen.add(real)
+            if not self.roots.have_folder(real):
+                self._pass_over(Path(folder), OUTSIDE)
+                continue
+            try:
+                with os.scandir(folder) as entries:
+                    found = [entry for entry in entries if not entry.name.startswith(".") and entry.is_dir()]
+            except OSError:
+                continue
+            yield folder
+            waiting += (
+                (entry.path, os.path.realpath(entry.path) if entry.is_symlink() else f"{real}/{entry.name}")
+                for entry in sorted(found, key=lambda entry: entry.name, reverse=True)
+            )
 
     def _log_of(self, name: str, own_names: dict[Path, set[str]]) -> Path | None:
         """The path of the log that a file found by a glob belongs to; None if it belongs to none.

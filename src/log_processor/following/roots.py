@@ -19,6 +19,10 @@ class Roots:
         """Whether a path without links lies below one of the folders."""
         return real_path.startswith(self._prefixes)
 
+    def have_folder(self, real_path: str) -> bool:
+        """Whether a folder's path without links is that of one of the folders, or lies below one."""
+        return self.have(_prefix(real_path))
+
     def are_named(self, path: Path) -> bool:
         """Whether the path is named. Then its links may lead anywhere."""
         return path in self._named
@@ -32,7 +36,7 @@ class Roots:
         A folder that lies below these roots by its spelling is not added. Either it is allowed already, or a link leads
         outside.
         """
-        more = Roots((folder for folder in folders if not self.have(_prefix(os.path.normpath(folder)))), self._named)
+        more = Roots((folder for folder in folders if not self.have_folder(os.path.normpath(folder))), self._named)
         more._prefixes += self._prefixes
         return more
 
