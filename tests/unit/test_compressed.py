@@ -6,6 +6,7 @@ import io
 import lzma
 import os
 import tarfile
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -53,6 +54,26 @@ def zipped(data: bytes) -> bytes:
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("access.log", data)
     return file.getvalue()
+
+
+@every_format
+def test_a_small_file_with_a_large_text_takes_little_memory(tmp_path: Path, kind: str) -> None:
+    size = 100 << 20
+    path = written(tmp_path, COMPRESSORS[kind](b"x" * size))
+    tracemalloc.start()
+    try:
+        with opened(path) as file:
+            assert sum(map(len, iter(lambda: file.read(1 << 20), b""))) == size
+        assert tracemalloc.get_traced_memory()[1] < 80 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_file_that_asks_for_much_memory_is_refused(tmp_path: Path) -> None:
+    large = lzma.compress(LINES, filters=[{"id": lzma.FILTER_LZMA2, "dict_size": 256 << 20, "mf": lzma.MF_HC3}])
+    with pytest.raises(NoLog, match="Memory usage limit exceeded"):
+        text(written(tmp_path, large))
+    assert text(written(tmp_path, lzma.compress(LINES, preset=9))) == LINES
 
 
 @every_format

@@ -33,22 +33,50 @@ class _Part(Protocol):
     def unused_data(self) -> bytes:
         """The bytes after the part's end."""
 
-    def decompress(self, data: bytes, /) -> bytes:
-        """The text of the next compressed bytes."""
+    @property
+    def needs_input(self) -> bool:
+        """Whether all text of the bytes before was returned."""
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        """The text of the next compressed bytes; about as much as `max_length` at once. It goes on with no bytes."""
+
+
+class _WithoutBound:
+    """A part of a format whose text is bounded by the compressed bytes."""
+
+    needs_input = True
+
+    def __init__(self, part: Any) -> None:
+        self._part = part
+
+    @property
+    def eof(self) -> bool:
+        return bool(self._part.eof)
+
+    @property
+    def unused_data(self) -> bytes:
+        return bytes(self._part.unused_data)
+
+    def decompress(self, data: bytes, _max_length: int) -> bytes:
+        return bytes(self._part.decompress(data))
 
 
 def _gzip() -> _Part:
-    return zlib.decompressobj(zlib.MAX_WBITS | 16)
+    return _WithoutBound(zlib.decompressobj(zlib.MAX_WBITS | 16))
 
 
 def _zstd() -> _Part:
-    return zstandard.ZstdDecompressor().decompressobj()
+    return _WithoutBound(zstandard.ZstdDecompressor().decompressobj(_ZSTD_BYTES))
+
+
+def _xz() -> _Part:
+    return lzma.LZMADecompressor(lzma.FORMAT_XZ, _XZ_BYTES)
 
 
 _FORMATS: dict[bytes, Callable[[], _Part]] = {
     b"\x1f\x8b": _gzip,
     b"BZh": bz2.BZ2Decompressor,
-    b"\xfd7zXZ\x00": lzma.LZMADecompressor,
+    b"\xfd7zXZ\x00": _xz,
     b"\x28\xb5\x2f\xfd": _zstd,
     # Frames without text, as pzstd writes them. The lower half of the first byte may have any value.
     **{bytes([first]) + b"\x2a\x4d\x18": _zstd for first in range(0x50, 0x60)},
@@ -69,8 +97,15 @@ _OTHERS = {
 """First bytes of a file -> its format, for formats that are not read here."""
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 """Byte-order marks."""
-# Compressed bytes that one step takes. Their text fits into memory, however they were made.
-_FEED_BYTES = 4 << 10
+# Compressed bytes that one step takes. Of gzip they have a megabyte of text at most, of Zstandard 32.
+_FEED_BYTES = 1 << 10
+# Bytes of text that one step makes at most where that has no bound: 50 bytes of bzip2 or xz can have megabytes.
+_STEP_BYTES = 1 << 20
+# Bytes of the buffer of each step of Zstandard. The default is 128 KiB, whose allocation takes longer than the step.
+_ZSTD_BYTES = 16 << 10
+# Memory that xz may take, in bytes. `xz -9` has it take 65 MiB, and a file can ask for 4 GiB. Zstandard has a bound
+# of its own.
+_XZ_BYTES = 130 << 20
 # Bytes of text that one read takes when a file is decompressed into a folder.
 _BLOCK_BYTES = 1 << 20
 _PADDING = b"\0\t\n\r "
@@ -234,6 +269,8 @@ class _Decompressed(io.RawIOBase):
 
     def _decompress(self) -> bytes | None:
         """The text of the next bytes, which may be empty; None at the end."""
+        if self._part is not None and not self._part.needs_input:
+            return self._step(self._part, b"")
         data = self._next or self._file.read(_FEED_BYTES)
         self._next = b""
         if self._part is None:
@@ -248,7 +285,10 @@ class _Decompressed(io.RawIOBase):
             self._part = begin()
         elif not data:
             raise EOFError("its end is missing")
-        text = self._part.decompress(data)
-        if self._part.eof:
-            self._next, self._part = self._part.unused_data, None
+        return self._step(self._part, data)
+
+    def _step(self, part: _Part, data: bytes) -> bytes:
+        text = part.decompress(data, _STEP_BYTES)
+        if part.eof:
+            self._next, self._part = part.unused_data, None
         return text
