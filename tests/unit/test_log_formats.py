@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from decimal import Decimal
@@ -13,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from linear import assert_linear
 from log_processor.format_settings import LogFormat
 from request_log.formats.access_log import Combined
 from request_log.formats.json_lines import JsonLines
@@ -675,20 +675,7 @@ def test_a_time_without_a_known_offset_or_a_date_is_none(text: str) -> None:
 def test_a_line_costs_no_more_than_a_multiple_of_its_bytes(
     settings: dict[str, str], beginning: str, unit: str, end: str
 ) -> None:
-    parse = parser(**settings)
-
-    def seconds(length: int) -> float:
-        line = (beginning + unit * (length // len(unit)) + end + "\n").encode()
-        took = []
-        # The collector of cycles may come in between.
-        for _ in range(3):
-            began = time.process_time()
-            parse(line)
-            took.append(time.process_time() - began)
-        return min(took)
-
-    # What is quadratic takes a second and more at this length.
-    assert seconds(30_000) <= 2.5 * seconds(15_000) + 0.1
+    assert_linear(parser(**settings), lambda length: (beginning + unit * (length // len(unit)) + end + "\n").encode())
 
 
 @given(

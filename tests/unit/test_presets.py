@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 import servers
+from linear import assert_linear
 from log_processor.format_settings import FORMATS, LogFormat, Name
 from request_log.formats.line_by_line import LineByLine
 from request_log.formats.presets import PRESETS
@@ -437,15 +438,7 @@ HEADS = [
 )
 def test_a_line_costs_no_more_than_a_multiple_of_its_bytes(name: str, head: str, unit: str, end: str) -> None:
     parse = LogFormat(log_format=name).parser()  # type: ignore[arg-type]
-
-    def seconds(length: int) -> float:
-        line = (head + unit * (length // len(unit)) + end + "\n").encode()
-        parse(line)
-        began = time.process_time()
-        parse(line)
-        return time.process_time() - began
-
-    assert seconds(30_000) <= 2.5 * seconds(15_000) + 0.1
+    assert_linear(parse, lambda length: (head + unit * (length // len(unit)) + end + "\n").encode())
 
 
 members = sorted({name for member in PRESETS["nginx"].shapes[0].members.values() for name in member.split("|")})

@@ -1,13 +1,13 @@
 """What stands around lines: put there by a container's runtime, or by syslog."""
 
 import json
-from time import process_time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from following import Line, Place, lines_in
+from linear import assert_linear
 from request_log.framing.framed import BYTE_ORDER_MARK, Framed
 from request_log.framing.protocol import PLAIN, Framing
 from request_log.framing.wrappers import MAX_SPAN_BYTES, WRAPPERS
@@ -236,15 +236,15 @@ BEGINNINGS = ["", "<34>1 - ", "<34>1 - a b c d [a ", "Nov 28 10:00:01 ", TIME.de
 def test_a_line_costs_no_more_than_a_multiple_of_its_bytes(wrapper: str, beginning: str, unit: str, end: str) -> None:
     framing = WRAPPERS[wrapper]
 
-    def seconds(length: int) -> float:
-        data = (beginning + unit * (length // len(unit)) + end).replace("\n", "\\n").encode() + b"\n"
-        began = process_time()
+    def read(data: bytes) -> None:
         list(framing.contents(data, ""))
         framing.whole(data, "")
-        return process_time() - began
 
-    # What is quadratic takes a second and more at this length.
-    assert seconds(60_000) <= 2.5 * seconds(30_000) + 0.1
+    assert_linear(
+        read,
+        lambda length: (beginning + unit * (length // len(unit)) + end).replace("\n", "\\n").encode() + b"\n",
+        shorter=30_000,
+    )
 
 
 @given(st.sampled_from([*WRAPPERS, ""]), st.lists(st.binary(max_size=9) | st.sampled_from(WRAPPED)))
