@@ -1,6 +1,5 @@
 """Floods a processor and an api, and measures what becomes of the real customers."""
 
-import resource
 import threading
 import time
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from flood.log import REAL, FloodedLog
 from flood.stored import DAYS, store_customers
 from pipeline import Pipeline
 from running_api import Api, running
+from service.open_files import allow_open_files
 from stores import Store
 from until import wait_until
 
@@ -87,7 +87,7 @@ def flood(
 
     `stored_customers`: false ones of earlier days. Their lines are in no log, so `verify` is not asked then.
     """
-    _allow_files(idle + half_sent + OTHER_FILES)
+    allow_open_files(idle + half_sent + OTHER_FILES)
     report, stop = Report(), threading.Event()
     pipeline = Pipeline(folder, store.environment, store.open)
     pipeline.environment |= {
@@ -128,14 +128,6 @@ def flood(
     report.false_customers = stored_customers + log.false_lines
     _judge(report)
     return report
-
-
-def _allow_files(count: int) -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < count:
-        resource.setrlimit(
-            resource.RLIMIT_NOFILE, (count if hard == resource.RLIM_INFINITY else min(count, hard), hard)
-        )
 
 
 def _ask(api: Api, log: FloodedLog, until: float, report: Report, progress: Callable[[str], None]) -> None:
