@@ -37,12 +37,11 @@ LOOK_ANYWAY_SHARE = 0.001
 # younger time may hide another change.
 SETTLED_SECONDS = 2.0
 
-log = logger(__name__)
-
-
+# Files that a process may have open, if the system allows it: each log that is read has one. Often just 1,024 are
+# allowed unless a program asks for more.
 MOST_OPEN_FILES = 100_000
-"""Files that a process may have open, if the system allows it: each log that is read has one. Often just 1,024 are
-allowed unless a program asks for more."""
+
+log = logger(__name__)
 
 
 class FollowedLogs:
