@@ -134,8 +134,17 @@ def _counted(row: RollupRow, text: str, place: int, spans: NDArray[np.int8], bit
     if row.kind == "hours" or len(values) < _FEW:
         is_counted = of_each >= 0
         return [((of_each[is_counted].astype(np.int64) << bits) | values[is_counted], sign * counts[is_counted])]
-    # Values ascend, so that they are added up without sorting. The span with the most quarter hours gets what all have
-    # but the others.
+    return [((span << bits) | found, sign * sums) for span, found, sums in _by_span(spans, of_each, values, counts)]
+
+
+def _by_span(
+    spans: NDArray[np.int8], of_each: NDArray[np.int8], values: Integers, counts: Integers
+) -> list[tuple[int, Integers, Integers]]:
+    """Each span, ascending, with its values and the sum of the counts of each. `of_each`: the span of each count.
+
+    Values ascend, so that they are added up without sorting. The span with the most quarter hours gets what all have
+    but the others.
+    """
     found = []
     by_size = np.bincount(spans - _IN_NO_SPAN)
     most, *others = by_size.argsort()[::-1][: np.count_nonzero(by_size)] + _IN_NO_SPAN
@@ -146,23 +155,18 @@ def _counted(row: RollupRow, text: str, place: int, spans: NDArray[np.int8], bit
         sums[np.searchsorted(totals, of_values)] -= its_sums
         found.append((span, of_values, its_sums))
     found.append((most, totals, sums))
-    found.sort(key=itemgetter(0))
-    return [((span << bits) | of_values, sign * of_span) for span, of_values, of_span in found if span != _IN_NO_SPAN]
+    return sorted((of_span for of_span in found if of_span[0] != _IN_NO_SPAN), key=itemgetter(0))
 
 
 def _sums(parts: Sequence[Counted]) -> Counted:
     """All parts together, ascending, each integer once. Without those whose counts were all taken back."""
-    numbers, counts = _joined(parts)
+    numbers = np.concatenate([_NONE, *(of_part for of_part, _ in parts)])
+    counts = np.concatenate([_NONE, *(of_part for _, of_part in parts)])
     # The counts of a single row ascend already.
     is_ascending = bool((numbers[1:] > numbers[:-1]).all())
     together, sums = (numbers, counts) if is_ascending else sums_of(numbers, counts)
     is_counted = sums > 0
     return together[is_counted], sums[is_counted]
-
-
-def _joined(parts: Sequence[Counted]) -> Counted:
-    numbers, counts = ([_NONE, *column] for column in zip(*parts, strict=True)) if parts else ([_NONE], [_NONE])
-    return np.concatenate(numbers), np.concatenate(counts)
 
 
 def _summed(statuses: Counted, latencies: Counted, count: int) -> SpanCounts:
