@@ -3,8 +3,11 @@
 import sqlite3
 from contextlib import closing, suppress
 from datetime import date
+from functools import partial
 from http import HTTPStatus
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -14,7 +17,7 @@ from pipeline import Pipeline
 from rollups.counts import DailyKey, RollupSegmentKey
 from rollups.groups import group_of
 from storage import damage
-from storage.errors import DamagedRow, LeaseHeld
+from storage.errors import DamagedRow, LeaseHeld, StorageUnavailable
 from storage.influxdb.client import Client
 from storage.influxdb.line_protocol import AFTER_ALL_LINES
 from storage.influxdb.schema import COUNTS
@@ -228,6 +231,34 @@ def test_a_damaged_lease_is_as_one_of_an_unknown_process(influxd: InfluxServer, 
             assert "row of the lease is damaged" in pipeline.said()
         finally:
             pipeline.close()
+
+
+def test_a_row_of_influxdb_that_is_not_utf_8_costs_itself(influxd: InfluxServer) -> None:
+    with influxdb_store(influxd) as store:
+        store.fill(LINES)
+        rows = f"{store.environment['INFLUXDB_BUCKET']}{COUNTS}"
+        client = Client(influxd.url, influxd.org, influxd.admin_token, 10.0)
+        (row,) = client.ask(rows, 'SELECT customer, row FROM daily WHERE "name" = $name', {"name": "cust_1"})
+        point = f"daily,customer={row['customer']},writer=main".encode() + b' row="\xff\xfe" ' + b"%d" % row["time"]
+        client.write(rows, point)
+        client.close()
+        found = responses(store, "/customers/cust_1/stats", "/customers/cust_2/stats")
+        assert [one.status_code for one in found] == [503, 200]
+        detail = problem_detail(found[0], HTTPStatus.SERVICE_UNAVAILABLE)
+        assert "row of daily counts of cust_1" in detail
+
+
+def test_another_server_in_the_place_of_influxdb_is_told(tmp_path: Path) -> None:
+    (tmp_path / "query").write_text("<html>It works!</html>")
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=tmp_path)) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        client = Client(f"http://127.0.0.1:{server.server_port}", "org", "token", 10.0)
+        with pytest.raises(StorageUnavailable, match="InfluxDB's answer cannot be read"):
+            client.ask("bucket", "SELECT row FROM daily", {})
+        client.close()
+        server.shutdown()
+        thread.join()
 
 
 def test_a_damaged_entry_of_the_spool_is_set_aside(pipeline: Pipeline) -> None:
