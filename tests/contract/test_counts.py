@@ -174,6 +174,27 @@ def test_several_customers_are_asked_for_at_once(open_storage: OpenStorage) -> N
     ask(open_storage(), look)
 
 
+def test_customers_are_found_when_many_others_have_joined_them(open_storage: OpenStorage) -> None:
+    writing, second = open_storage(), open_storage("second")
+    writing.acquire()
+    second.acquire()
+    few = [f"early_{number}" for number in range(4)]
+    rows = {DailyKey(customer, TODAY - age): counts({200: 1}, {7: 1}) for customer in few for age in (0, 9, 20)}
+    write_daily(writing, rows)
+    joined = [f"late_{number}" for number in range(100)]
+
+    async def look(storage: Storage) -> None:
+        assert sorted(await storage.customer_names()) == few
+        assert (await storage.customers(few, 0, TODAY)).keys() == set(few)
+        for writer in (writing, second):
+            write_daily(writer, {DailyKey(name, TODAY - 9): counts({200: 1}, {7: 1}) for name in joined})
+        for some in (few, [*few[:2], *joined[:30]], joined):
+            found = await storage.customers([*some, "nobody"], 0, TODAY)
+            assert found == {customer: await storage.days(customer, 0, TODAY) for customer in some}
+
+    ask(open_storage(), look)
+
+
 def test_very_many_names_come_in_parts(open_storage: OpenStorage) -> None:
     writing = open_storage()
     writing.acquire()

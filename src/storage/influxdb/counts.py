@@ -16,11 +16,13 @@ _KEYS_A_QUESTION = 200
 _LAST_DAY = AFTER_ALL_LINES // DAY - 1
 # To name one customer in a question takes as long as to read the rows of this many customers.
 _CUSTOMERS_A_NAME = 3
+# The question for the rows of all customers in a range of days.
+_ALL = f'SELECT "name", row FROM daily WHERE {IN_RANGE} GROUP BY customer, writer'
 
 
 class InfluxCounts(InfluxRows):
     _customers = sys.maxsize
-    """The number of customers, as far as is known: on all days, or on the days that were asked for last."""
+    """At least so many customers have rows, as far as is known."""
 
     def read_daily(self, keys: Collection[DailyKey]) -> dict[DailyKey, DailyAggregate]:
         places = self._places()
@@ -135,23 +137,21 @@ class InfluxCounts(InfluxRows):
         self, customers: Sequence[str] | None, first: int, last: int
     ) -> dict[str, dict[int, DailyAggregate]]:
         if customers is None:
-            return await self._all_customers(first, last)
-        if len(customers) * _CUSTOMERS_A_NAME < self._customers:
-            tags = {await self._customer_tag(customer): customer for customer in customers}
-            query, parameters = _rows_of("daily", "customer", tags, first, last)
-            found: dict[str, list[Row]] = {}
-            for row in await self._ask_async(query, **parameters):
-                found.setdefault(tags[row["customer"]], []).append(row)
-            return {customer: _by_day(customer, rows) for customer, rows in found.items()}
-        everyone = await self._all_customers(first, last)
-        self._customers = len(everyone)
-        return {customer: everyone[customer] for customer in customers if customer in everyone}
-
-    async def _all_customers(self, first: int, last: int) -> dict[str, dict[int, DailyAggregate]]:
-        query = f'SELECT "name", row FROM daily WHERE {IN_RANGE} GROUP BY customer, writer'
+            return _by_customer(await self._ask_async(_ALL, **time_range(first, last)))
+        most = len(customers) * _CUSTOMERS_A_NAME
+        if self._customers <= most:
+            # Thousands may be new.
+            rows = await self._ask_async(f"{_ALL} SLIMIT {most + 1}", **time_range(first, last))
+            series = {(row["customer"], row["writer"]) for row in rows}
+            if len(series) <= most:
+                wanted = frozenset(customers)
+                return _by_customer(row for row in rows if row["name"] in wanted)
+            self._customers = most + 1
+        tags = {await self._customer_tag(customer): customer for customer in customers}
+        query, parameters = _rows_of("daily", "customer", tags, first, last)
         found: dict[str, list[Row]] = {}
-        for row in await self._ask_async(query, **time_range(first, last)):
-            found.setdefault(row["name"], []).append(row)
+        for row in await self._ask_async(query, **parameters):
+            found.setdefault(tags[row["customer"]], []).append(row)
         return {customer: _by_day(customer, rows) for customer, rows in found.items()}
 
     async def names_in_parts(self) -> AsyncIterator[list[str]]:
@@ -167,6 +167,13 @@ def _parts(values: Sequence[str]) -> Iterator[Sequence[str]]:
     """The values, as many at once as a question names."""
     for first in range(0, len(values), _KEYS_A_QUESTION):
         yield values[first : first + _KEYS_A_QUESTION]
+
+
+def _by_customer(rows: Iterable[Row]) -> dict[str, dict[int, DailyAggregate]]:
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row["name"], []).append(row)
+    return {customer: _by_day(customer, of_customer) for customer, of_customer in found.items()}
 
 
 def _by_day(customer: str | None, rows: Iterable[Row]) -> dict[int, DailyAggregate]:
