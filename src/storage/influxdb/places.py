@@ -14,6 +14,7 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 from rollups.counts import DailyKey, RollupSegmentKey
+from storage.influxdb.client import Row
 from storage.influxdb.line_protocol import AFTER_ALL_LINES, DAY, string_field, tag
 from storage.keys import FileKey, IntentKey, JournalKey, Key, LogKey, ObservedKey, RolledUpKey, StateKey
 
@@ -26,6 +27,8 @@ MEASUREMENTS: dict[type[Key], str] = {
     IntentKey: "intents",
     JournalKey: "journal",
 }
+# What a row has beside its tags.
+_NO_TAGS = {"measurement", "time", "row"}
 # Bytes of the hash that stands for a customer.
 _HASH_BYTES = 10
 
@@ -80,6 +83,12 @@ def row_line(key: Key, place: Place, row: str, token: int) -> bytes:
         # The name never changes, so it can be a field of its own.
         name = f"name={string_field(key.customer)},"
     return f"{place.series} {name}row={string_field(row)} {place.time + token}".encode()
+
+
+def series_of(row: Row) -> str:
+    """The series of a row that was asked for with all its tags, as a place has it."""
+    tags = [f"{name}={value}" for name, value in sorted(row.items()) if name not in _NO_TAGS and value]
+    return ",".join([row["measurement"], *tags])
 
 
 def predicate(series: str) -> str:

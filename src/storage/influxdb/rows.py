@@ -13,7 +13,7 @@ from storage.influxdb.client import Row
 from storage.influxdb.connection import InfluxConnection
 from storage.influxdb.lease import NO_TOKEN
 from storage.influxdb.line_protocol import AFTER_ALL_LINES, DAY, tag
-from storage.influxdb.places import MEASUREMENTS, Place, row_line
+from storage.influxdb.places import MEASUREMENTS, Place, row_line, series_of
 from storage.keys import IntentKey, JournalKey, Rows
 from storage.ledger import decode_intent
 
@@ -31,8 +31,8 @@ class InfluxRows(InfluxConnection):
         super().__init__(url, org, bucket, token, timeout, writer)
         self._outdated: set[Place] = set()
         """Places of days whose row was read at another fencing token than it will be written at."""
-        self._written: set[Place] = set()
-        """Places that are of no day and were written since the lease was acquired."""
+        self._earlier: set[Place] = set()
+        """Places that are of no day and have a row of an earlier process."""
         self._journaled: dict[Place, int] = {}
         """Places of the journal, and the fencing token of the latest row there that this process has written."""
         self._replaced: list[tuple[Place, int]] = []
@@ -91,8 +91,6 @@ class InfluxRows(InfluxConnection):
                 if place not in self._outdated:
                     continue
                 self._outdated.remove(place)
-            elif place in self._written or place.series.startswith(MEASUREMENTS[IntentKey]):
-                continue
             elif place.series.startswith(MEASUREMENTS[JournalKey]):
                 before = self._journaled.get(place, token if self._journaled else NO_TOKEN)
                 self._journaled[place] = token
@@ -101,8 +99,10 @@ class InfluxRows(InfluxConnection):
                 if before == NO_TOKEN:
                     # A start rolls up what an earlier process has left in its journal, so all of that goes at once.
                     place = Place(f"{MEASUREMENTS[JournalKey]},writer={tag(self._writer)}", AFTER_ALL_LINES)
+            elif place in self._earlier:
+                self._earlier.remove(place)
             else:
-                self._written.add(place)
+                continue
             self._replaced.append((place, token))
 
     def _write_at_once(self, lines: Sequence[bytes]) -> None:
@@ -128,8 +128,8 @@ class InfluxRows(InfluxConnection):
             # If it fails the points stay, and no question asks for them.
             self._delete(place.series, place.time, place.time + token - 1)
 
-    def _remove_unfenced_rows(self) -> None:
-        """Remove the rows at fencing tokens that the store does not have.
+    def _look_at_earlier_rows(self) -> None:
+        """Note the places that have rows, and remove the rows at fencing tokens that the store does not have.
 
         Rows of customers need not be read: every day that has rows has a row of all customers together, which is
         written first. Only rows at exactly these tokens are removed: this process may be paused meanwhile, and its
@@ -137,11 +137,13 @@ class InfluxRows(InfluxConnection):
         """
         # The rows of a journal are long, and name their commit.
         measurements = [name for kind, name in MEASUREMENTS.items() if kind is not JournalKey]
-        query = f"SELECT row FROM {', '.join(['daily_all', *measurements])} WHERE writer = $writer"
+        query = f"SELECT row FROM {', '.join(['daily_all', *measurements])} WHERE writer = $writer GROUP BY *"
         rows = self._ask(query)
         query = f"SELECT row FROM rollups WHERE writer = $writer AND customers = '{ALL_CUSTOMERS}'"
         rows += self._ask(query)
         intents = MEASUREMENTS[IntentKey]
+        of_no_day = [row for row in rows if row["measurement"] not in (intents, "daily_all", "rollups")]
+        self._earlier = {Place(series_of(row), AFTER_ALL_LINES) for row in of_no_day}
         # A damaged intent stays. Only the start of a processor that needs it ends there.
         token_of_intent = dict(
             readable(

@@ -64,7 +64,7 @@ class InfluxStorage(InfluxRequests, InfluxCounts, InfluxLedger, Storage):
     def acquire(self) -> int:
         self._places()
         self._lease.wait_until_free()
-        self._remove_unfenced_rows()
+        self._look_at_earlier_rows()
         return self._lease.acquire()
 
     def check_lease(self) -> None:
