@@ -26,7 +26,7 @@ def test_rows_of_logs_come_back(open_storage: OpenStorage) -> None:
             7 * generation,
             99,
             "open",
-            '/logs/a "log"',
+            '/logs/ü\udcff "log"' if generation else "/logs/ü",
             'an "identity"',
             generation or None,
         )
