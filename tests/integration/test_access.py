@@ -155,7 +155,7 @@ def test_another_customer_looks_like_an_unknown_one(
         "stats": {"from_date", "to_date", "period", "tz", "percentiles", "compare"},
         "status-codes": {"from_date", "to_date", "period", "tz"},
         "latencies": {"from_date", "to_date", "period", "tz"},
-        "series": {"from", "interval", "tz"},
+        "series": {"from", "interval", "period", "tz"},
         "paths": {"from_date", "to_date", "period", "limit", "sort", "by"},
         "errors": {"from_date", "to_date", "period", "limit"},
         "requests": {"from_date", "to_date", "period", "tz", "limit", "status"},

@@ -32,7 +32,11 @@ def test_a_query_that_takes_sqlite_too_long_is_503(store: Store, monkeypatch: py
             "fromdate",
             "allowed are compare, format, from_date, percentiles, period, to_date, tz",
         ),
-        ("/customers/cust_1/series?from_date=2026-01-01", "from_date", "allowed are format, from, interval, to, tz"),
+        (
+            "/customers/cust_1/series?from_date=2026-01-01",
+            "from_date",
+            "allowed are format, from, interval, period, to, tz",
+        ),
         (
             "/customers/paths?customer_id=cust_1&page=2",
             "page",

@@ -129,11 +129,13 @@ def test_weeks_months_and_hours_of_each_zone_are_those_of_the_log(filled: Store,
         "/customers/acme/series?interval=week",
         "/customers/acme/series?interval=month",
         "/customers/acme/series?interval=hour&from=2026-10-24&to=2026-10-26",
+        "/customers/acme/series?interval=day&period=2026-10",
     ]
     found = iter(answers(filled, *(f"{url}&tz={zone}" for zone in ZONES for url in urls)))
     for zone in ZONES:
         log.in_zone(zone)
-        days, weeks, months, hours = (next(found) for _ in urls)
+        days, weeks, months, hours, of_october = (next(found) for _ in urls)
+        assert of_october["points"] == [point for point in days["points"] if at(point["start"]).month == 10]
         for series, unit in ((days, "day"), (weeks, "week"), (months, "month")):
             where = "customer = 'acme'" if unit != "day" else "customer = 'acme' AND local >= '2026-03-26'"
             expected = log.figures(where, f"date_trunc('{unit}', local)::TIMESTAMP")
@@ -259,6 +261,13 @@ def test_what_cannot_be_asked_is_refused(
     (fault,) = problem_detail(refused, HTTPStatus.UNPROCESSABLE_ENTITY)
     assert fault["loc"] == ["query", parameter]
     assert text in fault["msg"]
+
+
+@pytest.mark.parametrize("of_times", ["from=2026-10-01", "to=2026-10-02"])
+def test_a_period_of_a_series_stands_alone(sqlite: Store, of_times: str) -> None:
+    (refused,) = responses(sqlite, f"/customers/c/series?interval=day&period=2026-10&{of_times}")
+    (fault,) = problem_detail(refused, HTTPStatus.UNPROCESSABLE_ENTITY)
+    assert (fault["loc"], fault["msg"]) == (["query", "period"], "period stands in the place of from and to")
 
 
 @pytest.mark.parametrize("url", ["/customers", "/customers/c/paths", "/customers/c/errors"])

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.questions.calendar import UTC
-from api.questions.dates import DateRange, Kept, date_range, period_range, previous_range
+from api.questions.dates import DateRange, Kept, begun_period, date_range, previous_range
 from api.questions.times import MAX_POINTS, time_range
 from api.utc import to_date, to_day
 
@@ -119,7 +119,7 @@ def test_counts_are_kept_longer_than_a_question_without_dates_asks_for() -> None
     ],
 )
 def test_a_period_has_its_days(period: str, expected: tuple[date, date]) -> None:
-    answer = period_range(period, kept(days=400))
+    answer = date_range(*begun_period(period, kept(days=400)), kept(days=400))
     assert (answer.from_date, answer.to_date) == expected
 
 
@@ -128,20 +128,20 @@ def test_a_period_has_its_days(period: str, expected: tuple[date, date]) -> None
 )
 def test_what_is_no_period_is_refused(period: str) -> None:
     with pytest.raises(RequestValidationError) as refusal:
-        period_range(period, kept())
+        begun_period(period, kept())
     (fault,) = refusal.value.errors()
     assert fault["loc"] == ("query", "period")
 
 
 def test_a_period_in_the_future_is_refused() -> None:
     with pytest.raises(RequestValidationError) as refusal:
-        period_range("2026-12", kept())
+        begun_period("2026-12", kept())
     assert "in the future: today is 2026-11-24 in UTC" in refusal.value.errors()[0]["msg"]
 
 
 def test_the_days_before_are_as_many_or_none() -> None:
     of_400 = kept(days=400)
-    october = period_range("2026-10", of_400)
+    october = date_range(*begun_period("2026-10", of_400), of_400)
     before = previous_range(october, of_400)
     assert before == DateRange(date(2026, 8, 31), date(2026, 9, 30), range(october.days[0] - 31, october.days[0]))
     # 45 days and today, and as many before.

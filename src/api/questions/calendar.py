@@ -147,6 +147,12 @@ class Period(NamedTuple):
     first: date
     last: date
 
+    @property
+    def times(self) -> tuple[datetime, datetime]:
+        """The times, by the clock of the zone, at which it begins and ends."""
+        midnight = datetime.min.time()
+        return datetime.combine(self.first, midnight), datetime.combine(self.last + timedelta(days=1), midnight)
+
 
 def parse_period(text: str) -> Period | None:
     """The days of `2026-10`, `2026-W41` (ISO 8601) or `2026-Q3`; None if there is no such period."""

@@ -8,7 +8,7 @@ from typing import Annotated
 import numpy as np
 from numpy.typing import NDArray
 
-from api.questions.calendar import UTC, Calendar, OddDay, calendar, parse_period
+from api.questions.calendar import UTC, Calendar, OddDay, Period, calendar, parse_period
 from api.questions.validation import of_form, validation_error
 from api.utc import SECONDS_A_DAY, to_day
 from api.zones import zone_names
@@ -108,9 +108,8 @@ def date_range(from_date: date | None, to_date: date | None, kept: Kept) -> Date
     return DateRange(from_date=min(first, last), to_date=last, days=days, zone=kept.zone)
 
 
-def period_range(text: str, kept: Kept) -> DateRange:
-    """The days of a period, as `date_range`. RequestValidationError if there is no such period, or if it has not
-    begun."""
+def begun_period(text: str, kept: Kept) -> Period:
+    """RequestValidationError if there is no such period, or if it has not begun."""
     period = parse_period(text)
     if period is None:
         message = "period is no month (2026-10), ISO week (2026-W41) or quarter (2026-Q3)"
@@ -118,7 +117,7 @@ def period_range(text: str, kept: Kept) -> DateRange:
     if period.first > kept.today:
         message = f"period is in the future: today is {kept.today} in {kept.zone}"
         raise validation_error("period", text, message)
-    return date_range(period.first, period.last, kept)
+    return period
 
 
 def previous_range(dates: DateRange, kept: Kept) -> DateRange | None:

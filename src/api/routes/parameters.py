@@ -7,7 +7,7 @@ from fastapi import Depends, Path, Query, Request
 from fastapi.openapi.models import Example
 
 from api.questions.calendar import PERIOD, UTC
-from api.questions.dates import DateRange, IsoDate, Kept, date_range, kept_days, parse_zone, period_range
+from api.questions.dates import DateRange, IsoDate, Kept, begun_period, date_range, kept_days, parse_zone
 from api.questions.negotiation import Format, negotiate_format
 from api.questions.paging import MAX_CURSOR, PageKey, Ranking, Sort
 from api.questions.percentiles import PATTERN, parse_percentiles
@@ -38,7 +38,7 @@ ToDate = Annotated[
 PeriodText = Annotated[
     str | None,
     Query(
-        description="In the place of both dates: a month (`2026-10`), an ISO week, which begins on Monday "
+        description="In the place of beginning and end: a month (`2026-10`), an ISO week, which begins on Monday "
         "(`2026-W41`), or a quarter (`2026-Q3`). Of one that has not ended, the days until today.",
         json_schema_extra={"pattern": f"^{PERIOD}$"},
     ),
@@ -81,7 +81,7 @@ def _dates_of(kept_days: Callable[..., Awaitable[Kept]]) -> Callable[..., Awaita
             return date_range(from_date, to_date, kept)
         if from_date is not None or to_date is not None:
             raise validation_error("period", period, "period stands in the place of from_date and to_date")
-        return period_range(period, kept)
+        return date_range(*begun_period(period, kept), kept)
 
     return dates
 
@@ -121,9 +121,15 @@ async def _times(
             examples=["2026-11-24T14:00:00Z"],
         ),
     ] = None,
+    period: PeriodText = None,
 ) -> TimeRange:
     # Minutes are computed from the requests.
-    return time_range(interval, start, end, kept_requests if interval == "minute" else kept)
+    of_interval = kept_requests if interval == "minute" else kept
+    if period is None:
+        return time_range(interval, start, end, of_interval)
+    if start is not None or end is not None:
+        raise validation_error("period", period, "period stands in the place of from and to")
+    return time_range(interval, *begun_period(period, of_interval).times, of_interval)
 
 
 async def _format(
