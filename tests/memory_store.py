@@ -43,7 +43,6 @@ AnyKey = TypeVar(
 )
 Write = Callable[[], None]
 """A write, which lands in the store when it is called."""
-NAMES_A_PART = 5_000
 """Names that come at once."""
 
 
@@ -409,19 +408,17 @@ class MemoryStorage(Storage):
     async def knows(self, customer: str) -> bool:
         return customer in self._daily(0, sys.maxsize)
 
-    async def names_in_parts(self) -> AsyncIterator[list[str]]:
-        names = [customer for customer in self._daily(0, sys.maxsize) if customer is not None]
-        for first in range(0, len(names), NAMES_A_PART):
-            yield names[first : first + NAMES_A_PART]
+    async def customer_names(self) -> list[str]:
+        return [customer for customer in self._daily(0, sys.maxsize) if customer is not None]
 
-    async def customers(
-        self, customers: Sequence[str] | None, first: int, last: int
-    ) -> dict[str, dict[int, DailyAggregate]]:
-        return {
-            customer: days
-            for customer, days in self._daily(first, last).items()
-            if customer is not None and (customers is None or customer in customers)
-        }
+    async def customers(self, customers: Sequence[str], first: int, last: int) -> dict[str, dict[int, DailyAggregate]]:
+        of_all = self._daily(first, last)
+        return {name: of_all[name] for name in customers if name in of_all}
+
+    async def all_customers(self, first: int, last: int) -> AsyncIterator[dict[str, dict[int, DailyAggregate]]]:
+        for name, days in self._daily(first, last).items():
+            if name is not None:
+                yield {name: days}
 
     async def states(self) -> list[WriterState]:
         found: dict[str, dict[str, str]] = {}

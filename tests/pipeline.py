@@ -20,7 +20,7 @@ from storage.contract import Storage
 from storage.ledger import decode_ledger, decode_rollup_ledger, is_rolled_up
 from storage.logs import FileRow, LedgerRow
 from storage.writers import MAIN
-from stores import Answer, ask, days_of
+from stores import Answer, ask, days_of, everyone
 from until import WAIT_SECONDS, wait_until
 
 HISTOGRAMS: dict[tuple[Kind, ...], Callable[[list[RollupRow], str], Mapping[Any, Histogram]]] = {
@@ -198,7 +198,7 @@ class Pipeline:
         """Every figure in the store, in the oracle's form."""
 
         async def stored(storage: Storage) -> dict[tuple[str | None, str], oracle.Figures]:
-            names = [*await storage.customers(None, FIRST_DAY, LAST_DAY), None]
+            names = [*await everyone(storage, FIRST_DAY, LAST_DAY), None]
             return {
                 (name, (date(1970, 1, 1) + timedelta(days=day)).isoformat()): figures_of_counts(counts)
                 for name in names

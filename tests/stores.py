@@ -15,7 +15,7 @@ from log_processor.parsing.chunk import Chunk, Part
 from request_log.formats import simple
 from request_log.requests import Parser
 from rollups.counters import pack, unpack
-from rollups.counts import DailyKey, DayCounts
+from rollups.counts import DailyAggregate, DailyKey, DayCounts
 from rollups.rows import encode_daily
 from storage.contract import Storage
 from storage.influxdb import InfluxStorage
@@ -47,6 +47,11 @@ class Store:
         """Store and count valid lines as the whole of a log. Only once for each log."""
         storage = self.open(writer)
         count_lines(storage, lines, parse, log)
+
+
+async def everyone(storage: Storage, first: int, last: int) -> dict[str, dict[int, DailyAggregate]]:
+    """Customer -> day -> daily aggregate, of all customers."""
+    return {name: days async for some in storage.all_customers(first, last) for name, days in some.items()}
 
 
 def count_lines(

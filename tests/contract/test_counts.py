@@ -27,7 +27,7 @@ from stored_rows import (
     store_lines,
     write_segments,
 )
-from stores import ask, days_of, read_daily, write_daily
+from stores import ask, days_of, everyone, read_daily, write_daily
 
 
 def test_an_empty_store_knows_nothing(open_storage: OpenStorage) -> None:
@@ -42,7 +42,7 @@ def test_an_empty_store_knows_nothing(open_storage: OpenStorage) -> None:
         assert await storage.intents({MAIN: 0}) == []
         assert await storage.days(None, 0, TODAY) == {}
         assert await storage.days("nobody", 0, TODAY) == {}
-        assert await storage.customers(None, 0, TODAY) == {}
+        assert await everyone(storage, 0, TODAY) == {}
         assert await storage.customer_names() == []
         assert await storage.customers(["nobody"], 0, TODAY) == {}
         assert await storage.rollups(7, ["parts", "endpoints"], 0, TODAY) == {}
@@ -75,7 +75,7 @@ def test_daily_aggregates_are_read_as_they_were_written(open_storage: OpenStorag
         assert await days_of(storage, customer, TODAY - 5, TODAY) == {TODAY - 1: yesterday, TODAY: today}
         assert await days_of(storage, customer, TODAY, TODAY) == {TODAY: today}
         assert await storage.knows(customer)
-        of_all = await storage.customers(None, TODAY - 5, TODAY)
+        of_all = await everyone(storage, TODAY - 5, TODAY)
         assert of_all == {customer: await storage.days(customer, TODAY - 5, TODAY)}
 
     ask(open_storage(), look)
@@ -102,7 +102,7 @@ def test_a_row_replaces_the_earlier_one_also_after_a_restart(open_storage: OpenS
 
     async def look(storage: Storage) -> None:
         assert (await days_of(storage, "customer", TODAY, TODAY))[TODAY].statuses == {200: 300}
-        assert (await storage.customers(None, TODAY, TODAY)).keys() == {"customer"}
+        assert (await everyone(storage, TODAY, TODAY)).keys() == {"customer"}
         assert [decode_ledger(state.counts).number for state in await storage.states()] == [301]
         assert await storage.logs() == [(MAIN, log_row(offset=300))]
 
@@ -118,7 +118,7 @@ def test_all_customers_together_have_aggregates_of_their_own(open_storage: OpenS
 
     async def look(storage: Storage) -> None:
         assert await days_of(storage, None, TODAY, TODAY) == {TODAY: row}
-        assert await storage.customers(None, TODAY, TODAY) == {}
+        assert await everyone(storage, TODAY, TODAY) == {}
         assert await storage.customer_names() == []
 
     ask(open_storage(), look)
@@ -195,18 +195,27 @@ def test_customers_are_found_when_many_others_have_joined_them(open_storage: Ope
     ask(open_storage(), look)
 
 
-def test_very_many_names_come_in_parts(open_storage: OpenStorage) -> None:
-    writing = open_storage()
+def test_very_many_customers_come_in_parts(open_storage: OpenStorage) -> None:
+    writing, second = open_storage(), open_storage("second")
     writing.acquire()
+    second.acquire()
     customers = {f"customer_{number}" for number in range(12_000)}
     row = encode_daily(pack(counts({200: 1}, {7: 1})))
     writing.write({DailyKey(customer, TODAY): row for customer in customers})
+    second.write({DailyKey(customer, TODAY - number % 2): row for number, customer in enumerate(sorted(customers))})
 
     async def look(storage: Storage) -> None:
-        parts = [part async for part in storage.names_in_parts()]
-        assert len(parts) > 1
-        names = [name for part in parts for name in part]
+        names = await storage.customer_names()
         assert (len(names), set(names)) == (len(customers), customers)
+        parts = [part async for part in storage.all_customers(TODAY - 1, TODAY)]
+        assert len(parts) > 1
+        assert sum(map(len, parts)) == len(customers)
+        requests = {
+            name: sum(days[day].statuses != NO_COUNTS for day in days) for part in parts for name, days in part.items()
+        }
+        assert requests == {name: 1 + number % 2 for number, name in enumerate(sorted(customers))}
+        of_yesterday = await everyone(storage, TODAY - 1, TODAY - 1)
+        assert of_yesterday.keys() == set(sorted(customers)[1::2])
 
     ask(open_storage(), look)
 

@@ -17,7 +17,7 @@ from storage.ledger import RolledUp, encode_rolled_up
 from storage.logs import BACKFILL, FileRow, LedgerRow, Position, encode_file, encode_log
 from storage.observed import ObservedEnd, encode_observed_end
 from storage.requests import FileId, OffsetRange, StoredRequests
-from stores import Store, ask, days_of
+from stores import Store, ask, days_of, everyone
 
 WRONG = f"{BACKFILL}wrong"
 TODAY = int(time.time()) // SECONDS_A_DAY
@@ -81,7 +81,7 @@ def test_customers_without_requests_are_removed(store: Store) -> None:
     storage.remove_requests(WRONG, [])
 
     async def look(storage: Storage) -> None:
-        assert sorted(await storage.customers(None, TODAY - 1, TODAY)) == ["right"]
+        assert sorted(await everyone(storage, TODAY - 1, TODAY)) == ["right"]
         assert await days_of(storage, "right", TODAY - 1, TODAY) == {TODAY - 1: counts}
         assert not await storage.knows("wrong")
         assert await storage.customer_names() == ["right"]

@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
@@ -83,11 +83,10 @@ class WatchedStorage(SqliteStorage):
         self._happen("days")
         return await super().days(customer, first, last)
 
-    async def customers(
-        self, customers: Sequence[str] | None, first: int, last: int
-    ) -> dict[str, dict[int, DailyAggregate]]:
+    async def all_customers(self, first: int, last: int) -> AsyncIterator[dict[str, dict[int, DailyAggregate]]]:
         self._happen("customers")
-        return await super().customers(customers, first, last)
+        async for some in super().all_customers(first, last):
+            yield some
 
     def read_daily(self, keys: Any) -> dict[DailyKey, DailyAggregate]:
         self._happen("read_daily")

@@ -12,7 +12,6 @@ from functools import partial
 
 from api.caching.figures_table import FiguresTable
 from api.caching.invalidation_log import InvalidationLog, open_days
-from api.caching.names import Names
 from api.caching.row_cache import RowCache
 from api.caching.single_flight import SingleFlight
 from rollups.counts import DailyAggregate
@@ -36,6 +35,8 @@ _CUSTOMERS_PER_QUERY = 20
 _CUSTOMERS_PER_QUERY_OF_OPEN_DAYS = 100
 _MOST_CUSTOMERS_PER_QUERY = 2_000
 _CHARACTERS_PER_QUERY = 1 << 20
+# Where more customers than these, and than this share of all, have changed, all rows are read: that is faster.
+_NAMED_SHARE = 0.1
 # Bound of the closed days' rows of one range: bytes, with those of the objects around a customer's.
 _MAX_BYTES = 32 << 20
 _OVERHEAD_BYTES = 400
@@ -49,9 +50,9 @@ _Rows = Mapping[str, Mapping[int, DailyAggregate]]
 class TooManyCustomers(Exception):
     """So many customers have requests that their figures are read over the days alone that are asked for by default."""
 
-    def __init__(self, customers: int, most: int) -> None:
+    def __init__(self, most: int) -> None:
         super().__init__(
-            f"there are {customers:,} customers, and of more than {most:,} the list is kept over the default days alone"
+            f"there are more than {most:,} customers, and of so many only the list of the default days is kept"
         )
 
 
@@ -97,7 +98,7 @@ class CustomerFigures:
         if not days:
             return FiguresTable()
         if days not in self._ranges:
-            self._ranges[days] = _CachedRange(self._storage, self._invalidations, self._rows, days, self._names)
+            self._ranges[days] = _CachedRange(self._storage, self._invalidations, self._rows, days, self._turn)
         self._ranges.move_to_end(days)
         cached = self._ranges[days]
         cached.asked = self._clock()
@@ -112,32 +113,28 @@ class CustomerFigures:
         return found
 
     @asynccontextmanager
-    async def _names(self, days: range) -> AsyncIterator[Names]:
-        """The names of all customers, in order, while all rows of a range are read: of one range at a time."""
+    async def _turn(self, days: range) -> AsyncIterator[Callable[[int], None]]:
+        """The turn to read all rows of a range: one range at a time has it. Gives a function to call with how many
+        customers were found so far, which raises TooManyCustomers."""
         try:
             await asyncio.wait_for(self._reading.acquire(), None if self._is_default(days) else _WAIT_SECONDS)
         except asyncio.TimeoutError:
             raise StorageUnavailable("Another list of all customers is being read: ask again later") from None
+
+        def found(customers: int) -> None:
+            self._customers = max(self._customers, customers)
+            if self._customers > self._max_customers and not self._is_default(days):
+                raise TooManyCustomers(self._max_customers)
+
         try:
-            self._check_size(days)
-            names = [name async for part in self._storage.names_in_parts() for name in part]
-            self._customers = len(names)
-            self._check_size(days)
-            # In order, so that the figures need no sorting.
-            await asyncio.to_thread(names.sort)
-            in_one_piece = await asyncio.to_thread(Names.of, names)
-            names.clear()
-            yield in_one_piece
+            found(0)
+            yield found
         finally:
             self._reading.release()
 
     def _is_default(self, days: range) -> bool:
         """Whether these are as many days as are kept, which before midnight are tomorrow's already."""
         return self._kept is None or len(days) == len(self._kept)
-
-    def _check_size(self, days: range) -> None:
-        if self._customers > self._max_customers and not self._is_default(days):
-            raise TooManyCustomers(self._customers, self._max_customers)
 
     def _let_go(self) -> None:
         """Forget ranges beyond the bounds, the least recently used first, but the kept one, and the last one as long as
@@ -159,14 +156,14 @@ class _CachedRange:
         invalidations: InvalidationLog,
         rows: RowCache,
         days: range,
-        names_of_all: Callable[[range], AbstractAsyncContextManager[Names]],
+        turn: Callable[[range], AbstractAsyncContextManager[Callable[[int], None]]],
     ) -> None:
-        """`names_of_all`: the names of all customers, while the rows of a range are read."""
+        """`turn`: see CustomerFigures."""
         self._storage = storage
         self._invalidations = invalidations
         self._rows = rows
         self._days = days
-        self._names_of_all = names_of_all
+        self._turn = turn
         self.asked = 0.0
         """When it was asked for last (monotonic, s)."""
         self._poll = -1
@@ -192,28 +189,40 @@ class _CachedRange:
         # Taken before the read: the counts may be newer than this poll, but not older.
         poll = self._invalidations.number
         customers, days = self._invalidations.customers_since(self._poll), self._invalidations.days_since(self._poll)
-        if customers is None:
-            self._closed.clear()
-            self._bytes = 0
-            self._figures = FiguresTable()
-            async with self._names_of_all(self._days) as names:
-                parts = [part async for part in self._read_all_days(names, poll)]
-                self._figures = await asyncio.to_thread(FiguresTable.joined, parts)
-                parts.clear()
-            await asyncio.to_thread(trim)
+        are_open = days is not None and days.intersection(self._days) <= set(open_days(self._days))
+        known = [customer for customer in customers or () if are_open and customer in self._closed]
+        others = set(customers or ()).difference(known)
+        if customers is None or len(others) > max(_MOST_CUSTOMERS_PER_QUERY, _NAMED_SHARE * len(self._figures)):
+            await self._read_all(poll)
         elif customers:
-            are_open = days is not None and days.intersection(self._days) <= set(open_days(self._days))
-            known = [customer for customer in customers if customer in self._closed] if are_open else []
-            others = set(customers).difference(known)
-            parts = [part async for part in self._read_all_days(list(others), poll)]
+            parts = [
+                part async for part in self._tables(self._read(list(others), self._days, _CUSTOMERS_PER_QUERY), poll)
+            ]
             parts.append(FiguresTable.of(await self._read_open_days(known)))
             self._figures = await asyncio.to_thread(self._figures.changed, FiguresTable.joined(parts), customers)
         self._poll = poll
         return self._figures
 
-    async def _read_all_days(self, customers: Sequence[str], poll: int) -> AsyncIterator[FiguresTable]:
-        """The figures of these customers, from all their counts, read after this poll."""
-        async for rows in self._read(customers, self._days, _CUSTOMERS_PER_QUERY):
+    async def _read_all(self, poll: int) -> None:
+        """Read the figures of all customers, after this poll."""
+        self._poll = -1
+        self._closed.clear()
+        self._bytes = 0
+        self._figures = FiguresTable()
+        async with self._turn(self._days) as found:
+            parts: list[FiguresTable] = []
+            customers = 0
+            async for part in self._tables(self._storage.all_customers(self._days[0], self._days[-1]), poll):
+                parts.append(part)
+                customers += len(part)
+                found(customers)
+            self._figures = await asyncio.to_thread(FiguresTable.joined, parts)
+            parts.clear()
+        await asyncio.to_thread(trim)
+
+    async def _tables(self, read: AsyncIterator[_Rows], poll: int) -> AsyncIterator[FiguresTable]:
+        """The figures of customers from their rows of all days, which are read after this poll."""
+        async for rows in read:
             self._rows.put(self._days, poll, rows)
             with naming(partial(named_daily, rows)):
                 closed, new = await asyncio.to_thread(_closed_and_figures_of, rows, open_days(self._days))

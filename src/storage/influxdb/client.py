@@ -155,9 +155,11 @@ class Client:
         async with self._answered(question, media_type) as response:
             return _rows(response.status, await response.read(), media_type)
 
-    async def ask_in_parts_async(self, bucket: str, query: str) -> AsyncIterator[list[Row]]:
+    async def ask_in_parts_async(
+        self, bucket: str, query: str, parameters: Mapping[str, Any]
+    ) -> AsyncIterator[list[Row]]:
         """The rows that answer an InfluxQL question of one statement, some thousand at a time."""
-        async with self._answered(_question(bucket, query, {}) | _IN_PARTS, _JSON) as response:
+        async with self._answered(_question(bucket, query, parameters) | _IN_PARTS, _JSON) as response:
             if response.status != HTTPStatus.OK:
                 raise _error(response.status, await response.text(errors="replace"))
             begun: list[bytes] = []
@@ -170,8 +172,8 @@ class Client:
                     lines, _, rest = b"".join(begun).rpartition(b"\n")
                     begun, size = [rest], len(rest)
                     yield await asyncio.to_thread(_rows_of_lines, lines)
-            if last := b"".join(begun).strip():
-                yield _rows_of_lines(last)
+            if rows := _rows_of_lines(b"".join(begun)):
+                yield rows
 
     @asynccontextmanager
     async def _answered(self, question: Mapping[str, str], media_type: str) -> AsyncIterator["ClientResponse"]:
@@ -219,7 +221,7 @@ def _rfc3339(nanoseconds: int) -> str:
 
 
 def _rows_of_lines(lines: bytes) -> list[Row]:
-    return [row for line in lines.split(b"\n") for row in _rows(HTTPStatus.OK, line, _JSON)]
+    return [row for line in lines.splitlines() for row in _rows(HTTPStatus.OK, line, _JSON)]
 
 
 def _rows(status: int, answer: bytes, media_type: str) -> list[Row]:

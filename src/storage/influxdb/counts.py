@@ -1,5 +1,6 @@
 """Daily aggregates and roll-ups: a writer's own, and those of all writers together."""
 
+import asyncio
 import sys
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
 
@@ -17,12 +18,16 @@ _LAST_DAY = AFTER_ALL_LINES // DAY - 1
 # To name one customer in a question takes as long as to read the rows of this many customers.
 _CUSTOMERS_A_NAME = 3
 # The question for the rows of all customers in a range of days.
-_ALL = f'SELECT "name", row FROM daily WHERE {IN_RANGE} GROUP BY customer, writer'
+_ALL = f'SELECT "name", row FROM daily WHERE {IN_RANGE}'
+_BY_CUSTOMER = "GROUP BY customer, writer"
+# Conditions that divide all customers, by the first digit of their hashes: InfluxDB takes 4 KB of memory for each
+# customer of a question.
+_PARTS_OF_ALL = [f"customer =~ /^{digit}/" for digit in "0123456789abcdef"]
 
 
 class InfluxCounts(InfluxRows):
     _customers = sys.maxsize
-    """At least so many customers have rows, as far as is known."""
+    """The number of customers, or a number below it, as far as is known."""
 
     def read_daily(self, keys: Collection[DailyKey]) -> dict[DailyKey, DailyAggregate]:
         places = self._places()
@@ -49,14 +54,20 @@ class InfluxCounts(InfluxRows):
         return {customer: _by_day(customer, rows) for customer, rows in found.items()}
 
     def read_customers(self) -> Iterator[Sequence[str]]:
-        query = 'SELECT last("name") FROM daily WHERE writer = $writer GROUP BY customer'
-        for rows in self._client.ask_in_parts(self._counts, query, {"writer": tag(self._writer)}):
-            yield [row["last"] for row in rows]
+        for part in _PARTS_OF_ALL:
+            query = f'SELECT last("name") FROM daily WHERE writer = $writer AND {part} GROUP BY customer'
+            for rows in self._client.ask_in_parts(self._counts, query, {"writer": tag(self._writer)}):
+                yield [row["last"] for row in rows]
 
     def count_new_customers(self, day: int) -> int:
-        query = f"SELECT count(row) FROM daily WHERE writer = $writer AND {IN_RANGE} GROUP BY customer"
-        of_day = {row["customer"] for row in self._ask(query, **time_range(day, day))}
-        return len(of_day.difference(row["customer"] for row in self._ask(query, **time_range(0, day - 1))))
+        return sum(
+            len(self._customers_in(part, day, day) - self._customers_in(part, 0, day - 1)) for part in _PARTS_OF_ALL
+        )
+
+    def _customers_in(self, part: str, first: int, last: int) -> set[str]:
+        """The hashes of a part of the customers, of those that have a row in a range of days."""
+        query = f"SELECT count(row) FROM daily WHERE writer = $writer AND {IN_RANGE} AND {part} GROUP BY customer"
+        return {row["customer"] for row in self._ask(query, **time_range(first, last))}
 
     def read_rollups(self, keys: Collection[RollupKey]) -> dict[RollupKey, RollupRow]:
         places = self._places()
@@ -133,15 +144,21 @@ class InfluxCounts(InfluxRows):
         query = "SELECT row FROM daily WHERE customer = $customer LIMIT 1"
         return bool(await self._ask_async(query, customer=await self._customer_tag(customer)))
 
-    async def customers(
-        self, customers: Sequence[str] | None, first: int, last: int
-    ) -> dict[str, dict[int, DailyAggregate]]:
-        if customers is None:
-            return _by_customer(await self._ask_async(_ALL, **time_range(first, last)))
+    async def customer_names(self) -> list[str]:
+        names: list[str] = []
+        for part in _PARTS_OF_ALL:
+            query = f'SELECT last("name") FROM daily WHERE {part} GROUP BY customer'
+            async for rows in self._client.ask_in_parts_async(self._counts, query, {}):
+                names += [row["last"] for row in rows]
+        return names
+
+    async def customers(self, customers: Sequence[str], first: int, last: int) -> dict[str, dict[int, DailyAggregate]]:
         most = len(customers) * _CUSTOMERS_A_NAME
         if self._customers <= most:
-            # Thousands may be new.
-            rows = await self._ask_async(f"{_ALL} SLIMIT {most + 1}", **time_range(first, last))
+            # Thousands may have come since.
+            rows = await self._ask_async(
+                f"{_ALL} GROUP BY customer, writer SLIMIT {most + 1}", **time_range(first, last)
+            )
             series = {(row["customer"], row["writer"]) for row in rows}
             if len(series) <= most:
                 wanted = frozenset(customers)
@@ -154,12 +171,21 @@ class InfluxCounts(InfluxRows):
             found.setdefault(tags[row["customer"]], []).append(row)
         return {customer: _by_day(customer, rows) for customer, rows in found.items()}
 
-    async def names_in_parts(self) -> AsyncIterator[list[str]]:
+    async def all_customers(self, first: int, last: int) -> AsyncIterator[dict[str, dict[int, DailyAggregate]]]:
         customers = 0
-        query = 'SELECT last("name") FROM daily GROUP BY customer'
-        async for rows in self._client.ask_in_parts_async(self._counts, query):
-            customers += len(rows)
-            yield [row["last"] for row in rows]
+        for part in _PARTS_OF_ALL:
+            query = f"{_ALL} AND {part} {_BY_CUSTOMER}"
+            held: list[Row] = []
+            async for some in self._client.ask_in_parts_async(self._counts, query, time_range(first, last)):
+                rows = held + some
+                # The next part may have the rows of its other writers.
+                last_customer = rows[-1]["customer"]
+                held = [row for row in rows if row["customer"] == last_customer]
+                found = await asyncio.to_thread(_by_customer, rows[: len(rows) - len(held)])
+                customers += len(found)
+                yield found
+            customers += bool(held)
+            yield _by_customer(held)
         self._customers = customers
 
 

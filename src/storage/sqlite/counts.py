@@ -1,7 +1,11 @@
 """Daily aggregates and roll-ups: a writer's own, and those of all writers together."""
 
-from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+import sqlite3
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
+from contextlib import closing
+from functools import partial
 from itertools import groupby
+from operator import itemgetter
 
 from rollups.counts import DailyAggregate, DailyKey, Kind, RollupKey, RollupRow, RollupSegmentKey
 from storage.counts import daily_row, rollup_row, sums_by_day
@@ -10,6 +14,10 @@ from storage.sqlite.schema import ALL_CUSTOMERS
 
 # Names of customers that one query reads: each row takes more memory than its name.
 _NAMES_A_QUERY = 10_000
+# Bound of the customers that one query reads, in characters of their rows, and what each counts beside them: to decode
+# a short row takes as long as to read these characters.
+_CHARACTERS_A_PART = 1 << 20
+_CHARACTERS_A_CUSTOMER = 400
 
 
 class SqliteCounts(SqliteConnection):
@@ -108,20 +116,41 @@ class SqliteCounts(SqliteConnection):
     async def knows(self, customer: str) -> bool:
         return bool(await self._rows("SELECT 1 FROM daily WHERE customer = ? LIMIT 1", customer))
 
-    async def customers(
-        self, customers: Sequence[str] | None, first: int, last: int
-    ) -> dict[str, dict[int, DailyAggregate]]:
-        of_these = "customer > ''" if customers is None else f"customer IN ({marks(customers)})"
-        query = f"SELECT customer, day, row FROM daily WHERE {of_these} AND day BETWEEN ? AND ? ORDER BY customer"
-        rows = await self._rows(query, *(customers or ()), first, last)
-        return {
-            customer: sums_by_day(customer, ((day, row) for _, day, row in of_customer))
-            for customer, of_customer in groupby(rows, key=lambda row: row[0])
-        }
-
-    async def names_in_parts(self) -> AsyncIterator[list[str]]:
+    async def customer_names(self) -> list[str]:
         query = f"SELECT DISTINCT customer FROM daily WHERE customer > ? ORDER BY customer LIMIT {_NAMES_A_QUERY}"
         names = [ALL_CUSTOMERS]
         while rows := await self._rows(query, names[-1]):
-            names = [name for (name,) in rows]
-            yield names
+            names += [name for (name,) in rows]
+        return names[1:]
+
+    async def customers(self, customers: Sequence[str], first: int, last: int) -> dict[str, dict[int, DailyAggregate]]:
+        query = f"SELECT customer, day, row FROM daily WHERE customer IN ({marks(customers)}) AND day BETWEEN ? AND ?"
+        rows = await self._rows(f"{query} ORDER BY customer", *customers, first, last)
+        return dict(_by_customer(rows))
+
+    async def all_customers(self, first: int, last: int) -> AsyncIterator[dict[str, dict[int, DailyAggregate]]]:
+        query = "SELECT customer, day, row FROM daily WHERE customer > ? AND day BETWEEN ? AND ? ORDER BY customer"
+        found: dict[str, dict[int, DailyAggregate]] = {ALL_CUSTOMERS: {}}
+        while found := await self._ask(partial(_some, query, (next(reversed(found)), first, last))):
+            yield found
+
+
+def _some(
+    query: str, values: Sequence[str | int], connection: sqlite3.Connection
+) -> dict[str, dict[int, DailyAggregate]]:
+    """The first customers that a query finds, in its order."""
+    found: dict[str, dict[int, DailyAggregate]] = {}
+    size = 0
+    with closing(connection.execute(query, values)) as rows:
+        for customer, days in _by_customer(rows):
+            found[customer] = days
+            size += sum(len(row.latencies) for row in days.values()) + _CHARACTERS_A_CUSTOMER
+            if size > _CHARACTERS_A_PART:
+                break
+    return found
+
+
+def _by_customer(rows: Iterable[tuple[str, int, str]]) -> Iterator[tuple[str, dict[int, DailyAggregate]]]:
+    """`rows`: customer, day and text, in the order of customers."""
+    for customer, of_customer in groupby(rows, key=itemgetter(0)):
+        yield customer, sums_by_day(customer, ((day, row) for _, day, row in of_customer))

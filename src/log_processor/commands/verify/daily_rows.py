@@ -159,7 +159,8 @@ async def _suspects(
         counted = {(customer, first): counts for customer, counts in recount.of_day(first).items()}
         stored = {
             (customer, day): row
-            for customer, days in (await storage.customers(None, first, last)).items()
+            async for some in storage.all_customers(first, last)
+            for customer, days in some.items()
             for day, row in days.items()
         }
         if first in everybody:
