@@ -229,14 +229,13 @@ class MemoryStorage(Storage):
                 found.setdefault(key.customer or "", {})[key.day] = decode_daily(row)
         return found
 
-    def read_customers(self) -> Iterator[Sequence[str]]:
+    def read_customers(self) -> Iterator[Sequence[tuple[str, int]]]:
         self._turn()
-        yield [key.customer for key in self._rows(DailyKey) if key.customer is not None]
-
-    def count_new_customers(self, day: int) -> int:
-        self._turn()
-        keys = [key for key in self._rows(DailyKey) if key.customer is not None]
-        return len({key.customer for key in keys if key.day == day} - {key.customer for key in keys if key.day < day})
+        first: dict[str, int] = {}
+        for key in self._rows(DailyKey):
+            if key.customer is not None:
+                first[key.customer] = min(key.day, first.get(key.customer, key.day))
+        yield list(first.items())
 
     def read_rollups(self, keys: Collection[RollupKey]) -> dict[RollupKey, RollupRow]:
         self._turn()

@@ -105,12 +105,8 @@ class Storage(ABC):
         """Customer -> day -> daily aggregate, for those of these customers that have any."""
 
     @abstractmethod
-    def read_customers(self) -> Iterator[Sequence[str]]:
-        """The customers that have any daily aggregate, some at a time. One may come more than once."""
-
-    @abstractmethod
-    def count_new_customers(self, day: int) -> int:
-        """How many customers have a daily aggregate of this day and none of a day before."""
+    def read_customers(self) -> Iterator[Sequence[tuple[str, int]]]:
+        """The customers that have a daily aggregate, each with the first day that has one, some at a time."""
 
     @abstractmethod
     def read_rollups(self, keys: Collection[RollupKey]) -> dict[RollupKey, RollupRow]:

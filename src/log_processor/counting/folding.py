@@ -12,6 +12,7 @@ either all its own or all folded, whatever comes later, and the aggregates tell 
 """
 
 import json
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
@@ -57,6 +58,8 @@ class Folding:
         """Customers that were folded, on their day."""
         self._stored: _Hashes | None = None
         """Those of all customers that have aggregates; None before they are needed."""
+        self._new_on: Counter[int] | None = None
+        """Day -> customers whose first aggregate is of that day; None where more may have come since it was read."""
 
     def fold(
         self,
@@ -102,6 +105,7 @@ class Folding:
 
     def note(self, key: DailyKey, commit: int) -> int:
         """Note that a commit makes a customer's aggregate. Returns its DailyAggregate.first."""
+        self._new_on = None
         if self._stored is not None and key.customer is not None:
             self._stored.add(key.customer)
         if key.customer == OTHER:
@@ -133,7 +137,19 @@ class Folding:
         return day not in self._closed and self._room(day) >= customers
 
     def _count(self, day: int) -> int:
-        return until_stored(partial(self._storage.count_new_customers, day))
+        if self._new_on is None:
+            self._read_stored()
+        assert self._new_on is not None
+        return self._new_on[day]
+
+    def _read_stored(self) -> None:
+        """Read all customers that have aggregates."""
+
+        def read() -> tuple[_Hashes, Counter[int]]:
+            new_on: Counter[int] = Counter()
+            return _Hashes(_names_in(self._storage.read_customers(), new_on)), new_on
+
+        self._stored, self._new_on = until_stored(read)
 
     def _last(self, day: int, new: Sequence[str], was_closed: bool) -> str | None:
         """The last of these new customers that is told apart, "" if none is; None if all are and the day stays open."""
@@ -170,7 +186,7 @@ class Folding:
         """Those of these customers that may have aggregates. To ask the store about thousands of names, most of which
         it does not have, takes it seconds, and a flood of names goes on with each commit."""
         if self._stored is None and len(names) > self._names_asked_for:
-            self._stored = until_stored(lambda: _Hashes(self._storage.read_customers()))
+            self._read_stored()
         return names if self._stored is None else self._stored.among(names)
 
     def _remember(self, keys: Iterable[DailyKey]) -> None:
@@ -203,6 +219,13 @@ class _Hashes:
             for name, place, is_here in zip(names, places.tolist(), are_here.tolist(), strict=True)
             if (is_here and place < len(self._sorted)) or hash(name) in self._added
         ]
+
+
+def _names_in(parts: Iterable[Sequence[tuple[str, int]]], new_on: Counter[int]) -> Iterator[Sequence[str]]:
+    """The names of customers. `parts`: with the first day of each, by which they are counted in `new_on`."""
+    for part in parts:
+        new_on.update(day for _, day in part)
+        yield [name for name, _ in part]
 
 
 def _hashes_of(names: Sequence[str]) -> Integers:

@@ -53,21 +53,11 @@ class InfluxCounts(InfluxRows):
                 found.setdefault(tags[row["customer"]], []).append(row)
         return {customer: _by_day(customer, rows) for customer, rows in found.items()}
 
-    def read_customers(self) -> Iterator[Sequence[str]]:
+    def read_customers(self) -> Iterator[Sequence[tuple[str, int]]]:
         for part in _PARTS_OF_ALL:
-            query = f'SELECT last("name") FROM daily WHERE writer = $writer AND {part} GROUP BY customer'
+            query = f'SELECT first("name") FROM daily WHERE writer = $writer AND {part} GROUP BY customer'
             for rows in self._client.ask_in_parts(self._counts, query, {"writer": tag(self._writer)}):
-                yield [row["last"] for row in rows]
-
-    def count_new_customers(self, day: int) -> int:
-        return sum(
-            len(self._customers_in(part, day, day) - self._customers_in(part, 0, day - 1)) for part in _PARTS_OF_ALL
-        )
-
-    def _customers_in(self, part: str, first: int, last: int) -> set[str]:
-        """The hashes of a part of the customers, of those that have a row in a range of days."""
-        query = f"SELECT count(row) FROM daily WHERE writer = $writer AND {IN_RANGE} AND {part} GROUP BY customer"
-        return {row["customer"] for row in self._ask(query, **time_range(first, last))}
+                yield [(row["first"], row["time"] // DAY) for row in rows]
 
     def read_rollups(self, keys: Collection[RollupKey]) -> dict[RollupKey, RollupRow]:
         places = self._places()

@@ -39,25 +39,16 @@ class SqliteCounts(SqliteConnection):
                 found.setdefault(customer, []).append((day, row))
         return {customer: sums_by_day(customer, rows) for customer, rows in found.items()}
 
-    def read_customers(self) -> Iterator[Sequence[str]]:
-        query = "SELECT DISTINCT customer FROM daily WHERE customer > ? AND writer = ? ORDER BY customer LIMIT ?"
+    def read_customers(self) -> Iterator[Sequence[tuple[str, int]]]:
+        query = "SELECT customer, min(day) FROM daily WHERE customer > ? AND writer = ? GROUP BY customer LIMIT ?"
         after = ALL_CUSTOMERS
         while True:
             with self._transaction() as connection:
-                names = [name for (name,) in connection.execute(query, (after, self._writer_id, _NAMES_A_QUERY))]
-            if not names:
+                found = connection.execute(query, (after, self._writer_id, _NAMES_A_QUERY)).fetchall()
+            if not found:
                 return
-            yield names
-            after = names[-1]
-
-    def count_new_customers(self, day: int) -> int:
-        query = (
-            "SELECT count(*) FROM daily AS of_day WHERE day = ? AND writer = ? AND customer > '' AND NOT EXISTS"
-            " (SELECT 1 FROM daily WHERE customer = of_day.customer AND writer = of_day.writer AND day < of_day.day)"
-        )
-        with self._transaction() as connection:
-            (count,) = connection.execute(query, (day, self._writer_id)).fetchone()
-        return int(count)
+            yield found
+            after = found[-1][0]
 
     def read_rollups(self, keys: Collection[RollupKey]) -> dict[RollupKey, RollupRow]:
         query = 'SELECT segment, row FROM rollups WHERE "group" = ? AND day = ? AND kind = ? AND writer = ?'
