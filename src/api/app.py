@@ -92,10 +92,12 @@ def build_app(
     app.state.request_cache = RequestCache(app.router.middleware_stack, app.state.responder)
     app.state.status_reader = status_reader
     app.state.events = events.Events(feed, status_reader)
-    for router in (customers.router, endpoints.router, service.router, events.router, sessions.router):
-        app.include_router(router)
+    routers = [customers.router, endpoints.router, service.router, events.router, sessions.router]
     if asks_for_keys:
-        app.include_router(sessions.key_router)
+        routers.append(sessions.key_router)
+    for router in routers:
+        # As they are: `include_router` would build each anew at the first request, and match each request twice.
+        app.router.routes.extend(router.routes)
     serve_page(app)
     app.add_api_route("/metrics", metrics, include_in_schema=False)
     app.router.middleware_stack = app.state.request_cache
