@@ -290,7 +290,7 @@ def _parts(row: RollupRow, text: str, place: int, bits: int) -> dict[int, tuple[
     """
     together, counts = counter_arrays(text)
     span = bits + span_of(row)
-    first, end = np.searchsorted(together, np.array([place, place + 1]) << span)
+    first, end = together.searchsorted(np.array([place, place + 1]) << span).tolist()
     if first == end:
         # A segment that continues others has their names as well.
         return {}
@@ -302,5 +302,6 @@ def _parts(row: RollupRow, text: str, place: int, bits: int) -> dict[int, tuple[
     else:
         parts = together >> bits
     values = together & ((1 << bits) - 1)
-    bounds = [*np.flatnonzero(np.diff(parts, prepend=-1)).tolist(), len(parts)]
+    changes = (parts[1:] != parts[:-1]).nonzero()[0] + 1
+    bounds = [0, *changes.tolist(), len(parts)]
     return {int(parts[start]): (values[start:end], counts[start:end]) for start, end in pairwise(bounds)}
