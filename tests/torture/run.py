@@ -16,7 +16,7 @@ from log_processor.following.identity import Identity
 from storage.keys import FileKey
 from storage.logs import LedgerRow
 from torture.asked_api import asked_api
-from torture.log import Stored, TortureLog
+from torture.log import SELDOM_CUSTOMERS, Stored, TortureLog
 from torture.scheme import Scheme
 from torture.truth import FiguresKey, Truth, truth_of
 from torture.victim import Victim
@@ -85,11 +85,17 @@ class Report:
 
 
 def torture(
-    victim: Victim, schemes: list[Scheme], kills: int, rate: int, seed: int, progress: Callable[[str], None]
+    victim: Victim,
+    schemes: list[Scheme],
+    kills: int,
+    rate: int,
+    seed: int,
+    progress: Callable[[str], None],
+    seldom_customers: int = SELDOM_CUSTOMERS,
 ) -> Report:
     """Kill the processor `kills` times by SIGKILL, or stop it and have another one succeed it, and now and then end it
     by SIGTERM, while logs that are rotated by these schemes grow by `rate` lines a second, and an api is asked; then
-    compare."""
+    compare. `seldom_customers`: as `TortureLog` has it."""
     report = Report()
     stop = threading.Event()
     paths = [victim.pipeline.log.with_name(name) for name in NAMES[: len(schemes)]]
@@ -97,7 +103,8 @@ def torture(
     logs = []
     for place, (path, scheme) in enumerate(zip(paths, schemes, strict=True)):
         look = partial(stored.__getitem__, path)
-        logs.append(TortureLog(path, scheme, rate // len(schemes), look, random.Random(seed * 10 + place)))
+        pick = random.Random(seed * 10 + place)
+        logs.append(TortureLog(path, scheme, rate // len(schemes), look, pick, seldom_customers))
     victim.follow([log.path for log in logs])
     with asked_api(victim.pipeline.log.parent, victim.store_environment) as api:
         with ThreadPoolExecutor(len(logs) + 1) as executor:
