@@ -16,6 +16,8 @@ from service.settings import ProjectPath, comma_separated
 from storage.settings import StorageSettings
 
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9A-Fa-f:]+\](:[0-9]{1,5})?")
+_MAPPED_BITS = 96
+"""Bits of an IPv6 address before the IPv4 address that it maps."""
 _HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
 
 
@@ -35,8 +37,19 @@ def _hosts(text: str) -> str:
 
 def _addresses(text: str) -> str:
     for address in comma_separated(text):
-        ip_network(address)
+        _network(address)
     return text
+
+
+def _network(text: str) -> IPv4Network | IPv6Network:
+    """The network of this text. One of IPv4 that is written as IPv6, `::ffff:192.0.2.7`, is one of IPv4: connections
+    from there have IPv4 addresses."""
+    network = ip_network(text)
+    if isinstance(network, IPv6Network) and network.prefixlen >= _MAPPED_BITS:
+        mapped = network.network_address.ipv4_mapped
+        if mapped is not None:
+            return IPv4Network((mapped, network.prefixlen - _MAPPED_BITS))
+    return network
 
 
 def _zone(name: str) -> str:
@@ -114,7 +127,7 @@ class ApiSettings(StorageSettings, AccessSettings, KeysSettings, LoggingSettings
         return addresses
 
     def proxies(self) -> list[IPv4Network | IPv6Network]:
-        return [ip_network(address) for address in comma_separated(self.proxy_addresses)]
+        return [_network(address) for address in comma_separated(self.proxy_addresses)]
 
     def origins(self) -> list[str]:
         """The origins whose pages may ask."""

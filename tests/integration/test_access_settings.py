@@ -139,6 +139,13 @@ def test_a_named_proxy_says_who_asks(tmp_path: Path, sqlite: Store) -> None:
         assert status("/customers", {**named("operator"), "Host": "evil.example"}) == 421
 
 
+def test_a_proxys_ipv4_address_may_be_written_as_ipv6(tmp_path: Path, sqlite: Store) -> None:
+    environment = {**sqlite.environment, **TestKeys(tmp_path).environment, "AUTH": "proxy"}
+    for addresses, status in (("::ffff:127.0.0.0/104", 200), ("::ffff:10.0.0.7, ::1", 401)):
+        with running(tmp_path, {**environment, "PROXY_ADDRESSES": addresses}) as api:
+            assert api.client.get("/customers", headers=named("operator")).status_code == status
+
+
 def test_others_than_the_proxy_name_nobody(tmp_path: Path, sqlite: Store) -> None:
     keys = TestKeys(tmp_path)
     environment = {**sqlite.environment, **keys.environment, "AUTH": "proxy", "PROXY_ADDRESSES": "10.0.0.7"}
