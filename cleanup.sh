@@ -32,7 +32,8 @@ remove_files() {
   local file
   if [ -f "$RUN_FOLDER/made" ]; then
     while IFS= read -r file; do
-      remove_with_companions "$file"
+      # A folder that has become a link since leads to other files.
+      [ "$(absolute "$file")" != "$file" ] || remove_with_companions "$file"
     done <"$RUN_FOLDER/made"
   fi
   remove_folder "$(of_writer "$BACKFILL_FOLDER")"

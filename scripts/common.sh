@@ -113,14 +113,16 @@ make_folder() {
 
 # Remove a folder that is marked as made by the scripts, or the one that earlier releases made without a mark.
 remove_folder() {
+  in_project "$1" || return 0
   if [ -f "$1/$MARK" ] || [ "$(absolute "$1")" = "$ROOT/data/backfill" ]; then
     rm -rf -- "$1"
   fi
 }
 
-# Remove the output of our services and of builds.
+# Remove the output of our services and of builds. Behind a link lie files of others that may have the same names.
 remove_logs() {
   local name
+  [ ! -L "$LOGS_FOLDER" ] || return 0
   for name in influx_db setup log_processor api log_generator build; do
     rm -f -- "$LOGS_FOLDER/$name.log" "$LOGS_FOLDER/$name.log".[0-9]
   done

@@ -213,6 +213,20 @@ def test_a_folder_that_the_scripts_did_not_make_stays(script: str, copy: Copy) -
     assert [path for path in docs if not path.exists()] == []
 
 
+def test_the_cleanup_removes_nothing_through_a_link(copy: Copy, tmp_path: Path) -> None:
+    foreign = tmp_path / "foreign"
+    names = ["api.log", "api.log.1", "build.log", "requests.sqlite", "requests.sqlite-wal", "spool/old.log"]
+    for name in [*names, "spool/.made-by-request-statistics"]:
+        (foreign / name).parent.mkdir(parents=True, exist_ok=True)
+        (foreign / name).write_text("precious")
+    (copy.root / ".run").mkdir()
+    (copy.root / ".run/made").write_text(f"{copy.root}/kept/requests.sqlite\n")
+    for link in ("logs", "kept"):
+        (copy.root / link).symlink_to(foreign)
+    assert copy.run("cleanup.sh", BACKFILL_FOLDER="kept/spool").status == 0
+    assert [name for name in names if not (foreign / name).exists()] == []
+
+
 @pytest.mark.parametrize("variable", ["SQLITE_PATH", "DEAD_LETTERS_PATH", "LOG_FILE_PATH"])
 def test_a_file_that_the_scripts_did_not_make_is_not_cleared(variable: str, copy: Copy) -> None:
     before = (copy.root / "README.md").read_bytes()
