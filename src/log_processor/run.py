@@ -1,5 +1,6 @@
 """Builds the processor from its parts, and runs it."""
 
+import time
 from datetime import timedelta
 from functools import partial
 
@@ -49,6 +50,9 @@ log = logger(__name__)
 def run(settings: ProcessorSettings, only_backfill: bool = False) -> None:
     """Follow the logs until a signal asks for a shutdown. `only_backfill`: follow no logs, and return when all logs in
     the spool are stored."""
+    if time.time() < 0:
+        # Bytewax ends with a traceback.
+        refuse("The clock of this machine is before 1970. Set it right, and start again.")
     stop = stop_on_signals(late_status=1 if only_backfill else 0)
     allow_open_files(MOST_OPEN_FILES)
     if settings.metrics_port and not only_backfill:

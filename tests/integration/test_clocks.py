@@ -15,6 +15,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 import oracle
+import programs
 from faulty_proxy import Request, faulty_proxy
 from influxd import InfluxServer, free_port
 from lines import valid_lines
@@ -22,6 +23,7 @@ from pipeline import Pipeline
 from request_log.line import Reason
 from running_api import running
 from stores import Store, influxdb_store
+from until import WAIT_SECONDS
 from wrong_clock import DAY, YEAR, WrongClock
 
 HOUR = 3_600
@@ -60,6 +62,17 @@ def status(pipeline: Pipeline, environment: dict[str, str]) -> dict[str, Any]:
     with running(pipeline.log.parent, {**pipeline.environment, **environment}) as api:
         found: dict[str, Any] = api.get("/status").json()
     return found
+
+
+def test_a_clock_before_1970_is_told_in_a_sentence(sqlite_pipeline: Pipeline, clock: WrongClock) -> None:
+    pipeline = sqlite_pipeline
+    pipeline.append(line())
+    clock.set(-60 * YEAR)
+    ended = programs.run(
+        "log_processor", env={**os.environ, **pipeline.environment, **clock.environment}, timeout=WAIT_SECONDS
+    )
+    assert (ended.returncode, ended.stdout) == (78, "")
+    assert ended.stderr == "The clock of this machine is before 1970. Set it right, and start again.\n"
 
 
 @pytest.mark.parametrize("follow", ["events", "poll"])
