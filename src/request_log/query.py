@@ -6,8 +6,12 @@ from typing import NamedTuple
 
 from request_log.requests import Parsed
 
-# In any line: a `?` and what follows it, up to a space or the quotation mark that ends the field.
-_IN_LINE = re.compile(rb'\?(?:\\.|[^\s"\\])*')
+# In any line: a `?` or `#` and what follows it, up to a space or the quotation mark that ends the field. They may be
+# escaped as in URLs, also more than once, as in JSON, or as in the logs of nginx.
+_IN_LINE = re.compile(
+    rb'(?:[?#]|%(?:25)*(?:3F|23)|\\(?:u00|x)(?:3F|23))(?:\\.|[^\s"\\])*',
+    re.IGNORECASE,
+)
 # Members that hold the query alone, as nginx and others call them.
 _NAME = rb"(?:args|query|query_?string|query_?params|request_args|uri_query|cs-uri-query)"
 # In a line of `key=value` pairs, perhaps within a string of JSON.
@@ -90,8 +94,7 @@ def line_without_query(line: bytes, has_columns: bool = False) -> bytes:
 
 
 def _without_query(line: bytes, has_columns: bool) -> bytes:
-    if b"?" in line:
-        line = _IN_LINE.sub(b"", line)
+    line = _IN_LINE.sub(b"", line)
     if b'"' in line:
         for json in _JSON:
             line = json.without_queries(line)

@@ -64,20 +64,30 @@ def test_a_rejected_line_has_no_member_with_its_query(line: bytes, left: bytes) 
     assert line_without_query(line) == left
 
 
-@given(
-    st.lists(
-        st.sampled_from([b"a", b"?", b" ", b'"', b"\\", b"s3cr3t", b"=", b'"args":"', b"\xff", b"{", b"}", b"query="])
-    )
+@pytest.mark.parametrize(
+    "begin", [b"?", b"#", b"%3F", b"%3f", b"%23", b"%253F", rb"\u003f", rb"\u003F", rb"\\u0023", rb"\x3F", rb"\x23"]
 )
+def test_a_rejected_line_has_no_query_or_fragment_however_it_is_escaped(begin: bytes) -> None:
+    line = b'"GET /a%stoken=s3cr3t HTTP/1.1" 200'
+    assert line_without_query(line % begin).replace(b"\\", b"") == line.replace(b"%stoken=s3cr3t", b"")
+
+
+PIECES = [b"a", b"?", b"#", b"%", b"25", b"3F", b"x23", b" ", b'"', b"\\", b"s3cr3t", b"=", b'"args":"', b"{", b"}"]
+
+
+@given(st.lists(st.sampled_from([*PIECES, b"query=", b"\xff"])))
 def test_nothing_is_left_of_what_follows_a_question_mark(pieces: list[bytes]) -> None:
     left = line_without_query(b"".join(pieces))
-    assert b"?" not in left
+    for begin in (b"?", b"#", b"%3F", b"%253F", rb"\x23"):
+        assert begin not in left
     assert line_without_query(left) == left
 
 
 def test_a_hostile_line_costs_no_more_than_its_length() -> None:
     for piece in (
         b"?",
+        b"%25",
+        b"25",
         b'"args":"',
         b'\\"args\\":\\"',
         b"\\",
