@@ -45,8 +45,11 @@ def _serve(settings: ApiSettings) -> None:
     return_large()
     access = None
     if settings.asks_for_keys:
+        keys = keys_file(settings.api_keys_file)
+        # Or else the first request waits for it: with very many keys, for seconds.
+        keys.content()
         access = KeyAccess(
-            keys_file(settings.api_keys_file),
+            keys,
             Sessions(settings.session_secret_file),
             Limits(settings.key_requests_per_second),
             Proxy(settings.proxies(), settings.api_host.startswith("unix:")) if settings.auth == "proxy" else None,

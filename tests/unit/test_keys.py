@@ -10,6 +10,7 @@ import threading
 from datetime import datetime, timedelta, timezone
 from hashlib import sha256
 from pathlib import Path
+from time import process_time
 
 import pytest
 from hypothesis import given
@@ -146,6 +147,30 @@ def test_a_change_of_the_file_counts_at_once(tmp_path: Path) -> None:
     assert watched.content().by_id(key.id) == key
     path.unlink()
     assert watched.content().by_secret(text.encode()) is None
+
+
+def test_a_change_among_many_keys_holds_up_nobody_for_long(tmp_path: Path) -> None:
+    path = tmp_path / "keys"
+    made = [new_key(OPERATOR, NOW, None, "") for _ in range(10_000)]
+    with changing(path) as lines:
+        lines.extend(key.encode().encode() for _, key in made)
+    watched = keys_file(path)
+
+    def seconds() -> float:
+        began = process_time()
+        watched.content()
+        return process_time() - began
+
+    all_of_them = seconds()
+    changes = []
+    for _, key in made[:3]:
+        with changing(path) as lines:
+            lines.remove(key.encode().encode())
+        changes.append(seconds())
+    # The api answers nobody meanwhile. Its share of a whole reading is a sixth.
+    assert min(changes) < all_of_them / 2
+    found = watched.content()
+    assert [found.by_secret(text.encode()) for text, _ in made] == [None] * 3 + [key for _, key in made[3:]]
 
 
 def test_keys_that_could_not_be_read_for_a_moment_count_again(tmp_path: Path) -> None:
