@@ -57,6 +57,7 @@ def _add(settings: KeysSettings, arguments: argparse.Namespace) -> int:
             secrets.append(new_secret())
     text, key = new_key(scope, datetime.now(timezone.utc).replace(microsecond=0), expires, arguments.note)
     with changing(settings.api_keys_file) as lines:
+        _require_keys(lines)
         lines.append(key.encode().encode())
     until = f"until {_time(expires)}" if expires is not None else "until it is revoked"
     _say(f"Key {key.id}, scope {scope}, {until}. It is shown only this once:")
@@ -69,6 +70,7 @@ def _add(settings: KeysSettings, arguments: argparse.Namespace) -> int:
 
 def _revoke(path: Path, key_id: str) -> int:
     with changing(path) as lines:
+        _require_keys(lines)
         kept = [line for line in lines if (key := decode_key(line)) is None or key.id != key_id]
         is_there = len(kept) < len(lines)
         lines[:] = kept
@@ -88,6 +90,13 @@ def _list(path: Path) -> int:
     for number in keys.damaged:
         _say(f"Line {number} of {path} is damaged and counts for nothing.")
     return 0
+
+
+def _require_keys(lines: list[bytes]) -> None:
+    """ValueError if a file is another one: to write it again line by line would damage a database, and where it has the
+    secrets of sessions, a key would become one."""
+    if lines and not any(map(decode_key, lines)):
+        raise ValueError("it has lines, and none of them is a key")
 
 
 def _scope(text: str) -> Scope:

@@ -204,6 +204,18 @@ def test_a_file_with_too_many_keys_loses_none(command: Command) -> None:
     assert command.keys.read_bytes() == before
 
 
+def test_another_file_in_the_place_of_the_keys_is_not_written(command: Command) -> None:
+    command.run("add", "operator")
+    command.keys.write_bytes(b"SQLite format 3\0\r\n\r\n")
+    before = command.keys.read_bytes(), command.secrets.read_bytes()
+    for path in (command.keys, command.secrets):
+        command.environment["API_KEYS_FILE"] = str(path)
+        for arguments in (["add", "operator"], ["revoke", "0" * 12]):
+            said = command.run(*arguments, status=1).stderr
+            assert said == f"API_KEYS_FILE={path}: it has lines, and none of them is a key\n"
+    assert (command.keys.read_bytes(), command.secrets.read_bytes()) == before
+
+
 def test_changes_at_the_same_time_are_all_kept(tmp_path: Path) -> None:
     path = tmp_path / "keys"
 
