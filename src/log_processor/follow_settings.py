@@ -91,8 +91,5 @@ class ClientSettings(Settings):
     @classmethod
     def _has_settings(cls, path: Path | None) -> Path | None:
         if path is not None:
-            try:
-                read_settings(path)
-            except OSError as error:
-                raise ValueError(f"cannot be read: {error.strerror}") from None
+            read_settings(path)
         return path

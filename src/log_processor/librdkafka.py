@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from service.settings import read_whole
+
 DECIDED = {
     "bootstrap.servers": "KAFKA_BOOTSTRAP_SERVERS has it",
     "metadata.broker.list": "KAFKA_BOOTSTRAP_SERVERS has it",
@@ -41,10 +43,10 @@ _OF_EVERY_CLIENT = (
 
 
 def read_settings(path: Path) -> dict[str, str]:
-    """The settings in a file, each a line `name=value`. Raises ValueError where a line is none, or a setting is not to
-    be given, OSError where the file cannot be read."""
+    """The settings in a file, each a line `name=value`. Raises ValueError where a line is none, a setting is not to be
+    given, or the file cannot be read."""
     found = {}
-    for number, line in enumerate(path.read_text().splitlines(), 1):
+    for number, line in enumerate(read_whole(path).splitlines(), 1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         name, equals, value = (part.strip() for part in line.partition("="))

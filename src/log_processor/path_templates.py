@@ -3,11 +3,10 @@
 from pathlib import Path
 
 from request_log.path_template import template_fault
+from service.settings import read_whole
 
 MOST_TEMPLATES = 500
 """Own templates. The rows of roll-ups of each day may name all of them."""
-_MOST_BYTES = 1 << 20
-"""Bytes of the file, with its comments."""
 
 
 def read_templates(path: Path) -> tuple[str, ...]:
@@ -16,12 +15,9 @@ def read_templates(path: Path) -> tuple[str, ...]:
     ValueError where the file cannot be read, or a line is no template, or never matches.
     """
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise ValueError(f"{path} has more than {_MOST_BYTES:,} bytes")
-        lines = path.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise ValueError(f"{path} cannot be read: {reason}") from None
+        lines = read_whole(path).splitlines()
+    except ValueError as error:
+        raise ValueError(f"{path} {error}") from None
     found: dict[tuple[str, ...], tuple[int, str]] = {}
     for number, line in enumerate(map(str.strip, lines), 1):
         if not line or line.startswith("#"):

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from log_processor.follow_settings import ClientSettings, FollowSettings, LogName
 from log_processor.format_settings import WITH_COLUMNS, LogFormat
@@ -95,6 +95,15 @@ class ProcessorSettings(StorageSettings, LogFormat, HeartbeatSettings, AccessSet
     @classmethod
     def _is_protected(cls, host: str, info: ValidationInfo) -> str:
         return require_auth(host, info) if info.data.get("metrics_port") else host
+
+    @model_validator(mode="after")
+    def _reads_nothing_that_it_writes(self) -> "ProcessorSettings":
+        # Each rejected line would be written into the log, to be read and rejected again, for ever.
+        written = [output.resolve() for output in self.outputs()]
+        for path in self.patterns() if self.source == "files" else []:
+            if not {path.resolve(), *path.resolve().parents}.isdisjoint(written):
+                raise ValueError(f"{path} is to be followed, and the processor itself writes it")
+        return self
 
     def rules(self) -> Rules:
         """The rules of roll-ups."""

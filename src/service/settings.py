@@ -1,6 +1,7 @@
 """Settings from environment variables, checked at the start: an invalid one ends the program."""
 
 import os
+import stat
 import sys
 from pathlib import Path
 from typing import Annotated, NoReturn, TypeVar
@@ -13,6 +14,27 @@ from service.printable import printable
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 EXIT_CONFIG = 78
 """Exit status of a program with invalid settings (EX_CONFIG of sysexits.h)."""
+
+
+_MOST_BYTES = 1 << 20
+"""Bytes of a file that a setting names and that is read as a whole."""
+
+
+def read_whole(path: Path) -> str:
+    """The text of a file that a setting names. ValueError, with the reason, where it cannot be read."""
+    try:
+        # Without O_NONBLOCK a pipe would wait for a writer.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise ValueError("cannot be read: not a regular file")
+            content = file.read(_MOST_BYTES + 1)
+        if len(content) > _MOST_BYTES:
+            raise ValueError(f"cannot be read: it has more than {_MOST_BYTES:,} bytes")
+        return content.decode()
+    except OSError as error:
+        raise ValueError(f"cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError("cannot be read: it is not UTF-8") from None
 
 
 def comma_separated(text: str) -> list[str]:
@@ -80,7 +102,8 @@ def load(settings_class: type[AnySettings]) -> AnySettings:
         for fault in error.errors():
             name = str(fault["loc"][0]).upper() if fault["loc"] else ""
             value = "" if fault["type"] == "missing" or not name else f"={fault['input']!s}"
-            faults.append(f"{name}{value}: {fault['msg'].removeprefix('Value error, ')}")
+            told = fault["msg"].removeprefix("Value error, ")
+            faults.append(f"{name}{value}: {told}" if name else told)
         refuse(*faults)
 
 

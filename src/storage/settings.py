@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from service.logs import LoggingSettings
-from service.settings import ProjectPath, Settings
+from service.settings import ProjectPath, Settings, read_whole
 
 
 class StoreLocation(Settings):
@@ -100,9 +100,9 @@ def _token(token: str, file_field: str, info: ValidationInfo, fault: str) -> str
     path: Path | None = info.data.get(file_field)
     if not token and path is not None:
         try:
-            token = path.read_text().strip()
-        except OSError as error:
-            raise ValueError(f"{file_field.upper()}={path} cannot be read: {error.strerror}") from None
+            token = read_whole(path).strip()
+        except ValueError as error:
+            raise ValueError(f"{file_field.upper()}={path} {error}") from None
     if info.data.get("storage") == "influxdb" and not token:
         raise ValueError(f"STORAGE=influxdb {fault}")
     return token

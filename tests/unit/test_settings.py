@@ -31,7 +31,9 @@ BAD = [
     ("STORAGE", "mysql", A_CHOICE + "'influxdb' or 'sqlite'"),
     ("INFLUXDB_URL", "127.0.0.1:8086", "should match pattern '^https?://"),
     ("INFLUXDB_TOKEN_FILE", "/no/such/file", "cannot be read: No such file or directory"),
+    ("INFLUXDB_TOKEN_FILE", "/dev/zero", "cannot be read: not a regular file"),
     ("DOCKER_INFLUXDB_INIT_ADMIN_TOKEN_FILE", "/no/such/file", "cannot be read: No such file or directory"),
+    ("DOCKER_INFLUXDB_INIT_ADMIN_TOKEN_FILE", "/dev/zero", "cannot be read: not a regular file"),
     ("INFLUXDB_TIMEOUT_SECONDS", "0", "greater than or equal to 0.1"),
     ("INFLUXDB_TIMEOUT_SECONDS", "601", "less than or equal to 600"),
     ("INFLUXDB_TIMEOUT_SECONDS", "soon", "valid number"),
@@ -82,6 +84,7 @@ BAD = [
     ("SOURCE", "topic", A_CHOICE + "'files' or 'kafka'"),
     ("KAFKA_TOPIC", "a topic", "should match pattern"),
     ("KAFKA_SETTINGS_FILE", "/no/such/file", "cannot be read: No such file or directory"),
+    ("KAFKA_SETTINGS_FILE", "/dev/zero", "cannot be read: not a regular file"),
     ("START_POSITION", "middle", A_CHOICE + "'end' or 'beginning'"),
     ("FOLLOW", "inotify", A_CHOICE + "'events' or 'poll'"),
     ("POLL_INTERVAL_MS", "0", "greater than or equal to 1"),
@@ -109,6 +112,7 @@ BAD = [
     ("NEW_CUSTOMERS_A_DAY", "0", "greater than or equal to 1"),
     ("PATHS_A_CUSTOMER", "1001", "less than or equal to 1000"),
     ("PATH_TEMPLATES", "/nowhere/templates.txt", "cannot be read: No such file or directory"),
+    ("PATH_TEMPLATES", "/dev/zero", "cannot be read: not a regular file"),
     ("NEW_CUSTOMERS_A_DAY", "100000001", "less than or equal to 100000000"),
     ("HEARTBEAT_PATH", FOLDER, "not a regular file"),
     ("HEARTBEAT_PATH", f"{FILE}/below/heartbeat", f"{FILE} is not a folder"),
@@ -184,6 +188,25 @@ def test_a_bad_value_is_told_with_its_variable_and_what_is_allowed(
     assert f"{name}={value}" in message
     assert told in message
     assert message.count("\n") == 1
+
+
+@pytest.mark.parametrize("variable", ["LOG_FILE_PATH", "LOG_FILES"])
+@pytest.mark.parametrize("output", ["DEAD_LETTERS_PATH", "SQLITE_PATH", "BACKFILL_FOLDER"])
+def test_a_processor_reads_nothing_that_it_writes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, variable: str, output: str
+) -> None:
+    path = tmp_path / "output"
+    monkeypatch.setenv(output, str(path))
+    log = path if output != "BACKFILL_FOLDER" else path / "a.log"
+    log.parent.mkdir(exist_ok=True)
+    link = tmp_path / "link"
+    link.symlink_to(log)
+    for named in (log, link):
+        monkeypatch.setenv(variable, str(named))
+        with pytest.raises(SystemExit) as end:
+            load(ProcessorSettings)
+        assert end.value.code == EXIT_CONFIG
+        assert capsys.readouterr().err == f"{named} is to be followed, and the processor itself writes it\n"
 
 
 @pytest.mark.parametrize("service", SERVICES)
