@@ -99,7 +99,7 @@ class KeyAccess(Access):
     def end_session(self, scope: Scope) -> None:
         cookies = b"; ".join(value for name, value in scope["headers"] if name == b"cookie")
         if (cookie := cookie_of(scope, cookies)) is not None:
-            self.sessions.end(cookie)
+            self.sessions.end(cookie, link_of(scope))
 
     def key(self, secret: bytes) -> Key | None:
         return self._keys.content().by_secret(secret)

@@ -59,10 +59,11 @@ class Sessions:
         is_valid = of_link == link and -_MOST_AHEAD_SECONDS <= time.time() - began < SESSION_SECONDS
         return key_id if is_valid else None
 
-    def end(self, cookie: str) -> None:
-        """Have a cookie count no more in this process, whoever has a copy of it."""
+    def end(self, cookie: str, link: str) -> None:
+        """Have a cookie of a link, or of none, count no more in this process, whoever has a copy of it."""
         found = self._session(cookie)
-        if found is not None:
+        # On plain HTTP both cookies have one name, and a browser sends that of `/` to links as well.
+        if found is not None and found[1] == link:
             self._ended[found] = None
             if len(self._ended) > _MAX_ENDED:
                 ((key_id, _),) = Counter(ended[0] for ended in self._ended).most_common(1)
