@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from log_processor.follow_settings import ClientSettings, FollowSettings, LogName
+from log_processor.following.roots import without_links
 from log_processor.format_settings import WITH_COLUMNS, LogFormat
 from log_processor.heartbeat import HeartbeatSettings, of_writer
 from log_processor.path_templates import read_templates
@@ -99,9 +100,10 @@ class ProcessorSettings(StorageSettings, LogFormat, HeartbeatSettings, AccessSet
     @model_validator(mode="after")
     def _reads_nothing_that_it_writes(self) -> "ProcessorSettings":
         # Each rejected line would be written into the log, to be read and rejected again, for ever.
-        written = [output.resolve() for output in self.outputs()]
+        written = list(map(without_links, self.outputs()))
         for path in self.patterns() if self.source == "files" else []:
-            if not {path.resolve(), *path.resolve().parents}.isdisjoint(written):
+            read = without_links(path)
+            if not {read, *read.parents}.isdisjoint(written):
                 raise ValueError(f"{path} is to be followed, and the processor itself writes it")
         return self
 

@@ -123,6 +123,15 @@ def test_a_link_and_a_second_name_are_no_copies(sqlite: Store, log: Path) -> Non
     assert_agrees(counted(sqlite, log, Read(log)))
 
 
+def test_links_to_themselves_stop_nothing(sqlite: Store, log: Path) -> None:
+    for name in ("log.1", "folder"):
+        log.with_name(name).symlink_to(name)
+    assert_agrees(counted(sqlite, log, Read(write(log, NEW))))
+    log.rename(log.with_name("log.2"))
+    log.symlink_to("log")
+    assert_agrees(verified(sqlite.open()))
+
+
 def test_files_of_which_one_is_a_header_are_no_copies(sqlite: Store, log: Path) -> None:
     header = b"#Fields: date time customer path status duration\n"
     files = [write(log.with_name("log.1"), header + OLD), write(log, header), write(log.with_name("log.2"), header)]

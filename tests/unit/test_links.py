@@ -57,6 +57,21 @@ def test_a_log_that_a_glob_has_found_and_that_becomes_a_link(log: Path, outside:
     follower.close()
 
 
+@pytest.mark.parametrize("name", ["app.log", "*.log", "**/*.log"])
+def test_a_link_to_itself_stops_nothing(log: Path, name: str) -> None:
+    log.write_bytes(b"one\n")
+    log.with_name("app.log.1").symlink_to("app.log.1")
+    log.with_name("folder").symlink_to("folder")
+    follower = Follower(log.parent / name, Time()).drain()
+    log.rename(log.with_name("app.log.2"))
+    log.symlink_to("app.log")
+    assert follower.pass_time(QUIET).texts == [b"one"]
+    log.unlink()
+    log.write_bytes(b"two\n")
+    assert sorted(map(str, follower.drain().texts)) == ["b'one'", "b'two'"]
+    follower.close()
+
+
 def test_a_log_of_a_glob_that_is_deleted_while_it_is_not_followed(log: Path) -> None:
     log.write_bytes(b"one\n")
     follower = Follower(log.with_name("*.log"), Time()).drain()

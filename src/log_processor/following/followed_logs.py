@@ -15,6 +15,7 @@ from log_processor.following.names import base_of
 from log_processor.following.owners import Owners
 from log_processor.following.present import Decompressor
 from log_processor.following.reader import Reader
+from log_processor.following.roots import without_links
 from log_processor.process.effort import begun, pause_after
 from log_processor.process.metrics import forget
 from log_processor.spool import Spool
@@ -279,7 +280,7 @@ class FollowedLogs:
 
     def _note_folders(self, family: Family) -> None:
         """Note the folders in which a log may change. A link may change in one folder, and its target in another."""
-        resolved = family.path.resolve()
+        resolved = without_links(family.path)
         for place in {family.path, resolved, *(folder / family.path.name for folder in family.folders())}:
             self._at.setdefault(place.parent, {}).setdefault(place.name, family)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from log_processor.following.names import Names, base_of, family_of, is_of, is_rotated, uncompressed
-from log_processor.following.roots import Roots
+from log_processor.following.roots import Roots, without_links
 from service.logs import logger
 from service.settings import PROJECT_ROOT
 from storage.logs import BACKFILL
@@ -122,7 +122,7 @@ class LogFiles:
                 continue
             try:
                 with os.scandir(folder) as entries:
-                    found = [entry for entry in entries if not entry.name.startswith(".") and entry.is_dir()]
+                    found = [entry for entry in entries if not entry.name.startswith(".") and _is_folder(entry)]
             except OSError:
                 continue
             yield folder
@@ -164,7 +164,7 @@ class LogFiles:
         """Whether a path is a link to a file of another log. `names`: folder -> names of logs there."""
         if path in self._named or not path.is_symlink():
             return False
-        target = path.resolve()
+        target = without_links(path)
         base = base_of(target.name, names.get(target.parent, set()))
         if base is None or target.with_name(base) == path:
             return False
@@ -227,6 +227,14 @@ class Folders(dict[Path, Names]):
                 found = []
             self._below[folder] = found
         return self._below[folder]
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    """Whether an entry is a folder, or a link to one. A link to itself, or to where nobody lets us in, is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def _spelled(path: Path) -> Path:

@@ -41,5 +41,13 @@ class Roots:
         return more
 
 
+def without_links(path: Path) -> Path:
+    """The path with all links followed, as far as they lead anywhere.
+
+    Path.resolve raises RuntimeError where a link leads to itself, as whoever may write into the folder can have it.
+    """
+    return Path(os.path.realpath(path))
+
+
 def _prefix(folder: str) -> str:
     return folder if folder.endswith(os.sep) else folder + os.sep

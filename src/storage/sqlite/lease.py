@@ -24,7 +24,8 @@ class Lease:
         """Acquire the lease, or keep it. Raises LeaseHeld, with the owner's name, where another process has it."""
         if self._file is not None:
             return
-        path = self._path.resolve()
+        # Path.resolve raises RuntimeError where a link leads to itself.
+        path = Path(os.path.realpath(self._path))
         path = path.with_name(path.name + self._suffix)
         try:
             lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)

@@ -16,6 +16,7 @@ from log_processor.commands.ranges import Ranges
 from log_processor.following.compressed import MAGIC_BYTES, is_compressed
 from log_processor.following.identity import Identity, Read
 from log_processor.following.names import is_of
+from log_processor.following.roots import without_links
 from storage.logs import BACKFILL, FileRow, LedgerRow
 
 _BLOCK_BYTES = 64 << 10
@@ -104,7 +105,7 @@ def _followed(
 def _files_of(log: LedgerRow, rows: Iterable[FileRow]) -> Iterator[Path]:
     """The paths of the present files of a log, by their names."""
     path = Path(log.path)
-    places = {path, path.resolve(), *(Path(row.path).with_name(path.name) for row in rows)}
+    places = {path, without_links(path), *(Path(row.path).with_name(path.name) for row in rows)}
     for folder, name in {(place.parent, place.name) for place in places}:
         with suppress(OSError):
             yield from (folder / found for found in os.listdir(folder) if is_of(found, name))  # noqa: PTH208

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from log_processor.commands.verify.text_file import FilesChanged, Inode, TextFile, Unreadable, is_part
 from log_processor.following.log_files import Folders
 from log_processor.following.names import dateless, is_of, uncompressed
-from log_processor.following.roots import Roots
+from log_processor.following.roots import Roots, without_links
 from storage.logs import BACKFILL, FileRow, LedgerRow
 
 _LOOKS = 10
@@ -107,7 +107,7 @@ def _scan(logs: Iterable[LedgerRow], rows: Iterable[FileRow], roots: Roots | Non
         if not log.log.startswith(BACKFILL):
             path = Path(log.path)
             # The target of a link is rotated in its own folder. Its name may have a date, as that of the newest file.
-            target = path.resolve() if path.is_symlink() else path
+            target = without_links(path) if path.is_symlink() else path
             if roots is not None and roots.are_named(path):
                 roots = roots.extended([target.parent])
             bases = {path.name, target.name, dateless(target.name) or target.name}
@@ -136,7 +136,8 @@ def _list(folder: Path) -> dict[str, Inode]:
     try:
         with os.scandir(folder) as entries:
             for entry in sorted(entries, key=lambda entry: entry.name):
-                with suppress(FileNotFoundError):
+                # A link may lead to itself, or to where nobody lets us in.
+                with suppress(OSError):
                     status = entry.stat()
                     if S_ISREG(status.st_mode):
                         found[entry.name] = (status.st_dev, status.st_ino)
