@@ -1,12 +1,12 @@
 """Settings of the log processor."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from log_processor.follow_settings import ClientSettings, FollowSettings, LogName
-from log_processor.following.roots import without_links
 from log_processor.format_settings import WITH_COLUMNS, LogFormat
 from log_processor.heartbeat import HeartbeatSettings, of_writer
 from log_processor.path_templates import read_templates
@@ -100,9 +100,10 @@ class ProcessorSettings(StorageSettings, LogFormat, HeartbeatSettings, AccessSet
     @model_validator(mode="after")
     def _reads_nothing_that_it_writes(self) -> "ProcessorSettings":
         # Each rejected line would be written into the log, to be read and rejected again, for ever.
-        written = list(map(without_links, self.outputs()))
+        written = [Path(os.path.realpath(output)) for output in self.outputs()]
         for path in self.patterns() if self.source == "files" else []:
-            read = without_links(path)
+            # Path.resolve raises RuntimeError where a link leads to itself.
+            read = Path(os.path.realpath(path))
             if not {read, *read.parents}.isdisjoint(written):
                 raise ValueError(f"{path} is to be followed, and the processor itself writes it")
         return self
