@@ -1,9 +1,11 @@
 """`/status` and `complete_through`: how far the store is."""
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
+from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
@@ -150,6 +152,21 @@ def test_how_far_it_is(
 
 
 @on_sqlite
+def test_paths_that_are_not_utf_8_are_shown(pipeline: Pipeline) -> None:
+    moved, old = (Path(os.fsdecode(os.fsencode(pipeline.log.parent) + name)) for name in (b"/moved\xff", b"/old\xfe"))
+    pipeline.append(valid_lines(10))
+    old.write_bytes(valid_lines(10, seed=2))
+    pipeline.start()
+    pipeline.until_stored()
+    pipeline.log.rename(moved)
+    pipeline.until(lambda: pipeline.files()[0].path == str(moved), "the move is noted")
+    assert pipeline.run("backfill", str(old)).returncode == 0
+    (status,) = get(pipeline.open_storage, "/status")
+    log, backfilled = status["logs"]
+    assert log["files"][0]["path"] == f"{pipeline.log.parent}/moved\\xff"
+    assert backfilled["path"] == f"{pipeline.log.parent}/old\\xfe"
+
+
 def test_the_slowest_log_decides_complete_through(pipeline: Pipeline) -> None:
     ledger = [row(Position(0, 100), log="a"), row(Position(0, 40), log="b"), row(Position(0, 10), NOW - 10**6, "old")]
     seen_now = [seen(Position(0, 100), 100, 0, log=log) for log in ("a", "b")]

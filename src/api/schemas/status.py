@@ -1,12 +1,22 @@
 """The status of the service: how far the store is in each log."""
 
+import os
 from datetime import datetime
+from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 from api.schemas.listing import CompleteThrough, Missing
 from storage.logs import FileState
 from storage.writers import MAIN
+
+
+def _path(text: str) -> str:
+    """The text of a path, with `\\xNN` for bytes that are not UTF-8: JSON has no such text."""
+    return os.fsencode(text).decode(errors="backslashreplace")
+
+
+PathText = Annotated[str, BeforeValidator(_path)]
 
 
 class LogPosition(BaseModel):
@@ -43,7 +53,7 @@ class FileStatus(BaseModel):
     """A file of a log, and how far the store is in it."""
 
     generation: int = Field(description="Its number among the files of the log.", examples=[0])
-    path: str = Field(description="Where it was last seen.", examples=["/logs/log"])
+    path: PathText = Field(description="Where it was last seen.", examples=["/logs/log"])
     state: FileState = Field(
         description="live: at the log's path, or the newest file of a log without a path. open: elsewhere, and still "
         "read. closed: read to its end. copy: has the bytes of another file, so it is not read.",
@@ -59,7 +69,7 @@ class LogStatus(BaseModel):
 
     log: str = Field(examples=["api_requests"])
     writer: str = Field(default=MAIN, description="The name of the processor that stores the log.", examples=[MAIN])
-    path: str = Field(description="Where the processor follows the log; of a backfilled file, where it was.")
+    path: PathText = Field(description="Where the processor follows the log; of a backfilled file, where it was.")
     format: str = Field(
         description="The settings by which a backfilled file was read; empty for a log that is followed.", examples=[""]
     )
