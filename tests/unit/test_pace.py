@@ -15,11 +15,11 @@ from log_processor.counting.pace import Since
         (0.0, False, 0.05),
         (0.01, False, 0.05),
         (0.05, False, 0.05),
-        # A longer one: three times as long, five seconds at most.
+        # A longer one: three times as long, one second at most.
         (0.06, False, 0.18),
-        (1.0, False, 3.0),
-        (2.0, False, 5.0),
-        (60.0, False, 5.0),
+        (0.3, False, 0.9),
+        (1.0, False, 1.0),
+        (60.0, False, 1.0),
         # A backlog: twenty times as long, half a minute at most, and before the first one, too.
         (0.0, True, 30.0),
         (0.01, True, 0.2),
@@ -41,9 +41,9 @@ def test_the_pause_after_a_commit(took: float, behind: bool, expected: float) ->
         # Without counts a commit is due when the pause is over.
         (1_000.0, 0.0, False, -math.inf, False),
         (1_001.0, 0.0, False, -math.inf, True),
-        # A line is due, but the last commit took one second and ended two seconds ago.
-        (1_002.0, 1.0, False, 1_001.0, False),
-        (1_003.0, 1.0, False, 1_001.0, True),
+        # A line is due, but the last commit took 0.2 s and ended 0.5 s ago.
+        (1_000.5, 0.2, False, 1_000.0, False),
+        (1_000.6, 0.2, False, 1_000.0, True),
         # While a backlog is worked off, no line is due.
         (1_020.0, 1.0, True, math.inf, True),
         (1_019.0, 1.0, True, 1_000.0, False),

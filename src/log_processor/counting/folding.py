@@ -59,7 +59,7 @@ class Folding:
         self._stored: _Hashes | None = None
         """Those of all customers that have aggregates; None before they are needed."""
         self._new_on: Counter[int] | None = None
-        """Day -> customers whose first aggregate is of that day; None where more may have come since it was read."""
+        """Day -> customers whose first aggregate is of that day; None where that is not known."""
 
     def fold(
         self,
@@ -105,15 +105,23 @@ class Folding:
 
     def note(self, key: DailyKey, commit: int) -> int:
         """Note that a commit makes a customer's aggregate. Returns its DailyAggregate.first."""
-        self._new_on = None
         if self._stored is not None and key.customer is not None:
-            self._stored.add(key.customer)
+            self._note_stored(key.customer, key.day, self._stored)
         if key.customer == OTHER:
             if key.day not in self._closed:
                 log.warning("customers_folded", day=key.day, told_apart=self._most)
             return self._closed.setdefault(key.day, commit)
         self._made[key.day] = self._made.get(key.day, 0) + 1
         return commit if any(day > key.day and closed < commit for day, closed in self._closed.items()) else 0
+
+    def _note_stored(self, name: str, day: int, stored: "_Hashes") -> None:
+        is_new = name not in stored
+        stored.add(name)
+        if self._new_on is not None and day < max(self._made, default=day):
+            # It may have an aggregate of a later day, which was its first one until now.
+            self._new_on = None
+        elif self._new_on is not None and is_new:
+            self._new_on[day] += 1
 
     def row(self, oldest_day: int) -> str:
         """The text of the row that has what was noted, without days before `oldest_day` (since 1970-01-01)."""
@@ -202,6 +210,11 @@ class _Hashes:
         hashes = [np.empty(0, np.int64), *(_hashes_of(names) for names in parts)]
         self._sorted = np.unique(np.concatenate(hashes))
         self._added: set[int] = set()
+
+    def __contains__(self, name: str) -> bool:
+        number = hash(name)
+        place = int(self._sorted.searchsorted(number))
+        return number in self._added or (place < len(self._sorted) and int(self._sorted[place]) == number)
 
     def add(self, name: str) -> None:
         self._added.add(hash(name))

@@ -7,7 +7,7 @@ from typing import NamedTuple
 # that took longer than the shortest pause, the pause is PAUSE_FACTOR times as long as the commit.
 SHORTEST_PAUSE_SECONDS = 0.05
 PAUSE_FACTOR = 3
-LONGEST_PAUSE_SECONDS = 5.0
+LONGEST_PAUSE_SECONDS = 1.0
 # The same while a backlog is worked off.
 PAUSE_FACTOR_BEHIND = 20
 LONGEST_PAUSE_BEHIND_SECONDS = 30.0
