@@ -315,6 +315,8 @@ def envoy(folder: Path) -> Iterator[Running]:
         "stat_prefix": "shop",
         "request_headers_timeout": f"{TIMEOUT}s",
         "stream_idle_timeout": f"{TIMEOUT}s",
+        # It closes a connection so long after its answer.
+        "delayed_close_timeout": "0.05s",
         "access_log": logs,
         "http_filters": [router],
         "route_config": {"virtual_hosts": [{"name": "shop", "domains": ["*"], "routes": routes}]},
