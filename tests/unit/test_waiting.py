@@ -18,8 +18,9 @@ from log_processor.following.waiting import MANY_EVENTS, Events, Polling, Waiter
 
 # Answers of `wait`: an event ends it at once, and without an event it ends after a while.
 HAPPENED, NOTHING = True, False
-# Longest wait, in seconds.
+# Longest wait, in seconds, and one that a busy machine does not reach.
 SECONDS = 0.1
+LONG_SECONDS = 60.0
 
 
 @pytest.fixture
@@ -162,11 +163,14 @@ def test_a_rename_is_told_among_many_writes(folder: Path, logs: Logs, events: Ev
     assert logs.changed == {(folder, "one"), (folder, "one.1")}
 
 
-def test_a_change_ends_a_wait(folder: Path, events: Events) -> None:
+def test_a_change_ends_a_wait(folder: Path, logs: Logs) -> None:
+    events = Events(logs, longest_wait=lambda: LONG_SECONDS)
+    assert events.wait() is HAPPENED
     later = threading.Timer(0.05, _append, [folder])
     later.start()
     assert events.wait() is HAPPENED
     later.join()
+    events.close()
 
 
 def test_a_change_just_before_the_watch_is_not_missed(folder: Path, logs: Logs) -> None:
