@@ -31,7 +31,8 @@ def test_each_line_of_each_record_is_counted_once(kafka: str, store: Store, tmp_
     lines = valid_lines(6_000)
     one, chunk = lines.splitlines()[:2_000], lines.splitlines()[2_000:]
     with processors(topic, store, tmp_path) as running:
-        topic.send(one)
+        for partition in range(3):
+            topic.send(one[partition::3], partition)
         processor = running.start()
         running.until_counted(b"\n".join([*one, b""]))
         # Chunks of lines, with and without a newline at their ends, and some single ones between.
