@@ -12,7 +12,7 @@ from service.access.keys import Keys, decode_key, new_key
 from service.access.private_files import changing, read_private
 from service.access.scopes import FORMS, Scope
 from service.printable import printable
-from service.settings import load
+from service.settings import is_utf_8, load
 
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 _DURATION = re.compile(r"([1-9][0-9]{0,5})([mhd])")
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = commands.add_parser("add", help="make a key and show it once")
     add.add_argument("scope", type=_scope, metavar="SCOPE", help=f"what it shows: {FORMS}; ids are percent-encoded")
     add.add_argument("--expires", type=_expiry, metavar="WHEN", help="30m, 12h, 90d, or a UTC day such as 2027-01-31")
-    add.add_argument("--note", default="", help="whose key it is")
+    add.add_argument("--note", default="", type=_utf_8, help="whose key it is")
     add.add_argument(
         "--link", metavar="URL", help="also show a link to the page at this URL, for a customer; needs --expires"
     )
@@ -99,9 +99,15 @@ def _require_keys(lines: list[bytes]) -> None:
         raise ValueError("it has lines, and none of them is a key")
 
 
+def _utf_8(text: str) -> str:
+    if not is_utf_8(text):
+        raise argparse.ArgumentTypeError(f"{printable(text)} is not UTF-8")
+    return text
+
+
 def _scope(text: str) -> Scope:
     try:
-        return Scope.parse(text)
+        return Scope.parse(_utf_8(text))
     except ValueError as error:
         raise argparse.ArgumentTypeError(printable(str(error))) from None
 

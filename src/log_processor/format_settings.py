@@ -19,7 +19,7 @@ from request_log.framing.framed import Framed
 from request_log.framing.protocol import PLAIN
 from request_log.framing.wrappers import WRAPPERS
 from request_log.requests import Parser
-from service.settings import Settings
+from service.settings import Settings, is_utf_8
 
 _IN_PATH = "path:"
 Unit = Literal["s", "ms", "us", "ns"]
@@ -93,6 +93,8 @@ class LogFormat(Settings):
     @field_validator("log_json_fields")
     @classmethod
     def _are_json_fields(cls, text: str, info: ValidationInfo) -> str:
+        if not is_utf_8(text):
+            raise ValueError("not UTF-8")
         if _is_for(WITH_MEMBERS, text, info):
             _json_names(text)
         return text

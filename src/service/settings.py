@@ -16,6 +16,15 @@ EXIT_CONFIG = 78
 """Exit status of a program with invalid settings (EX_CONFIG of sysexits.h)."""
 
 
+def is_utf_8(text: str) -> bool:
+    """Whether a text of the environment or of the command line was UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 _MOST_BYTES = 1 << 20
 """Bytes of a file that a setting names and that is read as a whole."""
 
@@ -97,14 +106,26 @@ def load(settings_class: type[AnySettings]) -> AnySettings:
     """
     try:
         return settings_class()
+    except UnicodeEncodeError:
+        # Pydantic cannot say which one it is.
+        given = {name: os.environ.get(name.upper(), "") for name in settings_class.model_fields}
+        bad = {name: value for name, value in given.items() if not is_utf_8(value)}
+        refuse(*(f"{_shown(settings_class, name, value)}: not UTF-8" for name, value in bad.items()))
     except ValidationError as error:
         faults = []
         for fault in error.errors():
-            name = str(fault["loc"][0]).upper() if fault["loc"] else ""
-            value = "" if fault["type"] == "missing" or not name else f"={fault['input']!s}"
             told = fault["msg"].removeprefix("Value error, ")
-            faults.append(f"{name}{value}: {told}" if name else told)
+            if fault["loc"]:
+                value = None if fault["type"] == "missing" else fault["input"]
+                told = f"{_shown(settings_class, str(fault['loc'][0]), value)}: {told}"
+            faults.append(told)
         refuse(*faults)
+
+
+def _shown(settings_class: type[Settings], name: str, value: object) -> str:
+    """A variable with its value, if it has one that may be shown. What is said here often ends in a log."""
+    is_secret = bool(value) and not settings_class.model_fields[name].repr
+    return name.upper() if value is None or is_secret else f"{name.upper()}={value}"
 
 
 def refuse(*faults: str) -> NoReturn:

@@ -1,5 +1,6 @@
 """Which store, and how to reach it."""
 
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -7,6 +8,8 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from service.logs import LoggingSettings
 from service.settings import ProjectPath, Settings, read_whole
+
+_TOKEN = re.compile(r"[!-~]+")
 
 
 class StoreLocation(Settings):
@@ -105,4 +108,6 @@ def _token(token: str, file_field: str, info: ValidationInfo, fault: str) -> str
             raise ValueError(f"{file_field.upper()}={path} {error}") from None
     if info.data.get("storage") == "influxdb" and not token:
         raise ValueError(f"STORAGE=influxdb {fault}")
+    if token and not _TOKEN.fullmatch(token):
+        raise ValueError("a token has printable ASCII characters alone, without spaces")
     return token

@@ -71,7 +71,13 @@ def test_a_key_is_shown_once_and_its_file_has_only_the_hash(command: Command) ->
 
 @pytest.mark.parametrize(
     ("arguments", "status"),
-    [(["add", "\x1b[31m"], 2), (["add", "operator", "--expires", "\x1b[31m"], 2), (["revoke", "\x1b[31m"], 1)],
+    [
+        (["add", "\x1b[31m"], 2),
+        (["add", "operator", "--expires", "\x1b[31m"], 2),
+        (["add", "customer:\x1b[31m\udcff"], 2),
+        (["add", "operator", "--note", "\x1b[31m\udcff"], 2),
+        (["revoke", "\x1b[31m"], 1),
+    ],
 )
 def test_what_cannot_be_used_is_named_without_control_sequences(
     command: Command, arguments: list[str], status: int

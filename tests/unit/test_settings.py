@@ -12,6 +12,7 @@ from dotenv import dotenv_values
 import influxd
 import settings_page
 from log_processor.settings import ProcessorSettings
+from service.printable import printable
 from service.settings import EXIT_CONFIG, PROJECT_ROOT, Settings, load
 
 # A shipper starts only with a name and a topic, so test_log_shipper.py tests its settings.
@@ -77,6 +78,7 @@ BAD = [
     ("LOG_FORMAT", "ncsa", A_CHOICE + "'simple', 'common', 'combined', 'json', 'logfmt', 'nginx', 'apache', 'caddy', "),
     ("LOG_WRAPPER", "podman", A_CHOICE + "'', 'cri', 'docker' or 'syslog'"),
     ("LOG_PATTERN", "(?P<time>.*)", "only with LOG_FORMAT=regex"),
+    ("LOG_JSON_FIELDS", "time=\udcff", "not UTF-8"),
     ("LOG_JSON_FIELDS", "time=ts", "only with LOG_FORMAT=json or logfmt"),
     ("LOG_CUSTOMER_FROM", "remote_user", "not with LOG_FORMAT=simple"),
     ("LOG_DURATION_UNIT", "ms", "LOG_FORMAT=simple has seconds"),
@@ -185,7 +187,7 @@ def test_a_bad_value_is_told_with_its_variable_and_what_is_allowed(
         load(SERVICES[service])
     assert end.value.code == EXIT_CONFIG
     message = capsys.readouterr().err
-    assert f"{name}={value}" in message
+    assert f"{name}={printable(value)}" in message
     assert told in message
     assert message.count("\n") == 1
 
@@ -231,6 +233,31 @@ def test_influxdb_needs_a_token(
         load(SERVICES[service])
     assert end.value.code == EXIT_CONFIG
     assert capsys.readouterr().err == told
+
+
+@pytest.mark.parametrize("token", ["two words", "two\nlines", "\u00e9", "\udcff"])
+def test_a_bad_token_is_not_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, token: str
+) -> None:
+    monkeypatch.setenv("STORAGE", "influxdb")
+    monkeypatch.setenv("INFLUXDB_TOKEN", f"s3cr3t{token}")
+    with pytest.raises(SystemExit) as end:
+        load(SERVICES["api"])
+    assert end.value.code == EXIT_CONFIG
+    message = capsys.readouterr().err
+    assert message.startswith("INFLUXDB_TOKEN: ")
+    assert "s3cr3t" not in message
+
+
+@pytest.mark.parametrize("name", ["ALLOWED_HOSTS", "CORS_ORIGINS"])
+def test_what_is_not_utf_8_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    monkeypatch.setenv(name, "a\udcff b")
+    with pytest.raises(SystemExit) as end:
+        load(SERVICES["api"])
+    assert end.value.code == EXIT_CONFIG
+    assert capsys.readouterr().err == f"{name}=a\\udcff b: not UTF-8\n"
 
 
 def test_every_bad_value_is_told_at_once(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
