@@ -7,9 +7,11 @@ from unittest.mock import patch
 import pytest
 
 from influxd import InfluxServer
+from rollups.counters import encode_counter
 from rollups.counts import DailyKey, RollupKey, RollupSegmentKey
 from rollups.groups import ALL_CUSTOMERS
 from rollups.rows import encode_rollup
+from storage.contract import Storage
 from storage.errors import LeaseHeld
 from storage.influxdb import InfluxStorage
 from storage.influxdb.client import Client
@@ -21,7 +23,31 @@ from storage.logs import encode_log
 from storage.owner import LeaseOwner
 from storage.writers import MAIN
 from stored_rows import TODAY, counts, intent_of, log_row, segment_of
-from stores import read_daily, write_daily
+from stores import ask, everyone, read_daily, write_daily
+
+
+@pytest.mark.parametrize("field", ["name", "row"])
+def test_a_point_that_is_being_written_is_left_out(influxdb_bucket: tuple[InfluxServer, str], field: str) -> None:
+    server, bucket = influxdb_bucket
+    writing = InfluxStorage(server.url, server.org, bucket, server.admin_token)
+    token = writing.acquire()
+    write_daily(writing, {DailyKey("a", TODAY): counts({200: 7}, {1: 7})})
+    client = Client(server.url, server.org, server.admin_token, 10.0)
+    # A question that comes between the fields of a point finds one of them.
+    for customer in ("a", "b"):
+        at = TODAY * DAY + token + 1
+        point = f'daily,customer={writing._places().customer_tag(customer)},writer=main {field}="{customer}" {at}'
+        client.write(f"{bucket}{COUNTS}", point.encode())
+    client.close()
+    writing.close()
+    asking = InfluxStorage(server.url, server.org, bucket, server.admin_token)
+
+    async def look(storage: Storage) -> None:
+        for _ in range(2):
+            found = await everyone(storage, TODAY, TODAY)
+            assert {name: days[TODAY].statuses for name, days in found.items()} == {"a": encode_counter({200: 7})}
+
+    ask(asking, look)
 
 
 def test_compaction_removes_replaced_rows(influxdb_bucket: tuple[InfluxServer, str]) -> None:

@@ -188,7 +188,9 @@ def _parts(values: Sequence[str]) -> Iterator[Sequence[str]]:
 def _by_customer(rows: Iterable[Row]) -> dict[str, dict[int, DailyAggregate]]:
     found: dict[str, list[Row]] = {}
     for row in rows:
-        found.setdefault(row["name"], []).append(row)
+        # Of a point that is being written, a question may find one field alone.
+        if row["name"] is not None and row["row"] is not None:
+            found.setdefault(row["name"], []).append(row)
     return {customer: _by_day(customer, of_customer) for customer, of_customer in found.items()}
 
 

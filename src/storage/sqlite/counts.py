@@ -40,11 +40,12 @@ class SqliteCounts(SqliteConnection):
         return {customer: sums_by_day(customer, rows) for customer, rows in found.items()}
 
     def read_customers(self) -> Iterator[Sequence[tuple[str, int]]]:
-        query = "SELECT customer, min(day) FROM daily WHERE customer > ? AND writer = ? GROUP BY customer LIMIT ?"
+        query = "SELECT customer, min(day) FROM daily WHERE customer > ? AND writer = ?"
+        query += f" GROUP BY customer ORDER BY customer LIMIT {_NAMES_A_QUERY}"
         after = ALL_CUSTOMERS
         while True:
             with self._transaction() as connection:
-                found = connection.execute(query, (after, self._writer_id, _NAMES_A_QUERY)).fetchall()
+                found = connection.execute(query, (after, self._writer_id)).fetchall()
             if not found:
                 return
             yield found
