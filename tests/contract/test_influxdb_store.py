@@ -16,13 +16,13 @@ from storage.errors import LeaseHeld
 from storage.influxdb import InfluxStorage
 from storage.influxdb.client import Client
 from storage.influxdb.lease import Lease
-from storage.influxdb.line_protocol import AFTER_ALL_LINES, DAY
+from storage.influxdb.line_protocol import AFTER_ALL_LINES, DAY, shard
 from storage.influxdb.schema import COUNTS
 from storage.keys import FileKey, IntentKey, Key, LogKey, ObservedKey, RolledUpKey, StateKey
 from storage.logs import encode_log
 from storage.owner import LeaseOwner
 from storage.writers import MAIN
-from stored_rows import TODAY, counts, intent_of, log_row, segment_of
+from stored_rows import MIDNIGHT, TODAY, counts, intent_of, log_row, segment_of
 from stores import ask, everyone, read_daily, write_daily
 
 
@@ -46,6 +46,23 @@ def test_a_point_that_is_being_written_is_left_out(influxdb_bucket: tuple[Influx
         for _ in range(2):
             found = await everyone(storage, TODAY, TODAY)
             assert {name: days[TODAY].statuses for name, days in found.items()} == {"a": encode_counter({200: 7})}
+
+    ask(asking, look)
+
+
+def test_a_request_that_is_being_written_is_left_out(influxdb_bucket: tuple[InfluxServer, str]) -> None:
+    server, bucket = influxdb_bucket
+    client = Client(server.url, server.org, server.admin_token, 10.0)
+    whole = 'customer_id="a",request_path="/whole",status_code=200i'
+    for second, fields in enumerate((whole, 'customer_id="a"', 'customer_id="a",request_path="/path"')):
+        point = f"api_requests,lane=0,shard={shard('a')} {fields} {(MIDNIGHT + second) * 10**9}"
+        client.write(bucket, point.encode())
+    client.close()
+    asking = InfluxStorage(server.url, server.org, bucket, server.admin_token)
+
+    async def look(storage: Storage) -> None:
+        found = await storage.requests("a", MIDNIGHT, MIDNIGHT + 60, "all", 10)
+        assert [request.path for request in found] == ["/whole"]
 
     ask(asking, look)
 

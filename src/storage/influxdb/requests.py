@@ -147,7 +147,11 @@ class InfluxRequests(InfluxConnection):
             "end": end * NANOSECONDS,
             "part": {"regex": re.escape(part)},
         }
-        return [_logged_request(row) for row in await self._client.ask_async(self._bucket, query, parameters)]
+        rows = await self._client.ask_async(self._bucket, query, parameters)
+        # Of a point that is being written, a question may find some fields alone.
+        return [
+            _logged_request(row) for row in rows if row["request_path"] is not None and row["status_code"] is not None
+        ]
 
 
 def _place(offset_range: OffsetRange) -> tuple[int, int]:
