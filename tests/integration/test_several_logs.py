@@ -150,6 +150,7 @@ def test_a_path_without_a_file_is_waited_for(pipeline: Pipeline, tmp_path: Path)
 def test_each_is_recovered_on_its_own(pipeline: Pipeline, tmp_path: Path) -> None:
     pick = random.Random(5)
     folder = tmp_path / "logs"
+    folder.mkdir()
     written: dict[Path, bytes] = {}
     for run in range(4):
         pipeline.start(LOG_FILES=f"{folder}/*.log", START_POSITION="end" if written else "beginning")
