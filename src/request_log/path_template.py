@@ -23,6 +23,8 @@ _IDENTIFIER = re.compile(
 _SHORTEST_ID = 16
 """Characters of the shortest identifier that is not digits alone."""
 _ENDS_PATH = re.compile(r"[?#]")
+# How routers and shells write what stands for any segment.
+_OTHER_PLACEHOLDER = re.compile(r"\*+|:\w+|<[^<>]+>")
 
 
 def path_template(path: str) -> str:
@@ -115,4 +117,6 @@ def template_fault(template: str) -> str | None:
         return "has a space, a control character, ? or #"
     if any(re.search(r"[{}]", segment) and not re.fullmatch(r"\{[^{}]+\}", segment) for segment in template.split("/")):
         return "has a brace that is not around a whole segment, as in /orders/{id}"
+    if any(_OTHER_PLACEHOLDER.fullmatch(segment) for segment in template.split("/")):
+        return "has a placeholder of another form: any one segment is {name}, as in /orders/{id}"
     return None

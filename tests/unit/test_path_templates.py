@@ -20,6 +20,7 @@ def test_a_template_a_line_beside_comments(tmp_path: Path) -> None:
         ("/a\n/b/{id", "line 2: /b/{id has a brace that is not around a whole segment"),
         ("/a?b=1", "has a space, a control character, ? or #"),
         ("/" + "a" * 120, "has more than 120 characters"),
+        *((f"/a/{segment}/c", "any one segment is {name}") for segment in ("*", "**", ":id", "<int:id>")),
         ("/a/{x}/c\n/a/{y}/c", "line 2: /a/{y}/c matches the same paths as line 1"),
         ("".join(f"/p{n}\n" for n in range(MOST_TEMPLATES + 1)), "has 501 templates, and 500 are allowed"),
     ],
