@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -12,12 +11,10 @@ from request_log.requests import Integers
 from rollups.columns import QUARTER_HOURS_A_DAY, QUARTER_HOURS_AN_HOUR
 from rollups.counters import counter_arrays
 from rollups.counts import NO_COUNTS, RollupRow
-from rollups.group_by import sums_of, sums_of_runs
-from rollups.groups import LATENCY_BITS, QUARTER_HOUR_BITS, QUARTER_HOUR_MASK, STATUS_BITS, decode_names
+from rollups.group_by import sums_of
+from rollups.groups import LATENCY_BITS, QUARTER_HOUR_BITS, STATUS_BITS, decode_names
 from rollups.histogram import Histograms, outcomes_of_each
 
-# Fewer values than this are sorted faster than they are added up by span.
-_FEW = 2_000
 _NONE = np.empty(0, np.int64)
 _IN_NO_SPAN = -1
 
@@ -94,10 +91,10 @@ def counts_of_day(day: int, rows: Iterable[RollupRow], customer: str, spans: Day
             (1, row.statuses, row.latencies),
             (-1, row.less_statuses, row.less_latencies),
         ):
-            if of_statuses != NO_COUNTS:
-                statuses += _counted(row, of_statuses, place, spans.of_quarter_hour, STATUS_BITS, sign)
-            if of_latencies != NO_COUNTS:
-                latencies += _counted(row, of_latencies, place, spans.of_quarter_hour, LATENCY_BITS, sign)
+            for text, bits, found in ((of_statuses, STATUS_BITS, statuses), (of_latencies, LATENCY_BITS, latencies)):
+                if text != NO_COUNTS:
+                    numbers, counts = _counted(row, text, place, spans.of_quarter_hour, bits)
+                    found.append((numbers, sign * counts))
     return DaySpanCounts(_sums(statuses), _sums(latencies))
 
 
@@ -118,50 +115,52 @@ def _check_hours(day: int, spans: NDArray[np.int8]) -> None:
         raise OnlyHours(day)
 
 
-def _counted(row: RollupRow, text: str, place: int, spans: NDArray[np.int8], bits: int, sign: int) -> list[Counted]:
+def _counted(row: RollupRow, text: str, place: int, spans: NDArray[np.int8], bits: int) -> Counted:
     """What a counter counts of the customer with this place. `spans`: the span of each quarter hour, or -1."""
     together, counts = counter_arrays(text)
     # Behind the place there are the value and the quarter hour; in rows by the hour, the hour and the value.
     if place or together[-1:].max(initial=0) >> (bits + QUARTER_HOUR_BITS):
         first, end = np.searchsorted(together, np.array([place, place + 1]) << (bits + QUARTER_HOUR_BITS))
         together, counts = together[first:end] - (place << (bits + QUARTER_HOUR_BITS)), counts[first:end]
-    if row.kind == "hours":
-        quarter_hours, values = (together >> bits) * QUARTER_HOURS_AN_HOUR, together & ((1 << bits) - 1)
-    else:
-        quarter_hours, values = together & QUARTER_HOUR_MASK, together >> QUARTER_HOUR_BITS
-    # Only a damaged row has quarter hours beyond the day: they are in no span.
-    of_each = spans.take(quarter_hours, mode="clip")
-    if row.kind == "hours" or len(values) < _FEW:
-        is_counted = of_each >= 0
-        return [((of_each[is_counted].astype(np.int64) << bits) | values[is_counted], sign * counts[is_counted])]
-    return [((span << bits) | found, sign * sums) for span, found, sums in _by_span(spans, of_each, values, counts)]
+    if row.kind != "hours":
+        return _by_span(spans, together, counts, bits)
+    # Only a damaged row has hours beyond the day: they are in no span.
+    of_each = spans.take((together >> bits) * QUARTER_HOURS_AN_HOUR, mode="clip").astype(np.int64)
+    is_counted = of_each >= 0
+    return ((of_each << bits) | (together & ((1 << bits) - 1)))[is_counted], counts[is_counted]
 
 
-def _by_span(
-    spans: NDArray[np.int8], of_each: NDArray[np.int8], values: Integers, counts: Integers
-) -> list[tuple[int, Integers, Integers]]:
-    """Each span, ascending, with its values and the sum of the counts of each. `of_each`: the span of each count.
+def _by_span(spans: NDArray[np.int8], together: Integers, counts: Integers, bits: int) -> Counted:
+    """The sum of the counts of each value in each span, ascending; of a value that a span does not have, 0.
 
-    Values ascend, so that they are added up without sorting. The span with the most quarter hours gets what all have
-    but the others.
+    `together`: value and quarter hour in one integer, ascending. So the counts of a value in a span follow one another,
+    and their sum is a difference of running totals.
     """
-    found = []
-    by_size = np.bincount(spans - _IN_NO_SPAN)
-    most, *others = by_size.argsort()[::-1][: np.count_nonzero(by_size)] + _IN_NO_SPAN
-    totals, sums = sums_of_runs(values, counts)
-    for span in others:
-        of_span = np.flatnonzero(of_each == span)
-        of_values, its_sums = sums_of_runs(values[of_span], counts[of_span])
-        sums[np.searchsorted(totals, of_values)] -= its_sums
-        found.append((span, of_values, its_sums))
-    found.append((most, totals, sums))
-    return sorted((of_span for of_span in found if of_span[0] != _IN_NO_SPAN), key=itemgetter(0))
+    values = together >> QUARTER_HOUR_BITS
+    is_first = np.ones(len(values) + 1, bool)
+    np.not_equal(values[1:], values[:-1], out=is_first[1:-1])
+    firsts = is_first.nonzero()[0]
+    distinct = values[firsts[:-1]]
+    totals = np.zeros(len(counts) + 1, np.int64)
+    counts.cumsum(out=totals[1:])
+    cuts = ((spans[1:] != spans[:-1]).nonzero()[0] + 1).tolist()
+    numbers, sums = [_NONE], [_NONE]
+    before = totals[firsts[:-1]]
+    for span, end in zip(spans[[0, *cuts]].tolist(), [*cuts, len(spans)], strict=True):
+        places = together.searchsorted((distinct << QUARTER_HOUR_BITS) + end) if end < len(spans) else firsts[1:]
+        through = totals[places]
+        if span != _IN_NO_SPAN:
+            numbers.append((span << bits) | distinct)
+            sums.append(through - before)
+        before = through
+    return np.concatenate(numbers), np.concatenate(sums)
 
 
 def _sums(parts: Sequence[Counted]) -> Counted:
     """All parts together, ascending, each integer once. Without those whose counts were all taken back."""
-    numbers = np.concatenate([_NONE, *(of_part for of_part, _ in parts)])
-    counts = np.concatenate([_NONE, *(of_part for _, of_part in parts)])
+    numbers, counts = parts[0] if parts else (_NONE, _NONE)
+    if len(parts) > 1:
+        numbers, counts = (np.concatenate(of_parts) for of_parts in zip(*parts, strict=True))
     # The counts of a single row ascend already.
     is_ascending = bool((numbers[1:] > numbers[:-1]).all())
     together, sums = (numbers, counts) if is_ascending else sums_of(numbers, counts)
