@@ -237,6 +237,11 @@ class MemoryStorage(Storage):
                 first[key.customer] = min(key.day, first.get(key.customer, key.day))
         yield list(first.items())
 
+    def count_new_customers(self, day: int) -> int:
+        self._turn()
+        keys = [key for key in self._rows(DailyKey) if key.customer is not None]
+        return len({key.customer for key in keys if key.day == day} - {key.customer for key in keys if key.day < day})
+
     def read_rollups(self, keys: Collection[RollupKey]) -> dict[RollupKey, RollupRow]:
         self._turn()
         found: dict[RollupKey, RollupRow] = {}

@@ -109,6 +109,10 @@ class Storage(ABC):
         """The customers that have a daily aggregate, each with the first day that has one, some at a time."""
 
     @abstractmethod
+    def count_new_customers(self, day: int) -> int:
+        """How many customers have a daily aggregate of this day and none of a day before."""
+
+    @abstractmethod
     def read_rollups(self, keys: Collection[RollupKey]) -> dict[RollupKey, RollupRow]:
         """The last segment of each of these roll-ups that exists."""
 

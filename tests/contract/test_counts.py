@@ -214,6 +214,7 @@ def test_very_many_customers_come_in_parts(open_storage: OpenStorage) -> None:
             name: sum(days[day].statuses != NO_COUNTS for day in days) for part in parts for name, days in part.items()
         }
         assert requests == {name: 1 + number % 2 for number, name in enumerate(sorted(customers))}
+        assert [second.count_new_customers(day) for day in (TODAY - 1, TODAY)] == [6_000, 6_000]
         of_yesterday = await everyone(storage, TODAY - 1, TODAY - 1)
         assert of_yesterday.keys() == set(sorted(customers)[1::2])
 
@@ -297,6 +298,8 @@ def test_a_writer_reads_all_days_of_its_customers(open_storage: OpenStorage, cus
     assert list(found) == [customer]
     assert dict(one for some in writing.read_customers() for one in some) == {customer: TODAY - 1, "second": TODAY}
     assert dict(one for some in other.read_customers() for one in some) == {customer: TODAY - 2, "nobody": TODAY}
+    assert [writing.count_new_customers(day) for day in (TODAY - 2, TODAY - 1, TODAY)] == [0, 1, 1]
+    assert other.count_new_customers(TODAY) == 1
     assert {day: row.commit for day, row in found[customer].items()} == {TODAY - 1: 18, TODAY: 18}
 
 

@@ -145,10 +145,9 @@ class Folding:
         return day not in self._closed and self._room(day) >= customers
 
     def _count(self, day: int) -> int:
-        if self._new_on is None:
-            self._read_stored()
-        assert self._new_on is not None
-        return self._new_on[day]
+        if self._new_on is not None:
+            return self._new_on[day]
+        return until_stored(partial(self._storage.count_new_customers, day))
 
     def _read_stored(self) -> None:
         """Read all customers that have aggregates."""

@@ -59,6 +59,21 @@ class InfluxCounts(InfluxRows):
             for rows in self._client.ask_in_parts(self._counts, query, {"writer": tag(self._writer)}):
                 yield [(row["first"], row["time"] // DAY) for row in rows]
 
+    def count_new_customers(self, day: int) -> int:
+        count = 0
+        for part in _PARTS_OF_ALL:
+            of_day = self._customers_in(part, day, day)
+            if of_day:
+                few = len(of_day) <= _KEYS_A_QUESTION
+                these = _any_of([f"customer = '{customer}'" for customer in of_day]) if few else part
+                count += len(of_day - self._customers_in(these, 0, day - 1))
+        return count
+
+    def _customers_in(self, condition: str, first: int, last: int) -> set[str]:
+        """The hashes of customers that have a row in a range of days."""
+        query = f"SELECT count(row) FROM daily WHERE writer = $writer AND {IN_RANGE} AND {condition} GROUP BY customer"
+        return {row["customer"] for row in self._ask(query, **time_range(first, last))}
+
     def read_rollups(self, keys: Collection[RollupKey]) -> dict[RollupKey, RollupRow]:
         places = self._places()
         found: dict[RollupKey, RollupRow] = {}

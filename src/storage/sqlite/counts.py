@@ -51,6 +51,15 @@ class SqliteCounts(SqliteConnection):
             yield found
             after = found[-1][0]
 
+    def count_new_customers(self, day: int) -> int:
+        query = (
+            "SELECT count(*) FROM daily AS of_day WHERE day = ? AND writer = ? AND customer > '' AND NOT EXISTS"
+            " (SELECT 1 FROM daily WHERE customer = of_day.customer AND writer = of_day.writer AND day < of_day.day)"
+        )
+        with self._transaction() as connection:
+            (count,) = connection.execute(query, (day, self._writer_id)).fetchone()
+        return int(count)
+
     def read_rollups(self, keys: Collection[RollupKey]) -> dict[RollupKey, RollupRow]:
         query = 'SELECT segment, row FROM rollups WHERE "group" = ? AND day = ? AND kind = ? AND writer = ?'
         query += " ORDER BY segment DESC LIMIT 1"
