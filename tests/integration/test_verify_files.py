@@ -7,7 +7,9 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,10 @@ import zstandard
 import parsed_log
 from counting_by_hand import Counting, Read, verified
 from lines import valid_lines
+from log_processor.commands.verify.definitions import LONGEST_LINE
 from log_processor.commands.verify.outcome import Outcome
+from log_processor.commands.verify.recount import whole_lines
+from log_processor.commands.verify.text_file import TextFile
 from parsed_log import parsed_line
 from request_log.line import LAST_SECOND, Mended
 from request_log.requests import Parsed
@@ -47,6 +52,11 @@ def log(tmp_path: Path) -> Path:
 def write(path: Path, data: bytes) -> Path:
     path.write_bytes(data)
     return path
+
+
+def append(path: Path, data: bytes) -> None:
+    with path.open("ab") as file:
+        file.write(data)
 
 
 def counted(store: Store, log: Path, *reads: Read) -> Outcome:
@@ -283,14 +293,32 @@ def test_lines_in_a_gap_are_accounted_for(sqlite: Store, log: Path) -> None:
     )
 
 
-def test_half_a_line_and_zeros_are_no_lines(sqlite: Store, log: Path) -> None:
-    hole = 5_000_000
+@pytest.mark.parametrize("is_sparse", [True, False])
+def test_half_a_line_and_zeros_are_no_lines(sqlite: Store, log: Path, is_sparse: bool) -> None:
+    hole = 20_000_000
     rotated = write(log.with_name("log.1"), OLD + b"\0" * 1_000)
-    write(log, b"\0" * hole + NEW + b"half a li")
+    write(log, b"" if is_sparse else b"\0" * hole)
+    os.truncate(log, hole)
+    append(log, NEW + b"half a li")
     reads = [Read(log, end=hole, begun=0), Read(log, start=hole, end=hole + len(NEW), begun=0)]
     outcome = counted(sqlite, log, *reads, Read(rotated, 1, end=len(OLD)))
     assert_agrees(outcome)
     assert outcome.lines == {None: 500}
+
+
+@pytest.mark.parametrize("before", [b"", OLD + b"half a li"])
+def test_a_large_hole_is_not_read(log: Path, before: bytes) -> None:
+    hole = 1 << 40
+    write(log, before)
+    os.truncate(log, hole)
+    append(log, b"\n" * bool(before) + NEW)
+    with ExitStack() as stack:
+        file = TextFile(log, stack)
+        advanced: list[int] = []
+        blocks = list(islice(file.blocks(0, file.size, advanced.append), 10))
+        assert sum(advanced) == file.size
+        lines = [line for some in whole_lines(blocks) for line in some.split(b"\n") if len(line) <= LONGEST_LINE]
+        assert lines == (OLD * bool(before) + NEW).splitlines()
 
 
 def test_half_a_line_is_a_line_when_its_file_is_a_day_old(sqlite: Store, log: Path) -> None:

@@ -167,18 +167,18 @@ def _end_of_lines(file: TextFile, start: int, framing: Framing) -> int:
     """Where the last line ends that begins after an offset. An unfinished line counts when nothing more comes. Zeros at
     the end are no line."""
     is_final = file.is_compressed or file.modified < time.time() - SECONDS_A_DAY
-    end = place = start
+    end = start
     if framing.has_parts and not is_final:
         context, rest = framing.context_at(file.read, start), b""
-        for block in file.blocks(start, file.first_size):
+        for place, block in file.placed_blocks(start, file.first_size):
             rest += block
             length, _, context = framing.whole(rest[: rest.rfind(b"\n") + 1], context)
-            end, rest = end + length, rest[length:]
+            rest = rest[length:]
+            end = place + len(block) - len(rest) if length else end
         return end
-    for block in file.blocks(start, file.first_size):
+    for place, block in file.placed_blocks(start, file.first_size):
         through = len(block.rstrip(b"\0")) if is_final else block.rfind(b"\n") + 1
         end = place + through if through else end
-        place += len(block)
     return end
 
 

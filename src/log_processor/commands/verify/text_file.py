@@ -1,5 +1,6 @@
 """A file of a log, decompressed."""
 
+import errno
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -71,23 +72,40 @@ class TextFile:
         return b"".join(blocks)
 
     def blocks(self, start: int, end: int, report: Callable[[int], None] = lambda _: None) -> Iterator[bytes]:
-        """The bytes between two offsets, in blocks. `report` gets the size of each. Raises FilesChanged if the file has
-        become shorter."""
+        """The bytes between two offsets, in blocks, as `placed_blocks` has them."""
+        return (block for _, block in self.placed_blocks(start, end, report))
+
+    def placed_blocks(
+        self, start: int, end: int, report: Callable[[int], None] = lambda _: None
+    ) -> Iterator[tuple[int, bytes]]:
+        """The bytes between two offsets, in blocks, each with its offset. A hole of the file is left out behind a block
+        of zeros, which is longer than a line may be. `report` gets the size of each, with the hole behind it. Raises
+        FilesChanged if the file has become shorter."""
         while start < end:
             block = self.read(min(BLOCK_BYTES, end - start), start)
             if not block:
                 raise FilesChanged(f"{self.path} has become shorter.")
-            start += len(block)
-            yield block
-            report(len(block))
+            yield start, block
+            following = start + len(block)
+            if not self.is_compressed and block.count(0) == len(block):
+                following = max(following, min(end, self._end_of_hole(following)))
+            report(following - start)
+            start = following
 
     def begins_with(self, other: "TextFile", length: int) -> bool:
         """Whether the first `length` bytes of both files are equal."""
         if min(self.size, other.size) < length or self.head[:length] != other.head[:length]:
             return False
-        return all(
-            block == other.read(len(block), place * BLOCK_BYTES) for place, block in enumerate(self.blocks(0, length))
-        )
+        parts = ((min(BLOCK_BYTES, length - place), place) for place in range(0, length, BLOCK_BYTES))
+        return all(self.read(*part) == other.read(*part) for part in parts)
+
+    def _end_of_hole(self, offset: int) -> int:
+        """The offset itself where no hole is."""
+        try:
+            return os.lseek(self._file.fileno(), offset, os.SEEK_DATA)
+        except OSError as error:
+            # The rest is a hole, or else the file system does not know holes.
+            return self.size if error.errno == errno.ENXIO else offset
 
     def _read(self, length: int, start: int) -> bytes:
         if not self.is_compressed:
