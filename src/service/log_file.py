@@ -21,21 +21,25 @@ _READ_BYTES = 64 << 10
 
 
 def keep(descriptor: int, path: Path, max_bytes: int = MAX_BYTES) -> None:
-    """Copy what comes from a descriptor to the file at `path` until it ends."""
-    file = _open(path)
+    """Copy what comes from a descriptor to the file at `path` until it ends. What comes while the file cannot be made
+    or written, as on a full disk, is lost; otherwise the process would wait for its disk, or end."""
+    file = None
     while block := os.read(descriptor, _READ_BYTES):
-        # On a full disk a line is lost; otherwise the process would wait for its disk, or end.
         with suppress(OSError):
-            if os.fstat(file).st_size + len(block) >= max_bytes:
-                # Up to the end of a line, if there is one.
-                end = block.rfind(b"\n") + 1 or len(block)
+            file = _open(path) if file is None else file
+            room = max_bytes - os.fstat(file).st_size
+            if len(block) >= room:
+                # Up to the end of a line, if there is one. An earlier rotation may have failed, and left no room.
+                end = (block.rfind(b"\n") + 1 or len(block)) if room > 0 else 0
                 os.write(file, block[:end])
                 block = block[end:]
-                os.close(file)
+                full, file = file, None
+                os.close(full)
                 _rotate(path)
                 file = _open(path)
             os.write(file, block)
-    os.close(file)
+    if file is not None:
+        os.close(file)
 
 
 def _open(path: Path) -> int:

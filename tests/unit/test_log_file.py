@@ -1,15 +1,20 @@
 """The output of a process, in files with a bound."""
 
+import fcntl
 import os
 import signal
 import stat
 import subprocess
 import sys
+import termios
 import threading
 from pathlib import Path
 
+import pytest
+
 from programs import SOURCES
 from service.log_file import FILES_KEPT, keep
+from until import wait_until
 
 MAX_BYTES = 100_000
 # What is read at once may come on top.
@@ -70,3 +75,32 @@ def test_a_stop_does_not_end_it_before_its_process(tmp_path: Path) -> None:
     assert writer.wait(timeout=60) == 0
     assert path.read_bytes() == b"first\nlast\n"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("before", [b"", b"x" * MAX_BYTES], ids=["at first", "at a rotation"])
+def test_it_goes_on_once_a_file_can_be_made_again(tmp_path: Path, before: bytes) -> None:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    path = folder / "api.log"
+    path.write_bytes(before)
+    source, end = os.pipe()
+    writer = threading.Thread(target=keep, args=(source, path, MAX_BYTES + 10))
+    writer.start()
+    if before:
+        os.write(end, b"open\n")
+        wait_until(lambda: path.stat().st_size > MAX_BYTES, "it is written")
+    folder.rename(tmp_path / "away")
+    # Each is read when the one before it was written, or lost.
+    for _ in range(2):
+        os.write(end, b"lost\n" * 10)
+        wait_until(lambda: not has_unread(source), "it is read")
+    folder.mkdir()
+    os.write(end, b"late\n")
+    os.close(end)
+    writer.join()
+    os.close(source)
+    assert path.read_bytes().endswith(b"late\n")
+
+
+def has_unread(pipe: int) -> bool:
+    return any(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))
