@@ -36,14 +36,14 @@ die() {
 }
 
 unknown_argument() {
-  printf '%s: unknown argument %s, see %s --help\n' "${0##*/}" "$1" "$0" >&2
+  printf '%s: unknown argument %q, see %s --help\n' "${0##*/}" "$1" "$0" >&2
   exit 2
 }
 
 # takes_no_arguments "$@": accept --help alone.
 takes_no_arguments() {
-  case ${1:-} in
-    "") ;;
+  [ $# != 0 ] || return 0
+  case $1 in
     --help)
       usage
       exit

@@ -77,10 +77,11 @@ await_output() {
 
 # Print the number of the running process that was started under this name. Fails where there is none.
 process_of() {
-  local pid started
+  local pid="" started=""
   [ -f "$RUN_FOLDER/$1.pid" ] || return 1
-  read -r pid started <"$RUN_FOLDER/$1.pid"
-  [ "$(started_at "$pid")" = "$started" ] && printf '%s\n' "$pid"
+  # A full disk leaves an empty file, and a process that ended at once has no start.
+  read -r pid started <"$RUN_FOLDER/$1.pid" || true
+  [ -n "$started" ] && [ "$(started_at "$pid")" = "$started" ] && printf '%s\n' "$pid"
 }
 
 stop_process() {

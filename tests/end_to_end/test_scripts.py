@@ -145,12 +145,13 @@ def test_help_is_shown_in_any_folder(script: str, tmp_path: Path) -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.parametrize(("argument", "shown"), [("--nonsense", "--nonsense"), ("", "''"), ("\x1b[2J", "$'\\E[2J'")])
 @pytest.mark.parametrize("script", ["start.sh", "testmode.sh", "cleanup.sh"])
-def test_an_unknown_argument_is_refused(script: str, copy: Copy) -> None:
+def test_an_unknown_argument_is_refused(script: str, argument: str, shown: str, copy: Copy) -> None:
     before = copy.snapshot()
-    result = copy.run(script, "--nonsense")
+    result = copy.run(script, argument)
     assert result.status == 2
-    assert "unknown argument --nonsense" in result.errors
+    assert f"unknown argument {shown}, see" in result.errors
     assert copy.snapshot() == before
 
 
@@ -386,3 +387,14 @@ def test_a_process_that_only_has_the_number_of_ours_is_left_alone(copy: Copy) ->
         assert copy.run("cleanup.sh").status == 0
         assert is_running(other.pid)
         other.kill()
+
+
+@pytest.mark.parametrize("of_ended", [False, True])
+def test_a_file_without_the_start_of_a_process_stands_for_none(of_ended: bool, copy: Copy) -> None:
+    with subprocess.Popen(["true"]) as ended:
+        pass
+    (copy.root / ".run").mkdir()
+    (copy.root / ".run/api.pid").write_text(f"{ended.pid} \n" if of_ended else "")
+    result = copy.run("cleanup.sh")
+    assert (result.status, result.errors) == (0, "")
+    assert "did not end" not in result.output
