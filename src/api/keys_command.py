@@ -5,6 +5,7 @@ import re
 import sys
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from api.access.session_secrets import new_secret
 from api.settings import KeysSettings
@@ -25,7 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add.add_argument("--expires", type=_expiry, metavar="WHEN", help="30m, 12h, 90d, or a UTC day such as 2027-01-31")
     add.add_argument("--note", default="", type=_utf_8, help="whose key it is")
     add.add_argument(
-        "--link", metavar="URL", help="also show a link to the page at this URL, for a customer; needs --expires"
+        "--link",
+        type=_page,
+        metavar="URL",
+        help="also show a link to the page at this URL, for a customer; needs --expires",
     )
     commands.add_parser("list", help="show the keys, without their secrets")
     revoke = commands.add_parser("revoke", help="remove a key: what it was used for ends at once")
@@ -102,6 +106,19 @@ def _require_keys(lines: list[bytes]) -> None:
 def _utf_8(text: str) -> str:
     if not is_utf_8(text):
         raise argparse.ArgumentTypeError(f"{printable(text)} is not UTF-8")
+    return text
+
+
+def _page(text: str) -> str:
+    """The URL of a page, to which a path and a fragment can be added."""
+    wrong = argparse.ArgumentTypeError(f"{printable(text)} is not like https://statistics.example.com")
+    try:
+        url = urlsplit(_utf_8(text))
+        is_whole = url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0
+    except ValueError:
+        raise wrong from None
+    if not is_whole or not text.isprintable() or any(character in text for character in " ?#@\\"):
+        raise wrong
     return text
 
 

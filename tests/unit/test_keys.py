@@ -117,6 +117,21 @@ def test_the_secret_of_sessions_is_made_once(command: Command) -> None:
         (["add", "operator", "--expires", "2026-01-01"], "2026-01-01 is over"),
         (["add", "operator", "--link", "https://x", "--expires", "1d"], "--link is for the key of a customer"),
         (["add", "customer:acme", "--link", "https://x"], "with --expires"),
+        *(
+            (["add", "customer:acme", "--expires", "1d", "--link", link], "is not like https://")
+            for link in [
+                "statistics.example.com",
+                "javascript:alert(1)",
+                "https://",
+                "http://[::1",
+                "https://x:99999",
+                "https://x y",
+                "https://x?y",
+                "https://x#y",
+                "https://x@y",
+                "https://x\ny",
+            ]
+        ),
     ],
 )
 def test_a_wrong_argument_is_told_and_nothing_is_written(command: Command, arguments: list[str], told: str) -> None:
