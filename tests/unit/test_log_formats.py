@@ -712,6 +712,8 @@ def test_a_time_is_understood_in_every_zone(
         ({"log_format": "regex", "log_pattern": r"(?P<time>a)\1"}, r"invalid escape sequence \1 at character 12"),
         ({"log_format": "regex", "log_pattern": "(?P<time>a++)"}, "bad repetition operator ++ at character 11"),
         ({"log_format": "regex", "log_pattern": "(?P<time>a"}, "missing ) at character 1"),
+        ({"log_format": "regex", "log_pattern": "(" * 10_000}, "not a regular expression of RE2"),
+        ({"log_format": "regex", "log_pattern": "(a{99999999999}"}, "not a regular expression of RE2"),
         ({"log_format": "regex", "log_pattern": "(?P<time>a)b)"}, "unexpected ) at character 13"),
         ({"log_format": "regex", "log_pattern": "(?P<time>a)(?P<time>b)"}, "the group time again at character 12"),
         (

@@ -111,5 +111,8 @@ def _error_message(text: str, message: str) -> str:
             re.compile(text)
         except re.error as error:
             place = "" if error.pos is None else f" at character {error.pos + 1}"
+        except (RecursionError, OverflowError):
+            # It is nested too deeply for that parser, or repeats too often.
+            place = ""
     reason = f"not a regular expression of RE2: {what}{f' {fragment}' if fragment else ''}{place}"
     return f"{reason}; look-around has no bound in time" if what == "invalid perl operator" else reason
