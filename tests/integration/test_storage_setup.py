@@ -5,9 +5,11 @@ import shutil
 import sqlite3
 import stat
 import subprocess
+import threading
 import time
 import uuid
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
@@ -320,6 +322,27 @@ def test_a_server_that_does_not_answer_is_told_in_time() -> None:
         pytest.raises(StorageUnavailable, match=f"{url} has not answered"),
     ):
         wait_until_it_answers(client, seconds=0.1)
+
+
+@pytest.mark.parametrize("command", [["setup"], ["replace-admin", "token", "password"]])
+@pytest.mark.parametrize("answer", [b"null", b"<html>"])
+def test_another_server_in_the_place_of_influxdb_is_told(command: list[str], answer: bytes, tmp_path: Path) -> None:
+    class Other(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Other) as server:
+        threading.Thread(target=server.serve_forever).start()
+        settings = {"INFLUXDB_URL": f"http://127.0.0.1:{server.server_port}", "TOKENS_PATH": tmp_path}
+        ended = run(*command, STORAGE="influxdb", DOCKER_INFLUXDB_INIT_ADMIN_TOKEN="token", **settings)
+        server.shutdown()
+    assert ended.returncode == 1
+    assert "Traceback" not in ended.stdout + ended.stderr
+    is_none_found = command == ["setup"] and answer != b"null"
+    assert ("has no organisation" if is_none_found else "does not answer as InfluxDB does") in ended.stderr
 
 
 def test_influxdb_needs_the_admin_token_and_sqlite_does_not(setup: Setup) -> None:

@@ -112,6 +112,9 @@ def errors(settings: SetupSettings) -> Iterator[None]:
         ) from error
     except urllib3.exceptions.HTTPError as error:
         raise StorageUnavailable(f"InfluxDB at {settings.influxdb_url} went away: {error}.") from error
+    except (AttributeError, TypeError, ValueError) as error:
+        # The client takes any answer for one of InfluxDB.
+        raise StorageRefused(f"The server at {settings.influxdb_url} does not answer as InfluxDB does.") from error
 
 
 def _found(find: Callable[[], list[Item]]) -> list[Item]:
