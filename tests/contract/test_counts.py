@@ -219,6 +219,8 @@ def test_very_many_customers_come_in_parts(open_storage: OpenStorage) -> None:
         assert of_yesterday.keys() == set(sorted(customers)[1::2])
 
     ask(open_storage(), look)
+    writing.write({DailyKey(customer, TODAY + 1): row for customer in ("customer_7", "customer_8", "new")})
+    assert writing.count_new_customers(TODAY + 1) == 1
 
 
 @pytest.mark.parametrize("customer", ODD_CUSTOMERS)

@@ -62,17 +62,25 @@ class InfluxCounts(InfluxRows):
     def count_new_customers(self, day: int) -> int:
         count = 0
         for part in _PARTS_OF_ALL:
-            of_day = self._customers_in(part, day, day)
-            if of_day:
-                few = len(of_day) <= _KEYS_A_QUESTION
-                these = _any_of([f"customer = '{customer}'" for customer in of_day]) if few else part
-                count += len(of_day - self._customers_in(these, 0, day - 1))
+            if of_day := self._customers_in(part, day, day):
+                count += len(of_day - self._customers_before(part, of_day, day))
         return count
 
-    def _customers_in(self, condition: str, first: int, last: int) -> set[str]:
+    def _customers_before(self, part: str, customers: Collection[str], day: int) -> set[str]:
+        """The hashes of those of these customers that have a row of an earlier day, and perhaps of others of the
+        part."""
+        most = len(customers) * _CUSTOMERS_A_NAME
+        found = self._customers_in(part, 0, day - 1, f"SLIMIT {most + 1}")
+        if len(found) > most:
+            found.clear()
+            for some in _parts(list(customers)):
+                found |= self._customers_in(_any_of([f"customer = '{one}'" for one in some]), 0, day - 1)
+        return found
+
+    def _customers_in(self, condition: str, first: int, last: int, limit: str = "") -> set[str]:
         """The hashes of customers that have a row in a range of days."""
         query = f"SELECT count(row) FROM daily WHERE writer = $writer AND {IN_RANGE} AND {condition} GROUP BY customer"
-        return {row["customer"] for row in self._ask(query, **time_range(first, last))}
+        return {row["customer"] for row in self._ask(f"{query} {limit}", **time_range(first, last))}
 
     def read_rollups(self, keys: Collection[RollupKey]) -> dict[RollupKey, RollupRow]:
         places = self._places()
