@@ -63,7 +63,7 @@ def proxy(server: Server) -> Iterator[FaultyProxy]:
 
 @pytest.fixture
 def client(proxy: FaultyProxy) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=proxy.url, timeout=0.2) as client:
+    with httpx.Client(base_url=proxy.url, timeout=10) as client:
         yield client
 
 
@@ -105,7 +105,7 @@ def test_it_holds_a_request_until_after_the_client_has_given_up(
 ) -> None:
     decide(proxy, Fault.HOLD)
     with pytest.raises(httpx.TimeoutException):
-        client.post("/write", content=b"late")
+        client.post("/write", content=b"late", timeout=0.2)
     wait_until(lambda: proxy.held, "a request is held")
     decide(proxy, None)
     client.post("/write", content=b"newer")
