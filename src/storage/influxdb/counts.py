@@ -169,9 +169,7 @@ class InfluxCounts(InfluxRows):
         most = len(customers) * _CUSTOMERS_A_NAME
         if self._customers <= most:
             # Thousands may have come since.
-            rows = await self._ask_async(
-                f"{_ALL} GROUP BY customer, writer SLIMIT {most + 1}", **time_range(first, last)
-            )
+            rows = await self._ask_async(f"{_ALL} {_BY_CUSTOMER} SLIMIT {most + 1}", **time_range(first, last))
             series = {(row["customer"], row["writer"]) for row in rows}
             if len(series) <= most:
                 wanted = frozenset(customers)
