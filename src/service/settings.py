@@ -14,6 +14,8 @@ from service.printable import printable
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 EXIT_CONFIG = 78
 """Exit status of a program with invalid settings (EX_CONFIG of sysexits.h)."""
+_MOST_BYTES = 1 << 20
+"""Bytes of a file that a setting names and that is read as a whole."""
 
 
 def is_utf_8(text: str) -> bool:
@@ -23,10 +25,6 @@ def is_utf_8(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-_MOST_BYTES = 1 << 20
-"""Bytes of a file that a setting names and that is read as a whole."""
 
 
 def read_whole(path: Path) -> str:
