@@ -18,6 +18,9 @@ from storage.sqlite.schema import VERSION, version_of
 _BUSY_SECONDS = 5.0
 # Seconds that a question may take.
 _QUESTION_SECONDS = 30.0
+# Memory (KiB) for pages that a writer has changed. The lines of many logs change some 600 pages in a commit; beyond the
+# default of 2,000 KiB SQLite writes them out before the transaction ends, and reads them again.
+_CACHE_KIB = 4_000
 # Threads for the progress of writers, and for searches among requests. A poll never waits for other questions, and no
 # other question for searches, which may take long. A thread starts with the first question that it answers.
 _POLL_THREADS = 2
@@ -88,6 +91,7 @@ class SqliteConnection:
         if self._connection is None:
             self._connection = self._connect("rw")
             self._connection.execute("PRAGMA synchronous=NORMAL")
+            self._connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
             # Other writers may write to the file. A transaction that reads first could not wait for them.
             self._connection.isolation_level = "IMMEDIATE"
             self._opened = _identity(self._path)
