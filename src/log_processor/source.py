@@ -88,8 +88,12 @@ class LogPartition(StatefulSourcePartition[Chunk, None]):
             self._next_empty_chunk = now + BETWEEN_EMPTY_CHUNKS_SECONDS
         elif not chunks and not self._handed_on and not self._collector.has_more:
             # Do not wait right after a chunk: the flow would not get to it.
-            time.sleep(self._collector.pause())
-            self._waiter.wait()
+            pause = self._collector.pause()
+            if pause:
+                # The next look notices what has come meanwhile.
+                time.sleep(pause)
+            else:
+                self._waiter.wait()
         self._handed_on = bool(chunks)
         return chunks
 

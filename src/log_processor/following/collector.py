@@ -34,7 +34,7 @@ LONGEST_PAUSE_SECONDS = 0.05
 # Files with waiting lines for which one such pause is enough, and the bound of a longer pause in seconds. A look at
 # more files costs more, so the pause is longer.
 LOGS_A_PAUSE = 10
-LONGEST_PAUSE_OF_MANY_SECONDS = 0.5
+LONGEST_PAUSE_OF_MANY_SECONDS = 1.0
 
 log = logger(__name__)
 
