@@ -259,7 +259,7 @@ class Reader:
         if self._ends_open_lines and length >= self._whole_bytes:
             self.context = self._framing.after_hole(self.context)
             self._ends_open_lines = False
-        self.lines = max(0, self.lines - _newlines(data))
+        self.lines = max(0, self.lines - _newlines(data)) if self.buffer else 0
         self._whole_bytes = max(0, self._whole_bytes - length)
         if self._hasher is not None:
             self._hasher.add(data)
