@@ -1,9 +1,11 @@
 """Counts files that a test lays out, without a processor that follows them. The test says what is read of each file."""
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+from msgspec import structs
 
 from log_processor.commands.progress_bar import ProgressBar
 from log_processor.commands.verify.daily_rows import compare
@@ -117,7 +119,7 @@ class Counting:
                 self.logs.begin(LedgerRow(read.log, str(path), begin, begin))
         parts = tuple(read.part() for read in reads)
         # The number of a file is stored before its lines.
-        begins = {key_of(part): replace(part, end=part.start, length=0, gaps=()) for part in reversed(parts)}
+        begins = {key_of(part): structs.replace(part, end=part.start, length=0, gaps=()) for part in reversed(parts)}
         self._take(tuple(begin for key, begin in reversed(begins.items()) if key not in self.logs.files), b"")
         first = len(self._rollups.open.parts)
         self._take(parts, b"".join(read.lines() for read in reads))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hypothesis import strategies as st
+from msgspec import structs
 
 from log_processor.counting.logs import Logs
 from log_processor.following.clock import Clock
@@ -25,7 +26,7 @@ from request_log.framing.framed import Framed
 from request_log.framing.protocol import PLAIN, Framing
 from request_log.line import MAX_LINE_BYTES
 from storage.keys import FileKey
-from storage.logs import FileRow, Gap, LedgerRow, members
+from storage.logs import FileRow, Gap, LedgerRow
 
 # Seconds that pass in a step.
 STEP_SECONDS = 0.4
@@ -297,7 +298,7 @@ class Follower:
                     lines = {part.start: (part.overlong.length, part.overlong.digest.hexdigest())}
                 assert not lines.keys() & self.lines.keys(), "handed on twice"
                 self._lines |= lines
-                self._rows.take(BatchPart(**members(part), stored=len(lines)))
+                self._rows.take(BatchPart(**structs.asdict(part), stored=len(lines)))
             assert begin == len(chunk.lines)
 
 

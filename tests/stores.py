@@ -4,9 +4,11 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
+
+from msgspec import structs
 
 from influxd import InfluxServer
 from log_processor.counting.start import start
@@ -71,7 +73,7 @@ def count_lines(
     logs.begin(LedgerRow(log, part.path, part.start, part.start))
     # A file has its number before any of its lines is stored.
     (begun,) = parse_chunk(
-        Chunk((replace(part, end=part.start, length=0),)), parse, 0, logs.file, storage.prepare
+        Chunk((structs.replace(part, end=part.start, length=0),)), parse, 0, logs.file, storage.prepare
     ).parts
     logs.take(begun)
     batch = parse_chunk(Chunk((part,), lines), parse, 0, logs.file, storage.prepare)

@@ -9,11 +9,11 @@ from where the notes say. This process takes it in as processors do, so both agr
 import random
 import time
 from collections.abc import Callable, Collection, Container, Iterator, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from msgspec import structs
 
 from log_processor.kafka.records import read_records
 from log_processor.kafka.shipment import Shipment, Undecodable, decode, name_at_shipper, partition_of, stored_name
@@ -178,7 +178,9 @@ def read_back(
         for partition, names in by_partition.items():
             stored = {stored_name(shipper, name): name for name in names}
             rows = [noted[name].ledger_row(log) for log, name in stored.items()]
-            before = [replace(row, log=log) for log, name in stored.items() for row in noted[name].files.values()]
+            before = [
+                structs.replace(row, log=log) for log, name in stored.items() for row in noted[name].files.values()
+            ]
             shipments = Shipments(partition, sessions_text({shipper: noted_by}), rows, before)
             start, end = offsets.get(partition, 0), ends.get(partition, 0)
             for header, value in records_of(consumer, topic, partition, start, end):
@@ -186,7 +188,9 @@ def read_back(
             highest = max(highest, shipments.sessions.get(shipper, 0))
             for log, name in stored.items():
                 files = {
-                    key.generation: replace(row, log=name) for key, row in shipments.files.items() if key.log == log
+                    key.generation: structs.replace(row, log=name)
+                    for key, row in shipments.files.items()
+                    if key.log == log
                 }
                 found[name] = KnownLog(noted[name].partitions, noted[name].is_begun or bool(files), files)
     finally:

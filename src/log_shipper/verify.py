@@ -7,11 +7,12 @@ sent, or in a gap, or from before the log was followed.
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
+from msgspec import structs
 
 from log_processor import librdkafka
 from log_processor.commands.terminal import say, say_error
@@ -87,7 +88,7 @@ def _verify(settings: ShipperSettings, stack: ExitStack) -> int:
     followed = {key: row for key, row in files.items() if row.state != "copy"}
     linked = Linked(rows.values(), followed, any, stack, found.roots)
     checked = {name: _compare(consumer, topic, shipper, name, logs[name], ends, linked) for name in rows}
-    rows = {name: replace(row, gaps=tuple(checked[name].gaps)) for name, row in rows.items()}
+    rows = {name: structs.replace(row, gaps=tuple(checked[name].gaps)) for name, row in rows.items()}
     sent = {key: row.offset for key, row in followed.items()}
     accounts = accounts_of(linked, Committed("", Ledger(), rows, followed, sent, {}, ()), PLAIN)
     differences = [difference for one in checked.values() for difference in one.differences]

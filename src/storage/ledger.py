@@ -6,17 +6,18 @@ Its text is the same in both stores.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
+
+import msgspec
+from msgspec import Struct, structs
 
 from storage.damage import reading
 from storage.keys import FileKey, Key, LogKey, Rows
-from storage.logs import FileRow, LedgerRow, decode_file, decode_log, encode_file, encode_log, members
+from storage.logs import FileRow, LedgerRow, decode_file, decode_log, encode_file, encode_log, encoded
 from storage.requests import FileId, OffsetRange
 
 
-@dataclass(frozen=True, slots=True)
-class Ledger:
+class Ledger(Struct, frozen=True):
     """The commit point of a writer's counts."""
 
     number: int = 0
@@ -29,8 +30,7 @@ class Ledger:
     """Whether the journal has these requests. Otherwise the store has them."""
 
 
-@dataclass(frozen=True, slots=True)
-class RollupLedger:
+class RollupLedger(Struct, frozen=True):
     """The commit point of a writer's roll-ups."""
 
     number: int = 0
@@ -39,8 +39,7 @@ class RollupLedger:
     """The roll-ups have the requests of all commits of counts up to this number."""
 
 
-@dataclass(frozen=True, slots=True)
-class Intent:
+class Intent(Struct, frozen=True):
     """What a commit of counts is about to do. A redo of the commit decides nothing anew."""
 
     number: int
@@ -72,18 +71,17 @@ class Intent:
     """-1: the commit takes back the counts of the requests."""
     retired: str = ""
     """The writer whose rows a commit of the archive takes over: counts of `days` or, without days, rows of logs."""
-    folded: Mapping[int, str] = field(default_factory=dict)
+    folded: Mapping[int, str] = msgspec.field(default_factory=dict)
     """The days (since 1970-01-01) of which new customers are folded -> the last new customer, in order of names, that
     the commit does not fold; "" where it folds all that are new."""
 
 
-@dataclass(frozen=True, slots=True)
-class RolledUp:
+class RolledUp(Struct, frozen=True):
     """How far the files of a log are rolled up."""
 
     files: int = 0
     """Files with lower generations than this are rolled up to their ends, except those in `offsets`."""
-    offsets: Mapping[int, int] = field(default_factory=dict)
+    offsets: Mapping[int, int] = msgspec.field(default_factory=dict)
     """Generation -> offset (bytes) up to which the file is rolled up, for files that are not closed."""
 
     def through(self, file: FileRow) -> int:
@@ -91,8 +89,7 @@ class RolledUp:
         return self.offsets.get(file.generation, file.offset if file.generation < self.files else file.start)
 
 
-@dataclass(frozen=True, slots=True)
-class RollupIntent:
+class RollupIntent(Struct, frozen=True):
     """What a commit of roll-ups is about to do."""
 
     number: int
@@ -109,8 +106,7 @@ class RollupIntent:
     weight: Literal[1, -1] = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Struct, frozen=True):
     """What a processor reports once a second."""
 
     time: float
@@ -156,7 +152,7 @@ def is_rolled_up(counts: Ledger, rollups: RollupLedger) -> bool:
 def encode_ledger(ledger: Ledger) -> str:
     """The text of a ledger's row."""
     row: list[object] = [ledger.number, ledger.complete_through, ledger.rollup_backlog]
-    return json.dumps([*row, ledger.journal] if ledger.journal else row)
+    return encoded([*row, ledger.journal] if ledger.journal else row)
 
 
 def decode_ledger(text: str) -> Ledger:
@@ -170,7 +166,7 @@ def decode_ledger(text: str) -> Ledger:
 
 def encode_rollup_ledger(ledger: RollupLedger) -> str:
     """The text of the roll-ups' ledger."""
-    return json.dumps([ledger.number, ledger.through])
+    return encoded([ledger.number, ledger.through])
 
 
 def decode_rollup_ledger(text: str) -> RollupLedger:
@@ -191,7 +187,7 @@ def encode_rows_of_logs(intent: Intent) -> dict[Key, str]:
 def encode_intent(intent: Intent, rows_of_logs: Rows | None = None) -> str:
     """The text of an intent. `rows_of_logs`: see `encode_rows_of_logs`; None: they are encoded here."""
     texts = encode_rows_of_logs(intent) if rows_of_logs is None else rows_of_logs
-    row = members(intent) | {
+    row = structs.asdict(intent) | {
         "logs": {key.log: text for key, text in texts.items() if isinstance(key, LogKey)},
         "files": [[*key, text] for key, text in texts.items() if isinstance(key, FileKey)],
         "ledger": encode_ledger(intent.ledger),
@@ -200,7 +196,7 @@ def encode_intent(intent: Intent, rows_of_logs: Rows | None = None) -> str:
     for name in ("folded", "retired"):
         if not row[name]:
             del row[name]
-    return json.dumps(row, separators=(",", ":"))
+    return encoded(row)
 
 
 def decode_intent(text: str) -> Intent:
@@ -222,7 +218,7 @@ def decode_intent(text: str) -> Intent:
 def encode_rollup_intent(intent: RollupIntent) -> str:
     """The text of an intent of roll-ups."""
     positions = {log: encode_rolled_up(rolled_up) for log, rolled_up in intent.positions.items()}
-    return json.dumps(members(intent) | {"positions": positions}, separators=(",", ":"))
+    return encoded(structs.asdict(intent) | {"positions": positions})
 
 
 def decode_rollup_intent(text: str) -> RollupIntent:
@@ -239,7 +235,7 @@ def _ranges(rows: Sequence[Any]) -> tuple[OffsetRange, ...]:
 
 def encode_rolled_up(rolled_up: RolledUp) -> str:
     """The text of a RolledUpKey's row."""
-    return json.dumps([rolled_up.files, *map(list, rolled_up.offsets.items())], separators=(",", ":"))
+    return encoded([rolled_up.files, *map(list, rolled_up.offsets.items())])
 
 
 def decode_rolled_up(text: str) -> RolledUp:
@@ -250,7 +246,7 @@ def decode_rolled_up(text: str) -> RolledUp:
 
 
 def encode_report(report: Report) -> str:
-    return json.dumps([report.time, report.number, report.complete_through, report.latest_second])
+    return encoded([report.time, report.number, report.complete_through, report.latest_second])
 
 
 def decode_report(text: str) -> Report | None:

@@ -2,13 +2,11 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
-from functools import cache
-from operator import attrgetter
-from typing import Any, Literal, NamedTuple
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
 
 import msgspec
+from msgspec import Struct, structs
 
 from request_log.line import MIN_LINE_BYTES, Mended, Reason
 from storage.damage import reading
@@ -30,16 +28,14 @@ class Position(NamedTuple):
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
-class Gap:
+class Gap(Struct, frozen=True):
     """Bytes of a log that could no longer be read: from `position` to the end of that file."""
 
     position: Position
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerRow:
+class LedgerRow(Struct, frozen=True):
     """How far a writer is in a log, all its files together: a checkpoint with a balance.
 
     The balance is lines read = stored + rejected + skipped.
@@ -58,10 +54,10 @@ class LedgerRow:
     """Lines read, as in the balance."""
     stored: int = 0
     """Lines stored as requests."""
-    rejected: Mapping[Reason, int] = field(default_factory=Counter)
+    rejected: Mapping[Reason, int] = msgspec.field(default_factory=Counter)
     skipped: int = 0
     """Lines that are comments, or directives for the lines after them."""
-    mended: Mapping[Mended, int] = field(default_factory=Counter)
+    mended: Mapping[Mended, int] = msgspec.field(default_factory=Counter)
     """Stored requests with a value that was mended, by kind of the value."""
     gaps: tuple[Gap, ...] = ()
     newest: int = 0
@@ -80,8 +76,7 @@ copy    its bytes are those of another file of the log, so it is not read
 """
 
 
-@dataclass(frozen=True, slots=True)
-class FileRow:
+class FileRow(Struct, frozen=True):
     """A file of a log, and how far it is read."""
 
     log: str
@@ -112,21 +107,8 @@ class FileRow:
     wrappers: the streams whose unfinished line is left out."""
 
 
-def members(row: Any) -> dict[str, Any]:
-    """The fields of a dataclass with their values, in their order."""
-    kind: Any = type(row)
-    names, values_of = _fields_of(kind)
-    return dict(zip(names, values_of(row), strict=True))
-
-
-@cache
-def _fields_of(kind: Any) -> tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]:
-    """The names of a dataclass's fields, and a function that reads them all."""
-    names = tuple(one.name for one in fields(kind))
-    return names, attrgetter(*names)
-
-
-def _encoded(values: object) -> str:
+def encoded(values: object) -> str:
+    """The values as JSON, without spaces. Structs become objects."""
     try:
         # A commit has a row for each log, and json takes ten times as long.
         return msgspec.json.encode(values).decode()
@@ -137,9 +119,9 @@ def _encoded(values: object) -> str:
 
 def encode_log(row: LedgerRow) -> str:
     """The text of a log's row. The log's name is in its key."""
-    values = members(row) | {"gaps": [(*gap.position, gap.reason) for gap in row.gaps]}
+    values = structs.asdict(row) | {"gaps": [(*gap.position, gap.reason) for gap in row.gaps]}
     del values["log"]
-    return _encoded(values)
+    return encoded(values)
 
 
 def decode_log(log: str, text: str) -> LedgerRow:
@@ -158,8 +140,8 @@ def decode_log(log: str, text: str) -> LedgerRow:
 
 def encode_file(row: FileRow) -> str:
     """The text of a file's row. Its log and generation are in its key."""
-    _, _, *values = members(row).values()
-    return _encoded(values)
+    _, _, *values = structs.astuple(row)
+    return encoded(values)
 
 
 def decode_file(log: str, generation: int, text: str) -> FileRow:
@@ -170,7 +152,7 @@ def decode_file(log: str, generation: int, text: str) -> FileRow:
 
 
 def with_gap(row: LedgerRow, reason: str) -> LedgerRow:
-    return replace(row, gaps=(*row.gaps, Gap(row.position, reason)))
+    return structs.replace(row, gaps=(*row.gaps, Gap(row.position, reason)))
 
 
 def forgotten(files: Mapping[FileKey, FileRow], oldest_day: int) -> list[FileKey]:

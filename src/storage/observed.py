@@ -2,18 +2,18 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from storage.damage import reading
-from storage.logs import BACKFILL, LedgerRow, Position
+from storage.logs import BACKFILL, LedgerRow, Position, encoded
 
 # Seconds within which a processor reports on all logs that it follows. An older observation is of a log that is no
 # longer followed.
 SAME_REPORT_SECONDS = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class ObservedEnd:
+class ObservedEnd(Struct, frozen=True):
     log: str
     time: float
     """Unix time, s."""
@@ -30,7 +30,7 @@ class ObservedEnd:
 
 def encode_observed_end(row: ObservedEnd) -> str:
     """The text of an observed end. The log's name is in its key."""
-    return json.dumps([row.time, row.position, row.size, row.bytes_behind, row.bytes])
+    return encoded([row.time, row.position, row.size, row.bytes_behind, row.bytes])
 
 
 def decode_observed_end(log: str, text: str) -> ObservedEnd:

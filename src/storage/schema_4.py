@@ -7,8 +7,9 @@ in each log, and its ledger names the requests that are not rolled up.
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
+
+from msgspec import structs
 
 from request_log.line import Reason
 from storage.errors import StorageRefused
@@ -116,7 +117,7 @@ def rows_of_logs(logs: Iterable[Log], ended: Iterable[EndedFile], ends: Sequence
                 )
             )
             base += -(-file.offset // CELL_BYTES) * CELL_BYTES
-        logs_after[row.log] = row = replace(row, bytes=sum(file.offset - file.start for file in files))
+        logs_after[row.log] = row = structs.replace(row, bytes=sum(file.offset - file.start for file in files))
         rows += [(FileKey(row.log, file.generation), encode_file(file)) for file in files]
         rows.append((LogKey(row.log), encode_log(row)))
         generation, offset = row.position

@@ -5,7 +5,9 @@ before it. Then another file follows. A file's offsets are those of lines: a rec
 lines of a record, so each line has a cell of its own wherever records are missing.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec import structs
 
 from storage.damage import reading
 from storage.logs import CELL_BYTES, FileRow, Position
@@ -79,7 +81,9 @@ def is_partition(path: str) -> bool:
 def with_records(row: FileRow) -> FileRow:
     """The row of a file with the offsets of records in place of its own."""
     file = TopicFile.decode(row.identity)
-    return replace(row, start=file.record(row.start), offset=file.record(row.offset), size=file.record(row.size))
+    return structs.replace(
+        row, start=file.record(row.start), offset=file.record(row.offset), size=file.record(row.size)
+    )
 
 
 def record_at(position: Position, identity: str) -> Position:

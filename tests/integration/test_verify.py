@@ -5,11 +5,11 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from lines import valid_lines
 from pipeline import Pipeline
@@ -157,7 +157,7 @@ def test_a_row_too_many_or_too_few_is_shown(pipeline: Pipeline) -> None:
 def test_a_ledger_that_is_not_the_log_is_shown(pipeline: Pipeline) -> None:
     store(pipeline, lines_of(0) + b"no request\n")
     (row,) = pipeline.ledger()
-    set_ledger(pipeline, replace(row, read=22, stored=21, rejected={}))
+    set_ledger(pipeline, structs.replace(row, read=22, stored=21, rejected={}))
     status, said = verify(pipeline)
     assert status == 1
     assert [line.split()[-4:] for line in said[1:-1]] == [

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import zstandard
+from msgspec import structs
 
 import parsed_log
 from counting_by_hand import Counting, Read, verified
@@ -399,7 +400,7 @@ def test_another_count_of_what_was_skipped_or_mended_is_shown(sqlite: Store, log
     storage = sqlite.open()
     storage.acquire()
     row = decode_log("log", storage.read_logs()[0]["log"])
-    wrong = replace(row, skipped=1, mended=Counter({Mended.DURATION: 3, Mended.ENCODING: 1}))
+    wrong = structs.replace(row, skipped=1, mended=Counter({Mended.DURATION: 3, Mended.ENCODING: 1}))
     storage.write({LogKey("log"): encode_log(wrong)})
     storage.close()
     outcome = verified(sqlite.open(), parse=parsed_log.parse)

@@ -84,7 +84,7 @@ def test_a_row_an_addition_and_the_row_after() -> None:
         DailyKey("acme", DAY): "3 status={200: 1, 404: 1} latency={50: 1, 70: 1}",
         DailyKey(None, DAY): "3 status={200: 1, 404: 1} latency={50: 1, 70: 1}",
     }
-    assert rows(store, StateKey)[StateKey("counts")].startswith("[3, ")
+    assert rows(store, StateKey)[StateKey("counts")].startswith("[3,")
 
 
 def test_a_start_adds_to_the_rows_that_a_broken_commit_has_left_out() -> None:
@@ -106,10 +106,10 @@ def test_a_start_adds_to_the_rows_that_a_broken_commit_has_left_out() -> None:
         "2 status={200: 1} latency={50: 1}",
         "3 status={200: 1, 404: 1} latency={50: 1, 70: 1}",
     ]
-    assert rows(store, StateKey)[StateKey("counts")].startswith("[2, ")
+    assert rows(store, StateKey)[StateKey("counts")].startswith("[2,")
     Processor(store)
     assert rows(store, DailyKey) == {
         DailyKey("acme", DAY): "3 status={200: 1, 404: 1} latency={50: 1, 70: 1}",
         DailyKey(None, DAY): "3 status={200: 1, 404: 1} latency={50: 1, 70: 1}",
     }
-    assert rows(store, StateKey)[StateKey("counts")].startswith("[3, ")
+    assert rows(store, StateKey)[StateKey("counts")].startswith("[3,")

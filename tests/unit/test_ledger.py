@@ -139,7 +139,7 @@ def test_the_text_of_an_intent() -> None:
         "files": [["api", 0, '[3,0,50,150,150,"closed","/logs/api.log.1","7-100-ab-cd",null,0,"#Fields: time"]']],
         "customers": ["cust_1", "cust_2"],
         "days": [20_780],
-        "ledger": "[17, 1795450536.5, [1795450000, 1795450536]]",
+        "ledger": "[17,1795450536.5,[1795450000,1795450536]]",
         "weight": 1,
     }
     assert decode_intent(text) == INTENT
@@ -156,10 +156,10 @@ def test_the_text_of_an_intent_of_rollups() -> None:
 
 
 def test_the_texts_of_ledgers_and_reports() -> None:
-    assert encode_ledger(Ledger(17, 1.5, (5, 6))) == "[17, 1.5, [5, 6]]"
-    assert encode_ledger(Ledger(17)) == "[17, null, null]"
-    assert encode_rollup_ledger(RollupLedger(4, 17)) == "[4, 17]"
-    text = "[1795450537.25, 17, 1795450536.5, 1795536937]"
+    assert encode_ledger(Ledger(17, 1.5, (5, 6))) == "[17,1.5,[5,6]]"
+    assert encode_ledger(Ledger(17)) == "[17,null,null]"
+    assert encode_rollup_ledger(RollupLedger(4, 17)) == "[4,17]"
+    text = "[1795450537.25,17,1795450536.5,1795536937]"
     assert encode_report(Report(1_795_450_537.25, 17, 1_795_450_536.5, 1_795_536_937)) == text
     # A report of an earlier version has no latest second.
     assert decode_report("[1795450537.25, 17, null]") == Report(1_795_450_537.25, 17, None, 0)

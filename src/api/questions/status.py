@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
+
+from msgspec import structs
 
 from api.caching.change_feed import ChangeFeed
 from api.caching.progress import StoreProgress, WriterProgress
@@ -189,11 +190,11 @@ def _in_records(
         identity = identities.get(position.generation)
         return record_at(position, identity) if identity else position
 
-    gaps = tuple(replace(gap, position=record(gap.position)) for gap in row.gaps)
-    row = replace(row, first=record(row.first), position=record(row.position), gaps=gaps)
+    gaps = tuple(structs.replace(gap, position=record(gap.position)) for gap in row.gaps)
+    row = structs.replace(row, first=record(row.first), position=record(row.position), gaps=gaps)
     if seen is not None:
         size = record(Position(seen.position.generation, seen.size)).offset
-        seen = replace(seen, position=record(seen.position), size=size)
+        seen = structs.replace(seen, position=record(seen.position), size=size)
     return row, seen, [with_records(file) for file in files]
 
 

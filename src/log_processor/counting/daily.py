@@ -4,11 +4,11 @@ import json
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
 from functools import partial
 from itertools import islice
 
 import numpy as np
+from msgspec import structs
 
 from log_processor.counting.buffer import Buffer, span
 from log_processor.counting.commit import commit
@@ -90,7 +90,7 @@ class Counts:
             log.error("partly_counted", commit=intent.number, requests=intent.stored, read_back=buffer.lines)
             # Requests of expired days may be gone, and to take them back is not needed.
             logs = {offset_range.file.log for offset_range in intent.ranges} if intent.weight > 0 else set()
-            intent = replace(
+            intent = structs.replace(
                 intent,
                 logs=tuple(with_gap(row, _PARTLY_COUNTED) if row.log in logs else row for row in intent.logs),
             )
@@ -99,7 +99,7 @@ class Counts:
         else:
             self.folding.fold_counted(buffer)
         log.info("commit_redone", commit=intent.number, requests=buffer.lines)
-        self._commit(replace(intent, token=self._token), buffer.parts, buffer.customers())
+        self._commit(structs.replace(intent, token=self._token), buffer.parts, buffer.customers())
 
     def commit(
         self,

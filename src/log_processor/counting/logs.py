@@ -2,8 +2,9 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import TypeVar
+
+from msgspec import structs
 
 from log_processor.parsing.batch import BatchPart
 from log_processor.process.retry import until_stored
@@ -92,7 +93,7 @@ class Logs:
             raise AssertionError(f"{key}: lines from {row.offset} to {part.start.offset} did not come")
         log = self._taken[part.log]
         moves = part.state == "live" or not self._is_live(log)
-        self._taken[part.log] = replace(
+        self._taken[part.log] = structs.replace(
             log,
             path=part.path if part.state == "live" else log.path,
             position=part.end if moves and part.state != "copy" else log.position,
@@ -207,14 +208,14 @@ class Logs:
         """
         row, log = self.files[key], self.committed[key.log]
         return (
-            replace(
+            structs.replace(
                 log,
                 position=Position(key.generation, start),
                 bytes=log.bytes - (row.offset - start),
                 read=log.read - requests,
                 stored=log.stored - requests,
             ),
-            replace(row, offset=start, state="closed", identity="", context=""),
+            structs.replace(row, offset=start, state="closed", identity="", context=""),
         )
 
     def taken_back(self) -> tuple[OffsetRange, ...]:
@@ -265,7 +266,7 @@ class Logs:
         end = self._ends.get(lane, 0) + (UNCOMMITTED_BYTES if lane in self._may_have_uncommitted else 0)
         self._may_have_uncommitted.discard(lane)
         begin = -(-end // CELL_BYTES) * CELL_BYTES
-        return replace(row, lane=lane, base=max(0, begin - start // CELL_BYTES * CELL_BYTES))
+        return structs.replace(row, lane=lane, base=max(0, begin - start // CELL_BYTES * CELL_BYTES))
 
     def _note(self, key: FileKey, row: FileRow) -> None:
         self._numbers[key.log] = max(self._numbers[key.log], key.generation + 1)

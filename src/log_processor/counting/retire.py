@@ -12,9 +12,10 @@ The requests stay where they are until they expire. Nothing is counted under thi
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import TypeVar
+
+from msgspec import structs
 
 from log_processor.counting.limits import LIMITS, Limits
 from log_processor.counting.logs import GAPS_KEPT
@@ -221,10 +222,10 @@ def _rollup_of(key: RollupSegmentKey) -> RollupKey:
 def _sum(row: LedgerRow, other: LedgerRow | None) -> LedgerRow:
     """What was read of a log by a writer, and by writers of the archive."""
     nowhere = Position(0, 0)
-    row = replace(row, first=nowhere, position=nowhere)
+    row = structs.replace(row, first=nowhere, position=nowhere)
     if other is None:
         return row
-    return replace(
+    return structs.replace(
         row,
         bytes=row.bytes + other.bytes,
         read=row.read + other.read,

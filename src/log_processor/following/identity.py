@@ -8,8 +8,9 @@ Zeros are left out, because a hole in a file tells nothing about the file.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from hashlib import blake2b
+
+from msgspec import Struct, structs
 
 # Bytes of a file's head, and bytes before the offset, that an identity covers with hashes of their own.
 HEAD_BYTES = 1024
@@ -32,8 +33,7 @@ Samples = Sequence[tuple[int, bytes]]
 """Pieces of a file: offset and bytes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(Struct, frozen=True):
     """The end of a line, and the hash of all bytes before it."""
 
     offset: int
@@ -41,8 +41,7 @@ class Mark:
     """The first 8 hexadecimal digits of the hash."""
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(Struct, frozen=True):
     """The last block that was hashed."""
 
     offset: int
@@ -53,8 +52,7 @@ class Block:
     """Hash of the blocks before this block."""
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(Struct, frozen=True):
     """The identity of a file at an offset."""
 
     inode: int
@@ -109,7 +107,7 @@ class Identity:
 
     def moved(self, inode: int) -> "Identity":
         """The identity of equal bytes in another file."""
-        return replace(self, inode=inode)
+        return structs.replace(self, inode=inode)
 
     def agrees(self, offset: int, read: Read) -> bool:
         """Whether a file has the first bytes of this identity, and its last bytes before the offset."""
@@ -236,7 +234,7 @@ class Hasher:
 
     def identity(self, sampled: Identity) -> Identity:
         """The identity from this hash and from samples at the same offset."""
-        return replace(sampled, whole=self.digest(), block=self._block, marks=tuple(self.marks))
+        return structs.replace(sampled, whole=self.digest(), block=self._block, marks=tuple(self.marks))
 
     def _plan_mark(self) -> None:
         if len(self.marks) > MOST_MARKS:

@@ -1,8 +1,9 @@
 """Where reading begins in a partition: by the rows of its writer, and by what the broker has."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import NamedTuple
+
+from msgspec import structs
 
 from log_processor.parsing.batch import BatchPart
 from log_processor.parsing.chunk import Part
@@ -46,7 +47,7 @@ class Place(NamedTuple):
 
     def closed(self, today: int) -> Part:
         """Says that nothing more is read of the file. `today`: days since 1970-01-01."""
-        return replace(self.part(self.record), state="closed", gone=today)
+        return structs.replace(self.part(self.record), state="closed", gone=today)
 
     def next_file(self, file: TopicFile, record: int) -> "Place":
         """The place at which the next file of the log begins, with this record."""
@@ -83,12 +84,11 @@ def beginning(
         reason, record = REMOVED, min(max(low, place.record), end)
     closed = place.closed(today)
     if file.topic_id != topic_id or low > place.record:
-        closed = replace(closed, gaps=(Gap(place.position, reason),))
+        closed = structs.replace(closed, gaps=(Gap(place.position, reason),))
     following = place.next_file(TopicFile.beginning(topic_id, record, file.lines), record)
     return Beginning(following, (_said(closed), _said(following.part(record))))
 
 
 def _said(part: Part) -> BatchPart:
     """A part without lines, as a commit takes it in."""
-    values = {name: getattr(part, name) for name in Part.__dataclass_fields__}
-    return BatchPart(**values)
+    return BatchPart(**structs.asdict(part))

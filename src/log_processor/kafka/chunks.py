@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from operator import attrgetter
 
 import numpy as np
+from msgspec import structs
 
 from log_processor.parsing.batch import Batch, Mark, Prepare, Store, TooNew, parse_chunk
 from log_processor.parsing.chunk import KEPT_BYTES, Chunk, Overlong, Part
@@ -68,7 +69,7 @@ def chunk_of(records: Records, file: TopicFile, part: Part, behind: bool, due: f
             rejected.append(_too_long(int(offsets[place]), texts[place]))
         lines = b"\n".join([*(texts[place] for place in np.flatnonzero(~is_long).tolist()), b""])
         begins, offsets = starts_of(lines), offsets[~is_long]
-    return RecordChunk(replace(part, length=len(lines)), lines, begins, offsets, rejected, behind, due)
+    return RecordChunk(structs.replace(part, length=len(lines)), lines, begins, offsets, rejected, behind, due)
 
 
 def parse_records(
@@ -98,12 +99,12 @@ def parse_records(
         lines = [replace(line, offset=int(in_file(np.array([line.offset]))[0])) for line in part.rejected]
         mended = [MendedLine(int(in_file(np.array([offset]))[0]), what) for offset, what in part.mended]
         rejected = sorted([*lines, *chunk.rejected], key=attrgetter("offset"))
-        placed = replace(part, start=chunk.part.start, end=chunk.part.end, rejected=rejected, mended=mended)
+        placed = structs.replace(part, start=chunk.part.start, end=chunk.part.end, rejected=rejected, mended=mended)
         return replace(batch, parts=(placed,))
 
     generation = chunk.part.start.generation
     start = Position(generation, _BEHIND_BEGINNING)
-    part = replace(chunk.part, start=start, end=Position(generation, _BEHIND_BEGINNING + len(chunk.lines)))
+    part = structs.replace(chunk.part, start=start, end=Position(generation, _BEHIND_BEGINNING + len(chunk.lines)))
     batch = parse_chunk(
         Chunk((part,), chunk.lines, chunk.behind, chunk.due),
         parse,
@@ -123,7 +124,7 @@ def with_newest(batch: Batch) -> Batch:
     latest request. No request is counted for the partition itself, which tells how fresh the store is."""
     *parts, of_partition = batch.parts
     newest = max((part.newest for part in parts), default=0)
-    return replace(batch, parts=(*parts, replace(of_partition, newest=newest)))
+    return replace(batch, parts=(*parts, structs.replace(of_partition, newest=newest)))
 
 
 def _too_new(chunk: RecordChunk, too_new: TooNew) -> TooNew:

@@ -10,8 +10,9 @@ refused   It lies in the wrong partition, is damaged, or contradicts what came b
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import NamedTuple
+
+from msgspec import structs
 
 from log_processor.following.identity import Identity
 from log_processor.kafka.shipment import Seen, Shipment, part_of, partition_of, stored_name
@@ -179,7 +180,7 @@ def _fitted(row: FileRow, part: Part, lines: bytes) -> list[tuple[Part, bytes]]:
         raise Refused(CONTRADICTS)
     if start > offset:
         missing = _state(part, row, (Gap(Position(number, offset), MISSING),))
-        moved = replace(missing, end=part.start, identity=row.identity)
+        moved = structs.replace(missing, end=part.start, identity=row.identity)
         return [(moved, b""), (part, lines)]
     if start == offset:
         return [(part, lines)]
@@ -187,18 +188,20 @@ def _fitted(row: FileRow, part: Part, lines: bytes) -> list[tuple[Part, bytes]]:
         return []
     if end == offset:
         # The state may be news.
-        return [(replace(part, start=part.end, length=0, gaps=(), overlong=None), b"")]
+        return [(structs.replace(part, start=part.end, length=0, gaps=(), overlong=None), b"")]
     cut = offset - start
     if part.overlong is not None or (lines and lines[cut - 1 : cut] != b"\n"):
         raise Refused(CUTS_A_LINE)
     left = lines[cut:]
-    return [(replace(part, start=Position(number, offset), length=len(left), gaps=(), context=row.context), left)]
+    return [
+        (structs.replace(part, start=Position(number, offset), length=len(left), gaps=(), context=row.context), left)
+    ]
 
 
 def _state(part: Part, row: FileRow, gaps: tuple[Gap, ...]) -> Part:
     """Says the state of a part's file where its row is."""
     at = Position(part.start.generation, row.offset)
-    return replace(part, start=at, end=at, length=0, gaps=gaps, overlong=None, context_after=part.context)
+    return structs.replace(part, start=at, end=at, length=0, gaps=gaps, overlong=None, context_after=part.context)
 
 
 def _gap_before(part: Part) -> tuple[Gap, ...]:

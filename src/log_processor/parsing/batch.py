@@ -1,12 +1,14 @@
 """A batch: the requests of a chunk, and what became of its other lines."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from operator import attrgetter
 from types import MappingProxyType
 
+import msgspec
 import numpy as np
+from msgspec import structs
 
 from log_processor.parsing.chunk import Chunk, Overlong, Part
 from request_log.framing.content import Content, grouped, line_at, shifted
@@ -14,7 +16,7 @@ from request_log.framing.framed import BYTE_ORDER_MARK, Framed
 from request_log.line import LAST_SECOND, Reason
 from request_log.path_template import path_template
 from request_log.requests import Integers, MendedLine, Parsed, Parser, Rejected, Requests, joined
-from storage.logs import Position, members
+from storage.logs import Position
 from storage.requests import FileId, StoredRequests
 
 PIECE_BYTES = 256 << 10
@@ -31,15 +33,14 @@ Mark = Callable[[bytes], bytes]
 """The mark of a line without its newline, by which it is known again."""
 
 
-@dataclass(frozen=True, slots=True)
-class BatchPart(Part):
+class BatchPart(Part, frozen=True):
     """A part of a chunk after parsing. `length`: bytes in `Batch.lines`."""
 
     stored: int = 0
     """How many requests it has."""
     newest: int = 0
     """Unix time (s) of the latest request; 0 if there is none."""
-    rejected: list[Rejected] = field(default_factory=list)
+    rejected: list[Rejected] = msgspec.field(default_factory=list)
     """In the order of the file."""
     skipped: int = 0
     """How many lines are comments or headers."""
@@ -134,7 +135,7 @@ def parse_chunk(
     parts = np.concatenate([np.empty(0, np.int64), *parts_of_pieces])
     by_part = _requests_by_part(parts, requests, len(chunk.parts))
     batch_parts = [
-        BatchPart(**members(part), stored=lines, newest=newest, rejected=bad, skipped=left_out, mended=mendings)
+        BatchPart(**structs.asdict(part), stored=lines, newest=newest, rejected=bad, skipped=left_out, mended=mendings)
         for part, lines, newest, bad, left_out, mendings in zip(
             chunk.parts, *by_part, rejected, skipped, mended, strict=True
         )
@@ -257,7 +258,7 @@ def _reject(batch: Batch, places: Sequence[int]) -> Batch:
         batch,
         requests=requests,
         parts=tuple(
-            replace(
+            structs.replace(
                 part,
                 stored=lines,
                 newest=newest,

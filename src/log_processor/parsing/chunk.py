@@ -1,8 +1,10 @@
 """A chunk: whole lines of several logs, as the source has read them."""
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol
+
+from msgspec import Struct, structs
 
 from storage.logs import FileRow, FileState, Gap, Position
 
@@ -39,8 +41,7 @@ class Overlong:
         self.digest.update(data)
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True):
     """Whole lines of one file of a log, from `start` up to `end`. A part without lines tells the state of the file."""
 
     log: str
@@ -73,7 +74,7 @@ class Part:
 
     def row_after(self, row: FileRow) -> FileRow:
         """The row of the file after this part of it is taken in."""
-        return replace(
+        return structs.replace(
             row,
             offset=self.end.offset,
             size=self.size,

@@ -10,11 +10,11 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from confluent_kafka import Consumer
+from msgspec import structs
 
 from log_processor import librdkafka
 from log_processor.commands.verify.committed import RollupCommits
@@ -68,7 +68,7 @@ class _Counted(NamedTuple):
         return other is not None and self._without_places() == other._without_places()
 
     def _without_places(self) -> list[LedgerRow]:
-        return [replace(row, path="", position=row.first, bytes=0) for row in self.logs]
+        return [structs.replace(row, path="", position=row.first, bytes=0) for row in self.logs]
 
 
 class _Compared(NamedTuple):
