@@ -150,6 +150,16 @@ def test_counts_beyond_32_bits_are_exact() -> None:
     assert FiguresTable.joined([FiguresTable.of({"a": ONE}), FiguresTable.of({"b": many})])["b"] == many
 
 
+def test_tables_whose_names_lie_among_one_another_are_joined_in_order() -> None:
+    all_figures = {f"é{number}": figures_of(Outcomes(number, 1), 0.1, 0.1, number / 10) for number in range(1, 30_000)}
+    parts: list[dict[str, Figures]] = [{}, {}, {}, {}]
+    for name, figures in all_figures.items():
+        parts[min(3, figures.total_requests % 5)][name] = figures
+    joined = FiguresTable.joined(list(map(FiguresTable.of, parts)))
+    assert list(joined.names) == sorted(all_figures)
+    assert {name: joined[name] for name in joined.names} == all_figures
+
+
 @pytest.mark.parametrize("value", [10**400, -(10**400), 1e308, -1e308])
 def test_a_key_that_no_customer_can_have_is_no_fault(value: float) -> None:
     table = FiguresTable.of({"a": ONE})

@@ -14,6 +14,8 @@ from api.caching.names import Names
 from rollups.counts import Outcomes
 from rollups.figures import Figures, availability, figures_of, uptime
 
+# Rows of the largest table between two names at which tables are cut, to be sorted a piece at a time.
+_SORTED_AT_ONCE = 5_000
 Floats = NDArray[np.float64]
 _Counts = NDArray[np.int32] | NDArray[np.int64]
 
@@ -38,17 +40,38 @@ class FiguresTable:
     def joined(cls, tables: Sequence["FiguresTable"]) -> "FiguresTable":
         """The figures of the customers of all tables, none of which is in two of them."""
         tables = [table for table in tables if len(table)]
-        empty = cls()
-        names = Names.joined([table.names for table in tables])
-        requests = np.concatenate([empty._requests, *(table._requests for table in tables)], axis=1)
-        latencies = np.concatenate([empty._latencies, *(table._latencies for table in tables)], axis=1)
-        # To sort takes a second copy of all.
         if any(table.names[-1] > following.names[0] for table, following in pairwise(tables)):
-            in_pieces = names[:]
-            order = np.array(sorted(range(len(names)), key=in_pieces.__getitem__))
-            names = Names.of(in_pieces[row] for row in order.tolist())
-            requests, latencies = requests[:, order], latencies[:, order]
-        return cls(names, requests, latencies)
+            # Texts of all names at once would take more memory than all columns.
+            largest = max(tables, key=len).names
+            bounds = [largest[row] for row in range(_SORTED_AT_ONCE, len(largest), _SORTED_AT_ONCE)]
+            starts = [[0, *(bisect_left(table.names, name) for name in bounds), len(table)] for table in tables]
+            ranges = zip(*(pairwise(of_table) for of_table in starts), strict=True)
+            tables = [
+                cls._sorted([table._rows(*rows) for table, rows in zip(tables, of_range, strict=True)])
+                for of_range in ranges
+            ]
+        return cls._in_turn(tables)
+
+    @classmethod
+    def _in_turn(cls, tables: Sequence["FiguresTable"]) -> "FiguresTable":
+        """The rows of all tables, one table after the other."""
+        empty = cls()
+        return cls(
+            Names.joined([table.names for table in tables]),
+            np.concatenate([empty._requests, *(table._requests for table in tables)], axis=1),
+            np.concatenate([empty._latencies, *(table._latencies for table in tables)], axis=1),
+        )
+
+    @classmethod
+    def _sorted(cls, tables: Sequence["FiguresTable"]) -> "FiguresTable":
+        """The rows of all tables, in the order of their names."""
+        unsorted = cls._in_turn(tables)
+        names = unsorted.names[:]
+        order = sorted(range(len(names)), key=names.__getitem__)
+        return cls(Names.of(names[row] for row in order), unsorted._requests[:, order], unsorted._latencies[:, order])
+
+    def _rows(self, first: int, end: int) -> "FiguresTable":
+        return FiguresTable(self.names.between(first, end), self._requests[:, first:end], self._latencies[:, first:end])
 
     def changed(self, new: "FiguresTable", customers: Iterable[str]) -> "FiguresTable":
         """The table with `new` in the place of the figures of these customers."""

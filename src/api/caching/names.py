@@ -46,6 +46,11 @@ class Names(Sequence[str]):
         place = range(len(self))[place]
         return self._text[self._bounds.item(place) : self._bounds.item(place + 1)].decode()
 
+    def between(self, first: int, end: int) -> "Names":
+        """The names at the places from `first` until before `end`."""
+        start = self._bounds[first]
+        return Names(self._text[start : self._bounds[end]], self._bounds[first + 1 : end + 1] - start)
+
     def inserted(self, places: Sequence[int], names: Sequence[str]) -> "Names":
         """With further names, each before the one at its place. `places` ascend."""
         encoded = [name.encode() for name in names]
