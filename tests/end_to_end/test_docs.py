@@ -214,6 +214,7 @@ def test_the_example_of_a_new_figure_is_true(tmp_path: Path) -> None:
             (tmp_path / path).write_text(text)
     program = """if True:
         import numpy as np
+        from api.caching.figures_table import FiguresTable
         from api.schemas.figures import Figures
         from log_processor.commands.verify.daily_rows import NOTHING as COUNTED_NOTHING
         from rollups.counts import Outcomes
@@ -221,6 +222,7 @@ def test_the_example_of_a_new_figure_is_true(tmp_path: Path) -> None:
         from rollups.histogram import Histogram
         found = figures(Histogram(Outcomes(3, 3), np.array([5, 70]), np.array([2, 1])))
         assert Figures(**found._asdict()).max_latency == 0.07
+        assert FiguresTable.of({"acme": found})["acme"] == found
         assert len(COUNTED_NOTHING.figures) == len(NOTHING)
     """
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "src")}

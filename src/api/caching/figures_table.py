@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from math import isnan, nan
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,9 @@ _SORTED_AT_ONCE = 5_000
 Floats = NDArray[np.float64]
 _Counts = NDArray[np.int32] | NDArray[np.int64]
 
+_LATENCIES = tuple(figure for figure in Figures._fields if figure.endswith("_latency"))
+"""What `figures_of` takes beside the outcomes, in this order. It computes all other figures."""
+
 
 @dataclass(frozen=True, slots=True)
 class FiguresTable:
@@ -28,8 +32,8 @@ class FiguresTable:
     """In order: a customer's place is its row."""
     _requests: _Counts = field(default_factory=lambda: np.zeros((len(Outcomes._fields), 0), np.int32))
     """A row for each field of Outcomes."""
-    _latencies: Floats = field(default_factory=lambda: np.zeros((3, 0)))
-    """Three rows: average, median and p99; NaN stands for None."""
+    _latencies: Floats = field(default_factory=lambda: np.zeros((len(_LATENCIES), 0)))
+    """A row for each figure of _LATENCIES; NaN stands for None."""
 
     @classmethod
     def of(cls, figures: Mapping[str, Figures]) -> "FiguresTable":
@@ -110,8 +114,10 @@ class FiguresTable:
 
     def column(self, figure: str) -> Floats:
         """A figure of each customer, by its name in Figures; NaN stands for None."""
+        if figure in _LATENCIES:
+            latencies: Floats = self._latencies[_LATENCIES.index(figure)].copy()
+            return latencies
         total, successful, client_errors, server_errors = self._requests
-        average, median, p99 = self._latencies
         some = np.where(total > 0, total, nan)
         # Each is as large as the names of all customers, so only one is made.
         columns: dict[str, Callable[[], NDArray[Any]]] = {
@@ -121,9 +127,6 @@ class FiguresTable:
             "server_errors": lambda: server_errors,
             "uptime": lambda: uptime(successful.astype(np.float64), some),
             "availability": lambda: availability(server_errors.astype(np.float64), some),
-            "average_latency": lambda: average,
-            "median_latency": lambda: median,
-            "p99_latency": lambda: p99,
         }
         return columns[figure]().astype(np.float64)
 
@@ -144,10 +147,7 @@ def _columns(figures: Mapping[str, Figures]) -> tuple[_Counts, Floats]:
     integers = np.int32 if most <= np.iinfo(np.int32).max else np.int64
     requests = np.array(outcomes, integers).reshape(-1, len(Outcomes._fields))
     latencies = np.array(
-        [
-            [nan if value is None else value for value in (one.average_latency, one.median_latency, one.p99_latency)]
-            for one in found
-        ],
+        [[nan if latency is None else latency for latency in of_one] for of_one in map(attrgetter(*_LATENCIES), found)],
         np.float64,
     )
-    return requests.T, latencies.reshape(-1, 3).T
+    return requests.T, latencies.reshape(-1, len(_LATENCIES)).T
