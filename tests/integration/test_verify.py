@@ -1,10 +1,12 @@
 """`python -m log_processor verify`: says whether the store is what the log's files say."""
 
 import gzip
+import re
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from storage.ledger import decode_intent, decode_ledger, encode_ledger
 from storage.logs import LedgerRow, encode_log
 from stores import Store
 
+OPERATIONS = Path(__file__).parents[2] / "docs/operations.md"
 NOT_READ = " are not accounted for, and no processor runs to read them."
 on_sqlite = pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 ODD_LINES = [
@@ -139,6 +142,21 @@ def test_a_row_that_was_changed_is_shown(pipeline: Pipeline) -> None:
         ["other", date(1), "requests", "of", "19", "ms", "1", "2"],
     ]
     assert said[-1].startswith("Figures that differ: 9. In the log: lines 60, requests 60,")
+
+
+@on_sqlite
+def test_the_difference_in_the_documentation_is_what_it_prints(pipeline: Pipeline) -> None:
+    blocks = re.findall(r"^```text\n(.*?)^```$", OPERATIONS.read_text(), re.MULTILINE | re.DOTALL)
+    (shown,) = (block for block in blocks if block.startswith("customer "))
+    statuses = [200] * 34 + [201] * 2 + [204] * 2
+    latencies = [2, *[40] * 17, 93, 94, *[192] * 16, 198, 633]
+    requests = [("cust_7", status, ms) for status, ms in zip(statuses, latencies, strict=True)]
+    requests += [(f"cust_{20 + number % 19}", 200, 100) for number in range(1_000 - len(requests))]
+    lines = [f"{date(1)} 12:00:00 {customer} /path {status} {ms / 1000}\n" for customer, status, ms in requests]
+    store(pipeline, "".join(lines).encode())
+    with closing(sqlite3.connect(pipeline.environment["SQLITE_PATH"])) as connection, connection:
+        connection.execute("DELETE FROM daily WHERE customer = 'cust_7'")
+    assert verify(pipeline) == (1, shown.replace("2026-11-24", date(1)).splitlines())
 
 
 @on_sqlite
