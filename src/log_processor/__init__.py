@@ -10,6 +10,17 @@ parsing/    a chunk of lines -> a batch of requests
 storing/    the log handler: stores each batch, and says when to count
 counting/   numbered commits of daily rows and roll-ups, and the ledger
 
-Beside it: settings (those of the format in format_settings), path_templates, spool (old logs that wait), process/ (what
-any long-running process needs), kafka/ (a topic in place of files), commands/ (verify, backfill, check, retire).
+Beside it:
+
+kafka/           a topic in place of files
+commands/        verify, backfill, check, retire
+process/         what any long-running process needs
+settings         the settings
+follow_settings  those that the shipper has, too
+format_settings  those of the format of the logs, and the parser that they mean
+path_templates   the file of own templates of paths
+librdkafka       settings of Kafka's client
+spool            old logs that wait
+disk             copies of logs leave room on their disk
+heartbeat        the file by which the health check knows that the processor works
 """

@@ -4,6 +4,7 @@ Does not own what a row counts (`rollups`), nor when something is stored (`log_p
 
 contract     what every store does
 errors       what a store raises
+damage       damaged rows: each costs itself alone
 writers      the names of writers that have a meaning of their own
 requests     requests, as they are stored, read back and asked for
 keys         the keys of rows

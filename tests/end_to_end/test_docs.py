@@ -200,6 +200,11 @@ def test_paths_that_are_named_are_there(page: str) -> None:
     assert [path for path in named if not (PROJECT / path).exists() and ".log" not in path] == []
 
 
+def test_modules_that_tests_share_are_all_named() -> None:
+    named = re.findall(r"`(\w+\.py)`", PAGES["tests/README.md"])
+    assert [path.name for path in PROJECT.glob("tests/*.py") if path.name not in named] == []
+
+
 def test_the_example_of_a_new_figure_is_true(tmp_path: Path) -> None:
     shutil.copytree(PROJECT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__", "*.log*"))
     for language, block in BLOCK.findall(PAGES["CONTRIBUTING.md"]):

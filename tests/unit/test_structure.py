@@ -1,6 +1,7 @@
 """The rules that hold the packages apart."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,9 @@ from pathlib import Path
 import pytest
 
 SOURCES = Path(__file__).parents[2] / "src"
+INITS = sorted(SOURCES.rglob("__init__.py"))
+IN_A_MAP = re.compile(r"^(\w+)/? {2,}\S", re.MULTILINE)
+"""A line of a package's docstring that says what a module does: `name  what it does`."""
 MAY_IMPORT = {
     "request_log": set(),
     "service": set(),
@@ -19,7 +23,7 @@ MAY_IMPORT = {
     "api": {"rollups", "storage", "service"},
 }
 
-ROOMS = {
+LAYERS = {
     "rollups": [
         *("counts", "columns", "group_by", "counters", "histogram", "figures"),
         *("rows", "groups", "rules", "spans", "daily", "delta", "refolding"),
@@ -42,16 +46,7 @@ ROOMS = {
     "service.access": ["scopes", "private_files", "keys", "settings"],
     "request_log": ["line", "meanings", "path_template", "requests", "query", "fields", "framing", "formats"],
     "log_processor": [
-        *(
-            "heartbeat",
-            "format_settings",
-            "librdkafka",
-            "follow_settings",
-            "path_templates",
-            "settings",
-            "disk",
-            "spool",
-        ),
+        *("heartbeat", "format_settings", "librdkafka", "follow_settings", "path_templates", "settings"),
         *("disk", "spool", "parsing", "process", "following", "counting", "storing", "kafka"),
         *("source", "dataflow", "run", "commands", "__main__"),
     ],
@@ -90,9 +85,9 @@ def imports(package: str) -> set[str]:
     return (found & MAY_IMPORT.keys()) - {package}
 
 
-def imports_of_rooms(package: str, room: str) -> set[str]:
-    """The rooms of its package that a room imports, itself among them."""
-    files = [folder_of(package) / f"{room}.py", *(folder_of(package) / room).rglob("*.py")]
+def imports_within(package: str, layer: str) -> set[str]:
+    """The layers of its package that a layer imports, itself among them."""
+    files = [folder_of(package) / f"{layer}.py", *(folder_of(package) / layer).rglob("*.py")]
     found: set[str] = set()
     for file in filter(Path.exists, files):
         for node in ast.walk(ast.parse(file.read_text())):
@@ -107,6 +102,15 @@ def folder_of(package: str) -> Path:
     return SOURCES.joinpath(*package.split("."))
 
 
+def modules_of(folder: Path) -> set[str]:
+    """The modules and packages in a folder."""
+    return {path.stem for path in folder.glob("*.py")} | {path.parent.name for path in folder.glob("*/__init__.py")}
+
+
+def docstring_of(init: Path) -> str:
+    return ast.get_docstring(ast.parse(init.read_text())) or ""
+
+
 def test_every_package_has_its_rule() -> None:
     assert {path.parent.name for path in SOURCES.glob("*/__init__.py")} == MAY_IMPORT.keys()
 
@@ -116,22 +120,27 @@ def test_a_package_imports_only_what_it_may(package: str) -> None:
     assert imports(package) <= MAY_IMPORT[package]
 
 
-@pytest.mark.parametrize("package", ROOMS)
-def test_every_room_of_a_package_has_its_place(package: str) -> None:
-    folder = folder_of(package)
-    found = {path.stem for path in folder.glob("*.py")} | {path.parent.name for path in folder.glob("*/__init__.py")}
-    assert found - {"__init__"} == set(ROOMS[package])
+@pytest.mark.parametrize("package", LAYERS)
+def test_every_module_of_a_package_has_its_layer(package: str) -> None:
+    assert sorted(modules_of(folder_of(package)) - {"__init__"}) == sorted(LAYERS[package])
 
 
-@pytest.mark.parametrize(("package", "room"), [(package, room) for package in ROOMS for room in ROOMS[package]])
-def test_a_room_imports_only_rooms_below_it(package: str, room: str) -> None:
-    below = ROOMS[package][: ROOMS[package].index(room)]
-    assert imports_of_rooms(package, room) - {room} <= set(below)
+@pytest.mark.parametrize(("package", "layer"), [(package, layer) for package in LAYERS for layer in LAYERS[package]])
+def test_a_layer_imports_only_layers_below_it(package: str, layer: str) -> None:
+    below = LAYERS[package][: LAYERS[package].index(layer)]
+    assert imports_within(package, layer) - {layer} <= set(below)
 
 
-@pytest.mark.parametrize("init", sorted(SOURCES.rglob("__init__.py")), ids=lambda path: path.parent.name)
+@pytest.mark.parametrize("init", INITS, ids=lambda path: path.parent.name)
 def test_every_folder_says_what_it_owns(init: Path) -> None:
-    assert ast.get_docstring(ast.parse(init.read_text()))
+    assert docstring_of(init)
+
+
+@pytest.mark.parametrize(
+    "init", [init for init in INITS if IN_A_MAP.search(docstring_of(init))], ids=lambda path: path.parent.name
+)
+def test_a_map_of_modules_names_each(init: Path) -> None:
+    assert sorted(IN_A_MAP.findall(docstring_of(init))) == sorted(modules_of(init.parent) - {"__init__", "__main__"})
 
 
 def test_the_health_check_imports_little() -> None:

@@ -16,6 +16,7 @@ The command shares with the processor how files are identified, the parsers of a
 letters of lines that were too new. It shares nothing that counts.
 
 present      the files that are there
+text_file    a file of a log, decompressed
 linked       which of them the store has read, and which are copies
 committed    how far the store has counted
 definitions  the definitions of a request and of the figures, in SQL
