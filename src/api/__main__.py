@@ -17,7 +17,6 @@ from service.settings import load
 
 
 def main() -> None:
-    """Run the command, or the service."""
     keep_files_private()
     parser = argparse.ArgumentParser(
         prog="python -m api", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter

@@ -45,12 +45,13 @@ class JournalKey(NamedTuple):
 
 
 StateName = Literal["counts", "rollups", "rollups_intent", "report", "new_customers", "retired", "rules", "requests"]
+"""counts: the ledger of the counts. rollups: the ledger of the roll-ups. rollups_intent: their latest intent. report:
+the latest Report. new_customers: how many customers are new on each day. retired: that the writer was retired. rules:
+the rules of roll-ups. requests: which requests are stored."""
 
 
 class StateKey(NamedTuple):
-    """The key of a row of which a writer has one: the ledger of its counts, the ledger of its roll-ups, their latest
-    intent, the latest Report, how many customers are new on each day, that the writer was retired, the rules of
-    roll-ups, or which requests it stores."""
+    """The key of a row of which a writer has only one."""
 
     name: StateName
 

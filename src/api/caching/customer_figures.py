@@ -137,8 +137,11 @@ class CustomerFigures:
         return self._kept is None or len(days) == len(self._kept)
 
     def _let_go(self) -> None:
-        """Forget ranges beyond the bounds, the least recently used first, but the kept one, and the last one as long as
-        it is asked for: before midnight it is the one that was kept until then."""
+        """Forget ranges beyond the bounds, the least recently used first.
+
+        Two stay: the kept one, and the last one as long as it is asked for. Before midnight the last one is the one
+        that was kept until then.
+        """
         others = [days for days in self._ranges if days != self._kept]
         for days in others:
             size = sum(cached.size for cached in self._ranges.values())

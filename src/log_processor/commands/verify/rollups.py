@@ -258,8 +258,11 @@ class Rollups:
         return found
 
     async def _wait_until_counted(self) -> tuple[RollupCommits, int, int]:
-        """Wait until the lines are counted that the roll-ups have: how far they are, and through which stages, see
-        Recount, they have the lines by the commit that has ended and by the one that has begun."""
+        """Wait until the lines are counted that the roll-ups have.
+
+        Returns how far they are, and two stages (see Recount): the last one whose lines their ended commit has, and the
+        last one of their begun commit. RollupsMoved if it takes too long.
+        """
         began = moved = time.monotonic()
         before = None
         while True:
