@@ -1,10 +1,12 @@
 """Builds the processor from its parts, and runs it."""
 
+import threading
 import time
 from datetime import timedelta
 from functools import partial
 
 from bytewax._bytewax import cli_main
+from bytewax.dataflow import Dataflow
 
 from log_processor import dataflow
 from log_processor.following.collector import Collector
@@ -25,7 +27,7 @@ from log_processor.spool import Spool
 from log_processor.storing.dead_letters import DeadLetters
 from log_processor.storing.kept_lines import KeptLines
 from log_processor.storing.log_handler import LogHandler
-from log_processor.storing.writer import start_writer
+from log_processor.storing.writer import Started, start_writer
 from service.access.keys import Keys, keys_file
 from service.access.private_files import PrivateFile
 from service.access.settings import require_keys, warn_of_none
@@ -34,6 +36,7 @@ from service.memory import collect_cycles_rarely
 from service.open_files import allow_open_files
 from service.settings import refuse
 from storage.backend import open_storage
+from storage.contract import Storage
 from storage.errors import StorageUnavailable
 from storage.logs import BACKFILL
 
@@ -64,12 +67,28 @@ def run(settings: ProcessorSettings, only_backfill: bool = False) -> None:
         run_kafka(settings, stop)
         return
     storage = open_storage(settings, settings.writer)
+    flow = _flow(settings, storage, stop, only_backfill)
+    collect_cycles_rarely()
+    log.info(
+        "started", store=settings.storage, workers=settings.workers, follow=settings.follow, writer=settings.writer
+    )
+    let_threads_oversleep()
+    cli_main(flow, workers_per_process=settings.workers, epoch_interval=EPOCH)  # type: ignore[no-untyped-call]
+    try:
+        storage.close()
+    except StorageUnavailable as error:
+        # All requests are stored. The next processor only has to wait some seconds for this one's lease to expire.
+        log.warning("store_not_released", reason=str(error))
+    log.info("stopped", lines_lost=0)
+
+
+def _flow(settings: ProcessorSettings, storage: Storage, stop: threading.Event, only_backfill: bool) -> Dataflow:
+    """The dataflow from the logs to the store, which goes on where the ledger is. Waits for the lease of the writer."""
     token = until_stored(storage.acquire)
     patterns = [] if only_backfill else settings.patterns()
     files = LogFiles(patterns, settings.named_logs(), settings.outputs(), settings.roots())
-    (logs, counts, rollups), time_bounds, oldest_day, prepare = start_writer(
-        settings, storage, token, files.latest_modification
-    )
+    started = start_writer(settings, storage, token, files.latest_modification)
+    (logs, counts, rollups), time_bounds, oldest_day, prepare = started
     spool = Spool(settings.backfill_folder)
     spool.say_format(settings.described())
     look_seconds = LOOK_SECONDS[settings.follow]
@@ -90,15 +109,7 @@ def run(settings: ProcessorSettings, only_backfill: bool = False) -> None:
     followed.say_begun()
     metrics.begin(name for name in logs.committed if not name.startswith(BACKFILL))
 
-    dead_letters = DeadLetters(
-        settings.dead_letters_path,
-        settings.dead_letters_max_bytes,
-        logs.files,
-        partial(until_stored, storage.check_lease),
-        KeptLines(settings.dead_letters_keep, settings.drops_query, settings.log_format in WITH_COLUMNS),
-        partial(time_bounds.oldest_day, settings.dead_letters_days),
-        time_bounds.latest,
-    )
+    dead_letters = _dead_letters(settings, storage, started)
     further_days = settings.days_of_counts - settings.retention_days
     handler = LogHandler(
         storage, logs, counts, rollups, dead_letters, reporter, oldest_day, stop, further_days=further_days
@@ -117,6 +128,29 @@ def run(settings: ProcessorSettings, only_backfill: bool = False) -> None:
             template_of=rollups.rules.template_of,
         )
 
+    return dataflow.build(_source(settings, followed, collector, handler, stop, only_backfill), parsed, handler)
+
+
+def _dead_letters(settings: ProcessorSettings, storage: Storage, started: Started) -> DeadLetters:
+    return DeadLetters(
+        settings.dead_letters_path,
+        settings.dead_letters_max_bytes,
+        started.counting.logs.files,
+        partial(until_stored, storage.check_lease),
+        KeptLines(settings.dead_letters_keep, settings.drops_query, settings.log_format in WITH_COLUMNS),
+        partial(started.time_bounds.oldest_day, settings.dead_letters_days),
+        started.time_bounds.latest,
+    )
+
+
+def _source(
+    settings: ProcessorSettings,
+    followed: FollowedLogs,
+    collector: Collector,
+    handler: LogHandler,
+    stop: threading.Event,
+    only_backfill: bool,
+) -> LogSource:
     def longest_wait() -> float:
         if stop.is_set():
             return 0.0
@@ -133,19 +167,7 @@ def run(settings: ProcessorSettings, only_backfill: bool = False) -> None:
         waits = waiter(settings.follow, followed, settings.poll_interval_ms / 1000, longest_wait)
         return LogPartition(followed, collector, waits, stopping, handler)
 
-    collect_cycles_rarely()
-    log.info(
-        "started", store=settings.storage, workers=settings.workers, follow=settings.follow, writer=settings.writer
-    )
-    flow = dataflow.build(LogSource(partition), parsed, handler)
-    let_threads_oversleep()
-    cli_main(flow, workers_per_process=settings.workers, epoch_interval=EPOCH)  # type: ignore[no-untyped-call]
-    try:
-        storage.close()
-    except StorageUnavailable as error:
-        # All requests are stored. The next processor only has to wait some seconds for this one's lease to expire.
-        log.warning("store_not_released", reason=str(error))
-    log.info("stopped", lines_lost=0)
+    return LogSource(partition)
 
 
 def _keys_for_metrics(settings: ProcessorSettings) -> PrivateFile[Keys] | None:
