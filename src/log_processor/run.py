@@ -27,7 +27,7 @@ from log_processor.spool import Spool
 from log_processor.storing.dead_letters import DeadLetters
 from log_processor.storing.kept_lines import KeptLines
 from log_processor.storing.log_handler import LogHandler
-from log_processor.storing.writer import Started, start_writer
+from log_processor.storing.starting import Started, start_writer
 from service.access.keys import Keys, keys_file
 from service.access.private_files import PrivateFile
 from service.access.settings import require_keys, warn_of_none

@@ -14,7 +14,7 @@ from log_processor.process.time_bounds import TimeBounds
 from log_processor.settings import ProcessorSettings
 from log_processor.storing.dead_letters import DeadLetters
 from log_processor.storing.log_handler import LogHandler
-from log_processor.storing.writer import start_writer
+from log_processor.storing.starting import start_writer
 from storage.contract import Storage
 from storage.observed import ObservedEnd
 

@@ -1,4 +1,7 @@
-"""What a processor does first with the lease of a writer: it reads how far the counts are, and takes up the clocks."""
+"""Starts a writer after its lease is acquired.
+
+It reads how far the counts are. It sets the bounds of request times from the clocks.
+"""
 
 import time
 from collections.abc import Callable
