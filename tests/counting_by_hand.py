@@ -9,7 +9,7 @@ from msgspec import structs
 
 from log_processor.commands.progress_bar import ProgressBar
 from log_processor.commands.verify.daily_rows import compare
-from log_processor.commands.verify.outcome import Outcome
+from log_processor.commands.verify.result import VerifyResult
 from log_processor.counting.limits import LIMITS, Limits
 from log_processor.counting.start import start
 from log_processor.following.compressed import text_of
@@ -154,10 +154,10 @@ def key_of(part: Part) -> FileKey:
     return FileKey(part.log, part.start.generation)
 
 
-def verified(storage: Storage, retention_days: int = RETENTION_DAYS, parse: Parser | None = None) -> Outcome:
+def verified(storage: Storage, retention_days: int = RETENTION_DAYS, parse: Parser | None = None) -> VerifyResult:
     """What verify says of a store. It closes the connection. `parse`: of a format that is not our own."""
 
-    async def verify(storage: Storage) -> Outcome | None:
+    async def verify(storage: Storage) -> VerifyResult | None:
         with TemporaryDirectory() as folder:
             return await compare(
                 storage,
@@ -170,7 +170,7 @@ def verified(storage: Storage, retention_days: int = RETENTION_DAYS, parse: Pars
                 SILENT_SECONDS,
             )
 
-    outcome = ask(storage, verify)
+    result = ask(storage, verify)
     storage.close()
-    assert outcome is not None
-    return outcome
+    assert result is not None
+    return result

@@ -20,8 +20,8 @@ import parsed_log
 from counting_by_hand import Counting, Read, verified
 from lines import valid_lines
 from log_processor.commands.verify.definitions import LONGEST_LINE
-from log_processor.commands.verify.outcome import Outcome
 from log_processor.commands.verify.recount import whole_lines
+from log_processor.commands.verify.result import VerifyResult
 from log_processor.commands.verify.text_file import TextFile
 from parsed_log import parsed_line
 from request_log.line import LAST_SECOND, Mended
@@ -60,34 +60,34 @@ def append(path: Path, data: bytes) -> None:
         file.write(data)
 
 
-def counted(store: Store, log: Path, *reads: Read) -> Outcome:
+def counted(store: Store, log: Path, *reads: Read) -> VerifyResult:
     """What verify says when this was read, in one commit."""
     with Counting(store.open(), log) as counting:
         counting.count(*reads)
     return verified(store.open())
 
 
-def assert_agrees(outcome: Outcome, *sentences: str) -> None:
-    verdict, *others = outcome.lines_to_print()
+def assert_agrees(result: VerifyResult, *sentences: str) -> None:
+    verdict, *others = result.lines_to_print()
     assert verdict.startswith("All agree: "), others
-    assert outcome.status == 0
+    assert result.status == 0
     assert others == list(sentences)
 
 
 def test_all_files_of_a_log_are_read(store: Store, log: Path) -> None:
     rotated = write(log.with_name("log.1"), OLD)
-    outcome = counted(store, log, Read(rotated, state="closed"), Read(write(log, NEW), generation=1))
-    assert_agrees(outcome)
-    assert outcome.lines == {None: 500}
+    result = counted(store, log, Read(rotated, state="closed"), Read(write(log, NEW), generation=1))
+    assert_agrees(result)
+    assert result.lines == {None: 500}
 
 
 def test_a_line_of_a_rotated_file_that_was_never_read_is_told(sqlite: Store, log: Path) -> None:
     rotated = write(log.with_name("log.1"), OLD)
     end = OLD.rfind(b"\n", 0, -1) + 1
     reads = [Read(rotated, end=end, state="closed"), Read(write(log, NEW), generation=1)]
-    outcome = counted(sqlite, log, *reads)
-    assert outcome.status == 1
-    verdict, told = outcome.lines_to_print()
+    result = counted(sqlite, log, *reads)
+    assert result.status == 1
+    verdict, told = result.lines_to_print()
     assert verdict.startswith("Lines are missing in the store.")
     assert told == (
         f"{len(OLD) - end} bytes of {rotated} (line 300) are not accounted for, and no processor runs to read them."
@@ -96,35 +96,35 @@ def test_a_line_of_a_rotated_file_that_was_never_read_is_told(sqlite: Store, log
 
 def test_a_file_that_nobody_knows_is_told(sqlite: Store, log: Path) -> None:
     unknown = write(log.with_name("log-20261127"), OLD)
-    outcome = counted(sqlite, log, Read(write(log, NEW)))
-    assert outcome.status == 1
+    result = counted(sqlite, log, Read(write(log, NEW)))
+    assert result.status == 1
     assert f"{len(OLD):,} bytes of {unknown} (lines 1 to 300) are not accounted for" in "\n".join(
-        outcome.lines_to_print()
+        result.lines_to_print()
     )
 
 
 def test_a_file_that_was_read_twice_is_shown(sqlite: Store, log: Path) -> None:
     rotated = write(log.with_name("log.1"), OLD)
     twice = [Read(rotated, generation=generation, state="closed") for generation in (0, 1)]
-    outcome = counted(sqlite, log, *twice, Read(write(log, NEW), generation=2))
-    assert outcome.status == 1
-    (read,) = [row for row in outcome.differences if row.figure == "lines read"]
+    result = counted(sqlite, log, *twice, Read(write(log, NEW), generation=2))
+    assert result.status == 1
+    (read,) = [row for row in result.differences if row.figure == "lines read"]
     assert (read.log, read.store) == (500, 800)
 
 
 def test_a_copy_that_was_read_as_well_is_shown(sqlite: Store, log: Path) -> None:
     copy = write(log.with_name("log.1"), OLD)
-    outcome = counted(sqlite, log, Read(write(log, OLD + NEW)), Read(copy, generation=1, state="closed"))
-    assert outcome.status == 1
-    assert f"{copy} is a copy of {log}." in "\n".join(outcome.lines_to_print())
+    result = counted(sqlite, log, Read(write(log, OLD + NEW)), Read(copy, generation=1, state="closed"))
+    assert result.status == 1
+    assert f"{copy} is a copy of {log}." in "\n".join(result.lines_to_print())
 
 
 def test_a_copy_is_named(sqlite: Store, log: Path) -> None:
     for name in ("log.1", "log.2"):
         write(log.with_name(name), OLD)
     write(log.with_name("log.3.gz"), gzip.compress(OLD))
-    outcome = counted(sqlite, log, Read(write(log, OLD + NEW)))
-    assert_agrees(outcome, *(f"{log.with_name(name)} is a copy of {log}." for name in ("log.1", "log.2", "log.3.gz")))
+    result = counted(sqlite, log, Read(write(log, OLD + NEW)))
+    assert_agrees(result, *(f"{log.with_name(name)} is a copy of {log}." for name in ("log.1", "log.2", "log.3.gz")))
 
 
 def test_a_link_and_a_second_name_are_no_copies(sqlite: Store, log: Path) -> None:
@@ -159,8 +159,8 @@ def test_what_extends_another_file_is_read_from_there(sqlite: Store, log: Path) 
 def test_what_parts_from_another_file_is_read_from_there(sqlite: Store, log: Path) -> None:
     write(log, OLD + NEW)
     other = write(log.with_name("log.1"), OLD + valid_lines(10, seed=3))
-    outcome = counted(sqlite, log, Read(log), Read(other, 1, start=len(OLD), state="closed"))
-    assert_agrees(outcome, f"The first {len(OLD):,} bytes of {other} are those of {log}.")
+    result = counted(sqlite, log, Read(log), Read(other, 1, start=len(OLD), state="closed"))
+    assert_agrees(result, f"The first {len(OLD):,} bytes of {other} are those of {log}.")
 
 
 @pytest.mark.parametrize("ending", COMPRESS)
@@ -170,9 +170,9 @@ def test_compressed_files_are_read(sqlite: Store, log: Path, ending: str) -> Non
         counting.count(Read(rotated, state="closed"), Read(write(log, NEW), 1))
     write(log.with_name(f"log.2.{ending}"), COMPRESS[ending](OLD))
     rotated.unlink()
-    outcome = verified(sqlite.open())
-    assert_agrees(outcome)
-    assert outcome.lines == {None: 500}
+    result = verified(sqlite.open())
+    assert_agrees(result)
+    assert result.lines == {None: 500}
     write(log.with_name(f"log.3.{ending}"), COMPRESS[ending](valid_lines(9, seed=3)[:-1]))
     assert "log.3" in verified(sqlite.open()).unaccounted[0]
 
@@ -181,10 +181,10 @@ def test_files_that_cannot_be_read_are_named(sqlite: Store, log: Path) -> None:
     reads = [Read(write(log.with_name(name), lines), n) for n, (name, lines) in enumerate({"log": NEW}.items())]
     damaged = write(log.with_name("log.1.gz"), gzip.compress(OLD)[:-10])
     unknown = write(log.with_name("log.2.lz4"), b"\x04\x22\x4d\x18")
-    outcome = counted(sqlite, log, *reads)
-    assert outcome.lines_to_print()[0].startswith("All agree: ")
-    assert outcome.unchecked[0].startswith(f"{damaged} cannot be read: it is damaged (")
-    assert outcome.unchecked[1:] == [
+    result = counted(sqlite, log, *reads)
+    assert result.lines_to_print()[0].startswith("All agree: ")
+    assert result.unchecked[0].startswith(f"{damaged} cannot be read: it is damaged (")
+    assert result.unchecked[1:] == [
         f"{unknown} cannot be read: its compression is unknown. Its lines could not be checked."
     ]
 
@@ -200,8 +200,8 @@ def test_a_damaged_file_beside_another_file_of_its_name_is_named(sqlite: Store, 
     rotated = write(log.with_name("log.1"), OLD)
     damaged = write(log.with_name("log.1.gz"), gzip.compress(valid_lines(300, seed=3))[:kept])
     os.utime(damaged, (0, 0))
-    outcome = counted(sqlite, log, Read(rotated, state="closed"), Read(write(log, NEW), 1))
-    assert [text.partition(" (")[0] for text in outcome.unchecked] == [f"{damaged} cannot be read: it is damaged"]
+    result = counted(sqlite, log, Read(rotated, state="closed"), Read(write(log, NEW), 1))
+    assert [text.partition(" (")[0] for text in result.unchecked] == [f"{damaged} cannot be read: it is damaged"]
 
 
 def test_a_backfilled_file_is_read_where_it_came_from(sqlite: Store, log: Path, tmp_path: Path) -> None:
@@ -219,9 +219,9 @@ def test_a_backfilled_file_is_read_where_it_came_from(sqlite: Store, log: Path, 
 def test_a_file_of_the_log_that_was_backfilled_is_counted_once(sqlite: Store, log: Path) -> None:
     old = write(log.with_name("log.1"), OLD)
     noted = Read(old, 1, start=len(OLD), state="closed")
-    outcome = counted(sqlite, log, Read(write(log, NEW)), noted, Read(old, log="backfill-1", state="closed"))
-    assert_agrees(outcome)
-    assert outcome.lines == {None: 500}
+    result = counted(sqlite, log, Read(write(log, NEW)), noted, Read(old, log="backfill-1", state="closed"))
+    assert_agrees(result)
+    assert result.lines == {None: 500}
 
 
 def test_what_was_there_before_the_log_was_followed_is_told(sqlite: Store, log: Path) -> None:
@@ -229,8 +229,8 @@ def test_what_was_there_before_the_log_was_followed_is_told(sqlite: Store, log: 
     read = Read(write(log, OLD[: len(OLD) // 2] + NEW), start=len(OLD) // 2)
     # Alike only by chance.
     write(log, log.read_bytes().replace(b"/api", b"/ipa", 1))
-    outcome = counted(sqlite, log, replace(read), noted)
-    assert_agrees(outcome, f"Of log log, {len(OLD) + len(OLD) // 2:,} bytes were there before it was followed.")
+    result = counted(sqlite, log, replace(read), noted)
+    assert_agrees(result, f"Of log log, {len(OLD) + len(OLD) // 2:,} bytes were there before it was followed.")
 
 
 def test_a_file_that_grew_when_it_was_closed_goes_on_under_another_number(sqlite: Store, log: Path) -> None:
@@ -256,8 +256,8 @@ def test_a_file_at_the_logs_path_is_new_even_where_it_begins_like_one_that_is_go
         counting.count(Read(write(log, OLD), state="closed"))
         write(log.with_name("new"), OLD + NEW).replace(log)
         counting.count(Read(log, 1))
-    outcome = verified(sqlite.open())
-    assert (outcome.status, outcome.lines) == (0, {None: 500})
+    result = verified(sqlite.open())
+    assert (result.status, result.lines) == (0, {None: 500})
 
 
 def test_days_that_only_a_deleted_file_had_are_not_compared(sqlite: Store, log: Path) -> None:
@@ -267,19 +267,19 @@ def test_days_that_only_a_deleted_file_had_are_not_compared(sqlite: Store, log: 
     with Counting(sqlite.open(), log) as counting:
         counting.count(Read(rotated, state="closed"), Read(log, 1))
     rotated.unlink()
-    outcome = verified(sqlite.open())
-    assert outcome.status == 0
-    assert outcome.days == 1
+    result = verified(sqlite.open())
+    assert result.status == 0
+    assert result.days == 1
     log.unlink()
-    outcome = verified(sqlite.open())
-    assert outcome.status == 1
-    assert outcome.lines_to_print()[0].startswith("Nothing could be checked. In the log: lines 0,")
+    result = verified(sqlite.open())
+    assert result.status == 1
+    assert result.lines_to_print()[0].startswith("Nothing could be checked. In the log: lines 0,")
 
 
 def test_where_no_day_was_compared_nothing_was_checked(sqlite: Store, log: Path) -> None:
-    outcome = counted(sqlite, log, Read(write(log, b"no request\n")))
-    assert outcome.status == 1
-    assert outcome.lines_to_print()[0].startswith(
+    result = counted(sqlite, log, Read(write(log, b"no request\n")))
+    assert result.status == 1
+    assert result.lines_to_print()[0].startswith(
         "Nothing could be checked. In the log: lines 1, requests 0, rejected 1 (fields 1)"
     )
 
@@ -302,9 +302,9 @@ def test_half_a_line_and_zeros_are_no_lines(sqlite: Store, log: Path, is_sparse:
     os.truncate(log, hole)
     append(log, NEW + b"half a li")
     reads = [Read(log, end=hole, begun=0), Read(log, start=hole, end=hole + len(NEW), begun=0)]
-    outcome = counted(sqlite, log, *reads, Read(rotated, 1, end=len(OLD)))
-    assert_agrees(outcome)
-    assert outcome.lines == {None: 500}
+    result = counted(sqlite, log, *reads, Read(rotated, 1, end=len(OLD)))
+    assert_agrees(result)
+    assert result.lines == {None: 500}
 
 
 @pytest.mark.parametrize("before", [b"", OLD + b"half a li"])
@@ -337,9 +337,9 @@ def test_a_rollup_that_was_changed_is_shown(store: Store, log: Path, kind: Kind,
     with Counting(store.open(), log) as counting:
         counting.count(Read(write(log, OLD)))
     add_to_rollup(store.open(), RollupKey(ALL_CUSTOMERS if is_of_all else group_of("cust_1"), YESTERDAY, kind))
-    outcome = verified(store.open())
-    assert outcome.status == 1
-    (row,) = outcome.differences
+    result = verified(store.open())
+    assert result.status == 1
+    (row,) = result.differences
     assert row.customer == ("(all)" if is_of_all else "cust_1")
     assert row.figure.endswith(": requests")
     assert row.log is not None
@@ -389,10 +389,10 @@ def count_mixed(store: Store, log: Path) -> None:
 
 def test_what_was_skipped_and_mended_is_counted_anew(store: Store, log: Path) -> None:
     count_mixed(store, log)
-    outcome = verified(store.open(), parse=parsed_log.parse)
-    assert_agrees(outcome)
+    result = verified(store.open(), parse=parsed_log.parse)
+    assert_agrees(result)
     counts = "lines 6, requests 3, rejected 1 (fields 1), skipped 2, mended (duration 2, status 1)"
-    assert outcome.lines_to_print() == [f"All agree: {counts}, customers 2, days 2."]
+    assert result.lines_to_print() == [f"All agree: {counts}, customers 2, days 2."]
 
 
 def test_another_count_of_what_was_skipped_or_mended_is_shown(sqlite: Store, log: Path) -> None:
@@ -403,14 +403,14 @@ def test_another_count_of_what_was_skipped_or_mended_is_shown(sqlite: Store, log
     wrong = structs.replace(row, skipped=1, mended=Counter({Mended.DURATION: 3, Mended.ENCODING: 1}))
     storage.write({LogKey("log"): encode_log(wrong)})
     storage.close()
-    outcome = verified(sqlite.open(), parse=parsed_log.parse)
-    assert [difference[2:] for difference in outcome.differences] == [
+    result = verified(sqlite.open(), parse=parsed_log.parse)
+    assert [difference[2:] for difference in result.differences] == [
         ("lines skipped", 2, 1),
         ("mended: duration", 2, 3),
         ("mended: status", 1, 0),
         ("mended: encoding", 0, 1),
     ]
-    assert outcome.status == 1
+    assert result.status == 1
 
 
 def test_a_request_without_a_status_is_told_by_that(sqlite: Store, log: Path) -> None:
@@ -418,9 +418,9 @@ def test_a_request_without_a_status_is_told_by_that(sqlite: Store, log: Path) ->
         return parsed_log.parse(data.replace(b'"status": 0', b'"status": 7'), offset)
 
     count_mixed(sqlite, log)
-    outcome = verified(sqlite.open(), parse=parse)
-    assert outcome.status == 1
-    assert {"requests without a status", "requests with status 7"} <= {one.figure for one in outcome.differences}
+    result = verified(sqlite.open(), parse=parse)
+    assert result.status == 1
+    assert {"requests without a status", "requests with status 7"} <= {one.figure for one in result.differences}
 
 
 @pytest.mark.parametrize("lost", [1, 2])
@@ -432,6 +432,6 @@ def test_lines_of_which_the_parser_says_nothing_are_told(sqlite: Store, log: Pat
     write(log, MIXED)
     with Counting(sqlite.open(), log, parse=parse) as counting:
         counting.count(Read(log))
-    outcome = verified(sqlite.open(), parse=parse)
-    assert outcome.status == 1
-    assert f"{lost} lines are neither requests, nor rejected, nor skipped." in outcome.lines_to_print()
+    result = verified(sqlite.open(), parse=parse)
+    assert result.status == 1
+    assert f"{lost} lines are neither requests, nor rejected, nor skipped." in result.lines_to_print()

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import counting_by_hand
 from counting_by_hand import Counting, Read
 from lines import valid_lines
-from log_processor.commands.verify.outcome import Outcome, date_of
+from log_processor.commands.verify.result import VerifyResult, date_of
 from log_processor.commands.verify.text_file import FilesChanged
 from log_processor.counting.limits import Limits
 from request_log.line import SECONDS_A_DAY
@@ -183,7 +183,7 @@ class Processor:
         return Read(self._folder / name, generation, offset, log=name, begun=0)
 
 
-def verified(store: Store, happen: Callable[[str], None]) -> Outcome:
+def verified(store: Store, happen: Callable[[str], None]) -> VerifyResult:
     return counting_by_hand.verified(WatchedStorage(Path(store.environment["SQLITE_PATH"]), happen), RETENTION_DAYS)
 
 
@@ -224,8 +224,8 @@ def test_whatever_happens_between_its_questions_it_says_what_is_so(data: st.Data
         key = data.draw(st.one_of(st.none(), st.sampled_from(processor.keys())))
         if key is not None:
             processor.tamper(key)
-        outcome = verified(store, happen)
-        assert {(row.customer, row.date) for row in outcome.differences} == (
+        result = verified(store, happen)
+        assert {(row.customer, row.date) for row in result.differences} == (
             {(key.customer or "(all)", date_of(key.day))} if key is not None else set()
         )
 

@@ -26,7 +26,7 @@ daily_rows   compares days row by row, while the store moves on
 rollups      compares quarter hours and endpoints
 topics       compares days, quarter hours and endpoints of a topic with its records
 accounted    finds bytes that are not accounted for
-outcome      the result, for people
+result       the result, for people
 """
 
 import asyncio
@@ -37,7 +37,7 @@ from pathlib import Path
 from log_processor.commands.progress_bar import ProgressBar
 from log_processor.commands.terminal import say, say_error
 from log_processor.commands.verify.daily_rows import compare
-from log_processor.commands.verify.outcome import Outcome
+from log_processor.commands.verify.result import VerifyResult
 from log_processor.commands.verify.text_file import FilesChanged, Unreadable
 from log_processor.following.log_files import LogFiles
 from log_processor.settings import ProcessorSettings
@@ -85,7 +85,7 @@ async def _verify(storage: Storage, settings: ProcessorSettings) -> int:
         try:
             for attempt in range(1, _ATTEMPTS + 1):
                 try:
-                    outcome = await compare(
+                    result = await compare(
                         storage,
                         settings.writer,
                         settings.retention_days,
@@ -103,7 +103,7 @@ async def _verify(storage: Storage, settings: ProcessorSettings) -> int:
                         raise
         finally:
             await storage.aclose()
-    return _said(outcome)
+    return _said(result)
 
 
 async def _verify_topic(storage: Storage, settings: ProcessorSettings) -> int:
@@ -121,10 +121,10 @@ async def _verify_topic(storage: Storage, settings: ProcessorSettings) -> int:
             await storage.aclose()
 
 
-def _said(outcome: Outcome | None) -> int:
-    """Print the outcome. Returns the exit status."""
-    if outcome is None:
+def _said(result: VerifyResult | None) -> int:
+    """Print the result. Returns the exit status."""
+    if result is None:
         say("Nothing could be checked: the store has no ledger, because no log was followed yet.")
         return 1
-    say(*outcome.lines_to_print())
-    return outcome.status
+    say(*result.lines_to_print())
+    return result.status

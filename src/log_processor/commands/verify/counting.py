@@ -9,8 +9,8 @@ import numpy as np
 from log_processor.commands.ranges import Ranges
 from log_processor.commands.verify.committed import Committed, RolledUpTo, read_committed
 from log_processor.commands.verify.linked import Linked
-from log_processor.commands.verify.outcome import LAST_DAY
 from log_processor.commands.verify.recount import ROLLED_UP, Recount
+from log_processor.commands.verify.result import LAST_DAY
 from log_processor.commands.verify.text_file import TextFile, Unreadable
 from log_processor.following.roots import Roots
 from request_log.framing.protocol import Contexts

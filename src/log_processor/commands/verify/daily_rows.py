@@ -14,8 +14,8 @@ from log_processor.commands.progress_bar import ProgressBar
 from log_processor.commands.verify.accounted import SILENT_SECONDS, accounts_in_the_end
 from log_processor.commands.verify.committed import Committed, later_intents, read_committed, read_rolled_up
 from log_processor.commands.verify.counting import Lines
-from log_processor.commands.verify.outcome import LAST_DAY, Difference, Outcome, date_of
 from log_processor.commands.verify.recount import EVERYBODY, LOST, SKIPPED, Counted, Recount, RowKey
+from log_processor.commands.verify.result import LAST_DAY, Difference, VerifyResult, date_of
 from log_processor.commands.verify.rollups import Rollups, RollupsMoved
 from log_processor.following.roots import Roots
 from log_processor.process.time_bounds import TimeBounds
@@ -47,7 +47,7 @@ async def compare(
     silent_seconds: float = SILENT_SECONDS,
     framing: Framing = PLAIN,
     roots: Roots | None = None,
-) -> Outcome | None:
+) -> VerifyResult | None:
     """Compare all that can be compared. None if the store has no ledger.
 
     `writer`: the writer of the connection, whose counts are checked. `parse`: the parser, None for `simple`.
@@ -74,7 +74,7 @@ async def compare(
             lines.count(committed, rolled_up, progress.advance)
         lines.linked.check(committed.files)
         lines.reject(committed, rolled_up, kept_positions(dead_letters, Reason.TOO_NEW))
-        outcome = Outcome(
+        result = VerifyResult(
             lines=sum((recount.lines(log) for log in committed.logs), Counter()),
             mended=sum((recount.mended(log) for log in committed.logs), Counter()),
             customers=len(recount.customers()),
@@ -85,20 +85,20 @@ async def compare(
         for first in range(0, len(suspects), _ROWS_AT_ONCE):
             committed = await lines.catch_up(committed)
             some = suspects[first : first + _ROWS_AT_ONCE]
-            outcome.differences += await _confirm(storage, recount, lines, committed, some)
+            result.differences += await _confirm(storage, recount, lines, committed, some)
         if committed.other_writers:
             others = ", ".join(committed.other_writers)
-            outcome.unchecked.append(f"The counts of other writers were not checked, nor roll-ups: {others}.")
+            result.unchecked.append(f"The counts of other writers were not checked, nor roll-ups: {others}.")
         else:
             try:
                 # An older copy of the store may have been restored.
                 commits = rolled_up.commits if rolled_up.commits.begun_through <= number else None
                 rollups = Rollups(storage, recount, lines, committed, commits, silent_seconds)
-                outcome.differences += await rollups.differences(oldest_day)
+                result.differences += await rollups.differences(oldest_day)
             except RollupsMoved as reason:
-                outcome.unchecked.append(f"Quarter hours and endpoints could not be checked: {reason}.")
-        await _account(storage, lines, committed, outcome, silent_seconds, recount.framing)
-        return outcome
+                result.unchecked.append(f"Quarter hours and endpoints could not be checked: {reason}.")
+        await _account(storage, lines, committed, result, silent_seconds, recount.framing)
+        return result
 
 
 def _ledger_differences(recount: Recount, lines: Lines, committed: Committed) -> list[Difference]:
@@ -203,30 +203,30 @@ async def _confirm(
 
 
 async def _account(
-    storage: Storage, lines: Lines, committed: Committed, outcome: Outcome, silent_seconds: float, framing: Framing
+    storage: Storage, lines: Lines, committed: Committed, result: VerifyResult, silent_seconds: float, framing: Framing
 ) -> None:
     """Report the bytes that are not accounted for, not read yet, or in no file any more."""
     accounts, activity = await accounts_in_the_end(storage, lines.linked, committed, silent_seconds, framing)
     if activity == "behind":
-        outcome.unread = [f"{left} are not read yet." for left in accounts.left]
+        result.unread = [f"{left} are not read yet." for left in accounts.left]
     else:
         nobody = ", and no processor runs to read them" if activity == "silent" else ""
-        outcome.unaccounted = [f"{left} are not accounted for{nobody}." for left in accounts.left]
+        result.unaccounted = [f"{left} are not accounted for{nobody}." for left in accounts.left]
     for log, size in lines.gone.items():
-        outcome.unchecked.append(
+        result.unchecked.append(
             f"Of log {log}, {size:,} bytes that were counted are not in files any more. They could not be checked:"
             " their requests are taken as they are stored."
         )
-    if lost := outcome.lines[LOST]:
-        outcome.unaccounted.append(f"{lost:,} lines are neither requests, nor rejected, nor skipped.")
-    outcome.unchecked += lines.linked.present.unreadable()
-    outcome.notes += accounts.copies
+    if lost := result.lines[LOST]:
+        result.unaccounted.append(f"{lost:,} lines are neither requests, nor rejected, nor skipped.")
+    result.unchecked += lines.linked.present.unreadable()
+    result.notes += accounts.copies
     for day in sorted(lines.folded_days):
-        outcome.notes.append(f"On {date_of(day)} too many customers were new: some are counted together, as {OTHER}.")
+        result.notes.append(f"On {date_of(day)} too many customers were new: some are counted together, as {OTHER}.")
     for row in committed.logs.values():
-        outcome.notes += [f"Log {row.log} has a gap: {gap.reason}." for gap in row.gaps]
+        result.notes += [f"Log {row.log} has a gap: {gap.reason}." for gap in row.gaps]
     for log, size in accounts.unfollowed.items():
-        outcome.notes.append(f"Of log {log}, {size:,} bytes were there before it was followed.")
+        result.notes.append(f"Of log {log}, {size:,} bytes were there before it was followed.")
 
 
 def unpacked(key: RowKey, row: DailyAggregate) -> DayCounts:

@@ -19,8 +19,8 @@ import numpy as np
 from log_processor.commands.verify.committed import Committed, RollupCommits, later_intents
 from log_processor.commands.verify.counting import Lines
 from log_processor.commands.verify.definitions import IS_CLIENT_ERROR, IS_SERVER_ERROR
-from log_processor.commands.verify.outcome import LAST_DAY, Difference, date_of
 from log_processor.commands.verify.recount import BEING_ROLLED_UP, ROLLED_UP, Recount
+from log_processor.commands.verify.result import LAST_DAY, Difference, date_of
 from request_log.requests import Integers
 from rollups.counters import counter_arrays
 from rollups.counts import Kind, RollupRow

@@ -19,8 +19,8 @@ from msgspec import structs
 from log_processor import librdkafka
 from log_processor.commands.verify.committed import RollupCommits
 from log_processor.commands.verify.daily_rows import NOTHING, daily_key, differences, row_differences, unpacked
-from log_processor.commands.verify.outcome import Outcome, date_of
 from log_processor.commands.verify.recount import EVERYBODY, Recount
+from log_processor.commands.verify.result import VerifyResult, date_of
 from log_processor.commands.verify.rollups import differences_at_rest
 from log_processor.kafka.records import Record, Text, plain_text, read_records, text_in
 from log_processor.kafka.shipment import Undecodable, decode
@@ -74,7 +74,7 @@ class _Counted(NamedTuple):
 class _Compared(NamedTuple):
     """What was compared of the days of all writers."""
 
-    outcome: Outcome
+    result: VerifyResult
     counted: list[_Counted]
     """Of each writer, what was counted anew."""
     days: set[int]
@@ -216,7 +216,7 @@ class _Topic:
         self._consumer.close()
 
 
-async def compare_topic(reader: Storage, settings: ProcessorSettings, folder: Path) -> Outcome | None:
+async def compare_topic(reader: Storage, settings: ProcessorSettings, folder: Path) -> VerifyResult | None:
     """Compare the days of a topic. None if no writer has counted any of it.
 
     `reader`: a connection of a reader. `folder`: for data that does not fit into memory. Raises KafkaException.
@@ -243,7 +243,7 @@ async def compare_topic(reader: Storage, settings: ProcessorSettings, folder: Pa
             compared = _compared(partitions, topic, recount, oldest_day)
             if compared is not None:
                 await _compare_rollups(reader, partitions, recount, oldest_day, compared)
-                return compared.outcome
+                return compared.result
             await asyncio.sleep(_BETWEEN_ATTEMPTS_SECONDS)
     raise StorageUnavailable(_GOING_ON)
 
@@ -262,9 +262,9 @@ async def _compare_rollups(
     if not behind and await _are_of_the_same_lines(partitions, compared.counted):
         found = await differences_at_rest(reader, recount, oldest_day, compared.days)
         if await _are_of_the_same_lines(partitions, compared.counted):
-            compared.outcome.differences += found
+            compared.result.differences += found
             return
-    compared.outcome.unchecked.append(_ROLLUPS_MOVED)
+    compared.result.unchecked.append(_ROLLUPS_MOVED)
 
 
 async def _are_of_the_same_lines(partitions: Sequence[_Partition], counted: Sequence[_Counted]) -> bool:
@@ -288,11 +288,11 @@ def _compared(partitions: Sequence[_Partition], topic: _Topic, recount: Recount,
             return None
         partition.count(of_writer, recount, topic)
         counted.append(of_writer)
-    outcome = Outcome(Counter(), Counter(), len(recount.customers()), len(recount.days()), [])
+    result = VerifyResult(Counter(), Counter(), len(recount.customers()), len(recount.days()), [])
     today = int(time.time()) // SECONDS_A_DAY
     # A request may be of tomorrow.
     days = {*recount.days(), *range(oldest_day, today + 2)}
-    folded = {day for day in sorted(days) if _compare_day(day, partitions, recount, outcome)}
+    folded = {day for day in sorted(days) if _compare_day(day, partitions, recount, result)}
     for partition, of_writer in zip(partitions, counted, strict=True):
         if not of_writer.is_of_the_same_lines(partition.counted()):
             return None
@@ -301,19 +301,19 @@ def _compared(partitions: Sequence[_Partition], topic: _Topic, recount: Recount,
             for reason in (Reason.FIELDS, Reason.TOO_LONG):
                 lines[reason.value] += partition.rejected[row.log, reason]
             if not partition.gone:
-                outcome.differences += row_differences(row, lines, mended)
-            outcome.lines += lines
-            outcome.mended += mended
-            outcome.notes += [f"{row.log} has a gap: {gap.reason}." for gap in row.gaps]
+                result.differences += row_differences(row, lines, mended)
+            result.lines += lines
+            result.mended += mended
+            result.notes += [f"{row.log} has a gap: {gap.reason}." for gap in row.gaps]
         if partition.gone:
-            outcome.unchecked.append(
+            result.unchecked.append(
                 f"Of {partition.name}, {partition.gone:,} records that were counted are not in the topic any more. They"
                 " could not be checked: their requests are taken as they are stored."
             )
-    return _Compared(outcome, counted, days - folded)
+    return _Compared(result, counted, days - folded)
 
 
-def _compare_day(day: int, partitions: Sequence[_Partition], recount: Recount, outcome: Outcome) -> bool:
+def _compare_day(day: int, partitions: Sequence[_Partition], recount: Recount, result: VerifyResult) -> bool:
     """Compare the rows of a day: the sums over all writers. Returns whether new customers are folded on it."""
     of_day = recount.of_day(day)
     keys = [(EVERYBODY, day), *((name, day) for name in of_day if name != EVERYBODY)]
@@ -326,8 +326,8 @@ def _compare_day(day: int, partitions: Sequence[_Partition], recount: Recount, o
             if (row := rows.get(daily_key(key))) is not None:
                 stored[key].add(unpacked(key, row))
     if is_folded:
-        outcome.notes.append(f"On {date_of(day)} too many customers were new: only all together are compared.")
+        result.notes.append(f"On {date_of(day)} too many customers were new: only all together are compared.")
         keys = keys[:1]
     for key in keys:
-        outcome.differences += differences(key, of_day.get(key[0]) or NOTHING, stored[key])
+        result.differences += differences(key, of_day.get(key[0]) or NOTHING, stored[key])
     return is_folded

@@ -1,4 +1,4 @@
-"""The outcome of a check, and its text for people."""
+"""The result of verify, and its text for people."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ class Difference(NamedTuple):
 
 
 @dataclass(slots=True)
-class Outcome:
+class VerifyResult:
     """What the logs have, and where the store differs."""
 
     lines: Counter[str | None]
