@@ -15,7 +15,7 @@ from typing_extensions import Self
 from request_log.fields.values import NO_STATUS
 from request_log.line import SECONDS_A_DAY
 from request_log.requests import NONE, Requests
-from rollups.counts import NO_COUNTS, DailyAggregate, DailyKey, Kind, RollupKey, RollupRow, RollupSegmentKey
+from rollups.counts import NO_COUNTS, DailyAggregate, DailyKey, RollupKey, RollupKind, RollupRow, RollupSegmentKey
 from rollups.rows import added_up, decode_daily, decode_rollup
 from storage.contract import INTENTS_KEPT, LATEST_INTENTS, Storage
 from storage.errors import LeaseHeld, StorageUnavailable
@@ -386,14 +386,16 @@ class MemoryStorage(Storage):
     async def days(self, customer: str | None, first: int, last: int) -> dict[int, DailyAggregate]:
         return self._daily(first, last).get(customer, {})
 
-    async def rollups(self, group: int, kinds: Collection[Kind], first: int, last: int) -> dict[int, list[RollupRow]]:
+    async def rollups(
+        self, group: int, kinds: Collection[RollupKind], first: int, last: int
+    ) -> dict[int, list[RollupRow]]:
         found: dict[int, list[RollupRow]] = {}
         for _, key, row in self._store.rows_of(RollupSegmentKey):
             if key.group == group and key.kind in kinds and first <= key.day <= last:
                 found.setdefault(key.day, []).append(decode_rollup(key.kind, key.segment, row))
         return found
 
-    async def rollups_of_groups(self, groups: Sequence[int], kind: Kind, day: int) -> list[RollupRow]:
+    async def rollups_of_groups(self, groups: Sequence[int], kind: RollupKind, day: int) -> list[RollupRow]:
         return [row for group in groups for row in (await self.rollups(group, [kind], day, day)).get(day, [])]
 
     async def requests(

@@ -11,7 +11,7 @@ from typing import Any
 import oracle
 import programs
 from programs import Program
-from rollups.counts import Kind, RollupRow
+from rollups.counts import RollupKind, RollupRow
 from rollups.figures import figures, figures_of_counts
 from rollups.groups import group_of, histograms_of_endpoints, histograms_of_hours
 from rollups.histogram import Histogram
@@ -23,7 +23,7 @@ from storage.writers import MAIN
 from stores import Answer, ask, days_of, everyone
 from until import WAIT_SECONDS, wait_until
 
-HISTOGRAMS: dict[tuple[Kind, ...], Callable[[list[RollupRow], str], Mapping[Any, Histogram]]] = {
+HISTOGRAMS: dict[tuple[RollupKind, ...], Callable[[list[RollupRow], str], Mapping[Any, Histogram]]] = {
     ("parts", "hours"): histograms_of_hours,
     ("endpoints",): histograms_of_endpoints,
 }

@@ -8,7 +8,7 @@ from typing import Protocol
 from json_log import PARSE, json_line
 from request_log.line import Mended, Reason
 from rollups.counters import decode_counter, encode_counter
-from rollups.counts import DayCounts, Kind, RollupKey, RollupRow, RollupSegmentKey
+from rollups.counts import DayCounts, RollupKey, RollupKind, RollupRow, RollupSegmentKey
 from rollups.groups import (
     EVERYBODY,
     LATENCY_BITS,
@@ -78,7 +78,7 @@ def intent_of(number: int, token: int, *customers: str) -> str:
     return encode_intent(Intent(number, token, (), 0, 0, 0, customers=customers, days=(TODAY,)))
 
 
-def segment_of(kind: Kind, segment: int, requests: int, names: str = "{}", commit: int = 9) -> RollupRow:
+def segment_of(kind: RollupKind, segment: int, requests: int, names: str = "{}", commit: int = 9) -> RollupRow:
     return RollupRow(kind, segment, names, encode_counter({200: requests}), encode_counter({7: requests}), commit)
 
 

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 from request_log.fields.values import NO_STATUS
 
-Kind = Literal["parts", "endpoints", "endpoint_parts", "hours"]
+RollupKind = Literal["parts", "endpoints", "endpoint_parts", "hours"]
 """What a roll-up groups the requests of a day by: the quarter hour (`parts`), the endpoint, or both. `hours` are
 rows of schema 4, which counted by hours: they are read and no longer written."""
 
@@ -61,7 +61,7 @@ class RollupKey(NamedTuple):
 
     group: int
     day: int
-    kind: Kind
+    kind: RollupKind
 
 
 class RollupSegmentKey(NamedTuple):
@@ -69,7 +69,7 @@ class RollupSegmentKey(NamedTuple):
 
     group: int
     day: int
-    kind: Kind
+    kind: RollupKind
     segment: int
     """The number of the segment, from 0."""
 
@@ -91,7 +91,7 @@ class DailyAggregate(NamedTuple):
 class RollupRow(NamedTuple):
     """A segment of a roll-up, as it is stored. Its counts add to those of the other segments."""
 
-    kind: Kind
+    kind: RollupKind
     segment: int
     names: str
     """Customers and their endpoints as text without spaces, see rollups.groups."""

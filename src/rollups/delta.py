@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from request_log.requests import NONE, Integers
 from rollups.columns import QUARTER_HOURS_A_DAY, QUARTER_HOURS_AN_HOUR, Column, RequestColumns, joined_and_freed
 from rollups.counters import add_to_counter, count_in, encode_counter
-from rollups.counts import NARROW, NO_COUNTS, Kind, RollupKey, RollupRow, SizeCounter
+from rollups.counts import NARROW, NO_COUNTS, RollupKey, RollupKind, RollupRow, SizeCounter
 from rollups.group_by import appearing
 from rollups.groups import (
     ALL_CUSTOMERS,
@@ -37,7 +37,7 @@ MOST_CHARACTERS = 900_000
 # Up to this many values are counted faster one by one.
 _FEW = 32
 
-_KINDS_OF_GROUP: tuple[Kind, ...] = ("parts", "endpoints")
+_KINDS_OF_GROUP: tuple[RollupKind, ...] = ("parts", "endpoints")
 
 
 class RowRequests(NamedTuple):

@@ -28,7 +28,7 @@ import numpy as np
 from request_log.requests import Integers
 from rollups.columns import QUARTER_HOURS_AN_HOUR, Column
 from rollups.counters import UnreadableText, counter_arrays, encode_arrays
-from rollups.counts import NARROW, NO_COUNTS, WIDE, Kind, RollupRow, SizeCounter
+from rollups.counts import NARROW, NO_COUNTS, WIDE, RollupKind, RollupRow, SizeCounter
 from rollups.histogram import Histogram, histogram_of_arrays, merge, net
 
 GROUPS = 2048
@@ -53,8 +53,8 @@ LATENCY_BITS = 27
 """Bits of a latency (ms), which is at most a day."""
 SIZE_BITS = 1
 """Bits of a SizeCounter."""
-_BY_QUARTER_HOUR: tuple[Kind, ...] = ("parts", "endpoint_parts")
-_BY_ENDPOINT: tuple[Kind, ...] = ("endpoints", "endpoint_parts")
+_BY_QUARTER_HOUR: tuple[RollupKind, ...] = ("parts", "endpoint_parts")
+_BY_ENDPOINT: tuple[RollupKind, ...] = ("endpoints", "endpoint_parts")
 # Characters of names from which they are compressed.
 _LONG = 500
 _NO_LATENCIES = (np.empty(0, np.int64), np.empty(0, np.int64))
@@ -88,7 +88,7 @@ def group_of(customer: str) -> int:
     return zlib.crc32(customer.encode()) % GROUPS
 
 
-def packed(kind: Kind, heads: Integers, quarter_hours: Column, values: Column, bits: int) -> Integers:
+def packed(kind: RollupKind, heads: Integers, quarter_hours: Column, values: Column, bits: int) -> Integers:
     """The integer that a row counts for each request. `heads`: the indices of its customer and endpoint;
     `quarter_hours`: those of its day; `values`: its status or milliseconds, of `bits` bits."""
     together = (heads << bits) | values
@@ -124,7 +124,7 @@ def _widened(text: str, low: int) -> str:
     return encode_arrays((((customers << WIDE) | endpoints) << low) | (values & ((1 << low) - 1)), counts)
 
 
-def empty(kind: Kind) -> RollupRow:
+def empty(kind: RollupKind) -> RollupRow:
     """A row without counts."""
     return RollupRow(kind, 0, "{}", NO_COUNTS, NO_COUNTS)
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import reduce
 
 from rollups.counters import add_to_counter
-from rollups.counts import NARROW, NO_COUNTS, DailyAggregate, Kind, RollupRow
+from rollups.counts import NARROW, NO_COUNTS, DailyAggregate, RollupKind, RollupRow
 
 _FIRST, _STATUS, _LATENCY, _NAMES, _LEFT = "first", "status", "latency", "names", "left"
 _SIZE, _ENDPOINT_BITS = "size", "endpoint_bits"
@@ -42,7 +42,7 @@ def encode_rollup(row: RollupRow) -> str:
     return f"{row.commit} {_NAMES}={row.names} {counters}{bits}{left}"
 
 
-def decode_rollup(kind: Kind, segment: int, text: str) -> RollupRow:
+def decode_rollup(kind: RollupKind, segment: int, text: str) -> RollupRow:
     """The reverse of `encode_rollup`."""
     commit, values = _decode(text)
     return RollupRow(

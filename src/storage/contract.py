@@ -13,7 +13,7 @@ from typing import ClassVar
 from typing_extensions import Self
 
 from request_log.requests import Requests
-from rollups.counts import DailyAggregate, DailyKey, Kind, RollupKey, RollupRow, RollupSegmentKey
+from rollups.counts import DailyAggregate, DailyKey, RollupKey, RollupKind, RollupRow, RollupSegmentKey
 from storage.keys import FileKey, JournalKey, Rows, StateName
 from storage.ledger import StoredIntent, WriterState
 from storage.logs import FileRow, LedgerRow
@@ -195,11 +195,13 @@ class Storage(ABC):
         """Day -> daily aggregate of a customer, or of all customers together (None), for days that have one."""
 
     @abstractmethod
-    async def rollups(self, group: int, kinds: Collection[Kind], first: int, last: int) -> dict[int, list[RollupRow]]:
+    async def rollups(
+        self, group: int, kinds: Collection[RollupKind], first: int, last: int
+    ) -> dict[int, list[RollupRow]]:
         """Day -> all segments of a group's roll-ups of these kinds, for days that have any."""
 
     @abstractmethod
-    async def rollups_of_groups(self, groups: Sequence[int], kind: Kind, day: int) -> list[RollupRow]:
+    async def rollups_of_groups(self, groups: Sequence[int], kind: RollupKind, day: int) -> list[RollupRow]:
         """All segments of the roll-ups of some hundred groups at most, of one kind and day."""
 
     @abstractmethod

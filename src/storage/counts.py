@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from functools import partial
 
-from rollups.counts import DailyAggregate, Kind, RollupRow
+from rollups.counts import DailyAggregate, RollupKind, RollupRow
 from rollups.rows import added_up, decode_daily, decode_rollup
 from storage.damage import daily_name, decoded, naming
 
@@ -13,7 +13,7 @@ def daily_row(text: str, customer: str | None, day: int) -> DailyAggregate:
     return decoded(decode_daily, text, "of daily counts of", customer or "all customers", "on day", day)
 
 
-def rollup_row(text: str, group: int | str, day: int, kind: Kind, segment: int) -> RollupRow:
+def rollup_row(text: str, group: int | str, day: int, kind: RollupKind, segment: int) -> RollupRow:
     """A segment of a roll-up. Raises DamagedRow."""
     return decoded(partial(decode_rollup, kind, segment), text, "of a roll-up", group, day, kind)
 

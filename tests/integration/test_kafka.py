@@ -13,7 +13,7 @@ from confluent_kafka import Consumer, TopicPartition
 from kafka_broker import Topic
 from lines import CUSTOMERS, valid_lines
 from pipeline import Pipeline
-from rollups.counts import Kind, RollupKey
+from rollups.counts import RollupKey, RollupKind
 from rollups.groups import ALL_CUSTOMERS, group_of
 from running_api import running as running_api
 from stored_rows import TODAY, add_to_rollup
@@ -46,7 +46,7 @@ def test_each_line_of_each_record_is_counted_once(kafka: str, store: Store, tmp_
             (f"{topic.name}-{number}", f"kafka:{topic.name}/{number}") for number in range(3)
         }
         # Quarter hours and endpoints are compared as well.
-        changed: list[tuple[int, Kind, str]] = [
+        changed: list[tuple[int, RollupKind, str]] = [
             (group_of(CUSTOMERS[0]), "parts", CUSTOMERS[0]),
             (ALL_CUSTOMERS, "endpoints", "(all)"),
         ]

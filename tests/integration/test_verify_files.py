@@ -26,7 +26,7 @@ from log_processor.commands.verify.text_file import TextFile
 from parsed_log import parsed_line
 from request_log.line import LAST_SECOND, Mended
 from request_log.requests import Parsed
-from rollups.counts import Kind, RollupKey
+from rollups.counts import RollupKey, RollupKind
 from rollups.groups import ALL_CUSTOMERS, group_of
 from storage.keys import LogKey
 from storage.logs import Gap, Position, decode_log, encode_log
@@ -333,7 +333,7 @@ def test_half_a_line_is_a_line_when_its_file_is_a_day_old(sqlite: Store, log: Pa
 
 @pytest.mark.parametrize("kind", ["parts", "endpoints"])
 @pytest.mark.parametrize("is_of_all", [True, False])
-def test_a_rollup_that_was_changed_is_shown(store: Store, log: Path, kind: Kind, is_of_all: bool) -> None:
+def test_a_rollup_that_was_changed_is_shown(store: Store, log: Path, kind: RollupKind, is_of_all: bool) -> None:
     with Counting(store.open(), log) as counting:
         counting.count(Read(write(log, OLD)))
     add_to_rollup(store.open(), RollupKey(ALL_CUSTOMERS if is_of_all else group_of("cust_1"), YESTERDAY, kind))

@@ -36,7 +36,7 @@ from log_processor.storing.kept_requests import preparing
 from memory_store import MemoryStorage, MemoryStore, Write
 from parsed_log import REJECTED, SKIPPED, parse, parsed_line
 from request_log.line import SECONDS_A_DAY, Mended, Reason
-from rollups.counts import SUCCESS, Kind, RollupRow
+from rollups.counts import SUCCESS, RollupKind, RollupRow
 from rollups.groups import (
     ALL_CUSTOMERS,
     ALL_OF_HOUR,
@@ -487,7 +487,7 @@ async def counts_in(storage: Storage) -> dict[str, Any]:
         for day, row in (await days_of(storage, name, 0, 99_999)).items():
             total, successful = row.statuses.total(), row.statuses[200]
             found[str(("daily", name, day))] = (total, successful, row.latencies)
-    histograms: list[tuple[str, Kind, Callable[[list[RollupRow], str], Any]]] = [
+    histograms: list[tuple[str, RollupKind, Callable[[list[RollupRow], str], Any]]] = [
         ("hour", "parts", histograms_of_hours),
         ("endpoint", "endpoints", histograms_of_endpoints),
         ("endpoint and part", "endpoint_parts", lambda rows, _: histograms_of_endpoint_parts(rows)),

@@ -12,7 +12,7 @@ import parsed_log
 from log_processor.counting.buffer import Buffer
 from parsed_log import parsed_line
 from request_log.formats import simple
-from rollups.counts import Kind, RollupKey, RollupRow
+from rollups.counts import RollupKey, RollupKind, RollupRow
 from rollups.delta import MOST_CHARACTERS, RollupDelta
 from rollups.figures import figures
 from rollups.groups import (
@@ -34,7 +34,7 @@ from stored_rows import histograms_of_endpoint_parts
 OF_ONE_GROUP = [name for name in (f"cust_{n}" for n in range(30_000)) if group_of(name) == 7]
 FIRST_DAY = 20_780
 """2026-11-23, in days since 1970-01-01."""
-KINDS: tuple[Kind, ...] = ("parts", "endpoints")
+KINDS: tuple[RollupKind, ...] = ("parts", "endpoints")
 lines = st.builds(
     lambda day, hour, customer, path, status, duration: parsed_line(
         day * 86_400 + hour * 3_600 + 935, customer, f"/{path}", status, duration
@@ -95,7 +95,7 @@ def figures_of(rows: Rows) -> dict[tuple[str, int, int | str | tuple[str, int]],
     return {key: figures(histogram) for key, histogram in found.items()}
 
 
-def requests_of(rows: Rows, kind: Kind, name: str) -> dict[int | str, int]:
+def requests_of(rows: Rows, kind: RollupKind, name: str) -> dict[int | str, int]:
     """Part -> requests of a customer, of all days."""
     segments = [row for key, found in rows.items() if key.kind == kind and key.group < ALL_CUSTOMERS for row in found]
     histograms = histograms_of_hours(segments, name) if kind == "parts" else histograms_of_endpoints(segments, name)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import oracle
 from rollups.counters import encode_counter
-from rollups.counts import Kind, RollupRow
+from rollups.counts import RollupKind, RollupRow
 from rollups.figures import figures_of_each
 from rollups.groups import LATENCY_BITS, QUARTER_HOUR_BITS, STATUS_BITS, encode_names
 from rollups.spans import OnlyHours, SpanCounts, added_up, counts_of_day, spans_of_days
@@ -29,7 +29,7 @@ REQUESTS = st.lists(
 )
 
 
-def rows_of(requests: list[Request], kind: Kind = "parts", sign: int = 1) -> dict[int, list[RollupRow]]:
+def rows_of(requests: list[Request], kind: RollupKind = "parts", sign: int = 1) -> dict[int, list[RollupRow]]:
     """A segment for each day. `sign`: -1 takes back."""
     rows: dict[int, list[RollupRow]] = {}
     for day in {part // 96 for _, part, _, _ in requests}:

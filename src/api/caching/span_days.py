@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from api.caching.invalidation_log import InvalidationLog
 from api.caching.rolled_up_polls import RolledUpPolls
 from rollups.columns import QUARTER_HOURS_A_DAY
-from rollups.counts import Kind, RollupRow
+from rollups.counts import RollupKind, RollupRow
 from rollups.groups import ALL_CUSTOMERS, EVERYBODY, group_of
 from rollups.spans import DaySpanCounts, DaySpans, SpanCounts, added_up, counts_of_day, spans_of_days
 from storage.contract import Storage
 
-QUARTER_HOUR_KINDS: tuple[Kind, ...] = ("parts", "hours")
+QUARTER_HOUR_KINDS: tuple[RollupKind, ...] = ("parts", "hours")
 """The roll-ups that have the counts of quarter hours, or of hours."""
 # Bound of all cached counts, in bytes, and what each takes beside its arrays.
 _MAX_BYTES = 64 << 20

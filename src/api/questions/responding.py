@@ -24,7 +24,7 @@ from api.questions.question import CachedStore, Effort, Question, unknown_custom
 from api.questions.turns import ClientLeft, Turns, while_connected
 from api.utc import to_day, utc_now
 from rollups.counters import UnreadableText
-from rollups.counts import Kind
+from rollups.counts import RollupKind
 from rollups.groups import ALL_CUSTOMERS, group_of
 from service.access.scopes import Scope
 from storage.damage import damaged, named_daily, named_rollups
@@ -138,7 +138,7 @@ class Responder:
         storage, last = self._store.storage, to_day(utc_now().date()) + 1
         group = ALL_CUSTOMERS if customer is None else group_of(customer)
         rows = named_daily({customer: await storage.days(customer, 0, last)})
-        segments = named_rollups(group, await storage.rollups(group, get_args(Kind), 0, last))
+        segments = named_rollups(group, await storage.rollups(group, get_args(RollupKind), 0, last))
         return damaged(error, [*rows, *segments])
 
 

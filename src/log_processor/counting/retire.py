@@ -21,7 +21,7 @@ from log_processor.counting.limits import LIMITS, Limits
 from log_processor.counting.logs import GAPS_KEPT
 from log_processor.counting.start import start
 from log_processor.process.retry import until_stored
-from rollups.counts import NO_COUNTS, DailyAggregate, DailyKey, Kind, RollupKey, RollupRow, RollupSegmentKey
+from rollups.counts import NO_COUNTS, DailyAggregate, DailyKey, RollupKey, RollupKind, RollupRow, RollupSegmentKey
 from rollups.daily import DailyDelta, add
 from rollups.groups import ALL_CUSTOMERS, OTHER, empty
 from rollups.refolding import Refolding
@@ -215,7 +215,7 @@ def _all_first(key: DailyKey) -> tuple[bool, str]:
 
 def _rollup_of(key: RollupSegmentKey) -> RollupKey:
     """The roll-up of the archive that takes over a segment."""
-    kind: Kind = "parts" if key.kind == "hours" else key.kind
+    kind: RollupKind = "parts" if key.kind == "hours" else key.kind
     return RollupKey(key.group, key.day, kind)
 
 

@@ -4,7 +4,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
 
-from rollups.counts import DailyAggregate, DailyKey, Kind, RollupKey, RollupRow, RollupSegmentKey
+from rollups.counts import DailyAggregate, DailyKey, RollupKey, RollupKind, RollupRow, RollupSegmentKey
 from storage.counts import daily_row, rollup_row, sums_by_day
 from storage.influxdb.client import Row, latest
 from storage.influxdb.connection import IN_RANGE, time_range
@@ -133,7 +133,9 @@ class InfluxCounts(InfluxRows):
             rows = await self._ask_async(query, **time_range(first, last), customer=await self._customer_tag(customer))
         return _by_day(customer, rows)
 
-    async def rollups(self, group: int, kinds: Collection[Kind], first: int, last: int) -> dict[int, list[RollupRow]]:
+    async def rollups(
+        self, group: int, kinds: Collection[RollupKind], first: int, last: int
+    ) -> dict[int, list[RollupRow]]:
         named = {f"kind{place}": kind for place, kind in enumerate(kinds)}
         query = f"SELECT row FROM rollups WHERE customers = $customers AND {_one_of('kind', named)} AND {IN_RANGE}"
         parameters = {**time_range(first, last), "customers": str(group), **named}
@@ -144,7 +146,7 @@ class InfluxCounts(InfluxRows):
             found.setdefault(day, []).append(rollup_row(row["row"], group, day, row["kind"], int(row["segment"])))
         return found
 
-    async def rollups_of_groups(self, groups: Sequence[int], kind: Kind, day: int) -> list[RollupRow]:
+    async def rollups_of_groups(self, groups: Sequence[int], kind: RollupKind, day: int) -> list[RollupRow]:
         named = {f"c{place}": str(group) for place, group in enumerate(groups)}
         query = f"SELECT row FROM rollups WHERE {_one_of('customers', named)} AND kind = $kind AND {IN_RANGE}"
         rows = await self._ask_async(

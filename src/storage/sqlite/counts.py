@@ -7,7 +7,7 @@ from functools import partial
 from itertools import groupby
 from operator import itemgetter
 
-from rollups.counts import DailyAggregate, DailyKey, Kind, RollupKey, RollupRow, RollupSegmentKey
+from rollups.counts import DailyAggregate, DailyKey, RollupKey, RollupKind, RollupRow, RollupSegmentKey
 from storage.counts import daily_row, rollup_row, sums_by_day
 from storage.sqlite.connection import SqliteConnection, marks
 from storage.sqlite.schema import ALL_CUSTOMERS
@@ -98,7 +98,9 @@ class SqliteCounts(SqliteConnection):
         query = "SELECT day, row FROM daily WHERE customer = ? AND day BETWEEN ? AND ?"
         return sums_by_day(customer, await self._rows(query, customer or ALL_CUSTOMERS, first, last))
 
-    async def rollups(self, group: int, kinds: Collection[Kind], first: int, last: int) -> dict[int, list[RollupRow]]:
+    async def rollups(
+        self, group: int, kinds: Collection[RollupKind], first: int, last: int
+    ) -> dict[int, list[RollupRow]]:
         query = f'SELECT day, kind, segment, row FROM rollups WHERE "group" = ? AND kind IN ({marks(kinds)})'
         found: dict[int, list[RollupRow]] = {}
         for day, kind, segment, row in await self._rows(
@@ -107,7 +109,7 @@ class SqliteCounts(SqliteConnection):
             found.setdefault(day, []).append(rollup_row(row, group, day, kind, segment))
         return found
 
-    async def rollups_of_groups(self, groups: Sequence[int], kind: Kind, day: int) -> list[RollupRow]:
+    async def rollups_of_groups(self, groups: Sequence[int], kind: RollupKind, day: int) -> list[RollupRow]:
         query = f'SELECT "group", segment, row FROM rollups WHERE "group" IN ({marks(groups)}) AND kind = ? AND day = ?'
         return [
             rollup_row(row, group, day, kind, segment)

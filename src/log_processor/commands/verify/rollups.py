@@ -23,7 +23,7 @@ from log_processor.commands.verify.recount import BEING_ROLLED_UP, ROLLED_UP, Re
 from log_processor.commands.verify.result import LAST_DAY, Difference, date_of
 from request_log.requests import Integers
 from rollups.counters import counter_arrays
-from rollups.counts import Kind, RollupRow
+from rollups.counts import RollupKind, RollupRow
 from rollups.groups import ALL_CUSTOMERS, ALL_OF_HOUR, EVERYBODY, OTHER, decode_names, group_of
 from storage.contract import Storage
 from storage.damage import named_rollups, naming
@@ -36,7 +36,7 @@ _BETWEEN_LOOKS_SECONDS = 0.05
 _WAIT_SECONDS = 300.0
 """Longest wait for a commit of roll-ups. Commits are long where lines come all the time and rows are wide."""
 _OF_ALL = range(ALL_CUSTOMERS, ALL_OF_HOUR + 24)
-_KINDS: tuple[Kind, ...] = ("parts", "endpoints", "endpoint_parts", "hours")
+_KINDS: tuple[RollupKind, ...] = ("parts", "endpoints", "endpoint_parts", "hours")
 # What a row counts is one integer, see rollups.groups.
 _PART_BITS = 7
 _HOUR_BITS = 7
@@ -316,7 +316,7 @@ class Rollups:
     async def _read(self, some: Sequence[_Unit], oldest_day: int, commits: RollupCommits) -> bool:
         """Read the roll-ups of some customers. Whether all are as a commit has left them: it may add several rows."""
         is_whole = True
-        ahead: list[tuple[Kind, str, int, int]] = []
+        ahead: list[tuple[RollupKind, str, int, int]] = []
         async for unit, group, day, rows in self._stored.read(some, oldest_day, self._lines.is_compared):
             for kind, last in {row.kind: row for row in sorted(rows, key=attrgetter("segment"))}.items():
                 if last.commit > commits.ended:
