@@ -22,7 +22,7 @@ from log_processor.process.reporter import Reporter
 from log_processor.process.retry import until_stored
 from log_processor.process.shutdown import stop_on_signals
 from log_processor.settings import ProcessorSettings
-from log_processor.source import LogPartition, LogSource
+from log_processor.source import LogSourcePartition, LogSource
 from log_processor.spool import Spool
 from log_processor.storing.dead_letters import DeadLetters
 from log_processor.storing.kept_lines import KeptLines
@@ -162,10 +162,10 @@ def _source(
             stop.set()
         return stop.is_set()
 
-    def partition() -> LogPartition:
+    def partition() -> LogSourcePartition:
         do_not_oversleep()
         waits = waiter(settings.follow, followed, settings.poll_interval_ms / 1000, longest_wait)
-        return LogPartition(followed, collector, waits, stopping, handler)
+        return LogSourcePartition(followed, collector, waits, stopping, handler)
 
     return LogSource(partition)
 

@@ -37,17 +37,17 @@ class Sink(Protocol):
 class LogSource(FixedPartitionedSource[Chunk, None]):
     """One partition, which follows all logs: several threads of one Python process would not read faster."""
 
-    def __init__(self, build: Callable[[], "LogPartition"]) -> None:
+    def __init__(self, build: Callable[[], "LogSourcePartition"]) -> None:
         self._build = build
 
     def list_parts(self) -> list[str]:
         return ["logs"]
 
-    def build_part(self, step_id: str, for_part: str, resume_state: None) -> "LogPartition":
+    def build_part(self, step_id: str, for_part: str, resume_state: None) -> "LogSourcePartition":
         return self._build()
 
 
-class LogPartition(StatefulSourcePartition[Chunk, None]):
+class LogSourcePartition(StatefulSourcePartition[Chunk, None]):
     """Follows the logs. Its position comes from the ledger, so Bytewax keeps no state for it."""
 
     def __init__(

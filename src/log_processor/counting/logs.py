@@ -20,7 +20,7 @@ GAPS_KEPT = 100
 # and not committed. Those requests stay there if the file is gone.
 UNCOMMITTED_BYTES = 2 << 30
 
-Kind = TypeVar("Kind")
+Item = TypeVar("Item")
 
 
 class Logs:
@@ -279,7 +279,7 @@ class Logs:
             del self._held[row.lane]
 
 
-def _sum(counts: Mapping[Kind, int], more: Iterable[Kind]) -> Counter[Kind]:
+def _sum(counts: Mapping[Item, int], more: Iterable[Item]) -> Counter[Item]:
     return Counter(counts) + Counter(more)
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 from urllib.parse import quote, unquote
 
-Kind = Literal["operator", "metrics", "customer"]
+ScopeKind = Literal["operator", "metrics", "customer"]
 
 MAX_CUSTOMERS = 1_000
 """Customers of one scope."""
@@ -15,7 +15,7 @@ FORMS = "operator, metrics, or customer:ID, with further ids after commas"
 class Scope:
     """What a caller may see. As text: `operator`, `metrics`, or `customer:` and percent-encoded ids with commas."""
 
-    kind: Kind
+    kind: ScopeKind
     customers: frozenset[str] = frozenset()
     """The customers of kind `customer`; of the other kinds none."""
 
@@ -23,7 +23,7 @@ class Scope:
     def parse(cls, text: str) -> "Scope":
         """The scope that a text names; ValueError for any other text."""
         kind, colon, ids = text.partition(":")
-        if kind != "customer" and kind in get_args(Kind) and not colon:
+        if kind != "customer" and kind in get_args(ScopeKind) and not colon:
             return cls(kind)  # type: ignore[arg-type]
         customers = frozenset(unquote(customer, errors="strict") for customer in ids.split(","))
         if kind != "customer" or "" in customers or len(customers) > MAX_CUSTOMERS:

@@ -227,12 +227,12 @@ def _wait_until_stored(settings: ProcessorSettings, spool: Spool) -> None:
             watching.join()
 
 
-def _show_progress(settings: ProcessorSettings, spool: Spool, logs: Sequence[SpooledLog]) -> None:
+def _show_progress(settings: ProcessorSettings, spool: Spool, spooled: Sequence[SpooledLog]) -> None:
     """Show the progress of these logs, until all are read, or none has moved for some time."""
     progress = ProgressBar()
-    names = [log.name for log in logs]
+    names = [log.name for log in spooled]
     moved, through = time.monotonic(), 0
-    with progress.of(sum(log.size for log in logs)):
+    with progress.of(sum(log.size for log in spooled)):
         while any(map(spool.is_waiting, names)) and time.monotonic() < moved + _SILENT_SECONDS:
             try:
                 ledger, _ = _ask(settings, partial(_stored, of_writer=settings.writer))
