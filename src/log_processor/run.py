@@ -22,7 +22,7 @@ from log_processor.process.reporter import Reporter
 from log_processor.process.retry import until_stored
 from log_processor.process.shutdown import stop_on_signals
 from log_processor.settings import ProcessorSettings
-from log_processor.source import LogSourcePartition, LogSource
+from log_processor.source import LogSource, LogSourcePartition
 from log_processor.spool import Spool
 from log_processor.storing.dead_letters import DeadLetters
 from log_processor.storing.kept_lines import KeptLines
