@@ -12,12 +12,12 @@ from log_processor.source import LogSource
 from log_processor.storing.log_handler import LogHandler
 
 
-def build(source: LogSource, parsed: Callable[[Chunk], Batch], handler: LogHandler) -> Dataflow:
-    """The dataflow from the logs to the store. `parsed`: parses a chunk, see parse_chunk."""
+def build(source: LogSource, parse: Callable[[Chunk], Batch], handler: LogHandler) -> Dataflow:
+    """The dataflow from the logs to the store. `parse`: parses a chunk, see parse_chunk."""
     flow = Dataflow("log_processor")
     chunks = op.input("log", flow, source)
     # A batch comes with the name of the partition of the sink that takes it.
-    batches = op.map("parse", chunks, lambda chunk: ("store", parsed(chunk)))
+    batches = op.map("parse", chunks, lambda chunk: ("store", parse(chunk)))
     op.output("log_handler", batches, LogSink(handler))
     return flow
 

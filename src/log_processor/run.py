@@ -115,7 +115,7 @@ def _flow(settings: ProcessorSettings, storage: Storage, stop: threading.Event, 
         storage, logs, counts, rollups, dead_letters, reporter, oldest_day, stop, further_days=further_days
     )
 
-    def parsed(chunk: Chunk) -> Batch:
+    def parse(chunk: Chunk) -> Batch:
         return parse_chunk(
             chunk,
             parser,
@@ -128,7 +128,7 @@ def _flow(settings: ProcessorSettings, storage: Storage, stop: threading.Event, 
             template_of=rollups.rules.template_of,
         )
 
-    return dataflow.build(_source(settings, followed, collector, handler, stop, only_backfill), parsed, handler)
+    return dataflow.build(_source(settings, followed, collector, handler, stop, only_backfill), parse, handler)
 
 
 def _dead_letters(settings: ProcessorSettings, storage: Storage, started: Started) -> DeadLetters:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import parsed_log
 from chunks import Lines, chunk_of, part_of
-from log_processor.parsing.batch import Batch, parse_chunk, stored
+from log_processor.parsing.batch import Batch, after_storing, parse_chunk
 from log_processor.parsing.chunk import Chunk, Overlong
 from parsed_log import parsed_line
 from request_log.formats.simple import parse
@@ -119,7 +119,7 @@ def test_what_the_store_refuses_is_rejected_from_its_part(
     rows, rejected = one_by_one(content)
     refused = data.draw(st.sets(st.sampled_from(range(len(rows))))) if rows else set()
     chunk = chunk_of_all(content)
-    batch = stored(parse_chunk(chunk, parse, 0, file_of, to_no_store, 300), sorted(refused))
+    batch = after_storing(parse_chunk(chunk, parse, 0, file_of, to_no_store, 300), sorted(refused))
     assert batch.lines == b""
     assert batch.store() == []
     left = [row for place, row in enumerate(rows) if place not in refused]
@@ -163,7 +163,7 @@ def test_a_refused_line_is_found_in_whatever_piece_it_is() -> None:
     data = b"".join(line + b"\n" for line in lines)
     batch = parse_chunk(chunk_of(data, START), parse, 0, file_of, to_no_store, piece_bytes=100)
     # The bad line has no place among the requests.
-    left = stored(batch, [0, 9, 18])
+    left = after_storing(batch, [0, 9, 18])
     assert seen(left.parts[0].rejected) == [
         (START + data.index(lines[0]), Reason.REFUSED, lines[0]),
         (START + data.index(lines[7]), Reason.FIELDS, lines[7]),
@@ -211,7 +211,7 @@ def test_each_part_has_its_skipped_lines_and_what_was_mended_of_its_requests(
     batch = parse_chunk(chunk, parsed_log.parse, 0, file_of, to_no_store, piece_bytes)
     count = len(batch.requests)
     refused = data.draw(st.sets(st.sampled_from(range(count)))) if count else set()
-    ended = stored(batch, sorted(refused))
+    ended = after_storing(batch, sorted(refused))
     ends = [0, *accumulate(part.length for part in chunk.parts)]
     for part, left, (start, end) in zip(batch.parts, ended.parts, pairwise(ends), strict=True):
         expected = parsed_log.parse(chunk.lines[start:end], part.start.offset)
@@ -286,7 +286,7 @@ def test_all_parts_of_a_line_tell_which_was_refused_or_too_new() -> None:
     both = [lines[0] + b"\n" + lines[2], lines[3] + b"\n" + lines[4]]
     too_new = {("log", 0): {START + places[3]: both[1]}}
     batch = parse_chunk(chunk_of(data, START), framed, 0, file_of, to_no_store, too_new=too_new)
-    assert seen(stored(batch, [0]).parts[0].rejected) == [
+    assert seen(after_storing(batch, [0]).parts[0].rejected) == [
         (START, Reason.REFUSED, both[0]),
         (START + places[1], Reason.FIELDS, lines[1]),
         (START + places[3], Reason.TOO_NEW, both[1]),

@@ -11,7 +11,7 @@ import pytest
 
 from log_processor.counting.limits import LIMITS
 from log_processor.counting.start import Counting, start
-from log_processor.parsing.batch import parse_chunk, stored
+from log_processor.parsing.batch import after_storing, parse_chunk
 from log_processor.parsing.chunk import Chunk, Part
 from log_processor.process.retry import until_stored
 from memory_store import MemoryStorage, MemoryStore
@@ -49,7 +49,7 @@ class Processor:
         logs, _, rollups = self.counting
         part = Part("log", "/logs/log", Position(0, offset), Position(0, offset + len(line)), "hashes", len(line))
         batch = parse_chunk(Chunk((part,), line), parse, 0, logs.file, self._storage.prepare, 1)
-        batch = stored(batch, until_stored(batch.store))
+        batch = after_storing(batch, until_stored(batch.store))
         for taken in batch.parts:
             logs.take(taken)
         rollups.open.take(batch.requests)

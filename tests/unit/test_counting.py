@@ -29,7 +29,7 @@ from log_processor.counting.journal import encode_journal
 from log_processor.counting.limits import LIMITS, Limits
 from log_processor.counting.retire import retire
 from log_processor.counting.start import start
-from log_processor.parsing.batch import parse_chunk, stored
+from log_processor.parsing.batch import after_storing, parse_chunk
 from log_processor.parsing.chunk import Chunk, Part
 from log_processor.process.retry import until_stored
 from log_processor.storing.kept_requests import preparing
@@ -268,7 +268,7 @@ def count(storage: MemoryStorage, case: Case, pick: random.Random) -> None:
 
     def take(*parts: Part, text: bytes = b"") -> None:
         batch = parse_chunk(Chunk(parts, text), parse, 0, logs.file, prepare, pick.choice([1, 128 << 10]))
-        batch = stored(batch, until_stored(batch.store))
+        batch = after_storing(batch, until_stored(batch.store))
         for part in batch.parts:
             logs.take(part)
             places[FileKey(part.log, part.start.generation)] = part.end.offset

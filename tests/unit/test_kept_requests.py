@@ -2,7 +2,7 @@
 
 import pytest
 
-from log_processor.parsing.batch import parse_chunk, stored
+from log_processor.parsing.batch import after_storing, parse_chunk
 from log_processor.parsing.chunk import Chunk, Part
 from log_processor.storing.kept_requests import note_kept, preparing
 from memory_store import MemoryStorage, MemoryStore
@@ -31,7 +31,7 @@ def test_only_these_requests_are_stored_and_all_are_counted(kept: KeptRequests, 
     batch = parse_chunk(
         Chunk((part,), LINES), simple.parse, 0, lambda *_: FileId("log", 0, 0, 0), preparing(kept, storage.prepare), 50
     )
-    batch = stored(batch, batch.store())
+    batch = after_storing(batch, batch.store())
     assert sorted(found.logged.second % 60 for found in store.requests.values()) == seconds
     assert {(found.customer, found.logged.path) for found in store.requests.values()} == {
         (["a", "b", "c", "b", "", "a"][second], f"/a/{second}") for second in seconds

@@ -8,7 +8,7 @@ from operator import attrgetter
 import numpy as np
 from msgspec import structs
 
-from log_processor.parsing.batch import Batch, Mark, Prepare, Store, TooNew, parse_chunk
+from log_processor.parsing.batch import Batch, Mark, Prepare, StoreRequests, TooNew, parse_chunk
 from log_processor.parsing.chunk import KEPT_BYTES, Chunk, Overlong, Part
 from request_log.framing.scanning import starts_of
 from request_log.line import MAX_LINE_BYTES, Reason
@@ -91,7 +91,7 @@ def parse_records(
     def with_offsets(part: StoredRequests) -> StoredRequests:
         return replace(part, requests=replace(part.requests, offsets=in_file(part.requests.offsets)))
 
-    def prepare_in_file(parts: Iterable[StoredRequests]) -> Store:
+    def prepare_in_file(parts: Iterable[StoredRequests]) -> StoreRequests:
         return prepare(map(with_offsets, parts))
 
     def place(batch: Batch) -> Batch:

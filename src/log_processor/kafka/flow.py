@@ -48,7 +48,7 @@ def build(group: Group, stopping: Callable[[], bool], parse: Parser, too_new: To
     flow = Dataflow("log_processor")
     items = op.input("records", flow, RecordSource(group, stopping))
 
-    def parsed(item: Item) -> tuple[str, ParsedItem]:
+    def parse_item(item: Item) -> tuple[str, ParsedItem]:
         reader, chunk = item
         writing = reader.writing
         if chunk is None or reader.is_over:
@@ -64,7 +64,7 @@ def build(group: Group, stopping: Callable[[], bool], parse: Parser, too_new: To
             batch = replace(shipped, place=with_newest)
         return "store", ParsedItem(reader, batch)
 
-    op.output("log_handler", op.map("parse", items, parsed), RecordSink())
+    op.output("log_handler", op.map("parse", items, parse_item), RecordSink())
     return flow
 
 

@@ -22,9 +22,9 @@ from storage.requests import FileId, StoredRequests
 PIECE_BYTES = 256 << 10
 """Bytes of lines that are parsed at once. The columns are some ten times as large and should fit the CPU's cache."""
 
-Store = Callable[[], list[int]]
-"""Stores requests. Returns the places of the requests that the store refuses."""
-Prepare = Callable[[Iterable[StoredRequests]], Store]
+StoreRequests = Callable[[], list[int]]
+"""Stores the requests, or holds them until Storage.flush. Returns the places of refused requests."""
+Prepare = Callable[[Iterable[StoredRequests]], StoreRequests]
 """See Storage.prepare."""
 TooNew = Mapping[tuple[str, int], dict[int, bytes]]
 """Log and number of a file -> offset -> the mark of a line that was rejected as too new when it was read before.
@@ -61,8 +61,8 @@ class Batch:
     """The lines of the chunk, until they are stored."""
     in_parts: Mapping[int, bytes]
     """Where a line begins in `lines` -> its bytes, if the line came in parts."""
-    store: Store
-    """Stores the requests. Does nothing when they are stored."""
+    store: StoreRequests
+    """Stores the requests, or holds them until Storage.flush. Does nothing once they are stored."""
     place: "Callable[[Batch], Batch] | None" = None
     """Gives all lines but the requests their offsets in their file, once the batch is stored; None: they have them."""
 
@@ -104,8 +104,8 @@ def parse_chunk(
         # Of several parts that begin at one offset, only the last has lines.
         return np.searchsorted(begins, offsets, side="right") - 1
 
-    def parsed() -> Iterator[StoredRequests]:
-        for requests, bad, skipped_lines, mended_lines in _parsed(
+    def parsed_pieces() -> Iterator[StoredRequests]:
+        for requests, bad, skipped_lines, mended_lines in _parse_in_pieces(
             chunk, Framed.of(parse), piece_bytes, oldest_day, latest_second, in_parts
         ):
             if known:
@@ -130,7 +130,7 @@ def parse_chunk(
             files = [file_of(part.log, part.start.generation) for part in of_parts]
             yield StoredRequests(files, np.cumsum(is_first) - 1, requests)
 
-    store = prepare(parsed())
+    store = prepare(parsed_pieces())
     requests = joined(requests_of_pieces)
     parts = np.concatenate([np.empty(0, np.int64), *parts_of_pieces])
     by_part = _requests_by_part(parts, requests, len(chunk.parts))
@@ -143,14 +143,14 @@ def parse_chunk(
     return Batch(tuple(batch_parts), requests, chunk.behind, chunk.due, chunk.lines, in_parts, store)
 
 
-def stored(batch: Batch, refused: Sequence[int]) -> Batch:
+def after_storing(batch: Batch, refused: Sequence[int]) -> Batch:
     """The batch after its requests are stored. Requests at the places `refused` are rejected."""
     left = _reject(batch, refused) if refused else batch
     placed = left.place(left) if left.place is not None else left
     return replace(placed, lines=b"", in_parts={}, store=_nothing_to_store, place=None)
 
 
-def _parsed(
+def _parse_in_pieces(
     chunk: Chunk,
     parse: Framed,
     piece_bytes: int,

@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from log_processor.parsing.batch import Prepare, Store
+from log_processor.parsing.batch import Prepare, StoreRequests
 from log_processor.process.retry import until_stored
 from request_log.requests import Integers, Requests
 from rollups.counts import SUCCESS
@@ -34,13 +34,13 @@ def note_kept(storage: Storage, kept: KeptRequests, now: float, oldest: int) -> 
         until_stored(partial(storage.write, {StateKey("requests"): row}))
 
 
-def _prepare_none(parts: Iterable[StoredRequests]) -> Store:
+def _prepare_none(parts: Iterable[StoredRequests]) -> StoreRequests:
     for _ in parts:
         pass
     return list
 
 
-def _prepare_failed(prepare: Prepare, parts: Iterable[StoredRequests]) -> Store:
+def _prepare_failed(prepare: Prepare, parts: Iterable[StoredRequests]) -> StoreRequests:
     places: list[Integers] = []
     """Of the failed requests, among those of all parts together."""
 

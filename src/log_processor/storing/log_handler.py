@@ -15,7 +15,7 @@ from log_processor.counting import pace
 from log_processor.counting.daily import Counts
 from log_processor.counting.logs import Logs
 from log_processor.counting.rollups import Rollups
-from log_processor.parsing.batch import Batch, BatchPart, stored
+from log_processor.parsing.batch import Batch, BatchPart, after_storing
 from log_processor.process import metrics
 from log_processor.process.reporter import Reporter
 from log_processor.process.retry import until_stored
@@ -227,9 +227,9 @@ class LogHandler:
 def _store(batch: Batch) -> Batch:
     """Store the requests of a batch, in the thread of a sender. Requests that the store refuses are rejected."""
     if not batch.requests:
-        return stored(batch, [])
+        return after_storing(batch, [])
     with metrics.WRITE_SECONDS.labels("requests").time():
-        return stored(batch, until_stored(batch.store))
+        return after_storing(batch, until_stored(batch.store))
 
 
 def _or_exit(action: Callable[..., None], *arguments: Batch) -> None:
