@@ -114,8 +114,8 @@ def test_a_backlog_in_many_logs_is_one(reader: Reader) -> None:
         reader.append(name, content)
     chunks = until_read(reader, len(content) * len(names))
     assert reader.read == dict.fromkeys(names, content)
-    assert chunks[0].behind
-    assert not chunks[-1].behind
+    assert chunks[0].has_backlog
+    assert not chunks[-1].has_backlog
     # Each chunk except the last is full, so it has lines of a few logs.
     assert {chunk.lines.count(b"\n") for chunk in chunks[:-1]} == {MAX_LINES}
     assert max(len(chunk.parts) for chunk in chunks) <= 1 + MAX_LINES * len(SHORT) // SHARE_BYTES + 1

@@ -50,13 +50,13 @@ class Handled:
             lambda: self.now,
         )
 
-    def take(self, lines: bytes, due: float = 0.0, behind: bool = False) -> None:
+    def take(self, lines: bytes, due: float = 0.0, has_backlog: bool = False) -> None:
         """Hand a batch of the next lines to the handler, and end the look at the logs. `due`: seconds from now."""
-        chunk = replace(chunk_of(lines, self._offset), due=self.now + due, behind=behind)
+        chunk = replace(chunk_of(lines, self._offset), due=self.now + due, has_backlog=has_backlog)
         self._offset += len(lines)
         batch = parse_chunk(chunk, parse, self.oldest_day, self._counting.logs.file, self.storage.prepare)
         self.handler.handle(batch)
-        if behind:
+        if has_backlog:
             # During a backlog the handler does not wait for the sender.
             wait_until(lambda: len(self.store.requests) * len(LINE) == self._offset, "the batch is stored")
         self.handler.end_look()
@@ -120,7 +120,7 @@ def test_after_a_commit_there_is_a_pause(handled: Handled) -> None:
 
 
 def test_during_a_backlog_commits_are_rare(handled: Handled) -> None:
-    handled.take(LINE, behind=True)
+    handled.take(LINE, has_backlog=True)
     handled.look(after=pace.LONGEST_PAUSE_BEHIND_SECONDS - 1)
     assert handled.row().read == 0
     handled.look(after=1)

@@ -103,7 +103,7 @@ def test_lines_keep_their_offsets_through_parsing() -> None:
             stored.extend(part.requests.offsets.tolist())
         return to_no_store(())
 
-    chunk = chunk_of(records, file, part, behind=False, due=0.0)
+    chunk = chunk_of(records, file, part, has_backlog=False, due=0.0)
     batch = parse_records(
         chunk, simple.parse, 0, lambda log, number: FileId(log, number, 0, 0), prepare, LAST_SECOND, {}, bytes
     )
@@ -121,7 +121,9 @@ def test_lines_keep_their_offsets_through_parsing() -> None:
 def test_a_line_that_was_too_new_is_rejected_again() -> None:
     file = TopicFile("topic", 0, 1)
     part = Part(LOG, PATH, Position(0, 0), Position(0, file.offset(3)), str(file))
-    chunk = chunk_of(Records([0, 1, 2], [LINE, LINE + b"1", LINE], [1, 1, 1], []), file, part, behind=False, due=0.0)
+    chunk = chunk_of(
+        Records([0, 1, 2], [LINE, LINE + b"1", LINE], [1, 1, 1], []), file, part, has_backlog=False, due=0.0
+    )
     batch = parse_records(
         chunk,
         simple.parse,

@@ -47,11 +47,11 @@ class RecordChunk:
     """The offset of each line in the file."""
     rejected: list[Rejected]
     """Records without lines, and lines that are too long. Offsets are those in the file."""
-    behind: bool
+    has_backlog: bool
     due: float
 
 
-def chunk_of(records: Records, file: TopicFile, part: Part, behind: bool, due: float) -> RecordChunk:
+def chunk_of(records: Records, file: TopicFile, part: Part, has_backlog: bool, due: float) -> RecordChunk:
     """The chunk of some records. `part`: where they lie in the file."""
     rejected = [_without_lines(file.offset(record), value) for record, value in records.without_lines]
     counts = np.array(records.counts, np.int64)
@@ -69,7 +69,7 @@ def chunk_of(records: Records, file: TopicFile, part: Part, behind: bool, due: f
             rejected.append(_too_long(int(offsets[place]), texts[place]))
         lines = b"\n".join([*(texts[place] for place in np.flatnonzero(~is_long).tolist()), b""])
         begins, offsets = starts_of(lines), offsets[~is_long]
-    return RecordChunk(structs.replace(part, length=len(lines)), lines, begins, offsets, rejected, behind, due)
+    return RecordChunk(structs.replace(part, length=len(lines)), lines, begins, offsets, rejected, has_backlog, due)
 
 
 def parse_records(
@@ -106,7 +106,7 @@ def parse_records(
     start = Position(generation, _BEHIND_BEGINNING)
     part = structs.replace(chunk.part, start=start, end=Position(generation, _BEHIND_BEGINNING + len(chunk.lines)))
     batch = parse_chunk(
-        Chunk((part,), chunk.lines, chunk.behind, chunk.due),
+        Chunk((part,), chunk.lines, chunk.has_backlog, chunk.due),
         parse,
         oldest_day,
         file_of,

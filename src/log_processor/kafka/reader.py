@@ -63,7 +63,7 @@ class PartitionReader:
         )
         self._pending_bytes = self._pending_lines = 0
         self._due: float | None = None
-        self._behind = False
+        self._has_backlog = False
         self._mean_bytes = 100.0
         self._waiting: list[tuple[int, bytes, bytes | None]] = []
         """Records that wait, with their headers: until a file that begins is stored, or what came before is handed
@@ -117,7 +117,7 @@ class PartitionReader:
     def reach_end(self, record: int) -> None:
         """Note that there is nothing before a record that did not come."""
         self._next_record = max(self._next_record, record)
-        if self._behind and self._pending_lines:
+        if self._has_backlog and self._pending_lines:
             # The last lines of a backlog have waited in the topic.
             self._due = time.monotonic()
 
@@ -251,15 +251,15 @@ class PartitionReader:
         place = self.place
         through = self._waiting[0][0] if self._waiting else self._next_record
         if through > place.record:
-            self._note_behind(through)
+            self._note_backlog(through)
             due = self._due if self._due is not None else 0.0
             context = self._shipments.context
             part = place.part(through, context)
             if self._shipped:
                 parts, lines = zip(*self._shipped, strict=True)
-                yield Chunk((*parts, part), b"".join(lines), self._behind, due)
+                yield Chunk((*parts, part), b"".join(lines), self._has_backlog, due)
             else:
-                yield chunk_of(self._pending, place.file, part, self._behind, due)
+                yield chunk_of(self._pending, place.file, part, self._has_backlog, due)
             self.place = place._replace(record=through, context=context)
         self._shipped = []
         self._pending = Records([], [], [], [])
@@ -277,11 +277,11 @@ class PartitionReader:
         yield self._told(self.place.part(place.record))
 
     def _told(self, part: Part) -> RecordChunk:
-        return replace(chunk_of(Records([], [], [], []), TopicFile("", 0, 1), part, self._behind, 0.0), part=part)
+        return replace(chunk_of(Records([], [], [], []), TopicFile("", 0, 1), part, self._has_backlog, 0.0), part=part)
 
-    def _note_behind(self, through: int) -> None:
+    def _note_backlog(self, through: int) -> None:
         unread = (self.end.record - through) * self._mean_bytes
-        self._behind = unread > (CAUGHT_UP_BYTES if self._behind else BEHIND_BYTES)
+        self._has_backlog = unread > (CAUGHT_UP_BYTES if self._has_backlog else BEHIND_BYTES)
 
     def observed_ends(self) -> Sequence[ObservedEnd]:
         """The ends of all its logs now."""

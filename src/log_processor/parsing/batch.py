@@ -55,7 +55,7 @@ class Batch:
     parts: tuple[BatchPart, ...]
     requests: Requests
     """The requests of all parts, in the order of the parts, as they are counted. Offsets are those in the files."""
-    behind: bool
+    has_backlog: bool
     due: float
     lines: bytes
     """The lines of the chunk, until they are stored."""
@@ -140,7 +140,7 @@ def parse_chunk(
             chunk.parts, *by_part, rejected, skipped, mended, strict=True
         )
     ]
-    return Batch(tuple(batch_parts), requests, chunk.behind, chunk.due, chunk.lines, in_parts, store)
+    return Batch(tuple(batch_parts), requests, chunk.has_backlog, chunk.due, chunk.lines, in_parts, store)
 
 
 def after_storing(batch: Batch, refused: Sequence[int]) -> Batch:

@@ -94,7 +94,7 @@ class Chunk:
     parts: tuple[Part, ...] = ()
     lines: bytes = b""
     """The lines of all parts, in the order of the parts. Each line ends in a newline."""
-    behind: bool = False
+    has_backlog: bool = False
     """Whether there is a backlog: much more waits in the files."""
     due: float = 0.0
     """When the first line has to be handed on, monotonic seconds. A full chunk comes earlier."""

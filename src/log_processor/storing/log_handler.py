@@ -77,7 +77,7 @@ class LogHandler:
         """Batches that are not counted yet."""
         self._unsent: deque[Future[Batch]] = deque()
         """The ones among them that may not be stored yet."""
-        self._behind = False
+        self._has_backlog = False
         self._held_lines = 0
         self._held_bytes = 0
         self._due = math.inf
@@ -90,7 +90,7 @@ class LogHandler:
         if any(part.newest > self._reporter.reported_latest_second for part in batch.parts):
             # The report comes first: after a crash these lines are read again and must not be too new then.
             self._report()
-        self._behind = batch.behind
+        self._has_backlog = batch.has_backlog
         self._sending.append(self._senders.submit(_store, batch))
         self._unsent.append(self._sending[-1])
         while len(self._unsent) > self._storage.SENDERS + BATCHES_WAITING:
@@ -149,7 +149,7 @@ class LogHandler:
         elif self._rollups.is_full:
             self._rollups.finish(math.inf)
             trim()
-        elif self._rollups.is_due(is_idle) and not self._behind:
+        elif self._rollups.is_due(is_idle) and not self._has_backlog:
             self._rollups.work()
         if self._rollups.open is not before:
             self._counted_parts = 0
@@ -161,7 +161,7 @@ class LogHandler:
         store idle.
         """
         batches = []
-        while self._sending and (self._sending[0].done() or not self._behind or self._stop.is_set()):
+        while self._sending and (self._sending[0].done() or not self._has_backlog or self._stop.is_set()):
             batches.append(self._sending.popleft().result())
         return batches
 
@@ -187,7 +187,9 @@ class LogHandler:
 
     def _is_commit_due(self) -> bool:
         has_counts = len(self._rollups.open.parts) > self._counted_parts
-        return pace.is_commit_due(self._monotonic(), self._since, self._behind, self._due if has_counts else -math.inf)
+        return pace.is_commit_due(
+            self._monotonic(), self._since, self._has_backlog, self._due if has_counts else -math.inf
+        )
 
     def _commit(self) -> None:
         start = self._monotonic()
@@ -206,7 +208,7 @@ class LogHandler:
         self._due = math.inf
         now = self._monotonic()
         self._since = pace.Since(now, now - start if has_counts else self._since.took)
-        if self._behind:
+        if self._has_backlog:
             trim()
 
     def _report(self) -> None:
