@@ -16,7 +16,7 @@ readonly MARK=.made-by-request-statistics
 
 say() { printf '%s\n' "$*"; }
 
-# show_lines BEFORE: print the lines of standard input, each behind BEFORE. A `?` stands for a character that a terminal
+# show_lines BEFORE: print the lines of standard input, each after BEFORE. A `?` stands for a character that a terminal
 # would obey, since the output of a service may have text from a log.
 show_lines() {
   # By bytes: control characters, those of Unicode (U+0080 to U+009F), and those that hide or reorder text.

@@ -1,4 +1,4 @@
-"""A log whose lines say themselves what a parser is to make of them, for tests of all that is behind a parser.
+"""A log whose lines say themselves what a parser is to make of them, for tests of all that comes after a parser.
 
     {"second": 1795500000, "customer": "a", "path": "/", "status": 200, "duration": "0.5",
      "method": "GET", "bytes": 512, "mended": ["duration"]}

@@ -46,7 +46,7 @@ Name = Literal[
 FORMATS: tuple[Name, ...] = get_args(Name)
 """In the order in which `check` tries them."""
 WITH_COLUMNS = ("w3c", *(name for name, preset in PRESETS.items() if preset.is_w3c))
-"""Formats whose files have lines that name the columns of the lines behind them."""
+"""Formats whose files have lines that name the columns of the lines after them."""
 WITH_MEMBERS: tuple[Name, ...] = ("json", "logfmt")
 """Formats whose lines name their values, see LOG_JSON_FIELDS."""
 

@@ -2,7 +2,7 @@
 log is sent.
 
 The fence is a record in each partition that has the session's number. Processors take no record of a lower session
-behind it. So what is before the fence is all that predecessors have sent, whatever they send later. It is read back,
+after it. So what is before the fence is all that predecessors have sent, whatever they send later. It is read back,
 from where the notes say. This process takes it in as processors do, so both agree how far each log came.
 """
 
@@ -59,7 +59,7 @@ class Begun(NamedTuple):
     logs: Mapping[str, KnownLog]
     """By their names at the shipper."""
     ends: dict[int, int]
-    """Partition -> the offset behind the fence."""
+    """Partition -> the offset after the fence."""
 
 
 def begin_session(
@@ -104,7 +104,7 @@ def fence(
     producer: RecordProducer,
     wait: Callable[[float], bool],
 ) -> dict[int, int]:
-    """Fence the predecessors off these partitions, of so many. Returns the offset behind each fence."""
+    """Fence the predecessors off these partitions, of so many. Returns the offset after each fence."""
     ends: dict[int, int] = {}
     for partition in partitions:
 

@@ -20,7 +20,7 @@ from log_processor.kafka.records import PASSING
 from storage.logs import FileRow, decode_file, encode_file
 
 SUFFIX = ".shippers"
-"""What is behind the name of the topic in that of the notes."""
+"""What the name of the notes' topic has after the name of the topic."""
 MOST_BYTES = 8 << 20
 """Bytes of a record of notes."""
 _SETTINGS = {"cleanup.policy": "compact", "max.message.bytes": str(MOST_BYTES)}
@@ -39,7 +39,7 @@ class SessionNote(msgspec.Struct, frozen=True):
     offsets: dict[int, int] = {}
     """Partition -> offset from which a successor reads it. The notes of logs have what is before."""
     noted_by: int = 0
-    """The session that has noted the offsets: its fence is before them, and nothing of an older one counts behind."""
+    """The session that has noted the offsets: its fence is before them, and nothing of an older one counts after it."""
 
 
 class LogNote(msgspec.Struct, frozen=True):

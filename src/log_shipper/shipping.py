@@ -68,7 +68,7 @@ class Shipping:
         """Logs that are being noted."""
         self._fenced = set(begun.ends)
         self._sent_through = dict(begun.ends)
-        """Partition -> the offset behind the last record of this session that the broker has."""
+        """Partition -> the offset after the last record of this session that the broker has."""
         self._offsets = dict(begun.ends)
         """Partition -> as in a SessionNote."""
         self._sent = {

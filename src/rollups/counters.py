@@ -47,7 +47,7 @@ def encode_counter(counter: Mapping[int, int]) -> str:
     holds them all, in base64. A letter before it says the size: `H` 2 bytes, `I` 4, `Q` 8. Decimal numbers would take
     30 times as long to read, and an answer reads a month of rows.
 
-    Of many values, the text has the differences between them, compressed with zlib, behind the lower-case letter. That
+    Of many values, the text has the differences between them, compressed with zlib, after the lower-case letter. That
     is a quarter of the bytes, and a field of InfluxDB has a limit.
     """
     values = sorted(counter)
@@ -113,7 +113,7 @@ def counter_arrays(text: str) -> tuple[Integers, Integers]:
 
 
 def counters_arrays(texts: Sequence[str]) -> tuple[Integers, Integers, Integers]:
-    """`counter_arrays` of several counters, one behind the other, and the number of values of each."""
+    """`counter_arrays` of several counters, one after the other, and the number of values of each."""
     numbers = [_stored_numbers(text) for text in texts]
     sizes = np.array([len(of_one) // 2 for of_one in numbers], np.int64)
     ends = sizes.cumsum()

@@ -194,14 +194,14 @@ def segments(
     `divided`: copies of a row, each with a part of the counts.
     """
 
-    def behind(last: RollupRow) -> list[RollupRow]:
-        """The counts in as many new segments as they need, behind `last`, which may be one of them."""
+    def segments_after(last: RollupRow) -> list[RollupRow]:
+        """The counts in as many new segments as they need, after `last`, which may be one of them."""
         rows = divided(empty(row.kind)._replace(commit=commit))
         first = last.segment + 1 if last.commit != commit else last.segment + 1 + last.left - len(rows)
         return [new._replace(segment=first + place, left=len(rows) - 1 - place) for place, new in enumerate(rows)]
 
     if row.commit == commit:
-        return behind(row)[-row.left :] if row.left else []
+        return segments_after(row)[-row.left :] if row.left else []
     if row.commit > commit:
         return []
     grown = added(row._replace(commit=commit))
@@ -209,13 +209,13 @@ def segments(
         return [grown]
     if row.is_empty:
         # It has nothing to keep, so the first new segment replaces it.
-        return behind(row._replace(segment=-1))
+        return segments_after(row._replace(segment=-1))
     # A segment has the names of the one that it continues, unless they leave no room. So an endpoint that was `OTHER`
     # stays so.
     names = row.names if len(row.names) <= most_characters // 2 else empty(row.kind).names
     bits = row.endpoint_bits if names is row.names else NARROW
     grown = added(RollupRow(row.kind, row.segment + 1, names, NO_COUNTS, NO_COUNTS, commit, endpoint_bits=bits))
-    return [grown] if grown.size <= most_characters else behind(row)
+    return [grown] if grown.size <= most_characters else segments_after(row)
 
 
 def places_in(

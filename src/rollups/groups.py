@@ -8,7 +8,7 @@ see `packed`: the customer's index in `names` (but in `endpoint_parts`), the end
 customer, the HTTP status or the milliseconds, and the quarter hour. It comes last, so that most integers of few
 customers have four bytes. Rows by endpoint have a third counter where the log has sizes of responses.
 
-An endpoint is the template of a path and, in rows of the kind `endpoints`, behind a newline the method where one was
+An endpoint is the template of a path and, in rows of the kind `endpoints`, after a newline the method where one was
 logged. A customer has at most `Rules.paths` paths in a row, beside own templates: those of the first commits, of one
 commit in alphabetical order. All others together are `OTHER`. From then on no other path gets a name in the row,
 whatever the rules become.

@@ -118,7 +118,7 @@ def _check_hours(day: int, spans: NDArray[np.int8]) -> None:
 def _counted(row: RollupRow, text: str, place: int, spans: NDArray[np.int8], bits: int) -> Counted:
     """What a counter counts of the customer with this place. `spans`: the span of each quarter hour, or -1."""
     together, counts = counter_arrays(text)
-    # Behind the place there are the value and the quarter hour; in rows by the hour, the hour and the value.
+    # After the place there are the value and the quarter hour; in rows by the hour, the hour and the value.
     if place or together[-1:].max(initial=0) >> (bits + QUARTER_HOUR_BITS):
         first, end = np.searchsorted(together, np.array([place, place + 1]) << (bits + QUARTER_HOUR_BITS))
         together, counts = together[first:end] - (place << (bits + QUARTER_HOUR_BITS)), counts[first:end]

@@ -91,7 +91,7 @@ class Storage(ABC):
         """The stored requests of these ranges, a part at a time, those of a file in its order.
 
         The store may leave out requests outside the seconds from `oldest` to `newest` (Unix time, inclusive). A
-        request's offset may be up to 15 bytes behind the beginning of its line.
+        request's offset may be up to 15 bytes after the beginning of its line.
         """
 
     # Rows of this writer.

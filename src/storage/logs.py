@@ -107,7 +107,7 @@ class FileRow(Struct, frozen=True):
     gone: int = 0
     """The day (since 1970-01-01) on which the file was found to be gone; 0 where it was there when last looked for."""
     context: str = ""
-    """What lines before `offset` say about lines behind it. Of a W3C log: the `#Fields` in force. Of a log with
+    """What lines before `offset` say about lines after it. Of a W3C log: the `#Fields` in force. Of a log with
     wrappers: the streams whose unfinished line is left out."""
 
 

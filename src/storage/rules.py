@@ -67,7 +67,7 @@ class RuleHistory(NamedTuple):
                     start = cut
 
     def by_rules(self, ranges: Iterable[OffsetRange]) -> Iterator[tuple[Rules, list[OffsetRange]]]:
-        """These ranges, cut where the rules change, each with the ones behind it that are under the same rules."""
+        """These ranges, cut where the rules change, each with the ones after it that are under the same rules."""
         for rules, some in groupby(self.divided(ranges), key=lambda divided: divided[0]):
             yield rules, [offset_range for _, offset_range in some]
 

@@ -24,7 +24,7 @@ class StoreLocation(Settings):
     influxdb_org: str = Field(default="acme", min_length=1)
     """The organisation in InfluxDB."""
     influxdb_bucket: str = Field(default="api_requests", min_length=1)
-    """The bucket of the requests. Setup makes one for the counts beside it, with `_counts` behind its name."""
+    """The bucket of the requests. Setup makes one for the counts beside it, with `_counts` appended to its name."""
     retention_days: int = Field(default=45, ge=1, le=3650)
     """Whole UTC days before today whose requests are kept. Lines of earlier days are rejected. It must fit
     DOCKER_INFLUXDB_INIT_RETENTION."""

@@ -165,7 +165,7 @@ def test_it_is_used_by_keyboard(browser: Browser, sqlite: Store, tmp_path: Path)
         page.keyboard.press("Tab")
         expect(page.locator(".skip")).to_be_focused()
         page.keyboard.press("Enter")
-        # Behind the filters.
+        # After the filters.
         expect(page.locator(".toolbar + :focus")).to_have_class("tiles")
         page.get_by_role("button", name="Customer").focus()
         page.keyboard.press("Enter")

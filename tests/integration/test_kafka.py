@@ -127,7 +127,7 @@ def test_holes_of_transactions_are_no_gaps(kafka: str, sqlite: Store, tmp_path: 
         running.start()
         running.until_counted(lines)
         assert [row.gaps for row in processor.ledger()] == [()]
-        # Behind the records lies the marker of each transaction.
+        # After the records lies the marker of each transaction.
         running.until(lambda: [row.size for row in processor.files()] == [354 * 16], "the last marker is passed")
         running.until(lambda: observed(processor) == [0], "nothing is behind")
         with running_api(tmp_path, sqlite.environment) as api:

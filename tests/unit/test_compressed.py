@@ -82,7 +82,7 @@ def test_any_number_of_parts_are_read_whatever_the_file_is_called(tmp_path: Path
     parts = b"".join(compress(part) for part in (LINES[:10_000], b"", LINES[10_000:]))
     assert text(written(tmp_path, parts)) == LINES
     assert text(written(tmp_path, parts + b"\0" * 10_000)) == LINES, "padded"
-    assert text(written(tmp_path, parts + b"\n")) == LINES, "a newline behind it"
+    assert text(written(tmp_path, parts + b"\n")) == LINES, "a newline after it"
     assert is_compressed(parts[:6])
 
 

@@ -52,7 +52,7 @@ LINES: dict[str, tuple[dict[str, str], str, Request]] = {
         '::1 - acme [25/Nov/2026:12:00:01 +0000] "GET / HTTP/2.0" 404 0 "https://a.example/" "Mozilla/5.0 (X11)" 0.123',
         ("2026-11-25T12:00:01", "acme", "/", 404, "0.123"),
     ),
-    "nginx, a header behind combined": (
+    "nginx, a header after combined": (
         {"log_format": "combined", "log_customer_from": "extra2"},
         '::1 - - [25/Nov/2026:12:00:01 +0000] "GET / HTTP/1.1" 200 0 "-" "curl/8.5.0" "-" "M\\xC3\\xBCller GmbH" 0.5',
         ("2026-11-25T12:00:01", "Müller GmbH", "/", 200, "0.5"),

@@ -143,7 +143,7 @@ def test_files_follow_one_another_in_lanes_in_which_no_file_is_read_on() -> None
     logs.take(part(0, 100, 100, state="closed"))
     logs.take(begin(2))
     logs.take(part(2, 0, 16, state="closed"))
-    # A file that is read on from its middle lies behind the files before it.
+    # A file that is read on from its middle lies after the files before it.
     logs.take(begin(3, start=1_000))
     # A copy is in no lane.
     logs.take(begin(4, state="copy"))

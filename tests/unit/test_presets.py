@@ -503,7 +503,7 @@ def test_bytes_that_mod_logio_counts_are_no_latency(
 
 
 def table() -> dict[str, list[str]]:
-    """The documentation's formats: the cells behind the name."""
+    """The documentation's formats: the cells after the name."""
     _, _, text = DOCS.partition("\n## Formats\n")
     text = text.partition("\n## ")[0]
     found = [[cell.strip() for cell in line[1:-1].split("|")] for line in text.splitlines() if line.startswith("| `")]

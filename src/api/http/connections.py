@@ -72,7 +72,7 @@ class Connection(HttpToolsProtocol):
         self._is_refused = False
         self._answering: RequestResponseCycle | None = None
         """The request that is being answered, or was answered last. `cycle` is the latest one that came, which may wait
-        behind it."""
+        after it."""
         self._received = 0
         """Bytes since the last head or body was whole."""
         self._unsent = 0
@@ -119,7 +119,7 @@ class Connection(HttpToolsProtocol):
 
     def _end_answer(self) -> None:
         """Tell the question that is being answered that its client has left. Uvicorn tells it to the latest one, which
-        may wait behind it, so that an answer nobody wants would be built to its end."""
+        may wait after it, so that an answer nobody wants would be built to its end."""
         if self._answering is not None and not self._answering.response_complete:
             self._answering.disconnected = True
             self._answering.message_event.set()

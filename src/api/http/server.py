@@ -80,7 +80,7 @@ def serve(app: FastAPI, listener: socket.socket, level: Level, end_streams: Call
         server_header=False,
         # A header does not say who the client is: `api.access.proxy` trusts the connection's address alone.
         proxy_headers=False,
-        # Or else a request that was pipelined behind another one has the other's key in its log lines.
+        # Or else a request that was pipelined after another one has the other's key in its log lines.
         reset_contextvars=True,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )

@@ -85,5 +85,5 @@ def _flat(row: dict[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _harmless(value: object) -> object:
-    """The cell, behind an apostrophe if a spreadsheet would take it for a formula."""
+    """The cell, after an apostrophe if a spreadsheet would take it for a formula."""
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

@@ -16,7 +16,7 @@ from storage.requests import FileId, OffsetRange
 
 # Gaps that the row of a log has: the latest ones.
 GAPS_KEPT = 100
-# Bytes of a lane that are left free behind a file that an earlier process was reading: more than it may have stored
+# Bytes of a lane that are left free after a file that an earlier process was reading: more than it may have stored
 # and not committed. Those requests stay there if the file is gone.
 UNCOMMITTED_BYTES = 2 << 30
 
@@ -49,7 +49,7 @@ class Logs:
         for key, row in self.files.items():
             self._note(key, row)
         self._may_have_uncommitted = set(self._held)
-        """Lanes in which an earlier process may have stored requests behind the end."""
+        """Lanes in which an earlier process may have stored requests after the end."""
         self._behind = {key for key, row in self.files.items() if row.offset > self._rolled_up_through(row)}
         """Files with requests that the roll-ups lack."""
         self._ahead = {key for key, row in self.files.items() if self._is_ahead(row)}
@@ -202,7 +202,7 @@ class Logs:
         return RolledUp(self._numbers[log], {row.generation: self._rolled_up_through(row) for row in rows})
 
     def without(self, key: FileKey, start: int, requests: int) -> tuple[LedgerRow, FileRow]:
-        """The rows of a log and of its file after the requests behind an offset are taken back. `requests`: how many.
+        """The rows of a log and of its file once the requests after an offset are taken back. `requests`: how many.
 
         The file's row has no identity then: nothing is known of the bytes that were read.
         """

@@ -281,7 +281,7 @@ class _Decompressed(io.RawIOBase):
             data += self._file.read(MAGIC_BYTES) if len(data) < MAGIC_BYTES else b""
             begin = _format_of(data)
             if begin is None:
-                raise ValueError("something else is behind what is compressed")
+                raise ValueError("something else follows what is compressed")
             self._part = begin()
         elif not data:
             raise EOFError("its end is missing")

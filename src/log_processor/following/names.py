@@ -22,7 +22,7 @@ _DATE = (
 _TIME = r"(?:[-T_.:]*[0-2][0-9](?:[-_.:h]?[0-5][0-9]){0,2}(?:[.,][0-9]{3,9})?(?:Z|[+-][0-2][0-9]:?[0-5][0-9])?)"
 _UNIX_TIME = r"1[0-9]{9}(?:[0-9]{3})?"
 _AT_END = r"(?=[-._]|$)"
-# timberjack writes behind the time why it rotated.
+# timberjack writes after the time why it rotated.
 _REASON = r"(?:-(?:size|time|manual))?"
 _WHEN = re.compile(rf"[-._]+(?:{_DATE}{_TIME}?{_REASON}|{_UNIX_TIME}){_AT_END}")
 # Counts have up to three digits, or begin with a zero, as of NLog. Another longer number is a part of the name, as in
@@ -30,7 +30,7 @@ _WHEN = re.compile(rf"[-._]+(?:{_DATE}{_TIME}?{_REASON}|{_UNIX_TIME}){_AT_END}")
 _NUMBER = r"(?:[0-9]{1,3}|0[0-9]{3,7})"
 _COUNT_BEHIND_ENDING = re.compile(rf"(\.[A-Za-z][A-Za-z0-9]*)[-._]{_NUMBER}$")
 _COUNT = re.compile(rf"[-._]{_NUMBER}{_AT_END}")
-# log4net writes the date behind the name as it is.
+# log4net writes the date after the name as it is.
 _WHEN_BEHIND_ENDING = re.compile(rf"(\.[A-Za-z]+){_DATE}{_TIME}?$")
 _OF_CURRENT = "current"
 # svlogd, multilog and s6-log call the log `current`, and rotated files `@` and a TAI64N time.

@@ -164,7 +164,7 @@ class Assignment:
 
 
 def _counted_record(files: Sequence[FileRow], topic_id: str) -> int:
-    """The offset behind the last counted record of a topic; 0 where none is counted."""
+    """The offset after the last counted record of a topic; 0 where none is counted."""
     row = max(files, key=lambda row: row.generation, default=None)
     file = TopicFile.decode(row.identity) if row is not None else None
     return file.record(row.offset) if row is not None and file is not None and file.topic_id == topic_id else 0

@@ -80,7 +80,7 @@ def beginning(
     if file.topic_id != topic_id:
         reason, record = MADE_ANEW, low
     else:
-        # Behind the end is a partition that has lost records, which are counted.
+        # The place is after the end where the partition has lost records that are counted.
         reason, record = REMOVED, min(max(low, place.record), end)
     closed = place.closed(today)
     if file.topic_id != topic_id or low > place.record:

@@ -18,7 +18,7 @@ from storage.logs import CELL_BYTES, Position
 from storage.requests import FileId, StoredRequests
 from storage.topic_files import TopicFile
 
-_BEHIND_BEGINNING = 1
+_AFTER_BEGINNING = 1
 """Where a chunk begins for the parser: only at the beginning of a file a byte-order mark is not part of a line."""
 
 
@@ -86,7 +86,7 @@ def parse_records(
     """The batch of a chunk, as `parse_chunk` makes it."""
 
     def in_file(offsets: Integers) -> Integers:
-        return chunk.offsets[np.searchsorted(chunk.begins, offsets - _BEHIND_BEGINNING, side="right") - 1]
+        return chunk.offsets[np.searchsorted(chunk.begins, offsets - _AFTER_BEGINNING, side="right") - 1]
 
     def with_offsets(part: StoredRequests) -> StoredRequests:
         return replace(part, requests=replace(part.requests, offsets=in_file(part.requests.offsets)))
@@ -103,8 +103,8 @@ def parse_records(
         return replace(batch, parts=(placed,))
 
     generation = chunk.part.start.generation
-    start = Position(generation, _BEHIND_BEGINNING)
-    part = structs.replace(chunk.part, start=start, end=Position(generation, _BEHIND_BEGINNING + len(chunk.lines)))
+    start = Position(generation, _AFTER_BEGINNING)
+    part = structs.replace(chunk.part, start=start, end=Position(generation, _AFTER_BEGINNING + len(chunk.lines)))
     batch = parse_chunk(
         Chunk((part,), chunk.lines, chunk.has_backlog, chunk.due),
         parse,
@@ -135,7 +135,7 @@ def _too_new(chunk: RecordChunk, too_new: TooNew) -> TooNew:
         if chunk.part.start.offset <= offset < chunk.part.end.offset:
             place = int(np.searchsorted(chunk.offsets, offset))
             if place < len(chunk.offsets) and chunk.offsets[place] == offset:
-                found[int(chunk.begins[place]) + _BEHIND_BEGINNING] = mark
+                found[int(chunk.begins[place]) + _AFTER_BEGINNING] = mark
     return {key: found} if found else {}
 
 

@@ -84,7 +84,7 @@ class PartitionReader:
 
     @property
     def counted_record(self) -> int | None:
-        """The offset behind the last counted record; None while nothing is known of it."""
+        """The offset after the last counted record; None while nothing is known of it."""
         row = self.writing.logs.files.get(FileKey(self.name, self.place.generation))
         return self.place.file.record(row.offset) if row is not None else None
 

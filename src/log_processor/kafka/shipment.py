@@ -33,7 +33,7 @@ class FilePart(msgspec.Struct, frozen=True, omit_defaults=True):
     start: _Count
     """Offset of the first byte."""
     end: _Count
-    """Offset behind the last byte."""
+    """Offset after the last byte."""
     identity: _Text = ""
     """The identity of the file at `end`."""
     length: _Count = 0

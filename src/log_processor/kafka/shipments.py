@@ -4,7 +4,7 @@ A record is taken, dropped or refused. It is decided by the records before it al
 
 dropped   It is of a session that another one has superseded, or the bytes came before. Its successor sends them.
 cut       A part of its bytes came before. The rest is taken.
-a gap     Bytes between two records never came. Reading goes on behind them.
+a gap     Bytes between two records never came. Reading goes on after them.
 refused   It lies in the wrong partition, is damaged, or contradicts what came before.
 """
 

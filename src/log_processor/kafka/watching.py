@@ -19,7 +19,7 @@ class End(NamedTuple):
     time: float
     """Unix time (s) before the broker was asked."""
     record: int
-    """The offset behind the last record that may be read: those of open transactions lie behind it."""
+    """The offset after the last record that may be read: those of open transactions lie after it."""
 
 
 class Broker:

@@ -20,7 +20,7 @@ def text_of(data: bytes) -> str:
 
 
 def closing_quote(text: str, start: int) -> int:
-    """The place of the quotation mark that ends the text at `start`; -1 if there is none. A mark behind an odd number
+    """The place of the quotation mark that ends the text at `start`; -1 if there is none. A mark after an odd number
     of backslashes does not end the text."""
     while True:
         end = text.find('"', start)

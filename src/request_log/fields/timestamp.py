@@ -24,7 +24,7 @@ _ISO = re.compile(
 # The form of the common log format; also with a space (Python's http.server and its derivatives).
 _COMMON = re.compile(rf"(?P<day>[0-9]{{2}})/(?P<month>{'|'.join(_MONTHS)})/(?P<year>[0-9]{{4}})[: ]{_CLOCK}")
 _ZONE = re.compile(r"Z|z|UTC|GMT|[+-][0-9]{2}(?::?[0-9]{2})?(?: [A-Z]{1,5}| [+-][0-9]{2,4})?")
-# A date and time of either form, a fraction and a zone. Python's logging writes the fraction behind a comma. Behind the
+# A date and time of either form, a fraction and a zone. Python's logging writes the fraction after a comma. After the
 # offset, Go writes the abbreviation of the zone, or the offset again, and Java the name of the zone.
 _CALENDAR = re.compile(
     r"(?P<timestamp>[^.,+Zz]{6,18}:[0-9]{2})(?:[.,](?P<fraction>[0-9]+))?"

@@ -17,15 +17,15 @@ from request_log.formats.line_by_line import COMMENT, NO_COLUMNS, Columns, Divid
 from request_log.requests import NONE, Integers
 
 VALUE = "value:"
-"""Prefix in LOG_CUSTOMER_FROM of the name of a value, for lines with `name=value` behind the user agent."""
+"""Prefix in LOG_CUSTOMER_FROM of the name of a value, for lines with `name=value` after the user agent."""
 CUSTOMER_FIELDS = re.compile(
     rf"remote_addr|remote_user|referer|user_agent|extra[1-9][0-9]?|{VALUE}[A-Za-z_][A-Za-z0-9_.-]*"
 )
-"""Fields that may be the customer. `extra1`, `extra2`, ... are the quoted texts behind the user agent that have no
+"""Fields that may be the customer. `extra1`, `extra2`, ... are the quoted texts after the user agent that have no
 name."""
 _EXTRA = "extra"
 _QUOTED = {"referer": 0, "user_agent": 1}
-"""Field -> its place among the quoted texts behind the size of the response."""
+"""Field -> its place among the quoted texts after the size of the response."""
 _TIME_ENDS = '] "'
 # The forms of a duration: `0.004`, `-`, `12.5 ms`, `0.001, 0.002 : 0.003`, or several of these.
 _DURATION = re.compile(r'[-.0-9][^ "]*(?: (?:[mnu\u00b5\u03bc]?s|(?:: )?[-.0-9][^ "]*))*')
@@ -36,7 +36,7 @@ _NAMED = re.compile(
 )
 _NAMES_OF_DURATIONS = ("rt", "request_time", "req_time", "duration", "response_time", "latency", "elapsed")
 """The names that the duration of a request may have, the likeliest first."""
-# Two whole numbers behind a line, as of mod_logio.
+# Two whole numbers after a line, as of mod_logio.
 _TWO_NUMBERS = re.compile(r"([0-9]{1,18}), ([0-9]{1,18})")
 # Between several durations, as of `$request_time $upstream_response_time`. They become a list.
 _BETWEEN_DURATIONS = re.compile(r"(?<![,:]) (?=[-.0-9])")
@@ -49,7 +49,7 @@ _PROTOCOL_LENGTH = len(" HTTP/1.1")
 _QUOTES_OF_COMBINED = 6
 _LONGEST_ADDRESS = 48
 _LONGEST_METHOD = 12
-"""Bytes of an address and of a method with the space behind it. Lines with longer ones are divided one by one."""
+"""Bytes of an address and of a method with the space after it. Lines with longer ones are divided one by one."""
 Bytes = NDArray[np.uint8]
 
 
@@ -247,7 +247,7 @@ def _tail(line: str, quote: int, size: str) -> _Tail | None:
 
 
 def _between(text: str, is_before_quote: bool, named: dict[str, str]) -> tuple[str, str] | None:
-    """The duration in the text between two quoted ones or behind the last, and the name of the next quoted text; "" for
+    """The duration in the text between two quoted ones or after the last, and the name of the next quoted text; "" for
     none. Values with names are added to `named`. None if the text has anything else."""
     duration = ""
     place = 0
@@ -272,7 +272,7 @@ def _between(text: str, is_before_quote: bool, named: dict[str, str]) -> tuple[s
 
 
 def _without_sizes(durations: str, size: str) -> str:
-    """The durations behind a line; "" if they are the bytes of the request and of the whole response, as mod_logio's
+    """The durations after a line; "" if they are the bytes of the request and of the whole response, as mod_logio's
     `%I %O`.
 
     With its headers a response is larger than its `size`. Few durations are two whole numbers of which the second is
@@ -312,7 +312,7 @@ class _Boundaries:
     """Where the fields of many lines begin and end."""
 
     def __init__(self, bytes_: Bytes, starts: Integers, ends: Integers, quotes: Integers) -> None:
-        """`bytes_`: the lines, and some bytes behind them. `quotes`: the places of quotation marks: a row for the first
+        """`bytes_`: the lines, and some bytes after them. `quotes`: the places of quotation marks: a row for the first
         mark of each line, a row for the second, and so on."""
         self._bytes = bytes_
         self.starts = starts

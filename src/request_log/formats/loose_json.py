@@ -9,7 +9,7 @@ from request_log.fields.escapes import closing_quote, text_of
 
 _SPACES = re.compile(r"[ \t\r\n]*")
 _BARE = re.compile(r'[^,"{}\[\]]*')
-# A member with a string or a bare value, and the byte behind it. Most members match, and each in only one way.
+# A member with a string or a bare value, and the byte after it. Most members match, and each in only one way.
 _MEMBER = re.compile(r'[ \t\r\n]*"([^"\\]*)"[ \t\r\n]*:(?:[ \t\r\n]*"([^"\\]*)"[ \t\r\n]*|([^,"{}\[\]]*))([,}])')
 _WHITE = " \t\r\n"
 _MEMBER_OR_END = ('"', "}", ",", "")

@@ -66,7 +66,7 @@ def _divide(shape: Shape, customer: str) -> Divide:
 
 
 def _console(divide: Divide) -> Divide:
-    """Reads an object behind a time and other words, with tabs between them. The time becomes its member `ts`."""
+    """Reads an object after a time and other words, with tabs between them. The time becomes its member `ts`."""
 
     def divide_console(line: str) -> Fields | None:
         time, _, rest = line.partition("\t")

@@ -28,7 +28,7 @@ class Shape:
     written_by: str
     """The configuration of the server that writes such lines."""
     parser: Literal["common", "combined", "json", "console", "regex", "w3c"]
-    """`console`: an object behind a time and other words, as zap's console encoder writes it."""
+    """`console`: an object after a time and other words, as zap's console encoder writes it."""
     customers: Mapping[str, str] = field(default_factory=dict)
     """Field in LOG_CUSTOMER_FROM that may be the customer -> its name in the parser."""
     members: Mapping[str, str] = field(default_factory=dict)
@@ -90,7 +90,7 @@ class Preset:
 
     @property
     def is_w3c(self) -> bool:
-        """Whether lines name the columns of the lines behind them."""
+        """Whether lines name the columns of the lines after them."""
         return self.shapes[0].parser == "w3c"
 
     def customers(self) -> list[str]:
@@ -121,9 +121,9 @@ _REFERER_AND_AGENT = r'"(?P<referer>[^"\\]*(?:\\.[^"\\]*)*)" "(?P<user_agent>[^"
 _OF_COMMON = {name: name for name in ("remote_user", "remote_addr")}
 _OF_COMBINED = {name: name for name in ("remote_user", "remote_addr", "referer", "user_agent", "extra")}
 _OF_NAMED = {**_OF_COMBINED, _NAMED: _NAMED}
-_COMMON = Shape("common, perhaps with the duration behind it", "common", _OF_COMMON)
+_COMMON = Shape("common, perhaps with the duration after it", "common", _OF_COMMON)
 _COMBINED = Shape(
-    "combined, perhaps with headers, values as rt=$request_time, and the duration behind it", "combined", _OF_NAMED
+    "combined, perhaps with headers, values as rt=$request_time, and the duration after it", "combined", _OF_NAMED
 )
 _CADDY = Shape(
     "log, in the default format, JSON",
@@ -193,7 +193,7 @@ PRESETS: Mapping[str, Preset] = {
                 header="{snake}|{kebab}",
             ),
             Shape(
-                "the default format string, Envoy's or Istio's, perhaps with fields in quotation marks behind it",
+                "the default format string, Envoy's or Istio's, perhaps with fields in quotation marks after it",
                 "regex",
                 {name: name for name in ("host", "x_forwarded_for", "user_agent", "extra")},
                 expression=(
@@ -352,7 +352,7 @@ PRESETS: Mapping[str, Preset] = {
             _COMBINED,
             _COMMON,
             Shape(
-                "vhost_combined, Debian's other_vhosts_access.log, perhaps with headers and the duration behind it",
+                "vhost_combined, Debian's other_vhosts_access.log, perhaps with headers and the duration after it",
                 "regex",
                 {**_OF_COMBINED, "vhost": "vhost"},
                 expression=(

@@ -29,7 +29,7 @@ from request_log.requests import NONE, Integers, Parsed, Rejected, Requests, num
 
 FIELDS = 6
 _ENDS = np.frombuffer(b"     \n", np.uint8)
-"""The byte behind each field."""
+"""The byte after each field."""
 _TIMESTAMP = b"0000-00-00 00:00:00 "
 # White space is U+0020 alone; control characters are Unicode's category Cc. A carriage return may end a line.
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")

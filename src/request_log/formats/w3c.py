@@ -4,7 +4,7 @@ https://www.w3.org/TR/WD-logfile.html
 https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/standard-logs-reference.html
 https://learn.microsoft.com/en-us/windows/win32/http/w3c-logging
 
-Lines like `#Fields: date time cs-method cs-uri-stem sc-status` name the columns of the lines behind them. They differ
+Lines like `#Fields: date time cs-method cs-uri-stem sc-status` name the columns of the lines after them. They differ
 between files, and a file may have several. The context at an offset is the last such line before it.
 """
 
@@ -53,7 +53,7 @@ class W3C(Framing):
         end = offset
         while end > 0:
             begin = max(0, end - _BLOCK_BYTES)
-            # The last line that begins in the block may end behind it.
+            # The last line that begins in the block may end after it.
             block = read(min(end + MAX_LINE_BYTES, offset) - begin, begin)
             block = block.removeprefix(BYTE_ORDER_MARK) if not begin else block[block.find(b"\n") :]
             if found := _last_directive(block):
@@ -74,7 +74,7 @@ class W3C(Framing):
 def w3c(
     duration_unit: str, customer_column: str = CUSTOMER, customer_of: CustomerOf | None = None
 ) -> Callable[[str], Parser]:
-    """Context -> the parser of the lines behind that `#Fields` line. `duration_unit`: of the column `time-taken`.
+    """Context -> the parser of the lines after that `#Fields` line. `duration_unit`: of the column `time-taken`.
     `customer_of`: finds the customer, if it is in the path and in no column."""
 
     @lru_cache(_MOST_PARSERS)
@@ -85,7 +85,7 @@ def w3c(
 
 
 def _divide(context: str, customer_column: str) -> Divide:
-    """Divides the lines behind a `#Fields` line."""
+    """Divides the lines after a `#Fields` line."""
     names = context.casefold().removeprefix(_FIELDS.decode().casefold()).split()
     places = {name: place for place, name in reversed(list(enumerate(names)))}
     times = next(([places[name] for name in group] for group in _TIMES if places.keys() >= set(group)), None)
@@ -222,7 +222,7 @@ def _is_quoted(value: str) -> bool:
 
 def _divided(data: bytes, context: str) -> Iterator[tuple[int, int, str]]:
     """Parts of these lines, each with the context of its lines: where it begins and ends. Comments are skipped in any
-    context, so those before a `#Fields` line go with what is behind it."""
+    context, so those before a `#Fields` line go with what is after it."""
     begin = end = 0
     has_lines = False
     place = 0 if data.startswith(_FIELDS) else _next_directive(data, 0)
@@ -241,7 +241,7 @@ def _divided(data: bytes, context: str) -> Iterator[tuple[int, int, str]]:
 
 
 def _next_directive(data: bytes, newline: int) -> int:
-    """Where the next `#Fields` line begins behind a place; the end of the data where there is none."""
+    """Where the next `#Fields` line begins after a place; the end of the data where there is none."""
     return data.find(b"\n" + _FIELDS, newline) + 1 or len(data)
 
 

@@ -73,14 +73,14 @@ def _cut(content: Content, size: int) -> Iterator[Content]:
         lines = data.count(b"\n")
         is_last = end == len(content.data)
         first = int(content.places[line]) if start else 0
-        behind = int(content.places[line + lines]) if not is_last else sys.maxsize
+        after = int(content.places[line + lines]) if not is_last else sys.maxsize
         yield Content(
             data,
             content.places[line : line + lines],
             content.context,
-            [rejected for rejected in content.rejected if first <= rejected.offset < behind],
-            [place for place in content.skipped if first <= place < behind],
-            {place: text for place, text in content.in_parts.items() if first <= place < behind},
+            [rejected for rejected in content.rejected if first <= rejected.offset < after],
+            [place for place in content.skipped if first <= place < after],
+            {place: text for place, text in content.in_parts.items() if first <= place < after},
         )
         start, line = end, line + lines
 

@@ -97,7 +97,7 @@ class Framed:
 
 
 def _behind_mark(content: Content) -> Content:
-    """Lines behind a byte-order mark. The place of the first line is that of the mark."""
+    """Lines after a byte-order mark. The place of the first line is that of the mark."""
     by = len(BYTE_ORDER_MARK)
     places = content.places + by
     return Content(

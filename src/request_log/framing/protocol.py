@@ -36,7 +36,7 @@ class Framing:
     """Whether lines tell anything about the lines after them."""
 
     def whole(self, data: bytes, context: str, least: int = 0) -> Whole:
-        """The last place in `data` at which no line is open. `least`: the first such place behind that many newlines.
+        """The last place in `data` at which no line is open. `least`: the first such place after that many newlines.
         `data`: whole lines of the file, which begin where no line is open."""
         starts = starts_of(data)
         if 0 < least < len(starts):
@@ -47,7 +47,7 @@ class Framing:
         return context
 
     def after_hole(self, context: str) -> str:
-        """The context behind a hole: zeros, or a line of the file longer than MAX_LINE_BYTES, which is not held. A hole
+        """The context after a hole: zeros, or a line of the file longer than MAX_LINE_BYTES, which is not held. A hole
         ends a line that is open."""
         return context
 

@@ -39,7 +39,7 @@ _SYSLOG = re.compile(
     rb"|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:?[0-9]{2}))"
     rb" (?:[^ \n]*[^ :\n] )?[^ :\[\n]{1,128}(?:\[[^ \]\n]{0,128}\])?:(?: |(?=\n))"
     # RFC 5424: a version, then date and time, host, program, process, message and structured data. rsyslog writes a
-    # second space behind them, of what came to it by RFC 3164.
+    # second space after them, of what came to it by RFC 3164.
     rb"|1 (?:-|[0-9]{4}-[0-9]{2}-[0-9]{2}T[^ \n]{1,48}) [^ \n]{1,255} [^ \n]{1,128} [^ \n]{1,128} [^ \n]{1,128} "
     rb'(?:-|(?:\[[^ ="\]\n]+(?: [^ ="\]\n]+="(?:[^"\\\]\n]|\\[^\n])*")*\])+)(?: (?:\xef\xbb\xbf)? ?|(?=\n))'
     rb")"
@@ -93,7 +93,7 @@ class _Joining:
 
     def take_all(self, data: bytes) -> Iterator[tuple[_Line | None, int]]:
         """Take the next lines of the file. Yields for each the line of the log that has begun with it, if any, and the
-        place behind it in `data`."""
+        place after it in `data`."""
         place = 0
         for line in data.split(b"\n")[:-1]:
             begun = self._take(line, place)
@@ -103,7 +103,7 @@ class _Joining:
     def _take(self, line: bytes, place: int) -> _Line | None:
         """Take the next line of the file, at a place. Returns the line of the log that has begun with it, if any."""
         if line.startswith(b"\0") or len(line) > MAX_LINE_BYTES:
-            # No line goes on behind a hole, or behind a line that is too long, which readers need not hold.
+            # No line goes on after a hole, or after a line that is too long, which readers need not hold.
             self.open.clear()
             self._cut.clear()
             line = line.lstrip(b"\0")
@@ -212,7 +212,7 @@ class Container(Framing):
 
 
 class Syslog(Framing):
-    """Whole lines, each behind a header of syslog."""
+    """Whole lines, each after a header of syslog."""
 
     def contents(self, data: bytes, context: str) -> Iterable[Content]:
         starts = starts_of(data)

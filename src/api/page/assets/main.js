@@ -57,7 +57,7 @@ function replace(parts) {
   place = now;
   const heading = parts.find((part) => part.matches("h1"));
   heading.tabIndex = -1;
-  // Behind the filters, where there are any.
+  // After the filters, where there are any.
   const figures = parts[parts.findIndex((part) => part.matches(".toolbar")) + 1];
   Object.assign(figures, { id: "figures", tabIndex: -1 });
   const key = (node) => node?.closest?.("main") && (node.id || (node.localName === "summary" ? titleOf(node.parentElement) : node.name || node.getAttribute("href") || node.textContent));

@@ -5,7 +5,7 @@ import { base } from "./base.js";
 import { element } from "./elements.js";
 
 const BEGINS_LIKE_A_KEY = /^#\W*rs_/;
-// Behind it stands what a program that sent the link on may have added.
+// After it stands what a program that sent the link on may have added.
 const KEY = /rs_[0-9a-f]{12}_[\w-]{43}/;
 
 // The key of a customer's link. It leaves the address, and with it the history, before anything else happens.
@@ -14,7 +14,7 @@ if (BEGINS_LIKE_A_KEY.test(location.hash)) {
   if (base !== "/") given = KEY.exec(location.hash)?.[0] ?? "";
   history.replaceState(null, "", location.pathname + location.search);
 }
-// Another link in the same tab changes only what is behind the hash.
+// Another link in the same tab changes only what is after the hash.
 addEventListener("hashchange", () => { if (BEGINS_LIKE_A_KEY.test(location.hash)) location.reload(); });
 
 // What the caller may see: { scope, customers, has_session }. null: nobody is logged in.

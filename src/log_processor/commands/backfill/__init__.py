@@ -187,7 +187,7 @@ def _hand_in(
 
 
 def _of(file: InputFile, span: ByteRange) -> str:
-    """Names a range of a file, with a space behind; "" for the whole file."""
+    """Names a range of a file, followed by a space; "" for the whole file."""
     return f"from byte {span.start:,} to {span.end:,} " if span != (0, file.size) else ""
 
 

@@ -11,7 +11,7 @@ from storage.logs import FileRow
 
 ENOUGH_BYTES = 256
 """Equal bytes that cannot be chance. Fewer count only where a known file is expected: at the beginning of the text, or
-behind another known file."""
+after another known file."""
 _LONGEST_LINE_BYTES = MAX_LINE_BYTES + 2
 
 FirstLine = tuple[int, str]

@@ -38,8 +38,8 @@ def hints(sample: Sample) -> Iterator[str]:
         if any(content.data.startswith(_COLUMNS) for content in framing.contents(sample.data, "")):
             yield f"There are lines with #Fields in LOG_WRAPPER={name}: unwrap them into a file, see docs/logs.md."
             return
-    if (behind := _behind_prefix(sample)) is not None:
-        prefix, found = behind
+    if (without := _without_prefix(sample)) is not None:
+        prefix, found = without
         shown = printable(prefix[:_SHOWN])
         described = found.settings.described()
         yield f"Without its beginning, {shown!r}, a line is understood as {described}: have the program leave it out."
@@ -56,7 +56,7 @@ def hints(sample: Sample) -> Iterator[str]:
     yield _USUAL
 
 
-def _behind_prefix(sample: Sample) -> tuple[str, Found] | None:
+def _without_prefix(sample: Sample) -> tuple[str, Found] | None:
     """What stands before a line that is understood without it, and the settings of the rest."""
     line = next((line for line in sample.data.split(b"\n") if line and len(line) <= MAX_LINE_BYTES), b"")
     words = line.split(b" ", _MOST_PARTS + 1)

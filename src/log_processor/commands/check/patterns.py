@@ -80,7 +80,7 @@ PATTERNS: Mapping[str, Mapping[str, str]] = {
         ),
         "log_duration_unit": "ms",
     },
-    # https://github.com/roidrage/lograge, behind the prefix of Ruby's Logger
+    # https://github.com/roidrage/lograge, after the prefix of Ruby's Logger
     "Lograge": {
         "log_pattern": (
             r"[A-Z], \[(?P<time>[0-9T:.-]+) #[0-9]+\] +[A-Z]+ -- [^ ]*: (?:\[[^\]]*\] )*method=(?P<method>[A-Z]+) "

@@ -105,7 +105,7 @@ class Recount:
     def add(
         self, log: str, stage: int, blocks: Iterable[bytes], start: int = 0, context: str = "", rules: Rules = DEFAULT
     ) -> str:
-        """Count the lines of a part of a log. Bytes behind the last newline are a line as well.
+        """Count the lines of a part of a log. Bytes after the last newline are a line as well.
 
         `start`: where the part begins in its file. `context`: the context there, see Framing. `rules`: hold for these
         lines. Returns the context at the end.

@@ -460,7 +460,7 @@ class _Cells:
     def insert(self, recount: Recount) -> None:
         if self.count:
             columns = {name: np.concatenate([part[name] for part in self._parts]) for name in self._parts[0]}
-            # The method stands behind a newline.
+            # The method stands after a newline.
             paths, methods = zip(*(text.partition("\n")[::2] for text in self._endpoints or [""]), strict=True)
             texts = {"customers": self._customers, "paths": list(paths), "methods": list(methods)}
             recount.insert(_INSERT, columns, kinds=_KINDS, **texts)

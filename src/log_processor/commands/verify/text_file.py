@@ -78,8 +78,8 @@ class TextFile:
     def placed_blocks(
         self, start: int, end: int, report: Callable[[int], None] = lambda _: None
     ) -> Iterator[tuple[int, bytes]]:
-        """The bytes between two offsets, in blocks, each with its offset. A hole of the file is left out behind a block
-        of zeros, which is longer than a line may be. `report` gets the size of each, with the hole behind it. Raises
+        """The bytes between two offsets, in blocks, each with its offset. A hole of the file is left out after a block
+        of zeros, which is longer than a line may be. `report` gets the size of each, with the hole after it. Raises
         FilesChanged if the file has become shorter."""
         while start < end:
             block = self.read(min(BLOCK_BYTES, end - start), start)

@@ -45,7 +45,7 @@ from storage.topic_files import TopicFile, path_of
 _ATTEMPTS = 50
 """How often rows are read again because commits came meanwhile."""
 _BETWEEN_ATTEMPTS_SECONDS = 0.1
-_BEHIND_BEGINNING = 1
+_AFTER_BEGINNING = 1
 """Where lines begin for a parser: only at the beginning of a file a byte-order mark is not part of a line."""
 _ROLLUP_ATTEMPTS = 100
 """How often the roll-ups are asked whether they have all that is counted. Their commits are some seconds apart."""
@@ -149,7 +149,7 @@ class _Partition:
             if text is None:
                 self.rejected[self.name, Reason.FIELDS] += 1
             elif header is None:
-                blocks.setdefault((self.name, _BEHIND_BEGINNING, rules), []).append(text + b"\n")
+                blocks.setdefault((self.name, _AFTER_BEGINNING, rules), []).append(text + b"\n")
         for (log, start, of_lines), lines in blocks.items():
             recount.add(log, 0, [b"".join(lines)], start, rules=of_lines)
 
@@ -167,7 +167,7 @@ class _Partition:
                 self.rejected[part.log, Reason.TOO_LONG] += 1
             if lines:
                 rules = self._history.at(part.log, part.start.generation, start)
-                blocks.setdefault((part.log, _BEHIND_BEGINNING if start else 0, rules), []).append(lines)
+                blocks.setdefault((part.log, _AFTER_BEGINNING if start else 0, rules), []).append(lines)
         return None if taken.refused else b""
 
     def _count_part(self, file: TopicFile, part: OffsetRange, rules: Rules, recount: Recount, topic: "_Topic") -> None:
