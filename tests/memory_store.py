@@ -383,7 +383,7 @@ class MemoryStorage(Storage):
     async def ping(self) -> None:
         """It is always there."""
 
-    async def days(self, customer: str | None, first: int, last: int) -> dict[int, DailyAggregate]:
+    async def daily_of_customer(self, customer: str | None, first: int, last: int) -> dict[int, DailyAggregate]:
         return self._daily(first, last).get(customer, {})
 
     async def rollups(
@@ -417,11 +417,15 @@ class MemoryStorage(Storage):
     async def customer_names(self) -> list[str]:
         return [customer for customer in self._daily(0, sys.maxsize) if customer is not None]
 
-    async def customers(self, customers: Sequence[str], first: int, last: int) -> dict[str, dict[int, DailyAggregate]]:
+    async def daily_of_customers(
+        self, customers: Sequence[str], first: int, last: int
+    ) -> dict[str, dict[int, DailyAggregate]]:
         of_all = self._daily(first, last)
         return {name: of_all[name] for name in customers if name in of_all}
 
-    async def all_customers(self, first: int, last: int) -> AsyncIterator[dict[str, dict[int, DailyAggregate]]]:
+    async def daily_of_all_customers(
+        self, first: int, last: int
+    ) -> AsyncIterator[dict[str, dict[int, DailyAggregate]]]:
         for name, days in self._daily(first, last).items():
             if name is not None:
                 yield {name: days}

@@ -53,7 +53,7 @@ class Store:
 
 async def everyone(storage: Storage, first: int, last: int) -> dict[str, dict[int, DailyAggregate]]:
     """Customer -> day -> daily aggregate, of all customers."""
-    return {name: days async for some in storage.all_customers(first, last) for name, days in some.items()}
+    return {name: days async for some in storage.daily_of_all_customers(first, last) for name, days in some.items()}
 
 
 def count_lines(
@@ -125,8 +125,8 @@ def read_daily(storage: Storage, keys: Collection[DailyKey]) -> dict[DailyKey, D
 
 
 async def days_of(storage: Storage, customer: str | None, first: int, last: int) -> dict[int, DayCounts]:
-    """`Storage.days`, as counters."""
-    return {day: unpack(row) for day, row in (await storage.days(customer, first, last)).items()}
+    """`Storage.daily_of_customer`, as counters."""
+    return {day: unpack(row) for day, row in (await storage.daily_of_customer(customer, first, last)).items()}
 
 
 def ask(storage: Storage, question: Callable[[Storage], Awaitable[Answer]]) -> Answer:

@@ -191,7 +191,7 @@ class Storage(ABC):
         """Return when the store answers."""
 
     @abstractmethod
-    async def days(self, customer: str | None, first: int, last: int) -> dict[int, DailyAggregate]:
+    async def daily_of_customer(self, customer: str | None, first: int, last: int) -> dict[int, DailyAggregate]:
         """Day -> daily aggregate of a customer, or of all customers together (None), for days that have one."""
 
     @abstractmethod
@@ -224,12 +224,14 @@ class Storage(ABC):
         """All customers that have a daily aggregate."""
 
     @abstractmethod
-    async def customers(self, customers: Sequence[str], first: int, last: int) -> dict[str, dict[int, DailyAggregate]]:
+    async def daily_of_customers(
+        self, customers: Sequence[str], first: int, last: int
+    ) -> dict[str, dict[int, DailyAggregate]]:
         """Customer -> day -> daily aggregate, of some hundred customers. Customers without requests in the range are
         left out."""
 
     @abstractmethod
-    def all_customers(self, first: int, last: int) -> AsyncIterator[dict[str, dict[int, DailyAggregate]]]:
+    def daily_of_all_customers(self, first: int, last: int) -> AsyncIterator[dict[str, dict[int, DailyAggregate]]]:
         """The same of all customers, some at a time. For very many this takes a tenth of the time."""
 
     @abstractmethod

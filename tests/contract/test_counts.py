@@ -40,11 +40,11 @@ def test_an_empty_store_knows_nothing(open_storage: OpenStorage) -> None:
         assert await storage.files() == []
         assert await storage.observed_ends() == []
         assert await storage.intents({MAIN: 0}) == []
-        assert await storage.days(None, 0, TODAY) == {}
-        assert await storage.days("nobody", 0, TODAY) == {}
+        assert await storage.daily_of_customer(None, 0, TODAY) == {}
+        assert await storage.daily_of_customer("nobody", 0, TODAY) == {}
         assert await everyone(storage, 0, TODAY) == {}
         assert await storage.customer_names() == []
-        assert await storage.customers(["nobody"], 0, TODAY) == {}
+        assert await storage.daily_of_customers(["nobody"], 0, TODAY) == {}
         assert await storage.rollups(7, ["parts", "endpoints"], 0, TODAY) == {}
         assert await storage.requests("nobody", 0, MIDNIGHT, "all", 10) == []
         assert not await storage.knows("nobody")
@@ -76,7 +76,7 @@ def test_daily_aggregates_are_read_as_they_were_written(open_storage: OpenStorag
         assert await days_of(storage, customer, TODAY, TODAY) == {TODAY: today}
         assert await storage.knows(customer)
         of_all = await everyone(storage, TODAY - 5, TODAY)
-        assert of_all == {customer: await storage.days(customer, TODAY - 5, TODAY)}
+        assert of_all == {customer: await storage.daily_of_customer(customer, TODAY - 5, TODAY)}
 
     ask(open_storage(), look)
 
@@ -162,14 +162,14 @@ def test_several_customers_are_asked_for_at_once(open_storage: OpenStorage) -> N
 
     async def look(storage: Storage) -> None:
         assert sorted(await storage.customer_names()) == sorted(ODD_CUSTOMERS)
-        found = await storage.customers([*ODD_CUSTOMERS[2:], "nobody"], TODAY - 5, TODAY)
+        found = await storage.daily_of_customers([*ODD_CUSTOMERS[2:], "nobody"], TODAY - 5, TODAY)
         assert found.keys() == set(ODD_CUSTOMERS[2:])
         for customer, of_customer in found.items():
-            assert of_customer == await storage.days(customer, TODAY - 5, TODAY)
+            assert of_customer == await storage.daily_of_customer(customer, TODAY - 5, TODAY)
             assert len(of_customer) == 2
         for customer in ODD_CUSTOMERS:
-            days = await storage.days(customer, TODAY - 5, TODAY)
-            assert await storage.customers([customer], TODAY - 5, TODAY) == {customer: days}
+            days = await storage.daily_of_customer(customer, TODAY - 5, TODAY)
+            assert await storage.daily_of_customers([customer], TODAY - 5, TODAY) == {customer: days}
 
     ask(open_storage(), look)
 
@@ -185,12 +185,12 @@ def test_customers_are_found_when_many_others_have_joined_them(open_storage: Ope
 
     async def look(storage: Storage) -> None:
         assert sorted(await storage.customer_names()) == few
-        assert (await storage.customers(few, 0, TODAY)).keys() == set(few)
+        assert (await storage.daily_of_customers(few, 0, TODAY)).keys() == set(few)
         for writer in (writing, second):
             write_daily(writer, {DailyKey(name, TODAY - 9): counts({200: 1}, {7: 1}) for name in joined})
         for some in (few, [*few[:2], *joined[:30]], joined):
-            found = await storage.customers([*some, "nobody"], 0, TODAY)
-            assert found == {customer: await storage.days(customer, 0, TODAY) for customer in some}
+            found = await storage.daily_of_customers([*some, "nobody"], 0, TODAY)
+            assert found == {customer: await storage.daily_of_customer(customer, 0, TODAY) for customer in some}
 
     ask(open_storage(), look)
 
@@ -207,7 +207,7 @@ def test_very_many_customers_come_in_parts(open_storage: OpenStorage) -> None:
     async def look(storage: Storage) -> None:
         names = await storage.customer_names()
         assert (len(names), set(names)) == (len(customers), customers)
-        parts = [part async for part in storage.all_customers(TODAY - 1, TODAY)]
+        parts = [part async for part in storage.daily_of_all_customers(TODAY - 1, TODAY)]
         assert len(parts) > 1
         assert sum(map(len, parts)) == len(customers)
         requests = {
@@ -275,7 +275,7 @@ def test_expired_requests_and_counts_are_removed(open_storage: OpenStorage) -> N
     storage.remove_expired(TODAY, TODAY - 1)
 
     async def look(asking: Storage) -> None:
-        assert sorted(await asking.days("a", 0, TODAY)) == [TODAY - 1, TODAY]
+        assert sorted(await asking.daily_of_customer("a", 0, TODAY)) == [TODAY - 1, TODAY]
         assert sorted(await asking.rollups(7, ["parts"], 0, TODAY)) == [TODAY - 1, TODAY]
         assert len(await asking.requests("cust_0", 0, MIDNIGHT + 1, "all", 10)) == 1
 

@@ -119,9 +119,9 @@ def test_the_counts_of_two_writers_add_up_to_those_of_one(new_store: Callable[[]
     async def everything(storage: Storage) -> dict[str, Any]:
         found: dict[str, Any] = {"names": sorted(await storage.customer_names())}
         for name in [*names, None]:
-            days = await storage.days(name, 0, TODAY)
+            days = await storage.daily_of_customer(name, 0, TODAY)
             found[f"days of {name}"] = {day: row._replace(commit=0) for day, row in days.items()}
-        some = await storage.customers(sorted(names)[1:], 0, TODAY)
+        some = await storage.daily_of_customers(sorted(names)[1:], 0, TODAY)
         for what, customers in (("all", await everyone(storage, 0, TODAY)), ("some", some)):
             found[f"{what} customers"] = {
                 name: {day: row._replace(commit=0) for day, row in days.items()} for name, days in customers.items()

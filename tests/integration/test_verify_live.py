@@ -79,13 +79,15 @@ class WatchedStorage(SqliteStorage):
         self._happen("intents")
         return await super().intents(since)
 
-    async def days(self, customer: str | None, first: int, last: int) -> dict[int, DailyAggregate]:
+    async def daily_of_customer(self, customer: str | None, first: int, last: int) -> dict[int, DailyAggregate]:
         self._happen("days")
-        return await super().days(customer, first, last)
+        return await super().daily_of_customer(customer, first, last)
 
-    async def all_customers(self, first: int, last: int) -> AsyncIterator[dict[str, dict[int, DailyAggregate]]]:
+    async def daily_of_all_customers(
+        self, first: int, last: int
+    ) -> AsyncIterator[dict[str, dict[int, DailyAggregate]]]:
         self._happen("customers")
-        async for some in super().all_customers(first, last):
+        async for some in super().daily_of_all_customers(first, last):
             yield some
 
     def read_daily(self, keys: Any) -> dict[DailyKey, DailyAggregate]:

@@ -520,7 +520,7 @@ def told_apart(store: MemoryStore) -> dict[int, set[str]]:
     async def look(storage: Storage) -> dict[int, set[str]]:
         found: dict[int, set[str]] = {}
         for name in await storage.customer_names():
-            for day in await storage.days(name, 0, 99_999):
+            for day in await storage.daily_of_customer(name, 0, 99_999):
                 found.setdefault(day, set()).add(name)
         return found
 

@@ -121,7 +121,7 @@ class CustomerDays:
     async def _read_all_days(self, cached: "_CachedRange") -> None:
         # Taken before the read: the counts may be newer than this poll, but not older.
         poll = self._invalidations.number
-        cached.set(poll, await self._storage.days(cached.customer, cached.days[0], cached.days[-1]))
+        cached.set(poll, await self._storage.daily_of_customer(cached.customer, cached.days[0], cached.days[-1]))
 
     async def _read_changed_days(self) -> None:
         """Read the changed days of all waiting ranges in one query.
@@ -156,10 +156,12 @@ class CustomerDays:
     ) -> dict[str | None, dict[int, DailyAggregate]]:
         found: dict[str | None, dict[int, DailyAggregate]] = {}
         if None in customers:
-            found[None] = await self._storage.days(None, first, last)
+            found[None] = await self._storage.daily_of_customer(None, first, last)
         names = [customer for customer in customers if customer is not None]
         for start in range(0, len(names), _CUSTOMERS_PER_QUERY):
-            found.update(await self._storage.customers(names[start : start + _CUSTOMERS_PER_QUERY], first, last))
+            found.update(
+                await self._storage.daily_of_customers(names[start : start + _CUSTOMERS_PER_QUERY], first, last)
+            )
         return found
 
 

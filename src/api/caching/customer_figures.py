@@ -215,7 +215,7 @@ class _CachedRange:
         async with self._turn(self._days) as found:
             parts: list[FiguresTable] = []
             customers = 0
-            async for part in self._tables(self._storage.all_customers(self._days[0], self._days[-1]), poll):
+            async for part in self._tables(self._storage.daily_of_all_customers(self._days[0], self._days[-1]), poll):
                 parts.append(part)
                 customers += len(part)
                 found(customers)
@@ -254,7 +254,9 @@ class _CachedRange:
             nonlocal begun
             part = customers[begun : begun + size]
             begun += len(part)
-            return (part, asyncio.create_task(self._storage.customers(part, days[0], days[-1]))) if part else None
+            return (
+                (part, asyncio.create_task(self._storage.daily_of_customers(part, days[0], days[-1]))) if part else None
+            )
 
         running = query()
         try:

@@ -57,7 +57,7 @@ class AllSeriesQuestion(Question):
         first, last = self.days[0], self.days[-1]
         if self.interval == "day":
             if self.path is None:
-                rows = await storage.days(None, first, last)
+                rows = await storage.daily_of_customer(None, first, last)
                 histograms = histograms_of(rows.values()).each()
                 return {day * SECONDS["day"]: histogram for day, histogram in zip(rows, histograms, strict=True)}
             of_days = await storage.rollups(ALL_CUSTOMERS, ["endpoints"], first, last)

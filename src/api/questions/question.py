@@ -136,7 +136,7 @@ async def daily_rows(storage: Storage, customer_id: str | None, days: range) -> 
 
     HTTPException 404 if the customer is unknown.
     """
-    rows = await storage.days(customer_id, days[0], days[-1]) if days else {}
+    rows = await storage.daily_of_customer(customer_id, days[0], days[-1]) if days else {}
     if not rows:
         await require_known(storage, customer_id)
     return rows

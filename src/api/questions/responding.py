@@ -137,7 +137,7 @@ class Responder:
         """
         storage, last = self._store.storage, to_day(utc_now().date()) + 1
         group = ALL_CUSTOMERS if customer is None else group_of(customer)
-        rows = named_daily({customer: await storage.days(customer, 0, last)})
+        rows = named_daily({customer: await storage.daily_of_customer(customer, 0, last)})
         segments = named_rollups(group, await storage.rollups(group, get_args(RollupKind), 0, last))
         return damaged(error, [*rows, *segments])
 

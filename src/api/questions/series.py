@@ -78,7 +78,7 @@ class SeriesQuestion(Question):
             counts = await span_counts(store, self.customer_id, edges, times.zone)
             spans, histograms = counts.spans, counts.histograms
         else:
-            rows = await storage.days(self.customer_id, times.days[0], times.days[-1])
+            rows = await storage.daily_of_customer(self.customer_id, times.days[0], times.days[-1])
             by_span: dict[int, list[DailyAggregate]] = {}
             for day, row in sorted(rows.items()):
                 span = int(np.searchsorted(edges, day * QUARTER_HOURS_A_DAY, side="right")) - 1
@@ -119,7 +119,7 @@ class SeriesQuestion(Question):
         }
         whole_hours = range(-(-times.start // hour) * hour, times.end - hour + 1, hour)
         whole_days = range(-(-times.start // day), times.end // day)
-        daily = await storage.days(self.customer_id, whole_days[0], whole_days[-1]) if whole_days else {}
+        daily = await storage.daily_of_customer(self.customer_id, whole_days[0], whole_days[-1]) if whole_days else {}
         by_day = [histogram.total for histogram in histograms_of(daily.values()).each()]
         if max(sum(by_hour.get(start, 0) for start in whole_hours), *by_day, 0) > MAX_REQUESTS:
             raise self._too_many()

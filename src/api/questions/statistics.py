@@ -128,7 +128,7 @@ class StatisticsQuestion(DaysQuestion):
         """Whether the store was counting when these days began. Zeros of before are no figures to compare with: the log
         began later, or the store kept fewer days."""
         first = int(days.edges[0]) // QUARTER_HOURS_A_DAY
-        if await store.storage.days(None, first - WITHIN_DAYS, first):
+        if await store.storage.daily_of_customer(None, first - WITHIN_DAYS, first):
             return True
         # A part of a local day is on the next UTC day.
         return self.is_of_rollups and bool((await span_counts(store, None, days.edges[:2], days.zone)).spans)

@@ -123,7 +123,7 @@ class InfluxCounts(InfluxRows):
                 query, parameters = _rows_of(measurement, by, part, day, day, " AND writer = $writer")
                 yield from ((day, row) for row in self._ask(query, **parameters))
 
-    async def days(self, customer: str | None, first: int, last: int) -> dict[int, DailyAggregate]:
+    async def daily_of_customer(self, customer: str | None, first: int, last: int) -> dict[int, DailyAggregate]:
         if customer is None:
             rows = await self._ask_async(
                 f"SELECT row FROM daily_all WHERE {IN_RANGE} GROUP BY writer", **time_range(first, last)
@@ -167,7 +167,9 @@ class InfluxCounts(InfluxRows):
                 names += [row["last"] for row in rows]
         return names
 
-    async def customers(self, customers: Sequence[str], first: int, last: int) -> dict[str, dict[int, DailyAggregate]]:
+    async def daily_of_customers(
+        self, customers: Sequence[str], first: int, last: int
+    ) -> dict[str, dict[int, DailyAggregate]]:
         most = len(customers) * _CUSTOMERS_A_NAME
         if self._customers <= most:
             # Thousands may have come since.
@@ -184,7 +186,9 @@ class InfluxCounts(InfluxRows):
             found.setdefault(tags[row["customer"]], []).append(row)
         return {customer: _by_day(customer, rows) for customer, rows in found.items()}
 
-    async def all_customers(self, first: int, last: int) -> AsyncIterator[dict[str, dict[int, DailyAggregate]]]:
+    async def daily_of_all_customers(
+        self, first: int, last: int
+    ) -> AsyncIterator[dict[str, dict[int, DailyAggregate]]]:
         customers = 0
         for part in _PARTS_OF_ALL:
             query = f"{_ALL} AND {part} {_BY_CUSTOMER}"

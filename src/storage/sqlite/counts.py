@@ -94,7 +94,7 @@ class SqliteCounts(SqliteConnection):
                 rollups[of_segment] = rollup_row(row, *of_segment)
         return daily, rollups
 
-    async def days(self, customer: str | None, first: int, last: int) -> dict[int, DailyAggregate]:
+    async def daily_of_customer(self, customer: str | None, first: int, last: int) -> dict[int, DailyAggregate]:
         query = "SELECT day, row FROM daily WHERE customer = ? AND day BETWEEN ? AND ?"
         return sums_by_day(customer, await self._rows(query, customer or ALL_CUSTOMERS, first, last))
 
@@ -126,12 +126,16 @@ class SqliteCounts(SqliteConnection):
             names += [name for (name,) in rows]
         return names[1:]
 
-    async def customers(self, customers: Sequence[str], first: int, last: int) -> dict[str, dict[int, DailyAggregate]]:
+    async def daily_of_customers(
+        self, customers: Sequence[str], first: int, last: int
+    ) -> dict[str, dict[int, DailyAggregate]]:
         query = f"SELECT customer, day, row FROM daily WHERE customer IN ({marks(customers)}) AND day BETWEEN ? AND ?"
         rows = await self._rows(f"{query} ORDER BY customer", *customers, first, last)
         return dict(_by_customer(rows))
 
-    async def all_customers(self, first: int, last: int) -> AsyncIterator[dict[str, dict[int, DailyAggregate]]]:
+    async def daily_of_all_customers(
+        self, first: int, last: int
+    ) -> AsyncIterator[dict[str, dict[int, DailyAggregate]]]:
         query = "SELECT customer, day, row FROM daily WHERE customer > ? AND day BETWEEN ? AND ? ORDER BY customer"
         found: dict[str, dict[int, DailyAggregate]] = {ALL_CUSTOMERS: {}}
         while found := await self._ask(partial(_some, query, (next(reversed(found)), first, last))):

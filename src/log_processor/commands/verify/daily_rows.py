@@ -150,7 +150,7 @@ async def _suspects(
 ) -> list[RowKey]:
     """The rows that may differ from the lines. `are_sums`: whether the store answers with sums over several writers, so
     that all rows may."""
-    everybody = await storage.days(None, first_day, LAST_DAY)
+    everybody = await storage.daily_of_customer(None, first_day, LAST_DAY)
     suspects: list[RowKey] = []
     for first, last in _spans(sorted({*everybody, *recount.days()}), first_day, today):
         # Of days without requests all are compared, or none is.
@@ -159,7 +159,7 @@ async def _suspects(
         counted = {(customer, first): counts for customer, counts in recount.of_day(first).items()}
         stored = {
             (customer, day): row
-            async for some in storage.all_customers(first, last)
+            async for some in storage.daily_of_all_customers(first, last)
             for customer, days in some.items()
             for day, row in days.items()
         }
