@@ -52,6 +52,14 @@ def test_an_unknown_parameter_is_rejected_with_the_known_ones(store: Store, url:
     assert error["msg"] == f"There is no such parameter: {said}"
 
 
+@pytest.mark.parametrize("again", ["to_date=2026-01-01", "to_date=2026-01-02", "%74o_date="])
+def test_a_parameter_that_comes_twice_is_rejected(store: Store, again: str) -> None:
+    rejected = response(store, f"/customers/cust_1/stats?from_date=2026-01-01&to_date=2026-01-01&{again}")
+    (error,) = problem_detail(rejected, HTTPStatus.UNPROCESSABLE_ENTITY)
+    assert error["loc"] == ["query", "to_date"]
+    assert error["msg"] == "The parameter comes more than once: give it one value"
+
+
 def test_an_answer_that_takes_too_long_is_503(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("api.questions.responding._MAX_SECONDS", 0.0)
     rejected = response(store, "/customers")

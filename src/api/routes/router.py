@@ -15,7 +15,7 @@ MAX_URL = 8_000
 
 
 class _Route(APIRoute):
-    """Rejects long URLs and unknown parameters: with a misspelled name ignored, the answer would be a wrong one."""
+    """Rejects long URLs, and parameters that are unknown or come twice. With one ignored, the answer would be wrong."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         parse_and_answer = super().get_route_handler()
@@ -24,9 +24,14 @@ class _Route(APIRoute):
         async def handle(request: Request) -> Response:
             if len(request.scope["raw_path"]) + len(request.scope["query_string"]) > MAX_URL:
                 raise HTTPException(414, f"The path and the query are longer than {MAX_URL} characters")
-            for name in request.query_params.keys() - known:
+            names = [name for name, _ in request.query_params.multi_items()]
+            for name in set(names) - known:
                 allowed = f"allowed are {', '.join(sorted(known))}" if known else "there are none"
                 raise validation_error(name, request.query_params[name], f"There is no such parameter: {allowed}")
+            for name in known:
+                if names.count(name) > 1:
+                    values = ", ".join(request.query_params.getlist(name))
+                    raise validation_error(name, values, "The parameter comes more than once: give it one value")
             return await parse_and_answer(request)
 
         return handle
