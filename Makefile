@@ -63,7 +63,7 @@ torture: ## kill the processor again and again, and compare the store with the l
 
 cases: ## run the cases of a folder, each with a store and ports of its own: make cases CASES=folder
 	printf '%s\n' $(filter-out $(CASES_LEFT_OUT),$(notdir $(wildcard $(CASES)/[0-9]*))) | \
-	  xargs --max-procs="$$(nproc)" --max-args=1 $(CASES)/run
+	  xargs --max-procs="$$((2 * $$(nproc)))" --max-args=1 $(CASES)/run
 
 audit: .venv-audit ## ask whether a weakness is known of a package that is locked
 	for lock in requirements.txt requirements-test.txt; do \
