@@ -63,7 +63,7 @@ def test_they_hold_up_nobody_and_end_when_their_clients_leave(endless: Api) -> N
     wait_until(lambda: count in endless.get("/metrics").text, "all have ended")
 
 
-def test_they_end_when_a_client_leaves_that_has_asked_more_behind_them(endless: Api) -> None:
+def test_they_end_when_a_client_leaves_that_has_asked_more_after_them(endless: Api) -> None:
     with ExitStack() as stack:
         for limit in range(1, 3):
             connection = ask(endless, f"/customers/c/requests?limit={limit}", "/events", "/health")

@@ -90,7 +90,7 @@ def test_a_crash_between_parts_loses_and_doubles_nothing(pipeline: Pipeline, wra
 
 @on_sqlite
 @pytest.mark.parametrize("wrapper", ["", *CONTAINERS, "syslog"])
-def test_our_own_format_in_a_wrapper_behind_a_byte_order_mark(pipeline: Pipeline, wrapper: str) -> None:
+def test_our_own_format_in_a_wrapper_after_a_byte_order_mark(pipeline: Pipeline, wrapper: str) -> None:
     lines = [f"{today()} 12:00:0{number} acme /orders 200 0.1" for number in range(3)]
     parts: list[Part] = [("stdout", True, line.encode()) for line in lines]
     if wrapper in CONTAINERS:

@@ -547,7 +547,7 @@ def test_less_than_all_is_said_by_the_exit_status(tmp_path: Path) -> None:
     assert "Rejected as too_old: 3" in end.stdout
 
 
-def test_a_line_in_parts_that_goes_on_behind_the_sample_is_left_out(tmp_path: Path) -> None:
+def test_a_line_in_parts_that_goes_on_after_the_sample_is_left_out(tmp_path: Path) -> None:
     log = tmp_path / "access.log"
     line = combined(user="acme").strip()
     part = f"2026-11-28T10:00:01.123456789Z stdout P {line[:50]}\n2026-11-28T10:00:01.223456789Z stdout F {line[50:]}\n"

@@ -53,7 +53,7 @@ SECOND: list[Row] = [("b", "/b", "GET", 200, 0, 0, 1_900_002), ("c", "/a", "GET"
 
 
 @pytest.mark.parametrize("characters", [7, 1_000_000])
-def test_requests_are_the_same_behind_a_journal(characters: int) -> None:
+def test_requests_are_the_same_after_a_journal(characters: int) -> None:
     storage = MemoryStorage(MemoryStore())
     storage.acquire()
     buffer = Buffer()

@@ -139,7 +139,7 @@ def test_a_wrong_argument_is_told_and_nothing_is_written(command: Command, argum
     assert not command.keys.exists()
 
 
-def test_a_link_has_its_key_behind_the_hash_alone(command: Command) -> None:
+def test_a_link_has_its_key_after_the_hash_alone(command: Command) -> None:
     made = command.run("add", "customer:acme", "--expires", "30d", "--link", "https://statistics.example.com/")
     key, link = made.stdout.split()
     assert link == f"https://statistics.example.com/shared/{key.split('_')[1]}/#{key}"

@@ -35,7 +35,7 @@ def kept(path: Path, *blocks: bytes) -> list[bytes]:
     return [name.read_bytes() for name in names if name.exists()]
 
 
-def test_little_stays_in_one_file_behind_what_is_there(tmp_path: Path) -> None:
+def test_little_stays_in_one_file_after_what_is_there(tmp_path: Path) -> None:
     (tmp_path / "api.log").write_bytes(b"before\n")
     assert kept(tmp_path / "api.log", b"one\n", b"two\n") == [b"before\none\ntwo\n"]
 

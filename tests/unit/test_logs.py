@@ -165,7 +165,7 @@ def test_files_follow_one_another_in_lanes_in_which_no_file_is_read_on() -> None
     assert again.file("third", 0) == FileId("third", 0, 4, 0)
 
 
-def test_a_file_lies_far_behind_one_that_another_process_was_reading() -> None:
+def test_a_file_lies_far_after_one_that_another_process_was_reading() -> None:
     logs = Logs([], [], {})
     logs.take(begin(0))
     logs.take(part(0, 0, 100))

@@ -122,7 +122,7 @@ NAMED = {
 
 @pytest.mark.parametrize("log_format", ["combined", "nginx", "gunicorn"])
 @pytest.mark.parametrize("tail", NAMED)
-def test_values_behind_a_line_may_have_names(tail: str, log_format: str) -> None:
+def test_values_after_a_line_may_have_names(tail: str, log_format: str) -> None:
     assert rows(f"{COMBINED}{tail}\n".encode(), log_format) == [("acme", "GET", "/a", 200, NAMED[tail])]
 
 
@@ -169,7 +169,7 @@ def test_a_load_balancers_lines_are_understood() -> None:
     assert rows(bad.encode(), "alb", log_customer_from="path:^/([^/]+)")[1][0] == "acme"
 
 
-def test_envoys_lines_are_understood_with_fields_behind_them() -> None:
+def test_envoys_lines_are_understood_with_fields_after_them() -> None:
     data = (DATA / "envoy.txt").read_bytes()
     assert rows(data, "envoy") == [
         ("locations", "POST", "/api/v1/locations", 204, 226),

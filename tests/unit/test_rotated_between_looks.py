@@ -329,7 +329,7 @@ def test_a_log_with_the_header_and_the_inode_of_a_rotated_file_that_was_deleted_
     expect(restart(follower, log).pass_time(QUIET), [header[:-1]] * 2 + [*LINES, *OTHERS])
 
 
-def test_lines_behind_a_hole_that_were_read_before_the_log_was_copied_and_emptied(log: Path) -> None:
+def test_lines_after_a_hole_that_were_read_before_the_log_was_copied_and_emptied(log: Path) -> None:
     follower = Follower(log, Time())
     log.write_bytes(b"\0" * 5000 + b"one\ntwo\n")
     follower.step()

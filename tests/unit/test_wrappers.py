@@ -41,7 +41,7 @@ class TestCRI:
         )
         assert lines_in(data, CRI) == {(0, 0): b"log content 1log content 3", (0, 54): b"log content 2"}
 
-    def test_tags_behind_the_first_one_are_passed_over(self) -> None:
+    def test_tags_after_the_first_one_are_passed_over(self) -> None:
         assert found(TIME + b" stdout P:TAG2 one \n" + TIME + b" stdout F:TAG2:x two\n", CRI) == [b"one two"]
 
     def test_a_zone_and_no_fraction(self) -> None:

@@ -26,7 +26,7 @@ CELLS_A_PART = 10**6
 PARTS = 1_000
 """Values of the tag `part`, which tells further cells of such a request."""
 _STATUS_FIELDS = [f'",status_code={status}i' for status in range(1_000)]
-"""HTTP status -> the text behind the path."""
+"""HTTP status -> the text after the path."""
 
 
 def tag(text: str) -> str:
@@ -89,22 +89,22 @@ def request_lines(batch: StoredRequests, writer_tag: str) -> tuple[bytes, Intege
     rows = zip(
         map(texts.__getitem__, heads.tolist()),
         map(paths.__getitem__, requests.paths.tolist()),
-        _behind_paths(requests),
+        _after_paths(requests),
         requests.durations,
         (requests.seconds * NANOSECONDS + times).tolist(),
         strict=True,
     )
     lines = [
-        f"{head}{path}{behind},duration={duration} {time}" if duration else f"{head}{path}{behind} {time}"
-        for head, path, behind, duration, time in rows
+        f"{head}{path}{after},duration={duration} {time}" if duration else f"{head}{path}{after} {time}"
+        for head, path, after, duration, time in rows
     ]
     series_and_time = (np.array(shards, np.int64)[requests.customers] << _BITS_OF_SECONDS) + requests.seconds
     places = np.argsort(series_and_time, kind="stable")
     return "\n".join([lines[place] for place in places.tolist()]).encode(), places
 
 
-def _behind_paths(requests: Requests) -> Iterable[str]:
-    """Each request's fields behind its path, without the duration: status, and method and bytes where it has them."""
+def _after_paths(requests: Requests) -> Iterable[str]:
+    """Each request's fields after its path, without the duration: status, and method and bytes where it has them."""
     if any(requests.method_texts):
         methods = [f',method="{_escaped(method)}"' if method else "" for method in requests.method_texts]
         # Each combination of status and method becomes a text once.
