@@ -93,6 +93,31 @@ def test_zeros_are_left_out() -> None:
     assert skipped.digest() == identity(LINES, 1_000).whole
 
 
+HOLES = st.lists(st.tuples(st.integers(0, 3 * BLOCK_BYTES), st.integers(1, 2 * BLOCK_BYTES)), max_size=4)
+
+
+@given(offset=st.integers(0, 3 * BLOCK_BYTES), holes=HOLES, is_wide=st.booleans(), steps=st.integers(100, 500_000))
+def test_zeros_are_left_out_wherever_they_are(
+    offset: int, holes: list[tuple[int, int]], is_wide: bool, steps: int
+) -> None:
+    without = identity(LINES, offset)
+    data = LINES[:offset]
+    for at, zeros in sorted(holes, reverse=True):
+        data = data[:at] + b"\0" * zeros + data[at:]
+    if is_wide:
+        # As UTF-16 has them.
+        data = b"\0".join(data[place : place + 1] for place in range(len(data)))
+    known = identity(data, len(data), step=steps)
+    assert (known.whole, known.block.length, known.block.before) == (
+        without.whole,
+        without.block.length,
+        without.block.before,
+    )
+    # The block begins at the byte at which it begins without the zeros.
+    assert len(data[: known.block.offset].replace(b"\0", b"")) == without.block.offset
+    assert not data[known.block.offset :].startswith(b"\0") or not known.block.offset
+
+
 @given(same=st.integers(0, 60_000), more=st.integers(0, 500), offset=st.integers(1, 60_000))
 def test_how_far_a_changed_file_equals_the_bytes_that_were_read(same: int, more: int, offset: int) -> None:
     """The bytes before the first offset equal those that were read. The bytes after the second one do not."""

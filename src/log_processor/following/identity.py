@@ -7,6 +7,7 @@ bytes that were there. A renamed file keeps its identity, and so does a copy, co
 Zeros are left out, because a hole in a file tells nothing about the file.
 """
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b
 
@@ -24,6 +25,7 @@ BLOCK_BYTES = 64 << 10
 DENSE_MARKS = 12
 MOST_MARKS = 24
 
+_ZEROS = re.compile(rb"\0+")
 _DIGEST_BYTES = 8
 _MARK_CHARACTERS = 8
 
@@ -248,18 +250,19 @@ class Hasher:
         self._block = Block(self.offset, 0, before)
 
     def _add(self, data: bytes) -> None:
-        if b"\0" in data:
-            for place, part in enumerate(data.split(b"\0")):
-                self.offset += place > 0
-                self._add(part)
-            return
         begin = 0
         while begin < len(data):
+            if zeros := _ZEROS.match(data, begin):
+                # A block begins with another byte.
+                self.offset += zeros.end() - begin
+                begin = zeros.end()
+                continue
             if self._block.length == BLOCK_BYTES:
                 self._begin_block(self.digest())
             part = data[begin : begin + BLOCK_BYTES - self._block.length]
-            self._hash.update(part)
-            self._block = Block(self._block.offset, self._block.length + len(part), self._block.before)
+            hashed = part.replace(b"\0", b"") if b"\0" in part else part
+            self._hash.update(hashed)
+            self._block = Block(self._block.offset, self._block.length + len(hashed), self._block.before)
             self.offset += len(part)
             begin += len(part)
 
