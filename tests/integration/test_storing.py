@@ -58,7 +58,7 @@ def proxied(influxd: InfluxServer, tmp_path: Path) -> Iterator[Proxied]:
 class FailOnce:
     """Does this to the first write of such rows."""
 
-    def __init__(self, rows: tuple[bytes, ...], fault: Fault) -> None:
+    def __init__(self, rows: tuple[bytes, ...], fault: Fault | int) -> None:
         self._rows = rows
         self._fault = fault
         self.is_done = False
@@ -279,10 +279,11 @@ def test_sigterm_is_obeyed_while_the_store_holds_a_write(proxied: Proxied, rows:
     assert_equal_to_the_log(pipeline, lines)
 
 
+# A proxy answers with 200 where it shows a page of its own.
 @every_write
-@pytest.mark.parametrize("fault", [Fault.RESET_REQUEST, Fault.LOSE_ANSWER])
+@pytest.mark.parametrize("fault", [Fault.RESET_REQUEST, Fault.LOSE_ANSWER, 200])
 def test_a_write_that_fails_is_tried_again_and_counts_once(
-    proxied: Proxied, rows: tuple[bytes, ...], fault: Fault
+    proxied: Proxied, rows: tuple[bytes, ...], fault: Fault | int
 ) -> None:
     pipeline, proxy = proxied.pipeline, proxied.proxy
     parts = [valid_lines(300, seed=seed) for seed in range(2)]

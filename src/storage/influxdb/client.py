@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 import urllib3
+from influxdb_client import DeletePredicateRequest, DeleteService, WriteService
 from influxdb_client.client.influxdb_client import InfluxDBClient
-from influxdb_client.client.write_api import SYNCHRONOUS
 from influxdb_client.rest import ApiException
 
 from storage.errors import StorageError, StorageRefused, StorageUnavailable
@@ -92,14 +92,19 @@ class Client:
         self._questions = urllib3.PoolManager(maxsize=2, headers=self._headers, timeout=timeout, retries=False)
         self._session: ClientSession | None = None
         """The connections of the asynchronous half, which belong to one event loop."""
+        self._org = org
         self._client = InfluxDBClient(url, token, org=org, timeout=int(timeout * 1000), retries=False)
-        self._writes = self._client.write_api(write_options=SYNCHRONOUS)
+        self._writes = WriteService(self._client.api_client)
+        self._deletes = DeleteService(self._client.api_client)
 
     def write(self, bucket: str, lines: bytes) -> None:
         """Write points, all of them or none; but leave out those that have expired by the server's clock."""
         try:
             with _errors():
-                self._writes.write(bucket, record=lines)
+                answer = self._writes.post_write_with_http_info(
+                    self._org, bucket, lines, precision="ns", content_type="text/plain; charset=utf-8"
+                )
+                _require_done(answer)
         except StorageRefused as error:
             # The server has stored all other points.
             if _HAS_EXPIRED not in str(error):
@@ -119,8 +124,9 @@ class Client:
 
     def delete(self, bucket: str, predicate: str, first: int, last: int) -> None:
         """Remove the points of these series from the time `first` to `last` (Unix time, ns, inclusive)."""
+        request = DeletePredicateRequest(_rfc3339(first), _rfc3339(last), predicate)
         with _errors():
-            self._client.delete_api().delete(_rfc3339(first), _rfc3339(last), predicate, bucket)
+            _require_done(self._deletes.post_delete_with_http_info(request, org=self._org, bucket=bucket))
 
     def ask(self, bucket: str, query: str, parameters: Mapping[str, Any]) -> list[Row]:
         """The rows that answer an InfluxQL question of one statement."""
@@ -252,6 +258,14 @@ def _errors() -> Iterator[None]:
         raise _error(error.status, error.body or error.reason) from error
     except (asyncio.TimeoutError, urllib3.exceptions.HTTPError, OSError) as error:
         raise _unreachable(error) from error
+
+
+def _require_done(answer: tuple[None, int, object]) -> None:
+    """StorageUnavailable unless InfluxDB has done what was asked. `answer`: content, status and headers."""
+    status = answer[1]
+    # The page of a proxy, say for a login, has the status 200.
+    if status != HTTPStatus.NO_CONTENT:
+        raise StorageUnavailable(f"Another server answers in the place of InfluxDB, with status {status}")
 
 
 def _unreachable(error: Exception) -> StorageUnavailable:
