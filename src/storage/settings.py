@@ -44,7 +44,8 @@ class StorageSettings(StoreLocation):
     influxdb_token_file: ProjectPath | None = None
     """The file with the service's token. It is read at the start."""
     influxdb_timeout_seconds: float = Field(default=10.0, ge=0.1, le=600.0)
-    """How long an answer of InfluxDB may take. A server that needs longer for each write never acknowledges any."""
+    """How long InfluxDB may send nothing. A server that needs longer for each write never acknowledges any. A whole
+    answer may take ten times as long."""
     influxdb_token: str = Field(default="", validate_default=True, repr=False)
     """The token itself, where INFLUXDB_TOKEN_FILE names no file."""
 

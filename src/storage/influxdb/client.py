@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timezone
@@ -24,6 +25,14 @@ _NANOSECONDS = 10**9
 _IN_PARTS = {"chunked": "true", "chunk_size": "10000"}
 # Bytes of a chunked answer that are decoded at once, at least.
 _BYTES_A_PART = 1 << 20
+# Bytes of an answer that are read at once, at most.
+_BYTES_A_READ = 1 << 20
+# Bytes of an answer, or of a part of one. The server in the place of InfluxDB may send without an end.
+_MOST_BYTES = 256 << 20
+# An answer may take this many times as long as its server may be silent: a server may send a byte now and then.
+_TIMEOUTS_AN_ANSWER = 10
+# Characters of what a server says, in the messages of errors.
+_MOST_TOLD = 500
 # HTTP statuses of a request that is wrong or too large.
 _BAD_REQUEST = {400, 413}
 # HTTP statuses that no retry can change.
@@ -80,7 +89,7 @@ def latest(rows: Iterable[Row], key: Callable[[Row], Key]) -> dict[Key, Row]:
 
 
 class Client:
-    """A connection to a server. `timeout`: seconds that a response may take."""
+    """A connection to a server. `timeout`: seconds that it may be silent during a response."""
 
     def __init__(self, url: str, org: str, token: str, timeout: float) -> None:
         self._url = f"{url.rstrip('/')}/query"
@@ -138,14 +147,26 @@ class Client:
             return self._answer(question, _JSON)
 
     def _answer(self, question: Mapping[str, str], media_type: str) -> list[Row]:
-        with _errors():
-            response = self._get(question, media_type)
-            return _rows(response.status, response.data, media_type)
+        with _errors(), self._get(question, media_type) as response:
+            return _rows(response.status, self._whole(response), media_type)
+
+    def _whole(self, response: urllib3.BaseHTTPResponse) -> bytes:
+        """The whole answer of a response."""
+        deadline = time.monotonic() + self._timeout * _TIMEOUTS_AN_ANSWER
+        parts: list[bytes] = []
+        size = 0
+        while part := response.read1(_BYTES_A_READ):
+            parts.append(part)
+            size += len(part)
+            _refuse_large(size)
+            if time.monotonic() > deadline:
+                raise StorageUnavailable("InfluxDB sends its answer too slowly")
+        return b"".join(parts)
 
     def ask_in_parts(self, bucket: str, query: str, parameters: Mapping[str, Any]) -> Iterator[list[Row]]:
         """The rows that answer an InfluxQL question of one statement, some at a time."""
         question = _question(bucket, query, parameters) | _IN_PARTS
-        with _errors(), self._get(question, _JSON, preload_content=False) as response:
+        with _errors(), self._get(question, _JSON) as response:
             for part in response:
                 yield _rows(response.status, part, _JSON)
 
@@ -159,7 +180,13 @@ class Client:
 
     async def _answer_async(self, question: Mapping[str, str], media_type: str) -> list[Row]:
         async with self._answered(question, media_type) as response:
-            return _rows(response.status, await response.read(), media_type)
+            parts: list[bytes] = []
+            size = 0
+            async for part in response.content.iter_any():
+                parts.append(part)
+                size += len(part)
+                _refuse_large(size)
+            return _rows(response.status, b"".join(parts), media_type)
 
     async def ask_in_parts_async(
         self, bucket: str, query: str, parameters: Mapping[str, Any]
@@ -167,13 +194,14 @@ class Client:
         """The rows that answer an InfluxQL question of one statement, some thousand at a time."""
         async with self._answered(_question(bucket, query, parameters) | _IN_PARTS, _JSON) as response:
             if response.status != HTTPStatus.OK:
-                raise _error(response.status, await response.text(errors="replace"))
+                raise _error(response.status, (await response.content.read(_BYTES_A_READ)).decode(errors="replace"))
             begun: list[bytes] = []
             size = 0
             # Each line of the answer is JSON, and has a series.
             async for data in response.content.iter_any():
                 begun.append(data)
                 size += len(data)
+                _refuse_large(size)
                 if size >= _BYTES_A_PART and b"\n" in data:
                     lines, _, rest = b"".join(begun).rpartition(b"\n")
                     begun, size = [rest], len(rest)
@@ -188,11 +216,15 @@ class Client:
 
         with _errors():
             if self._session is None:
-                timeout = aiohttp.ClientTimeout(sock_connect=self._timeout, sock_read=self._timeout)
-                self._session = aiohttp.ClientSession(headers=self._headers, timeout=timeout)
+                timeout = aiohttp.ClientTimeout(
+                    total=self._timeout * _TIMEOUTS_AN_ANSWER, sock_connect=self._timeout, sock_read=self._timeout
+                )
+                # A compressed answer, which nobody asks for, may have a text of any size.
+                self._session = aiohttp.ClientSession(headers=self._headers, timeout=timeout, auto_decompress=False)
             try:
                 accept = {"Accept": media_type}
-                async with self._session.get(self._url, params=question, headers=accept) as response:
+                request = self._session.get(self._url, params=question, headers=accept, allow_redirects=False)
+                async with request as response:
                     yield response
             except aiohttp.ClientError as error:
                 raise _unreachable(error) from error
@@ -207,12 +239,10 @@ class Client:
         if self._session is not None:
             await self._session.close()
 
-    def _get(
-        self, question: Mapping[str, str], media_type: str, preload_content: bool = True
-    ) -> urllib3.BaseHTTPResponse:
+    def _get(self, question: Mapping[str, str], media_type: str) -> urllib3.BaseHTTPResponse:
         headers = {**self._headers, "Accept": media_type}
         return self._questions.request(
-            "GET", self._url, fields=question, headers=headers, preload_content=preload_content
+            "GET", self._url, fields=question, headers=headers, preload_content=False, decode_content=False
         )
 
 
@@ -269,12 +299,17 @@ def _require_done(answer: tuple[None, int, object]) -> None:
 
 
 def _unreachable(error: Exception) -> StorageUnavailable:
-    # A time-out has no text.
-    return StorageUnavailable(f"InfluxDB cannot be reached: {str(error) or type(error).__name__}")
+    # A time-out has no text. Another one may have all that a server said.
+    return StorageUnavailable(f"InfluxDB cannot be reached: {(str(error) or type(error).__name__)[:_MOST_TOLD]}")
+
+
+def _refuse_large(size: int) -> None:
+    if size > _MOST_BYTES:
+        raise StorageUnavailable(f"InfluxDB's answer has more than {_MOST_BYTES:,} bytes")
 
 
 def _error(status: int | None, answer: str | None) -> StorageError:
-    text = " ".join((answer or "").split())[:500]
+    text = " ".join((answer or "").split())[:_MOST_TOLD]
     if status in _BAD_REQUEST:
         return BadRequest(f"InfluxDB refuses with status {status}: {text}")
     if status in _REFUSALS:
