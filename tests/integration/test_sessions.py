@@ -1,6 +1,7 @@
 """The page's sessions: cookies that stand for a key, over a real socket."""
 
 import re
+import socket
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -13,6 +14,7 @@ from api.access.sessions import SESSION_SECONDS, Sessions
 from asking import line, today
 from running_api import Api, running
 from stores import sqlite_store
+from until import wait_until
 
 OTHER_SECRET = "t" * 43
 NAME = "request_statistics_session"
@@ -142,6 +144,16 @@ def test_another_body_is_refused(asked: Asked, body: bytes, content_type: str, s
         refused = browser.post("/login", content=body, headers={"Content-Type": content_type})
         assert refused.status_code == status
         assert "Set-Cookie" not in refused.headers
+
+
+def test_a_login_that_is_broken_off_leaves_no_traceback(asked: Asked) -> None:
+    with socket.create_connection(("127.0.0.1", asked.api.port)) as client:
+        client.sendall(b"POST /login HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{")
+    operator = bearer(asked.operator)
+    left = 'request_statistics_api_requests_total{route="/login",status="400"} 1.0'
+    with asked.client(**operator) as program:
+        wait_until(lambda: left in program.get("/metrics").text, "the login is answered", asked.api.said)
+    assert "Traceback" not in asked.api.said()
 
 
 def test_a_revoked_key_ends_its_sessions_and_their_streams_at_once(asked: Asked) -> None:

@@ -4,6 +4,7 @@ import json
 
 from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
+from starlette.requests import ClientDisconnect
 
 from api.access.access import KeyAccess
 from api.access.cookies import header, link_of, set_cookie
@@ -64,10 +65,14 @@ async def _key_of(request: Request) -> bytes:
         # A form of another site can send every other type.
         raise HTTPException(415, "The body has to be application/json")
     body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > _MAX_BODY:
-            raise HTTPException(413, f"The body is longer than {_MAX_BODY:,} bytes")
+    try:
+        async for part in request.stream():
+            body += part
+            if len(body) > _MAX_BODY:
+                raise HTTPException(413, f"The body is longer than {_MAX_BODY:,} bytes")
+    except ClientDisconnect:
+        # Or else everyone could have the log filled with tracebacks.
+        raise HTTPException(400, "The client left before its body was whole") from None
     try:
         return bytes(json.loads(body)["key"].encode())
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
