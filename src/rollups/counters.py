@@ -21,6 +21,9 @@ _TYPES = {"H": "<u2", "I": "<u4", "Q": "<u8"}
 _WIDE = 512
 # The same for values of 8 bytes, most of which are zeros.
 _WIDE_OF_LARGEST = 128
+# The largest number in 2 bytes. A value more, which nobody counted, has to shorten the text of so many others.
+_MOST_IN_2_BYTES = (1 << 16) - 1
+_COUNTED_A_FILLER = 8
 # Up to this many values, Python's struct is faster than numpy.
 _FEW = 64
 # More values than this are faster counted by themselves first.
@@ -48,7 +51,8 @@ def encode_counter(counter: Mapping[int, int]) -> str:
     30 times as long to read, and an answer reads a month of rows.
 
     Of many values, the text has the differences between them, compressed with zlib, after the lower-case letter. That
-    is a quarter of the bytes, and a field of InfluxDB has a limit.
+    is a quarter of the bytes, and a field of InfluxDB has a limit. A few differences that need more than 2 bytes are
+    divided by values with a count of 0, which nobody counted: else all differences and counts would take 4 bytes.
     """
     values = sorted(counter)
     numbers = [*values, *map(counter.__getitem__, values)]
@@ -70,11 +74,28 @@ def encode_arrays(values: Integers, counts: Integers) -> str:
     is_wide = len(values) > (_WIDE_OF_LARGEST if size == "Q" else _WIDE)
     if is_wide:
         numbers[1 : len(values)] -= values[:-1]
+        numbers = _with_small_differences(numbers)
         size = _size(int(numbers.max()))
     data = numbers.astype(_TYPES[size]).tobytes()
     if is_wide:
         size, data = size.lower(), zlib.compress(data, 1)
     return size + b2a_base64(data, newline=False).decode()
+
+
+def _with_small_differences(numbers: Integers) -> Integers:
+    """Differences between values, then counts, with values of the count 0 where that saves bytes, see
+    `encode_counter`."""
+    differences, counts = numbers.reshape(2, -1)
+    places = np.flatnonzero(differences > _MOST_IN_2_BYTES)
+    more = (differences[places] - 1) // _MOST_IN_2_BYTES
+    if not len(places) or more.sum() > len(counts) // _COUNTED_A_FILLER or counts.max() > _MOST_IN_2_BYTES:
+        return numbers
+    numbers = numbers.copy()
+    numbers[places] -= more * _MOST_IN_2_BYTES
+    fillers = places.repeat(more)
+    return np.insert(
+        numbers, np.concatenate((fillers, fillers + len(counts))), np.repeat([_MOST_IN_2_BYTES, 0], len(fillers))
+    )
 
 
 def encode_counters(values: Integers, counts: Integers, bounds: Integers) -> list[str]:
@@ -108,8 +129,11 @@ def counter_arrays(text: str) -> tuple[Integers, Integers]:
     """The values of a counter, ascending, and their counts."""
     numbers = _stored_numbers(text)
     half = len(numbers) // 2
-    values = numbers[:half].cumsum(dtype=np.int64) if text[0].islower() else numbers[:half].astype(np.int64)
-    return values, numbers[half:].astype(np.int64)
+    if not text[0].islower():
+        return numbers[:half].astype(np.int64), numbers[half:].astype(np.int64)
+    values, counts = numbers[:half].cumsum(dtype=np.int64), numbers[half:].astype(np.int64)
+    fillers = np.flatnonzero(counts == 0)
+    return (np.delete(values, fillers), np.delete(counts, fillers)) if len(fillers) else (values, counts)
 
 
 def counters_arrays(texts: Sequence[str]) -> tuple[Integers, Integers, Integers]:
@@ -124,6 +148,9 @@ def counters_arrays(texts: Sequence[str]) -> tuple[Integers, Integers, Integers]
     if is_wide.any():
         sums = np.append(0, values.cumsum())
         values = np.where(is_wide.repeat(sizes), sums[1:] - sums[ends - sizes].repeat(sizes), values)
+        fillers = np.flatnonzero(counts == 0)
+        sizes = sizes - np.bincount(np.searchsorted(ends, fillers, side="right"), minlength=len(sizes))
+        values, counts = np.delete(values, fillers), np.delete(counts, fillers)
     return values, counts, sizes
 
 

@@ -17,10 +17,27 @@ from rollups.counters import (
     take_from_counter,
 )
 
+
+def with_gaps(values: int, gaps: list[tuple[int, int]], count: int) -> dict[int, int]:
+    """A counter of many values, with a larger step to the values from some places on. `gaps`: place and step."""
+    numbers = np.arange(values)
+    for place, step in gaps:
+        numbers[place % values :] += step
+    return dict.fromkeys(numbers.tolist(), count)
+
+
 # Of few values and of many, small and large.
 counters = st.one_of(
     st.dictionaries(st.integers(0, 86_400_000), st.integers(1, 1 << 61), max_size=80),
     st.builds(lambda n, step: dict.fromkeys(range(0, n * step, step), step), st.integers(60, 600), st.integers(1, 99)),
+    st.builds(
+        with_gaps,
+        st.integers(500, 700),
+        st.lists(
+            st.tuples(st.integers(0), st.integers(1, 1 << 18) | st.sampled_from([65_534, 65_535, 131_070])), max_size=6
+        ),
+        st.sampled_from([1, 3, 65_535, 65_536]),
+    ),
 )
 
 
@@ -43,6 +60,13 @@ def test_what_is_no_counter_is_told_apart_from_other_faults(text: str) -> None:
 @given(counters)
 def test_a_counter_comes_back(counter: dict[int, int]) -> None:
     assert decode_counter(encode_counter(counter)) == counter
+
+
+def test_a_few_gaps_between_many_values_cost_little() -> None:
+    without = encode_counter(with_gaps(2_000, [], 3))
+    text = encode_counter(with_gaps(2_000, [(0, 65_535), (500, 65_535), (1_000, 1 << 20)], 3))
+    assert text[0] == without[0] == "h"
+    assert len(text) < len(without) + 60
 
 
 @given(st.lists(counters, min_size=1))
