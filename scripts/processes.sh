@@ -5,6 +5,8 @@ readonly PROCESSES=(log_generator log_processor api)
 readonly VENV_PYTHON=$ROOT/.venv/bin/python
 # How long a process may take to end on SIGTERM, in seconds.
 readonly STOP_SECONDS=15
+# Packages of the caller's would count as installed in .venv, and take the place of those that are to be there.
+unset PYTHONPATH PYTHONHOME
 
 # is_fit PYTHON: succeed where Bytewax has wheels for this Python, and it can make environments.
 is_fit() {

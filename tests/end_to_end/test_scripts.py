@@ -181,6 +181,15 @@ def test_without_a_fit_python_it_says_which_are_fit(copy: Copy) -> None:
     assert "Python 3.10, 3.11 or 3.12" in result.errors
 
 
+def test_python_finds_no_packages_of_the_callers(copy: Copy) -> None:
+    (copy.root / ".venv").unlink(missing_ok=True)
+    for name in ("python3.11", "python3.12", "python3.10", "python3", "python"):
+        copy.replace_command(name, 'printf %s "${PYTHONPATH-}${PYTHONHOME-}" >>"$0.found"; exit 1')
+    result = copy.run("start.sh", "--local", PYTHONPATH="/of/the/callers", PYTHONHOME="/of/the/callers")
+    assert result.status == 1, result
+    assert {path.read_text() for path in copy.commands.glob("*.found")} == {""}
+
+
 @pytest.mark.parametrize("through_a_link", [False, True])
 def test_a_foreign_log_is_neither_cleared_nor_written(through_a_link: bool, copy: Copy, tmp_path: Path) -> None:
     foreign = tmp_path / "foreign.log"
