@@ -7,6 +7,7 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from hashlib import blake2b
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -17,7 +18,7 @@ _FORBIDDEN = stat.S_IWGRP | stat.S_IRWXO
 MAX_BYTES = 16 << 20
 """Bytes of a private file: some 70,000 keys."""
 _RETRY_SECONDS = 1.0
-"""Until a file that could not be read is read again, in seconds."""
+"""Until a file that has changed, or could not be read, is read again, in seconds: longer than a tick of any kernel."""
 
 Content = TypeVar("Content")
 
@@ -33,6 +34,8 @@ class PrivateFile(Generic[Content]):
         self._decode = decode
         self._nothing = nothing
         self._content = nothing
+        self._digest = b""
+        """The hash of the bytes that `_content` was decoded from, if the file was usable the last time."""
         self._seen: tuple[int, ...] | None = None
         self._retry_at = math.inf
         """When to read it again though it has not changed (s, monotonic)."""
@@ -48,15 +51,22 @@ class PrivateFile(Generic[Content]):
             seen: tuple[int, ...] = (found.st_ino, found.st_ctime_ns)
         except OSError:
             seen = ()
-        if seen != self._seen or time.monotonic() >= self._retry_at:
+        if seen != self._seen:
             self._seen = seen
+            self._content = self._read()
+            # A further change within the same tick of the kernel's clock has the same ctime.
+            self._retry_at = time.monotonic() + _RETRY_SECONDS
+        elif time.monotonic() >= self._retry_at:
             self._content = self._read()
         return self._content
 
     def _read(self) -> Content:
         self._retry_at = math.inf
+        digest, self._digest = self._digest, b""
         try:
-            content = self._decode(read_private(self._path))
+            content = read_private(self._path)
+            found = blake2b(content).digest()
+            decoded = self._content if found == digest else self._decode(content)
         except (OSError, ValueError) as error:
             if isinstance(error, OSError):
                 # The process may have had too many files open, or a disk of the network was away.
@@ -65,8 +75,8 @@ class PrivateFile(Generic[Content]):
             if self._fault != before:
                 log.error("private_file_unusable", path=str(self._path), reason=self._fault)
             return self._nothing
-        self._fault = ""
-        return content
+        self._fault, self._digest = "", found
+        return decoded
 
 
 def read_private(path: Path) -> bytes:
