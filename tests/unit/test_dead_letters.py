@@ -206,6 +206,19 @@ def test_lines_that_somebody_wrote_into_the_file_do_no_harm(open_letters: OpenLe
     assert [json.loads(line)["line"] for line in path.read_bytes().splitlines()[-3:]] == ["first", "second", "third"]
 
 
+def test_a_pipe_in_the_place_of_a_file_holds_nothing_up(open_letters: OpenLetters, path: Path) -> None:
+    letters = open_letters()
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(OSError, match=path.name):
+        letters.write(batch(b"first"))
+    path.unlink()
+    rotated = path.with_name(f"{path.name}.1")
+    os.mkfifo(rotated)
+    with pytest.raises(FileExistsError, match=rotated.name):
+        open_letters()
+
+
 @pytest.mark.parametrize("how", ["deleted", "replaced"])
 def test_a_file_that_was_taken_away_is_made_again(open_letters: OpenLetters, path: Path, how: str) -> None:
     letters = open_letters()

@@ -20,6 +20,7 @@ import fcntl
 import json
 import os
 import shutil
+import stat
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -259,13 +260,17 @@ class DeadLetters:
 
 def _refuse_foreign(path: Path) -> None:
     """Raise OSError where another file has the name: its end would be cut, and it would be moved."""
-    if path.is_symlink():
-        raise FileExistsError(errno.EEXIST, "it is a link, and dead letters would overwrite its target", str(path))
     try:
-        with path.open("rb") as file:
-            beginning = file.read(_LOOKED_AT_BYTES)
+        mode = path.lstat().st_mode
     except FileNotFoundError:
         return
+    if stat.S_ISLNK(mode):
+        raise FileExistsError(errno.EEXIST, "it is a link, and dead letters would overwrite its target", str(path))
+    # To open a pipe would wait for a writer.
+    if not stat.S_ISREG(mode):
+        raise FileExistsError(errno.EEXIST, "it is no regular file", str(path))
+    with path.open("rb") as file:
+        beginning = file.read(_LOOKED_AT_BYTES)
     # People edit these files, and a crash may leave a half line.
     if beginning and not any(line.startswith(_BEGINNING[: len(line)]) for line in beginning.split(b"\n") if line):
         raise FileExistsError(errno.EEXIST, "it is no file of dead letters", str(path))
