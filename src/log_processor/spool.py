@@ -12,6 +12,7 @@ import fcntl
 import json
 import os
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
@@ -74,10 +75,15 @@ class Spool:
     def _read(self, entry: Path) -> SpooledLog | None:
         """The log of an entry; None if it has just been removed, or is damaged."""
         try:
-            text = (entry / "origin").read_text(errors="replace")
-            size = (entry / "log").stat().st_size
+            found = [(entry / name).stat() for name in ("origin", "log")]
+            size = found[1].st_size
+            # To open a pipe would wait for a writer.
+            are_files = all(stat.S_ISREG(one.st_mode) for one in found)
+            text = (entry / "origin").read_text(errors="replace") if are_files else ""
         except FileNotFoundError:
             return None
+        except NotADirectoryError:
+            text, size = "", 0
         try:
             origin = json.loads(text)
             return SpooledLog(entry.name, entry / "log", str(origin["path"]), size, str(origin.get("context", "")))
@@ -89,7 +95,7 @@ class Spool:
             log.error(
                 "spool_entry_damaged",
                 path=str(aside),
-                reason="its file `origin` is not what backfill writes, so it is set aside, and its lines are not read",
+                reason="it is not what backfill writes, so it is set aside, and its lines are not read",
             )
             return None
 

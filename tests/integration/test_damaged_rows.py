@@ -1,5 +1,6 @@
 """A row that somebody has damaged costs itself: no traceback, no 500, and a sentence that names it. On both stores."""
 
+import os
 import sqlite3
 from contextlib import closing, suppress
 from datetime import date
@@ -268,12 +269,17 @@ def test_a_damaged_entry_of_the_spool_is_set_aside(pipeline: Pipeline) -> None:
         (spool / name).mkdir(parents=True)
         (spool / name / "log").write_bytes(LINES)
         (spool / name / "origin").write_text(origin)
+    (spool / "backfill-4").write_bytes(LINES)
+    for name, pipe in (("backfill-5", "log"), ("backfill-6", "origin")):
+        (spool / name).mkdir()
+        os.mkfifo(spool / name / pipe)
+        (spool / name / ("origin" if pipe == "log" else "log")).write_text('{"path": "/old"}')
     pipeline.start()
     pipeline.until_stored()
-    pipeline.until_said("event=spool_entry_damaged", 3)
+    pipeline.until_said("event=spool_entry_damaged", 6)
     assert "Traceback" not in pipeline.said()
     assert list(spool.glob("backfill-*")) == []
-    assert len(list(spool.glob("damaged-backfill-*"))) == 3
+    assert len(list(spool.glob("damaged-backfill-*"))) == 6
     # The others are read.
     old = pipeline.log.with_name("old.log")
     old.write_bytes(line(today(), "cust_3") * 3)
