@@ -10,6 +10,8 @@ parsing/    a chunk of lines -> a batch of requests
 storing/    the log handler: stores each batch, and says when to count
 counting/   numbered commits of daily rows and roll-ups, and the ledger
 
+The parser of the lines is in `request_log`, and the store in `storage`.
+
 Beside it:
 
 kafka/           a topic in place of files

@@ -1,4 +1,5 @@
-"""Stores each batch at once. After each look at the logs it counts the stored batches and, when it is time, commits.
+"""Hands each batch to the store at once, which may hold it until a commit. After each look at the logs it counts these
+batches and, when it is time, commits.
 
 The identity of a stored request follows from its place in the log, so to store a request again changes nothing. Counts
 are committed by numbered commits, see log_processor.counting. A start continues where the ledger says.
