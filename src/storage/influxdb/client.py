@@ -153,15 +153,12 @@ class Client:
     def _whole(self, response: urllib3.BaseHTTPResponse) -> bytes:
         """The whole answer of a response."""
         deadline = time.monotonic() + self._timeout * _TIMEOUTS_AN_ANSWER
-        parts: list[bytes] = []
-        size = 0
+        answer = bytearray()
         while part := response.read1(_BYTES_A_READ):
-            parts.append(part)
-            size += len(part)
-            _refuse_large(size)
+            _add(answer, part)
             if time.monotonic() > deadline:
                 raise StorageUnavailable("InfluxDB sends its answer too slowly")
-        return b"".join(parts)
+        return bytes(answer)
 
     def ask_in_parts(self, bucket: str, query: str, parameters: Mapping[str, Any]) -> Iterator[list[Row]]:
         """The rows that answer an InfluxQL question of one statement, some at a time."""
@@ -180,13 +177,10 @@ class Client:
 
     async def _answer_async(self, question: Mapping[str, str], media_type: str) -> list[Row]:
         async with self._answered(question, media_type) as response:
-            parts: list[bytes] = []
-            size = 0
+            answer = bytearray()
             async for part in response.content.iter_any():
-                parts.append(part)
-                size += len(part)
-                _refuse_large(size)
-            return _rows(response.status, b"".join(parts), media_type)
+                _add(answer, part)
+            return _rows(response.status, bytes(answer), media_type)
 
     async def ask_in_parts_async(
         self, bucket: str, query: str, parameters: Mapping[str, Any]
@@ -195,18 +189,14 @@ class Client:
         async with self._answered(_question(bucket, query, parameters) | _IN_PARTS, _JSON) as response:
             if response.status != HTTPStatus.OK:
                 raise _error(response.status, (await response.content.read(_BYTES_A_READ)).decode(errors="replace"))
-            begun: list[bytes] = []
-            size = 0
+            begun = bytearray()
             # Each line of the answer is JSON, and has a series.
-            async for data in response.content.iter_any():
-                begun.append(data)
-                size += len(data)
-                _refuse_large(size)
-                if size >= _BYTES_A_PART and b"\n" in data:
-                    lines, _, rest = b"".join(begun).rpartition(b"\n")
-                    begun, size = [rest], len(rest)
-                    yield await asyncio.to_thread(_rows_of_lines, lines)
-            if rows := _rows_of_lines(b"".join(begun)):
+            async for part in response.content.iter_any():
+                _add(begun, part)
+                if len(begun) >= _BYTES_A_PART and b"\n" in part:
+                    lines, _, begun = begun.rpartition(b"\n")
+                    yield await asyncio.to_thread(_rows_of_lines, bytes(lines))
+            if rows := _rows_of_lines(bytes(begun)):
                 yield rows
 
     @asynccontextmanager
@@ -303,8 +293,10 @@ def _unreachable(error: Exception) -> StorageUnavailable:
     return StorageUnavailable(f"InfluxDB cannot be reached: {(str(error) or type(error).__name__)[:_MOST_TOLD]}")
 
 
-def _refuse_large(size: int) -> None:
-    if size > _MOST_BYTES:
+def _add(answer: bytearray, part: bytes) -> None:
+    """Add a part to an answer. StorageUnavailable where it gets too large."""
+    answer += part
+    if len(answer) > _MOST_BYTES:
         raise StorageUnavailable(f"InfluxDB's answer has more than {_MOST_BYTES:,} bytes")
 
 
