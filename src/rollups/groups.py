@@ -58,7 +58,7 @@ _BY_ENDPOINT: tuple[RollupKind, ...] = ("endpoints", "endpoint_parts")
 # Characters of names from which they are compressed.
 _LONG = 500
 _NO_LATENCIES = (np.empty(0, np.int64), np.empty(0, np.int64))
-_BEHIND_PATH = "\n"
+_AFTER_PATH = "\n"
 _RESERVED = re.compile(r"\\*\((other|forgotten)\)").fullmatch
 
 
@@ -71,13 +71,13 @@ class Endpoint(NamedTuple):
     @classmethod
     def of_text(cls, text: str) -> "Endpoint":
         """The endpoint that a row names so."""
-        path, _, method = text.partition(_BEHIND_PATH)
+        path, _, method = text.partition(_AFTER_PATH)
         return cls(path, method)
 
     @property
     def text(self) -> str:
         """Its name in a row."""
-        return f"{self.path}{_BEHIND_PATH}{self.method}" if self.method else self.path
+        return f"{self.path}{_AFTER_PATH}{self.method}" if self.method else self.path
 
 
 Part = TypeVar("Part", int, str, Endpoint)

@@ -28,10 +28,10 @@ _WHEN = re.compile(rf"[-._]+(?:{_DATE}{_TIME}?{_REASON}|{_UNIX_TIME}){_AT_END}")
 # Counts have up to three digits, or begin with a zero, as of NLog. Another longer number is a part of the name, as in
 # `app-8080.log`.
 _NUMBER = r"(?:[0-9]{1,3}|0[0-9]{3,7})"
-_COUNT_BEHIND_ENDING = re.compile(rf"(\.[A-Za-z][A-Za-z0-9]*)[-._]{_NUMBER}$")
+_COUNT_AFTER_ENDING = re.compile(rf"(\.[A-Za-z][A-Za-z0-9]*)[-._]{_NUMBER}$")
 _COUNT = re.compile(rf"[-._]{_NUMBER}{_AT_END}")
 # log4net writes the date after the name as it is.
-_WHEN_BEHIND_ENDING = re.compile(rf"(\.[A-Za-z]+){_DATE}{_TIME}?$")
+_WHEN_AFTER_ENDING = re.compile(rf"(\.[A-Za-z]+){_DATE}{_TIME}?$")
 _OF_CURRENT = "current"
 # svlogd, multilog and s6-log call the log `current`, and rotated files `@` and a TAI64N time.
 _TAI64N = re.compile(r"@[0-9a-f]{24}\.[su]")
@@ -95,7 +95,7 @@ def family_of(name: str, names: Container[str]) -> tuple[str, bool]:
         return without_date, False
     plain = uncompressed(name)
     # The file is `app.log.1`, without an `app.log`. The count follows the name's ending.
-    return _COUNT_BEHIND_ENDING.sub(r"\1", plain), True
+    return _COUNT_AFTER_ENDING.sub(r"\1", plain), True
 
 
 class Names:
@@ -118,4 +118,4 @@ class Names:
 def _without_marks(name: str) -> str:
     if _TAI64N.fullmatch(name):
         return _OF_CURRENT
-    return _COUNT.sub("", _WHEN.sub("", _WHEN_BEHIND_ENDING.sub(r"\1", name)))
+    return _COUNT.sub("", _WHEN.sub("", _WHEN_AFTER_ENDING.sub(r"\1", name)))

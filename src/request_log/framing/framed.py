@@ -65,7 +65,7 @@ class Framed:
             yield from self.framing.contents(data, context)
             return
         for content in self.framing.contents(data.removeprefix(BYTE_ORDER_MARK), context):
-            yield _behind_mark(content)
+            yield _after_mark(content)
 
     def parse_content(self, content: Content, data: bytes, oldest_day: int, latest_second: int) -> Parsed:
         """Parse lines that were taken from `data`. Offsets are places in it; rejected lines are those of `data`."""
@@ -96,7 +96,7 @@ class Framed:
         return without_queries(parsed) if self._drops_query else parsed
 
 
-def _behind_mark(content: Content) -> Content:
+def _after_mark(content: Content) -> Content:
     """Lines after a byte-order mark. The place of the first line is that of the mark."""
     by = len(BYTE_ORDER_MARK)
     places = content.places + by
