@@ -84,13 +84,12 @@ def encode_arrays(values: Integers, counts: Integers) -> str:
 
 def _with_small_differences(numbers: Integers) -> Integers:
     """Differences between values, then counts, with values of the count 0 where that saves bytes, see
-    `encode_counter`."""
+    `encode_counter`. Changes `numbers`."""
     differences, counts = numbers.reshape(2, -1)
     places = np.flatnonzero(differences > _MOST_IN_2_BYTES)
     more = (differences[places] - 1) // _MOST_IN_2_BYTES
     if not len(places) or more.sum() > len(counts) // _COUNTED_A_FILLER or counts.max() > _MOST_IN_2_BYTES:
         return numbers
-    numbers = numbers.copy()
     numbers[places] -= more * _MOST_IN_2_BYTES
     fillers = places.repeat(more)
     return np.insert(
