@@ -260,7 +260,7 @@ class Hasher:
             if self._block.length == BLOCK_BYTES:
                 self._begin_block(self.digest())
             part = data[begin : begin + BLOCK_BYTES - self._block.length]
-            hashed = part.replace(b"\0", b"") if b"\0" in part else part
+            hashed = part.replace(b"\0", b"")
             self._hash.update(hashed)
             self._block = Block(self._block.offset, self._block.length + len(hashed), self._block.before)
             self.offset += len(part)
