@@ -126,13 +126,19 @@ def decode_counter(text: str) -> Counter[int]:
 
 def counter_arrays(text: str) -> tuple[Integers, Integers]:
     """The values of a counter, ascending, and their counts."""
+    values, counts = stored_arrays(text)
+    is_counted = counts != 0
+    return (values, counts) if is_counted.all() else (values[is_counted], counts[is_counted])
+
+
+def stored_arrays(text: str) -> tuple[Integers, Integers]:
+    """`counter_arrays` in less time, also of the values that nobody counted and that the text has, see
+    `encode_counter`."""
     numbers = _stored_numbers(text)
-    half = len(numbers) // 2
-    if not text[0].islower():
-        return numbers[:half].astype(np.int64), numbers[half:].astype(np.int64)
-    values, counts = numbers[:half].cumsum(dtype=np.int64), numbers[half:].astype(np.int64)
-    fillers = np.flatnonzero(counts == 0)
-    return (np.delete(values, fillers), np.delete(counts, fillers)) if len(fillers) else (values, counts)
+    values, counts = numbers.astype(np.int64).reshape(2, -1)
+    if text[0].islower():
+        np.cumsum(values, out=values)
+    return values, counts
 
 
 def counters_arrays(texts: Sequence[str]) -> tuple[Integers, Integers, Integers]:

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from request_log.requests import Integers
 from rollups.columns import QUARTER_HOURS_A_DAY, QUARTER_HOURS_AN_HOUR
-from rollups.counters import counter_arrays
+from rollups.counters import stored_arrays
 from rollups.counts import NO_COUNTS, RollupRow
 from rollups.group_by import sums_of
-from rollups.groups import LATENCY_BITS, QUARTER_HOUR_BITS, STATUS_BITS, decode_names
+from rollups.groups import LATENCY_BITS, QUARTER_HOUR_BITS, QUARTER_HOUR_MASK, STATUS_BITS, decode_names
 from rollups.histogram import Histograms, outcomes_of_each
 
 _NONE = np.empty(0, np.int64)
@@ -117,7 +117,8 @@ def _check_hours(day: int, spans: NDArray[np.int8]) -> None:
 
 def _counted(row: RollupRow, text: str, place: int, spans: NDArray[np.int8], bits: int) -> Counted:
     """What a counter counts of the customer with this place. `spans`: the span of each quarter hour, or -1."""
-    together, counts = counter_arrays(text)
+    # Values that nobody counted do no harm: see `_sums`.
+    together, counts = stored_arrays(text)
     # After the place there are the value and the quarter hour; in rows by the hour, the hour and the value.
     if place or together[-1:].max(initial=0) >> (bits + QUARTER_HOUR_BITS):
         first, end = np.searchsorted(together, np.array([place, place + 1]) << (bits + QUARTER_HOUR_BITS))
@@ -131,29 +132,22 @@ def _counted(row: RollupRow, text: str, place: int, spans: NDArray[np.int8], bit
 
 
 def _by_span(spans: NDArray[np.int8], together: Integers, counts: Integers, bits: int) -> Counted:
-    """The sum of the counts of each value in each span, ascending; of a value that a span does not have, 0.
+    """The sum of the counts of each value in each span, ascending.
 
-    `together`: value and quarter hour in one integer, ascending. So the counts of a value in a span follow one another,
-    and their sum is a difference of running totals.
+    `together`: value and quarter hour in one integer, ascending. So the counts of a value in a span follow one another.
     """
-    values = together >> QUARTER_HOUR_BITS
-    is_first = np.ones(len(values) + 1, bool)
-    np.not_equal(values[1:], values[:-1], out=is_first[1:-1])
+    span, values = spans[together & QUARTER_HOUR_MASK], together >> QUARTER_HOUR_BITS
+    is_first = np.ones(len(values), bool)
+    np.not_equal(values[1:], values[:-1], out=is_first[1:])
+    is_first[1:] |= span[1:] != span[:-1]
     firsts = is_first.nonzero()[0]
-    distinct = values[firsts[:-1]]
-    totals = np.zeros(len(counts) + 1, np.int64)
-    counts.cumsum(out=totals[1:])
-    cuts = ((spans[1:] != spans[:-1]).nonzero()[0] + 1).tolist()
-    numbers, sums = [_NONE], [_NONE]
-    before = totals[firsts[:-1]]
-    for span, end in zip(spans[[0, *cuts]].tolist(), [*cuts, len(spans)], strict=True):
-        places = together.searchsorted((distinct << QUARTER_HOUR_BITS) + end) if end < len(spans) else firsts[1:]
-        through = totals[places]
-        if span != _IN_NO_SPAN:
-            numbers.append((span << bits) | distinct)
-            sums.append(through - before)
-        before = through
-    return np.concatenate(numbers), np.concatenate(sums)
+    if not len(firsts):
+        return _NONE, _NONE
+    sums = np.add.reduceat(counts, firsts)
+    of_first = span[firsts]
+    # Stable, so the values of a span stay in order. Those in no span come first.
+    order = of_first.argsort(kind="stable")[np.count_nonzero(of_first < 0) :]
+    return (of_first[order].astype(np.int64) << bits) | values[firsts[order]], sums[order]
 
 
 def _sums(parts: Sequence[Counted]) -> Counted:
