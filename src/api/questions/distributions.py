@@ -6,7 +6,7 @@ from api.questions.question import CachedStore, DaysQuestion
 from api.schemas.distributions import Latencies, LatencyBin, RequestsOfStatus, StatusCodes
 from rollups.counts import logged_status
 from rollups.figures import latency_bins
-from rollups.histogram import histograms_of, merge, statuses_of
+from rollups.histogram import histograms_of, merge_for_good, statuses_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class LatenciesQuestion(DaysQuestion):
             histograms = (await self.local_counts(store)).histograms
         else:
             histograms = histograms_of((await self.rows(store.storage)).values())
-        histogram = merge(list(histograms.each()))
+        histogram = merge_for_good(list(histograms.each()))
         return Latencies(
             **self.of_range(),
             total=histogram.timed,

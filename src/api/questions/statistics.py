@@ -14,7 +14,7 @@ from api.utc import to_date
 from rollups.columns import QUARTER_HOURS_A_DAY
 from rollups.figures import Figures, figures, figures_of_each, percentiles
 from rollups.groups import OTHER
-from rollups.histogram import Histogram, Histograms, histograms_of, merge
+from rollups.histogram import Histogram, Histograms, histograms_of, merge_for_good
 
 WITHIN_DAYS = 6
 """Days before a range, of which one has to have a request of any customer. Else the range is not compared with."""
@@ -49,7 +49,7 @@ class StatisticsQuestion(DaysQuestion):
         if self.percentiles:
             rows = dict(sorted((await self.rows(store.storage)).items()))
             histograms = histograms_of(rows.values())
-            days, together, daily = list(rows), merge(list(histograms.each())), self._daily(rows, histograms)
+            days, together, daily = list(rows), merge_for_good(list(histograms.each())), self._daily(rows, histograms)
         else:
             found = await store.days.over(self.customer_id, self.dates.days)
             if not found.daily:
@@ -60,7 +60,7 @@ class StatisticsQuestion(DaysQuestion):
     async def _of_zone(self, store: CachedStore) -> Statistics:
         counts = await self.local_counts(store)
         daily = self._daily([self.dates.days[span] for span in counts.spans], counts.histograms)
-        together = merge(list(counts.histograms.each()))
+        together = merge_for_good(list(counts.histograms.each()))
         return await self._statistics(store, together, daily, await self._folded_of_zone(store))
 
     def _daily(self, days: Collection[int], histograms: Histograms) -> list[DayStatistics]:
@@ -136,7 +136,7 @@ class StatisticsQuestion(DaysQuestion):
     async def _before(self, store: CachedStore, days: DateRange) -> Histogram:
         if not self.is_of_rollups:
             return (await store.days.over(self.customer_id, days.days)).together()
-        return merge(list((await self.local_counts(store, days)).histograms.each()))
+        return merge_for_good(list((await self.local_counts(store, days)).histograms.each()))
 
     def _percentiles(self, histogram: Histogram) -> dict[str, Any]:
         """The field of the percentiles that were asked for, if any were."""
