@@ -248,6 +248,7 @@ def test_the_latest_requests_are_those_of_local_days(filled: Store, log: Log) ->
         ("tz=", "tz", "is not a time zone"),
         ("period=2026-13", "period", "period is no month (2026-10), ISO week (2026-W41) or quarter (2026-Q3)"),
         ("period=2026-12", "period", "period is in the future: today is 2026-11-24 in UTC"),
+        ("period=2024-10", "period", "period is no longer kept: the first day that is kept is "),
         ("period=2026-10&from_date=2026-10-01", "period", "period stands in the place of from_date and to_date"),
         ("from_date=2026-11-25", "from_date", "today is 2026-11-24 in UTC"),
         ("compare=next", "compare", "'previous'"),

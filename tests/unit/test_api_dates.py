@@ -139,6 +139,13 @@ def test_a_period_in_the_future_is_refused() -> None:
     assert "in the future: today is 2026-11-24 in UTC" in refusal.value.errors()[0]["msg"]
 
 
+@pytest.mark.parametrize("period", ["2025-09", "2025-W42", "2025-Q3", "1970-01"])
+def test_a_period_of_which_no_day_is_kept_is_refused(period: str) -> None:
+    with pytest.raises(RequestValidationError) as refusal:
+        begun_period(period, kept(days=400))
+    assert "the first day that is kept is 2025-10-20 in UTC" in refusal.value.errors()[0]["msg"]
+
+
 def test_the_days_before_are_as_many_or_none() -> None:
     of_400 = kept(days=400)
     october = date_range(*begun_period("2026-10", of_400), of_400)

@@ -109,13 +109,18 @@ def date_range(from_date: date | None, to_date: date | None, kept: Kept) -> Date
 
 
 def begun_period(text: str, kept: Kept) -> Period:
-    """RequestValidationError if there is no such period, or if it has not begun."""
+    """RequestValidationError if there is no such period, if it has not begun, or if none of its days is kept any
+    more."""
     period = parse_period(text)
     if period is None:
         message = "period is no month (2026-10), ISO week (2026-W41) or quarter (2026-Q3)"
         raise validation_error("period", text, message)
     if period.first > kept.today:
         message = f"period is in the future: today is {kept.today} in {kept.zone}"
+        raise validation_error("period", text, message)
+    if period.last < kept.first:
+        # Zeros would say that there was no request.
+        message = f"period is no longer kept: the first day that is kept is {kept.first} in {kept.zone}"
         raise validation_error("period", text, message)
     return period
 
