@@ -123,7 +123,8 @@ def merge(histograms: Sequence[Histogram]) -> Histogram:
 
 
 def merge_for_good(histograms: Sequence[Histogram]) -> Histogram:
-    """The sum of these histograms with each latency once: faster where they have many in common, or are merged again."""
+    """The sum of these histograms with each latency once. Faster where they have many in common, or where the sum is
+    merged again."""
     outcomes, latencies, counts = _joined(histograms)
     return Histogram(outcomes, *sums_of(latencies, counts))
 
