@@ -44,6 +44,7 @@ remove_files() {
 }
 
 load_settings
+begin_work
 stop_processes
 remove_docker_objects
 remove_files

@@ -45,7 +45,6 @@ done
 
 # Variables that name files with data.
 readonly DATA=(SQLITE_PATH DEAD_LETTERS_PATH)
-asked_to_stop=""
 # Longest waits, in seconds: until a service is ready, and until the first lines are stored.
 readonly READY_SECONDS=60
 readonly FIRST_LINES_SECONDS=60
@@ -56,7 +55,7 @@ readonly CLEAR_LINE=$'\e[2K'
 
 main() {
   command -v curl >/dev/null || die "curl is missing. Install it: it is how this script sees that the api is ready"
-  # `obey` ends the script later, at a place where nothing is half done.
+  # `obey` ends the script later.
   trap 'asked_to_stop=yes' TERM HUP
   load_settings
   check_log
@@ -83,6 +82,7 @@ main() {
   fi
   show_how_to_ask
   revoke_own_key
+  end_work
   if [ -n "$detach" ]; then
     trap - EXIT
     say "It runs in the background; its logs are in $LOGS_FOLDER/. To stop it: ./cleanup.sh"
@@ -90,8 +90,6 @@ main() {
     follow_logs
   fi
 }
-
-obey() { [ -z "$asked_to_stop" ] || exit 1; }
 
 check_log() {
   log=$(absolute "$LOG_FILE_PATH") || die "LOG_FILE_PATH=$LOG_FILE_PATH: its folder does not exist"
@@ -162,6 +160,7 @@ keys_command() {
 }
 
 stop_earlier() {
+  begin_work
   stop_processes
   if engine_answers; then
     if [ "$mode" = docker ]; then

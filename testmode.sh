@@ -31,6 +31,7 @@ takes_no_arguments "$@"
 load_settings
 docker_is_usable || die "$docker_problem, and test mode needs containers.
 A single test without them: ./run_tests.sh --local tests/unit -k parser"
+begin_work
 stop_processes
 refuse_foreign_containers
 # shellcheck disable=SC2119
@@ -42,6 +43,7 @@ publish_influxdb
 add_compose_file docker-compose.testmode.yml
 build_image docker compose build log_processor
 start_containers up --detach --no-build --wait log_processor api
+end_work
 say "Ready. For example:"
 show_tests
 say "To end it: ./cleanup.sh"

@@ -3,6 +3,8 @@
 set -euo pipefail
 # All that the scripts and their processes make is for the caller alone.
 umask 077
+# With it `cd data` could lead to another folder than ./data, and print its path.
+unset CDPATH
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 readonly ROOT
@@ -55,8 +57,9 @@ takes_no_arguments() {
 # Export the variables of .env.local that the shell has not set.
 load_settings() {
   local line
-  while IFS= read -r line; do
-    [[ $line =~ ^([A-Z_]+)=(.*)$ ]] || continue
+  # The last line may have no newline. Editors of Windows end lines with CR and LF.
+  while IFS= read -r line || [ -n "$line" ]; do
+    [[ ${line%$'\r'} =~ ^([A-Z_]+)=(.*)$ ]] || continue
     [ -n "${!BASH_REMATCH[1]+set}" ] || export "${BASH_REMATCH[1]}=${BASH_REMATCH[2]}"
   done <.env.local
 }

@@ -7,6 +7,8 @@ readonly VENV_PYTHON=$ROOT/.venv/bin/python
 readonly STOP_SECONDS=15
 # Packages of the caller's would count as installed in .venv, and take the place of those that are to be there.
 unset PYTHONPATH PYTHONHOME
+# A link to the number and the start of the script that starts or stops services now. A link is made as a whole.
+readonly AT_WORK=$RUN_FOLDER/at_work
 
 # is_fit PYTHON: succeed where Bytewax has wheels for this Python, and it can make environments.
 is_fit() {
@@ -57,6 +59,33 @@ started_at() {
   fi
 }
 
+# is_running PROCESS STARTED: succeed where this is still the process that started then.
+is_running() { [ -n "$2" ] && [ "$(started_at "$1")" = "$2" ]; }
+
+# Wait until no other script starts or stops services here. The others wait until `end_work`, or the end of this process.
+begin_work() {
+  local holder pid started told=""
+  until mkdir -p "$RUN_FOLDER" && ln -s "$$ $(started_at "$$")" "$AT_WORK" 2>/dev/null; do
+    # Without a holder the file system has no links.
+    holder=$(readlink "$AT_WORK") || return 0
+    read -r pid started <<<"$holder"
+    if is_running "$pid" "$started"; then
+      [ -n "$told" ] || say "Waiting for another script that is at work here, process $pid"
+      told=yes
+      sleep 0.2
+      obey
+    else
+      rm -f "$AT_WORK"
+    fi
+  done
+}
+
+end_work() { rm -f "$AT_WORK"; }
+
+# End where that was asked for, at a place where nothing is half done. Only start.sh sets `asked_to_stop`.
+asked_to_stop=""
+obey() { [ -z "$asked_to_stop" ] || exit 1; }
+
 # start_process NAME COMMAND...: run a command apart from the terminal, with its output in a file that is rotated.
 start_process() {
   local name=$1 pid
@@ -83,7 +112,7 @@ process_of() {
   [ -f "$RUN_FOLDER/$1.pid" ] || return 1
   # A full disk leaves an empty file, and a process that ended at once has no start.
   read -r pid started <"$RUN_FOLDER/$1.pid" || true
-  [ -n "$started" ] && [ "$(started_at "$pid")" = "$started" ] && printf '%s\n' "$pid"
+  is_running "$pid" "$started" && printf '%s\n' "$pid"
 }
 
 stop_process() {

@@ -11,6 +11,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,15 @@ class Copy:
                 found[file.stem] = process
         return found
 
+    def every_process(self) -> set[int]:
+        """The numbers of all processes that run in this copy."""
+        found = set()
+        for folder in Path("/proc").glob("[0-9]*/cwd"):
+            with suppress(OSError):
+                if folder.readlink() == self.root:
+                    found.add(int(folder.parent.name))
+        return found
+
     def snapshot(self) -> set[Path]:
         return {path.relative_to(self.root) for path in self.root.rglob("*") if "__pycache__" not in path.parts}
 
@@ -188,6 +198,32 @@ def test_python_finds_no_packages_of_the_callers(copy: Copy) -> None:
     result = copy.run("start.sh", "--local", PYTHONPATH="/of/the/callers", PYTHONHOME="/of/the/callers")
     assert result.status == 1, result
     assert {path.read_text() for path in copy.commands.glob("*.found")} == {""}
+
+
+def test_folders_of_the_project_are_found_whatever_cdpath_says(copy: Copy, tmp_path: Path) -> None:
+    (tmp_path / "others/src/log_generator").mkdir(parents=True)
+    result = copy.run("start.sh", "--local", "--detach", CDPATH=f".:{tmp_path}/others")
+    assert result.status == 0, result
+    assert copy.processes().keys() >= {"log_processor", "api"}
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"], ids=["none", "LF", "CRLF"])
+def test_a_setting_counts_however_its_line_ends(end: str, copy: Copy) -> None:
+    settings = copy.root / ".env.local"
+    lines = [line for line in settings.read_text().splitlines() if not line.startswith("LOG_FORMAT=")]
+    settings.write_text((end or "\n").join([*lines, "LOG_FORMAT=json"]) + end, newline="")
+    result = copy.run("start.sh", "--local", "--detach")
+    assert "LOG_FORMAT=json: the generator writes simple lines" in result.errors
+
+
+def test_two_starts_at_once_leave_the_processes_of_one(copy: Copy) -> None:
+    environment = {**copy.environment, "MAX_LOGS_TO_GENERATE": "0"}
+    command = [copy.root / "start.sh", "--local", "--detach"]
+    starts = [subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) for _ in range(2)]
+    assert [start.wait(timeout=SECONDS) for start in starts] == [0, 0]
+    assert copy.processes().keys() == {"log_generator", "log_processor", "api"}
+    assert copy.run("cleanup.sh").status == 0
+    assert copy.every_process() == set()
 
 
 @pytest.mark.parametrize("through_a_link", [False, True])
