@@ -1,5 +1,7 @@
 """`python -m storage backup` and `restore`, beside a real processor."""
 
+import errno
+import os
 import sqlite3
 import stat
 from collections.abc import Iterator
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import Pipeline
+from storage.sqlite.backup import back_up
 from storage_command import assert_failed, run
 from stores import Store
 
@@ -90,6 +93,26 @@ def test_no_file_is_overwritten(pipeline: Pipeline, tmp_path: Path) -> None:
     copy.write_text("another's")
     assert_failed(run("backup", str(copy), **store(pipeline)), "is not overwritten")
     assert copy.read_text() == "another's"
+
+
+def test_a_link_that_leads_nowhere_is_named_and_stays(pipeline: Pipeline, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.sqlite"
+    copy.symlink_to(tmp_path / "nowhere")
+    assert_failed(run("backup", str(copy), **store(pipeline)), f"{copy} cannot be used: File exists.")
+    assert sorted(path.name for path in tmp_path.iterdir() if "copy" in path.name) == ["copy.sqlite"]
+    assert copy.is_symlink()
+
+
+def test_a_copy_is_made_where_files_have_no_hard_links(
+    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", refuse)
+    copy = tmp_path / "copy.sqlite"
+    back_up(Path(pipeline.environment["SQLITE_PATH"]), copy)
+    assert requests_in(copy) == 5_000
 
 
 def test_what_is_no_store_or_is_damaged_is_not_restored(pipeline: Pipeline, tmp_path: Path) -> None:

@@ -81,10 +81,10 @@ def _new_file_at(path: Path, may_replace: bool = False) -> Iterator[Path]:
     try:
         yield new
         os.fsync(descriptor)
-        if may_replace:
-            new.rename(path)
-        else:
-            os.link(new, path)
+        if not may_replace:
+            # A hard link would do as well, but memory sticks and some shares have none.
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        new.rename(path)
     finally:
         os.close(descriptor)
         new.unlink(missing_ok=True)
