@@ -218,7 +218,7 @@ def test_a_setting_counts_however_its_line_ends(end: str, copy: Copy) -> None:
 
 def test_two_starts_at_once_leave_the_processes_of_one(copy: Copy) -> None:
     environment = {**copy.environment, "MAX_LOGS_TO_GENERATE": "0"}
-    command = [copy.root / "start.sh", "--local", "--detach"]
+    command: list[str | Path] = [copy.root / "start.sh", "--local", "--detach"]
     starts = [subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) for _ in range(2)]
     assert [start.wait(timeout=SECONDS) for start in starts] == [0, 0]
     assert copy.processes().keys() == {"log_generator", "log_processor", "api"}

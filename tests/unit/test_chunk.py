@@ -14,7 +14,7 @@ from log_processor.parsing.batch import Batch, after_storing, parse_chunk
 from log_processor.parsing.chunk import Chunk, Overlong
 from parsed_log import parsed_line
 from request_log.formats.simple import parse
-from request_log.framing.framed import Framed
+from request_log.framing.framed import BYTE_ORDER_MARK, Framed
 from request_log.framing.wrappers import WRAPPERS
 from request_log.line import LAST_SECOND, Mended, Reason
 from request_log.requests import MendedLine, Rejected, Requests
@@ -237,6 +237,14 @@ def test_a_line_that_is_too_long_is_its_parts_only_one() -> None:
     batch = parse_chunk(chunk_of(line, START), parse, 0, file_of, to_no_store)
     assert not batch.requests
     assert [(bad.offset, bad.reason) for bad in batch.parts[0].rejected] == [(START, Reason.TOO_LONG)]
+
+
+def test_a_byte_order_mark_within_a_file_is_part_of_its_line_wherever_a_chunk_begins() -> None:
+    line = BYTE_ORDER_MARK + b"2026-11-23 16:15:35 acme /orders 200 0.25\n"
+    for lines in (line, b"\n" + line):
+        batch = parse_chunk(chunk_of(lines, START), Framed.of(parse), 0, file_of, to_no_store)
+        assert not batch.requests
+        assert batch.parts[0].rejected[-1].line == line.rstrip(b"\n")
 
 
 def test_a_chunk_may_have_no_lines_and_no_parts() -> None:

@@ -198,7 +198,7 @@ class TestParts:
             if length == 0:
                 length = len(data) - start
             lines |= lines_in(data[start : start + length], framing, start=start, context=context)
-            context = framing.after(data[start : start + length], context)
+            context = framing.after(data[start : start + length], context, start == 0)
             start += length
             read = lambda size, at: data[at : at + size]  # noqa: E731
             assert framing.context_at(read, start) == context

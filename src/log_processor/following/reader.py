@@ -255,7 +255,7 @@ class Reader:
         """Hand on the first `length` bytes of the buffer, and move the offset past them."""
         data = bytes(self.buffer[:length])
         del self.buffer[:length]
-        self.context = self._framing.after(data, self.context)
+        self.context = self._framing.after(data, self.context, self.offset == 0)
         if self._ends_open_lines and length >= self._whole_bytes:
             self.context = self._framing.after_hole(self.context)
             self._ends_open_lines = False

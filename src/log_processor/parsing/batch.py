@@ -165,7 +165,7 @@ def _parse_in_pieces(
         for part, begin in zip(chunk.parts, begins, strict=False)
     ):
         for start, lines in _pieces(chunk.lines, piece_bytes):
-            yield parse.parse(lines, start, oldest_day, latest_second)
+            yield parse.parse_plain(lines, start, oldest_day, latest_second)
         return
 
     def contents() -> Iterator[Content]:

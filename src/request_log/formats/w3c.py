@@ -45,8 +45,8 @@ class W3C(Framing):
 
     has_context = True
 
-    def after(self, data: bytes, context: str) -> str:
-        return _last_directive(data.removeprefix(BYTE_ORDER_MARK)) or context
+    def after(self, data: bytes, context: str, begins_file: bool) -> str:
+        return _last_directive(data.removeprefix(BYTE_ORDER_MARK) if begins_file else data) or context
 
     def context_at(self, read: Read, offset: int) -> str:
         # Offsets are beginnings of lines.

@@ -42,7 +42,7 @@ class Framed:
     def parse(self, data: bytes, offset: int, oldest_day: int, latest_second: int, context: str = "") -> Parsed:
         """See `Parser`. `context`: the context at `offset`."""
         if self.is_plain(data, offset):
-            return self._parsed("", data, offset, oldest_day, latest_second)
+            return self.parse_plain(data, offset, oldest_day, latest_second)
         found = [
             self.parse_content(content, data, oldest_day, latest_second)
             for content in self.contents(data, offset, context)
@@ -54,6 +54,10 @@ class Framed:
             [place + offset for parsed in found for place in parsed.skipped],
             [line._replace(offset=line.offset + offset) for parsed in found for line in parsed.mended],
         )
+
+    def parse_plain(self, data: bytes, offset: int, oldest_day: int, latest_second: int) -> Parsed:
+        """Parse plain lines, see `is_plain`. Offsets count from `offset`, wherever in its file `data` begins."""
+        return self._parsed("", data, offset, oldest_day, latest_second)
 
     def is_plain(self, data: bytes, offset: int) -> bool:
         """Whether `data`, at an offset of a file, is made of lines of the format as they are."""

@@ -43,7 +43,8 @@ class Framing:
             return Whole(int(starts[least]), least, context)
         return Whole(len(data), len(starts), context)
 
-    def after(self, data: bytes, context: str) -> str:
+    def after(self, data: bytes, context: str, begins_file: bool) -> str:
+        """The context after `data`, whole lines with `context`. `begins_file`: whether a file begins with them."""
         return context
 
     def after_hole(self, context: str) -> str:
@@ -79,11 +80,12 @@ class Contexts:
         if framing.has_parts or offset < self._offset:
             return framing.context_at(self._read, offset)
         rest = b""
-        place = self._offset
+        begin = place = self._offset
         while place < offset and (block := self._read(min(_BLOCK_BYTES, offset - place), place)):
             place += len(block)
             lines, newline, rest = (rest + block).rpartition(b"\n")
-            self._context = framing.after(lines + newline, self._context)
+            self._context = framing.after(lines + newline, self._context, begin == 0)
+            begin = place - len(rest)
         self._offset = offset
         return self._context
 

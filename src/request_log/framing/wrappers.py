@@ -169,7 +169,7 @@ class Container(Framing):
                     break
         return found
 
-    def after(self, data: bytes, context: str) -> str:
+    def after(self, data: bytes, context: str, begins_file: bool) -> str:
         if not context and not self._may_have_parts(data):
             return ""
         joining = _Joining(context, self._part_of)

@@ -125,7 +125,7 @@ class Recount:
         for future in pending:
             future.result()
         self._tidy()
-        return self.framing.after(last.data, last.context)
+        return self.framing.after(last.data, last.context, last.start == 0)
 
     def add_stored(self, stage: int, requests: Requests, rules: Rules = DEFAULT) -> None:
         """Count stored requests whose lines are in no file any more. `rules`: hold for them."""
@@ -227,7 +227,7 @@ class Recount:
             length = self.framing.whole(data, context).length if self.framing.has_parts else len(data)
             if length:
                 yield _Lines(data[:length], start, context)
-                context = self.framing.after(data[:length], context)
+                context = self.framing.after(data[:length], context, start == 0)
                 start += length
             rest = data[length:]
         if rest:
