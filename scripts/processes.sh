@@ -64,7 +64,7 @@ is_running() { [ -n "$2" ] && [ "$(started_at "$1")" = "$2" ]; }
 
 # Wait until no other script starts or stops services here. The others wait until `end_work`, or the end of this process.
 begin_work() {
-  local holder pid started told=""
+  local holder pid started told="" ended=$AT_WORK.$$
   until mkdir -p "$RUN_FOLDER" && ln -s "$$ $(started_at "$$")" "$AT_WORK" 2>/dev/null; do
     # Without a holder the file system has no links.
     holder=$(readlink "$AT_WORK") || return 0
@@ -74,8 +74,10 @@ begin_work() {
       told=yes
       sleep 0.2
       obey
-    else
-      rm -f "$AT_WORK"
+    elif mv "$AT_WORK" "$ended" 2>/dev/null; then
+      # Of several that wait, another one may have begun meanwhile: then it goes on.
+      [ "$(readlink "$ended")" = "$holder" ] || mv -n "$ended" "$AT_WORK"
+      rm -f "$ended"
     fi
   done
 }
