@@ -17,13 +17,14 @@ from pathlib import Path
 import httpx
 import pytest
 
+from request_log.line import SECONDS_A_DAY
 from storage.influxdb.schema import COUNTS
+from storage.influxdb.setup import COUNTS_SHARD_DAYS, SHARD_DAYS
 
 START_SECONDS = 60
 DELETE_SECONDS = 300
 """How long to delete a bucket may take: influxd first ends to merge the files in it."""
-RETENTION_SECONDS = 47 * 86_400
-SHARD_SECONDS = 7 * 86_400
+RETENTION_SECONDS = 47 * SECONDS_A_DAY
 ENVIRONMENT = {"GOMAXPROCS": "8", "INFLUXD_STORAGE_MAX_CONCURRENT_COMPACTIONS": "1"}
 """As docker-compose.yml has it."""
 PORTS = range(10_000, 32_000)
@@ -41,16 +42,17 @@ class InfluxServer:
     """The number of its process, where it is a child of this one."""
 
     def new_bucket(self, expires: bool = True) -> str:
-        """The name of a fresh bucket that keeps 47 days, or all, in shards of 7; the one for rows is beside it."""
+        """The name of a fresh bucket that keeps 47 days, or all; the one for rows is beside it. Their shards are those
+        of `python -m storage setup`."""
         name = f"test_{uuid.uuid4().hex}"
         with self.client() as client:
             orgs = client.get("/api/v2/orgs", params={"org": self.org}).raise_for_status().json()["orgs"]
-            rule = {
-                "type": "expire",
-                "everySeconds": RETENTION_SECONDS if expires else 0,
-                "shardGroupDurationSeconds": SHARD_SECONDS,
-            }
-            for of_bucket in (name, f"{name}{COUNTS}"):
+            for of_bucket, shard_days in ((name, SHARD_DAYS), (f"{name}{COUNTS}", COUNTS_SHARD_DAYS)):
+                rule = {
+                    "type": "expire",
+                    "everySeconds": RETENTION_SECONDS if expires else 0,
+                    "shardGroupDurationSeconds": shard_days * SECONDS_A_DAY,
+                }
                 bucket = {"orgID": orgs[0]["id"], "name": of_bucket, "retentionRules": [rule]}
                 client.post("/api/v2/buckets", json=bucket).raise_for_status()
         return name
