@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from storage.errors import StorageRefused
 from storage.requests import FileId, StoredRequests
 from storage.sqlite import SqliteStorage
 from stored_rows import TODAY, counts
-from stores import write_daily
+from stores import ask, write_daily
 
 
 def test_the_tables_have_every_field_of_a_request_once(tmp_path: Path) -> None:
@@ -42,6 +43,27 @@ def test_the_tables_have_every_field_of_a_request_once(tmp_path: Path) -> None:
     ]
     sources = [("log", 0), ("log", 1), ("other", 0)]
     assert sorted(rows) == [(*source, *request) for source in sources for request in requests_of_file]
+
+
+def test_a_search_for_requests_reads_only_the_zones_of_its_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = SqliteStorage(tmp_path / "requests.sqlite")
+    storage.set_up()
+    asked: list[str] = []
+    connect = sqlite3.connect
+
+    def traced(*arguments: Any, **named: Any) -> sqlite3.Connection:
+        connection: sqlite3.Connection = connect(*arguments, **named)
+        connection.set_trace_callback(asked.append)
+        return connection
+
+    monkeypatch.setattr(sqlite3, "connect", traced)
+    ask(storage, lambda asking: asking.requests("cust_0", 0, 3_600, "all", 10))
+    (search,) = [statement for statement in asked if "FROM zones" in statement]
+    with closing(connect(tmp_path / "requests.sqlite")) as connection:
+        plan = [step for *_, step in connection.execute(f"EXPLAIN QUERY PLAN {search}")]
+    assert "SEARCH requests USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)" in plan
 
 
 def test_a_store_of_another_schema_is_refused(tmp_path: Path) -> None:
