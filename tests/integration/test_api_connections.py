@@ -161,6 +161,70 @@ def test_answers_that_all_clients_leave_unread_are_bounded(tmp_path: Path, sqlit
         assert api.get("/customers?limit=500").status_code == 200
 
 
+LARGE = "/customers/acme/requests?limit=1000"
+"""An answer of 8 MB, of which the system takes a part alone."""
+
+
+LONG_PATHS = b"".join(f"{today()} 12:00:00 acme /{number}{'x' * 8_000} 200 0.1\n".encode() for number in range(1_000))
+
+
+@pytest.fixture
+def large(tmp_path: Path, sqlite: Store) -> Iterator[Api]:
+    """An api that has answered it."""
+    sqlite.fill(LONG_PATHS)
+    with running(tmp_path, {**sqlite.environment, "LOGGING_LEVEL": "DEBUG"}) as api:
+        assert len(api.get(LARGE).content) > 8_000_000
+        yield api
+
+
+def ask_for_large(api: Api, *ids: str) -> socket.socket:
+    """A connection of a client that has asked and reads nothing. What the system does not take, the api keeps."""
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    connection.connect(("127.0.0.1", api.port))
+    head = f"GET {LARGE} HTTP/1.1\r\nHost: localhost\r\nX-Request-ID: "
+    connection.sendall("".join(f"{head}{of_one}\r\n\r\n" for of_one in ids).encode())
+    return connection
+
+
+def is_answered(api: Api, request_id: str) -> bool:
+    return f" request_id={request_id}\n" in api.said()
+
+
+def test_answers_that_are_left_unread_are_bounded_at_once(tmp_path: Path, sqlite: Store) -> None:
+    sqlite.fill(LONG_PATHS)
+    code = (
+        "import api.http.connections as it, api.__main__\n"
+        "it.MAX_UNSENT_BYTES, it.Connection.check_all = 1_000, lambda *_: None\n"
+        "api.__main__.main()"
+    )
+    with running(tmp_path, sqlite.environment, (sys.executable, "-c", code)) as api:
+        with closing(ask_for_large(api, "only")) as client, suppress(ConnectionError):
+            assert len(read_all(client)) < 8_000_000
+        assert api.get("/health").status_code == 200
+
+
+def test_an_answer_that_many_clients_leave_unread_is_in_memory_once(large: Api) -> None:
+    before = large.peak_memory()
+    ids = [f"unread-{number}" for number in range(100)]
+    with ExitStack() as stack:
+        for of_one in ids:
+            stack.enter_context(closing(ask_for_large(large, of_one)))
+        wait_until(lambda: all(is_answered(large, of_one) for of_one in ids), "all are answered", large.said)
+    assert large.peak_memory() - before < 200 << 20
+
+
+def test_a_client_that_does_not_read_has_no_further_answer_made(large: Api) -> None:
+    with closing(ask_for_large(large, "first", "second")) as client:
+        wait_until(lambda: is_answered(large, "first"), "the first one is answered", large.said)
+        large.client.get("/health", headers={"X-Request-ID": "later"})
+        wait_until(lambda: is_answered(large, "later"), "another client is answered", large.said)
+        assert not is_answered(large, "second")
+        client.settimeout(WAIT_SECONDS)
+        while not is_answered(large, "second"):
+            assert client.recv(1 << 20)
+
+
 def ask_without_reading(api: Api) -> None:
     """Ask on one connection until the api closes it, within half the time that it usually waits."""
     deadline = time.monotonic() + SEND_SECONDS / 2

@@ -6,7 +6,7 @@ CPU. Its `limit_concurrency` counts idle connections: as many of them would have
 
 import secrets
 from asyncio import BaseTransport, Transport
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import cache
 from heapq import nsmallest
 from http import HTTPStatus
@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import httptools
 from pydantic_core import to_json
-from uvicorn._types import ASGI3Application
+from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from api.http.errors import PROBLEM_JSON, problem
@@ -105,7 +105,22 @@ class Connection(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._answering = cycle
-        super()._start_asgi_task(cycle, app)
+        # Or else each client that does not read would have a further answer made, which no bound counts.
+        super()._start_asgi_task(cycle, self._once_read(app) if self.flow.write_paused else app)
+
+    def _once_read(self, app: ASGI3Application) -> ASGI3Application:
+        """The application, which begins when the client has read the answer before."""
+
+        async def begin(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+            await self.flow.drain()
+            await app(scope, receive, send)
+
+        return begin
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        # Until the next `check_all` a thousand answers may come.
+        _bound_unsent(cast("set[Connection]", self.connections))
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -215,12 +230,18 @@ class Connection(HttpToolsProtocol):
         some = list(connections)
         for connection in some:
             connection._check(now)
-        unsent = sum(connection._unsent for connection in some)
-        if unsent > MAX_UNSENT_BYTES:
-            for connection in sorted(some, key=lambda one: one._unsent, reverse=True):
-                if unsent > MAX_UNSENT_BYTES:
-                    unsent -= connection._unsent
-                    connection._abort()
+        _bound_unsent(some)
+
+
+def _bound_unsent(connections: Collection[Connection]) -> None:
+    """Close the connections with the most unread answers where all together are too many."""
+    unsent = {connection: connection.transport.get_write_buffer_size() for connection in connections}
+    too_many = sum(unsent.values()) - MAX_UNSENT_BYTES
+    if too_many > 0:
+        for connection in sorted(unsent, key=unsent.__getitem__, reverse=True):
+            if too_many > 0:
+                too_many -= unsent[connection]
+                connection._abort()
 
 
 def _too_large() -> _Refused:

@@ -22,21 +22,18 @@ _MAX_NAME = 100
 """Characters of a file's name."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Body:
-    """The body of a response, without the values of `complete_through` and `missing`.
+    """The body of a response."""
 
-    JSON has the values between two parts. CSV is one part, and headers have the values.
-    """
-
-    parts: tuple[bytes, ...]
+    text: bytes
+    """The body as it was sent last. CSV has no progress in it: headers have it."""
     media_type: str
     headers: dict[str, str] = field(default_factory=dict)
     next_cursor: str | None = None
     """The cursor of the next page; None if there is none."""
-
-    def __len__(self) -> int:
-        return sum(map(len, self.parts))
+    progress: slice | None = None
+    """Where `text` has the values of `complete_through` and `missing`; None in CSV."""
 
 
 def encode(listing: Listing, as_format: Format) -> Body:
@@ -45,16 +42,26 @@ def encode(listing: Listing, as_format: Format) -> Body:
 
 
 def with_progress(body: Body, complete_through: bytes, missing: Sequence[str]) -> bytes:
-    """The bytes of a response. `complete_through`: as JSON."""
-    return (complete_through + b',"missing":' + to_json(missing)).join(body.parts)
+    """The bytes of a response. `complete_through`: as JSON.
+
+    Responses of the same progress are one object: a thousand clients that do not read would otherwise fill the memory.
+    """
+    place = body.progress
+    if place is not None:
+        values = complete_through + b',"missing":' + to_json(missing)
+        if body.text[place] != values:
+            text = memoryview(body.text)
+            body.text = b"".join((text[: place.start], values, text[place.stop :]))
+            body.progress = slice(place.start, place.start + len(values))
+    return body.text
 
 
 def _json(listing: Listing) -> Body:
     # The first occurrence is the field, because strings have their quotes escaped.
     text = listing.model_dump_json(exclude_unset=True).encode()
-    before, name, after = text.partition(_COMPLETE_THROUGH)
-    parts = (before + name, after.removeprefix(_UNKNOWN))
-    return Body(parts, "application/json", next_cursor=getattr(listing, "next_cursor", None))
+    start = text.index(_COMPLETE_THROUGH) + len(_COMPLETE_THROUGH)
+    place = slice(start, start + len(_UNKNOWN))
+    return Body(text, "application/json", next_cursor=getattr(listing, "next_cursor", None), progress=place)
 
 
 def _csv(listing: Listing) -> Body:
@@ -68,7 +75,7 @@ def _csv(listing: Listing) -> Body:
     name = "-".join(filter(None, [listing.ROWS, getattr(listing, "customer_id", None)]))
     name = _UNSAFE_IN_NAME.sub("_", name)[:_MAX_NAME]
     return Body(
-        (text.getvalue().encode(),),
+        text.getvalue().encode(),
         "text/csv; charset=utf-8; header=present",
         {"Content-Disposition": f'attachment; filename="{name}.csv"'},
         getattr(listing, "next_cursor", None),

@@ -49,9 +49,11 @@ class _Cached:
     question_hash: str
     body_hash: str
     headers: list[tuple[bytes, bytes]]
+    size: int
+    """Bytes, for the cache. It stays as it is, though those of the progress change."""
 
     def __len__(self) -> int:
-        return len(self.body) + _OVERHEAD_BYTES
+        return self.size
 
 
 class Responder:
@@ -127,8 +129,9 @@ class Responder:
                 except UnreadableText as error:
                     raise await self._named(error, question.about) from error
         question_hash = blake2b(repr(question).encode(), digest_size=8).hexdigest()
-        body_hash = blake2b(b"".join(body.parts), digest_size=16).hexdigest()
-        return _Cached(body, question_hash, body_hash, _raw({"Content-Type": body.media_type, **body.headers}))
+        body_hash = blake2b(body.text, digest_size=16).hexdigest()
+        headers = _raw({"Content-Type": body.media_type, **body.headers})
+        return _Cached(body, question_hash, body_hash, headers, len(body.text) + _OVERHEAD_BYTES)
 
     async def _named(self, error: UnreadableText, customer: str | None) -> DamagedRow:
         """The error with the name of the row that cannot be read, among those of a customer or of all together (None).
