@@ -35,7 +35,7 @@ from storage.ledger import StoredIntent, WriterState
 from storage.logs import CELL_BYTES, FileRow, LedgerRow, decode_file, decode_log
 from storage.observed import ObservedEnd, decode_observed_end
 from storage.read_back import ReadBack
-from storage.requests import FileId, LoggedRequest, OffsetRange, Outcome, StoredRequests
+from storage.requests import MOST_OF_PATH, FileId, LoggedRequest, OffsetRange, Outcome, StoredRequests
 from storage.writers import MAIN
 
 AnyKey = TypeVar(
@@ -409,7 +409,8 @@ class MemoryStorage(Storage):
             and _has(stored.logged.status, outcome)
             and part in stored.logged.path
         ]
-        return [logged for *_, logged in sorted(found, key=lambda row: row[:3], reverse=True)[:limit]]
+        latest = sorted(found, key=lambda row: row[:3], reverse=True)[:limit]
+        return [logged._replace(path=logged.path[:MOST_OF_PATH]) for *_, logged in latest]
 
     async def knows(self, customer: str) -> bool:
         return customer in self._daily(0, sys.maxsize)

@@ -38,6 +38,10 @@ class StoredRequests:
     """Offsets are those in the request's file."""
 
 
+MOST_OF_PATH = 8_000
+"""Characters of the path of a logged request. A line may have eight times as many, and an answer a thousand paths."""
+
+
 class LoggedRequest(NamedTuple):
     """A request as it was logged, without its customer."""
 
@@ -46,6 +50,7 @@ class LoggedRequest(NamedTuple):
     millisecond: int | None
     """Of that second; None where the time was logged without a fraction."""
     path: str
+    """The first MOST_OF_PATH characters."""
     status: int
     """HTTP status; NO_STATUS where none was logged."""
     duration: float | None

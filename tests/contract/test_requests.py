@@ -14,7 +14,7 @@ import pytest
 from json_log import PARSE, json_line
 from request_log.requests import NONE, Requests
 from rollups.counts import DailyKey
-from storage.requests import FileId, LoggedRequest, OffsetRange, StoredRequests
+from storage.requests import MOST_OF_PATH, FileId, LoggedRequest, OffsetRange, StoredRequests
 from storage.writers import MAIN
 from stored_rows import MIDNIGHT, TODAY, OpenStorage, counts, line_of, store_lines
 from stores import ask, write_daily
@@ -116,6 +116,16 @@ def test_a_request_keeps_its_milliseconds_and_has_no_duration_where_none_was_log
         ],
         key=repr,
     )
+
+
+def test_a_very_long_path_is_asked_for_in_part_and_found_by_all_of_it(open_storage: OpenStorage) -> None:
+    path = "/" + "ü" * 10_000 + "end"
+    storage = open_storage()
+    storage.acquire()
+    time_text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(MIDNIGHT))
+    store_lines(storage, FileId("log", 0, 0, 0), json_line(time_text, "cust_0", path, 200, "0.5"))
+    found = ask(open_storage(), lambda asking: asking.requests("cust_0", MIDNIGHT, MIDNIGHT + 1, "all", 10, "üend"))
+    assert found == [LoggedRequest(MIDNIGHT, None, path[:MOST_OF_PATH], 200, 0.5)]
 
 
 @pytest.mark.parametrize("present", [("method", "bytes"), ("method",), ("bytes",), ()])

@@ -12,7 +12,7 @@ class LoggedRequest(BaseModel):
     """A request as it was logged."""
 
     time: datetime = Field(description="UTC, with milliseconds if they were logged.", examples=["2026-11-24T06:29:58Z"])
-    path: str = Field(description="As logged.", examples=["/users/123/orders?page=2"])
+    path: str = Field(description="As logged, its first 8,000 characters.", examples=["/users/123/orders?page=2"])
     status: int | None = Field(description="null: none was logged.", examples=[503])
     duration: float | None = Field(description="Seconds; null: none was logged.", examples=[2.004])
     method: str | None = Field(description="The HTTP method; null: none was logged.", examples=["GET"])

@@ -18,7 +18,7 @@ from storage.influxdb.line_protocol import AFTER_ALL_LINES, DAY, NANOSECONDS, ce
 from storage.influxdb.places import predicate
 from storage.logs import CELL_BYTES
 from storage.read_back import ReadBack, StoredRow
-from storage.requests import OUTCOMES, FileId, LoggedRequest, OffsetRange, Outcome, StoredRequests
+from storage.requests import MOST_OF_PATH, OUTCOMES, FileId, LoggedRequest, OffsetRange, Outcome, StoredRequests
 from storage.writers import MAIN
 
 
@@ -164,7 +164,7 @@ def _logged_request(row: Row) -> LoggedRequest:
     return LoggedRequest(
         second,
         None if row["part"] is None else rest * 1_000 // NANOSECONDS,
-        row["request_path"],
+        row["request_path"][:MOST_OF_PATH],
         row["status_code"],
         None if row["duration"] is None else float(row["duration"]),
         row["method"],

@@ -15,7 +15,7 @@ from rollups.counts import NO_COUNTS, DailyAggregate
 from rollups.rows import encode_daily
 from storage.damage import damaged_row, readable
 from storage.read_back import ReadBack, StoredRow
-from storage.requests import OUTCOMES, FileId, LoggedRequest, OffsetRange, Outcome, StoredRequests
+from storage.requests import MOST_OF_PATH, OUTCOMES, FileId, LoggedRequest, OffsetRange, Outcome, StoredRequests
 from storage.sqlite.connection import SqliteConnection, marks
 from storage.sqlite.schema import OFFSET_BITS, ZONE_BITS
 
@@ -123,7 +123,8 @@ FROM (
         of_path = " AND instr(request_path, :part) > 0" if part else ""
         # NOT INDEXED, or SQLite would read all requests first, for an index of its own on their customers.
         query = f"""
-SELECT requests.id, requests.time, customer_id, request_path, status_code, duration, method, bytes, millisecond
+SELECT requests.id, requests.time, customer_id, substr(request_path, 1, {MOST_OF_PATH}), status_code, duration, method,
+bytes, millisecond
 FROM zones
 JOIN requests NOT INDEXED ON requests.id >= zones.id << {ZONE_BITS} AND requests.id < (zones.id + 1) << {ZONE_BITS}
 WHERE newest >= :start AND oldest < :end
