@@ -279,6 +279,28 @@ def test_a_link_in_the_place_of_the_new_file_overwrites_nothing(tmp_path: Path) 
     assert precious.read_text() == "precious"
 
 
+def test_a_file_stays_readable_to_the_services_that_read_it(command: Command) -> None:
+    command.run("add", "operator")
+    command.keys.chmod(0o640)
+    if os.geteuid() == 0:
+        os.chown(command.keys, 1_234, 4_321)
+    before = command.keys.stat()
+    command.run("add", "metrics")
+    after = command.keys.stat()
+    assert (after.st_mode, after.st_uid, after.st_gid) == (before.st_mode, before.st_uid, before.st_gid)
+    assert command.keys.read_text().count("\n") == 2
+
+
+def test_a_key_is_revoked_also_for_services_that_know_the_file_by_its_other_name(command: Command) -> None:
+    key_id = command.run("add", "operator").stdout.split("_")[1]
+    command.run("add", "metrics")
+    real = command.keys.with_name("real")
+    command.keys.rename(real)
+    command.keys.symlink_to("real")
+    command.run("revoke", key_id)
+    assert key_id not in real.read_text()
+
+
 def test_a_damaged_line_costs_itself() -> None:
     good = new_key(OPERATOR, NOW, None, "")[1].encode()
     damaged = [

@@ -114,6 +114,8 @@ def changing(path: Path) -> Iterator[list[bytes]]:
 
     The file need not be there. Other processes that change it wait meanwhile. ValueError if it would be too large.
     """
+    # Or else a link to it would become a file, and whoever reads the other one would see no change.
+    path = path.resolve()
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -140,6 +142,11 @@ def _replace(path: Path, content: bytes) -> None:
         made.unlink()
     descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
+        with suppress(FileNotFoundError):
+            # An administrator who changes it need not be its owner, as whom, or in whose group, services read it.
+            before = path.stat()
+            os.fchown(descriptor, before.st_uid, before.st_gid)
+            os.fchmod(descriptor, stat.S_IMODE(before.st_mode))
         file.write(content)
         file.flush()
         os.fsync(descriptor)
