@@ -22,9 +22,13 @@ _IDENTIFIER = re.compile(
 )
 _SHORTEST_ID = 16
 """Characters of the shortest identifier that is not digits alone."""
-_ENDS_PATH = re.compile(r"[?#]")
 # How routers and shells write what stands for any segment.
 _OTHER_PLACEHOLDER = re.compile(r"\*+|:\w+|<[^<>]+>")
+
+
+def path_without_query(path: str) -> str:
+    """A path without its query and fragment. One that is nothing else is the root."""
+    return path.partition("?")[0].partition("#")[0] or "/" if "?" in path or "#" in path else path
 
 
 def path_template(path: str) -> str:
@@ -34,8 +38,7 @@ def path_template(path: str) -> str:
     UUID; 16 or more hexadecimal digits; 20 or more ASCII letters, digits, `-` and `_` with a letter and a digit. All
     beyond ten segments or 120 characters becomes `…`. The template of a template is the template itself.
     """
-    if "?" in path or "#" in path:
-        path = _ENDS_PATH.split(path, maxsplit=1)[0]
+    path = path_without_query(path)
     if len(path) > MAX_LENGTH or path.count("/") > MAX_SEGMENTS:
         segments = path.split("/")
         # The first element stands before the first slash, and is mostly empty.
@@ -78,7 +81,7 @@ class PathTemplates(Cache[str, str]):
             node.place = min(node.place, place)
 
     def _template(self, path: str) -> str:
-        place = self._root.first_match(_ENDS_PATH.split(path, maxsplit=1)[0].split("/"))
+        place = self._root.first_match(path_without_query(path).split("/"))
         return self._own[place] if place < len(self._own) else path_template(path)
 
 

@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 from typing import NamedTuple
 
+from request_log.path_template import path_without_query
 from request_log.requests import Parsed
 
 # In any line: a `?` or `#` and what follows it, up to a space or the quotation mark that ends the field. They may be
@@ -66,10 +67,6 @@ _MOST_PASSES = 4
 _COLUMN = re.compile(rb"(?<=\s)\S*=\S*")
 
 
-def path_without_query(path: str) -> str:
-    return path.partition("?")[0].partition("#")[0]
-
-
 def without_queries(parsed: Parsed) -> Parsed:
     """The requests of a result without the queries of their paths."""
     texts = parsed.requests.path_texts
@@ -77,9 +74,7 @@ def without_queries(parsed: Parsed) -> Parsed:
     all_texts = "".join(texts)
     if "?" not in all_texts and "#" not in all_texts:
         return parsed
-    # A path that is nothing but a query is the root.
-    texts = [path_without_query(path) or "/" if "?" in path or "#" in path else path for path in texts]
-    return parsed._replace(requests=replace(parsed.requests, path_texts=texts))
+    return parsed._replace(requests=replace(parsed.requests, path_texts=list(map(path_without_query, texts))))
 
 
 def line_without_query(line: bytes, has_columns: bool = False) -> bytes:

@@ -114,6 +114,17 @@ def test_it_says_that_all_agree(pipeline: Pipeline) -> None:
     )
 
 
+@on_sqlite
+@pytest.mark.parametrize("drops", ["yes", "no"])
+def test_a_path_that_is_nothing_but_a_query_is_the_root(pipeline: Pipeline, drops: str) -> None:
+    pipeline.start(LOG_DROP_QUERY=drops)
+    pipeline.append(lines_of(0).replace(b"/path", b"?q=1") + lines_of(0).replace(b"/path", b"/"))
+    pipeline.until_stored()
+    pipeline.until_rolled_up()
+    assert pipeline.end() == 0
+    assert verify(pipeline)[1][-1].startswith("All agree: lines 40, requests 40,")
+
+
 def dates_in(lines: bytes) -> set[bytes]:
     return {line[:10] for line in lines.splitlines()}
 

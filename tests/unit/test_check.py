@@ -605,6 +605,7 @@ def test_what_is_shown_prints(data: bytes) -> None:
         (b"\x00" * 300_000, "lines are understood"),
         (b"x" * 300_000 + b"\n", "0 of 1 lines are understood in any format."),
         (b"\n\n\n", "0 of 3 lines are understood in any format."),
+        (b'{"time":1795608001,"path":"/","st\\"atus":200,"a":"b"}\n{"b":1}\n', "1 of 2 lines are understood"),
         (b"PK\x03\x04 something", "is a zip archive"),
         (b"\x1f\x8b\x08\x00 not at all", "is no whole compressed file"),
     ],

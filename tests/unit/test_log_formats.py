@@ -142,6 +142,11 @@ LINES: dict[str, tuple[dict[str, str], str, Request]] = {
         '"http":{"response.status_code":200},"event.duration":"7000000"}',
         ("2026-11-25T12:00:01.000", "acme", "/a", 200, "0.007000000"),
     ),
+    "names that JSON escapes": (
+        {"log_format": "json", "log_json_fields": 'time=a"t,status=c\\d|x'},
+        r'{"a\"t":"2026-11-25T12:00:01Z","customer":"acme","path":"/a","c\\d":200,"duration":0.5}',
+        ("2026-11-25T12:00:01", "acme", "/a", 200, "0.5"),
+    ),
     "lograge": (
         {"log_format": "json", "log_duration_unit": "ms"},
         '{"method":"GET","path":"/a","status":500,"duration":58.33,"time":"2026-11-25 12:00:01 UTC","customer":42}',

@@ -333,6 +333,16 @@ PREFIXES = {
 }
 
 
+@pytest.mark.parametrize("name", ["apache", "combined", "common", "gunicorn", "nginx", "traefik"])
+def test_the_request_of_a_line_that_was_cut_is_no_part_of_the_next_ones_customer(name: str) -> None:
+    head = '192.0.2.7 - acme [25/Nov/2026:12:00:01 +0000] "GET /a?token=s3cr3t HTTP/1.1" 200 5'
+    tail = ' "-" "curl" 1 "router@docker" "http://192.0.2.8" 5ms' if name == "traefik" else ' "-" "curl"'
+    whole = f"{'shop.example.com:443 ' if name == 'apache' else ''}{head}{'' if name == 'common' else tail}"
+    for kept in range(whole.index("GET"), len(whole)):
+        requests = parsed(f"{whole[:kept]}{whole}\n".encode(), name).requests
+        assert set(requests.customer_ids()) <= {"acme"}, kept
+
+
 @pytest.mark.parametrize("prefix", PREFIXES)
 @pytest.mark.parametrize("name", ["common", "combined", *(name for name in PRESETS if not PRESETS[name].is_w3c)])
 def test_nobody_is_charged_for_what_stands_before_a_line(name: str, prefix: str) -> None:

@@ -79,7 +79,7 @@ segments = st.one_of(
         ["", "api", "12", "\u0661\u0662", "\u212a" * 20, "(other)", "{id}", "a" * 119, "ü" * 125, "?x=1", "#"]
     ),
 )
-paths = st.sampled_from(["(other)", "\\(other)", "(forgotten)", "/(other)", "*", "/a?b/1#c", "/x" * 60])
+paths = st.sampled_from(["(other)", "\\(other)", "(forgotten)", "/(other)", "*", "/a?b/1#c", "?q=1", "/x" * 60])
 
 
 @pytest.fixture(scope="module")

@@ -216,13 +216,17 @@ class _Fast:
 _REQUEST = "request"
 _NEEDED = ("time", "customer", "path")
 _OF_REQUEST = ("path", _REQUEST, "status")
+# What a string of JSON cannot have as it is.
+_ESCAPED = re.compile(r'["\\\x00-\x1f]')
 _NOT_JSON = (msgspec.DecodeError, RecursionError, ValueError)
 _Attributes = dict[str, "tuple[str, _Attributes]"]
 
 
 def _fast(paths: _Paths) -> _Fast | None:
-    """None if a field is a member of another field, which a struct cannot express."""
+    """None if a struct cannot express the members: if a field is a member of another field, or a name is escaped."""
     whole = set(map(tuple, chain.from_iterable(paths.values())))
+    if any(map(_ESCAPED.search, chain.from_iterable(whole))):
+        return None
     if any(path[:length] in whole for path in whole for length in range(1, len(path))):
         return None
     return _Fast(paths)

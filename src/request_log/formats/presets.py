@@ -114,8 +114,10 @@ class Preset:
 _QUOTED = r'"[^"\\]*(?:\\.[^"\\]*)*"'
 _UNTIL_MARK = r'(?:[^"]|\\")*?'
 _REQUEST = r'"(?P<request>[^"\\]*(?:\\.[^"\\]*)*)"'
-# Only a user may have spaces. So a prefix before the line is not taken for a part of it.
-_USER = r"(?P<remote_user>[^ ](?:.*?[^ ])?)"
+# Only a user may have spaces. So a prefix before the line is not taken for a part of it. A user has no quotation mark
+# that is not escaped. So of a line that was cut, with another one after it, the request is not taken for a user.
+_OF_USER = r'(?:[^ "\\]|\\.)'
+_USER = rf'(?P<remote_user>{_OF_USER}(?:(?:[^"\\]|\\.)*?{_OF_USER})?)'
 _CLIENT = rf"(?P<remote_addr>[^ ,]+) - {_USER} \[(?P<time>[^\]]*)\] "
 _REFERER_AND_AGENT = r'"(?P<referer>[^"\\]*(?:\\.[^"\\]*)*)" "(?P<user_agent>[^"\\]*(?:\\.[^"\\]*)*)"'
 _OF_COMMON = {name: name for name in ("remote_user", "remote_addr")}

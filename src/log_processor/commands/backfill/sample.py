@@ -16,7 +16,7 @@ from log_processor.commands.backfill.unread import InputFile
 from request_log.framing.framed import Framed
 from request_log.framing.protocol import Contexts
 from request_log.line import LAST_SECOND, MAX_LINE_BYTES, SECONDS_A_DAY
-from request_log.query import path_without_query
+from request_log.path_template import path_without_query
 from request_log.requests import NONE
 from storage.contract import Storage
 from storage.requests import LoggedRequest
@@ -98,10 +98,7 @@ async def are_known(sampled: Sequence[Sampled], oldest_day: int, storage: Storag
         # A store of the previous schema has neither methods nor bytes, and queries may have been stored before.
         is_stored = any(
             request
-            in (
-                one._replace(method=None, bytes=None, path=path)
-                for path in (one.path, path_without_query(one.path) or "/")
-            )
+            in (one._replace(method=None, bytes=None, path=path) for path in (one.path, path_without_query(one.path)))
             for one in stored
         )
         if not is_stored and not any(_has(file, line) for file in waiting):

@@ -140,7 +140,11 @@ COUNT_PARTS_AND_ENDPOINTS = rf"""
 INSERT INTO divided
 WITH paths AS (SELECT DISTINCT path FROM judged WHERE reason IS NULL),
 own AS (SELECT unnest($own_paths::VARCHAR[]) AS path, unnest($own_templates::VARCHAR[]) AS template),
-cut AS (SELECT path, string_split(regexp_replace(path, '[?#].*', '', 's'), '/') AS segments FROM paths),
+-- A path that is nothing but a query is the root.
+cut AS (
+    SELECT path, string_split(regexp_replace(regexp_replace(path, '^[?#]', '/?'), '[?#].*', '', 's'), '/') AS segments
+    FROM paths
+),
 named AS (
     SELECT
         path,

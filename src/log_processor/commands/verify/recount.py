@@ -326,8 +326,10 @@ def _count(
 
 
 def _own_template(path: str, templates: tuple[str, ...]) -> str | None:
-    """The first of these templates that matches a path without its query and fragment."""
-    found = _any_of(templates).fullmatch(re.split("[?#]", path, maxsplit=1)[0])
+    """The first of these templates that matches a path without its query and fragment; one that is nothing else is the
+    root."""
+    alone = re.split("[?#]", re.sub("^[?#]", "/?", path), maxsplit=1)[0]
+    found = _any_of(templates).fullmatch(alone)
     return templates[found.lastindex - 1] if found is not None and found.lastindex else None
 
 
