@@ -88,6 +88,8 @@ ASK: dict[str, Callable[[Client], object]] = {
     "ask": lambda client: client.ask("bucket", "SELECT 1", {}),
     "ask_async": lambda client: asyncio.run(ask_async(client)),
     "ask_in_parts_async": lambda client: asyncio.run(ask_in_parts_async(client)),
+    "write": lambda client: client.write("bucket", b"m f=1i 1"),
+    "delete": lambda client: client.delete("bucket", 'tag="value"', 0, 1),
 }
 
 

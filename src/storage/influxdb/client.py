@@ -1,4 +1,4 @@
-"""InfluxDB's HTTP interface: writes and deletes through influxdb-client, questions in InfluxQL."""
+"""InfluxDB's HTTP interface: writes, deletes, and questions in InfluxQL."""
 
 import asyncio
 import json
@@ -8,12 +8,10 @@ from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timezone
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlencode
 
 import msgspec
 import urllib3
-from influxdb_client import DeletePredicateRequest, DeleteService, WriteService
-from influxdb_client.client.influxdb_client import InfluxDBClient
-from influxdb_client.rest import ApiException
 
 from storage.errors import StorageError, StorageRefused, StorageUnavailable
 
@@ -92,28 +90,22 @@ class Client:
     """A connection to a server. `timeout`: seconds that it may be silent during a response."""
 
     def __init__(self, url: str, org: str, token: str, timeout: float) -> None:
+        self._api = f"{url.rstrip('/')}/api/v2"
         self._url = f"{url.rstrip('/')}/query"
+        self._org = org
         # To compress a response takes the server several times as long as everything else.
         self._headers = {"Authorization": f"Token {token}", "Accept-Encoding": "identity"}
         self._timeout = timeout
         # urllib3, because its responses are not part of reference cycles: the processor reads many rows back and
-        # hardly ever collects cycles. Two connections, because a heartbeat may come while a question is under way.
-        self._questions = urllib3.PoolManager(maxsize=2, headers=self._headers, timeout=timeout, retries=False)
+        # hardly ever collects cycles. Two connections, because a heartbeat may come while a request is under way.
+        self._pool = urllib3.PoolManager(maxsize=2, timeout=timeout, retries=False)
         self._session: ClientSession | None = None
         """The connections of the asynchronous half, which belong to one event loop."""
-        self._org = org
-        self._client = InfluxDBClient(url, token, org=org, timeout=int(timeout * 1000), retries=False)
-        self._writes = WriteService(self._client.api_client)
-        self._deletes = DeleteService(self._client.api_client)
 
     def write(self, bucket: str, lines: bytes) -> None:
         """Write points, all of them or none; but leave out those that have expired by the server's clock."""
         try:
-            with _errors():
-                answer = self._writes.post_write_with_http_info(
-                    self._org, bucket, lines, precision="ns", content_type="text/plain; charset=utf-8"
-                )
-                _require_done(answer)
+            self._do("write", {"bucket": bucket, "precision": "ns"}, lines, "text/plain; charset=utf-8")
         except StorageRefused as error:
             # The server has stored all other points.
             if _HAS_EXPIRED not in str(error):
@@ -133,9 +125,19 @@ class Client:
 
     def delete(self, bucket: str, predicate: str, first: int, last: int) -> None:
         """Remove the points of these series from the time `first` to `last` (Unix time, ns, inclusive)."""
-        request = DeletePredicateRequest(_rfc3339(first), _rfc3339(last), predicate)
-        with _errors():
-            _require_done(self._deletes.post_delete_with_http_info(request, org=self._org, bucket=bucket))
+        request = {"start": _rfc3339(first), "stop": _rfc3339(last), "predicate": predicate}
+        self._do("delete", {"bucket": bucket}, json.dumps(request).encode(), "application/json")
+
+    def _do(self, what: str, parameters: Mapping[str, str], body: bytes, media_type: str) -> None:
+        """Have the server do something that it has no answer to."""
+        url = f"{self._api}/{what}?{urlencode({'org': self._org, **parameters})}"
+        with _errors(), self._request("POST", url, {"Content-Type": media_type}, body) as response:
+            answer = self._whole(response).decode(errors="replace")
+        # The page of a proxy, say for a login, has the status 200.
+        if response.status != HTTPStatus.NO_CONTENT and response.status < HTTPStatus.BAD_REQUEST:
+            raise StorageUnavailable(f"Another server answers in the place of InfluxDB, with status {response.status}")
+        if response.status != HTTPStatus.NO_CONTENT:
+            raise _error(response.status, answer)
 
     def ask(self, bucket: str, query: str, parameters: Mapping[str, Any]) -> list[Row]:
         """The rows that answer an InfluxQL question of one statement."""
@@ -221,8 +223,7 @@ class Client:
 
     def close(self) -> None:
         """Close the connections of the synchronous half."""
-        self._questions.clear()
-        self._client.close()
+        self._pool.clear()
 
     async def aclose(self) -> None:
         """Close the connections of the asynchronous half."""
@@ -230,9 +231,19 @@ class Client:
             await self._session.close()
 
     def _get(self, question: Mapping[str, str], media_type: str) -> urllib3.BaseHTTPResponse:
-        headers = {**self._headers, "Accept": media_type}
-        return self._questions.request(
-            "GET", self._url, fields=question, headers=headers, preload_content=False, decode_content=False
+        return self._request("GET", f"{self._url}?{urlencode(question)}", {"Accept": media_type})
+
+    def _request(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
+    ) -> urllib3.BaseHTTPResponse:
+        return self._pool.request(
+            method,
+            url,
+            body=body,
+            headers={**self._headers, **headers},
+            preload_content=False,
+            decode_content=False,
+            redirect=False,
         )
 
 
@@ -274,18 +285,8 @@ def _errors() -> Iterator[None]:
     """Turn the errors of HTTP into those of the contract."""
     try:
         yield
-    except ApiException as error:
-        raise _error(error.status, error.body or error.reason) from error
     except (asyncio.TimeoutError, urllib3.exceptions.HTTPError, OSError) as error:
         raise _unreachable(error) from error
-
-
-def _require_done(answer: tuple[None, int, object]) -> None:
-    """StorageUnavailable unless InfluxDB has done what was asked. `answer`: content, status and headers."""
-    status = answer[1]
-    # The page of a proxy, say for a login, has the status 200.
-    if status != HTTPStatus.NO_CONTENT:
-        raise StorageUnavailable(f"Another server answers in the place of InfluxDB, with status {status}")
 
 
 def _unreachable(error: Exception) -> StorageUnavailable:
@@ -300,8 +301,8 @@ def _add(answer: bytearray, part: bytes) -> None:
         raise StorageUnavailable(f"InfluxDB's answer has more than {_MOST_BYTES:,} bytes")
 
 
-def _error(status: int | None, answer: str | None) -> StorageError:
-    text = " ".join((answer or "").split())[:_MOST_TOLD]
+def _error(status: int, answer: str) -> StorageError:
+    text = " ".join(answer.split())[:_MOST_TOLD]
     if status in _BAD_REQUEST:
         return BadRequest(f"InfluxDB refuses with status {status}: {text}")
     if status in _REFUSALS:
