@@ -123,8 +123,7 @@ FROM (
         of_path = " AND instr(request_path, :part) > 0" if part else ""
         # NOT INDEXED, or SQLite would read all requests first, for an index of its own on their customers.
         query = f"""
-SELECT requests.id, requests.time, customer_id, substr(request_path, 1, {MOST_OF_PATH}), status_code, duration, method,
-bytes, millisecond
+SELECT requests.id, requests.time, customer_id, request_path, status_code, duration, method, bytes, millisecond
 FROM zones
 JOIN requests NOT INDEXED ON requests.id >= zones.id << {ZONE_BITS} AND requests.id < (zones.id + 1) << {ZONE_BITS}
 WHERE newest >= :start AND oldest < :end
@@ -193,7 +192,7 @@ def _logged(row: tuple[Any, ...]) -> LoggedRequest:
     millisecond = row[-1]
     if not (millisecond is None or (type(millisecond) is int and 0 <= millisecond < 1_000)):
         raise damaged_row(name, str(row))
-    return LoggedRequest(second, millisecond, path, status, duration, method, size)
+    return LoggedRequest(second, millisecond, path[:MOST_OF_PATH], status, duration, method, size)
 
 
 def _with_texts_once(requests: Requests) -> Requests:
