@@ -117,6 +117,19 @@ def test_a_page_whose_name_resolves_to_this_machine_cannot_read_them(host: str, 
     assert httpx.get(f"http://127.0.0.1:{port}/metrics", headers={"Host": host}).status_code == status
 
 
+@pytest.mark.parametrize("sent", [b"", b"GET /metr", b"GET /metrics HTTP/1.1\r\nX-Half: "])
+def test_a_client_that_sends_nothing_more_is_closed_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], sent: bytes
+) -> None:
+    monkeypatch.setattr(metrics._Handler, "timeout", 0.1)
+    port = free_port()
+    metrics.serve("127.0.0.1", port, None)
+    with socket.create_connection(("127.0.0.1", port), timeout=WAIT_SECONDS) as client:
+        client.sendall(sent)
+        assert client.recv(1) == b""
+    assert capfd.readouterr().err == ""
+
+
 def test_a_port_that_is_taken_is_told_in_one_line(tmp_path: Path, sqlite: Store) -> None:
     pipeline = Pipeline(tmp_path, sqlite.environment, sqlite.open)
     with socket.create_server(("127.0.0.1", 0)) as taken:

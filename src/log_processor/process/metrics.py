@@ -5,6 +5,7 @@ Names and units follow https://prometheus.io/docs/practices/naming/
 
 import collections
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -125,6 +126,11 @@ class _Server(ThreadingWSGIServer):
         with self._lock:
             self._connections.pop(request, None)
         super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        # A client that resets its connection, or sends nothing in time: it could fill the log with tracebacks.
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(WSGIRequestHandler):
