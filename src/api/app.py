@@ -16,6 +16,7 @@ from api.caching.customer_days import CustomerDays
 from api.caching.customer_figures import CustomerFigures
 from api.caching.prewarming import keep_prewarmed
 from api.caching.row_cache import RowCache
+from api.caching.single_flight import SingleFlight
 from api.caching.span_days import SpanDays
 from api.http.errors import add_error_handlers
 from api.http.head import Head
@@ -82,7 +83,7 @@ def build_app(
         swagger_ui_parameters={"validatorUrl": None},
     )
     # The routes read their collaborators from here.
-    app.state.storage = storage
+    app.state.ping = SingleFlight(storage.ping)
     app.state.retention_days = retention_days
     app.state.counts_retention_days = max(retention_days, counts_retention_days)
     app.state.time_zone = time_zone

@@ -1,10 +1,13 @@
 """Bounds of the api: durations of answers, and known parameters."""
 
+import asyncio
 from http import HTTPStatus
 
+import httpx
 import pytest
 
-from asking import line, problem_detail, response, today
+from api.app import build_app
+from asking import RETENTION_DAYS, line, problem_detail, response, today
 from stores import Store
 
 
@@ -22,6 +25,31 @@ def test_a_query_that_takes_sqlite_too_long_is_503(store: Store, monkeypatch: py
     assert rejected.status_code == 503
     assert rejected.headers["Retry-After"] == "5"
     assert rejected.json()["detail"] == "SQLite store requests.sqlite: no answer within 0 s"
+
+
+def test_who_asks_whether_it_is_ready_at_once_has_the_store_asked_once(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = store.open()
+    ping, pings = storage.ping, 0
+
+    async def counted() -> None:
+        nonlocal pings
+        pings += 1
+        await ping()
+
+    monkeypatch.setattr(storage, "ping", counted)
+
+    async def ask() -> list[int]:
+        transport = httpx.ASGITransport(build_app(storage, RETENTION_DAYS))
+        async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
+            answers = await asyncio.gather(*(client.get("/ready") for _ in range(100)))
+        await storage.aclose()
+        return [answered.status_code for answered in answers]
+
+    assert asyncio.run(ask()) == [200] * 100
+    # Those who come while it is asked have it asked once more.
+    assert pings < 10
 
 
 @pytest.mark.parametrize(

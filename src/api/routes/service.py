@@ -36,5 +36,5 @@ async def health() -> Health:
 )
 async def ready(request: Request) -> Health:
     """Answers once questions can be answered."""
-    await request.app.state.storage.ping()
+    await request.app.state.ping()
     return Health()
