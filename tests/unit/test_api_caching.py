@@ -1,6 +1,7 @@
 """Single flight and the loading cache: who gets which result, and how often it is made."""
 
 import asyncio
+import gc
 from collections.abc import Iterator
 from functools import partial
 
@@ -115,6 +116,24 @@ async def test_a_build_that_takes_too_long_goes_on_for_later_callers() -> None:
     await asyncio.sleep(0)
     assert await cache.get("key", build) == b"built"
     assert builds == 1
+
+
+async def test_a_build_that_fails_when_nobody_waits_any_more_is_no_error_of_the_program() -> None:
+    told: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    cache: LoadingCache[bytes] = LoadingCache(30, 0.001)
+    is_away = asyncio.Event()
+
+    async def build() -> bytes:
+        await is_away.wait()
+        raise OSError("unavailable")
+
+    with pytest.raises(asyncio.TimeoutError):
+        await cache.get("key", build)
+    is_away.set()
+    await asyncio.sleep(0.01)
+    gc.collect()
+    assert told == []
 
 
 async def test_a_call_whose_callers_are_all_cancelled_is_cancelled() -> None:

@@ -41,7 +41,10 @@ class LoadingCache(Generic[Value]):
             self._values.move_to_end(key)
             return value
         if key not in self._builds:
-            self._builds[key] = _Build(asyncio.create_task(self._build(key, build)))
+            task = asyncio.create_task(self._build(key, build))
+            # If no caller waits any more, asyncio would log its error with a traceback.
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())
+            self._builds[key] = _Build(task)
         under_way = self._builds[key]
         under_way.callers += 1
         try:
