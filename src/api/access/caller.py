@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from starlette.datastructures import Address
+
 from service.access.scopes import OPERATOR, Scope
 
 
@@ -12,6 +14,10 @@ class Caller:
     scope: Scope
     has_session: bool = False
     """Whether a cookie names the key, so that the page can end the session."""
+
+    def name_or_address(self, client: Address | None) -> str:
+        """What tells callers apart. `client`: where the connection is from."""
+        return self.name or (client.host if client is not None else "")
 
 
 EVERYONE = Caller("", OPERATOR)

@@ -73,7 +73,8 @@ class Responder:
         if the caller may not see the answer.
         """
         progress = await self._feed.poll()
-        scope = self._access.caller(request.scope).scope
+        caller = self._access.caller(request.scope)
+        scope = caller.scope
         _require_visible(scope, question.about)
         how = CACHED
         version = question.version(self._feed.invalidations, progress.ledger_hash)
@@ -81,7 +82,7 @@ class Responder:
         async def build() -> _Cached:
             nonlocal how
             how = BUILT
-            return await self._build(question, turns)
+            return await self._build(question, turns, caller.name_or_address(request.client))
 
         key = question, version
         effort = question.effort(self._store) if key not in self._cache else Effort.LITTLE
@@ -121,8 +122,8 @@ class Responder:
         """Whether the caller of a request may see the answer."""
         return self._access.caller(scope).scope.sees(question.about)
 
-    async def _build(self, question: Question, turns: Turns | None) -> _Cached:
-        async with turns.turn() if turns is not None else nullcontext():
+    async def _build(self, question: Question, turns: Turns | None, caller: str) -> _Cached:
+        async with turns.turn(caller) if turns is not None else nullcontext():
             with STORE_SECONDS.labels("answer").time():
                 try:
                     body = encode(await question.answer(self._store), question.format)

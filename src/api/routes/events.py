@@ -190,8 +190,8 @@ async def _listen(request: Request) -> AsyncIterator[AsyncIterator[str]]:
     events: Events = request.app.state.events
     access: Access = request.app.state.access
     access.require_customers(request.scope)
-    of = access.caller(request.scope).name or (request.client.host if request.client is not None else "")
-    with events.listener(of) as listener:
+    caller = access.caller(request.scope)
+    with events.listener(caller.name_or_address(request.client)) as listener:
         yield events.stream(listener, partial(access.current, request.scope))
 
 
