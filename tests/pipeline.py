@@ -49,6 +49,8 @@ class Pipeline:
             **environment,
         }
         self.open_storage = open_storage
+        self.obeys_permissions = False
+        """Whether the permissions of files hold for the processor, see `programs.start`."""
         self._process: Program | None = None
 
     def start(self, **environment: str) -> None:
@@ -58,7 +60,13 @@ class Pipeline:
     def begin(self, *arguments: str, **environment: str) -> Program:
         """Start a command of the processor; its output goes to that of the processor."""
         with self.output.open("ab") as output:
-            return programs.start("log_processor", *arguments, env={**self.environment, **environment}, stdout=output)
+            return programs.start(
+                "log_processor",
+                *arguments,
+                env={**self.environment, **environment},
+                stdout=output,
+                obeys_permissions=self.obeys_permissions,
+            )
 
     def run(self, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
         """Run another command of the processor to its end, beside the one that follows."""

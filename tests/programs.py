@@ -31,13 +31,26 @@ class Program(Protocol):
     def kill(self) -> None: ...
 
 
+# Root may read what it likes. Without these capabilities it may not.
+_AS_ANYBODY = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
+
+
 def start(
-    module: str, *arguments: str, env: Mapping[str, str], stdout: BinaryIO, stderr: BinaryIO | None = None
+    module: str,
+    *arguments: str,
+    env: Mapping[str, str],
+    stdout: BinaryIO,
+    stderr: BinaryIO | None = None,
+    obeys_permissions: bool = False,
 ) -> Program:
-    """Start a program. Standard error goes where standard output does, unless it has a file of its own."""
+    """Start a program. Standard error goes where standard output does, unless it has a file of its own.
+
+    `obeys_permissions`: those of files hold for it, though the tests run as root.
+    """
     errors = stdout if stderr is None else stderr
-    if sys.platform != "linux" or "LD_PRELOAD" in env:
-        command = [sys.executable, "-m", module, *arguments]
+    if sys.platform != "linux" or "LD_PRELOAD" in env or obeys_permissions:
+        as_anybody = _AS_ANYBODY if obeys_permissions and os.geteuid() == 0 else ()
+        command = [*as_anybody, sys.executable, "-m", module, *arguments]
         return subprocess.Popen(command, env={**env, "PYTHONPATH": str(SOURCES)}, stdout=stdout, stderr=errors)
     return _Forked([module, *arguments], env, stdout, errors)
 

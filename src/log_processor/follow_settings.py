@@ -1,6 +1,7 @@
 """Settings of processes that follow logs, and of Kafka's clients."""
 
 import glob
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -27,7 +28,8 @@ def _patterns(text: str) -> str:
 
 def _folders(text: str) -> str:
     for folder in _split(text):
-        if not folder.is_dir():
+        # Path.is_dir raises where a folder above cannot be entered.
+        if not os.path.isdir(folder):  # noqa: PTH112
             raise ValueError(f"there is no folder {folder}")
     return text
 

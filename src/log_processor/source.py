@@ -15,6 +15,8 @@ from log_processor.following.collector import Collector
 from log_processor.following.followed_logs import FollowedLogs
 from log_processor.following.waiting import Waiter
 from log_processor.parsing.chunk import Chunk
+from log_processor.process.shutdown import exit_now
+from service.logs import logger
 from storage.keys import FileKey
 
 BETWEEN_EMPTY_CHUNKS_SECONDS = 0.05
@@ -22,6 +24,9 @@ BETWEEN_EMPTY_CHUNKS_SECONDS = 0.05
 ALWAYS_DUE = datetime(1970, 1, 1, tzinfo=timezone.utc)
 """When Bytewax may ask the source next. Bytewax compares it with the wall clock, and would sleep for as long as that is
 set back. So the source is always due, and waits by itself, by the monotonic clock."""
+
+
+log = logger(__name__)
 
 
 class Sink(Protocol):
@@ -69,6 +74,13 @@ class LogSourcePartition(StatefulSourcePartition[Chunk, None]):
         self._handed_on = False
 
     def next_batch(self) -> list[Chunk]:
+        try:
+            return self._next_chunks()
+        except OSError as error:
+            log.error("following_failed", reason=error.strerror, file=error.filename, lines_lost=0)
+            exit_now(1)
+
+    def _next_chunks(self) -> list[Chunk]:
         if self._stopped:
             raise StopIteration
         if self._stopping():

@@ -78,11 +78,11 @@ class Spool:
             found = [(entry / name).stat() for name in ("origin", "log")]
             size = found[1].st_size
             # To open a pipe would wait for a writer.
-            are_files = all(stat.S_ISREG(one.st_mode) for one in found)
+            are_files = all(stat.S_ISREG(one.st_mode) for one in found) and os.access(entry / "log", os.R_OK)
             text = (entry / "origin").read_text(errors="replace") if are_files else ""
         except FileNotFoundError:
             return None
-        except NotADirectoryError:
+        except (NotADirectoryError, PermissionError):
             text, size = "", 0
         try:
             origin = json.loads(text)
@@ -95,7 +95,7 @@ class Spool:
             log.error(
                 "spool_entry_damaged",
                 path=str(aside),
-                reason="it is not what backfill writes, so it is set aside, and its lines are not read",
+                reason="it may not be read, or is not what backfill writes, so it is set aside with its lines",
             )
             return None
 

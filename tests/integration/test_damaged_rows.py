@@ -274,12 +274,18 @@ def test_a_damaged_entry_of_the_spool_is_set_aside(pipeline: Pipeline) -> None:
         (spool / name).mkdir()
         os.mkfifo(spool / name / pipe)
         (spool / name / ("origin" if pipe == "log" else "log")).write_text('{"path": "/old"}')
+    pipeline.obeys_permissions = True
+    for name, closed in (("backfill-7", "."), ("backfill-8", "log"), ("backfill-9", "origin")):
+        (spool / name).mkdir()
+        (spool / name / "log").write_bytes(LINES)
+        (spool / name / "origin").write_text('{"path": "/old"}')
+        (spool / name / closed).chmod(0)
     pipeline.start()
     pipeline.until_stored()
-    pipeline.until_said("event=spool_entry_damaged", 6)
+    pipeline.until_said("event=spool_entry_damaged", 9)
     assert "Traceback" not in pipeline.said()
     assert list(spool.glob("backfill-*")) == []
-    assert len(list(spool.glob("damaged-backfill-*"))) == 6
+    assert len(list(spool.glob("damaged-backfill-*"))) == 9
     # The others are read.
     old = pipeline.log.with_name("old.log")
     old.write_bytes(line(today(), "cust_3") * 3)

@@ -146,6 +146,39 @@ def test_a_folder_that_is_deleted_and_made_again_is_followed_on(pipeline: Pipeli
     assert pipeline.end() == 0
 
 
+def test_a_folder_that_nobody_may_enter_for_a_while_is_followed_on(pipeline: Pipeline, follow: str) -> None:
+    pipeline.obeys_permissions = True
+    follow_log(pipeline, follow)
+    lines = valid_lines(10)
+    pipeline.append(lines)
+    pipeline.until_stored()
+    folder = pipeline.log.parent
+    open_log = pipeline.log.open("ab")
+    folder.chmod(0)
+    closed_at = time.time()
+    pipeline.until(lambda: heartbeat(pipeline) > closed_at + 2, "it works on")
+    more = valid_lines(20, seed=2)
+    with open_log:
+        open_log.write(more)
+    folder.chmod(0o700)
+    pipeline.until_stored()
+    pipeline.append(lines)
+    pipeline.until_stored()
+    assert pipeline.stored() == oracle.days_of(lines + more + lines)
+
+
+def test_a_folder_of_our_own_that_is_closed_ends_it_with_a_sentence(pipeline: Pipeline, follow: str) -> None:
+    pipeline.obeys_permissions = True
+    spool = pipeline.output.with_name("own") / "backfill"
+    pipeline.environment["BACKFILL_FOLDER"] = str(spool)
+    follow_log(pipeline, follow)
+    spool.parent.chmod(0)
+    assert pipeline.wait() == 1
+    spool.parent.chmod(0o700)
+    assert f'event=following_failed reason="Permission denied" file={spool}' in pipeline.said()
+    assert "Traceback" not in pipeline.said()
+
+
 def test_a_folder_that_is_moved_away_and_made_again_is_followed_on(pipeline: Pipeline, follow: str) -> None:
     parts = [valid_lines(50, seed=seed) for seed in range(2)]
     follow_log(pipeline, follow)

@@ -75,6 +75,7 @@ BAD = [
     ("LOG_FILES", FOLDER, "not a regular file"),
     ("LOG_FILES", " , ", "names no path and no glob"),
     ("LOG_ROOTS", f"{FOLDER},/nowhere", "there is no folder /nowhere"),
+    ("LOG_ROOTS", "/" + "x" * 300, "there is no folder /xxx"),
     ("LOG_FORMAT", "ncsa", A_CHOICE + "'simple', 'common', 'combined', 'json', 'logfmt', 'nginx', 'apache', 'caddy', "),
     ("LOG_WRAPPER", "podman", A_CHOICE + "'', 'cri', 'docker' or 'syslog'"),
     ("LOG_PATTERN", "(?P<time>.*)", "only with LOG_FORMAT=regex"),

@@ -5,11 +5,12 @@ import glob
 import os
 import stat
 from collections.abc import Container, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from log_processor.following.names import Names, base_of, family_of, is_of, is_rotated, uncompressed
-from log_processor.following.roots import Roots, without_links
+from log_processor.following.roots import Roots, is_link, without_links
 from service.logs import logger
 from service.settings import PROJECT_ROOT
 from storage.logs import BACKFILL
@@ -78,7 +79,7 @@ class LogFiles:
         ]
         new = [log for log in found if log.name not in known]
         names: dict[Path, set[str]] = {}
-        if any(log.path.is_symlink() for log in new):
+        if any(is_link(log.path) for log in new):
             for path in logs:
                 names.setdefault(path.parent, set()).add(path.name)
         logs_of_their_own = [log for log in new if log.name in read or not self._is_second_name(log.path, names)]
@@ -92,7 +93,12 @@ class LogFiles:
 
     def latest_modification(self) -> float:
         """The latest modification time of the logs' files (Unix time, s); 0 if there is no file."""
-        return max((log.path.stat().st_mtime for log in self.found() if log.path.exists()), default=0.0)
+        times = []
+        for found in self.found():
+            # A log that was deleted, or may not be read any more, says nothing.
+            with suppress(OSError):
+                times.append(found.path.stat().st_mtime)
+        return max(times, default=0.0)
 
     def _matches_of(self, pattern: str) -> list[str]:
         """The paths that match a glob."""
@@ -162,7 +168,7 @@ class LogFiles:
 
     def _is_second_name(self, path: Path, names: dict[Path, set[str]]) -> bool:
         """Whether a path is a link to a file of another log. `names`: folder -> names of logs there."""
-        if path in self._named or not path.is_symlink():
+        if path in self._named or not is_link(path):
             return False
         target = without_links(path)
         base = base_of(target.name, names.get(target.parent, set()))

@@ -49,5 +49,13 @@ def without_links(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
+def is_link(path: Path) -> bool:
+    """Whether a path is a link; False where that cannot be told.
+
+    Path.is_symlink raises PermissionError where its folder cannot be entered, as somebody may close it at any time.
+    """
+    return os.path.islink(path)  # noqa: PTH114
+
+
 def _prefix(folder: str) -> str:
     return folder if folder.endswith(os.sep) else folder + os.sep

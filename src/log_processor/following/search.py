@@ -10,7 +10,7 @@ from log_processor.following.log_files import OUTSIDE, Folders, FoundLog
 from log_processor.following.matching import FileAt
 from log_processor.following.names import dateless, uncompressed
 from log_processor.following.present import Candidate, Memory, candidate_at
-from log_processor.following.roots import Roots, without_links
+from log_processor.following.roots import Roots, is_link, without_links
 from service.logs import logger
 
 # Bound on the looks at a log that keeps rotating while its files are noted for the first time.
@@ -49,7 +49,7 @@ class Search:
     ) -> dict[FileAt, Candidate]:
         """The log's files that are not empty, as they are now. `files`: the known ones. `is_of_another`: whether a file
         belongs to another log."""
-        base = without_links(self._path) if self._path.is_symlink() else self._path
+        base = without_links(self._path) if is_link(self._path) else self._path
         known = list(files)
         reading = {file: file.reader for file in known if file.reader is not None}
         # A file that was moved elsewhere, and compressed there, tells which folder to list.

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from log_processor.commands.verify.text_file import FilesChanged, Inode, TextFile, Unreadable, is_part
 from log_processor.following.log_files import Folders
 from log_processor.following.names import dateless, is_of, uncompressed
-from log_processor.following.roots import Roots, without_links
+from log_processor.following.roots import Roots, is_link, without_links
 from storage.logs import BACKFILL, FileRow, LedgerRow
 
 _LOOKS = 10
@@ -107,12 +107,12 @@ def _scan(logs: Iterable[LedgerRow], rows: Iterable[FileRow], roots: Roots | Non
         if not log.log.startswith(BACKFILL):
             path = Path(log.path)
             # The target of a link is rotated in its own folder. Its name may have a date, as that of the newest file.
-            target = without_links(path) if path.is_symlink() else path
+            target = without_links(path) if is_link(path) else path
             if roots is not None and roots.are_named(path):
                 roots = roots.extended([target.parent])
             bases = {path.name, target.name, dateless(target.name) or target.name}
             folders = {path.parent, target.parent, *(read.parent for read in rows_of.get(log.log, ()))}
-            if target.exists():
+            if os.path.exists(target):  # noqa: PTH110 (raises nothing where a folder cannot be entered)
                 folders |= beside.with_rotated(target)
             for folder in sorted(folders):
                 take(folder, (name for base in sorted(bases) for name in listed(folder) if is_of(name, base)), log.log)
