@@ -1,5 +1,7 @@
 """Questions that take long: they hold up nobody, end with their client, and are refused where counts tell enough."""
 
+import asyncio
+import pkgutil
 import socket
 import sqlite3
 import sys
@@ -13,7 +15,8 @@ from typing import Any
 import httpx
 import pytest
 
-from asking import ago, answer, line, problem_detail, response, today
+from api.app import build_app
+from asking import RETENTION_DAYS, ago, answer, line, problem_detail, response, today
 from faulty_proxy import Fault, Request, faulty_proxy
 from influxd import InfluxServer
 from running_api import Api, running
@@ -93,6 +96,43 @@ def test_so_many_wait_and_further_ones_are_refused(endless: Api) -> None:
         assert refused.startswith(b"HTTP/1.1 503 ")
         assert b"\r\nretry-after: 5\r\n" in refused
         assert endless.get("/customers/c/stats").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("url", "computed"),
+    [
+        ("/customers/c/paths", "api.questions.paths.histograms_of_endpoints"),
+        ("/customers/c/errors", "api.questions.errors.statuses_of_endpoints"),
+        ("/series?interval=hour", "api.questions.all_series.histograms_of_hours"),
+    ],
+)
+def test_what_takes_long_to_compute_holds_up_nobody(
+    sqlite: Store, monkeypatch: pytest.MonkeyPatch, url: str, computed: str
+) -> None:
+    sqlite.fill(line(today(), "c"))
+    begun, others_are_answered = threading.Event(), threading.Event()
+    compute = pkgutil.resolve_name(computed)
+
+    def wait_for_others(*arguments: Any) -> Any:
+        begun.set()
+        assert others_are_answered.wait(SECONDS)
+        return compute(*arguments)
+
+    monkeypatch.setattr(computed, wait_for_others)
+
+    async def statuses() -> list[int]:
+        storage = sqlite.open()
+        transport = httpx.ASGITransport(build_app(storage, RETENTION_DAYS))
+        async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
+            slow = asyncio.create_task(client.get(url))
+            await asyncio.to_thread(begun.wait)
+            other = await client.get("/health")
+            others_are_answered.set()
+            found = [other.status_code, (await slow).status_code]
+        await storage.aclose()
+        return found
+
+    assert asyncio.run(statuses()) == [200, 200]
 
 
 def test_influxdb_is_told_when_the_client_leaves(tmp_path: Path, influxd: InfluxServer) -> None:

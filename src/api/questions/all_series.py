@@ -1,6 +1,7 @@
 """The statistics of all customers together over time: of all their requests, or of those to a path."""
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal
@@ -45,10 +46,8 @@ class AllSeriesQuestion(Question):
             from_date=self.first,
             to_date=self.last,
             **NO_PROGRESS,
-            points=[
-                Point(start=to_datetime(start), **figures(histogram)._asdict())
-                for start, histogram in sorted(found.items())
-            ],
+            # The hours of a year would block the event loop for half a second.
+            points=await asyncio.to_thread(_points, found),
             **of_path,
         )
 
@@ -65,12 +64,7 @@ class AllSeriesQuestion(Question):
                 _of_path, [(day * SECONDS["day"], rows) for day, rows in of_days.items()], self.path
             )
         if self.path is None:
-            of_days = await storage.rollups(ALL_CUSTOMERS, ["parts"], first, last)
-            return {
-                day * SECONDS["day"] + hour * SECONDS["hour"]: histogram
-                for day, of_day in of_days.items()
-                for hour, histogram in histograms_of_hours(of_day, EVERYBODY).items()
-            }
+            return await asyncio.to_thread(_of_hours, await storage.rollups(ALL_CUSTOMERS, ["parts"], first, last))
         of_hours = await asyncio.gather(
             *(storage.rollups(ALL_OF_HOUR + hour, ["endpoint_parts"], first, last) for hour in range(24))
         )
@@ -80,6 +74,21 @@ class AllSeriesQuestion(Question):
             for day, rows in of_days.items()
         ]
         return await asyncio.to_thread(_of_path, rows_by_hour, self.path)
+
+
+def _points(found: Mapping[int, Histogram]) -> list[Point]:
+    return [
+        Point(start=to_datetime(start), **figures(histogram)._asdict()) for start, histogram in sorted(found.items())
+    ]
+
+
+def _of_hours(rows: Mapping[int, Sequence[RollupRow]]) -> dict[int, Histogram]:
+    """The start of the hour -> its histogram. `rows`: by day."""
+    return {
+        day * SECONDS["day"] + hour * SECONDS["hour"]: histogram
+        for day, of_day in rows.items()
+        for hour, histogram in histograms_of_hours(of_day, EVERYBODY).items()
+    }
 
 
 def _of_path(stored: list[tuple[int, list[RollupRow]]], path: str) -> dict[int, Histogram]:

@@ -1,12 +1,14 @@
 """The requests of a customer that failed, by path and status."""
 
+import asyncio
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from api.questions.question import CachedStore, RangeQuestion, require_known
 from api.schemas.paths import Errors, RequestsOfError
 from api.utc import to_date
-from rollups.counts import SUCCESS, logged_status
+from rollups.counts import SUCCESS, RollupRow, logged_status
 from rollups.groups import group_of, statuses_of_endpoints
 
 
@@ -25,6 +27,14 @@ class ErrorsQuestion(RangeQuestion):
         days = self.dates.days
         group = group_of(self.customer_id)
         rows = await store.storage.rollups(group, ["endpoints"], days[0], days[-1]) if days else {}
+        # A year of days would block the event loop for half a second.
+        is_known, answer = await asyncio.to_thread(self._of_rows, rows)
+        if not is_known:
+            await require_known(store.storage, self.customer_id)
+        return answer
+
+    def _of_rows(self, rows: Mapping[int, Sequence[RollupRow]]) -> tuple[bool, Errors]:
+        """Whether the customer has requests, and the answer. `rows`: by day."""
         requests: Counter[tuple[str, int]] = Counter()
         latest: dict[tuple[str, int], int] = {}
         is_known = False
@@ -34,10 +44,8 @@ class ErrorsQuestion(RangeQuestion):
             failed = {key: count for key, count in of_day.items() if key[1] not in SUCCESS}
             requests.update(failed)
             latest.update(dict.fromkeys(failed, day))
-        if not is_known:
-            await require_known(store.storage, self.customer_id)
         most = sorted(requests.items(), key=lambda item: (-item[1], item[0]))
-        return Errors(
+        return is_known, Errors(
             **self.of_range(),
             total=len(most),
             errors=[

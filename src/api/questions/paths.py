@@ -1,5 +1,6 @@
 """The statistics by path: of a customer, or of all customers together."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -7,6 +8,7 @@ from typing import Any, Literal
 from api.questions.question import CachedStore, RangeQuestion, require_known
 from api.questions.sorting import FIGURE_OF, FigureSort, Order, in_order
 from api.schemas.paths import PathFigures, Paths
+from rollups.counts import RollupRow
 from rollups.figures import figures
 from rollups.groups import (
     ALL_CUSTOMERS,
@@ -42,13 +44,17 @@ class PathsQuestion(RangeQuestion):
         name = self.customer_id if self.customer_id is not None else EVERYBODY
         group = group_of(name) if self.customer_id is not None else ALL_CUSTOMERS
         stored = await store.storage.rollups(group, ["endpoints"], days[0], days[-1]) if days else {}
-        rows = [row for of_day in stored.values() for row in of_day]
+        # A year of days would block the event loop for seconds.
+        answer = await asyncio.to_thread(self._of_rows, [row for of_day in stored.values() for row in of_day], name)
+        if not answer.total:
+            await require_known(store.storage, self.customer_id)
+        return answer
+
+    def _of_rows(self, rows: list[RollupRow], name: str) -> Paths:
         if self.by == "method":
             found = histograms_by_method(rows, name)
         else:
             found = {Endpoint(path, ""): of_path for path, of_path in histograms_of_endpoints(rows, name).items()}
-        if not found:
-            await require_known(store.storage, self.customer_id)
         sizes: dict[Endpoint, int] = {}
         for endpoint, size in sizes_of_endpoints(rows, name).items():
             told_apart = endpoint if self.by == "method" else Endpoint(endpoint.path, "")
