@@ -35,7 +35,7 @@ class ProcessorSettings(StorageSettings, LogFormat, HeartbeatSettings, AccessSet
     """The topic of SOURCE=kafka and of shippers. A record is a line, or several lines."""
     kafka_group: str = Field(default="request_statistics", min_length=1)
     """The consumer group, which divides the partitions among the processors of a store."""
-    kafka_member: str = ""
+    kafka_member: str = Field(default="", pattern=r'^[^"\\\x00-\x1f]*$')
     """The member with the line, where records are JSON objects, as Vector, Fluent Bit and Filebeat write them:
     `message` or `log`. Empty: a record is nothing but lines."""
     stream_max_size: int = Field(default=20_000, ge=1, le=100_000)

@@ -77,6 +77,7 @@ BAD = [
     ("LOG_ROOTS", f"{FOLDER},/nowhere", "there is no folder /nowhere"),
     ("LOG_ROOTS", "/" + "x" * 300, "there is no folder /xxx"),
     ("LOG_FORMAT", "ncsa", A_CHOICE + "'simple', 'common', 'combined', 'json', 'logfmt', 'nginx', 'apache', 'caddy', "),
+    ("KAFKA_MEMBER", 'a"b', "should match pattern"),
     ("LOG_WRAPPER", "podman", A_CHOICE + "'', 'cri', 'docker' or 'syslog'"),
     ("LOG_PATTERN", "(?P<time>.*)", "only with LOG_FORMAT=regex"),
     ("LOG_JSON_FIELDS", "time=\udcff", "not UTF-8"),
