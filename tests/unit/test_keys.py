@@ -301,6 +301,13 @@ def test_a_key_is_revoked_also_for_services_that_know_the_file_by_its_other_name
     assert key_id not in real.read_text()
 
 
+def test_a_link_to_itself_in_the_place_of_the_keys_is_told(command: Command) -> None:
+    command.keys.parent.mkdir()
+    command.keys.symlink_to(command.keys.name)
+    told = command.run("add", "operator", status=1)
+    assert told.stderr == f"API_KEYS_FILE={command.keys}: Too many levels of symbolic links\n"
+
+
 def test_a_damaged_line_costs_itself() -> None:
     good = new_key(OPERATOR, NOW, None, "")[1].encode()
     damaged = [

@@ -115,7 +115,7 @@ def changing(path: Path) -> Iterator[list[bytes]]:
     The file need not be there. Other processes that change it wait meanwhile. ValueError if it would be too large.
     """
     # Or else a link to it would become a file, and whoever reads the other one would see no change.
-    path = path.resolve()
+    path = Path(os.path.realpath(path))
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
