@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from log_processor.heartbeat import HeartbeatSettings, is_alive
-from service.printable import printable
+from service.printable import sentence
 from service.private import keep_files_private
 from service.settings import load
 
@@ -72,7 +72,7 @@ def _run(arguments: argparse.Namespace) -> int:
     try:
         run(settings)
     except OSError as error:
-        print(printable(f"{error.filename} cannot be used: {error.strerror}."), file=sys.stderr)  # noqa: T201
+        print(sentence(error), file=sys.stderr)  # noqa: T201
         return 1
     return 0
 

@@ -10,7 +10,7 @@ import sys
 
 from log_processor.heartbeat import is_alive
 from log_shipper.settings import ShipperHeartbeat, ShipperSettings
-from service.printable import printable
+from service.printable import sentence
 from service.private import keep_files_private
 from service.settings import load
 
@@ -37,7 +37,7 @@ def main() -> None:
     try:
         run(settings)
     except OSError as error:
-        print(printable(f"{error.filename} cannot be used: {error.strerror}."), file=sys.stderr)  # noqa: T201
+        print(sentence(error), file=sys.stderr)  # noqa: T201
         sys.exit(1)
 
 

@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from service.logs import configure, logger
-from service.printable import printable
+from service.printable import printable, sentence
 from service.private import keep_files_private
 from service.settings import load
 from storage.backend import set_up
@@ -54,7 +54,7 @@ def main() -> None:
     except StorageError as error:
         sys.exit(printable(str(error)))
     except OSError as error:
-        sys.exit(printable(f"{error.filename} cannot be used: {error.strerror}."))
+        sys.exit(sentence(error))
 
 
 def _set_up() -> None:

@@ -1,5 +1,6 @@
 """Following a log while its files are rotated, changed and deleted: each line is handed on once."""
 
+import errno
 import gzip
 import os
 from collections import Counter
@@ -804,3 +805,28 @@ class TestBytesBehind:
     def test_where_there_is_no_file(self, log: Log, follow: Follow) -> None:
         (observed,) = follow().logs.observed_ends()
         assert (observed.size, observed.bytes_behind) == (0, 0)
+
+
+@pytest.mark.parametrize("rotated", [False, True])
+def test_a_file_for_which_no_descriptor_is_left_is_read_once_one_is(
+    log: Log, follow: Follow, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], rotated: bool
+) -> None:
+    follower = follow()
+    if rotated:
+        log.write(b"a\n")
+        follower.drain()
+        log.rename("log.1")
+    log.write(b"b\n")
+
+    def none_is_left(_: int) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "dup", none_is_left)
+        for _ in range(20):
+            follower.step()
+    follower.drain()
+    assert follower.texts == ([b"a", b"b"] if rotated else [b"b"])
+    assert [key.generation for key in follower.stored.files] == ([0, 1] if rotated else [0])
+    assert not follower.gaps
+    assert capsys.readouterr().out.count("Too many open files") == 1

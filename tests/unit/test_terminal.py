@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.printable import printable
+from service.printable import printable, sentence
 from service.settings import EXIT_CONFIG
 
 SOURCES = Path(__file__).parents[2] / "src"
@@ -109,3 +109,8 @@ def test_what_is_escaped_prints(text: str) -> None:
     assert printable(text).isprintable()
     if text.isprintable():
         assert printable(text) == text
+
+
+def test_an_error_names_a_file_only_where_there_is_one() -> None:
+    assert sentence(OSError(24, "Too many open files")) == "Too many open files."
+    assert sentence(OSError(13, "Permission denied", "/a\x1bb")) == "/a\\x1bb cannot be used: Permission denied."

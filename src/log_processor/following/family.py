@@ -117,6 +117,8 @@ class Family:
         """Since when matching could not decide everything, monotonic seconds."""
         self._missing: dict[File, float] = {}
         """Missing file -> since when it is looked for, monotonic seconds."""
+        self._fault = ""
+        """Why the last look could not be done; empty where it was."""
         self._next_tending = 0.0
         """When the next tending is due, monotonic seconds."""
 
@@ -217,12 +219,15 @@ class Family:
             self._apply(matching, candidates)
         except OSError as error:
             self.is_dirty = True
-            if error.errno not in (errno.ENOENT, errno.ESTALE):
-                self._search.leave_out(self.path, error.strerror or "it cannot be opened")
+            reason = error.strerror or "it cannot be opened"
+            if error.errno not in (errno.ENOENT, errno.ESTALE) and reason != self._fault:
+                self._fault = reason
+                self._search.leave_out(self.path, reason)
             return
         finally:
             for candidate in found:
                 candidate.close()
+        self._fault = ""
         is_settled = not (self.reading or self.news or self._missing)
         self.is_gone = self._is_from_glob and not self._search.has_files and is_settled
         there = {candidate.at for candidate in found} | {reader.at for reader in self.reading.values()}
@@ -505,7 +510,12 @@ class Family:
         return file
 
     def _add(self, candidate: Candidate, start: int) -> File:
-        file = self._number(candidate, "live" if candidate.is_live else "open", start)
+        # Where the file cannot be opened now, as too many are open, the next look knows it by its first bytes.
+        if start:
+            identity = Identity.sampled(candidate.at[1], start, candidate.read)
+        else:
+            identity = Identity.of_bytes(candidate.at[1], candidate.read(HEAD_BYTES, 0).rstrip(b"\0"), b"")
+        file = self._number(candidate, "live" if candidate.is_live else "open", start, str(identity))
         self._open(file, candidate)
         file.begun = self.clock.monotonic()
         log.info("file_begun", log=self.name, generation=file.key.generation, offset=start, path=str(candidate.path))

@@ -37,6 +37,7 @@ from log_processor.storing import log_handler
 from request_log.formats import w3c
 from request_log.framing.protocol import Contexts
 from service import logs
+from service.printable import sentence
 from storage.backend import open_storage
 from storage.contract import Storage
 from storage.errors import LeaseHeld, StorageError, StorageUnavailable
@@ -86,7 +87,7 @@ def backfill(settings: ProcessorSettings, paths: list[Path], anyway: bool = Fals
     except StorageError as error:
         say(str(error))
     except OSError as error:
-        say(f"{error.filename} cannot be used: {error.strerror}.")
+        say(sentence(error))
     except KeyboardInterrupt:
         say("Stopped. The next processor or backfill reads what was copied.")
     return 1
