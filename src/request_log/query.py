@@ -79,7 +79,19 @@ def without_queries(parsed: Parsed) -> Parsed:
 
 def line_without_query(line: bytes, has_columns: bool = False) -> bytes:
     """The bytes of a line that may be no request, without what looks like a query; once more, it stays as it is.
-    `has_columns`: of a W3C log."""
+
+    `has_columns`: of a W3C log. A line that came in parts has a newline between them. A query may go on in the next
+    part, so nothing is kept behind a part that has one.
+    """
+    kept = []
+    for part in line.split(b"\n"):
+        kept.append(_part_without_query(part, has_columns))
+        if kept[-1] != part:
+            break
+    return b"\n".join(kept)
+
+
+def _part_without_query(line: bytes, has_columns: bool) -> bytes:
     for _ in range(_MOST_PASSES):
         left = _without_query(line, has_columns)
         if left == line:

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from log_processor.format_settings import LogFormat
 from request_log.query import line_without_query
+from wrapped import wrapped
 
 COMBINED = b'::1 - acme [25/Nov/2026:12:00:01 +0000] "GET %s HTTP/1.1" 200 5 "-" "curl/8.5.0"\n'
 IIS = (
@@ -99,3 +100,19 @@ def test_a_hostile_line_costs_no_more_than_its_length() -> None:
         b" =",
     ):
         line_without_query(piece * (65_536 // len(piece)), has_columns=True)
+
+
+@pytest.mark.parametrize(
+    "parts", [[b"GET /a?token=s3", b"cr3t HTTP/1.1"], [b'{"args":"token=s3', b'cr3t","a":1}'], [b"args=s3", b"cr3t"]]
+)
+@pytest.mark.parametrize("wrapper", ["cri", "docker"])
+def test_a_query_that_goes_on_in_the_next_part_of_a_line_is_dropped_as_a_whole(
+    wrapper: str, parts: list[bytes]
+) -> None:
+    first, second = (("stdout", number == 1, part) for number, part in enumerate(parts))
+    line, _ = wrapped(wrapper, [first, second])
+    left = line_without_query(line.removesuffix(b"\n"))
+    assert b"cr3t" not in left
+    assert line_without_query(left) == left
+    whole, _ = wrapped(wrapper, [("stdout", False, b"GET /a"), ("stdout", True, b"/b HTTP/1.1")])
+    assert line_without_query(whole) == whole
