@@ -201,6 +201,7 @@ def test_a_half_written_last_entry_is_written_again(open_letters: OpenLetters, p
 def test_lines_that_somebody_wrote_into_the_file_do_no_harm(open_letters: OpenLetters, path: Path) -> None:
     open_letters().write(batch(b"first", b"second"))
     strange = b'\x00\x00\nnot json\n[]\n{"log": "log"}\n{"log": [], "generation": 0, "offset": "x"}\n'
+    strange += b'{"log": "log", "generation": 1e999, "offset": 0}\n'
     path.write_bytes(strange + path.read_bytes())
     open_letters().write(batch(b"first", b"second", b"third"))
     assert [json.loads(line)["line"] for line in path.read_bytes().splitlines()[-3:]] == ["first", "second", "third"]

@@ -342,7 +342,7 @@ def _values(line: bytes) -> dict[str, Any] | None:
     try:
         entry = json.loads(line)
         is_letter = isinstance(entry["log"], str) and int(entry["generation"]) >= 0 and int(entry["offset"]) >= 0
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
         return None
     return entry if is_letter else None
 
