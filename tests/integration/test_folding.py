@@ -35,7 +35,7 @@ def test_customers_beyond_the_bound_are_counted_together(pipeline: Pipeline, sto
     pipeline.start(NEW_CUSTOMERS_A_DAY="100")
     pipeline.until_stored()
     pipeline.until_rolled_up()
-    assert pipeline.said().count("event=customers_folded") == 1
+    assert pipeline.said().count(f"event=customers_folded date={today}") == 1
 
     of_day = f"from_date={today}"
     assert answer(store, f"/customers/stats?{of_day}")["total_requests"] == 44

@@ -109,7 +109,7 @@ class Folding:
             self._note_stored(key.customer, key.day, self._stored)
         if key.customer == OTHER:
             if key.day not in self._closed:
-                log.warning("customers_folded", day=key.day, told_apart=self._most)
+                log.warning("customers_folded", date=str(np.datetime64(key.day, "D")), told_apart=self._most)
             return self._closed.setdefault(key.day, commit)
         self._made[key.day] = self._made.get(key.day, 0) + 1
         return commit if any(day > key.day and closed < commit for day, closed in self._closed.items()) else 0
