@@ -61,6 +61,9 @@ class TimeBounds:
         self._wall = wall
         self._monotonic = monotonic
         now, began = wall(), monotonic()
+        if latest_second:
+            # A line may be ahead of its time. If it counted in full, the bound would climb from start to start.
+            newest = min(newest, latest_second - MAX_SECONDS_AHEAD)
         self._carried = CarriedTime(newest or now, now, began)
         self._modified_ahead = modified - began
         self._wall_ahead = now - began
