@@ -99,11 +99,14 @@ of_writer() {
   esac
 }
 
-# Remove a log with its rotated files, or a database with its write-ahead log.
+# Remove a log with its rotated files, or a database with its write-ahead log and the locks of writers. A backup beside
+# it is somebody's own.
 remove_with_companions() {
-  rm -f -- "$1" "$1"-wal "$1"-shm "$1".[0-9]* "$1".lock
-  # Of a file `src/app`, `src/app.py` is no companion.
-  case ${1##*/} in *.*) rm -f -- "$1".* ;; esac
+  local file
+  for file in "$1" "$1"-wal "$1"-shm "$1".*; do
+    [[ ${file#"$1"} =~ ^(\.[0-9]+(\.(gz|bz2|xz|zst))?|(\..+)?\.lock|-wal|-shm)?$ ]] || continue
+    rm -f -- "$file"
+  done
 }
 
 # Make a folder of the project with a mark, without which it is never removed. One that is there gets none.

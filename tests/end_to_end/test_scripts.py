@@ -273,6 +273,20 @@ def test_the_cleanup_removes_nothing_through_a_link(copy: Copy, tmp_path: Path) 
     assert [name for name in names if not (foreign / name).exists()] == []
 
 
+def test_what_somebody_keeps_beside_our_files_stays(copy: Copy) -> None:
+    start = "start.sh", "--local", "--detach"
+    assert copy.run(*start).status == 0
+    database, log = copy.root / "data/requests.sqlite", copy.root / "src/log_generator/api_requests.log"
+    backups = [f"{database}.bak", f"{database}.2026-11-30", f"{database}.replaced-1", f"{log}.old", f"{log}.1.bak"]
+    companions = [f"{database}.writer.lock", f"{log}.1", f"{log}.2.gz"]
+    for end_of_ours in (start, ["cleanup.sh"]):
+        for path in map(Path, [*backups, *companions]):
+            path.touch()
+        assert copy.run(*end_of_ours).status == 0
+        assert [path for path in backups if not Path(path).exists()] == []
+        assert [path for path in companions if Path(path).exists()] == []
+
+
 @pytest.mark.parametrize("variable", ["SQLITE_PATH", "DEAD_LETTERS_PATH", "LOG_FILE_PATH"])
 def test_a_file_that_the_scripts_did_not_make_is_not_cleared(variable: str, copy: Copy) -> None:
     before = (copy.root / "README.md").read_bytes()
