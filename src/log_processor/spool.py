@@ -8,6 +8,7 @@ A log is added by a rename, so it is there as a whole or not at all. It is remov
 entry is set aside as `<folder>/damaged-<name>-<time>`, so that nobody waits for it.
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -24,12 +25,15 @@ from typing import BinaryIO, NamedTuple
 from log_processor.disk import write_copy
 from service.logs import logger
 from service.private import open_own
+from service.settings import read_whole
 from storage.logs import BACKFILL
 
 log = logger(__name__)
 
 _NAME_BYTES = 8
 """Bytes of the hash that names a log."""
+_BEGINNING = "LOG_FORMAT="
+"""With it the description of a format begins."""
 
 
 class SpooledLog(NamedTuple):
@@ -57,16 +61,22 @@ class Spool:
             yield
 
     def say_format(self, described: str) -> None:
-        """Note the format in which the processor reads the spool, see LogFormat.described."""
+        """Note the format in which the processor reads the spool, see LogFormat.described. Raises OSError where another
+        file has the name."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        if (before := self.format()) and not before.startswith(_BEGINNING):
+            raise FileExistsError(errno.EEXIST, "no processor has written it", str(self.folder / "format"))
         with os.fdopen(open_own(self.folder / "format", os.O_TRUNC), "w") as file:
             file.write(described)
 
     def format(self) -> str:
-        """The format in which the latest processor reads the spool; "" if none has run yet."""
-        with suppress(FileNotFoundError):
-            return (self.folder / "format").read_text()
-        return ""
+        """The format in which the latest processor reads the spool; "" if none has run yet. Raises OSError where that
+        is no file of text."""
+        path = self.folder / "format"
+        try:
+            return read_whole(path) if path.exists() else ""
+        except ValueError as error:
+            raise FileExistsError(errno.EEXIST, str(error), str(path)) from error
 
     def waiting(self) -> list[SpooledLog]:
         found = map(self._read, sorted(self.folder.glob(f"{BACKFILL}*")))

@@ -76,6 +76,17 @@ def test_a_link_in_the_place_of_a_file_of_ours_has_nothing_overwritten(tmp_path:
         assert pipeline.wait() == 1
         assert f"{spool}/format cannot be used: " in pipeline.said()
         (spool / "format").unlink()
+        (spool / "format").write_text("somebody's own")
+        pipeline.start()
+        assert pipeline.wait() == 1
+        assert f"{spool}/format cannot be used: no processor has written it" in pipeline.said()
+        assert (spool / "format").read_text() == "somebody's own"
+        (spool / "format").unlink()
+        os.mkfifo(spool / "format")
+        pipeline.start()
+        assert pipeline.wait() == 1
+        assert f"{spool}/format cannot be used: " in pipeline.said()
+        (spool / "format").unlink()
         pipeline.start()
         pipeline.until(lambda: "event=heartbeat_failed" in pipeline.said(), "it says so")
         (spool / ".adding").symlink_to(precious)
