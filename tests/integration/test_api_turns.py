@@ -104,6 +104,8 @@ def test_so_many_wait_and_further_ones_are_refused(endless: Api) -> None:
         ("/customers/c/paths", "api.questions.paths.histograms_of_endpoints"),
         ("/customers/c/errors", "api.questions.errors.statuses_of_endpoints"),
         ("/series?interval=hour", "api.questions.all_series.histograms_of_hours"),
+        ("/customers/c/stats?percentiles=50", "api.questions.statistics.figures_of_each"),
+        ("/customers/c/stats?tz=Asia/Kathmandu", "api.questions.statistics.figures_of_each"),
     ],
 )
 def test_what_takes_long_to_compute_holds_up_nobody(

@@ -1,6 +1,7 @@
 """The statistics of one customer or of all customers together: over a range, and of each day."""
 
-from collections.abc import Collection, Hashable
+import asyncio
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -12,6 +13,7 @@ from api.questions.question import CachedStore, DaysQuestion, Effort, require_kn
 from api.schemas.statistics import DayStatistics, Difference, PreviousFigures, Statistics
 from api.utc import to_date
 from rollups.columns import QUARTER_HOURS_A_DAY
+from rollups.counts import DailyAggregate
 from rollups.figures import Figures, figures, figures_of_each, percentiles
 from rollups.groups import OTHER
 from rollups.histogram import Histogram, Histograms, histograms_of, merge_for_good
@@ -48,8 +50,9 @@ class StatisticsQuestion(DaysQuestion):
             return await self._of_zone(store)
         if self.percentiles:
             rows = dict(sorted((await self.rows(store.storage)).items()))
-            histograms = histograms_of(rows.values())
-            days, together, daily = list(rows), merge_for_good(list(histograms.each())), self._daily(rows, histograms)
+            days = list(rows)
+            # A year of days would block the event loop for a tenth of a second.
+            together, daily = await asyncio.to_thread(self._of_rows, rows)
         else:
             found = await store.days.over(self.customer_id, self.dates.days)
             if not found.daily:
@@ -59,9 +62,16 @@ class StatisticsQuestion(DaysQuestion):
 
     async def _of_zone(self, store: CachedStore) -> Statistics:
         counts = await self.local_counts(store)
-        daily = self._daily([self.dates.days[span] for span in counts.spans], counts.histograms)
-        together = merge_for_good(list(counts.histograms.each()))
+        days = [self.dates.days[span] for span in counts.spans]
+        together, daily = await asyncio.to_thread(self._of_days, days, counts.histograms)
         return await self._statistics(store, together, daily, await self._folded_of_zone(store))
+
+    def _of_rows(self, rows: Mapping[int, DailyAggregate]) -> tuple[Histogram, list[DayStatistics]]:
+        """The histogram of all days together, and the statistics of each. `rows`: by day, in order."""
+        return self._of_days(list(rows), histograms_of(rows.values()))
+
+    def _of_days(self, days: Collection[int], histograms: Histograms) -> tuple[Histogram, list[DayStatistics]]:
+        return merge_for_good(list(histograms.each())), self._daily(days, histograms)
 
     def _daily(self, days: Collection[int], histograms: Histograms) -> list[DayStatistics]:
         """The statistics of these days (since 1970-01-01), which all have requests."""
