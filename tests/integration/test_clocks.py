@@ -23,7 +23,7 @@ from pipeline import Pipeline
 from request_log.line import Reason
 from running_api import running
 from stores import Store, influxdb_store
-from until import WAIT_SECONDS
+from until import WAIT_SECONDS, wait_until
 from wrong_clock import DAY, YEAR, WrongClock
 
 HOUR = 3_600
@@ -120,6 +120,26 @@ def test_a_dead_processor_is_not_called_fresh_by_a_clock_that_was_set_back(
     found = status(pipeline, clock.environment)
     assert -2 * HOUR <= found["logs"][0]["seen"]["age_seconds"] < -HOUR
     assert any("ahead of the api's clock" in fault for fault in found["clock_faults"])
+
+
+def test_a_processor_whose_clock_is_behind_that_of_the_api_is_told(
+    sqlite_pipeline: Pipeline, clock: WrongClock
+) -> None:
+    pipeline = sqlite_pipeline
+    pipeline.append(line())
+    clock.set(-HOUR)
+    pipeline.start(**clock.environment)
+    pipeline.until_stored()
+    with running(pipeline.log.parent, pipeline.environment) as api:
+        # Until it reports again, it is taken for one that ended an hour ago.
+        wait_until(lambda: api.get("/status").json()["clock_faults"], "it is told", api.said)
+        found = api.get("/status").json()
+        (fault,) = found["clock_faults"]
+        assert "The processor of writer main reports times that are 3,6" in fault
+        assert found["missing"] == []
+        pipeline.end(signal.SIGKILL)
+        wait_until(lambda: api.get("/status").json()["missing"], "it is silent", api.said)
+        assert api.get("/status").json()["clock_faults"] == []
 
 
 def test_a_clock_that_is_a_year_ahead_for_a_moment_deletes_nothing_and_rejects_nothing(

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from msgspec import structs
 
 from api.caching.change_feed import ChangeFeed
+from api.caching.liveness import SILENT_SECONDS
 from api.caching.progress import StoreProgress, WriterProgress
 from api.caching.single_flight import SingleFlight
 from api.schemas.status import FileStatus, Gap, LogPosition, LogStatus, ObservedEnd, StoreStatus, WriterStatus
@@ -109,7 +110,7 @@ def store_status(logs: LogsProgress, files: Sequence[tuple[str, FileRow]], now: 
 
 
 def clock_faults(logs: LogsProgress, reported: float | None, now: float) -> list[str]:
-    """Sentences about clocks that must be wrong, because an age would be negative.
+    """Sentences about clocks that must be wrong: an age would be negative, or that of a processor that reports is not.
 
     `reported`: the time of the processor's latest report, `now`: the time of the api's clock (Unix times, s).
     """
@@ -120,6 +121,15 @@ def clock_faults(logs: LogsProgress, reported: float | None, now: float) -> list
             f"The processor reported at a time that is {seen - now:,.0f} s ahead of the api's clock. One of the two is "
             "wrong, or was set back since."
         )
+    faults += [
+        f"The processor of writer {name} reports times that are {now - writer.report.time:,.0f} s behind the api's "
+        "clock. One of the two is wrong."
+        for name, writer in logs.progress.going_on.items()
+        # How long a processor is silent the api knows without its wall clock.
+        if name not in logs.progress.missing
+        and writer.report is not None
+        and now - writer.report.time > SILENT_SECONDS + CLOCK_TOLERANCE_SECONDS
+    ]
     faults += [
         f"The newest request of log {row.log} is {row.newest - max(now, seen):,.0f} s ahead of the clocks of the "
         "processor and the api. They are wrong, or were set back since, or the log's times are not UTC."

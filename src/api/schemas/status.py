@@ -138,7 +138,7 @@ class StoreStatus(BaseModel):
     complete_through: CompleteThrough
     missing: Missing
     clock_faults: list[str] = Field(
-        description="Sentences about times in the future: a clock is wrong, and so are ages. Empty: no such times.",
+        description="Sentences about clocks that are wrong, and so are ages. Empty: none that is known.",
         examples=[[]],
     )
     writers: list[WriterStatus]
