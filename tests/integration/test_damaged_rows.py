@@ -176,6 +176,30 @@ def test_an_intent_with_a_damaged_number_is_as_if_it_were_not_there(
     assert "row of an intent of main is damaged: 'x'" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("name", [b"\xff\x00\xff", b"main", "maim"])
+def test_a_writer_with_a_damaged_name_does_not_begin_anew(sqlite: Store, tmp_path: Path, name: str | bytes) -> None:
+    pipeline = Pipeline(tmp_path, sqlite.environment, sqlite.open)
+    try:
+        pipeline.append(LINES)
+        pipeline.start()
+        pipeline.until_stored()
+        assert pipeline.end() == 0
+        with closing(sqlite3.connect(sqlite.environment["SQLITE_PATH"])) as connection, connection:
+            connection.execute("UPDATE writers SET name = ?", (name,))
+        pipeline.start()
+        assert pipeline.wait() == 1
+        verified = pipeline.run("verify")
+        (refused,) = responses(sqlite, "/customers/stats")
+    finally:
+        pipeline.close()
+    sentence = "The store's row of the writer 0 is damaged: "
+    assert sentence in pipeline.said()
+    assert verified.returncode == 1
+    assert sentence in verified.stdout + verified.stderr
+    assert "Traceback" not in pipeline.said() + verified.stdout + verified.stderr
+    assert sentence in refused.json()["detail"]
+
+
 def test_a_damaged_counter_of_a_roll_up_costs_what_needs_it(sqlite: Store) -> None:
     sqlite.fill(LINES)
     day, group = (today() - date(1970, 1, 1)).days, group_of("cust_1")

@@ -10,7 +10,8 @@ from storage.logs import FileRow, LedgerRow, decode_file, decode_log
 from storage.observed import ObservedEnd, decode_observed_end
 from storage.requests import FileId
 from storage.sqlite.connection import OF_WRITER, SqliteConnection
-from storage.sqlite.schema import TABLES
+from storage.sqlite.schema import MAIN_WRITER, TABLES
+from storage.writers import MAIN
 
 _BY_WRITER = "JOIN writers ON writers.id = writer ORDER BY name, log"
 
@@ -61,9 +62,10 @@ class SqliteLedger(SqliteConnection):
     async def states(self) -> list[WriterState]:
         found: dict[str, dict[str, str]] = {}
         # The latest intent of roll-ups names all logs, and may be long. Retired writers may be many.
-        query = "SELECT writers.name, state.name, row FROM state JOIN writers ON writers.id = writer"
+        query = "SELECT writers.id, writers.name, state.name, row FROM state JOIN writers ON writers.id = writer"
         query += " WHERE state.name IN ('counts', 'rollups', 'report', 'requests')"
-        for writer, name, row in await self._rows(query, threads=self._poll_threads):
+        for number, writer, name, row in await self._rows(query, threads=self._poll_threads):
+            check_writer(number, writer)
             found.setdefault(writer, {})[name] = row
         return [WriterState.of(writer, rows) for writer, rows in sorted(found.items())]
 
@@ -89,6 +91,12 @@ class SqliteLedger(SqliteConnection):
             f"SELECT name, log, generation, row FROM files {_BY_WRITER}, generation", threads=self._poll_threads
         )
         return readable(rows, lambda row: (row[0], decode_file(*row[1:])))
+
+
+def check_writer(number: int, name: object) -> None:
+    """Raise DamagedRow where a row of the table `writers` has another name than any it was given."""
+    if not isinstance(name, str) or (number == MAIN_WRITER) != (name == MAIN):
+        raise damaged_row(f"of the writer {number}", str(name))
 
 
 def _intent(writer: str, number: object, row: str) -> StoredIntent:

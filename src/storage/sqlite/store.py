@@ -16,7 +16,7 @@ from storage.contract import Storage
 from storage.sqlite.connection import OF_WRITER
 from storage.sqlite.counts import SqliteCounts
 from storage.sqlite.lease import Lease
-from storage.sqlite.ledger import SqliteLedger
+from storage.sqlite.ledger import SqliteLedger, check_writer
 from storage.sqlite.migration import bring_up_from_4
 from storage.sqlite.requests import SqliteRequests
 from storage.sqlite.rows import SqliteRows
@@ -62,6 +62,9 @@ class SqliteStorage(SqliteRequests, SqliteRows, SqliteCounts, SqliteLedger, Stor
         with self._errors():
             self._lease.acquire()
         with self._transaction() as connection:
+            # A writer whose name is damaged would begin anew, and count its logs a second time.
+            for number, name in connection.execute("SELECT id, name FROM writers"):
+                check_writer(number, name)
             connection.execute("INSERT OR IGNORE INTO writers (name) VALUES (?)", (self._writer,))
             (self._writer_id,) = connection.execute(f"SELECT {OF_WRITER}", (self._writer,)).fetchone()
         return time.time_ns()
