@@ -98,7 +98,9 @@ def _flow(settings: ProcessorSettings, storage: Storage, stop: threading.Event, 
     )
     max_wait = settings.stream_max_wait_time_in_seconds
     collector = Collector(followed, settings.stream_max_size, max_wait, lambda file: file in logs.files)
-    reporter = Reporter(storage, followed.observed_ends, settings.heartbeat_path, time_bounds.latest_second)
+    reporter = Reporter(
+        storage, followed.observed_ends, settings.heartbeat_path, time_bounds.latest_second, time_bounds.carried
+    )
     new = followed.begin(settings.start_position)
     if new:
         for row in new:

@@ -117,6 +117,8 @@ class Report(Struct, frozen=True):
     """As in a Ledger."""
     latest_second: int = 0
     """Unix time (s) after which no stored request lies. A start that reads lines again accepts them up to this time."""
+    carried: float = 0.0
+    """Unix time (s) by the clock that does not follow a wall clock at once; 0: not known."""
 
 
 class StoredIntent(NamedTuple):
@@ -246,7 +248,7 @@ def decode_rolled_up(text: str) -> RolledUp:
 
 
 def encode_report(report: Report) -> str:
-    return encoded([report.time, report.number, report.complete_through, report.latest_second])
+    return encoded(list(structs.astuple(report)))
 
 
 def decode_report(text: str) -> Report | None:

@@ -159,10 +159,10 @@ def test_the_texts_of_ledgers_and_reports() -> None:
     assert encode_ledger(Ledger(17, 1.5, (5, 6))) == "[17,1.5,[5,6]]"
     assert encode_ledger(Ledger(17)) == "[17,null,null]"
     assert encode_rollup_ledger(RollupLedger(4, 17)) == "[4,17]"
-    text = "[1795450537.25,17,1795450536.5,1795536937]"
-    assert encode_report(Report(1_795_450_537.25, 17, 1_795_450_536.5, 1_795_536_937)) == text
-    # A report of an earlier version has no latest second.
-    assert decode_report("[1795450537.25, 17, null]") == Report(1_795_450_537.25, 17, None, 0)
+    text = "[1795450537.25,17,1795450536.5,1795536937,1795450537.0]"
+    assert encode_report(Report(1_795_450_537.25, 17, 1_795_450_536.5, 1_795_536_937, 1_795_450_537.0)) == text
+    # A report of an earlier version has neither a latest second nor a carried time.
+    assert decode_report("[1795450537.25, 17, null]") == Report(1_795_450_537.25, 17, None, 0, 0)
     assert encode_rolled_up(RolledUp(2, {1: 420})) == "[2,[1,420]]"
 
 
@@ -193,7 +193,7 @@ def test_rows_are_read_as_they_were_written(
     assert decode_rolled_up(encode_rolled_up(through)) == through
     end = ObservedEnd("log", time, position, number, number, number)
     assert decode_observed_end("log", encode_observed_end(end)) == end
-    report = Report(time, number, None)
+    report = Report(time, number, None, number, time)
     assert decode_report(encode_report(report)) == report
 
 

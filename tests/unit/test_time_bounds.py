@@ -19,7 +19,9 @@ NOW = 20_000 * DAY + 10 * HOUR
 class Watched:
     """A clock whose witnesses the test moves."""
 
-    def __init__(self, newest: float, modified: float = 0, wrong_by: float = 0, latest_second: int = 0) -> None:
+    def __init__(
+        self, newest: float, modified: float = 0, wrong_by: float = 0, latest_second: int = 0, carried: float = 0
+    ) -> None:
         """`wrong_by`: of the wall clock, seconds."""
         self.wrong_by = wrong_by
         self.passed = 0.0
@@ -27,6 +29,7 @@ class Watched:
             newest,
             modified,
             latest_second,
+            carried,
             wall=lambda: NOW + self.wrong_by + self.passed,
             monotonic=lambda: 1_000 + self.passed,
         )
@@ -46,11 +49,34 @@ class Watched:
 
 def test_the_upper_bound_does_not_climb_from_start_to_start() -> None:
     newest = latest_second = 0
+    carried = 0.0
     for _ in range(5):
-        latest_second = Watched(newest, latest_second=latest_second).time_bounds.latest_second()
+        time_bounds = Watched(newest, latest_second=latest_second, carried=carried).time_bounds
+        latest_second, carried = time_bounds.latest_second(), time_bounds.carried()
         assert latest_second == NOW + DAY
         # A line that is as far ahead as lines may be.
         newest = latest_second
+
+
+def test_a_line_far_ahead_does_not_leave_the_wall_clock_alone() -> None:
+    # A file that was modified far ahead lets it in.
+    first = Watched(NOW, modified=NOW + 60 * YEAR)
+    assert first.says() == (0, 60 * YEAR)
+    newest = NOW + 60 * YEAR
+    second = Watched(newest, carried=first.time_bounds.carried())
+    assert second.says() == (0, 0)
+    second.wrong_by = YEAR
+    assert second.says() == (0, YEAR)
+    third = Watched(newest, wrong_by=YEAR, carried=second.time_bounds.carried())
+    assert third.says() == (0, YEAR)
+
+
+def test_a_clock_that_stays_behind_takes_nothing_from_what_is_known_of_the_time() -> None:
+    carried = 0.0
+    for _ in range(3):
+        watched = Watched(NOW, wrong_by=-YEAR, carried=carried)
+        assert watched.says() == (-YEAR, 0)
+        carried = watched.time_bounds.carried()
 
 
 @pytest.mark.parametrize(
@@ -105,7 +131,7 @@ def test_what_the_process_before_accepted_is_accepted_for_an_hour() -> None:
     watched.go(1.1 * HOUR)
     assert watched.says() == (0, 0)
     # Unless it is later by now.
-    assert Watched(NOW, latest_second=NOW).says()[1] == 0
+    assert Watched(NOW, latest_second=NOW).says() == (0, 0)
 
 
 def test_a_clock_that_goes_on_is_believed_after_two_hours_though_nothing_is_logged() -> None:

@@ -57,7 +57,7 @@ def begin_writing(
     """Continue where the writer's ledger says, with its lease. `token`: the fencing token of the lease."""
     (logs, counts, rollups), time_bounds, oldest_day, prepare = start_writer(settings, storage, token)
     dead_letters.note_beyond(logs.files, {log, *logs.committed})
-    reporter = Reporter(storage, observed_ends, settings.heartbeat_path, time_bounds.latest_second)
+    reporter = Reporter(storage, observed_ends, settings.heartbeat_path, time_bounds.latest_second, time_bounds.carried)
     handler = LogHandler(
         storage,
         logs,

@@ -37,15 +37,16 @@ class Reporter:
         observed_ends: Callable[[], Sequence[ObservedEnd]],
         heartbeat: Path,
         latest_second: Callable[[], int] = lambda: LAST_SECOND,
+        carried: Callable[[], float] = float,
     ) -> None:
-        """`observed_ends`: where each log ends now. `latest_second`: the latest time that a request may have now (Unix
-        time)."""
+        """`observed_ends`: where each log ends now. `latest_second`, `carried`: see Report."""
         self._storage = storage
         self._observed_ends = observed_ends
         self._heartbeat = heartbeat
         self._observed: dict[str, ObservedEnd] = {}
         self._reported: dict[str, ObservedEnd] = {}
         self._latest_second = latest_second
+        self._carried = carried
         self._lag = Lag()
         self._next = 0.0
         self._has_heartbeat = True
@@ -68,7 +69,7 @@ class Reporter:
         show_lag(ends, committed, self._lag)
         pause = pause_after(observing, OBSERVE_SHARE)
         through = self.complete_through(list(committed.values()))
-        report = Report(time.time(), number, through, self._latest_second())
+        report = Report(time.time(), number, through, self._latest_second(), self._carried())
         # An end without a time is of a log that nobody follows.
         changed = [end for end in ends if end.time and self._is_changed(end)]
         rows: dict[Key, str] = {ObservedKey(end.log): encode_observed_end(end) for end in changed}

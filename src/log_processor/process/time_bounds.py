@@ -1,7 +1,8 @@
 """Which times a request may have: bounds by two clocks, neither of which is trusted alone.
 
-One is the wall clock, which can be set to anything at any time. The other is the time of the newest stored request,
-carried on by the monotonic clock. A line is rejected, and a day removed, only where both clocks agree.
+One is the wall clock, which can be set to anything at any time. The other is a time that is carried on by the monotonic
+clock: that of the process before or, where there was none, of the newest stored request. A line is rejected, and a day
+removed, only where both clocks agree.
 """
 
 import time
@@ -52,24 +53,28 @@ class TimeBounds:
         newest: float,
         modified: float,
         latest_second: int = 0,
+        carried: float = 0,
         wall: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """`newest`: the time of the newest stored request; 0: there is none, and the wall clock is trusted alone.
         `modified`: the latest modification of a log; 0: not known. `latest_second`: the upper bound that the process
-        before used last; 0: not known. All are Unix time, s."""
+        before used last, `carried`: its carried time; 0: not known. All are Unix time, s."""
         self._wall = wall
         self._monotonic = monotonic
         now, began = wall(), monotonic()
-        if latest_second:
-            # A line may be ahead of its time. If it counted in full, the bound would climb from start to start.
-            newest = min(newest, latest_second - MAX_SECONDS_AHEAD)
-        self._carried = CarriedTime(newest or now, now, began)
+        # The newest line may be ahead of its time. With each start it would move the bounds, and one far ahead would
+        # leave the wall clock alone to tell which days are over.
+        self._carried = CarriedTime((newest and carried) or newest or now, now, began)
         self._modified_ahead = modified - began
         self._wall_ahead = now - began
         self._held_ahead = latest_second - MAX_SECONDS_AHEAD - began
         """The held upper bound: how far it is ahead of the monotonic clock, seconds."""
         self._held_until = began + HELD_SECONDS
+
+    def carried(self) -> float:
+        """The carried time (Unix, s)."""
+        return self._read()[1]
 
     def earliest(self) -> float:
         """The earlier of both clocks (Unix time, s). It is at least this late, whichever of them is right."""

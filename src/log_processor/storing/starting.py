@@ -48,6 +48,7 @@ def start_writer(
         newest=max((row.newest for row in counting.logs.committed.values()), default=0),
         modified=latest_modification(),
         latest_second=report.latest_second if report is not None else 0,
+        carried=report.carried if report is not None else 0,
     )
     oldest_day = partial(time_bounds.oldest_day, settings.retention_days)
     note_kept(storage, settings.store_requests, time.time(), oldest_day() * SECONDS_A_DAY)
