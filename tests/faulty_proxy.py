@@ -65,6 +65,8 @@ class FaultyProxy:
         self._server = urlsplit(server)
         self._late = late
         self._connections: set[asyncio.StreamWriter] = set()
+        self._serving: set[asyncio.Task[Any] | None] = set()
+        """asyncio itself keeps no task whose client has left, and could collect it while its server answers."""
         self._held: set[asyncio.Future[Any]] = set()
         self._listening: asyncio.Server | None = None
         # Keeps the port ours while nobody listens on it.
@@ -137,10 +139,15 @@ class FaultyProxy:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection of a client, as long as it lasts."""
         self._connections.add(writer)
-        # The client may go at any moment, which is nothing to us.
-        with suppress(OSError, asyncio.IncompleteReadError):
-            while await self._serve_request(reader, writer):
-                pass
+        task = asyncio.current_task()
+        self._serving.add(task)
+        try:
+            # The client may go at any moment, which is nothing to us.
+            with suppress(OSError, asyncio.IncompleteReadError):
+                while await self._serve_request(reader, writer):
+                    pass
+        finally:
+            self._serving.discard(task)
         self._connections.discard(writer)
         writer.close()
 
