@@ -171,6 +171,30 @@ def test_the_difference_in_the_documentation_is_what_it_prints(pipeline: Pipelin
 
 
 @on_sqlite
+def test_counts_of_a_writer_that_nobody_knows_are_shown(pipeline: Pipeline) -> None:
+    store(pipeline, lines_of(0) + lines_of(0, customer="other"))
+    with closing(sqlite3.connect(pipeline.environment["SQLITE_PATH"])) as connection, connection:
+        connection.execute("INSERT INTO daily SELECT customer, day, 6, row FROM daily WHERE customer <> 'other'")
+    status, said = verify(pipeline)
+    assert status == 1
+    assert [line.split() for line in said[1:3]] == [
+        [customer, date(0), "requests", "of", "no", "known", "writer", "0", str(more)]
+        for customer, more in (("(all)", 40), ("cust", 20))
+    ]
+    assert said[3].startswith("Figures that differ: 2.")
+
+
+@on_sqlite
+def test_it_says_which_days_are_not_checked(pipeline: Pipeline) -> None:
+    store(pipeline, lines_of(0))
+    with closing(sqlite3.connect(pipeline.environment["SQLITE_PATH"])) as connection, connection:
+        connection.execute("INSERT INTO daily SELECT customer, day - 60, writer, row FROM daily")
+    status, said = verify(pipeline)
+    assert status == 0
+    assert said[-1] == f"Counts of days before {date(45)} were not checked: their lines are too old."
+
+
+@on_sqlite
 def test_a_row_too_many_or_too_few_is_shown(pipeline: Pipeline) -> None:
     store(pipeline, lines_of(0) + lines_of(0, customer="other"))
     log = pipeline.log.read_bytes()
@@ -330,7 +354,10 @@ def test_days_that_are_no_longer_kept_are_left_out(pipeline: Pipeline) -> None:
     store(pipeline, lines_of(5) + lines_of(1))
     assert verify(pipeline, RETENTION_DAYS="3") == (
         0,
-        ["All agree: lines 40, requests 20, rejected 20 (too_old 20), customers 1, days 1."],
+        [
+            "All agree: lines 40, requests 20, rejected 20 (too_old 20), customers 1, days 1.",
+            f"Counts of days before {date(3)} were not checked: their lines are too old.",
+        ],
     )
 
 

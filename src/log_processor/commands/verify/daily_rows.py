@@ -31,9 +31,14 @@ from storage.contract import Storage
 from storage.damage import daily_name, naming
 from storage.logs import LedgerRow
 
+_EMPTY = DailyAggregate(NO_COUNTS, NO_COUNTS)
 NOTHING = Counted((0, 0, 0, 0, 0, None, None, None, None, None), {}, {})
 _ROWS_AT_ONCE = 50_000
 """Differing rows that are read again at once."""
+_LOOKS = 10
+"""How often rows that keep changing are compared with the sums of all writers."""
+_CUSTOMERS_AT_ONCE = 500
+"""Customers of a question for these sums."""
 
 
 async def compare(
@@ -86,6 +91,9 @@ async def compare(
             committed = await lines.catch_up(committed)
             some = suspects[first : first + _ROWS_AT_ONCE]
             result.differences += await _confirm(storage, recount, lines, committed, some)
+            if not committed.other_writers:
+                result.differences += await _of_nobody(storage, some)
+        result.unchecked += await older_days(storage, oldest_day)
         if committed.other_writers:
             others = ", ".join(committed.other_writers)
             result.unchecked.append(f"The counts of other writers were not checked, nor roll-ups: {others}.")
@@ -189,7 +197,7 @@ async def _confirm(
 ) -> list[Difference]:
     """The differences in suspected rows that remain after they are read again."""
     found = storage.read_daily([daily_key(key) for key in suspects])
-    stored = {key: found.get(daily_key(key), DailyAggregate(NO_COUNTS, NO_COUNTS)) for key in suspects}
+    stored = {key: found.get(daily_key(key), _EMPTY) for key in suspects}
     intents = await later_intents(storage, committed, max(row.commit for row in stored.values()))
     lines.count_later(
         (stage, offset_range) for stage, intent in enumerate(intents, 1) for offset_range in intent.ranges
@@ -200,6 +208,50 @@ async def _confirm(
         for key, row in stored.items()
         for difference in differences(key, counted.get(key) or NOTHING, unpacked(key, row))
     ]
+
+
+async def _of_nobody(storage: Storage, keys: Sequence[RowKey]) -> list[Difference]:
+    """What the sums of all writers have beside the rows of the only one: rows of a writer that is not known."""
+    found: list[Difference] = []
+    left = list(keys)
+    for _ in range(_LOOKS):
+        own = storage.read_daily([daily_key(key) for key in left])
+        sums = await _sums(storage, left)
+        after = storage.read_daily([daily_key(key) for key in left])
+        for key in left:
+            row = own.get(daily_key(key), _EMPTY)
+            if row == after.get(daily_key(key), _EMPTY):
+                more = unpacked(key, sums.get(key, _EMPTY)).statuses.total() - unpacked(key, row).statuses.total()
+                if more:
+                    found.append(Difference(key[0] or "(all)", date_of(key[1]), "requests of no known writer", 0, more))
+        left = [key for key in left if own.get(daily_key(key)) != after.get(daily_key(key))]
+        if not left:
+            break
+    return found
+
+
+async def _sums(storage: Storage, keys: Sequence[RowKey]) -> dict[RowKey, DailyAggregate]:
+    """The sums of all writers, as the api answers with them."""
+    by_day: dict[int, list[str]] = {}
+    for customer, day in keys:
+        by_day.setdefault(day, []).append(customer)
+    sums: dict[RowKey, DailyAggregate] = {}
+    for day, customers in by_day.items():
+        if EVERYBODY in customers:
+            sums[EVERYBODY, day] = (await storage.daily_of_customer(None, day, day)).get(day, _EMPTY)
+        named = [customer for customer in customers if customer != EVERYBODY]
+        for first in range(0, len(named), _CUSTOMERS_AT_ONCE):
+            of_some = await storage.daily_of_customers(named[first : first + _CUSTOMERS_AT_ONCE], day, day)
+            sums |= {(customer, day): row for customer, days in of_some.items() for row in days.values()}
+    return sums
+
+
+async def older_days(storage: Storage, oldest_day: int) -> list[str]:
+    """A sentence about the days whose counts are kept, and whose lines are too old to be counted anew; if there are
+    any."""
+    if not await storage.daily_of_customer(None, 0, oldest_day - 1):
+        return []
+    return [f"Counts of days before {date_of(oldest_day)} were not checked: their lines are too old."]
 
 
 async def _account(

@@ -18,7 +18,14 @@ from msgspec import structs
 
 from log_processor import librdkafka
 from log_processor.commands.verify.committed import RollupCommits
-from log_processor.commands.verify.daily_rows import NOTHING, daily_key, differences, row_differences, unpacked
+from log_processor.commands.verify.daily_rows import (
+    NOTHING,
+    daily_key,
+    differences,
+    older_days,
+    row_differences,
+    unpacked,
+)
 from log_processor.commands.verify.recount import EVERYBODY, Recount
 from log_processor.commands.verify.result import VerifyResult, date_of
 from log_processor.commands.verify.rollups import differences_at_rest
@@ -243,6 +250,7 @@ async def compare_topic(reader: Storage, settings: ProcessorSettings, folder: Pa
             compared = _compared(partitions, topic, recount, oldest_day)
             if compared is not None:
                 await _compare_rollups(reader, partitions, recount, oldest_day, compared)
+                compared.result.unchecked += await older_days(reader, oldest_day)
                 return compared.result
             await asyncio.sleep(_BETWEEN_ATTEMPTS_SECONDS)
     raise StorageUnavailable(_GOING_ON)
