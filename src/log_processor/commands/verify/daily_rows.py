@@ -4,6 +4,7 @@ All lines are counted through one commit. A row that differs may have later line
 last commit that has counted in it, and must have the lines through that commit, as the intents of the commits tell.
 """
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -35,8 +36,10 @@ _EMPTY = DailyAggregate(NO_COUNTS, NO_COUNTS)
 NOTHING = Counted((0, 0, 0, 0, 0, None, None, None, None, None), {}, {})
 _ROWS_AT_ONCE = 50_000
 """Differing rows that are read again at once."""
-_LOOKS = 10
-"""How often rows that keep changing are compared with the sums of all writers."""
+_LOOKS = 3
+"""How often a sum of all writers has to differ from the own row: a processor may be at work."""
+_BETWEEN_LOOKS_SECONDS = 0.5
+"""Pause between these looks."""
 _CUSTOMERS_AT_ONCE = 500
 """Customers of a question for these sums."""
 
@@ -212,21 +215,30 @@ async def _confirm(
 
 async def _of_nobody(storage: Storage, keys: Sequence[RowKey]) -> list[Difference]:
     """What the sums of all writers have beside the rows of the only one: rows of a writer that is not known."""
-    found: list[Difference] = []
-    left = list(keys)
-    for _ in range(_LOOKS):
-        own = storage.read_daily([daily_key(key) for key in left])
-        sums = await _sums(storage, left)
-        after = storage.read_daily([daily_key(key) for key in left])
-        for key in left:
-            row = own.get(daily_key(key), _EMPTY)
-            if row == after.get(daily_key(key), _EMPTY):
-                more = unpacked(key, sums.get(key, _EMPTY)).statuses.total() - unpacked(key, row).statuses.total()
-                if more:
-                    found.append(Difference(key[0] or "(all)", date_of(key[1]), "requests of no known writer", 0, more))
-        left = [key for key in left if own.get(daily_key(key)) != after.get(daily_key(key))]
-        if not left:
+    found = await _beside_own(storage, keys)
+    for _ in range(_LOOKS - 1):
+        if not found:
             break
+        await asyncio.sleep(_BETWEEN_LOOKS_SECONDS)
+        again = await _beside_own(storage, list(found))
+        found = {key: beside for key, beside in found.items() if again.get(key) == beside}
+    return [
+        Difference(customer or "(all)", date_of(day), "requests of no known writer", 0, requests)
+        for (customer, day), (_, requests) in found.items()
+    ]
+
+
+async def _beside_own(storage: Storage, keys: Sequence[RowKey]) -> dict[RowKey, tuple[DailyAggregate, int]]:
+    """The own row, and the requests that the sum has beside it, of each key with such requests whose row rests."""
+    own = storage.read_daily([daily_key(key) for key in keys])
+    sums = await _sums(storage, keys)
+    after = storage.read_daily([daily_key(key) for key in keys])
+    found = {}
+    for key in keys:
+        row = own.get(daily_key(key), _EMPTY)
+        beside = unpacked(key, sums.get(key, _EMPTY)).statuses.total() - unpacked(key, row).statuses.total()
+        if beside > 0 and row == after.get(daily_key(key), _EMPTY):
+            found[key] = row, beside
     return found
 
 
