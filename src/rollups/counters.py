@@ -135,36 +135,38 @@ def decode_counter(text: str) -> Counter[int]:
 
 def counter_arrays(text: str) -> tuple[Integers, Integers]:
     """The values of a counter, ascending, and their counts."""
-    values, counts = stored_arrays(text)
+    values, counts = _stored_numbers(text).astype(np.int64).reshape(2, -1)
+    if text[0] not in _TYPES:
+        np.cumsum(values, out=values)
     is_counted = counts != 0
     return (values, counts) if is_counted.all() else (values[is_counted], counts[is_counted])
 
 
-def stored_arrays(text: str) -> tuple[Integers, Integers]:
-    """`counter_arrays` in less time, also of the values that nobody counted and that the text has, see
-    `encode_counter`."""
-    numbers = _stored_numbers(text)
-    values, counts = numbers.astype(np.int64).reshape(2, -1)
-    if text[0] not in _TYPES:
-        np.cumsum(values, out=values)
-    return values, counts
-
-
 def counters_arrays(texts: Sequence[str]) -> tuple[Integers, Integers, Integers]:
     """`counter_arrays` of several counters, one after the other, and the number of values of each."""
+    values, counts, sizes = stored_arrays(texts)
+    is_counted = counts != 0
+    if not is_counted.all():
+        through, ends = np.append(0, is_counted.cumsum()), sizes.cumsum()
+        sizes = through[ends] - through[ends - sizes]
+        values, counts = values[is_counted], counts[is_counted]
+    return values, counts, sizes
+
+
+def stored_arrays(texts: Sequence[str]) -> tuple[Integers, Integers, Integers]:
+    """`counters_arrays` in less time, also of the values that nobody counted and that the texts have, see
+    `encode_counter`."""
     numbers = [_stored_numbers(text) for text in texts]
     sizes = np.array([len(of_one) // 2 for of_one in numbers], np.int64)
-    ends = sizes.cumsum()
-    together = np.concatenate([np.empty(0, np.int64), *numbers], dtype=np.int64)
-    places = np.arange(len(together) // 2) + (ends - sizes).repeat(sizes)
-    values, counts = together[places], together[places + sizes.repeat(sizes)]
-    is_wide = np.array([text[0] not in _TYPES for text in texts], bool)
-    if is_wide.any():
-        sums = np.append(0, values.cumsum())
-        values = np.where(is_wide.repeat(sizes), sums[1:] - sums[ends - sizes].repeat(sizes), values)
-        fillers = np.flatnonzero(counts == 0)
-        sizes = sizes - np.bincount(np.searchsorted(ends, fillers, side="right"), minlength=len(sizes))
-        values, counts = np.delete(values, fillers), np.delete(counts, fillers)
+    values, counts = np.empty((2, sizes.sum()), np.int64)
+    end = 0
+    for text, of_one, size in zip(texts, numbers, sizes.tolist(), strict=True):
+        start, end = end, end + size
+        counts[start:end] = of_one[size:]
+        if text[0] in _TYPES:
+            values[start:end] = of_one[:size]
+        else:
+            np.cumsum(of_one[:size], out=values[start:end])
     return values, counts, sizes
 
 

@@ -1,8 +1,8 @@
 """Counts of spans of time that begin and end at quarter hours: the days, weeks and months of a time zone."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +13,13 @@ from rollups.counters import stored_arrays
 from rollups.counts import NO_COUNTS, RollupRow
 from rollups.group_by import sums_of
 from rollups.groups import LATENCY_BITS, QUARTER_HOUR_BITS, QUARTER_HOUR_MASK, STATUS_BITS, decode_names
-from rollups.histogram import Histograms, outcomes_of_each
+from rollups.histogram import Histograms, outcomes_of_each, segment_sums
 
 _NONE = np.empty(0, np.int64)
 _IN_NO_SPAN = -1
+# Characters of the counters that are decoded at once. Of few, most of the time goes into calls of numpy; the arrays of
+# many do not fit into the processor's cache.
+_CHARACTERS_AT_ONCE = 40_000
 
 Counted = tuple[Integers, Integers]
 """The span and the value in one integer, ascending, and the requests of each."""
@@ -49,6 +52,18 @@ class DaySpans(NamedTuple):
     """For each quarter hour of the day, the number of its span from the first one on; -1 where it is in none."""
 
 
+class _Counter(NamedTuple):
+    """A counter of a row."""
+
+    day: int
+    text: str
+    place: int
+    """The customer's, in the row."""
+    is_by_hour: bool
+    sign: Literal[1, -1]
+    """-1: what was taken back."""
+
+
 class DaySpanCounts(NamedTuple):
     """The counts of a customer's UTC day by span. The numbers of spans are those of `DaySpans.of_quarter_hour`."""
 
@@ -76,26 +91,29 @@ def spans_of_days(days: Sequence[int], edges: Integers) -> dict[int, DaySpans]:
     return {day: DaySpans(*spans) for day, *spans in zip(days, firsts.tolist(), of_quarter_hours, strict=True)}
 
 
-def counts_of_day(day: int, rows: Iterable[RollupRow], customer: str, spans: DaySpans) -> DaySpanCounts:
-    """The counts of a customer's UTC day, from its rows. OnlyHours where these do not tell the spans apart."""
-    statuses: list[Counted] = []
-    latencies: list[Counted] = []
-    for row in rows:
-        names = list(decode_names(row.names))
-        if customer not in names:
-            continue
-        if row.kind == "hours":
-            _check_hours(day, spans.of_quarter_hour)
-        place = names.index(customer)
-        for sign, of_statuses, of_latencies in (
-            (1, row.statuses, row.latencies),
-            (-1, row.less_statuses, row.less_latencies),
-        ):
-            for text, bits, found in ((of_statuses, STATUS_BITS, statuses), (of_latencies, LATENCY_BITS, latencies)):
-                if text != NO_COUNTS:
-                    numbers, counts = _counted(row, text, place, spans.of_quarter_hour, bits)
-                    found.append((numbers, sign * counts))
-    return DaySpanCounts(_sums(statuses), _sums(latencies))
+def counts_of_days(
+    rows: Mapping[int, Iterable[RollupRow]], customer: str, spans: Mapping[int, DaySpans]
+) -> dict[int, DaySpanCounts]:
+    """The counts of a customer's UTC days, from their rows. OnlyHours where these do not tell the spans of a day apart.
+
+    `spans`: of each day that is asked for.
+    """
+    statuses: list[_Counter] = []
+    latencies: list[_Counter] = []
+    for day, of_day in spans.items():
+        for row in rows.get(day, ()):
+            names = list(decode_names(row.names))
+            if customer not in names:
+                continue
+            if row.kind == "hours":
+                _check_hours(day, of_day.of_quarter_hour)
+            place, is_by_hour = names.index(customer), row.kind == "hours"
+            statuses.append(_Counter(day, row.statuses, place, is_by_hour, 1))
+            latencies.append(_Counter(day, row.latencies, place, is_by_hour, 1))
+            statuses.append(_Counter(day, row.less_statuses, place, is_by_hour, -1))
+            latencies.append(_Counter(day, row.less_latencies, place, is_by_hour, -1))
+    of_status, of_latency = _by_day(statuses, spans, STATUS_BITS), _by_day(latencies, spans, LATENCY_BITS)
+    return {day: DaySpanCounts(_sums(of_status[day]), _sums(of_latency[day])) for day in spans}
 
 
 def added_up(days: Iterable[tuple[DaySpans, DaySpanCounts]], edges: Integers) -> SpanCounts:
@@ -115,39 +133,77 @@ def _check_hours(day: int, spans: NDArray[np.int8]) -> None:
         raise OnlyHours(day)
 
 
-def _counted(row: RollupRow, text: str, place: int, spans: NDArray[np.int8], bits: int) -> Counted:
-    """What a counter counts of the customer with this place. `spans`: the span of each quarter hour, or -1."""
+def _by_day(counters: Iterable[_Counter], spans: Mapping[int, DaySpans], bits: int) -> dict[int, list[Counted]]:
+    """Day -> what each of its counters has counted by span."""
+    found: dict[int, list[Counted]] = {day: [] for day in spans}
+    batch: list[_Counter] = []
+    characters = 0
+    for counter in counters:
+        if counter.text == NO_COUNTS:
+            continue
+        if characters + len(counter.text) > _CHARACTERS_AT_ONCE:
+            _add_by_span(found, batch, spans, bits)
+            batch, characters = [], 0
+        batch.append(counter)
+        characters += len(counter.text)
+    _add_by_span(found, batch, spans, bits)
+    return found
+
+
+def _add_by_span(
+    found: Mapping[int, list[Counted]], counters: Sequence[_Counter], spans: Mapping[int, DaySpans], bits: int
+) -> None:
+    """Add the sum of the counts of each value in each span, ascending, of each of these counters."""
+    if not counters:
+        return
     # Values that nobody counted do no harm: see `_sums`.
-    together, counts = stored_arrays(text)
-    # After the place there are the value and the quarter hour; in rows by the hour, the hour and the value.
-    if place or together[-1:].max(initial=0) >> (bits + QUARTER_HOUR_BITS):
-        first, end = np.searchsorted(together, np.array([place, place + 1]) << (bits + QUARTER_HOUR_BITS))
-        together, counts = together[first:end] - (place << (bits + QUARTER_HOUR_BITS)), counts[first:end]
-    if row.kind != "hours":
-        return _by_span(spans, together, counts, bits)
-    # Only a damaged row has hours beyond the day: they are in no span.
-    of_each = spans.take((together >> bits) * QUARTER_HOURS_AN_HOUR, mode="clip").astype(np.int64)
-    is_counted = of_each >= 0
-    return ((of_each << bits) | (together & ((1 << bits) - 1)))[is_counted], counts[is_counted]
-
-
-def _by_span(spans: NDArray[np.int8], together: Integers, counts: Integers, bits: int) -> Counted:
-    """The sum of the counts of each value in each span, ascending.
-
-    `together`: value and quarter hour in one integer, ascending. So the counts of a value in a span follow one another.
-    """
-    span, values = spans[together & QUARTER_HOUR_MASK], together >> QUARTER_HOUR_BITS
+    together, counts, sizes = stored_arrays([counter.text for counter in counters])
+    # After the customer's place there are the value and the quarter hour; in rows by the hour, the hour and the value.
+    places = np.array([counter.place for counter in counters]) << (bits + QUARTER_HOUR_BITS)
+    if places.any() or int(together.max(initial=0)) >> (bits + QUARTER_HOUR_BITS):
+        together -= places.repeat(sizes)
+        is_own = (together >= 0) & (together >> (bits + QUARTER_HOUR_BITS) == 0)
+        sizes = segment_sums(is_own, sizes)
+        together, counts = together[is_own], counts[is_own]
+    if any(counter.is_by_hour for counter in counters):
+        together, counts = _by_quarter_hour(counters, together, counts, sizes, bits)
+    table = np.concatenate([spans[counter.day].of_quarter_hour for counter in counters])
+    rows_of_table = np.arange(len(counters)) << QUARTER_HOUR_BITS
+    of_each = table.take((together & QUARTER_HOUR_MASK) + rows_of_table.repeat(sizes))
+    values = together >> QUARTER_HOUR_BITS
+    # The counts of a counter's value in a span follow one another.
     is_first = np.ones(len(values), bool)
     np.not_equal(values[1:], values[:-1], out=is_first[1:])
-    is_first[1:] |= span[1:] != span[:-1]
+    is_first[1:] |= of_each[1:] != of_each[:-1]
+    bounds = np.append(0, sizes.cumsum())
+    is_first[bounds[bounds < len(values)]] = True
     firsts = is_first.nonzero()[0]
     if not len(firsts):
-        return _NONE, _NONE
-    sums = np.add.reduceat(counts, firsts)
-    of_first = span[firsts]
-    # Stable, so the values of a span stay in order. Those in no span come first.
-    order = of_first.argsort(kind="stable")[np.count_nonzero(of_first < 0) :]
-    return (of_first[order].astype(np.int64) << bits) | values[firsts[order]], sums[order]
+        return
+    sums, of_first = np.add.reduceat(counts, firsts), of_each[firsts].astype(np.int64)
+    # By counter, and then by span. The sort is stable, so the values of a span stay in order.
+    spans_a_counter = int(table.max()) + 2
+    groups = np.repeat(np.arange(len(counters)) * spans_a_counter + 1, np.diff(firsts.searchsorted(bounds))) + of_first
+    order = groups.astype(np.min_scalar_type(len(counters) * spans_a_counter)).argsort(kind="stable")
+    numbers, sums = (of_first[order] << bits) | values[firsts[order]], sums[order]
+    # The first group of each counter is in no span.
+    edges = groups[order].searchsorted(np.arange(len(counters) + 1) * spans_a_counter + [[1], [0]])
+    for counter, first, end in zip(counters, edges[0, :-1].tolist(), edges[1, 1:].tolist(), strict=True):
+        # Copies: a part of an array holds the memory of all of it.
+        found[counter.day].append((numbers[first:end].copy(), counter.sign * sums[first:end]))
+
+
+def _by_quarter_hour(
+    counters: Sequence[_Counter], together: Integers, counts: Integers, sizes: Integers, bits: int
+) -> tuple[Integers, Integers]:
+    """The numbers of rows by the hour as those of rows by the quarter hour, ascending in each counter."""
+    is_by_hour = np.array([counter.is_by_hour for counter in counters]).repeat(sizes)
+    # Only a damaged row has hours beyond the day: they are in no span.
+    quarter_hours = np.minimum((together >> bits) * QUARTER_HOURS_AN_HOUR, QUARTER_HOUR_MASK)
+    moved = ((together & ((1 << bits) - 1)) << QUARTER_HOUR_BITS) | quarter_hours
+    together = np.where(is_by_hour, moved, together)
+    order = np.lexsort((together, np.arange(len(counters)).repeat(sizes)))
+    return together[order], counts[order]
 
 
 def _sums(parts: Sequence[Counted]) -> Counted:

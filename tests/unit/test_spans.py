@@ -12,7 +12,7 @@ from rollups.counters import encode_counter
 from rollups.counts import RollupKind, RollupRow
 from rollups.figures import figures_of_each
 from rollups.groups import LATENCY_BITS, QUARTER_HOUR_BITS, STATUS_BITS, encode_names
-from rollups.spans import OnlyHours, SpanCounts, added_up, counts_of_day, spans_of_days
+from rollups.spans import OnlyHours, SpanCounts, added_up, counts_of_days, spans_of_days
 
 DAY = 20_000
 CUSTOMERS = ["a", "b", "c"]
@@ -58,8 +58,8 @@ def counts_of_spans(rows: dict[int, list[RollupRow]], customer: str, edges: list
     """`edges`: quarter hours since the beginning of DAY."""
     quarter_hours = np.array(edges) + DAY * 96
     spans = spans_of_days(sorted(rows), quarter_hours)
-    days = [(of_day, counts_of_day(day, rows[day], customer, of_day)) for day, of_day in spans.items()]
-    return added_up(days, quarter_hours)
+    counts = counts_of_days(rows, customer, spans)
+    return added_up([(spans[day], counts[day]) for day in spans], quarter_hours)
 
 
 @given(REQUESTS, REQUESTS, st.lists(st.integers(0, 3 * 96), min_size=2, max_size=6).map(sorted))
@@ -89,6 +89,12 @@ def test_rows_by_the_hour_tell_only_whole_hours_apart() -> None:
     with pytest.raises(OnlyHours) as refused:
         counts_of_spans(rows, "b", [0, 7, 96])
     assert refused.value.day == DAY
+    # Beside a row by the quarter hour, too.
+    together = {DAY: [*rows_of([(1, 40, 200, 3), (0, 2, 200, 9)])[DAY], *rows[DAY]]}
+    assert figures_of_each(counts_of_spans(together, "b", [0, 36, 96]).histograms) == [
+        figures_of(requests[:1]),
+        figures_of([(1, 40, 200, 3), *requests[1:]]),
+    ]
     # On other days it does no harm, and of customers without such rows either.
     assert counts_of_spans(rows, "b", [0, 96, 103]).spans == [0]
     assert counts_of_spans(rows, "d", [0, 7, 96]).spans == []

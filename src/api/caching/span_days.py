@@ -16,7 +16,7 @@ from api.caching.rolled_up_polls import RolledUpPolls
 from rollups.columns import QUARTER_HOURS_A_DAY
 from rollups.counts import RollupKind, RollupRow
 from rollups.groups import ALL_CUSTOMERS, EVERYBODY, group_of
-from rollups.spans import DaySpanCounts, DaySpans, SpanCounts, added_up, counts_of_day, spans_of_days
+from rollups.spans import DaySpanCounts, DaySpans, SpanCounts, added_up, counts_of_days, spans_of_days
 from storage.contract import Storage
 
 QUARTER_HOUR_KINDS: tuple[RollupKind, ...] = ("parts", "hours")
@@ -59,23 +59,27 @@ class SpanDays:
         days = range(int(edges[0]) // QUARTER_HOURS_A_DAY, (int(edges[-1]) - 1) // QUARTER_HOURS_A_DAY + 1)
         spans = spans_of_days(days, edges)
         found = {day: counts for day in days if (counts := self._get(customer, day, spans[day])) is not None}
-        missing = [day for day in days if day not in found]
+        missing = {day: spans[day] for day in days if day not in found}
+        rows: Mapping[int, Sequence[RollupRow]] = {}
+        # Taken before the read: the roll-ups may be further, but not behind.
+        poll = self._rolled_up.latest
+        changed = self._invalidations.days_since(poll)
         if missing:
-            # Taken before the read: the roll-ups may be further, but not behind.
-            poll = self._rolled_up.latest
-            changed = self._invalidations.days_since(poll)
             group = ALL_CUSTOMERS if customer is None else group_of(customer)
-            rows = await self._storage.rollups(group, QUARTER_HOUR_KINDS, missing[0], missing[-1])
-            # A busy customer has ten thousand counts a day, and all customers together have more.
-            read = await asyncio.to_thread(
-                _counts_of, rows, customer or EVERYBODY, {day: spans[day] for day in missing}
-            )
-            for day, counts in read.items():
-                found[day] = counts
-                # What was counted since that poll may not be rolled up yet.
-                if changed is not None and day not in changed:
-                    self._put(customer, day, spans[day], _Cached(poll, counts))
-        return await asyncio.to_thread(added_up, [(spans[day], found[day]) for day in days], edges)
+            rows = await self._storage.rollups(group, QUARTER_HOUR_KINDS, min(missing), max(missing))
+
+        def added() -> tuple[dict[int, DaySpanCounts], SpanCounts]:
+            read = counts_of_days(rows, customer or EVERYBODY, missing)
+            counts = found | read
+            return read, added_up([(spans[day], counts[day]) for day in days], edges)
+
+        # A busy customer has ten thousand counts a day, and all customers together have more.
+        read, together = await asyncio.to_thread(added)
+        for day, counts in read.items():
+            # What was counted since that poll may not be rolled up yet.
+            if changed is not None and day not in changed:
+                self._put(customer, day, spans[day], _Cached(poll, counts))
+        return together
 
     def _get(self, customer: str | None, day: int, spans: DaySpans) -> DaySpanCounts | None:
         key = customer, day, spans.of_quarter_hour.tobytes()
@@ -101,9 +105,3 @@ class SpanDays:
 
 def _size(cached: _Cached) -> int:
     return cached.counts.bytes + _OVERHEAD_BYTES
-
-
-def _counts_of(
-    rows: Mapping[int, Sequence[RollupRow]], customer: str, spans: Mapping[int, DaySpans]
-) -> dict[int, DaySpanCounts]:
-    return {day: counts_of_day(day, rows.get(day, ()), customer, of_day) for day, of_day in spans.items()}
