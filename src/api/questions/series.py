@@ -1,7 +1,7 @@
 """The statistics of a customer over time: of each minute, hour, day, week or month."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +16,12 @@ from api.questions.validation import validation_error
 from api.schemas.listing import NO_PROGRESS
 from api.schemas.series import Point, Series
 from api.utc import to_iso_time
+from request_log.requests import Integers
 from rollups.columns import QUARTER_HOURS_A_DAY, SECONDS_A_QUARTER_HOUR
 from rollups.counts import DailyAggregate
 from rollups.figures import Figures, figures, figures_of_each
 from rollups.groups import OTHER, group_of, histograms_of_hours, unescaped
-from rollups.histogram import Histogram, histogram_of_requests, histograms_of, merge_each
+from rollups.histogram import Histogram, Histograms, histogram_of_requests, histograms_of, merge_each
 from storage.contract import Storage
 from storage.read_back import milliseconds
 from storage.requests import LoggedRequest
@@ -76,16 +77,10 @@ class SeriesQuestion(Question):
         edges = times.edges
         if self.is_of_rollups:
             counts = await span_counts(store, self.customer_id, edges, times.zone)
-            spans, histograms = counts.spans, counts.histograms
-        else:
-            rows = await storage.daily_of_customer(self.customer_id, times.days[0], times.days[-1])
-            by_span: dict[int, list[DailyAggregate]] = {}
-            for day, row in sorted(rows.items()):
-                span = int(np.searchsorted(edges, day * QUARTER_HOURS_A_DAY, side="right")) - 1
-                by_span.setdefault(span, []).append(row)
-            spans, histograms = list(by_span), merge_each(list(by_span.values()))
-        starts = (edges[spans] * SECONDS_A_QUARTER_HOUR).tolist()
-        return dict(zip(starts, figures_of_each(histograms), strict=True))
+            return await asyncio.to_thread(_of_spans, edges, counts.spans, counts.histograms)
+        rows = await storage.daily_of_customer(self.customer_id, times.days[0], times.days[-1])
+        # A year of a busy customer would block the event loop for a third of a second.
+        return await asyncio.to_thread(_of_rows, edges, rows)
 
     async def _minutes(self, storage: Storage) -> dict[int, Histogram]:
         """Computed from the requests: roll-ups by minute would have nearly as many rows as there are requests."""
@@ -137,6 +132,21 @@ class SeriesQuestion(Question):
             f"from {start} to {end} there are more than {MAX_REQUESTS:,} requests: ask for minutes of a shorter range"
         )
         return validation_error("from", start, message)
+
+
+def _of_rows(edges: Integers, rows: Mapping[int, DailyAggregate]) -> dict[int, Figures]:
+    """The figures of spans of whole UTC days, by the start of the span (Unix time, s). `edges`: see
+    rollups.spans.spans_of_days."""
+    by_span: dict[int, list[DailyAggregate]] = {}
+    for day, row in sorted(rows.items()):
+        span = int(np.searchsorted(edges, day * QUARTER_HOURS_A_DAY, side="right")) - 1
+        by_span.setdefault(span, []).append(row)
+    return _of_spans(edges, list(by_span), merge_each(list(by_span.values())))
+
+
+def _of_spans(edges: Integers, spans: Sequence[int], histograms: Histograms) -> dict[int, Figures]:
+    starts = (edges[spans] * SECONDS_A_QUARTER_HOUR).tolist()
+    return dict(zip(starts, figures_of_each(histograms), strict=True))
 
 
 def _by_minute(requests: Sequence[LoggedRequest]) -> dict[int, Histogram]:
