@@ -146,6 +146,13 @@ def test_another_body_is_refused(asked: Asked, body: bytes, content_type: str, s
         assert "Set-Cookie" not in refused.headers
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE"])
+def test_another_method_than_that_of_a_login_is_told_the_right_one(asked: Asked, method: str) -> None:
+    with asked.client() as browser:
+        refused = browser.request(method, "/login")
+    assert (refused.status_code, refused.headers["Allow"]) == (405, "POST")
+
+
 def test_a_login_that_is_broken_off_leaves_no_traceback(asked: Asked) -> None:
     with socket.create_connection(("127.0.0.1", asked.api.port)) as client:
         client.sendall(b"POST /login HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{")

@@ -17,9 +17,11 @@ class Head:
         is_head, is_sent = scope["method"] == "HEAD", False
 
         async def answer(message: Message) -> None:
-            if message["type"] == "http.response.start" and message["status"] == 405:
-                MutableHeaders(raw=message["headers"])["Allow"] = "GET, HEAD"
             nonlocal is_sent
+            if message["type"] == "http.response.start" and message["status"] == 405:
+                headers = MutableHeaders(raw=message["headers"])
+                if headers.get("Allow") == "GET":
+                    headers["Allow"] = "GET, HEAD"
             if is_head and message["type"] == "http.response.body":
                 # The first part ends the response, because a stream has no last one.
                 message = {"type": "http.response.body", "body": b""}
