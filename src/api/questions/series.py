@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from fastapi.exceptions import RequestValidationError
+from numpy.typing import NDArray
 
 from api.caching.span_days import QUARTER_HOUR_KINDS
 from api.questions.calendar import UTC, calendar
@@ -16,7 +17,6 @@ from api.questions.validation import validation_error
 from api.schemas.listing import NO_PROGRESS
 from api.schemas.series import Point, Series
 from api.utc import to_iso_time
-from request_log.requests import Integers
 from rollups.columns import QUARTER_HOURS_A_DAY, SECONDS_A_QUARTER_HOUR
 from rollups.counts import DailyAggregate
 from rollups.figures import Figures, figures, figures_of_each
@@ -134,7 +134,7 @@ class SeriesQuestion(Question):
         return validation_error("from", start, message)
 
 
-def _of_rows(edges: Integers, rows: Mapping[int, DailyAggregate]) -> dict[int, Figures]:
+def _of_rows(edges: NDArray[np.int64], rows: Mapping[int, DailyAggregate]) -> dict[int, Figures]:
     """The figures of spans of whole UTC days, by the start of the span (Unix time, s). `edges`: see
     rollups.spans.spans_of_days."""
     by_span: dict[int, list[DailyAggregate]] = {}
@@ -144,7 +144,7 @@ def _of_rows(edges: Integers, rows: Mapping[int, DailyAggregate]) -> dict[int, F
     return _of_spans(edges, list(by_span), merge_each(list(by_span.values())))
 
 
-def _of_spans(edges: Integers, spans: Sequence[int], histograms: Histograms) -> dict[int, Figures]:
+def _of_spans(edges: NDArray[np.int64], spans: Sequence[int], histograms: Histograms) -> dict[int, Figures]:
     starts = (edges[spans] * SECONDS_A_QUARTER_HOUR).tolist()
     return dict(zip(starts, figures_of_each(histograms), strict=True))
 
