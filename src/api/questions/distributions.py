@@ -1,9 +1,8 @@
 """How the requests of one customer, or of all customers together, are distributed: by status, and by latency."""
 
-import asyncio
 from dataclasses import dataclass
 
-from api.questions.question import CachedStore, DaysQuestion
+from api.questions.question import CachedStore, DaysQuestion, computed
 from api.schemas.distributions import Latencies, LatencyBin, RequestsOfStatus, StatusCodes
 from rollups.counts import logged_status
 from rollups.figures import latency_bins
@@ -34,11 +33,10 @@ class LatenciesQuestion(DaysQuestion):
 
     async def answer(self, store: CachedStore) -> Latencies:
         if self.is_of_rollups:
-            found = (await self.local_counts(store)).histograms
-            return await asyncio.to_thread(self._of_days, found)
+            counts = await self.local_counts(store)
+            return await computed(counts.spans, lambda: self._of_days(counts.histograms))
         rows = await self.rows(store.storage)
-        # A year of a busy customer would block the event loop for a third of a second.
-        return await asyncio.to_thread(lambda: self._of_days(histograms_of(rows.values())))
+        return await computed(rows, lambda: self._of_days(histograms_of(rows.values())))
 
     def _of_days(self, histograms: Histograms) -> Latencies:
         histogram = merge_for_good(list(histograms.each()))

@@ -1,10 +1,11 @@
 """A question: checked parameters that, with the content of the store, determine an answer."""
 
+import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Sized
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from fastapi import HTTPException
@@ -27,7 +28,11 @@ from storage.contract import Storage
 from storage.damage import or_default
 from storage.kept import Change, KeptRequests, decode_kept, least, least_kept
 
+Computed = TypeVar("Computed")
+
 _Edges = NDArray[np.int64]
+# The counts of so many days are added up at once: a thread of its own costs more than a month of most customers.
+_FEW_DAYS = 31
 _UNKNOWN = [Change(0, "none")]
 """Which requests are stored, where the row is damaged."""
 
@@ -140,6 +145,12 @@ async def daily_rows(storage: Storage, customer_id: str | None, days: range) -> 
     if not rows:
         await require_known(storage, customer_id)
     return rows
+
+
+async def computed(days: Sized, compute: Callable[[], Computed]) -> Computed:
+    """What is computed from the counts of these days. A year of a busy customer would block the event loop for a third
+    of a second, so many days get a thread of their own."""
+    return compute() if len(days) <= _FEW_DAYS else await asyncio.to_thread(compute)
 
 
 async def kept_since(storage: Storage, start: int) -> KeptRequests:

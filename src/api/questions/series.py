@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from api.caching.span_days import QUARTER_HOUR_KINDS
 from api.questions.calendar import UTC, calendar
-from api.questions.question import CachedStore, Effort, Question, kept_since, require_known, span_counts
+from api.questions.question import CachedStore, Effort, Question, computed, kept_since, require_known, span_counts
 from api.questions.times import SECONDS, TimeRange
 from api.questions.validation import validation_error
 from api.schemas.listing import NO_PROGRESS
@@ -77,10 +77,9 @@ class SeriesQuestion(Question):
         edges = times.edges
         if self.is_of_rollups:
             counts = await span_counts(store, self.customer_id, edges, times.zone)
-            return await asyncio.to_thread(_of_spans, edges, counts.spans, counts.histograms)
+            return await computed(counts.spans, lambda: _of_spans(edges, counts.spans, counts.histograms))
         rows = await storage.daily_of_customer(self.customer_id, times.days[0], times.days[-1])
-        # A year of a busy customer would block the event loop for a third of a second.
-        return await asyncio.to_thread(_of_rows, edges, rows)
+        return await computed(rows, lambda: _of_rows(edges, rows))
 
     async def _minutes(self, storage: Storage) -> dict[int, Histogram]:
         """Computed from the requests: roll-ups by minute would have nearly as many rows as there are requests."""
