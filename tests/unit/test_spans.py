@@ -1,6 +1,7 @@
 """Counts of spans of quarter hours, against the plainest way to count."""
 
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -79,6 +80,27 @@ def test_each_request_is_in_the_span_of_its_quarter_hour(
     assert found.spans == list(spans)
     assert figures_of_each(found.histograms) == [figures_of(of_span) for of_span in spans.values()]
     assert found.statuses == Counter(status for of_span in spans.values() for _, _, status, _ in of_span)
+
+
+def test_the_counts_of_busy_days_are_told_apart() -> None:
+    # Their texts are longer than what is decoded at once.
+    numbers = np.random.default_rng(5)
+    requests: list[Request] = [
+        (int(customer), int(part), 200, int(ms))
+        for customer, part, ms in zip(
+            numbers.integers(0, 3, 60_000),
+            numbers.integers(0, 288, 60_000),
+            numbers.integers(0, 9_000, 60_000),
+            strict=True,
+        )
+    ]
+    rows = rows_of(requests)
+    assert sum(row.size for of_day in rows.values() for row in of_day) > 100_000
+    edges = [8, 104, 200, 288]
+    found = counts_of_spans(rows, "c", edges)
+    of_c = [request for request in requests if request[0] == 2]
+    spans = [[one for one in of_c if start <= one[1] < end] for start, end in pairwise(edges)]
+    assert figures_of_each(found.histograms) == [figures_of(of_span) for of_span in spans]
 
 
 def test_rows_by_the_hour_tell_only_whole_hours_apart() -> None:
