@@ -118,8 +118,17 @@ class Counting:
                 path = self._path if read.log == "log" else read.path
                 self.logs.begin(LedgerRow(read.log, str(path), begin, begin))
         parts = tuple(read.part() for read in reads)
-        # The number of a file is stored before its lines.
-        begins = {key_of(part): structs.replace(part, end=part.start, length=0, gaps=()) for part in reversed(parts)}
+        # The number of a file is stored before its lines. No file is closed before its lines are read.
+        begins = {
+            key_of(part): structs.replace(
+                part,
+                end=part.start,
+                length=0,
+                gaps=(),
+                state="open" if part.state == "closed" else part.state,
+            )
+            for part in reversed(parts)
+        }
         self._take(tuple(begin for key, begin in reversed(begins.items()) if key not in self.logs.files), b"")
         first = len(self._rollups.open.parts)
         self._take(parts, b"".join(read.lines() for read in reads))

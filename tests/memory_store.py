@@ -133,6 +133,7 @@ class MemoryStorage(Storage):
 
     SENDERS = 1
     LINES_HELD = BYTES_HELD = sys.maxsize
+    READS_BY_TIME = False
 
     def __init__(
         self,

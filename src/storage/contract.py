@@ -40,6 +40,9 @@ class Storage(ABC):
     BYTES_HELD: ClassVar[int]
     """Requests that may be held in memory until a `flush`, in bytes of their log."""
 
+    READS_BY_TIME: ClassVar[bool]
+    """Whether `read_requests` holds all requests of its time in memory, and not just some of a range."""
+
     @abstractmethod
     def set_up(self) -> None:
         """Make what the store needs before its first use. To call it again does no harm."""

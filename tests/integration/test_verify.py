@@ -15,13 +15,15 @@ from msgspec import structs
 
 from lines import valid_lines
 from pipeline import Pipeline
+from request_log.formats import simple
 from rollups.counters import pack, unpack
 from rollups.counts import DailyKey
 from rollups.rows import encode_daily
 from storage.contract import Storage
 from storage.keys import LogKey, StateKey
 from storage.ledger import decode_intent, decode_ledger, encode_ledger
-from storage.logs import LedgerRow, encode_log
+from storage.logs import LedgerRow, decode_file, encode_log
+from storage.requests import FileId, StoredRequests
 from stores import Store
 
 OPERATIONS = Path(__file__).parents[2] / "docs/operations.md"
@@ -168,6 +170,71 @@ def test_the_difference_in_the_documentation_is_what_it_prints(pipeline: Pipelin
     with closing(sqlite3.connect(pipeline.environment["SQLITE_PATH"])) as connection, connection:
         connection.execute("DELETE FROM daily WHERE customer = 'cust_7'")
     assert verify(pipeline) == (1, shown.replace("2026-11-24", date(1)).splitlines())
+
+
+@pytest.mark.parametrize(
+    ("at", "before", "after", "shown"),
+    [
+        (5, b" 205 ", b" 599 ", "stored requests with status 205 1 0"),
+        (5, b" 0.005", b" 0.050", "stored requests of 5 ms 1 0"),
+        (5, b"/path", b"/other", "stored requests of /other 0 1"),
+        (5.5, b"", b"", "stored requests 20 21"),
+    ],
+)
+def test_a_stored_request_that_is_not_in_the_log_is_shown(
+    pipeline: Pipeline, at: float, before: bytes, after: bytes, shown: str
+) -> None:
+    lines = lines_of(0)
+    store(pipeline, lines)
+    line = lines.splitlines(keepends=True)[5]
+    with opened(pipeline) as storage:
+        requests, *_ = simple.parse(line.replace(before, after), int(at * len(line)), 0)
+        storage.prepare([StoredRequests([file_of(storage)], requests.offsets * 0, requests)])()
+        storage.flush()
+    status, said = verify(pipeline)
+    assert status == 1
+    assert [line.split() for line in said[1:-1]] == [["cust", date(0), *shown.split()]]
+    assert said[-1].startswith("Figures that differ: 1. In the log: lines 20, requests 20,")
+
+
+def test_requests_that_are_not_stored_are_shown(pipeline: Pipeline) -> None:
+    store(pipeline, lines_of(0) + lines_of(1))
+    with opened(pipeline) as storage:
+        storage.remove_requests("api_requests", [file_of(storage)])
+    status, said = verify(pipeline)
+    assert status == 1
+    assert [line.split() for line in said[1:-1]] == [
+        ["cust", date(age), *["stored", "requests", "20", "0"]] for age in (1, 0)
+    ]
+
+
+@on_sqlite
+def test_requests_that_have_expired_are_not_missed(pipeline: Pipeline) -> None:
+    store(pipeline, lines_of(0) + lines_of(3))
+    with closing(sqlite3.connect(pipeline.environment["SQLITE_PATH"])) as connection, connection:
+        connection.execute("DELETE FROM requests WHERE time < (SELECT max(time) FROM requests)")
+    status, said = verify(pipeline)
+    assert (status, said[0][:11]) == (0, "All agree: ")
+    assert said[1] == f"Stored requests of days before {date(0)} were not compared: none is kept."
+
+
+@on_sqlite
+def test_requests_of_which_only_the_failed_ones_are_stored_are_not_compared(pipeline: Pipeline) -> None:
+    pipeline.start(STORE_REQUESTS="failed")
+    pipeline.append(lines_of(0))
+    pipeline.until_stored()
+    assert pipeline.end() == 0
+    status, said = verify(pipeline)
+    assert (status, said[0][:11]) == (0, "All agree: ")
+    assert said[1] == "Stored requests were not compared: not all are stored (STORE_REQUESTS)."
+
+
+def file_of(storage: Storage) -> FileId:
+    """The only file of the log."""
+    _, files, _ = storage.read_logs()
+    ((key, text),) = files.items()
+    row = decode_file(*key, text)
+    return FileId(row.log, row.generation, row.lane, row.base)
 
 
 @on_sqlite

@@ -33,6 +33,7 @@ class InfluxStorage(InfluxRequests, InfluxCounts, InfluxLedger, Storage):
     # One request in flight leaves a third of the server's throughput unused, two leave a twentieth.
     SENDERS = 3
     LINES_HELD = BYTES_HELD = sys.maxsize
+    READS_BY_TIME = True
 
     def __init__(self, url: str, org: str, bucket: str, token: str, timeout: float = 10.0, writer: str = MAIN) -> None:
         super().__init__(url, org, bucket, token, timeout, writer, self.SENDERS)

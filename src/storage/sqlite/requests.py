@@ -21,6 +21,8 @@ from storage.sqlite.schema import OFFSET_BITS, ZONE_BITS
 
 # Rows that are fetched at once.
 _ROWS_A_READ = 10_000
+# Rows that one transaction reads back: they are in memory together.
+_ROWS_A_PAGE = 100_000
 # Of the columns of a StoredRow.
 _TYPES: list[set[type]] = [
     {int},
@@ -82,16 +84,19 @@ SELECT requests.id - first, time, customer_id, request_path, status_code, durati
 FROM (
     SELECT id << {OFFSET_BITS} AS first FROM sources WHERE writer = :writer AND log = :log AND generation = :generation
 ) JOIN requests ON requests.id >= first + :start AND requests.id < first + :end ORDER BY requests.id
+LIMIT {_ROWS_A_PAGE}
 """
         file, start, end = offset_range
-        values = {"log": file.log, "generation": file.generation, "start": start, "end": end}
-        stored = ReadBack()
-        with self._transaction() as connection:
-            values["writer"] = self._writer_id
-            cursor = connection.execute(query, values)
-            while rows := cursor.fetchmany(_ROWS_A_READ):
-                _add(stored, rows, file)
-        return stored.in_order()
+        while start < end:
+            stored, found, last = ReadBack(), 0, start
+            with self._transaction() as connection:
+                values = {"writer": self._writer_id, "log": file.log, "generation": file.generation}
+                cursor = connection.execute(query, {**values, "start": start, "end": end})
+                while rows := cursor.fetchmany(_ROWS_A_READ):
+                    _add(stored, rows, file)
+                    found, last = found + len(rows), rows[-1][0]
+            yield from stored.in_order()
+            start = last + 1 if found == _ROWS_A_PAGE else end
 
     def remove_requests(self, log: str, files: Collection[FileId]) -> None:
         query = "SELECT id FROM sources WHERE writer = ? AND log = ?"

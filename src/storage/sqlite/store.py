@@ -31,6 +31,7 @@ class SqliteStorage(SqliteRequests, SqliteRows, SqliteCounts, SqliteLedger, Stor
 
     SENDERS = 1
     LINES_HELD = 30_000
+    READS_BY_TIME = False
     BYTES_HELD = 8 << 20
 
     def __init__(self, path: Path, writer: str = MAIN) -> None:

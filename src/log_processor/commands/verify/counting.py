@@ -1,20 +1,22 @@
 """Finds the lines that the store has counted in the files, and counts each of them once."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from itertools import chain, product
 
 import numpy as np
 
 from log_processor.commands.ranges import Ranges
 from log_processor.commands.verify.committed import Committed, RolledUpTo, read_committed
 from log_processor.commands.verify.linked import Linked
-from log_processor.commands.verify.recount import ROLLED_UP, Recount
+from log_processor.commands.verify.recount import ROLLED_UP, STORED, Recount
 from log_processor.commands.verify.result import LAST_DAY
 from log_processor.commands.verify.text_file import TextFile, Unreadable
 from log_processor.following.roots import Roots
 from request_log.framing.protocol import Contexts
-from request_log.line import SECONDS_A_DAY
+from request_log.line import LAST_SECOND, SECONDS_A_DAY
+from request_log.requests import Requests, joined
 from rollups.counts import DailyKey
 from rollups.groups import OTHER
 from rollups.rules import Rules
@@ -27,8 +29,10 @@ from storage.rules import decode_rules
 
 _BYTES_AT_ONCE = 1 << 30
 """Bytes of logs whose stored requests are read at once: some ten million requests."""
-
-
+_REQUESTS_AT_ONCE = 100_000
+"""Stored requests that are counted at once."""
+_REQUESTS_IN_MEMORY = 300_000
+"""Stored requests that are in memory at once where the store reads them by their time."""
 _LONGEST_SPAN_BYTES = 512 << 10
 """Bytes of a file between the beginning and the end of a line at most, with what is between its parts."""
 
@@ -108,6 +112,12 @@ class Lines:
         counted = {file: ranges.copy() for file, ranges in self._counted.items()}
         self._count_stored(self._count_files(parts, counted))
 
+    def take_stored(self, committed: Committed) -> None:
+        """Take out the stored requests of all committed lines, at the stage `STORED`."""
+        parts = [(STORED, offset_range) for offset_range in committed.ranges({})]
+        is_by_time = self._storage.READS_BY_TIME
+        self._add_stored(parts, self._recount.spans(_REQUESTS_IN_MEMORY) if is_by_time else [(0, LAST_SECOND)])
+
     def is_compared(self, day: int) -> bool:
         """Whether all requests of a day are counted."""
         return self.days is None or day in self.days
@@ -147,6 +157,12 @@ class Lines:
                 f"{size:,} bytes that were counted are in no file any more, and not all requests are stored"
                 " (STORE_REQUESTS). So nothing can be compared."
             )
+        days = self.days
+        oldest, newest = (min(days, default=0), max(days, default=-1)) if days is not None else (0, LAST_DAY)
+        self._add_stored(parts, [(oldest * SECONDS_A_DAY, (newest + 1) * SECONDS_A_DAY - 1)])
+
+    def _add_stored(self, parts: Sequence[tuple[int, OffsetRange]], spans: Iterable[tuple[int, int]]) -> None:
+        """Count the stored requests of these parts and spans of time (Unix, s; inclusive)."""
         by_number: dict[int, list[list[OffsetRange]]] = {}
         size = 0
         for number, part in parts:
@@ -157,15 +173,12 @@ class Lines:
                 size = 0
             groups[-1].append(part)
         days = self.days
-        oldest, newest = (min(days, default=0), max(days, default=-1)) if days is not None else (0, LAST_DAY)
-        for number, groups in by_number.items():
-            for group in groups:
-                span = (oldest * SECONDS_A_DAY, (newest + 1) * SECONDS_A_DAY - 1)
-                for rules, some in self._history.by_rules(group):
-                    for requests in self._storage.read_requests(some, *span):
-                        if days is not None:
-                            requests = requests.select(np.isin(requests.days, days).tolist())
-                        self._recount.add_stored(number, requests, rules)
+        for span, (number, groups) in product(spans, by_number.items()):
+            for rules, some in chain.from_iterable(map(self._history.by_rules, groups)):
+                for requests in _at_once(self._storage.read_requests(some, *span)):
+                    if days is not None:
+                        requests = requests.select(np.isin(requests.days, days).tolist())
+                    self._recount.add_stored(number, requests, rules)
         self._fold()
 
     def _fold(self) -> None:
@@ -180,3 +193,15 @@ class Lines:
             if folded := [name for name in names if DailyKey(name, day) not in told_apart]:
                 self._recount.fold(day, folded, OTHER)
                 self.folded_days.add(day)
+
+
+def _at_once(parts: Iterable[Requests]) -> Iterator[Requests]:
+    """The requests of these parts, many at a time: to count a part takes the database some milliseconds."""
+    held: list[Requests] = []
+    for part in parts:
+        held.append(part)
+        if sum(map(len, held)) >= _REQUESTS_AT_ONCE:
+            yield joined(held)
+            held = []
+    if held:
+        yield joined(held)

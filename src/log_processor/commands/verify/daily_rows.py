@@ -18,6 +18,7 @@ from log_processor.commands.verify.counting import Lines
 from log_processor.commands.verify.recount import EVERYBODY, LOST, SKIPPED, Counted, Recount, RowKey
 from log_processor.commands.verify.result import LAST_DAY, Difference, VerifyResult, date_of
 from log_processor.commands.verify.rollups import Rollups, RollupsMoved
+from log_processor.commands.verify.text_file import FilesChanged
 from log_processor.following.roots import Roots
 from log_processor.process.time_bounds import TimeBounds
 from log_processor.storing.dead_letters import kept_positions
@@ -30,6 +31,7 @@ from rollups.figures import Figures, figures_of_counts
 from rollups.groups import OTHER
 from storage.contract import Storage
 from storage.damage import daily_name, naming
+from storage.kept import decode_kept
 from storage.logs import LedgerRow
 
 _EMPTY = DailyAggregate(NO_COUNTS, NO_COUNTS)
@@ -89,6 +91,10 @@ async def compare(
             days=len(recount.days()),
             differences=_ledger_differences(recount, lines, committed),
         )
+        if decode_kept(storage.read_state("requests")):
+            result.unchecked.append("Stored requests were not compared: not all are stored (STORE_REQUESTS).")
+        else:
+            await _compare_stored(storage, recount, lines, committed, result, today)
         suspects = await _suspects(storage, recount, lines, oldest_day, today, bool(committed.other_writers))
         for first in range(0, len(suspects), _ROWS_AT_ONCE):
             committed = await lines.catch_up(committed)
@@ -131,6 +137,27 @@ def _ledger_differences(recount: Recount, lines: Lines, committed: Committed) ->
             found += row_differences(log, *in_files)
     recount.forget_later()
     return found
+
+
+async def _compare_stored(
+    storage: Storage, recount: Recount, lines: Lines, committed: Committed, result: VerifyResult, today: int
+) -> None:
+    """Add the differences between the committed lines and the stored requests to the result."""
+    lines.take_stored(committed)
+    found = recount.stored_differences()
+    first_day = recount.first_stored_day()
+    recount.forget_later()
+    if found:
+        # Raises FilesChanged where requests are being removed.
+        await read_committed(storage, committed.writer, committed)
+        if int(time.time()) // SECONDS_A_DAY > today:
+            raise FilesChanged("Requests have expired meanwhile.")
+    for customer, day, figure, logged, stored in found:
+        # Fewer days may have been kept until now.
+        if first_day is None or day >= first_day:
+            result.differences.append(Difference(customer, date_of(day), figure, logged, stored))
+    if first_day is not None and any(day < first_day for _, day, *_ in found):
+        result.unchecked.append(f"Stored requests of days before {date_of(first_day)} were not compared: none is kept.")
 
 
 def row_differences(row: LedgerRow, lines: Counter[str | None], mended: Counter[str]) -> Iterator[Difference]:

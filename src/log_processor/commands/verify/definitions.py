@@ -320,3 +320,39 @@ SELECT
     latencies
 FROM totals LEFT JOIN latencies USING (customer, day)
 """
+
+# What differs first between the committed requests and the stored ones, which are taken out at the stage $stored, of
+# each customer and day: their number, then by status, latency (ms), quarter hour, endpoint, and bytes of an endpoint.
+STORED_DIFFERENCES = """
+WITH
+in_days AS (
+    SELECT
+        customer, day, status, ms,
+        coalesce(sum(lines) FILTER (WHERE stage <> $stored), 0) AS logged,
+        coalesce(-sum(lines) FILTER (WHERE stage = $stored), 0) AS stored
+    FROM counted WHERE reason IS NULL GROUP BY ALL
+),
+in_parts AS (
+    SELECT
+        customer, day, part, trim(method || ' ' || path) AS endpoint,
+        coalesce(sum(lines) FILTER (WHERE stage <> $stored), 0) AS logged,
+        coalesce(-sum(lines) FILTER (WHERE stage = $stored), 0) AS stored,
+        coalesce(sum(bytes) FILTER (WHERE stage <> $stored), 0) AS logged_bytes,
+        coalesce(-sum(bytes) FILTER (WHERE stage = $stored), 0) AS stored_bytes
+    FROM divided WHERE customer IS NOT NULL GROUP BY ALL
+),
+found AS (
+    SELECT customer, day, 0 AS kind, NULL AS number, NULL AS endpoint, sum(logged) AS logged, sum(stored) AS stored
+    FROM in_days GROUP BY customer, day
+    UNION ALL SELECT customer, day, 1, status, NULL, sum(logged), sum(stored) FROM in_days GROUP BY ALL
+    UNION ALL SELECT customer, day, 2, ms, NULL, sum(logged), sum(stored) FROM in_days GROUP BY ALL
+    UNION ALL SELECT customer, day, 3, part, NULL, logged, stored FROM in_parts WHERE part IS NOT NULL
+    UNION ALL SELECT customer, day, 4, NULL, endpoint, logged, stored FROM in_parts WHERE endpoint IS NOT NULL
+    UNION ALL SELECT customer, day, 5, NULL, endpoint, logged_bytes, stored_bytes
+    FROM in_parts WHERE endpoint IS NOT NULL
+)
+SELECT customer, day, kind, number, endpoint, logged::BIGINT, stored::BIGINT
+FROM found WHERE logged <> stored
+QUALIFY row_number() OVER (PARTITION BY customer, day ORDER BY kind, number, endpoint) = 1
+ORDER BY day, customer
+"""

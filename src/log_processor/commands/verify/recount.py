@@ -22,6 +22,7 @@ from request_log.formats import simple
 from request_log.framing.content import line_at
 from request_log.framing.framed import Framed
 from request_log.framing.protocol import PLAIN, Framing
+from request_log.line import LAST_SECOND
 from request_log.requests import Parser, Requests
 from rollups.rules import DEFAULT, Rules
 
@@ -38,10 +39,19 @@ MEMORY_LIMIT = "1GB"
 """Of the database. Other data goes to files."""
 SKIPPED, LOST = "skipped", "lost"
 """Reasons of lines that are comments, and of lines that a parser has lost."""
-ROLLED_UP, BEING_ROLLED_UP = -2, -1
+ROLLED_UP, BEING_ROLLED_UP, STORED = -2, -1, 1 << 30
 """Stages, see Recount."""
 SECONDS_A_DAY = 86_400
 SECONDS_A_QUARTER_HOUR = 900
+_STORED_FIGURES = [
+    "stored requests",
+    "stored requests with status {number}",
+    "stored requests of {number} ms",
+    "stored requests of quarter hour {number}",
+    "stored requests of {endpoint}",
+    "bytes of stored requests of {endpoint}",
+]
+"""By their kind in definitions.STORED_DIFFERENCES."""
 _ZEROS = re.compile(rb"^\0+", re.MULTILINE)
 
 
@@ -71,7 +81,7 @@ class Recount:
 
     Each line is counted at a stage, and a question names the last stage that it asks about. `ROLLED_UP` has what the
     roll-ups had at first, `BEING_ROLLED_UP` what was being rolled up then. 0 has everything else that is committed, and
-    n what the nth commit after that has counted.
+    n what the nth commit after that has counted. `STORED` takes out what is stored of all that is committed.
     """
 
     def __init__(
@@ -128,11 +138,45 @@ class Recount:
         return self.framing.after(last.data, last.context, last.start == 0)
 
     def add_stored(self, stage: int, requests: Requests, rules: Rules = DEFAULT) -> None:
-        """Count stored requests whose lines are in no file any more. `rules`: hold for them."""
+        """Count stored requests whose lines are in no file any more, or take them out at `STORED`. `rules`: hold for
+        them."""
+        # The store may have requests that are about to expire.
+        is_kept = requests.days >= self._times["oldest_day"]
+        if not is_kept.all():
+            requests = requests.select(is_kept.tolist())
         with self._database.cursor() as cursor:
             _judge_requests(cursor, requests, ())
-            _count(cursor, None, stage, (), rules)
+            _count(cursor, None, stage, (), rules, sign=-1 if stage == STORED else 1)
         self._tidy()
+
+    def spans(self, most: int) -> Iterator[tuple[int, int]]:
+        """Spans of time (Unix, s; inclusive) that follow one another and have all committed requests, `most` each where
+        a quarter hour does not have more."""
+        query = "SELECT day, part, sum(lines)::BIGINT FROM divided"
+        query += " WHERE customer IS NULL AND stage <= 0 GROUP BY ALL ORDER BY day, part"
+        first = requests = 0
+        for day, part, of_part in self.ask(query):
+            requests += of_part
+            if requests > most:
+                start = day * SECONDS_A_DAY + part * SECONDS_A_QUARTER_HOUR
+                yield first, start - 1
+                first, requests = start, of_part
+        yield first, LAST_SECOND
+
+    def first_stored_day(self) -> int | None:
+        """The first day (since 1970-01-01) of the requests that were taken out at `STORED`; None: there are none."""
+        query = "SELECT min(day) FROM counted WHERE stage = $stored AND reason IS NULL"
+        ((day,),) = self.ask(query, stored=STORED)
+        return None if day is None else int(day)
+
+    def stored_differences(self) -> list[tuple[str, int, str, int, int]]:
+        """(customer, day, figure, its value in the log and in the store) of the first figure that differs between the
+        committed requests of a customer's day and the stored ones, which were taken out at `STORED`."""
+        rows = self.ask(definitions.STORED_DIFFERENCES, stored=STORED)
+        return [
+            (customer, day, _STORED_FIGURES[kind].format(number=number, endpoint=endpoint), logged, stored)
+            for customer, day, kind, number, endpoint, logged, stored in rows
+        ]
 
     def reject(self, log: str, stage: int, lines: bytes, context: str, rules: Rules) -> None:
         """Take lines out of a stage, if they are requests: they were too new when they were read. `context`, `rules`:
