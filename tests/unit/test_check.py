@@ -576,6 +576,16 @@ def test_of_a_long_log_the_first_lines_are_read(tmp_path: Path) -> None:
     assert "These are its first 1,000 lines; it has more." in end.stdout
 
 
+def test_of_a_log_of_long_lines_fewer_are_read(tmp_path: Path) -> None:
+    log = tmp_path / "access.log"
+    deep = '{"time": "2026-11-25T12:00:01Z", "customer": "a", "path": "/a", "status": 200, "x": %s}\n'
+    log.write_text(deep % ("[" * 30_000 + "]" * 30_000) * 150)
+    end = check(log)
+    assert end.returncode == 0
+    assert f"{log}: 18 of 18 lines are understood as LOG_FORMAT=json." in end.stdout
+    assert "These are its first 18 lines; it has more." in end.stdout
+
+
 @pytest.mark.parametrize("encoding", ["C", "POSIX", "en_US.ISO-8859-1"])
 def test_whatever_a_line_holds_is_shown_in_any_terminal(encoding: str, tmp_path: Path) -> None:
     log = tmp_path / "access\x1b[31m\udcff.log"

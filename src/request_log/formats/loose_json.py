@@ -102,6 +102,9 @@ def _simple_members(text: str, place: int, members: dict[str, Value]) -> int:
 
 
 def _end_of_spaces(text: str, place: int) -> int:
+    # Mostly there are none, and an expression costs more than a look.
+    if text[place : place + 1] > " ":
+        return place
     match = _SPACES.match(text, place)
     return match.end() if match else place
 

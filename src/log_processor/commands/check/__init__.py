@@ -9,7 +9,7 @@ from pydantic import Field
 from log_processor.commands.check import report
 from log_processor.commands.check.finding import Found, find, guessed_unit
 from log_processor.commands.check.hints import hints
-from log_processor.commands.check.sample import LINES, Sample
+from log_processor.commands.check.sample import Sample
 from log_processor.commands.terminal import say, say_error
 from log_processor.following.compressed import NoLog
 from log_processor.format_settings import LogFormat
@@ -32,7 +32,7 @@ class CheckSettings(LogFormat):
 
 
 def check(settings: CheckSettings, path: Path) -> int:
-    """Print what is understood of the first thousand lines of a file. Returns the exit status: 0 if all of them are."""
+    """Print what is understood of the first lines of a file. Returns the exit status: 0 if all of them are."""
     try:
         sample = Sample.of(path)
         modified = path.stat().st_mtime
@@ -55,12 +55,12 @@ def _report(
     path: Path, sample: Sample, is_given: bool, found: Found | None, in_time: tuple[int, int]
 ) -> tuple[list[str], bool]:
     """The lines to print, and whether every line of the log is understood."""
-    more = [f"These are its first {LINES:,} lines; it has more."] if sample.has_more else []
+    first = sample.data.count(b"\n")
+    more = [f"These are its first {first:,} lines; it has more."] if sample.has_more else []
     if found is None:
-        count = sample.data.count(b"\n")
-        first = [f"  {report.shown(line)!r}" for line in sample.data.split(b"\n", 5)[:-1][:5]]
-        said = f"{path}: 0 of {count:,} lines are understood in any format."
-        return [said, *more, *hints(sample), "The first lines are:", *first], False
+        shown = [f"  {report.shown(line)!r}" for line in sample.data.split(b"\n", 5)[:-1][:5]]
+        said = f"{path}: 0 of {first:,} lines are understood in any format."
+        return [said, *more, *hints(sample), "The first lines are:", *shown], False
     parse = found.settings.parser()
     # More parts of the last line may follow.
     end = parse.framing.whole(sample.data, "").length if sample.has_more else 0
