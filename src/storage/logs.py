@@ -7,6 +7,7 @@ as long.
 import json
 from collections import Counter
 from collections.abc import Mapping
+from statistics import median_low
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -18,6 +19,8 @@ from storage.keys import FileKey
 
 BACKFILL = "backfill-"
 """Prefix of the names of logs that were backfilled: read once, and not followed."""
+LAST_SECONDS = 5
+"""Requests of which a log's row has the times, see LedgerRow.last_seconds."""
 CELL_BYTES = MIN_LINE_BYTES
 """Bytes of a cell. A lane is divided into cells: each file begins at a cell, and no two lines begin in the same one."""
 
@@ -68,6 +71,14 @@ class LedgerRow(Struct, frozen=True):
     """Unix time (s) of the latest stored request; 0 where there is none."""
     format: str = ""
     """The format settings with which a log was backfilled; "" for a followed log, whose settings may change."""
+    last_seconds: tuple[int, ...] = ()
+    """Unix times (s) of the stored requests that were read last, LAST_SECONDS at most, in the order of reading."""
+
+    @property
+    def reached(self) -> int:
+        """The time (Unix, s) that the log has reached; 0 where it has no request. A single line with a time far from
+        that of its neighbours does not move it, as it moves `newest`."""
+        return median_low(self.last_seconds) if self.last_seconds else self.newest
 
 
 FileState = Literal["live", "open", "closed", "copy"]
@@ -137,6 +148,7 @@ def decode_log(log: str, text: str) -> LedgerRow:
             "position": Position(*row["position"]),
             "rejected": Counter({Reason(reason): lines for reason, lines in row["rejected"].items()}),
             "mended": Counter({Mended(what): requests for what, requests in row["mended"].items()}),
+            "last_seconds": tuple(row.get("last_seconds", ())),
             "gaps": tuple(Gap(Position(generation, offset), reason) for generation, offset, reason in row["gaps"]),
         }
         return LedgerRow(log=log, **row)

@@ -48,14 +48,14 @@ def bytes_behind(row: LedgerRow, seen: ObservedEnd) -> int:
 def log_complete_through(row: LedgerRow, seen: ObservedEnd | None) -> float | None:
     """The Unix time (s) before which all requests of a log are stored, as far as is known; None where nothing is known.
 
-    It is the time of the observation if all bytes of that moment are stored. Else it is the time of the newest stored
-    request, unless that was in the future when the log was observed.
+    It is the time of the observation if all bytes of that moment are stored. Else it is the time that the log has
+    reached, unless that was in the future when the log was observed.
     """
     if seen is None:
         return None
     if not bytes_behind(row, seen):
         return seen.time
-    return row.newest if 0 < row.newest <= seen.time else None
+    return row.reached if 0 < row.reached <= seen.time else None
 
 
 def complete_through(rows: Sequence[LedgerRow], ends: Mapping[str, ObservedEnd]) -> float | None:

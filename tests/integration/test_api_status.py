@@ -52,8 +52,10 @@ def fill(pipeline: Pipeline, logs: Sequence[LedgerRow], observed_ends: Sequence[
     storage.close()
 
 
-def row(position: Position, newest: int = NOW - 5, log: str = "log") -> LedgerRow:
-    return LedgerRow(log, f"/logs/{log}", Position(0, 0), position, read_through(position), newest=newest)
+def row(position: Position, newest: int = NOW - 5, log: str = "log", last: tuple[int, ...] = ()) -> LedgerRow:
+    return LedgerRow(
+        log, f"/logs/{log}", Position(0, 0), position, read_through(position), newest=newest, last_seconds=last
+    )
 
 
 def read_through(position: Position) -> int:
@@ -133,6 +135,19 @@ def test_the_status_of_a_log_is_complete(pipeline: Pipeline) -> None:
         (row(Position(0, 40), newest=0), seen(Position(0, 100), 100, 0), 60, None),
         (row(Position(0, 40), newest=NOW + 10**6), seen(Position(0, 100), 100, 0), 60, None),
         (row(Position(0, 0), newest=0), seen(Position(0, 0), 0, 0), 0, NOW),
+        # A single line that is ahead of its neighbours says nothing about what lies between, now or later.
+        (
+            row(Position(0, 40), newest=NOW + 10**4, last=(NOW - 9, NOW + 10**4, NOW - 8)),
+            seen(Position(0, 100), 100, 0),
+            60,
+            NOW - 8,
+        ),
+        (
+            row(Position(0, 40), newest=NOW - 1, last=(NOW - 900, NOW - 1, NOW - 899)),
+            seen(Position(0, 100), 100, 0),
+            60,
+            NOW - 899,
+        ),
     ],
 )
 def test_how_far_it_is(
@@ -229,7 +244,20 @@ def test_a_log_that_was_last_seen_before_the_clock_was_set_back_is_not_in_the_re
     (status,) = get(pipeline.open_storage, "/status")
     assert [log["seen"]["age_seconds"] > -1 for log in status["logs"]] == [True, False]
     (fault,) = status["clock_faults"]
-    assert "of log followed is 3,000 s ahead" in fault or "of log followed is 2,999 s ahead" in fault
+    assert "of log followed are 3,000 s ahead" in fault or "of log followed are 2,999 s ahead" in fault
+
+
+def test_a_line_that_is_ahead_of_its_neighbours_blames_no_clock(pipeline: Pipeline) -> None:
+    now = int(time.time())
+    ahead = now + 23 * 3_600
+    storage = pipeline.open_storage()
+    rows = [row(Position(0, 100), ahead, "log", (now - 3, now - 2, now - 1, ahead, now))]
+    commit_daily(storage, {}, 1, storage.acquire(), rows)
+    write_report(storage, Report(now, 1, now), [ObservedEnd("log", now, Position(0, 100), 100, 0, 100)])
+    storage.close()
+    (status,) = get(pipeline.open_storage, "/status")
+    assert status["clock_faults"] == []
+    assert unix(status["logs"][0]["newest_request"]) == ahead
 
 
 def test_a_report_from_before_the_commit_says_nothing_about_it(pipeline: Pipeline) -> None:

@@ -155,6 +155,7 @@ def _assert_parts_agree(batch: Batch, chunk: Chunk, rows: list[Row]) -> None:
         assert {row[0] for row in own} <= {file_of(part.log, part.start.generation)}
         assert all(part.start.offset <= row[1] < part.end.offset for row in own)
         assert part.newest == max((row[7] for row in own), default=0)
+        assert part.last_seconds == tuple(row[7] for row in own[-5:])
 
 
 def test_a_refused_line_is_found_in_whatever_piece_it_is() -> None:

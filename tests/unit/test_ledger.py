@@ -66,6 +66,7 @@ logs = st.builds(
     mended=st.dictionaries(st.sampled_from(Mended), st.integers(1, 1 << 40)).map(Counter),
     gaps=st.lists(st.builds(Gap, positions, texts), max_size=3).map(tuple),
     newest=numbers,
+    last_seconds=st.lists(numbers, max_size=5).map(tuple),
 )
 intents = st.builds(
     Intent,
@@ -101,6 +102,7 @@ LOG = LedgerRow(
     mended=Counter({Mended.DURATION: 4}),
     gaps=(Gap(Position(0, 100), "deleted"),),
     newest=1_795_450_536,
+    last_seconds=(1_795_450_536, 1_795_450_535),
 )
 INTENT = Intent(
     number=17,
@@ -134,7 +136,8 @@ def test_the_text_of_an_intent() -> None:
         "settings": "simple",
         "logs": {
             "api": '{"path":"/logs/api.log","first":[0,0],"position":[1,420],"bytes":520,"read":12,'
-            '"stored":10,"rejected":{"time":2},"skipped":3,"mended":{"duration":4},"gaps":[[0,100,"deleted"]],"newest":1795450536,"format":""}'
+            '"stored":10,"rejected":{"time":2},"skipped":3,"mended":{"duration":4},"gaps":[[0,100,"deleted"]],"newest":1795450536,"format":"",'
+            '"last_seconds":[1795450536,1795450535]}'
         },
         "files": [["api", 0, '[3,0,50,150,150,"closed","/logs/api.log.1","7-100-ab-cd",null,0,"#Fields: time"]']],
         "customers": ["cust_1", "cust_2"],

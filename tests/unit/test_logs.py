@@ -29,6 +29,7 @@ def part(
     gaps: tuple[Gap, ...] = (),
     skipped: int = 0,
     mended: Sequence[Mended] = (),
+    last_seconds: tuple[int, ...] = (),
 ) -> BatchPart:
     lines = [Rejected(0, Reason.FIELDS, b"")] * rejected
     path = f"/logs/{log}" if state == "live" else f"/logs/{log}.1"
@@ -44,6 +45,7 @@ def part(
         size=end,
         stored=stored,
         newest=newest,
+        last_seconds=last_seconds,
         rejected=lines,
         skipped=skipped,
         mended=mended_lines,
@@ -86,6 +88,21 @@ def test_the_row_of_a_log_adds_up_its_parts() -> None:
     assert logs.committed == {"log": row}
     assert logs.files == {FileKey("log", 0): file}
     assert logs.changed() == ((), ())
+
+
+def test_a_single_line_moves_the_time_that_a_log_has_reached_by_no_more_than_its_neighbours() -> None:
+    logs = Logs([], [], {})
+    logs.take(begin(0))
+    logs.take(part(0, 0, 100, stored=7, newest=64, last_seconds=(60, 61, 62, 63, 64)))
+    for number, second in enumerate([82_865, 66, 3, 68, 69, 70]):
+        at = 100 + 20 * number
+        logs.take(part(0, at, at + 20, stored=1, newest=second, last_seconds=(second,)))
+        ((row,), _) = logs.changed()
+        assert 63 <= row.reached <= 69
+    assert row.newest == 82_865
+    assert row.last_seconds == (66, 3, 68, 69, 70)
+    # That of a row from before the times were kept.
+    assert LedgerRow("log", "/logs/log", Position(0, 0), Position(0, 10), newest=70).reached == 70
 
 
 def test_files_of_a_log_are_read_at_the_same_time() -> None:

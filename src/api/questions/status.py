@@ -131,10 +131,10 @@ def clock_faults(logs: LogsProgress, reported: float | None, now: float) -> list
         and now - writer.report.time > SILENT_SECONDS + CLOCK_TOLERANCE_SECONDS
     ]
     faults += [
-        f"The newest request of log {row.log} is {row.newest - max(now, seen):,.0f} s ahead of the clocks of the "
+        f"The last requests of log {row.log} are {row.reached - max(now, seen):,.0f} s ahead of the clocks of the "
         "processor and the api. They are wrong, or were set back since, or the log's times are not UTC."
         for writer, row in logs.logs
-        if row.newest > max(now, seen) + CLOCK_TOLERANCE_SECONDS and logs.is_followed(writer, row.log)
+        if row.reached > max(now, seen) + CLOCK_TOLERANCE_SECONDS and logs.is_followed(writer, row.log)
     ]
     return faults
 

@@ -10,9 +10,9 @@ CompleteThrough = Annotated[
     Field(
         description="All requests that were logged before this time (UTC) are counted; later ones may be. It is the "
         "time at which the processor last looked at the log, if it has counted all that the log had then. Otherwise it "
-        "is the time of the newest counted request, which assumes that the log is in the order of its times. Of "
-        "several logs, and of several writers, the earliest time. null: unknown, because a processor has not reported "
-        "yet, or is behind in a log. Of that log it has counted nothing, or the newest time is in the future.",
+        "is the median time of the last five counted requests, which assumes that the log is in the order of its "
+        "times. Of several logs, and of several writers, the earliest time. null: unknown, because a processor has not "
+        "reported yet, or is behind in a log. Of that log it has counted nothing, or that time is in the future.",
         examples=["2026-11-24T06:30:01.482000Z"],
     ),
 ]

@@ -11,7 +11,7 @@ from log_processor.process.retry import until_stored
 from storage.contract import Storage
 from storage.keys import FileKey
 from storage.ledger import RolledUp, decode_rolled_up
-from storage.logs import BACKFILL, CELL_BYTES, FileRow, LedgerRow, Position, decode_file, decode_log
+from storage.logs import BACKFILL, CELL_BYTES, LAST_SECONDS, FileRow, LedgerRow, Position, decode_file, decode_log
 from storage.requests import FileId, OffsetRange
 
 # Gaps that the row of a log has: the latest ones.
@@ -105,6 +105,7 @@ class Logs:
             mended=_sum(log.mended, (line.what for line in part.mended)) if part.mended else log.mended,
             gaps=(log.gaps + part.gaps)[-GAPS_KEPT:],
             newest=max(log.newest, part.newest),
+            last_seconds=(log.last_seconds + part.last_seconds)[-LAST_SECONDS:],
         )
         row = part.row_after(row)
         self._taken_files[key] = row

@@ -14,7 +14,7 @@ from request_log.framing.scanning import starts_of
 from request_log.line import MAX_LINE_BYTES, Reason
 from request_log.path_template import path_template
 from request_log.requests import Integers, MendedLine, Parser, Rejected
-from storage.logs import CELL_BYTES, Position
+from storage.logs import CELL_BYTES, LAST_SECONDS, Position
 from storage.requests import FileId, StoredRequests
 from storage.topic_files import TopicFile
 
@@ -120,11 +120,12 @@ def parse_records(
 
 
 def with_newest(batch: Batch) -> Batch:
-    """The batch of a chunk that shippers have sent, placed: its last part, that of the partition, has the time of the
-    latest request. No request is counted for the partition itself, which tells how fresh the store is."""
+    """The batch of a chunk that shippers have sent, placed: its last part, that of the partition, has the times of the
+    latest and the last requests. No request is counted for the partition itself, which tells how fresh the store is."""
     *parts, of_partition = batch.parts
     newest = max((part.newest for part in parts), default=0)
-    return replace(batch, parts=(*parts, structs.replace(of_partition, newest=newest)))
+    last = tuple(second for part in parts for second in part.last_seconds)[-LAST_SECONDS:]
+    return replace(batch, parts=(*parts, structs.replace(of_partition, newest=newest, last_seconds=last)))
 
 
 def _too_new(chunk: RecordChunk, too_new: TooNew) -> TooNew:

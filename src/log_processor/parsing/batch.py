@@ -16,7 +16,7 @@ from request_log.framing.framed import BYTE_ORDER_MARK, Framed
 from request_log.line import LAST_SECOND, Reason
 from request_log.path_template import path_template
 from request_log.requests import Integers, MendedLine, Parsed, Parser, Rejected, Requests, joined
-from storage.logs import Position
+from storage.logs import LAST_SECONDS, Position
 from storage.requests import FileId, StoredRequests
 
 PIECE_BYTES = 256 << 10
@@ -40,6 +40,8 @@ class BatchPart(Part, frozen=True):
     """How many requests it has."""
     newest: int = 0
     """Unix time (s) of the latest request; 0 if there is none."""
+    last_seconds: tuple[int, ...] = ()
+    """As LedgerRow.last_seconds, of the part."""
     rejected: list[Rejected] = msgspec.field(default_factory=list)
     """In the order of the file."""
     skipped: int = 0
@@ -135,8 +137,16 @@ def parse_chunk(
     parts = np.concatenate([np.empty(0, np.int64), *parts_of_pieces])
     by_part = _requests_by_part(parts, requests, len(chunk.parts))
     batch_parts = [
-        BatchPart(**structs.asdict(part), stored=lines, newest=newest, rejected=bad, skipped=left_out, mended=mendings)
-        for part, lines, newest, bad, left_out, mendings in zip(
+        BatchPart(
+            **structs.asdict(part),
+            stored=lines,
+            newest=newest,
+            last_seconds=last,
+            rejected=bad,
+            skipped=left_out,
+            mended=mendings,
+        )
+        for part, lines, newest, last, bad, left_out, mendings in zip(
             chunk.parts, *by_part, rejected, skipped, mended, strict=True
         )
     ]
@@ -231,14 +241,21 @@ def _pieces(lines: bytes, piece_bytes: int) -> Iterator[tuple[int, bytes]]:
         start = end
 
 
-def _requests_by_part(parts: Integers, requests: Requests, count: int) -> tuple[list[int], list[int]]:
-    """How many requests each of `count` parts has, and its latest second. `parts`: the part of each request,
-    ascending."""
+def _requests_by_part(
+    parts: Integers, requests: Requests, count: int
+) -> tuple[list[int], list[int], list[tuple[int, ...]]]:
+    """How many requests each of `count` parts has, its latest second, and its last ones. `parts`: the part of each
+    request, ascending."""
     newest = np.zeros(count, np.int64)
     firsts = np.flatnonzero(np.diff(parts, prepend=-1))
     if len(firsts):
         newest[parts[firsts]] = np.maximum.reduceat(requests.seconds, firsts)
-    return np.bincount(parts, minlength=count).tolist(), newest.tolist()
+    lines = np.bincount(parts, minlength=count).tolist()
+    last = [
+        tuple(requests.seconds[max(end - LAST_SECONDS, end - length) : end].tolist())
+        for length, end in zip(lines, accumulate(lines), strict=True)
+    ]
+    return lines, newest.tolist(), last
 
 
 def _reject(batch: Batch, places: Sequence[int]) -> Batch:
@@ -262,9 +279,10 @@ def _reject(batch: Batch, places: Sequence[int]) -> Batch:
                 part,
                 stored=lines,
                 newest=newest,
+                last_seconds=last,
                 rejected=sorted(bad, key=attrgetter("offset")),
                 mended=_without(part.mended, bad),
             )
-            for part, lines, newest, bad in zip(batch.parts, *by_part, rejected, strict=True)
+            for part, lines, newest, last, bad in zip(batch.parts, *by_part, rejected, strict=True)
         ),
     )

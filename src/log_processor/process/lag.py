@@ -18,7 +18,7 @@ class Lag:
         `behind`: bytes that are not counted. `wall`: Unix time, s. `monotonic`: monotonic seconds.
 
         A log that was never seen complete has been behind since before it was first seen. Its lag is then counted from
-        the time of the newest counted request, if that lies in the past.
+        the time that the log has reached, if that lies in the past.
         """
         if not behind:
             self._complete[row.log] = monotonic
@@ -26,4 +26,4 @@ class Lag:
         if row.log in self._complete:
             return monotonic - self._complete[row.log]
         observed = monotonic - self._first_seen.setdefault(row.log, monotonic)
-        return max(observed, wall - row.newest) if row.newest else observed
+        return max(observed, wall - row.reached) if row.reached else observed

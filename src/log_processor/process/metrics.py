@@ -70,7 +70,7 @@ PARTITIONS = Gauge(
 )
 _SECONDS_BEHIND = Gauge(
     "request_statistics_processor_seconds_behind",
-    "How long the log has had lines that are not counted; 0 when all are. After a start: since the newest counted one.",
+    "How long the log has had lines that are not counted; 0 when all are. After a start: since the last counted ones.",
     ["log"],
 )
 
