@@ -15,6 +15,10 @@ def read(data: bytes) -> Read:
     return lambda length, offset: data[offset : offset + length]
 
 
+def no_hole(offset: int) -> int:
+    return offset
+
+
 def identity(data: bytes, offset: int, start: int = 0, step: int = 1 << 20) -> Identity:
     """The identity of a file that was read from `start` through `offset`, `step` bytes at a time."""
     hasher = Hasher(start)
@@ -71,7 +75,7 @@ def test_it_does_not_matter_in_which_steps_a_file_was_read_nor_a_restart(offset:
     at_once = identity(LINES, offset)
     assert identity(LINES, offset, step=steps) == at_once
     middle = int(at * offset)
-    hasher = Hasher.resumed(identity(LINES, middle, step=steps), 0, middle, read(LINES))
+    hasher = Hasher.resumed(identity(LINES, middle, step=steps), 0, middle, read(LINES), no_hole)
     assert hasher is not None
     hasher.add(LINES[middle:offset])
     resumed = hasher.identity(Identity.sampled(INODE, offset, read(LINES)))
@@ -80,7 +84,7 @@ def test_it_does_not_matter_in_which_steps_a_file_was_read_nor_a_restart(offset:
 
 def test_hashing_does_not_go_on_in_another_file() -> None:
     known = identity(LINES, 5_000)
-    assert Hasher.resumed(known, 0, 5_000, read(b"x" + LINES[1:])) is None
+    assert Hasher.resumed(known, 0, 5_000, read(b"x" + LINES[1:]), no_hole) is None
 
 
 def test_zeros_are_left_out() -> None:

@@ -29,6 +29,13 @@ def test_a_hole_of_a_tebibyte_holds_up_nothing(tmp_path: Path) -> None:
         file.write(b"after the hole\n")
     assert b"after the hole" in follower.pass_time(5).lines.values()
     assert follower.gaps == []
+    # Neither does it after a restart, where what was read is recognised.
+    with sparse.open("ab") as file:
+        file.write(b"after a restart\n")
+    follower.commit()
+    follower = follower.successor()
+    assert b"after a restart" in follower.pass_time(5).lines.values()
+    assert follower.gaps == []
 
 
 def test_zeros_are_read_in_steps_while_another_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

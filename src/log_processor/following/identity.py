@@ -192,8 +192,11 @@ class Hasher:
         self._next_mark = start
 
     @classmethod
-    def resumed(cls, identity: Identity, start: int, offset: int, read: Read) -> "Hasher | None":
-        """A hasher that goes on at the offset of an identity.
+    def resumed(
+        cls, identity: Identity, start: int, offset: int, read: Read, end_of_hole: Callable[[int], int]
+    ) -> "Hasher | None":
+        """A hasher that goes on at the offset of an identity. `end_of_hole`: of the hole at an offset, or the offset
+        itself. A block has no zeros, so any number of them may lie in it.
 
         None if the identity does not know the bytes before the offset, or if the file no longer has them.
         """
@@ -203,8 +206,10 @@ class Hasher:
         hasher.offset = identity.block.offset
         hasher._begin_block(identity.block.before)
         hasher._next_mark = offset
-        for block in blocks(read, identity.block.offset, offset):
+        while hasher.offset < offset and (block := read(min(BLOCK_BYTES, offset - hasher.offset), hasher.offset)):
             hasher.add(block)
+            if block.count(0) == len(block):
+                hasher.skip(max(0, min(end_of_hole(hasher.offset), offset) - hasher.offset))
         hasher.marks = list(identity.marks)
         hasher._plan_mark()
         return hasher if hasher.digest() == identity.whole else None

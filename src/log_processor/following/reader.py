@@ -6,10 +6,12 @@ bytes of the file:  |...handed on...|...read, held in `buffer`...|...not yet rea
 
 import errno
 import os
+from functools import partial
 
 import numpy as np
 
 from log_processor.following.clock import SYSTEM, Clock
+from log_processor.following.holes import end_of_hole
 from log_processor.following.identity import HEAD_BYTES, TAIL_BYTES, Hasher, Identity, Samples
 from log_processor.following.matching import FileAt
 from log_processor.parsing.chunk import Overlong
@@ -83,7 +85,7 @@ class Reader:
         self._tail = self._last_read = os.pread(file, offset - begin, begin)
         # Until a byte other than zero is handed on, the file's beginning is its identity.
         self._seen_head = b"" if offset else os.pread(file, HEAD_BYTES, 0).rstrip(b"\0")
-        self._hasher = Hasher.resumed(identity, start, offset, self.read)
+        self._hasher = Hasher.resumed(identity, start, offset, self.read, partial(end_of_hole, file))
         self._identity = self._identify()
         self._clock = clock
         self.least_size = self._seen.st_size

@@ -1,6 +1,5 @@
 """A file of a log, decompressed."""
 
-import errno
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +10,7 @@ from typing import BinaryIO, cast
 
 from log_processor.following.compressed import FAULTS, MAGIC_BYTES, is_compressed, text_of
 from log_processor.following.family import HALF_WRITTEN_SECONDS
+from log_processor.following.holes import end_of_hole
 from log_processor.following.identity import HEAD_BYTES
 from log_processor.following.names import uncompressed
 
@@ -88,7 +88,7 @@ class TextFile:
             yield start, block
             following = start + len(block)
             if not self.is_compressed and block.count(0) == len(block):
-                following = max(following, min(end, self._end_of_hole(following)))
+                following = min(end, end_of_hole(self._file.fileno(), following))
             report(following - start)
             start = following
 
@@ -98,14 +98,6 @@ class TextFile:
             return False
         parts = ((min(BLOCK_BYTES, length - place), place) for place in range(0, length, BLOCK_BYTES))
         return all(self.read(*part) == other.read(*part) for part in parts)
-
-    def _end_of_hole(self, offset: int) -> int:
-        """The offset itself where no hole is."""
-        try:
-            return os.lseek(self._file.fileno(), offset, os.SEEK_DATA)
-        except OSError as error:
-            # The rest is a hole, or else the file system does not know holes.
-            return self.size if error.errno == errno.ENXIO else offset
 
     def _read(self, length: int, start: int) -> bytes:
         if not self.is_compressed:
