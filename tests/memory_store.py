@@ -277,6 +277,9 @@ class MemoryStorage(Storage):
         for key in keys:
             self._store.rows.get((self._writer, FileKey), {}).pop(key, None)
 
+    def reads_all_requests(self) -> bool:
+        return True
+
     def remove_requests(self, log: str, files: Collection[FileId]) -> None:
         lanes = {file.lane for file in files}
         for place in [place for place in self._store.requests if place[0] == self._writer and place[1] in lanes]:

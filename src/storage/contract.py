@@ -97,6 +97,10 @@ class Storage(ABC):
         request's offset may be up to 15 bytes after the beginning of its line.
         """
 
+    @abstractmethod
+    def reads_all_requests(self) -> bool:
+        """Whether `read_requests` finds every stored request: not those that schema 4 has stored in InfluxDB."""
+
     # Rows of this writer.
 
     @abstractmethod

@@ -14,6 +14,7 @@ names          tells from a file's name which log it may belong to
 owners         decides which log a file belongs to if several find it
 matching       matches known files with present files. Pure
 identity       tells a file from every other file by its bytes
+holes          passes over holes of sparse files
 present        the files that are there, and the evidence in their bytes
 compressed     decompresses files
 reader         reads a file on

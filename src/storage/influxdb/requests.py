@@ -105,6 +105,11 @@ class InfluxRequests(InfluxConnection):
         for of_range in stored:
             yield from of_range.in_order()
 
+    def reads_all_requests(self) -> bool:
+        # The tag that schema 4 had in the place of `shard` and `lane`.
+        query = "SELECT status_code FROM api_requests WHERE bucket != '' LIMIT 1"
+        return not self._client.ask(self._bucket, query, {})
+
     def remove_requests(self, log: str, files: Collection[FileId]) -> None:
         for lane in {file.lane for file in files if file.lane >= 0}:
             self._remove_lane(lane)

@@ -98,6 +98,9 @@ LIMIT {_ROWS_A_PAGE}
             yield from stored.in_order()
             start = last + 1 if found == _ROWS_A_PAGE else end
 
+    def reads_all_requests(self) -> bool:
+        return True
+
     def remove_requests(self, log: str, files: Collection[FileId]) -> None:
         query = "SELECT id FROM sources WHERE writer = ? AND log = ?"
         with self._transaction() as connection:

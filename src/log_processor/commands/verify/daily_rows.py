@@ -93,6 +93,8 @@ async def compare(
         )
         if decode_kept(storage.read_state("requests")):
             result.unchecked.append("Stored requests were not compared: not all are stored (STORE_REQUESTS).")
+        elif not storage.reads_all_requests():
+            result.unchecked.append("Stored requests were not compared: an earlier version has stored some of them.")
         else:
             await _compare_stored(storage, recount, lines, committed, result, today)
         suspects = await _suspects(storage, recount, lines, oldest_day, today, bool(committed.other_writers))
