@@ -19,7 +19,7 @@ from log_processor.commands.terminal import say, say_error
 from log_processor.commands.verify.accounted import accounts_of
 from log_processor.commands.verify.committed import Committed
 from log_processor.commands.verify.linked import Linked
-from log_processor.commands.verify.text_file import FilesChanged, Unreadable
+from log_processor.commands.verify.text_file import BLOCK_BYTES, FilesChanged, TextFile, Unreadable
 from log_processor.following.log_files import LogFiles
 from log_processor.kafka.shipment import Undecodable, decode, partition_of, stored_name
 from log_processor.kafka.shipments import Shipments
@@ -142,12 +142,24 @@ def _compare_part(checked: _Checked, part: Part, lines: bytes, linked: Linked, k
         return
     checked.lines += lines.count(b"\n") + (part.overlong is not None)
     checked.bytes += size
-    there = file.read(size, part.start.offset)
-    if part.overlong is not None:
-        line = there.removesuffix(b"\n")
-        are_equal = blake2b(line, digest_size=DIGEST_BYTES).hexdigest() == part.overlong.digest.hexdigest()
-    else:
-        # The last line of a file may lack its newline, and zeros are skipped.
-        are_equal = there == lines[:size] if lines else not there.strip(b"\0")
-    if not are_equal:
+    if not _are_equal(file, part, lines):
         checked.differences.append(f"Bytes {part.start.offset:,} to {part.end.offset:,} of {file.path} differ.")
+
+
+def _are_equal(file: TextFile, part: Part, lines: bytes) -> bool:
+    """Whether a file has what was sent of it. A line that is too long, and zeros, are read in blocks: any number of
+    bytes may lie in one part."""
+    start, end = part.start.offset, part.end.offset
+    if end > file.size:
+        return False
+    if part.overlong is not None:
+        last = end - (file.read(1, end - 1) == b"\n")
+        digest = blake2b(digest_size=DIGEST_BYTES)
+        for place in range(start, last, BLOCK_BYTES):
+            digest.update(file.read(min(BLOCK_BYTES, last - place), place))
+        return digest.hexdigest() == part.overlong.digest.hexdigest()
+    if lines:
+        # The last line of a file may lack its newline.
+        return file.read(end - start, start) == lines[: end - start]
+    # Zeros are skipped.
+    return not any(block.strip(b"\0") for block in file.blocks(start, end))

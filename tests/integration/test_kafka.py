@@ -230,13 +230,18 @@ def test_lines_that_are_no_requests_are_dead_letters_by_record_and_line(
     first, *others = records_of(lines)
     with processors(topic, sqlite, tmp_path) as running:
         running.start()
-        topic.send([first, b"\n".join([*others, b"no request", b"x" * 70_000])])
-        running.until_counted(lines, rejected=2)
+        # What would be a hole in a file is a part of a record.
+        zeros = [bytes(50), bytes(3) + first]
+        topic.send([first, b"\n".join([*others, b"no request", b"x" * 70_000]), *zeros])
+        running.until_counted(lines, rejected=4)
         letters = [json.loads(line) for line in (tmp_path / "processor_0/dead_letters.jsonl").read_bytes().splitlines()]
         assert [(letter["record"], letter["line_of_record"], letter["reason"]) for letter in letters] == [
             (1, 3, "fields"),
             (1, 4, "too_long"),
+            (2, 0, "control_character"),
+            (3, 0, "control_character"),
         ]
+        running.agrees("All agree: lines 8, requests 4, rejected 4")
 
 
 def test_the_group_is_told_what_is_counted(kafka: str, sqlite: Store, tmp_path: Path) -> None:

@@ -113,16 +113,24 @@ class Recount:
         self._database.close()
 
     def add(
-        self, log: str, stage: int, blocks: Iterable[bytes], start: int = 0, context: str = "", rules: Rules = DEFAULT
+        self,
+        log: str,
+        stage: int,
+        blocks: Iterable[bytes],
+        start: int = 0,
+        context: str = "",
+        rules: Rules = DEFAULT,
+        are_of_file: bool = True,
     ) -> str:
         """Count the lines of a part of a log. Bytes after the last newline are a line as well.
 
         `start`: where the part begins in its file. `context`: the context there, see Framing. `rules`: hold for these
-        lines. Returns the context at the end.
+        lines. `are_of_file`: zeros at the beginning of a line are a hole of its file, and no part of it. Returns the
+        context at the end.
         """
         pending: set[Future[None]] = set()
         last = _Lines(b"", start, context)
-        for number, lines in enumerate(self._whole_lines(blocks, start, context), 1):
+        for number, lines in enumerate(self._whole_lines(blocks, start, context, are_of_file), 1):
             last = lines
             is_time_to_tidy = number % BLOCKS_BETWEEN_TIDYING == 0
             while len(pending) > THREADS or (pending and is_time_to_tidy):
@@ -263,10 +271,13 @@ class Recount:
             cursor.register("columns", columns)
             cursor.execute(query, parameters)
 
-    def _whole_lines(self, blocks: Iterable[bytes], start: int, context: str) -> Iterator["_Lines"]:
+    def _whole_lines(
+        self, blocks: Iterable[bytes], start: int, context: str, are_of_file: bool = True
+    ) -> Iterator["_Lines"]:
         """The lines of a part of a file, some at a time. All parts of a line come together."""
         rest = b""
-        for block in whole_lines(blocks, b"\0" if self.framing.has_parts else b""):
+        hole = b"" if are_of_file else None
+        for block in whole_lines(blocks, b"\0" if self.framing.has_parts else hole):
             data = rest + block + b"\n"
             length = self.framing.whole(data, context).length if self.framing.has_parts else len(data)
             if length:
@@ -387,9 +398,9 @@ def _any_of(templates: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile("|".join(f"({part})" for part in parts))
 
 
-def whole_lines(blocks: Iterable[bytes], hole: bytes = b"") -> Iterator[bytes]:
-    """The bytes in blocks that end with a line, without its newline. `hole` replaces zeros at the beginning of a line.
-    A line that is too long is cut, but stays too long."""
+def whole_lines(blocks: Iterable[bytes], hole: bytes | None = b"") -> Iterator[bytes]:
+    """The bytes in blocks that end with a line, without its newline. `hole` replaces zeros at the beginning of a line;
+    None leaves them. A line that is too long is cut, but stays too long."""
     rest = b""
     too_long = False
     for block in blocks:
@@ -399,7 +410,7 @@ def whole_lines(blocks: Iterable[bytes], hole: bytes = b"") -> Iterator[bytes]:
                 continue
             too_long, block = False, block[newline:]
         block = rest + block
-        if b"\0" in block:
+        if hole is not None and b"\0" in block:
             block = _ZEROS.sub(hole, block)
         end = block.rfind(b"\n")
         if end >= 0:

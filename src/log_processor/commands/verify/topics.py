@@ -158,7 +158,7 @@ class _Partition:
             elif header is None:
                 blocks.setdefault((self.name, _AFTER_BEGINNING, rules), []).append(text + b"\n")
         for (log, start, of_lines), lines in blocks.items():
-            recount.add(log, 0, [b"".join(lines)], start, rules=of_lines)
+            recount.add(log, 0, [b"".join(lines)], start, rules=of_lines, are_of_file=False)
 
     def _shipped(self, header: bytes, value: bytes, blocks: dict[tuple[str, int, Rules], list[bytes]]) -> bytes | None:
         """Add the lines of a shipment to `blocks`; None if it is refused."""
