@@ -1,14 +1,13 @@
 """Who is asking."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from starlette.datastructures import Address
 
 from service.access.scopes import OPERATOR, Scope
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(NamedTuple):
     name: str
     """For log lines and limits: the id of the key, or the user that a proxy names. Empty where nobody is asked."""
     scope: Scope
