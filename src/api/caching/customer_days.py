@@ -64,6 +64,8 @@ class CustomerDays:
         self._rows = rows
         self._ranges: OrderedDict[tuple[str | None, range], _CachedRange] = OrderedDict()
         """Least recently used first."""
+        self._size = 0
+        """Bytes of all of them, estimated. Adding them up again takes as long as an answer."""
         self._waiting: set[_CachedRange] = set()
         self._refresh: Callable[[], Awaitable[None]] = SingleFlight(self._read_changed_days)
 
@@ -87,22 +89,30 @@ class CustomerDays:
 
     def _cached(self, customer: str | None, days: range) -> "_CachedRange":
         key = customer, days
-        if key not in self._ranges:
-            self._ranges[key] = _CachedRange(customer, days)
+        cached = self._ranges.get(key)
+        if cached is None:
+            cached = self._ranges[key] = _CachedRange(customer, days)
             rows = self._rows.get(customer, days)
             # Rows of an unknown age would have to be read again at once.
             if rows is not None and self._invalidations.days_since(rows[0]) is not None:
-                self._ranges[key].set(*rows)
+                cached.set(*rows)
+                self._count(cached)
             self._make_room()
         self._ranges.move_to_end(key)
-        return self._ranges[key]
+        return cached
+
+    def _count(self, cached: "_CachedRange") -> None:
+        """Count what the new counts of a range take, unless it was forgotten while they were read."""
+        if self._ranges.get((cached.customer, cached.days)) is cached:
+            size = cached.counts.bytes()
+            self._size += size - cached.size
+            cached.size = size
 
     def _make_room(self) -> None:
         """Forget the least recently used ranges where there are too many, but not the one that was added last."""
-        size = sum(cached.size for cached in self._ranges.values())
-        while len(self._ranges) > 1 and (len(self._ranges) > _MAX_RANGES or size > _MAX_BYTES):
+        while len(self._ranges) > 1 and (len(self._ranges) > _MAX_RANGES or self._size > _MAX_BYTES):
             _, forgotten = self._ranges.popitem(last=False)
-            size -= forgotten.size
+            self._size -= forgotten.size
 
     async def _renew(self, cached: "_CachedRange") -> None:
         """Read what has changed by the time of the call."""
@@ -122,6 +132,7 @@ class CustomerDays:
         # Taken before the read: the counts may be newer than this poll, but not older.
         poll = self._invalidations.number
         cached.set(poll, await self._storage.daily_of_customer(cached.customer, cached.days[0], cached.days[-1]))
+        self._count(cached)
 
     async def _read_changed_days(self) -> None:
         """Read the changed days of all waiting ranges in one query.
@@ -150,6 +161,7 @@ class CustomerDays:
             counts = _counts_of([row for of_range in rows.values() for row in of_range.items()])
             for cached, of_range in rows.items():
                 cached.update(poll, {day: next(counts) for day in of_range})
+                self._count(cached)
 
     async def _read(
         self, customers: Collection[str | None], first: int, last: int
@@ -177,7 +189,7 @@ class _CachedRange:
         """The number of the latest poll before the last question."""
         self.counts = RangeCounts()
         self.size = 0
-        """Estimated bytes of the counts."""
+        """Bytes of the counts, estimated when they were set last."""
 
     def changed_days(self, invalidations: InvalidationLog) -> frozenset[int] | None:
         """The open days that changed since; None if other days may have changed."""
@@ -201,7 +213,6 @@ class _CachedRange:
             merge_for_good([histogram for day, (histogram, _) in counts.items() if day not in of_open_days]),
         )
         self.poll = poll
-        self.size = self.counts.bytes()
 
     def update(self, poll: int, read: Mapping[int, _DayCounts]) -> None:
         """Replace the counts of open days by these, which were read after this poll."""
@@ -214,7 +225,6 @@ class _CachedRange:
             daily = dict(sorted(daily.items()))
         of_open_days = {**kept.open, **{day: histogram.copy() for day, (histogram, _) in read.items()}}
         self.counts = RangeCounts(daily, of_open_days, kept.closed)
-        self.size = self.counts.bytes()
 
 
 def _counts_of(rows: Collection[tuple[int, DailyAggregate]]) -> Iterator[_DayCounts]:
