@@ -135,7 +135,7 @@ SELECT requests.id, requests.time, customer_id, request_path, status_code, durat
 FROM zones
 JOIN requests NOT INDEXED ON requests.id >= zones.id << {ZONE_BITS} AND requests.id < (zones.id + 1) << {ZONE_BITS}
 WHERE newest >= :start AND oldest < :end
-AND customer_id = :customer AND requests.time >= :start AND requests.time < :end{OUTCOMES[outcome]}{of_path}
+AND requests.time >= :start AND requests.time < :end AND customer_id = :customer{OUTCOMES[outcome]}{of_path}
 ORDER BY requests.time DESC, millisecond DESC, requests.id & {(1 << OFFSET_BITS) - 1} DESC LIMIT :limit
 """
         values = {"customer": customer, "start": start, "end": end, "limit": limit, "part": part}
