@@ -8,7 +8,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from request_log.fields.values import NO_STATUS
 from request_log.requests import NONE, Integers
@@ -17,6 +16,10 @@ from rollups.counts import CLIENT_ERRORS, SERVER_ERRORS, SUCCESS, DailyAggregate
 from rollups.group_by import sums_of
 
 _NO_LATENCIES = np.empty(0, np.int64)
+# The statuses of the fields of Outcomes, of which the last one also has requests without a status.
+_FROM, _UNTIL = np.array(
+    [(0, 1 << 62), *((some.start, some.stop) for some in (SUCCESS, CLIENT_ERRORS, SERVER_ERRORS))]
+).T[:, :, np.newaxis]
 # A status that stands for all failures without a class, in counts of which only the outcomes are kept.
 _UNCLASSED = 100
 
@@ -155,17 +158,9 @@ def outcomes_of_each(statuses: Integers, requests: Integers, sizes: Integers) ->
 
     `sizes`: the number of statuses of each segment.
     """
-    classes = (
-        np.ones(len(statuses), bool),
-        _are_in(SUCCESS, statuses),
-        _are_in(CLIENT_ERRORS, statuses),
-        _are_in(SERVER_ERRORS, statuses) | (statuses == NO_STATUS),
-    )
-    return np.stack([segment_sums(requests * of_class, sizes) for of_class in classes])
-
-
-def _are_in(some: range, statuses: Integers) -> NDArray[np.bool_]:
-    return (statuses >= some.start) & (statuses < some.stop)
+    are_in = (statuses >= _FROM) & (statuses < _UNTIL)
+    are_in[-1] |= statuses == NO_STATUS
+    return segment_sums(requests * are_in, sizes)
 
 
 def merge_each(groups: Sequence[Sequence[DailyAggregate]]) -> Histograms:
@@ -177,7 +172,7 @@ def merge_each(groups: Sequence[Sequence[DailyAggregate]]) -> Histograms:
     span = int(found.latencies.max(initial=0)) + 1
     together, counts = sums_of(of_group * span + found.latencies, found.counts)
     return Histograms(
-        np.stack([segment_sums(of_each, sizes) for of_each in found.outcomes]),
+        segment_sums(found.outcomes, sizes),
         np.bincount(together // span, minlength=len(groups)),
         together % span,
         counts,
@@ -194,8 +189,9 @@ def pack_each(histograms: Histograms) -> Iterator[DailyAggregate]:
 
 
 def segment_sums(values: Integers, sizes: Integers) -> Integers:
-    """The sums of consecutive segments of `values` with these sizes."""
+    """The sums of consecutive segments of `values` with these sizes, along the last axis."""
+    through = np.zeros((*values.shape[:-1], values.shape[-1] + 1), np.int64)
+    values.cumsum(-1, out=through[..., 1:])
     ends = sizes.cumsum()
-    through = np.append(0, values.cumsum())
-    found: Integers = through[ends] - through[ends - sizes]
+    found: Integers = through[..., ends] - through[..., ends - sizes]
     return found
