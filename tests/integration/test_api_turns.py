@@ -111,7 +111,8 @@ def test_so_many_wait_and_further_ones_are_refused(endless: Api) -> None:
 def test_what_takes_long_to_compute_holds_up_nobody(
     sqlite: Store, monkeypatch: pytest.MonkeyPatch, url: str, computed: str
 ) -> None:
-    sqlite.fill(line(today(), "c"))
+    # So many different latencies that their counts are long.
+    sqlite.fill(b"".join(line(today(), "c", seconds=f"{n**2 % 86_400_000 / 1000:.3f}") for n in range(30_000)))
     begun, others_are_answered = threading.Event(), threading.Event()
     compute = pkgutil.resolve_name(computed)
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from api.questions.question import CachedStore, DaysQuestion, computed
+from api.questions.question import FEW_DAYS, CachedStore, DaysQuestion, computed
 from api.schemas.distributions import Latencies, LatencyBin, RequestsOfStatus, StatusCodes
 from rollups.counts import logged_status
 from rollups.figures import latency_bins
@@ -34,9 +34,9 @@ class LatenciesQuestion(DaysQuestion):
     async def answer(self, store: CachedStore) -> Latencies:
         if self.is_of_rollups:
             counts = await self.local_counts(store)
-            return await computed(counts.spans, lambda: self._of_days(counts.histograms))
+            return await computed(len(counts.spans) <= FEW_DAYS, lambda: self._of_days(counts.histograms))
         rows = await self.rows(store.storage)
-        return await computed(rows, lambda: self._of_days(histograms_of(rows.values())))
+        return await computed(len(rows) <= FEW_DAYS, lambda: self._of_days(histograms_of(rows.values())))
 
     def _of_days(self, histograms: Histograms) -> Latencies:
         histogram = merge_for_good(list(histograms.each()))

@@ -1,11 +1,10 @@
 """The statistics by path: of a customer, or of all customers together."""
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from api.questions.question import CachedStore, RangeQuestion, require_known
+from api.questions.question import FEW_CHARACTERS, CachedStore, RangeQuestion, computed, require_known
 from api.questions.sorting import FIGURE_OF, FigureSort, Order, in_order
 from api.schemas.paths import PathFigures, Paths
 from rollups.counts import RollupRow
@@ -44,8 +43,8 @@ class PathsQuestion(RangeQuestion):
         name = self.customer_id if self.customer_id is not None else EVERYBODY
         group = group_of(name) if self.customer_id is not None else ALL_CUSTOMERS
         stored = await store.storage.rollups(group, ["endpoints"], days[0], days[-1]) if days else {}
-        # A year of days would block the event loop for seconds.
-        answer = await asyncio.to_thread(self._of_rows, [row for of_day in stored.values() for row in of_day], name)
+        rows = [row for of_day in stored.values() for row in of_day]
+        answer = await computed(sum(row.size for row in rows) <= FEW_CHARACTERS, lambda: self._of_rows(rows, name))
         if not answer.total:
             await require_known(store.storage, self.customer_id)
         return answer

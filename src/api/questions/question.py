@@ -2,7 +2,7 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Sized
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, NamedTuple, TypeVar
@@ -31,8 +31,10 @@ from storage.kept import Change, KeptRequests, decode_kept, least, least_kept
 Computed = TypeVar("Computed")
 
 _Edges = NDArray[np.int64]
-# The counts of so many days are added up at once: a thread of its own costs more than a month of most customers.
-_FEW_DAYS = 31
+FEW_DAYS = 31
+"""The counts of so many days are added up at once: a thread of its own costs more than a month of most customers."""
+FEW_CHARACTERS = 50_000
+"""Roll-ups of so many characters are decoded at once, which takes a few milliseconds."""
 _UNKNOWN = [Change(0, "none")]
 """Which requests are stored, where the row is damaged."""
 
@@ -147,10 +149,10 @@ async def daily_rows(storage: Storage, customer_id: str | None, days: range) -> 
     return rows
 
 
-async def computed(days: Sized, compute: Callable[[], Computed]) -> Computed:
-    """What is computed from the counts of these days. A year of a busy customer would block the event loop for a third
-    of a second, so many days get a thread of their own."""
-    return compute() if len(days) <= _FEW_DAYS else await asyncio.to_thread(compute)
+async def computed(is_quick: bool, compute: Callable[[], Computed]) -> Computed:
+    """What is computed from counts: at once if that is quick, or else in a thread of its own. A year of a busy customer
+    would block the event loop for a third of a second."""
+    return compute() if is_quick else await asyncio.to_thread(compute)
 
 
 async def kept_since(storage: Storage, start: int) -> KeptRequests:

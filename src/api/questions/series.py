@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 
 from api.caching.span_days import QUARTER_HOUR_KINDS
 from api.questions.calendar import UTC, calendar
-from api.questions.question import CachedStore, Effort, Question, computed, kept_since, require_known, span_counts
+from api.questions.question import (
+    FEW_DAYS,
+    CachedStore,
+    Effort,
+    Question,
+    computed,
+    kept_since,
+    require_known,
+    span_counts,
+)
 from api.questions.times import SECONDS, TimeRange
 from api.questions.validation import validation_error
 from api.schemas.listing import NO_PROGRESS
@@ -77,9 +86,11 @@ class SeriesQuestion(Question):
         edges = times.edges
         if self.is_of_rollups:
             counts = await span_counts(store, self.customer_id, edges, times.zone)
-            return await computed(counts.spans, lambda: _of_spans(edges, counts.spans, counts.histograms))
+            return await computed(
+                len(counts.spans) <= FEW_DAYS, lambda: _of_spans(edges, counts.spans, counts.histograms)
+            )
         rows = await storage.daily_of_customer(self.customer_id, times.days[0], times.days[-1])
-        return await computed(rows, lambda: _of_rows(edges, rows))
+        return await computed(len(rows) <= FEW_DAYS, lambda: _of_rows(edges, rows))
 
     async def _minutes(self, storage: Storage) -> dict[int, Histogram]:
         """Computed from the requests: roll-ups by minute would have nearly as many rows as there are requests."""
@@ -140,7 +151,10 @@ def _of_rows(edges: NDArray[np.int64], rows: Mapping[int, DailyAggregate]) -> di
     for day, row in sorted(rows.items()):
         span = int(np.searchsorted(edges, day * QUARTER_HOURS_A_DAY, side="right")) - 1
         by_span.setdefault(span, []).append(row)
-    return _of_spans(edges, list(by_span), merge_each(list(by_span.values())))
+    groups = list(by_span.values())
+    # Most series are of days, which need no merging.
+    found = merge_each(groups) if len(groups) < len(rows) else histograms_of([row for (row,) in groups])
+    return _of_spans(edges, list(by_span), found)
 
 
 def _of_spans(edges: NDArray[np.int64], spans: Sequence[int], histograms: Histograms) -> dict[int, Figures]:
