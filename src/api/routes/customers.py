@@ -1,11 +1,10 @@
 """The routes about customers. Each one makes a question of its parameters, and has it answered."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import Query, Response
 
 from api.questions.customers import CustomersQuestion
-from api.questions.dates import previous_range
 from api.questions.distributions import LatenciesQuestion, StatusCodesQuestion
 from api.questions.errors import ErrorsQuestion
 from api.questions.paths import PathsQuestion
@@ -16,12 +15,11 @@ from api.routes.about_customer import about_customer
 from api.routes.documentation import listing
 from api.routes.endpoints import MAX_PATH, MAX_PATHS, Bys, Orders, PathLimit, Sorts
 from api.routes.parameters import (
-    AnswerFormat,
     CustomerInQuery,
     CustomerOrAll,
     Dates,
     DatesOfRequests,
-    KeptDays,
+    DatesToCompare,
     Page,
     Percentiles,
     Times,
@@ -49,53 +47,46 @@ router = new_router()
     response_model=CustomerList,
     responses=listing("customers"),
 )
-async def customers(respond: Respond, dates: UtcDates, format: AnswerFormat, page: Page) -> Response:
+async def customers(respond: Respond, dates: UtcDates, page: Page) -> Response:
     """Every customer that has requests in the range, with its figures over the range, sorted and in pages. Days are
     those of UTC."""
-    return await respond(CustomersQuestion(format, dates, *page))
+    return await respond(CustomersQuestion, dates, *page)
 
 
 @about_customer(router, "stats", Statistics, "The statistics of {}")
 async def stats(
     respond: Respond,
-    dates: Dates,
-    kept: KeptDays,
+    compared: DatesToCompare,
     percentiles: Percentiles,
-    format: AnswerFormat,
     customer_id: CustomerOrAll,
-    compare: Annotated[
-        Literal["previous"] | None,
-        Query(description="`previous`: also the figures of as many days right before the range, and the differences."),
-    ] = None,
 ) -> Response:
     """The figures over the range, and of each of its days. Zeros and nulls if the range has no requests."""
-    previous = previous_range(dates, kept) if compare is not None else None
-    return await respond(StatisticsQuestion(format, dates, customer_id, percentiles, compare is not None, previous))
+    dates, is_compared, previous = compared
+    return await respond(StatisticsQuestion, dates, customer_id, percentiles, is_compared, previous)
 
 
 @about_customer(router, "status-codes", StatusCodes, "The HTTP statuses of {}")
-async def status_codes(respond: Respond, dates: Dates, format: AnswerFormat, customer_id: CustomerOrAll) -> Response:
+async def status_codes(respond: Respond, dates: Dates, customer_id: CustomerOrAll) -> Response:
     """How many requests of the range had each HTTP status."""
-    return await respond(StatusCodesQuestion(format, dates, customer_id))
+    return await respond(StatusCodesQuestion, dates, customer_id)
 
 
 @about_customer(router, "latencies", Latencies, "The distribution of the latencies of {}")
-async def latencies(respond: Respond, dates: Dates, format: AnswerFormat, customer_id: CustomerOrAll) -> Response:
+async def latencies(respond: Respond, dates: Dates, customer_id: CustomerOrAll) -> Response:
     """How many requests of the range took how long, in bins for a logarithmic scale."""
-    return await respond(LatenciesQuestion(format, dates, customer_id))
+    return await respond(LatenciesQuestion, dates, customer_id)
 
 
 @about_customer(router, "series", Series, "The statistics of {} over time")
-async def series(respond: Respond, times: Times, format: AnswerFormat, customer_id: CustomerInQuery) -> Response:
+async def series(respond: Respond, times: Times, customer_id: CustomerInQuery) -> Response:
     """The figures of each minute, hour, day, week or month: up to 1,500 of them."""
-    return await respond(SeriesQuestion(format, customer_id, times))
+    return await respond(SeriesQuestion, customer_id, times)
 
 
 @about_customer(router, "paths", Paths, "The paths of {}")
 async def paths(
     respond: Respond,
     dates: UtcDates,
-    format: AnswerFormat,
     customer_id: CustomerInQuery,
     by: Bys = "path",
     sort: Sorts = "total",
@@ -103,26 +94,24 @@ async def paths(
     limit: PathLimit = 100,
 ) -> Response:
     """The figures of each path over the range. Days are those of UTC."""
-    return await respond(PathsQuestion(format, dates, customer_id, by, sort, order, limit))
+    return await respond(PathsQuestion, dates, customer_id, by, sort, order, limit)
 
 
 @about_customer(router, "errors", Errors, "The errors of {}")
 async def errors(
     respond: Respond,
     dates: UtcDates,
-    format: AnswerFormat,
     customer_id: CustomerInQuery,
     limit: Annotated[int, Query(ge=1, le=MAX_PATHS, description="The most errors of the answer.")] = 100,
 ) -> Response:
     """The requests that failed, by path and status, with their number and the latest day. Days are those of UTC."""
-    return await respond(ErrorsQuestion(format, dates, customer_id, limit))
+    return await respond(ErrorsQuestion, dates, customer_id, limit)
 
 
 @about_customer(router, "requests", LatestRequests, "The latest requests of {}")
 async def requests(
     respond: Respond,
     dates: DatesOfRequests,
-    format: AnswerFormat,
     customer_id: CustomerInQuery,
     status: Annotated[
         Outcome,
@@ -138,4 +127,4 @@ async def requests(
     limit: Annotated[int, Query(ge=1, le=MAX_REQUESTS, description="The most requests of the answer.")] = 100,
 ) -> Response:
     """The requests themselves, as they were logged."""
-    return await respond(LatestRequestsQuestion(format, dates, customer_id, status, path, limit))
+    return await respond(LatestRequestsQuestion, dates, customer_id, status, path, limit)

@@ -11,7 +11,7 @@ from api.questions.paths import By, PathSort, PathsQuestion
 from api.questions.sorting import FIGURES_TO_SORT_BY, Order
 from api.questions.validation import validation_error
 from api.routes.documentation import listing
-from api.routes.parameters import AnswerFormat, UtcDates, UtcDay
+from api.routes.parameters import UtcDates, UtcDay
 from api.routes.request_cache import Respond
 from api.routes.router import new_router
 from api.schemas.paths import PathCustomers, Paths
@@ -50,14 +50,13 @@ _path_in_query = Query(
 async def all_paths(
     respond: Respond,
     dates: UtcDates,
-    format: AnswerFormat,
     by: Bys = "path",
     sort: Sorts = "total",
     order: Orders = "desc",
     limit: PathLimit = 100,
 ) -> Response:
     """The figures of each path over the range. Days are those of UTC."""
-    return await respond(PathsQuestion(format, dates, None, by, sort, order, limit))
+    return await respond(PathsQuestion, dates, None, by, sort, order, limit)
 
 
 @router.get(
@@ -70,7 +69,6 @@ async def all_paths(
 async def path_customers(
     respond: Respond,
     of_day: UtcDay,
-    format: AnswerFormat,
     path: Annotated[str, _path_in_query],
     sort: Annotated[
         PathCustomerSort,
@@ -82,7 +80,7 @@ async def path_customers(
     limit: Annotated[int, Query(ge=1, le=MAX_CUSTOMERS, description="The most customers of the answer.")] = 100,
 ) -> Response:
     """Every customer that has requests to the path on a day, with its figures of these requests."""
-    return await respond(PathCustomersQuestion(format, path, of_day.to_date, of_day.days, sort, order, limit))
+    return await respond(PathCustomersQuestion, path, of_day.to_date, of_day.days, sort, order, limit)
 
 
 @router.get(
@@ -95,7 +93,6 @@ async def path_customers(
 async def all_series(
     respond: Respond,
     dates: UtcDates,
-    format: AnswerFormat,
     interval: Annotated[AllInterval, Query(description="The length of each point: a UTC hour or day.")] = "day",
     path: Annotated[str | None, _path_in_query] = None,
 ) -> Response:
@@ -103,4 +100,4 @@ async def all_series(
     if interval == "hour" and path is not None and len(dates.days) > MOST_HOUR_DAYS:
         message = f"there are {len(dates.days)} days: ask for hours of a path of at most {MOST_HOUR_DAYS} at once"
         raise validation_error("from_date", dates.from_date, message)
-    return await respond(AllSeriesQuestion(format, interval, dates.from_date, dates.to_date, dates.days, path))
+    return await respond(AllSeriesQuestion, interval, dates.from_date, dates.to_date, dates.days, path)

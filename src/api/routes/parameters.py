@@ -1,14 +1,22 @@
 """The parameters of the routes: described for the OpenAPI document, parsed and checked."""
 
-from collections.abc import Awaitable, Callable
-from typing import Annotated
+import datetime
+from typing import Annotated, Literal, NamedTuple
 
 from fastapi import Depends, Path, Query, Request
 from fastapi.openapi.models import Example
 
 from api.questions.calendar import PERIOD, UTC
-from api.questions.dates import DateRange, IsoDate, Kept, begun_period, date_range, kept_days, parse_zone
-from api.questions.negotiation import Format, negotiate_format
+from api.questions.dates import (
+    DateRange,
+    IsoDate,
+    Kept,
+    begun_period,
+    date_range,
+    kept_days,
+    parse_zone,
+    previous_range,
+)
 from api.questions.paging import MAX_CURSOR, PageKey, Ranking, Sort
 from api.questions.percentiles import PATTERN, parse_percentiles
 from api.questions.sorting import FIGURES_TO_SORT_BY, Order
@@ -21,6 +29,14 @@ MAX_CUSTOMER_ID = 256
 """Characters. No log has a longer id."""
 MAX_ZONE = 64
 """Characters. The longest name has 32."""
+
+
+class ComparedDates(NamedTuple):
+    dates: DateRange
+    is_compared: bool
+    """Whether the range is compared with the one before."""
+    previous: DateRange | None
+    """The range before; None if it is not asked for, or not kept."""
 
 
 FromDate = Annotated[
@@ -53,51 +69,93 @@ TimeZone = Annotated[
 ]
 
 
-async def _kept_in_utc(request: Request) -> Kept:
+# Each dependency has all its parameters, though some are in several: FastAPI resolves one that depends on another in
+# twice the time, and again wherever it is needed again.
+
+
+def _kept_in_utc(request: Request) -> Kept:
     state = request.app.state
     return kept_days(UTC, request.state.now, state.counts_retention_days, state.retention_days)
 
 
-async def _kept(request: Request, tz: TimeZone = None) -> Kept:
+def _kept(request: Request, tz: str | None) -> Kept:
     state = request.app.state
-    zone = parse_zone(tz) if tz is not None else state.time_zone
-    return kept_days(zone, request.state.now, state.counts_retention_days, state.retention_days)
+    return kept_days(_zone(request, tz), request.state.now, state.counts_retention_days, state.retention_days)
 
 
-async def _kept_requests(request: Request, tz: TimeZone = None) -> Kept:
+def _kept_requests(request: Request, tz: str | None) -> Kept:
     state = request.app.state
-    zone = parse_zone(tz) if tz is not None else state.time_zone
-    return kept_days(zone, request.state.now, state.retention_days, state.retention_days)
+    return kept_days(_zone(request, tz), request.state.now, state.retention_days, state.retention_days)
 
 
-def _dates_of(kept_days: Callable[..., Awaitable[Kept]]) -> Callable[..., Awaitable[DateRange]]:
-    async def dates(
-        kept: Annotated[Kept, Depends(kept_days)],
-        from_date: FromDate = None,
-        to_date: ToDate = None,
-        period: PeriodText = None,
-    ) -> DateRange:
-        if period is None:
-            return date_range(from_date, to_date, kept)
-        if from_date is not None or to_date is not None:
-            raise validation_error("period", period, "period stands in the place of from_date and to_date")
-        return date_range(*begun_period(period, kept), kept)
+def _zone(request: Request, tz: str | None) -> str:
+    zone: str = parse_zone(tz) if tz is not None else request.app.state.time_zone
+    return zone
 
-    return dates
+
+def _range(from_date: datetime.date | None, to_date: datetime.date | None, period: str | None, kept: Kept) -> DateRange:
+    if period is None:
+        return date_range(from_date, to_date, kept)
+    if from_date is not None or to_date is not None:
+        raise validation_error("period", period, "period stands in the place of from_date and to_date")
+    return date_range(*begun_period(period, kept), kept)
+
+
+async def _utc_dates(
+    request: Request, from_date: FromDate = None, to_date: ToDate = None, period: PeriodText = None
+) -> DateRange:
+    return _range(from_date, to_date, period, _kept_in_utc(request))
+
+
+async def _dates(
+    request: Request,
+    tz: TimeZone = None,
+    from_date: FromDate = None,
+    to_date: ToDate = None,
+    period: PeriodText = None,
+) -> DateRange:
+    return _range(from_date, to_date, period, _kept(request, tz))
+
+
+async def _dates_of_requests(
+    request: Request,
+    tz: TimeZone = None,
+    from_date: FromDate = None,
+    to_date: ToDate = None,
+    period: PeriodText = None,
+) -> DateRange:
+    return _range(from_date, to_date, period, _kept_requests(request, tz))
+
+
+async def _compared_dates(
+    request: Request,
+    tz: TimeZone = None,
+    from_date: FromDate = None,
+    to_date: ToDate = None,
+    period: PeriodText = None,
+    compare: Annotated[
+        Literal["previous"] | None,
+        Query(description="`previous`: also the figures of as many days right before the range, and the differences."),
+    ] = None,
+) -> ComparedDates:
+    kept = _kept(request, tz)
+    dates = _range(from_date, to_date, period, kept)
+    return ComparedDates(dates, compare is not None, previous_range(dates, kept) if compare is not None else None)
 
 
 async def _utc_day(
-    kept: Annotated[Kept, Depends(_kept_in_utc)],
+    request: Request,
     date: Annotated[IsoDate | None, Query(description="A UTC day. Left out: today. Not in the future.")] = None,
 ) -> DateRange:
+    kept = _kept_in_utc(request)
     if date is not None and date > kept.today:
         raise validation_error("date", date, f"date is in the future: today is {kept.today} in {kept.zone}")
     return date_range(date or kept.today, date, kept)
 
 
 async def _times(
-    kept: Annotated[Kept, Depends(_kept)],
-    kept_requests: Annotated[Kept, Depends(_kept_requests)],
+    request: Request,
+    tz: TimeZone = None,
     interval: Annotated[
         Interval,
         Query(description="The length of each point: a minute, hour, day, week (from Monday) or month of `tz`."),
@@ -124,22 +182,12 @@ async def _times(
     period: PeriodText = None,
 ) -> TimeRange:
     # Minutes are computed from the requests.
-    of_interval = kept_requests if interval == "minute" else kept
+    kept = _kept_requests(request, tz) if interval == "minute" else _kept(request, tz)
     if period is None:
-        return time_range(interval, start, end, of_interval)
+        return time_range(interval, start, end, kept)
     if start is not None or end is not None:
         raise validation_error("period", period, "period stands in the place of from and to")
-    return time_range(interval, *begun_period(period, of_interval).times, of_interval)
-
-
-async def _format(
-    request: Request,
-    format: Annotated[
-        Format | None,
-        Query(description="`csv`: the list alone, as with `Accept: text/csv`. Takes precedence over `Accept`."),
-    ] = None,
-) -> Format:
-    return format or negotiate_format(request.scope)
+    return time_range(interval, *begun_period(period, kept).times, kept)
 
 
 async def _percentiles(
@@ -198,13 +246,12 @@ async def _customer_or_all(
     return customer_id
 
 
-KeptDays = Annotated[Kept, Depends(_kept)]
 UtcDay = Annotated[DateRange, Depends(_utc_day)]
-UtcDates = Annotated[DateRange, Depends(_dates_of(_kept_in_utc))]
-Dates = Annotated[DateRange, Depends(_dates_of(_kept))]
-DatesOfRequests = Annotated[DateRange, Depends(_dates_of(_kept_requests))]
+UtcDates = Annotated[DateRange, Depends(_utc_dates)]
+Dates = Annotated[DateRange, Depends(_dates)]
+DatesOfRequests = Annotated[DateRange, Depends(_dates_of_requests)]
+DatesToCompare = Annotated[ComparedDates, Depends(_compared_dates)]
 Times = Annotated[TimeRange, Depends(_times)]
-AnswerFormat = Annotated[Format, Depends(_format)]
 Percentiles = Annotated[tuple[int, ...], Depends(_percentiles)]
 Page = Annotated[tuple[Ranking, PageKey | None, int], Depends(_page)]
 CustomerOrAll = Annotated[str | None, Depends(_customer_or_all)]
