@@ -290,3 +290,29 @@ def test_more_connections_than_there_may_be_close_the_oldest(tmp_path: Path, sql
         # Until it is closed.
         with suppress(ConnectionResetError):
             read_all(listening[0])
+
+
+FILE = b"GET /static-offline-docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n"
+"""One of 1.5 MB. Of ten the system does not take all."""
+
+
+def test_clients_that_leave_files_unread_lock_nobody_out(tmp_path: Path, sqlite: Store) -> None:
+    prlimit = shutil.which("prlimit")
+    if prlimit is None:
+        pytest.skip("prlimit is not installed")
+    with ExitStack() as stack:
+        api = stack.enter_context(running(tmp_path, sqlite.environment, (prlimit, "--nofile=128:128", *MODULE)))
+        for _ in range(60):
+            connection = stack.enter_context(closing(socket.socket()))
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+            connection.settimeout(WAIT_SECONDS)
+            connection.connect(("127.0.0.1", api.port))
+            connection.sendall(FILE * 10)
+            # Those with the most unread bytes may be closed.
+            with suppress(ConnectionError):
+                connection.recv(1)
+        for _ in range(20):
+            with closing(connect(api)) as connection:
+                connection.sendall(b"GET /ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                assert read_all(connection).startswith(b"HTTP/1.1 200 ")
+        assert "level=error" not in api.said()

@@ -125,6 +125,19 @@ def test_head_has_the_response_of_get_without_the_body(tmp_path: Path, sqlite: S
         assert "level=error" not in api.said()
 
 
+@pytest.mark.parametrize("path", ["/", "/page/main.js", "/static-offline-docs/swagger-ui.css"])
+def test_a_file_is_answered_as_a_whole_or_not_at_all(tmp_path: Path, sqlite: Store, path: str) -> None:
+    with running(tmp_path, sqlite.environment) as api:
+        whole = api.client.get(path)
+        assert whole.headers["Cache-Control"] == "no-cache"
+        # Many small parts would cost far more than they send.
+        ranges = api.client.get(path, headers={"Range": "bytes=" + ",".join(f"{at}-{at}" for at in range(0, 200, 2))})
+        assert (ranges.status_code, ranges.content) == (200, whole.content)
+        same = api.client.get(path, headers={"If-None-Match": whole.headers["ETag"]})
+        assert (same.status_code, same.content, same.headers["ETag"]) == (304, b"", whole.headers["ETag"])
+        assert api.client.post(path).status_code == 405
+
+
 def test_the_list_is_prewarmed(tmp_path: Path, sqlite: Store) -> None:
     sqlite.fill(line("cust_1") + line("cust_2"))
     with running(tmp_path, sqlite.environment) as api:

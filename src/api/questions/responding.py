@@ -4,7 +4,6 @@ Without the cache, a repeated answer takes 1.7 times the CPU, and a repeated pag
 """
 
 import asyncio
-import re
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from starlette.types import Scope as AsgiScope
 from api.access.access import Access, forbidden
 from api.caching.change_feed import ChangeFeed
 from api.caching.loading_cache import LoadingCache
+from api.http.etags import client_has
 from api.http.metrics import BUILT, CACHED, NOT_MODIFIED, STORE_SECONDS
 from api.questions.encoding import Body, encode, with_progress
 from api.questions.question import CachedStore, Effort, Question, unknown_customer
@@ -40,7 +40,6 @@ _MAX_SECONDS = 30.0
 CLIENT_LEFT = 499
 # Headers of a 304 as well.
 _CACHING = [(b"cache-control", b"no-cache"), (b"vary", b"Accept")]
-_QUOTED = re.compile(r'"[^"]*"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +101,7 @@ class Responder:
         # requests of others, so it is not for those who may not see others.
         tag = f'"{cached.question_hash}{progress.ledger_hash.hex() if scope.sees(None) else cached.body_hash}"'
         tag_header = (b"etag", f"W/{tag}".encode())
-        if _client_has(request, tag):
+        if client_has(request.scope, tag):
             NOT_MODIFIED.inc()
             return _RawResponse(304, [tag_header, *_CACHING], b"")
         how.inc()
@@ -174,12 +173,3 @@ def _link_to_next(request: Request, cursor: str) -> bytes:
     parameters = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
     query = urlencode([*(one for one in parameters if one[0] != "cursor"), ("cursor", cursor)])
     return f'<?{query}>; rel="next"'.encode()
-
-
-def _client_has(request: Request, tag: str) -> bool:
-    """Whether `If-None-Match` (RFC 9110) has this tag."""
-    values = [value for name, value in request.scope["headers"] if name == b"if-none-match"]
-    if not values:
-        return False
-    tags = b",".join(values).decode("latin-1")
-    return tags == "*" or tag in _QUOTED.findall(tags)
