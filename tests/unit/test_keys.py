@@ -324,6 +324,20 @@ def test_a_damaged_line_costs_itself() -> None:
     assert keys.damaged == (1, 2, 3, 4, 5)
 
 
+def test_keys_of_one_id_count_for_nothing() -> None:
+    (weak, of_weak), (strong, of_strong), (other, of_other) = (
+        new_key(Scope.parse(scope), NOW, None, "") for scope in ("customer:acme", "operator", "metrics")
+    )
+    # As of a line that was copied, and changed but for its id.
+    copied = of_strong.model_copy(update={"id": of_weak.id})
+    lines = [of_weak.encode(), of_other.encode(), copied.encode(), of_other.encode()]
+    keys = Keys.decode("\n".join(lines).encode())
+    assert (keys.by_secret(weak.encode()), keys.by_secret(strong.encode()), keys.by_id(of_weak.id)) == (None,) * 3
+    # The same line twice is one key.
+    assert keys.by_secret(other.encode()) == of_other
+    assert keys.damaged == (1, 3)
+
+
 def test_an_expired_key_counts_for_nothing() -> None:
     now = datetime.now(timezone.utc)
     over, key = new_key(OPERATOR, NOW, now - timedelta(seconds=1), "")

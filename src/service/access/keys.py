@@ -1,6 +1,7 @@
 """Keys: `rs_<id>_<secret>`, of which only the SHA-256 is kept. A secret of 256 random bits needs no slower hash."""
 
 import secrets
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
 from hashlib import sha256
@@ -60,7 +61,8 @@ class Keys:
 
     @classmethod
     def decode(cls, text: bytes, before: "Keys | None" = None) -> "Keys":
-        """The keys that the lines of a file have. A damaged line costs itself alone.
+        """The keys that the lines of a file have. A damaged line costs itself alone. Keys that have one id count for
+        nothing: a session names its key by the id, so that one key could show what the other one shows.
 
         `before`: the keys that it had before. Lines that it had then take a tenth of the time: of 80,000 keys the api
         waits for 0.2 s.
@@ -68,8 +70,10 @@ class Keys:
         known = before._of_lines if before is not None else {}
         lines = text.splitlines()
         of_lines = {line: known[line] if line in known else decode_key(line) for line in lines}
-        damaged = [number for number, line in enumerate(lines, 1) if of_lines[line] is None and line.strip()]
-        keys = cls((key for key in of_lines.values() if key is not None), damaged)
+        ids = Counter(key.id for key in of_lines.values() if key is not None)
+        usable = {line: key for line, key in of_lines.items() if key is not None and ids[key.id] == 1}
+        damaged = [number for number, line in enumerate(lines, 1) if line not in usable and line.strip()]
+        keys = cls(usable.values(), damaged)
         keys._of_lines = of_lines
         return keys
 
