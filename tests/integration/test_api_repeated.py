@@ -130,6 +130,17 @@ async def test_a_client_that_has_the_answer_gets_304_until_the_ledger_changes(st
             assert news.headers["ETag"] != tag
 
 
+async def test_a_comparison_is_made_anew_when_only_others_have_requests_on_the_days_before(store: Store) -> None:
+    writing = Writing(store)
+    commit(writing, 1)
+    url = f"/customers/c/stats?from_date={to_date(TODAY)}&compare=previous"
+    async with api(store.open()) as client:
+        assert (await client.get(url)).json()["previous"] is None
+        counts = DayCounts(Counter({200: 1}), Counter({1: 1}))
+        writing.commit({DailyKey(customer, TODAY - 1): counts for customer in ("d", None)})
+        assert (await client.get(url)).json()["previous"]["total_requests"] == 0
+
+
 async def test_complete_through_advances_while_the_ledger_is_unchanged(store: Store) -> None:
     writing = Writing(store)
     commit(writing, 1)

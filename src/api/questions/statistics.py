@@ -43,7 +43,9 @@ class StatisticsQuestion(DaysQuestion):
     def version(self, invalidations: InvalidationLog, ledger_hash: bytes) -> Hashable:
         if self.is_of_rollups:
             return ledger_hash
-        return invalidations.latest(self.customer_id), invalidations.latest(OTHER)
+        # Requests of any customer tell whether the days before were counted.
+        of_all = invalidations.latest(None) if self.previous is not None else 0
+        return invalidations.latest(self.customer_id), invalidations.latest(OTHER), of_all
 
     async def answer(self, store: CachedStore) -> Statistics:
         if self.is_of_rollups:
