@@ -3,12 +3,13 @@
 import gzip
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from following import QUIET, Follower, Time, line_of
-from log_processor.following import log_files
-from log_processor.following.present import Decompressor, candidate_at
+from log_processor.following import log_files, search
+from log_processor.following.present import Candidate, Decompressor, candidate_at
 
 LINES = [b"%d is a line" % number for number in range(200)]
 TEXT = b"\n".join(LINES) + b"\n"
@@ -377,4 +378,40 @@ def test_a_log_that_is_copied_and_emptied_after_its_folder_was_listed(
     monkeypatch.setattr(log_files, "names_in", names_in)
     for family in follower.logs._families.values():
         family.is_dirty = True
+    expect(follower.drain(), [*LINES, b"another"])
+
+
+def test_a_copy_that_grows_while_it_is_compared_is_a_copy(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log.write_bytes(TEXT)
+    follower = Follower(log, Time()).drain()
+    copy = log.with_name("app.log.1")
+    copy.write_bytes(TEXT[:100])
+    follower.time.now += 1
+
+    def candidate(path: Path, *others: Any) -> Candidate | None:
+        found = candidate_at(path, *others)
+        if path == copy:
+            copy.write_bytes(TEXT)
+        return found
+
+    monkeypatch.setattr(search, "candidate_at", candidate)
+    for family in follower.logs._families.values():
+        family.is_dirty = True
+    expect(follower.drain(), LINES)
+
+
+def test_a_copy_that_is_renamed_in_each_of_two_looks_is_not_missed(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log.write_bytes(TEXT)
+    follower = Follower(log, Time()).drain()
+    copies = [log.with_name(f"app.log.{number}") for number in range(1, 5)]
+    copies[0].write_bytes(TEXT)
+    log.write_bytes(b"another\n")
+    follower.time.now += 1
+
+    def candidate(path: Path, *others: Any) -> Candidate | None:
+        if path in copies[:3] and path.exists():
+            path.rename(copies[copies.index(path) + 1])
+        return candidate_at(path, *others)
+
+    monkeypatch.setattr(search, "candidate_at", candidate)
     expect(follower.drain(), [*LINES, b"another"])

@@ -212,9 +212,12 @@ class Family:
             for present in self._to_be_opened(matching):
                 candidates[present.at].open()
             # Without this, a rotation during the look would go unnoticed.
-            are_there = all(candidate.is_as_it_was() for candidate in found)
+            are_there = not self._search.has_missed and all(candidate.is_as_it_was() for candidate in found)
             self.is_dirty = not (are_there and self._are_still(matching, candidates, identities))
-            if self.is_dirty or self._may_have_copies(matching):
+            if self.is_dirty:
+                self._seem_lost.clear()
+                return
+            if self._may_have_copies(matching):
                 return
             self._apply(matching, candidates)
         except OSError as error:

@@ -383,9 +383,11 @@ class BytesOfFiles:
         # The bytes that were read of the other file are still there. Those after them may have changed since the last
         # look, so an answer about them counts only for the stamp of that file.
         is_read = known is not None and known.offset >= file.size
-        if file.read(_FIRST_BYTES, 0) != longer.read(min(_FIRST_BYTES, file.size), 0):
-            return False
         size = file.size
+        # The file may have grown since its size was seen.
+        first = min(_FIRST_BYTES, size)
+        if file.read(first, 0) != longer.read(first, 0):
+            return False
         return self._memory.answer(
             ("begins", file.stamp, known.number if known is not None and is_read else longer.stamp),
             lambda read, other: _common(read, other, size) == size,

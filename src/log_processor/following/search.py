@@ -39,6 +39,8 @@ class Search:
         """Whether the next look also searches the folders below the log's for rotated files."""
         self.has_files = False
         """Whether the last look found any file at the log's paths, be it another log's."""
+        self.has_missed = False
+        """Whether a name went while the last look was made: its file may have had another name, which was not seen."""
         self.sizes_by_inode: dict[int, int] = {}
         """Inode -> bytes in the file, as the last look found it."""
         self._left_out: set[Path] = set()
@@ -73,11 +75,12 @@ class Search:
         moved += [Path(file.path) for file in known if not file.gone]
         found: dict[FileAt, Candidate] = {}
         self.sizes_by_inode.clear()
-        self.has_files = False
+        self.has_files = self.has_missed = False
         for path in dict.fromkeys([self._path, *rotated, *moved, *self.other_paths]):
             is_live = path in (self._path, base)
             candidate = candidate_at(path, is_live, path in rotated and not is_live, roots)
             if candidate is None:
+                self.has_missed |= path in rotated and _is_gone(path)
                 continue
             self.has_files = True
             self.sizes_by_inode[candidate.at[1]] = candidate.stamp.size
@@ -125,6 +128,7 @@ class Search:
             kind = self._memory.kind(candidate)
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.ESTALE):
+                self.has_missed |= _is_gone(candidate.path)
                 return False
             self.leave_out(candidate.path, error.strerror or "it cannot be opened")
             return False
@@ -165,3 +169,14 @@ class Search:
             found = folders.with_rotated(without_links(self._path)) - self.folders
             self.folders |= found
             self.new_folders |= found
+
+
+def _is_gone(path: Path) -> bool:
+    """Whether nothing has this name, not even a link that leads nowhere."""
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return False
