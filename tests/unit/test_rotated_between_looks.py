@@ -9,6 +9,7 @@ import pytest
 
 from following import QUIET, Follower, Time, line_of
 from log_processor.following import log_files, search
+from log_processor.following.collector import READ_BYTES
 from log_processor.following.present import Candidate, Decompressor, candidate_at
 
 LINES = [b"%d is a line" % number for number in range(200)]
@@ -379,6 +380,33 @@ def test_a_log_that_is_copied_and_emptied_after_its_folder_was_listed(
     for family in follower.logs._families.values():
         family.is_dirty = True
     expect(follower.drain(), [*LINES, b"another"])
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+@pytest.mark.parametrize("has_read", ["nothing", "the hole"])
+def test_a_log_that_begins_with_a_hole_is_known_before_any_of_its_lines_is_read(
+    log: Path, has_read: str, is_restarted: bool
+) -> None:
+    log.write_bytes(b"")
+    follower = Follower(log, Time())
+    # So many zeros are all that a step reads.
+    log.write_bytes(b"\0" * READ_BYTES + TEXT)
+    offset = 0 if has_read == "nothing" else READ_BYTES
+    while not any(row.offset >= offset for row in follower.stored.files.values()):
+        follower.step()
+        follower.commit()
+    assert not follower.lines
+    if is_restarted:
+        follower.close()
+    size = log.stat().st_size
+    log.with_name("app.log.1").write_bytes(log.read_bytes())
+    log.write_bytes(b"")
+    if is_restarted:
+        follower = Follower(log, follower.time, follower.stored)
+    # Longer than for a copy, or for the next name of a missing file, is waited.
+    follower.pass_time(10)
+    log.write_bytes(b"\0" * size + b"another\n")
+    expect(follower.pass_time(10), [*LINES, b"another"])
 
 
 def test_a_copy_that_grows_while_it_is_compared_is_a_copy(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:

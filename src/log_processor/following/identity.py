@@ -1,8 +1,8 @@
 """Tells a file from every other file by its bytes, under any name.
 
 An identity belongs to a file that was read from `start` through `offset`. It covers the first bytes of the file, the
-last bytes before the offset, and all bytes between `start` and the offset. Before anything is read, it covers the first
-bytes that were there. A renamed file keeps its identity, and so does a copy, compressed or not.
+last bytes before the offset, and all bytes between `start` and the offset. Before anything but zeros is read, it covers
+the first bytes after them. A renamed file keeps its identity, and so does a copy, compressed or not.
 
 Zeros are left out, because a hole in a file tells nothing about the file.
 """
@@ -62,35 +62,40 @@ class Identity(Struct, frozen=True):
     length: int
     """Bytes in the head. Without any the identity matches no file."""
     head: str
-    """Hash of up to HEAD_BYTES from the file's beginning."""
+    """Hash of up to HEAD_BYTES from `head_at` on."""
     tail: str
     """Hash of up to TAIL_BYTES before the offset."""
     whole: str = ""
     """Hash of all bytes from `start` to the offset; "" if it is not known."""
     block: Block = Block(0, 0, "")
     marks: tuple[Mark, ...] = ()
+    head_at: int = 0
+    """Where the head begins: after zeros, if nothing else was read."""
 
     @classmethod
     def decode(cls, text: str) -> "Identity":
         """The reverse of `str()`. An empty text decodes to NOTHING. Raises ValueError if the text is no identity."""
         if not text:
             return NOTHING
-        inode, length, head, tail, *rest = text.split("-")
+        inode, sizes, head, tail, *rest = text.split("-")
+        length, *head_at = map(int, sizes.split("@"))
         if not rest:
-            return cls(int(inode), int(length), head, tail)
+            return cls(int(inode), length, head, tail)
         whole, offset, hashed, before, *marks = rest
         return cls(
             int(inode),
-            int(length),
+            length,
             head,
             tail,
             whole,
             Block(int(offset), int(hashed), before),
             tuple(Mark(int(mark[_MARK_CHARACTERS:]), mark[:_MARK_CHARACTERS]) for mark in marks),
+            *head_at,
         )
 
     def __str__(self) -> str:
-        values = [self.inode, self.length, self.head, self.tail]
+        length = f"{self.length}@{self.head_at}" if self.head_at else self.length
+        values = [self.inode, length, self.head, self.tail]
         if self.whole:
             values += [self.whole, self.block.offset, self.block.length, self.block.before]
             values += [f"{mark.digest}{mark.offset}" for mark in self.marks]
@@ -103,9 +108,9 @@ class Identity(Struct, frozen=True):
         return cls.of_bytes(inode, read(min(HEAD_BYTES, offset), 0), read(offset - start, start))
 
     @classmethod
-    def of_bytes(cls, inode: int, head: bytes, tail: bytes) -> "Identity":
+    def of_bytes(cls, inode: int, head: bytes, tail: bytes, head_at: int = 0) -> "Identity":
         """The identity of a file, from its first bytes and its last bytes before the offset."""
-        return cls(inode, len(head), _hash(head), _hash(tail))
+        return cls(inode, len(head), _hash(head), _hash(tail), head_at=head_at)
 
     def moved(self, inode: int) -> "Identity":
         """The identity of equal bytes in another file."""
@@ -116,7 +121,7 @@ class Identity(Struct, frozen=True):
         start = max(0, offset - TAIL_BYTES)
         return (
             self.length > 0
-            and _hash(read(self.length, 0)) == self.head
+            and _hash(read(self.length, self.head_at)) == self.head
             and _hash(read(offset - start, start)) == self.tail
         )
 
@@ -132,7 +137,7 @@ class Identity(Struct, frozen=True):
 
         `start`: offset at which the identity's file was read first. `head`: the first bytes of the text.
         """
-        if not self.length or _hash(head[: self.length]) != self.head:
+        if not self.length or _hash(head[self.head_at : self.head_at + self.length]) != self.head:
             return False
         size = len(head)
         return not any(mark.offset <= size for mark in self.marks) or self.begins_with(

@@ -83,9 +83,10 @@ class Reader:
         self._head = os.pread(file, min(HEAD_BYTES, offset), 0)
         begin = max(0, offset - TAIL_BYTES)
         self._tail = self._last_read = os.pread(file, offset - begin, begin)
-        # Until a byte other than zero is handed on, the file's beginning is its identity.
-        self._seen_head = b"" if offset else os.pread(file, HEAD_BYTES, 0).rstrip(b"\0")
         self._hasher = Hasher.resumed(identity, start, offset, self.read, partial(end_of_hole, file))
+        self._begins_file = not start
+        # Until a byte other than zero is handed on, the first such bytes are the file's identity.
+        self._first_at, self._first = self._find_first()
         self._identity = self._identify()
         self._clock = clock
         self.least_size = self._seen.st_size
@@ -203,7 +204,7 @@ class Reader:
             return False
         # The last bytes are read again, because another content may have taken their place.
         data = os.pread(self._file, len(self._last_read) + limit, end - len(self._last_read))
-        if found.st_size < end or not data.startswith(self._last_read if end else self._seen_head):
+        if found.st_size < end or not data.startswith(self._last_read) or not self._has_first():
             self.has_changed = True
             self.least_size = min(self.least_size, found.st_size, self.size)
             return False
@@ -250,6 +251,7 @@ class Reader:
         self._tail = self._last_read = (self._tail + b"\0" * min(zeros, TAIL_BYTES))[-TAIL_BYTES:]
         if self._hasher is not None:
             self._hasher.skip(zeros)
+        self._first_at, self._first = self._find_first()
         self._identity = self._identify()
         return True
 
@@ -353,10 +355,35 @@ class Reader:
         self._tail = (self._tail + end[-TAIL_BYTES:])[-TAIL_BYTES:]
         self._identity = self._identify()
 
+    @property
+    def _has_head(self) -> bool:
+        """Whether the bytes that were handed on tell the file. Zeros alone do not."""
+        return self._hasher is None or self._hasher.has_hashed or bool(self._head.strip(b"\0"))
+
+    def _find_first(self) -> tuple[int, bytes]:
+        """The first bytes of the file after zeros, and their offset. None where bytes were handed on that tell it.
+
+        Zeros at their end may stand for bytes that are still to come.
+        """
+        if not self._begins_file or self._has_head:
+            return 0, b""
+        first = self.read(HEAD_BYTES, self.offset)
+        at: int | None = self.offset
+        if first.startswith(b"\0"):
+            at = self._end_of_zeros(self.offset)
+            first = self.read(HEAD_BYTES, at) if at is not None else b""
+        return at or 0, first.rstrip(b"\0")
+
+    def _has_first(self) -> bool:
+        """Whether the file still has its first bytes, if only they tell it."""
+        is_told = not self._first or self._has_head or self.read_through > self.offset
+        return is_told or self.read(len(self._first), self._first_at) == self._first
+
     def _identify(self) -> str:
-        # A head of zeros tells nothing before other bytes are handed on.
-        has_head = self._hasher is None or self._hasher.has_hashed or bool(self._head.strip(b"\0"))
-        sampled = Identity.of_bytes(self.at[1], self._head if has_head else self._seen_head, self._tail)
+        if self._has_head:
+            sampled = Identity.of_bytes(self.at[1], self._head, self._tail)
+        else:
+            sampled = Identity.of_bytes(self.at[1], self._first, self._tail, self._first_at)
         return str(self._hasher.identity(sampled) if self._hasher is not None else sampled)
 
     def _find_whole(self) -> None:

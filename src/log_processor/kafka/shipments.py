@@ -224,7 +224,7 @@ def _is_sound(part: Part, lines: bytes) -> bool:
 
 def _may_be_same(one: Identity, other: Identity) -> bool:
     """Whether two identities, each at some offset, may be of one file."""
-    if 0 < one.length == other.length and one.head != other.head:
+    if one.head_at == other.head_at and 0 < one.length == other.length and one.head != other.head:
         return False
     marks = {mark.offset: mark.digest for mark in one.marks}
     return all(marks.get(mark.offset, mark.digest) == mark.digest for mark in other.marks)
