@@ -67,12 +67,16 @@ def _run(arguments: argparse.Namespace) -> int:
             return backfill(settings, arguments.files, arguments.anyway)
     from log_processor.run import run
     from service import logs
+    from storage.errors import StorageRefused
 
     logs.configure("log_processor", settings.logging_level, settings.logging_format)
     try:
         run(settings)
     except OSError as error:
         print(sentence(error), file=sys.stderr)  # noqa: T201
+        return 1
+    except StorageRefused as error:
+        logs.logger(__name__).error("store_refused", reason=str(error))
         return 1
     return 0
 

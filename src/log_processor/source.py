@@ -17,6 +17,7 @@ from log_processor.following.waiting import Waiter
 from log_processor.parsing.chunk import Chunk
 from log_processor.process.shutdown import exit_now
 from service.logs import logger
+from storage.errors import StorageRefused
 from storage.keys import FileKey
 
 BETWEEN_EMPTY_CHUNKS_SECONDS = 0.05
@@ -78,6 +79,9 @@ class LogSourcePartition(StatefulSourcePartition[Chunk, None]):
             return self._next_chunks()
         except OSError as error:
             log.error("following_failed", reason=error.strerror, file=error.filename, lines_lost=0)
+            exit_now(1)
+        except StorageRefused as error:
+            log.error("store_refused", reason=str(error))
             exit_now(1)
 
     def _next_chunks(self) -> list[Chunk]:

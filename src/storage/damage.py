@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import TypeVar
 
+import msgspec
+
 from rollups.counters import UnreadableText
 from rollups.counts import DailyAggregate, RollupRow
 from service.logs import logger
@@ -12,10 +14,11 @@ from storage.errors import DamagedRow
 
 Key = TypeVar("Key")
 Row = TypeVar("Row")
+Fields = TypeVar("Fields", bound=msgspec.Struct)
 
 log = logger(__name__)
 
-_ERRORS = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
+_ERRORS = (ValueError, TypeError, LookupError, AttributeError, RecursionError, msgspec.ValidationError)
 # Characters of a row that a message has.
 _SHOWN = 60
 
@@ -106,6 +109,15 @@ def or_default(decode: Callable[[str], Row], text: str, default: Row) -> Row:
     except DamagedRow as error:
         say(str(error))
         return default
+
+
+def struct_of(values: Sequence[object], of: type[Fields], least: int) -> Fields:
+    """A struct from the values of its first fields, `least` of them at least. Raises one of the errors that `reading`
+    takes for damage, where they are too few or too many, or one is of another type."""
+    names = of.__struct_fields__
+    if not least <= len(values) <= len(names):
+        raise ValueError(f"{len(values)} values")
+    return msgspec.convert(dict(zip(names, values, strict=False)), of)
 
 
 # The api reads the same rows again and again.

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 from msgspec import Struct, structs
 
-from storage.damage import reading
+from storage.damage import reading, struct_of
 from storage.keys import FileKey, Key, LogKey, Rows
 from storage.logs import FileRow, LedgerRow, decode_file, decode_log, encode_file, encode_log, encoded
 from storage.requests import FileId, OffsetRange
@@ -162,8 +162,7 @@ def decode_ledger(text: str) -> Ledger:
     with reading("counts, the ledger,", text):
         if not text:
             return Ledger()
-        number, complete_through, backlog, *journal = json.loads(text)
-        return Ledger(int(number), complete_through, (backlog[0], backlog[1]) if backlog else None, any(journal))
+        return struct_of(json.loads(text), Ledger, 3)
 
 
 def encode_rollup_ledger(ledger: RollupLedger) -> str:
@@ -176,8 +175,7 @@ def decode_rollup_ledger(text: str) -> RollupLedger:
     with reading("rollups, the ledger of roll-ups,", text):
         if not text:
             return RollupLedger()
-        number, through = json.loads(text)
-        return RollupLedger(int(number), int(through))
+        return struct_of(json.loads(text), RollupLedger, 2)
 
 
 def encode_rows_of_logs(intent: Intent) -> dict[Key, str]:
@@ -254,4 +252,4 @@ def encode_report(report: Report) -> str:
 def decode_report(text: str) -> Report | None:
     """The reverse of `encode_report`; None of an empty text. Raises DamagedRow."""
     with reading("report", text):
-        return Report(*json.loads(text)) if text else None
+        return struct_of(json.loads(text), Report, 3) if text else None

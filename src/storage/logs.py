@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from request_log.line import MIN_LINE_BYTES, Mended, Reason
-from storage.damage import reading
+from storage.damage import reading, struct_of
 from storage.keys import FileKey
 
 BACKFILL = "backfill-"
@@ -143,15 +143,9 @@ def decode_log(log: str, text: str) -> LedgerRow:
     """The reverse of `encode_log`. Raises DamagedRow."""
     with reading(f"of the log {log}", text):
         row = json.loads(text)
-        row |= {
-            "first": Position(*row["first"]),
-            "position": Position(*row["position"]),
-            "rejected": Counter({Reason(reason): lines for reason, lines in row["rejected"].items()}),
-            "mended": Counter({Mended(what): requests for what, requests in row["mended"].items()}),
-            "last_seconds": tuple(row.get("last_seconds", ())),
-            "gaps": tuple(Gap(Position(generation, offset), reason) for generation, offset, reason in row["gaps"]),
-        }
-        return LedgerRow(log=log, **row)
+        gaps = [{"position": place, "reason": reason} for *place, reason in row["gaps"]]
+        found = msgspec.convert({**row, "log": log, "gaps": gaps}, LedgerRow)
+        return structs.replace(found, rejected=Counter(found.rejected), mended=Counter(found.mended))
 
 
 def encode_file(row: FileRow) -> str:
@@ -163,8 +157,7 @@ def encode_file(row: FileRow) -> str:
 def decode_file(log: str, generation: int, text: str) -> FileRow:
     """The reverse of `encode_file`. Raises DamagedRow."""
     with reading(f"of file {generation} of the log {log}", text):
-        lane, base, start, offset, size, *others = json.loads(text)
-        return FileRow(log, generation, int(lane), int(base), int(start), int(offset), int(size), *others)
+        return struct_of([log, generation, *json.loads(text)], FileRow, 7)
 
 
 def with_gap(row: LedgerRow, reason: str) -> LedgerRow:

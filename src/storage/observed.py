@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
-from storage.damage import reading
+from storage.damage import reading, struct_of
 from storage.logs import BACKFILL, LedgerRow, Position, encoded
 
 # Seconds within which a processor reports on all logs that it follows. An older observation is of a log that is no
@@ -36,8 +36,7 @@ def encode_observed_end(row: ObservedEnd) -> str:
 def decode_observed_end(log: str, text: str) -> ObservedEnd:
     """The reverse of `encode_observed_end`. Raises DamagedRow."""
     with reading(f"of the observed end of the log {log}", text):
-        time, position, size, bytes_behind, read = json.loads(text)
-        return ObservedEnd(log, time, Position(*position), size, bytes_behind, read)
+        return struct_of([log, *json.loads(text)], ObservedEnd, 6)
 
 
 def bytes_behind(row: LedgerRow, seen: ObservedEnd) -> int:

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import NamedTuple
 
+import msgspec
+
 from rollups.rules import UNNAMED, Rules
 from storage.damage import reading
 from storage.ledger import RolledUp
@@ -17,6 +19,9 @@ from storage.requests import OffsetRange
 
 MOST_CHARACTERS = 900_000
 """Characters of the row: InfluxDB takes no field beyond 1 MiB. What would make it longer is the earliest rules."""
+
+_Change = tuple[bool, int, tuple[str, ...], dict[str, tuple[int, list[tuple[int, int]]]]]
+# A change as the row has it: Rules, and RulesFrom.places.
 
 
 class RulesFrom(NamedTuple):
@@ -87,12 +92,13 @@ def encode_rules(history: RuleHistory) -> str:
 def decode_rules(text: str) -> RuleHistory:
     """The reverse of `encode_rules`; of an empty text a history without rules. Raises DamagedRow."""
     with reading("rules, of roll-ups,", text):
+        changes = msgspec.convert(json.loads(text or "[]"), list[_Change])
         return RuleHistory(
             tuple(
                 RulesFrom(
-                    Rules(bool(counts_methods), int(paths), tuple(templates)),
-                    {log: RolledUp(int(files), dict(offsets)) for log, (files, offsets) in places.items()},
+                    Rules(counts_methods, paths, templates),
+                    {log: RolledUp(files, dict(offsets)) for log, (files, offsets) in places.items()},
                 )
-                for counts_methods, paths, templates, places in json.loads(text or "[]")
+                for counts_methods, paths, templates, places in changes
             )
         )

@@ -1,6 +1,7 @@
 """A row that somebody has damaged costs itself: no traceback, no 500, and a sentence that names it. On both stores."""
 
 import os
+import re
 import sqlite3
 from contextlib import closing, suppress
 from datetime import date
@@ -23,8 +24,12 @@ from storage.influxdb.client import Client
 from storage.influxdb.line_protocol import AFTER_ALL_LINES
 from storage.influxdb.schema import COUNTS
 from storage.keys import FileKey, Key, LogKey, ObservedKey, RolledUpKey, StateKey
+from storage.ledger import Report
+from storage.logs import Position
+from storage.observed import ObservedEnd
 from storage.requests import FileId, OffsetRange
-from stores import Store, ask, influxdb_store
+from storage.sqlite.schema import TABLES
+from stores import Store, ask, influxdb_store, write_report
 
 LINES = line(today(), "cust_1") + line(today(), "cust_2", status=500)
 NONSENSE = ["", "{", "[1]", "[[[[", "null", '{"number": 1}', "\x1b[31m"]
@@ -41,6 +46,14 @@ def write(store: Store, key: Key, text: str) -> None:
         storage.acquire()
     storage.write({key: text})
     storage.close()
+
+
+def text_of(store: Store, key: Key) -> str:
+    """The text of a row of a SQLite store."""
+    with closing(sqlite3.connect(store.environment["SQLITE_PATH"])) as connection:
+        which = " AND ".join(f"{column} = ?" for column in key._fields)
+        (text,) = connection.execute(f"SELECT row FROM {TABLES[type(key)]} WHERE {which}", key).fetchone()
+        return str(text)
 
 
 @pytest.mark.parametrize("key", [*STATES, *OF_LOGS], ids=str)
@@ -66,7 +79,10 @@ def test_the_api_answers_without_the_row_and_names_it(
 
 @pytest.mark.parametrize(
     "key",
-    [*STATES[:2], StateKey("rollups_intent"), LogKey(LOG), FileKey(LOG, 0), RolledUpKey(LOG)],
+    [
+        *(*STATES[:2], StateKey("rollups_intent"), StateKey("rules"), StateKey("requests")),
+        *(LogKey(LOG), FileKey(LOG, 0), RolledUpKey(LOG)),
+    ],
     ids=str,
 )
 def test_a_processor_that_needs_the_row_ends_with_its_name(pipeline: Pipeline, store: Store, key: Key) -> None:
@@ -81,6 +97,40 @@ def test_a_processor_that_needs_the_row_ends_with_its_name(pipeline: Pipeline, s
     assert "event=store_refused" in pipeline.said()
     assert "is damaged: '{nonsense'" in pipeline.said().replace("\\", "")
     assert "Traceback" not in pipeline.said()
+
+
+@pytest.mark.parametrize("key", [*STATES, *OF_LOGS], ids=str)
+def test_a_value_of_another_type_costs_its_row(sqlite: Store, key: Key, capsys: pytest.CaptureFixture[str]) -> None:
+    sqlite.fill(LINES)
+    storage = sqlite.open()
+    seen = ObservedEnd("log", 1e9, Position(0, len(LINES)), len(LINES), 0, len(LINES))
+    write_report(storage, Report(1e9, 1, 1e9), [seen])
+    storage.close()
+    text = text_of(sqlite, key)
+    for number in re.finditer(r"(?<=[\[,:])[0-9.]+(?=[],}])", text):
+        damage.say.cache_clear()
+        write(sqlite, key, f'{text[: number.start()]}"?"{text[number.end() :]}')
+        found = responses(sqlite, "/customers/cust_1/stats", "/customers/stats", "/customers", "/status", "/ready")
+        assert {one.status_code for one in found} == {200}, number
+        assert "damaged" in capsys.readouterr().out, number
+
+
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+def test_a_file_whose_identity_is_damaged_ends_the_processor_with_a_sentence(pipeline: Pipeline, store: Store) -> None:
+    pipeline.append(LINES)
+    pipeline.start()
+    pipeline.until_stored()
+    assert pipeline.end() == 0
+    text = text_of(store, FileKey(LOG, 0))
+    write(store, FileKey(LOG, 0), text.replace(pipeline.files()[0].identity, "an-identity"))
+    pipeline.start()
+    assert pipeline.wait() == 1
+    assert "is damaged: 'an-identity'" in pipeline.said()
+    assert "Traceback" not in pipeline.said()
+    verified = pipeline.run("verify")
+    assert verified.returncode == 1
+    assert "is damaged: 'an-identity'" in verified.stderr
+    assert "Traceback" not in verified.stderr
 
 
 def test_an_answer_that_needs_a_customers_row_says_so_and_others_come(store: Store) -> None:
@@ -234,8 +284,9 @@ def test_a_damaged_counter_ends_the_processor_that_adds_to_it(pipeline: Pipeline
     assert "Traceback" not in pipeline.said()
 
 
-def test_a_processor_goes_on_without_its_last_report(pipeline: Pipeline, store: Store) -> None:
-    write(store, StateKey("report"), "{nonsense")
+@pytest.mark.parametrize("key", [StateKey("report"), StateKey("new_customers")], ids=str)
+def test_a_processor_goes_on_without_what_it_can_do_without(pipeline: Pipeline, store: Store, key: Key) -> None:
+    write(store, key, "{nonsense")
     pipeline.append(LINES)
     pipeline.start()
     pipeline.until_stored()

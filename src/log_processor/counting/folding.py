@@ -27,6 +27,7 @@ from rollups.counts import DailyAggregate, DailyKey
 from rollups.groups import OTHER
 from service.logs import logger
 from storage.contract import Storage
+from storage.damage import or_default, reading
 
 # Customers that are read at once: a question that fails is asked again from its beginning.
 _CUSTOMERS_A_READ = 1_000
@@ -50,9 +51,10 @@ class Folding:
         # Before customers were folded, one could truly be called so.
         self._closed = {day: row.first for day, row in of_other.items() if row.first}
         """Closed day -> the commit that closed it."""
-        self._made: dict[int, int] = {
-            int(day): count for day, count in json.loads(until_stored(self._read_made) or "{}").items()
-        }
+        # What it does not say is counted in the store.
+        self._made: dict[int, int] = or_default(
+            _decode_made, until_stored(partial(storage.read_state, "new_customers")), dict[int, int]()
+        )
         """Day -> customers whose aggregate was made, as far as is known: at least those that are new."""
         self._folded: set[DailyKey] = set()
         """Customers that were folded, on their day."""
@@ -129,9 +131,6 @@ class Folding:
         self._closed = {day: commit for day, commit in self._closed.items() if day >= oldest_day}
         return json.dumps(self._made, separators=(",", ":"))
 
-    def _read_made(self) -> str:
-        return self._storage.read_state("new_customers")
-
     def _room(self, day: int) -> int:
         """How many more new customers fit, at least."""
         if day not in self._made:
@@ -200,6 +199,12 @@ class Folding:
         if len(self._folded) > _MOST_FOLDED:
             self._folded.clear()
         self._folded.update(keys)
+
+
+def _decode_made(text: str) -> dict[int, int]:
+    """The reverse of `Folding.row`. Raises DamagedRow."""
+    with reading("new_customers", text):
+        return {int(day): int(count) for day, count in json.loads(text or "{}").items()}
 
 
 class _Hashes:

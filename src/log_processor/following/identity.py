@@ -13,6 +13,8 @@ from hashlib import blake2b
 
 from msgspec import Struct, structs
 
+from storage.damage import damaged_row
+
 # Bytes of a file's head, and bytes before the offset, that an identity covers with hashes of their own.
 HEAD_BYTES = 1024
 TAIL_BYTES = 256
@@ -74,24 +76,27 @@ class Identity(Struct, frozen=True):
 
     @classmethod
     def decode(cls, text: str) -> "Identity":
-        """The reverse of `str()`. An empty text decodes to NOTHING. Raises ValueError if the text is no identity."""
+        """The reverse of `str()`. An empty text decodes to NOTHING. Raises DamagedRow if the text is no identity."""
         if not text:
             return NOTHING
-        inode, sizes, head, tail, *rest = text.split("-")
-        length, *head_at = map(int, sizes.split("@"))
-        if not rest:
-            return cls(int(inode), length, head, tail)
-        whole, offset, hashed, before, *marks = rest
-        return cls(
-            int(inode),
-            length,
-            head,
-            tail,
-            whole,
-            Block(int(offset), int(hashed), before),
-            tuple(Mark(int(mark[_MARK_CHARACTERS:]), mark[:_MARK_CHARACTERS]) for mark in marks),
-            *head_at,
-        )
+        try:
+            inode, sizes, head, tail, *rest = text.split("-")
+            length, *head_at = map(int, sizes.split("@"))
+            if not rest:
+                return cls(int(inode), length, head, tail)
+            whole, offset, hashed, before, *marks = rest
+            return cls(
+                int(inode),
+                length,
+                head,
+                tail,
+                whole,
+                Block(int(offset), int(hashed), before),
+                tuple(Mark(int(mark[_MARK_CHARACTERS:]), mark[:_MARK_CHARACTERS]) for mark in marks),
+                *head_at,
+            )
+        except (ValueError, TypeError) as error:
+            raise damaged_row("of a file, its identity,", text) from error
 
     def __str__(self) -> str:
         length = f"{self.length}@{self.head_at}" if self.head_at else self.length

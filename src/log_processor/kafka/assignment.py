@@ -83,6 +83,14 @@ class Assignment:
     def _acquire(self, previous: threading.Thread | None, on_ready: Callable[[PartitionReader], None]) -> None:
         if previous is not None:
             previous.join()
+        try:
+            self._begin(on_ready)
+        except StorageRefused as error:
+            # A damaged row. Without its thread the partition would not be read, and nothing would tell.
+            log.error("store_refused", reason=str(error))
+            exit_now(1)
+
+    def _begin(self, on_ready: Callable[[PartitionReader], None]) -> None:
         storage = open_storage(self._settings, self._name)
         token = self._lease(storage)
         if token is None:

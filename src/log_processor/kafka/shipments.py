@@ -17,6 +17,8 @@ from msgspec import structs
 from log_processor.following.identity import Identity
 from log_processor.kafka.shipment import Seen, Shipment, part_of, partition_of, stored_name
 from log_processor.parsing.chunk import Part
+from storage.damage import reading
+from storage.errors import DamagedRow
 from storage.keys import FileKey
 from storage.logs import FileRow, Gap, LedgerRow, Position
 from storage.observed import ObservedEnd
@@ -55,7 +57,7 @@ class Shipments:
         """`context`: as it was when these rows were committed. `logs`, `files`: rows of the partition's writer. That of
         the partition itself may be among them."""
         self._partition = partition
-        self.sessions: dict[str, int] = json.loads(context) if context else {}
+        self.sessions = _sessions(context)
         """Shipper -> the number of its highest session."""
         self.files: dict[FileKey, FileRow] = {}
         self._numbers: dict[str, int] = {}
@@ -172,6 +174,13 @@ def sessions_text(sessions: Mapping[str, int]) -> str:
     return json.dumps(sessions, separators=(",", ":"), sort_keys=True) if sessions else ""
 
 
+def _sessions(context: str) -> dict[str, int]:
+    """The reverse of `sessions_text`. Raises DamagedRow."""
+    with reading("of a file of a topic, its sessions", context):
+        sessions: dict[str, int] = json.loads(context or "{}")
+        return {str(shipper): int(number) for shipper, number in sessions.items()}
+
+
 def _fitted(row: FileRow, part: Part, lines: bytes) -> list[tuple[Part, bytes]]:
     """What is taken of a part of a file that came so far as its row says. Raises Refused."""
     start, end, offset = part.start.offset, part.end.offset, row.offset
@@ -213,7 +222,7 @@ def _is_sound(part: Part, lines: bytes) -> bool:
     """Whether a part can be. Its lines have their places in the file: more of them would take the places of others."""
     try:
         Identity.decode(part.identity)
-    except ValueError:
+    except DamagedRow:
         return False
     size = part.end.offset - part.start.offset
     if part.overlong is not None:

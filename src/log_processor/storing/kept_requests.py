@@ -28,9 +28,9 @@ def preparing(kept: KeptRequests, prepare: Prepare) -> Prepare:
 def note_kept(storage: Storage, kept: KeptRequests, now: float, oldest: int) -> None:
     """Note which requests are stored from now on, before the first one is. `now`, `oldest`: Unix times (s), the second
     one of the earliest request that is kept."""
-    text = until_stored(lambda: storage.read_state("requests"))
-    row = encode_kept(changed(decode_kept(text), kept, int(now), oldest))
-    if row != (text or encode_kept([])):
+    before = until_stored(lambda: decode_kept(storage.read_state("requests")))
+    row = encode_kept(changed(before, kept, int(now), oldest))
+    if row != encode_kept(before):
         until_stored(partial(storage.write, {StateKey("requests"): row}))
 
 
