@@ -12,6 +12,7 @@ import errno
 import fcntl
 import json
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -32,6 +33,12 @@ log = logger(__name__)
 
 _NAME_BYTES = 8
 """Bytes of the hash that names a log."""
+_NAME = re.compile(f"{BACKFILL}[0-9a-f]{{{2 * _NAME_BYTES}}}")
+"""Names of entries. A copy that somebody made of an entry has another name, and would count a second time."""
+_MOST_OF_ORIGIN = 1 << 20
+"""Characters of an origin that are read. None is so long."""
+_MOST_OF_NAME = 50
+"""Characters of an entry's name that the name has under which it is set aside: a name has 255 bytes at most."""
 _BEGINNING = "LOG_FORMAT="
 """With it the description of a format begins."""
 
@@ -85,20 +92,28 @@ class Spool:
     def _read(self, entry: Path) -> SpooledLog | None:
         """The log of an entry; None if it has just been removed, or is damaged."""
         try:
-            found = [(entry / name).stat() for name in ("origin", "log")]
+            # What a link leads to is not the processor's to read, or to remove.
+            found = [(entry / name).lstat() for name in ("origin", "log")]
             size = found[1].st_size
             # To open a pipe would wait for a writer.
             are_files = all(stat.S_ISREG(one.st_mode) for one in found) and os.access(entry / "log", os.R_OK)
-            text = (entry / "origin").read_text(errors="replace") if are_files else ""
+            text = ""
+            if are_files and _NAME.fullmatch(entry.name) and not os.path.islink(entry):  # noqa: PTH114
+                with (entry / "origin").open(errors="replace") as file:
+                    text = file.read(_MOST_OF_ORIGIN)
         except FileNotFoundError:
             return None
         except (NotADirectoryError, PermissionError):
             text, size = "", 0
         try:
             origin = json.loads(text)
-            return SpooledLog(entry.name, entry / "log", str(origin["path"]), size, str(origin.get("context", "")))
+            path, context = origin["path"], origin.get("context", "")
+            if not isinstance(path, str) or not isinstance(context, str) or "\0" in path:
+                raise ValueError("no path, or no context")
+            os.fsencode(path)
+            return SpooledLog(entry.name, entry / "log", path, size, context)
         except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
-            aside = entry.with_name(f"damaged-{entry.name}-{time.time_ns()}")
+            aside = entry.with_name(f"damaged-{entry.name[:_MOST_OF_NAME]}-{time.time_ns()}")
             # Another process may have set it aside just now.
             with suppress(FileNotFoundError):
                 entry.rename(aside)

@@ -8,6 +8,7 @@ from datetime import date
 from functools import partial
 from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count, product
 from pathlib import Path
 from threading import Thread
 
@@ -340,27 +341,47 @@ def test_another_server_in_the_place_of_influxdb_is_told(tmp_path: Path) -> None
 def test_a_damaged_entry_of_the_spool_is_set_aside(pipeline: Pipeline) -> None:
     pipeline.append(LINES)
     spool = Path(pipeline.environment["BACKFILL_FOLDER"])
-    for name, origin in (("backfill-1", ""), ("backfill-2", '{"path":'), ("backfill-3", "[]")):
-        (spool / name).mkdir(parents=True)
-        (spool / name / "log").write_bytes(LINES)
-        (spool / name / "origin").write_text(origin)
-    (spool / "backfill-4").write_bytes(LINES)
-    for name, pipe in (("backfill-5", "log"), ("backfill-6", "origin")):
-        (spool / name).mkdir()
-        os.mkfifo(spool / name / pipe)
-        (spool / name / ("origin" if pipe == "log" else "log")).write_text('{"path": "/old"}')
+    elsewhere = pipeline.log.with_name("elsewhere")
+    entries = (spool / f"backfill-{number:016}" for number in count())
+
+    def entry(folder: Path, origin: str = '{"path": "/old"}') -> Path:
+        folder.mkdir(parents=True)
+        (folder / "log").write_bytes(LINES)
+        (folder / "origin").write_text(origin)
+        return folder
+
+    for origin in (
+        "",
+        '{"path":',
+        "[]",
+        '{"path": 5}',
+        '{"path": "/a\\u0000b"}',
+        '{"path": "/a\\ud800b"}',
+        '{"path": "/a", "context": []}',
+    ):
+        entry(next(entries), origin)
+    next(entries).write_bytes(LINES)
+    for name, how in product(("log", "origin"), ("pipe", "link", "link to itself")):
+        replaced = entry(next(entries)) / name
+        replaced.unlink()
+        if how == "pipe":
+            os.mkfifo(replaced)
+        else:
+            replaced.symlink_to(pipeline.log if how == "link" else replaced)
+    next(entries).symlink_to(entry(elsewhere))
+    # A copy of an entry would count again.
+    for name in ("backfill-0123456789abcdef.bak", "backfill-", f"backfill-{'n' * 240}", "backfill-\x1b[31m"):
+        entry(spool / name)
     pipeline.obeys_permissions = True
-    for name, closed in (("backfill-7", "."), ("backfill-8", "log"), ("backfill-9", "origin")):
-        (spool / name).mkdir()
-        (spool / name / "log").write_bytes(LINES)
-        (spool / name / "origin").write_text('{"path": "/old"}')
-        (spool / name / closed).chmod(0)
+    for closed in (".", "log", "origin"):
+        (entry(next(entries)) / closed).chmod(0)
     pipeline.start()
     pipeline.until_stored()
-    pipeline.until_said("event=spool_entry_damaged", 9)
+    pipeline.until_said("event=spool_entry_damaged", 22)
     assert "Traceback" not in pipeline.said()
     assert list(spool.glob("backfill-*")) == []
-    assert len(list(spool.glob("damaged-backfill-*"))) == 9
+    assert len(list(spool.glob("damaged-backfill-*"))) == 22
+    assert len(list(elsewhere.iterdir())) == 2
     # The others are read.
     old = pipeline.log.with_name("old.log")
     old.write_bytes(line(today(), "cust_3") * 3)
