@@ -5,6 +5,7 @@ PYTHONPATH=src:tests python -m example_answers
 
 import json
 import tempfile
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,8 @@ def all_examples() -> dict[str, dict[str, Any]]:
             )
             found = {name: _examples(store, url, kinds) for name, (url, kinds) in _questions(store).items()}
             found |= {status: _examples(store, url, ["application/problem+json"]) for status, url in REFUSED.items()}
+            of_other_site = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}
+            found["403"] = _examples(store, "/customers", ["application/problem+json"], of_other_site)
         Path(store.environment["SQLITE_PATH"]).unlink()
         found["503"] = _examples(store, "/ready", ["application/problem+json"])
     return found
@@ -79,10 +82,10 @@ def _questions(store: Store) -> dict[str, tuple[str, list[str]]]:
     return found
 
 
-def _examples(store: Store, url: str, kinds: list[str]) -> dict[str, Any]:
+def _examples(store: Store, url: str, kinds: list[str], headers: Mapping[str, str] | None = None) -> dict[str, Any]:
     found = {}
     for kind in kinds:
-        answered = response(store, url, {"Accept": kind, "X-Request-ID": "01JDF0Z6"})
+        answered = response(store, url, {"Accept": kind, "X-Request-ID": "01JDF0Z6", **(headers or {})})
         assert answered.headers["Content-Type"].partition(";")[0] == kind
         found[kind] = answered.json() if kind.endswith("json") else answered.text
     return found

@@ -24,6 +24,7 @@ from api.http.hosts import AllowedHosts
 from api.http.metrics import MeasureRequests, metrics
 from api.http.request_ids import HEADER, RequestIds
 from api.http.security_headers import SecurityHeaders
+from api.http.sites import RefuseOtherSites
 from api.page.files import serve_page
 from api.questions.calendar import UTC
 from api.questions.question import CachedStore
@@ -106,6 +107,7 @@ def build_app(
         # Around the request cache, and inside of the error handling.
         app.router.middleware_stack = Authentication(app.state.request_cache, access)
     # The last one is the outermost.
+    app.add_middleware(RefuseOtherSites, origins=cors_origins)
     if allowed_hosts is not None:
         app.add_middleware(AllowedHosts, hosts=allowed_hosts)
     app.add_middleware(MeasureRequests)

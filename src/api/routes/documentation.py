@@ -40,7 +40,7 @@ _KEY_ERRORS = {
     }
     for status, description in (
         ("401", "There is no key, or it is unknown, expired or revoked."),
-        ("403", "The key may not see this."),
+        ("403", "The key may not see this, or a page of another site asks."),
         ("429", "There were too many requests with this key; `Retry-After` has the seconds to wait."),
     )
 }
@@ -69,7 +69,7 @@ def listing(operation: str) -> Responses:
             "names."
         },
         **_error(414, Problem, "The path and the query are too long."),
-        **HOST_NOT_ALLOWED,
+        **NOT_ALLOWED,
         **_error(422, ValidationProblem, "A parameter is invalid."),
         **STORE_UNAVAILABLE,
     }
@@ -108,5 +108,8 @@ def _content(operation: str) -> dict[str, Any]:
 
 
 STORE_UNAVAILABLE = _error(503, Problem, "The store does not answer in time, or refuses to answer.")
-HOST_NOT_ALLOWED = _error(421, Problem, "`Host` is not among the allowed ones.")
+NOT_ALLOWED = {
+    **_error(403, Problem, "A page of another site asks."),
+    **_error(421, Problem, "`Host` is not among the allowed ones."),
+}
 UNKNOWN_CUSTOMER = _error(404, Problem, "The customer is unknown.")

@@ -22,7 +22,7 @@ from api.caching.change_feed import ChangeFeed
 from api.caching.customer_changes import CustomerChanges
 from api.caching.progress import HIDDEN, StoreProgress
 from api.questions.status import LogsProgress, StatusReader, clock_faults
-from api.routes.documentation import HOST_NOT_ALLOWED
+from api.routes.documentation import NOT_ALLOWED
 from storage.errors import StorageError
 
 MAX_LISTENERS = 300
@@ -202,7 +202,7 @@ async def _listen(request: Request) -> AsyncIterator[AsyncIterator[str]]:
     response_class=StreamingResponse,
     responses={
         200: {"description": "Server-Sent Events, without an end.", "content": {"text/event-stream": {}}},
-        **HOST_NOT_ALLOWED,
+        **NOT_ALLOWED,
     },
 )
 async def events(stream: Annotated[AsyncIterator[str], Depends(_listen)]) -> StreamingResponse:

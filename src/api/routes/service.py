@@ -4,7 +4,7 @@ import time
 
 from fastapi import Request
 
-from api.routes.documentation import HOST_NOT_ALLOWED, STORE_UNAVAILABLE, service
+from api.routes.documentation import NOT_ALLOWED, STORE_UNAVAILABLE, service
 from api.routes.router import new_router
 from api.schemas.status import Health, StoreStatus
 
@@ -16,7 +16,7 @@ router = new_router()
     tags=["service"],
     summary="How far the store is in each log",
     response_model=StoreStatus,
-    responses={**service("status"), **HOST_NOT_ALLOWED, **STORE_UNAVAILABLE},
+    responses={**service("status"), **NOT_ALLOWED, **STORE_UNAVAILABLE},
 )
 async def status(request: Request) -> StoreStatus:
     """What was read, stored and rejected of each log, what is not stored yet, and when the processor last reported."""
