@@ -10,10 +10,11 @@ from fastapi import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.access.authentication import is_open
+from api.access.cookies import header
 from api.http.errors import problem_response
 
-_OWN = (b"same-origin", b"none")
-"""The page itself, and what a person has typed or opened."""
+_OWN = (b"", b"same-origin", b"none")
+"""A program, the page itself, and what a person has typed or opened."""
 
 
 class RefuseOtherSites:
@@ -35,11 +36,10 @@ class RefuseOtherSites:
         await self._app(scope, receive, send)
 
     def _may_ask(self, scope: Scope) -> bool:
-        told = {name: value for name, value in scope["headers"] if name.startswith(b"sec-fetch-") or name == b"origin"}
-        if told.get(b"sec-fetch-site", b"none") in _OWN or is_open(scope["path"]):
+        if header(scope, b"sec-fetch-site") in _OWN or is_open(scope["path"]):
             return True
-        mode = told.get(b"sec-fetch-mode")
+        mode = header(scope, b"sec-fetch-mode")
         if mode == b"navigate":
-            # Frames and embedded objects are none of `document`.
-            return told.get(b"sec-fetch-dest") == b"document"
-        return mode == b"cors" and (b"*" in self._origins or told.get(b"origin") in self._origins)
+            # Of frames and embedded objects it is another one.
+            return header(scope, b"sec-fetch-dest") == b"document"
+        return mode == b"cors" and (b"*" in self._origins or header(scope, b"origin") in self._origins)
