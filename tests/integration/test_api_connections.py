@@ -316,3 +316,21 @@ def test_clients_that_leave_files_unread_lock_nobody_out(tmp_path: Path, sqlite:
                 connection.sendall(b"GET /ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
                 assert read_all(connection).startswith(b"HTTP/1.1 200 ")
         assert "level=error" not in api.said()
+
+
+def test_clients_that_leave_files_unread_have_no_larger_answer_cut(tmp_path: Path, sqlite: Store) -> None:
+    sqlite.fill(LONG_PATHS)
+    code = "import api.http.connections as it, api.__main__; it.MAX_UNSENT_BYTES = 20 << 20; api.__main__.main()"
+    with ExitStack() as stack:
+        api = stack.enter_context(running(tmp_path, sqlite.environment, (sys.executable, "-c", code)))
+        client = stack.enter_context(closing(ask_for_large(api, "slow")))
+        client.settimeout(WAIT_SECONDS)
+        received = len(client.recv(1))
+        for _ in range(60):
+            connection = stack.enter_context(closing(connect(api)))
+            connection.sendall(FILE * 10)
+            connection.recv(1)
+        while received < 8_000_000:
+            part = client.recv(1 << 20)
+            assert part
+            received += len(part)

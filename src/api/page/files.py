@@ -10,11 +10,13 @@ from fastapi.staticfiles import StaticFiles
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount
-from starlette.types import Scope
+from starlette.types import Receive, Scope, Send
 
 from api.http.etags import client_has
 
 ASSETS = Path(__file__).with_name("assets")
+_PART_BYTES = 64 << 10
+"""Bytes of a file that are sent at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,19 @@ class Files(StaticFiles):
         headers = {"ETag": file.tag, "Cache-Control": "no-cache"}
         if client_has(scope, file.tag):
             return Response(status_code=304, headers=headers)
-        return Response(file.content, headers=headers, media_type=file.media_type)
+        return _InParts(file.content, headers=headers, media_type=file.media_type)
+
+
+class _InParts(Response):
+    """A response of which a client that reads slowly leaves little unread: those with the most are closed, and everyone
+    may ask for files."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        for start in range(0, len(self.body) or 1, _PART_BYTES):
+            end = start + _PART_BYTES
+            part = {"type": "http.response.body", "body": self.body[start:end], "more_body": end < len(self.body)}
+            await send(part)
 
 
 def serve_page(app: FastAPI) -> None:
