@@ -11,6 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 from api.access.access import Access, KeyAccess, OpenAccess
 from api.access.authentication import Authentication
 from api.access.links import Links
+from api.access.sites import RefuseOtherSites
 from api.caching.change_feed import ChangeFeed
 from api.caching.customer_days import CustomerDays
 from api.caching.customer_figures import CustomerFigures
@@ -24,7 +25,6 @@ from api.http.hosts import AllowedHosts
 from api.http.metrics import MeasureRequests, metrics
 from api.http.request_ids import HEADER, RequestIds
 from api.http.security_headers import SecurityHeaders
-from api.http.sites import RefuseOtherSites
 from api.page.files import serve_page
 from api.questions.calendar import UTC
 from api.questions.question import CachedStore

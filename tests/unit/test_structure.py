@@ -57,7 +57,7 @@ LAYERS = {
     "log_shipper": ["settings", "notes", "producer", "beginning", "shipping", "run", "verify", "__main__"],
     "api.access": [
         *("session_secrets", "caller", "limits", "cookies", "sessions", "proxy"),
-        *("access", "authentication", "links"),
+        *("access", "authentication", "sites", "links"),
     ],
     "api": [
         *("utc", "zones", "schemas", "http", "access", "settings"),

@@ -1,2 +1,2 @@
-"""Owns who is asking: the key, the session or the proxy of a request, and limits of callers. Does not own what keys are
-(`service.access`), or whose data an answer has (`api.questions`)."""
+"""Owns who is asking: the key, the session or the proxy of a request, the site of its page, and limits of callers. Does
+not own what keys are (`service.access`), or whose data an answer has (`api.questions`)."""

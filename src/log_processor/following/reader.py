@@ -361,7 +361,7 @@ class Reader:
         return self._hasher is None or self._hasher.has_hashed or bool(self._head.strip(b"\0"))
 
     def _find_first(self) -> tuple[int, bytes]:
-        """The first bytes of the file after zeros, and their offset. None where bytes were handed on that tell it.
+        """The offset of the first bytes of the file after zeros, and these bytes. None where the file is told already.
 
         Zeros at their end may stand for bytes that are still to come.
         """
