@@ -23,6 +23,15 @@ def _templates(text: str) -> str:
     return text
 
 
+def _real(path: Path) -> Path:
+    """A path without links; the path itself where a link may not be read, as those of other processes in /proc."""
+    try:
+        # Path.resolve raises RuntimeError where a link leads to itself.
+        return Path(os.path.realpath(path))
+    except OSError:
+        return path
+
+
 class ProcessorSettings(StorageSettings, LogFormat, HeartbeatSettings, AccessSettings, FollowSettings, ClientSettings):
     """Settings of the log processor. Each is a variable of the environment, named in capital letters."""
 
@@ -100,12 +109,11 @@ class ProcessorSettings(StorageSettings, LogFormat, HeartbeatSettings, AccessSet
     @model_validator(mode="after")
     def _reads_nothing_that_it_writes(self) -> "ProcessorSettings":
         # Each rejected line would be written into the log, to be read and rejected again, for ever.
-        written = [Path(os.path.realpath(output)) for output in self.outputs()]
+        written = {_real(output): name for name, output in self._named_outputs().items()}
         for path in self.patterns() if self.source == "files" else []:
-            # Path.resolve raises RuntimeError where a link leads to itself.
-            read = Path(os.path.realpath(path))
-            if not {read, *read.parents}.isdisjoint(written):
-                raise ValueError(f"{path} is to be followed, and the processor itself writes it")
+            read = _real(path)
+            if (of_output := next(filter(written.get, (read, *read.parents)), None)) is not None:
+                raise ValueError(f"{written[of_output]}: {path} is to be followed, and the processor itself writes it")
         return self
 
     def rules(self) -> Rules:
@@ -115,4 +123,9 @@ class ProcessorSettings(StorageSettings, LogFormat, HeartbeatSettings, AccessSet
 
     def outputs(self) -> list[Path]:
         """The files and folders that the processor writes."""
-        return [self.dead_letters_path, self.heartbeat_path, self.sqlite_path, self.backfill_folder]
+        return list(self._named_outputs().values())
+
+    def _named_outputs(self) -> dict[str, Path]:
+        """Variable and value -> the file or folder that it names."""
+        names = ("dead_letters_path", "heartbeat_path", "sqlite_path", "backfill_folder")
+        return {f"{name.upper()}={getattr(self, name)}": getattr(self, name) for name in names}

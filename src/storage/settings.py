@@ -102,13 +102,16 @@ def _token(token: str, file_field: str, info: ValidationInfo, fault: str) -> str
     """The token, or that in the file which another field names. Raises ValueError where the file cannot be read, or
     where STORAGE=influxdb has no token."""
     path: Path | None = info.data.get(file_field)
+    where = ""
     if not token and path is not None:
+        where = f"{file_field.upper()}={path}"
         try:
             token = read_whole(path).strip()
         except ValueError as error:
-            raise ValueError(f"{file_field.upper()}={path} {error}") from None
+            raise ValueError(f"{where} {error}") from None
     if info.data.get("storage") == "influxdb" and not token:
         raise ValueError(f"STORAGE=influxdb {fault}")
     if token and not _TOKEN.fullmatch(token):
-        raise ValueError("a token has printable ASCII characters alone, without spaces")
+        allowed = "a token has printable ASCII characters alone, without spaces"
+        raise ValueError(f"{where} has another text: {allowed}" if where else allowed)
     return token

@@ -210,7 +210,14 @@ def test_a_processor_reads_nothing_that_it_writes(
         with pytest.raises(SystemExit) as end:
             load(ProcessorSettings)
         assert end.value.code == EXIT_CONFIG
-        assert capsys.readouterr().err == f"{named} is to be followed, and the processor itself writes it\n"
+        told = f"{output}={path}: {named} is to be followed, and the processor itself writes it\n"
+        assert capsys.readouterr().err == told
+
+
+def test_a_path_through_a_link_that_may_not_be_read_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = "/proc/1/root/requests.sqlite"
+    monkeypatch.setenv("SQLITE_PATH", path)
+    assert load(ProcessorSettings).sqlite_path == Path(path)
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -248,6 +255,16 @@ def test_a_bad_token_is_not_shown(
     assert end.value.code == EXIT_CONFIG
     message = capsys.readouterr().err
     assert message.startswith("INFLUXDB_TOKEN: ")
+    assert "s3cr3t" not in message
+    monkeypatch.delenv("INFLUXDB_TOKEN")
+    path = tmp_path / "token"
+    path.write_bytes(f"s3cr3t{token}".encode(errors="surrogateescape"))
+    monkeypatch.setenv("INFLUXDB_TOKEN_FILE", str(path))
+    with pytest.raises(SystemExit) as end:
+        load(SERVICES["api"])
+    assert end.value.code == EXIT_CONFIG
+    message = capsys.readouterr().err
+    assert f"INFLUXDB_TOKEN_FILE={path} " in message
     assert "s3cr3t" not in message
 
 
