@@ -32,8 +32,8 @@ remove_files() {
   local file
   if [ -f "$RUN_FOLDER/made" ]; then
     while IFS= read -r file; do
-      # A folder that has become a link since leads to other files.
-      [ "$(absolute "$file")" != "$file" ] || remove_with_companions "$file"
+      # A folder that has become a link since leads to other files. Only files of the project are noted.
+      [ "$(absolute "$file")" != "$file" ] || ! in_project "$file" || remove_with_companions "$file"
     done <"$RUN_FOLDER/made"
   fi
   remove_folder "$(of_writer "$BACKFILL_FOLDER")"

@@ -135,7 +135,7 @@ make_operator_key() {
     return
   fi
   for file in "$API_KEYS_FILE" "$SESSION_SECRET_FILE"; do
-    mkdir -p "$(dirname "$file")"
+    mkdir -p -- "$(dirname -- "$file")"
     [ -e "$file" ] || ! in_project "$file" || note_made "$file"
   done
   is_new_key=yes
@@ -182,7 +182,11 @@ data_file() { if [ "$1" = SQLITE_PATH ]; then say "$SQLITE_PATH"; else of_writer
 # Refuse to clear data that the scripts did not make.
 check_data() {
   local variable file
-  [ "$mode" = local ] && [ -z "$keep" ] || return 0
+  [ "$mode" = local ] || return 0
+  # A heartbeat is empty. It is removed, so that the one of an earlier start does not count.
+  file=$(of_writer "$HEARTBEAT_PATH")
+  [ ! -s "$file" ] || die "HEARTBEAT_PATH=$HEARTBEAT_PATH is no heartbeat, so it is not removed: name another file"
+  [ -z "$keep" ] || return 0
   for variable in "${DATA[@]}"; do
     file=$(data_file "$variable")
     [ -e "$file" ] || continue
@@ -217,7 +221,7 @@ make_log_files() {
   fi
   for name in "${DATA[@]}"; do
     file=$(data_file "$name")
-    mkdir -p "$(dirname "$file")"
+    mkdir -p -- "$(dirname -- "$file")"
     ! in_project "$file" || { [ -e "$file" ] && ! is_ours "$file"; } || note_made "$file"
   done
   make_folder "$(of_writer "$BACKFILL_FOLDER")"
@@ -292,7 +296,7 @@ start_as_processes() {
   "$VENV_PYTHON" -m storage setup
   make_operator_key
   # The processor starts before the generator: by default it follows the log from its end.
-  rm -f "$(of_writer "$HEARTBEAT_PATH")"
+  rm -f -- "$(of_writer "$HEARTBEAT_PATH")"
   start_service log_processor
   start_service api
   await "The processor does not follow the log" "$READY_SECONDS" log_processor "$VENV_PYTHON" -m log_processor health

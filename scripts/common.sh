@@ -54,13 +54,16 @@ takes_no_arguments() {
   esac
 }
 
-# Export the variables of .env.local that the shell has not set.
+# Export the variables of .env.local that the shell has not set, or has set to nothing. Our lists of files have a path a
+# line, so a path with a line break would stand for others.
 load_settings() {
-  local line
+  local line name
   # The last line may have no newline. Editors of Windows end lines with CR and LF.
   while IFS= read -r line || [ -n "$line" ]; do
     [[ ${line%$'\r'} =~ ^([A-Z_]+)=(.*)$ ]] || continue
-    [ -n "${!BASH_REMATCH[1]+set}" ] || export "${BASH_REMATCH[1]}=${BASH_REMATCH[2]}"
+    name=${BASH_REMATCH[1]}
+    [ -n "${!name:-}" ] || export "$name=${BASH_REMATCH[2]}"
+    [[ ${!name} != *$'\n'* ]] || die "$name has a line break, and no setting can have one"
   done <.env.local
 }
 
@@ -68,7 +71,7 @@ load_settings() {
 # folder does not exist.
 absolute() {
   local folder
-  folder=$(cd "$(dirname "$1")" 2>/dev/null && pwd -P) || return 1
+  folder=$(cd "$(dirname -- "$1")" 2>/dev/null && pwd -P) || return 1
   printf '%s/%s\n' "${folder%/}" "${1##*/}"
 }
 
@@ -94,7 +97,7 @@ of_writer() {
   local name=${1##*/}
   case $WRITER:$name in
     main:*) say "$1" ;;
-    *:?*.*) say "$(dirname "$1")/${name%.*}.$WRITER.${name##*.}" ;;
+    *:?*.*) say "$(dirname -- "$1")/${name%.*}.$WRITER.${name##*.}" ;;
     *) say "$1.$WRITER" ;;
   esac
 }

@@ -216,6 +216,45 @@ def test_a_setting_counts_however_its_line_ends(end: str, copy: Copy) -> None:
     assert "LOG_FORMAT=json: the generator writes simple lines" in result.errors
 
 
+def test_a_file_in_the_place_of_the_heartbeat_stays(copy: Copy) -> None:
+    before = (copy.root / "README.md").read_bytes()
+    result = copy.run("start.sh", "--local", "--detach", HEARTBEAT_PATH="README.md")
+    assert result.status == 1
+    assert "HEARTBEAT_PATH=README.md is no heartbeat" in result.errors
+    assert copy.processes() == {}
+    assert (copy.root / "README.md").read_bytes() == before
+
+
+def test_the_cleanup_removes_nothing_outside_the_project(copy: Copy, tmp_path: Path) -> None:
+    foreign = tmp_path / "foreign"
+    foreign.write_text("precious")
+    (copy.root / ".run").mkdir()
+    (copy.root / ".run/made").write_text(f"{foreign}\n")
+    assert copy.run("cleanup.sh").status == 0
+    assert foreign.exists()
+
+
+def test_a_setting_with_a_line_break_is_refused(copy: Copy) -> None:
+    # The list of what the scripts made would have README.md.
+    for script, arguments in (("start.sh", ["--local", "--detach"]), ("cleanup.sh", [])):
+        result = copy.run(script, *arguments, LOG_FILE_PATH="README.md\nlog")
+        assert (result.status, result.errors) == (
+            1,
+            f"{script}: LOG_FILE_PATH has a line break, and no setting can have one\n",
+        )
+    assert copy.run("cleanup.sh").status == 0
+    assert (copy.root / "README.md").exists()
+
+
+def test_an_empty_setting_is_its_default_and_a_name_may_begin_with_a_dash(copy: Copy) -> None:
+    result = copy.run("start.sh", "--local", "--detach", BACKFILL_FOLDER="", DEAD_LETTERS_PATH="-rf")
+    assert result.status == 0, result
+    assert (copy.root / "-rf").exists()
+    assert (copy.root / "data/backfill").is_dir()
+    assert copy.run("cleanup.sh").status == 0
+    assert not (copy.root / "-rf").exists()
+
+
 def test_two_starts_at_once_leave_the_processes_of_one(copy: Copy) -> None:
     environment = {**copy.environment, "MAX_LOGS_TO_GENERATE": "0"}
     command: list[str | Path] = [copy.root / "start.sh", "--local", "--detach"]
