@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
+from msgspec import structs
 
 from kafka_broker import Topic
 from lines import CUSTOMERS, valid_lines
@@ -16,6 +17,8 @@ from pipeline import Pipeline
 from rollups.counts import RollupKey, RollupKind
 from rollups.groups import ALL_CUSTOMERS, group_of
 from running_api import running as running_api
+from storage.keys import FileKey
+from storage.logs import encode_file
 from stored_rows import TODAY, add_to_rollup
 from stores import Store
 from topic_processors import processors
@@ -178,6 +181,26 @@ def test_a_record_that_cannot_be_decompressed_is_named_and_can_be_removed(
         assert [gap.reason for row in processor.ledger() for gap in row.gaps] == [
             "the broker removed records before they were read"
         ]
+
+
+def test_a_partition_whose_row_is_damaged_is_named(kafka: str, sqlite: Store, tmp_path: Path) -> None:
+    topic = Topic(kafka, 1)
+    lines = valid_lines(10)
+    topic.send(records_of(lines), 0)
+    with processors(topic, sqlite, tmp_path) as running:
+        processor = running.start()
+        running.until_counted(lines)
+        assert processor.end() == 0
+        storage = sqlite.open(f"{topic.name}-0")
+        storage.acquire()
+        (row,) = processor.files()
+        storage.write({FileKey(row.log, 0): encode_file(structs.replace(row, identity="of no topic"))})
+        storage.close()
+        processor.start()
+        assert processor.wait() == 1
+        assert "event=store_refused" in processor.said()
+        assert "row of a file of a topic is damaged: 'of no topic'" in processor.said()
+        assert "Traceback" not in processor.said()
 
 
 def test_a_topic_that_is_made_anew_is_read_from_its_beginning(kafka: str, sqlite: Store, tmp_path: Path) -> None:
