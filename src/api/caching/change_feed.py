@@ -11,6 +11,7 @@ from api.caching.single_flight import SingleFlight
 from api.http.metrics import STORE_SECONDS
 from storage.change_feed import intents_since, invalidations
 from storage.contract import Storage
+from storage.ledger import WriterState
 
 
 class ChangeFeed:
@@ -21,6 +22,8 @@ class ChangeFeed:
         self.rolled_up = RolledUpPolls(self.invalidations)
         """How far the roll-ups are behind the polls."""
         self._ledger_hash = b""
+        self._found: tuple[list[WriterState], tuple[str, ...]] | None = None
+        """The states of the latest poll, and the silent writers."""
         self._liveness = Liveness(time.time, time.monotonic)
         self.latest = StoreProgress([])
         """What the latest poll has found."""
@@ -30,7 +33,11 @@ class ChangeFeed:
     async def _poll(self) -> StoreProgress:
         with STORE_SECONDS.labels("poll").time():
             states = await self._storage.states()
-            progress = StoreProgress(states, self._liveness.silent(states))
+            found = states, self._liveness.silent(states)
+            # Reading the rows again would take a tenth of an answer, and most polls find no new ones.
+            if found == self._found:
+                return self.latest
+            progress = StoreProgress(*found)
             if progress.ledger_hash != self._ledger_hash:
                 cursors = self.invalidations.cursors
                 # Read after the ledgers, so that they include the intents of the ledgers' commits.
@@ -38,5 +45,5 @@ class ChangeFeed:
                 self.invalidations.note(invalidations(intents, cursors, progress.commits))
                 self._ledger_hash = progress.ledger_hash
                 self.rolled_up.note(progress)
-        self.latest = progress
+        self._found, self.latest = found, progress
         return progress
