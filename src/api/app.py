@@ -67,7 +67,7 @@ def build_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        prewarming = asyncio.create_task(keep_prewarmed(feed, figures, days, retention_days))
+        prewarming = asyncio.create_task(keep_prewarmed(feed, figures, days, spans, retention_days))
         yield
         prewarming.cancel()
         await storage.aclose()

@@ -5,7 +5,7 @@ import json
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timedelta, timezone
 from urllib.parse import parse_qs, urlsplit
@@ -21,19 +21,22 @@ from api.caching.customer_figures import CustomerFigures
 from api.caching.prewarming import prewarm
 from api.caching.row_cache import RowCache
 from api.caching.span_days import SpanDays
+from api.questions.calendar import calendar
 from api.questions.customers import CustomersQuestion
 from api.questions.dates import DateRange
 from api.questions.paging import Ranking
 from api.questions.question import CachedStore
 from api.utc import to_date
+from asking import ago, line
 from faulty_proxy import FaultyProxy, Request, faulty_proxy
 from influxd import InfluxServer
 from lines import valid_lines
-from rollups.counts import DailyKey, DayCounts
+from request_log.formats import simple
+from rollups.counts import DailyKey, DayCounts, RollupKind, RollupRow
 from storage.contract import Storage
 from storage.influxdb import InfluxStorage
 from storage.ledger import Report, decode_ledger
-from stores import Store, commit_daily, influxdb_store, write_report
+from stores import Store, commit_daily, count_lines, influxdb_store, write_report
 
 TODAY = int(time.time()) // 86_400
 URLS = [
@@ -393,3 +396,38 @@ async def test_recently_asked_customers_are_read_in_the_query_of_the_first_quest
             answers = [await client.get(url) for url in urls]
             assert [requests_in(answer) for answer in answers] == [3, 3, 3, 3, 1, 1]
             assert asked == [(["a", "b", "c", "d"], 1)]
+
+
+async def test_first_answers_about_local_days_read_the_days_that_changed_alone(sqlite: Store) -> None:
+    writing, storage = sqlite.open(), sqlite.open()
+    lines = b"".join(line(ago(days), customer) for days in range(1, 40) for customer in "cd")
+    count_lines(writing, lines, simple.parse, "log")
+    asked: list[tuple[int, int]] = []
+
+    async def rollups(group: int, kinds: Collection[RollupKind], first: int, last: int) -> dict[int, list[RollupRow]]:
+        asked.append((first, last))
+        return await read(group, kinds, first, last)
+
+    read, storage.rollups = storage.rollups, rollups  # type: ignore[method-assign]
+    feed = ChangeFeed(storage)
+    spans = SpanDays(storage, feed.invalidations, feed.rolled_up)
+    await feed.poll()
+    await spans.prewarm(["c"], range(TODAY - 45, TODAY + 1))
+    asked.clear()
+    edges = {zone: calendar(zone).edges_of_days(range(TODAY - 40, TODAY + 1)) for zone in ("Asia/Kathmandu", "UTC")}
+    found = await spans.over("c", edges["Asia/Kathmandu"])
+    assert (len(found.spans), found.statuses, asked) == (39, {200: 39}, [])
+    # Of all customers together, too; the other ones are read.
+    assert (await spans.over(None, edges["Asia/Kathmandu"])).statuses == {200: 78}
+    assert asked == []
+    assert (await spans.over("d", edges["Asia/Kathmandu"])).statuses == {200: 39}
+    assert len(asked) == 1
+    asked.clear()
+    count_lines(writing, line(ago(3), "c", 500) + line(ago(0), "c"), simple.parse, "another")
+    await feed.poll()
+    # Neither what was kept of the zone nor what was read before is used for these days.
+    for zone in edges:
+        assert (await spans.over("c", edges[zone])).statuses == {200: 40, 500: 1}
+        assert asked.pop() == (TODAY - 3, TODAY)
+    assert asked == []
+    await storage.aclose()

@@ -33,7 +33,8 @@ def test_a_fault_is_told_and_does_not_end_it(
     feed = SimpleNamespace(poll=poll, invalidations=SimpleNamespace(of_everything=0))
 
     async def until_asked_twice() -> None:
-        task = asyncio.create_task(prewarming.keep_prewarmed(cast(Any, feed), cast(Any, figures), cast(Any, None), 30))
+        faulty, none = cast(Any, figures), cast(Any, None)
+        task = asyncio.create_task(prewarming.keep_prewarmed(cast(Any, feed), faulty, none, none, 30))
         while figures.asked < 2:
             assert not task.done()
             feed.invalidations.of_everything += 1

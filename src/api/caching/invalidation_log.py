@@ -1,23 +1,11 @@
 """Which customers and days have changed in the store, by the number of the poll that found it."""
 
-from collections import deque
-from itertools import takewhile
-from typing import NamedTuple
-
 from storage.change_feed import Cursors, Invalidations
-
-# Polls whose changed days are remembered.
-_MAX_POLLS = 1_000
 
 
 def open_days(days: range) -> range:
     """The open days of a range, which still receive requests: lines of yesterday arrive late at midnight."""
     return days[-2:]
-
-
-class _Poll(NamedTuple):
-    number: int
-    days: frozenset[int]
 
 
 class InvalidationLog:
@@ -36,8 +24,8 @@ class InvalidationLog:
         self.of_everything = 0
         """The number of the latest poll that could not tell what has changed, so that everything is stale."""
         self._of_customers: dict[str, int] = {}
-        self._polls: deque[_Poll] = deque(maxlen=_MAX_POLLS)
-        """The polls since then, the latest first."""
+        self._of_days: dict[int, int] = {}
+        """Day -> the number of the latest poll since then that found a change of it."""
 
     def note(self, found: Invalidations) -> None:
         """Record the result of a poll."""
@@ -46,11 +34,11 @@ class InvalidationLog:
             self.number += 1
             self.of_everything = self.number
             self._of_customers.clear()
-            self._polls.clear()
+            self._of_days.clear()
         elif found.days:
             self.number += 1
             self._of_customers.update(dict.fromkeys(found.customers, self.number))
-            self._polls.appendleft(_Poll(self.number, found.days))
+            self._of_days.update(dict.fromkeys(found.days, self.number))
             if len(self._of_customers) > self._max_customers:
                 self._forget_half()
 
@@ -68,10 +56,9 @@ class InvalidationLog:
 
     def days_since(self, number: int) -> frozenset[int] | None:
         """The days that changed after this poll; None if unknown."""
-        later = list(takewhile(lambda poll: poll.number > number, self._polls))
-        if number < self.of_everything or number + len(later) < self.number:
+        if number < self.of_everything:
             return None
-        return frozenset().union(*(poll.days for poll in later))
+        return frozenset(day for day, latest in self._of_days.items() if latest > number)
 
     def customers_since(self, number: int) -> list[str] | None:
         """The customers that changed after this poll; None if unknown."""
