@@ -3,9 +3,8 @@
 With many customers that takes seconds. It happens when the api starts, before each midnight, and when the change feed
 cannot tell what has changed. The store remembers its latest commits only, so the feed is also polled while idle.
 
-Without the daily counts of some customers, which are prewarmed as well, first answers take 1.5 times as long. Without
-their roll-ups, first answers about 45 local days take twice as long in InfluxDB, and three times while it collects
-garbage.
+Without the daily counts of some customers, which are prewarmed as well, first answers take 1.5 times as long. So are
+their roll-ups, for answers about local days: those that are behind the counts only once they have caught up.
 """
 
 import asyncio
