@@ -1,6 +1,7 @@
 """The parameters of the routes: described for the OpenAPI document, parsed and checked."""
 
 import datetime
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Literal, NamedTuple
 
 from fastapi import Depends, Path, Query, Request
@@ -107,24 +108,17 @@ async def _utc_dates(
     return _range(from_date, to_date, period, _kept_in_utc(request))
 
 
-async def _dates(
-    request: Request,
-    tz: TimeZone = None,
-    from_date: FromDate = None,
-    to_date: ToDate = None,
-    period: PeriodText = None,
-) -> DateRange:
-    return _range(from_date, to_date, period, _kept(request, tz))
+def _dates_of(kept: Callable[[Request, str | None], Kept]) -> Callable[..., Awaitable[DateRange]]:
+    async def dates(
+        request: Request,
+        tz: TimeZone = None,
+        from_date: FromDate = None,
+        to_date: ToDate = None,
+        period: PeriodText = None,
+    ) -> DateRange:
+        return _range(from_date, to_date, period, kept(request, tz))
 
-
-async def _dates_of_requests(
-    request: Request,
-    tz: TimeZone = None,
-    from_date: FromDate = None,
-    to_date: ToDate = None,
-    period: PeriodText = None,
-) -> DateRange:
-    return _range(from_date, to_date, period, _kept_requests(request, tz))
+    return dates
 
 
 async def _compared_dates(
@@ -248,8 +242,8 @@ async def _customer_or_all(
 
 UtcDay = Annotated[DateRange, Depends(_utc_day)]
 UtcDates = Annotated[DateRange, Depends(_utc_dates)]
-Dates = Annotated[DateRange, Depends(_dates)]
-DatesOfRequests = Annotated[DateRange, Depends(_dates_of_requests)]
+Dates = Annotated[DateRange, Depends(_dates_of(_kept))]
+DatesOfRequests = Annotated[DateRange, Depends(_dates_of(_kept_requests))]
 DatesToCompare = Annotated[ComparedDates, Depends(_compared_dates)]
 Times = Annotated[TimeRange, Depends(_times)]
 Percentiles = Annotated[tuple[int, ...], Depends(_percentiles)]
